@@ -1,0 +1,58 @@
+"""Page cursors: a signed, versioned position in one order of one list.
+
+A cursor names its order, so one made for another order is refused, and so is an altered one.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+from typing import NamedTuple
+
+import msgspec
+
+from services.errors import InvalidCursor
+
+Value = float | int | str | None
+_VERSION = 1
+_SIGNATURE_BYTES = 8
+
+
+class Position(NamedTuple):
+    """Just after (or before) the thing with this sort value and id."""
+
+    value: Value
+    id: str
+
+
+_decoder = msgspec.msgpack.Decoder(tuple[int, str, Value, str])
+_encoder = msgspec.msgpack.Encoder()
+
+
+def encode(secret: bytes, order: str, position: Position) -> str:
+    payload = _encoder.encode((_VERSION, order, position.value, position.id))
+    return base64.urlsafe_b64encode(_sign(secret, payload) + payload).decode().rstrip("=")
+
+
+def decode(secret: bytes, order: str, cursor: str, argument: str) -> Position:
+    """The position a cursor stands for; `argument` is told to the client.
+
+    Raises:
+        InvalidCursor: not ours, altered, or made for another order.
+    """
+    try:
+        raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+        signature, payload = raw[:_SIGNATURE_BYTES], raw[_SIGNATURE_BYTES:]
+        version, made_for, value, id_ = _decoder.decode(payload)
+    except (binascii.Error, ValueError, msgspec.DecodeError):
+        raise InvalidCursor(f"`{argument}` is not a cursor of this API.", path=[argument]) from None
+    if signature != _sign(secret, payload) or version != _VERSION:
+        raise InvalidCursor(f"`{argument}` is not a cursor of this API.", path=[argument])
+    if made_for != order:
+        raise InvalidCursor(f"`{argument}` was made for another order.", path=[argument])
+    return Position(value, id_)
+
+
+def _sign(secret: bytes, payload: bytes) -> bytes:
+    return hashlib.blake2b(payload, key=secret[:64], digest_size=_SIGNATURE_BYTES).digest()

@@ -1,0 +1,27 @@
+"""Email addresses in their one spelling, so that an address names one account. Asks no DNS."""
+
+from __future__ import annotations
+
+from email_validator import EmailNotValidError, validate_email
+
+from services.errors import ValidationFailed
+
+_MAX_CHARACTERS = 254  # RFC 5321, section 4.5.3.1.3, less the angle brackets
+
+
+def folded(address: str, *, allow_test_domain: bool = False) -> str:
+    """The address normalised and in lower case; `.test` is for development.
+
+    Raises:
+        ValidationFailed: it is no address mail could be sent to.
+    """
+    text = address.strip()
+    try:
+        if len(text) > _MAX_CHARACTERS:  # before the validator spends time on it
+            raise EmailNotValidError
+        found = validate_email(
+            text, strict=True, check_deliverability=False, test_environment=allow_test_domain
+        )
+    except (EmailNotValidError, UnicodeError) as error:
+        raise ValidationFailed("This is not an email address.", path=["email"]) from error
+    return found.normalized.lower()

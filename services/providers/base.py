@@ -1,0 +1,117 @@
+"""What a provider is: given a title, it answers playable sources or fails with a coded reason.
+
+A provider file holds what is special about one provider; order, deadlines and telling are the
+chain's.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+
+from services.quality import Quality
+
+
+class SourceType(Enum):
+    HLS = "HLS"
+    DIRECT = "DIRECT"
+    EMBED = "EMBED"
+
+
+@dataclass(frozen=True, slots=True)
+class TitleRef:
+    """What providers may be told about a title."""
+
+    id: str
+    tmdb_id: int | None = None
+    imdb_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Subtitle:
+    language: str
+    url: str
+    label: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """`priority` ranks: the higher, the better."""
+
+    url: str
+    type: SourceType
+    quality: Quality
+    priority: int
+    provider_key: str
+    language: str | None = None
+    subtitles: tuple[Subtitle, ...] = ()
+    is_working: bool = True
+
+
+# The original design's weights; 2160 lines continue its steps.
+_TYPE_WEIGHT = {SourceType.HLS: 30, SourceType.DIRECT: 20, SourceType.EMBED: 10}
+_QUALITY_WEIGHT = {
+    Quality.P2160: 50,
+    Quality.P1080: 40,
+    Quality.P720: 30,
+    Quality.P480: 20,
+    Quality.P360: 10,
+}
+
+
+def priority_of(source_type: SourceType, quality: Quality) -> int:
+    return _TYPE_WEIGHT[source_type] + _QUALITY_WEIGHT.get(quality, 0)
+
+
+def ranked(sources: Iterable[Source]) -> list[Source]:
+    """Best first; equals keep the provider's order."""
+    return sorted(sources, key=lambda source: -source.priority)
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderInfo:
+    """What is told about a provider; nothing secret. `priority` 1 is asked first."""
+
+    key: str
+    name: str
+    priority: int = 0
+    enabled: bool = True
+    is_fallback: bool = False
+
+    @property
+    def id(self) -> str:
+        return f"provider_{self.key}"
+
+
+class Provider(ABC):
+    """One place sources come from."""
+
+    def __init__(self, info: ProviderInfo) -> None:
+        self.info = info
+
+    @abstractmethod
+    async def sources(self, title: TitleRef) -> list[Source]:
+        """Sources of this title in all languages; empty when the provider does not have it.
+
+        Raises:
+            ProviderFailed: the provider is at fault; `reason` says how.
+            TimeoutError: it did not answer in time.
+        """
+
+    def source(
+        self,
+        url: str,
+        source_type: SourceType,
+        quality: Quality = Quality.UNKNOWN,
+        *,
+        language: str | None = None,
+        subtitles: tuple[Subtitle, ...] = (),
+        is_working: bool = True,
+    ) -> Source:
+        """A source of this provider, with its rank."""
+        priority = priority_of(source_type, quality)
+        return Source(
+            url, source_type, quality, priority, self.info.key, language, subtitles, is_working
+        )

@@ -1,0 +1,80 @@
+"""Connections to Redis: one client for short commands, one for blocking reads.
+
+The library's own defaults retry for seconds; ours answer within REDIS_TIMEOUT_MS. A short memory of
+failure (`Guard`) lets callers go straight to MongoDB while Redis is away, at no cost per call.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from services import metrics
+from services.errors import StartupError
+from services.settings import Settings
+
+Client = Redis  # the type other rooms name
+Failure = (RedisError, OSError, TimeoutError)  # all that a command can raise when Redis is away
+
+
+def connect(settings: Settings) -> Client:
+    """A client for short commands: bounded wait for a connection and for the answer, no retry.
+
+    Raises:
+        StartupError: neither REDIS_URL nor REDIS_HOST is set.
+    """
+    seconds = settings.redis_timeout_ms / 1000
+    pool = BlockingConnectionPool.from_url(
+        _address(settings),
+        protocol=2,
+        max_connections=settings.redis_max_connections,
+        timeout=seconds,
+        socket_timeout=seconds,
+        socket_connect_timeout=seconds,
+        retry=Retry(NoBackoff(), 0),
+        health_check_interval=0,
+    )
+    return Redis.from_pool(pool)
+
+
+def connect_blocking(settings: Settings) -> Client:
+    """A client for commands that wait in Redis (XREAD, pub/sub): no answer deadline of its own."""
+    pool = BlockingConnectionPool.from_url(
+        _address(settings),
+        protocol=2,
+        max_connections=settings.redis_max_connections,
+        socket_timeout=None,
+        socket_connect_timeout=settings.redis_timeout_ms / 1000,
+        retry=Retry(NoBackoff(), 0),
+    )
+    return Redis.from_pool(pool)
+
+
+def _address(settings: Settings) -> str:
+    address = settings.redis_address()
+    if not address:
+        raise StartupError("REDIS_URL is not set: name a Redis server.")
+    return address
+
+
+class Guard:
+    """Closed while Redis answers; after a failure open for `pause_seconds`, then one try again."""
+
+    def __init__(
+        self, pause_seconds: float = 1.0, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._pause = pause_seconds
+        self._clock = clock
+        self._open_until = 0.0
+
+    def allows(self) -> bool:
+        return self._clock() >= self._open_until
+
+    def failed(self) -> None:
+        self._open_until = self._clock() + self._pause
+        metrics.redis_errors_total.inc()

@@ -1,0 +1,189 @@
+"""Access tokens (signed JWTs, RFC 9068 and 8725) and refresh tokens (opaque, kept only as hashes).
+
+A key decides its algorithm, never the token, and only known keys are tried: rotating a key, or
+moving to EdDSA, is another `Key` in front of the ring. Every bad token gets the same answer.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import jwt
+
+from services.errors import InvalidToken
+
+_ISSUER = "marquee"
+_AUDIENCE = "marquee-api"
+_TYPE = "at+jwt"
+_MAX_CHARACTERS = 4096
+_CLAIMS = ("iss", "aud", "sub", "exp", "iat", "jti", "role", "tier", "sid")
+_REFRESH_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A signing key; `verifying` differs from `signing` only for asymmetric algorithms."""
+
+    id: str
+    algorithm: str
+    signing: Any
+    verifying: Any
+
+    @classmethod
+    def from_secret(cls, secret: bytes) -> Key:
+        """HS256. The id follows from the secret, so another secret is another key."""
+        name = hashlib.blake2b(secret, digest_size=6, person=b"marquee-kid").hexdigest()
+        return cls(name, "HS256", secret, secret)
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What a verified access token says; times in seconds since 1970."""
+
+    user_id: str
+    role: str
+    tier: str
+    login_id: str
+    issued_at: float
+    expires_at: float
+    token_id: str
+
+
+class AccessTokens:
+    """Issues with the first key, verifies with any. A token seen before costs one dict lookup."""
+
+    def __init__(
+        self, keys: Sequence[Key], *, lifetime_seconds: int, remembered: int = 10_000
+    ) -> None:
+        self._signer = keys[0]
+        self._keys = {key.id: key for key in keys}
+        self._verified: dict[str, Claims] = {}
+        self._remembered = remembered
+        self.lifetime_seconds = lifetime_seconds
+
+    def issue(self, *, user_id: str, role: str, tier: str, login_id: str, now: float) -> str:
+        payload = {
+            "iss": _ISSUER,
+            "aud": _AUDIENCE,
+            "sub": user_id,
+            "role": role,
+            "tier": tier,
+            "sid": login_id,
+            "iat": int(now),
+            "exp": int(now) + self.lifetime_seconds,
+            "jti": secrets.token_hex(8),
+        }
+        key = self._signer
+        headers = {"typ": _TYPE, "kid": key.id}
+        return jwt.encode(payload, key.signing, algorithm=key.algorithm, headers=headers)
+
+    def verify(self, token: str, now: float) -> Claims:
+        """The claims of a token that is ours, whole and in time.
+
+        Raises:
+            InvalidToken: for whatever is wrong with it, always with the same message.
+        """
+        claims = self._verified.get(token)
+        if claims is None:
+            claims = self._checked(token)
+            self._remember(token, claims)
+        if claims.expires_at <= now:
+            self._verified.pop(token, None)
+            refuse()
+        return claims
+
+    def _checked(self, token: str) -> Claims:
+        if len(token) > _MAX_CHARACTERS or not token.isascii():
+            refuse()
+        try:
+            header = jwt.get_unverified_header(token)
+            key = self._keys[header["kid"]]
+            if header["typ"] != _TYPE:
+                refuse()
+            return _claims(_decoded(token, key))
+        except (jwt.PyJWTError, KeyError, TypeError, ValueError, RecursionError):
+            refuse()
+
+    def _remember(self, token: str, claims: Claims) -> None:
+        if len(self._verified) >= self._remembered:
+            for oldest in list(self._verified)[: self._remembered // 4 + 1]:
+                del self._verified[oldest]
+        self._verified[token] = claims
+
+
+def _decoded(token: str, key: Key) -> Mapping[str, Any]:
+    """Times are compared by `verify`, with the caller's clock."""
+    return jwt.decode(
+        token,
+        key.verifying,
+        algorithms=[key.algorithm],
+        audience=_AUDIENCE,
+        issuer=_ISSUER,
+        options={"require": list(_CLAIMS), "verify_exp": False, "verify_iat": False},
+    )
+
+
+def _claims(payload: Mapping[str, Any]) -> Claims:
+    texts = [payload[name] for name in ("sub", "role", "tier", "sid", "jti")]
+    issued_at, expires_at = payload["iat"], payload["exp"]
+    if {type(text) for text in texts} != {str} or {type(issued_at), type(expires_at)} != {int}:
+        refuse()
+    user_id, role, tier, login_id, token_id = texts
+    return Claims(user_id, role, tier, login_id, issued_at, expires_at, token_id)
+
+
+def refuse() -> NoReturn:
+    """The one answer to every bad token, access or refresh."""
+    raise InvalidToken("The token is not valid: sign in again.") from None
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshToken:
+    """256 random bits. Only `hash` is stored."""
+
+    secret: bytes
+
+    @classmethod
+    def new(cls) -> RefreshToken:
+        return cls(secrets.token_bytes(_REFRESH_BYTES))
+
+    @classmethod
+    def parse(cls, text: str) -> RefreshToken:
+        """Raises:
+        InvalidToken: not the text of a refresh token.
+        """
+        try:
+            token = cls(base64.urlsafe_b64decode(text.encode("ascii") + b"="))
+        except ValueError:
+            refuse()
+        if len(token.secret) != _REFRESH_BYTES or token.text != text:
+            refuse()
+        return token
+
+    @property
+    def text(self) -> str:
+        return base64.urlsafe_b64encode(self.secret).decode().rstrip("=")
+
+    @property
+    def hash(self) -> str:
+        return hashlib.sha256(b"stored\0" + self.secret).hexdigest()
+
+    def seal(self, successor: RefreshToken) -> str:
+        """The successor, readable only with this token: what lets a lost answer be given again."""
+        return _xor(successor.secret, self._pad()).hex()
+
+    def unseal(self, sealed: str) -> RefreshToken:
+        return RefreshToken(_xor(bytes.fromhex(sealed), self._pad()))
+
+    def _pad(self) -> bytes:
+        """Used once, as a token has one successor; tells nothing about `hash`."""
+        return hashlib.sha256(b"successor\0" + self.secret).digest()
+
+
+def _xor(left: bytes, right: bytes) -> bytes:
+    return bytes(a ^ b for a, b in zip(left, right, strict=True))
