@@ -1,0 +1,39 @@
+"""What every stored thing shares. Documents are written, records are read.
+
+Documents (Beanie) own shape, validation, indexes and writes; records (msgspec) are what reads take,
+straight from the driver's dict. A record's default stands for "not asked for", never for data.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import msgspec
+from beanie import Document
+from pydantic import Field
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Stored(Document):
+    """`version` grows by one with every write; `schema_version` tells how to upgrade on read."""
+
+    id: str  # type: ignore[assignment]  # our ids are text
+    version: int = 1
+    schema_version: int = 1
+    created_at: datetime = Field(default_factory=utc_now)
+    updated_at: datetime = Field(default_factory=utc_now)
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A read: immutable, shared between operations, kept in Redis as it is."""
+
+
+class Identified(Record, frozen=True):
+    """A record of a document of its own."""
+
+    id: str = msgspec.field(name="_id")

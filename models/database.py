@@ -1,0 +1,86 @@
+"""The process's MongoDB connection. Beanie and the client belong to one event loop: one per process."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from beanie import Document, init_beanie
+from pymongo import AsyncMongoClient
+from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import PyMongoError
+from pymongo.monitoring import CommandListener
+
+from models.accounts import Login, User
+from models.catalog import Episode, Genre, Movie, Person, Season, Show
+from models.playback import ViewingProgress
+from services.errors import StartupError
+from services.settings import Settings
+
+DOCUMENTS: Sequence[type[Document]] = (
+    User,
+    Login,
+    Movie,
+    Show,
+    Season,
+    Episode,
+    Person,
+    Genre,
+    ViewingProgress,
+)
+
+
+@asynccontextmanager
+async def connected(
+    settings: Settings, listeners: Sequence[CommandListener] = ()
+) -> AsyncIterator[AsyncDatabase[dict[str, object]]]:
+    """The database with all documents bound to it; closed at the end.
+
+    Raises:
+        StartupError: no MONGODB_URI, or nothing answers there.
+    """
+    if not settings.mongodb_uri:
+        raise StartupError("MONGODB_URI is not set: name a MongoDB replica set.")
+    client: AsyncMongoClient[dict[str, object]] = AsyncMongoClient(
+        settings.mongodb_uri,
+        appname="marquee",
+        tz_aware=True,
+        event_listeners=list(listeners),
+        maxPoolSize=settings.mongodb_max_pool_size,
+        minPoolSize=settings.mongodb_min_pool_size,
+        timeoutMS=settings.mongodb_timeout_ms,
+        serverSelectionTimeoutMS=settings.mongodb_server_selection_timeout_ms,
+        socketTimeoutMS=settings.mongodb_socket_timeout_ms,
+        w="majority",
+        wTimeoutMS=5000,
+    )
+    try:
+        database = client[settings.mongodb_database]
+        await _bind(database)
+        yield database
+    finally:
+        await client.close()
+
+
+async def _bind(database: AsyncDatabase[dict[str, object]]) -> None:
+    """Indexes are a command of their own (`python -m server indexes apply`), never a start-up step."""
+    try:
+        await init_beanie(
+            database=database,
+            document_models=list(DOCUMENTS),
+            skip_indexes=True,
+        )
+    except PyMongoError as error:
+        raise StartupError(f"MongoDB does not answer: {error}".splitlines()[0][:200]) from error
+
+
+async def apply_indexes() -> int:
+    """Creates what is missing, document by document; returns how many indexes are declared."""
+    declared = 0
+    for document in DOCUMENTS:
+        settings = document.get_settings()
+        indexes = [index.index for index in settings.indexes]
+        if indexes:
+            await document.get_pymongo_collection().create_indexes(indexes)
+            declared += len(indexes)
+    return declared

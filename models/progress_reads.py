@@ -1,0 +1,53 @@
+"""Reads of viewing progress. Always from the primary: viewers read their own writes."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from models.playback import LiveProgress, ViewingProgress, instant
+from models.reading import find
+
+
+async def progress_by_playable(
+    user_id: str, playable_ids: Collection[str]
+) -> dict[str, LiveProgress]:
+    """A user's stored progress by title; one command.
+
+    Raises:
+        UpstreamUnavailable: MongoDB did not answer in time or refused.
+    """
+    where = {"user_id": user_id, "playable_id": {"$in": list(playable_ids)}}
+    rows = await find(ViewingProgress, LiveProgress, where, limit=len(playable_ids))
+    return {row.playable_id: row for row in rows}
+
+
+async def unfinished_progress(
+    user_id: str,
+    *,
+    before: tuple[int, str] | None,
+    without: Collection[str],
+    limit: int,
+) -> list[LiveProgress]:
+    """What a user began and did not finish, last watched first, except these titles.
+
+    `before` is the position to go on from: milliseconds of `last_watched_at`, and an id.
+
+    Raises:
+        UpstreamUnavailable: MongoDB did not answer in time or refused.
+    """
+    where: dict[str, Any] = {
+        "user_id": user_id,
+        "completed": False,
+        "position_seconds": {"$gt": 0},
+    }
+    if without:
+        where["playable_id"] = {"$nin": list(without)}
+    if before is not None:
+        at, last_id = instant(before[0]), before[1]
+        where["$or"] = [
+            {"last_watched_at": {"$lt": at}},
+            {"last_watched_at": at, "_id": {"$lt": last_id}},
+        ]
+    order = [("last_watched_at", -1), ("_id", -1)]
+    return await find(ViewingProgress, LiveProgress, where, sort=order, limit=limit)

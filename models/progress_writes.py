@@ -1,0 +1,96 @@
+"""Writes of viewing progress: many in one unordered command, harmless to repeat, in any order.
+
+Each write is guarded by `version < new`, so what is stored never goes back, whoever comes late.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pymongo import UpdateOne
+from pymongo.errors import BulkWriteError
+
+from models.base import utc_now
+from models.playback import ProgressRecord, ViewingProgress
+from models.reading import database_errors
+
+_DUPLICATE_KEY = 11000
+
+
+@dataclass(frozen=True, slots=True)
+class ProgressWrites:
+    """`older`: MongoDB had this version or a newer one. `refused`: keys MongoDB will not take."""
+
+    written: int
+    older: int
+    refused: frozenset[tuple[str, str]]
+
+
+async def write_progress(records: Sequence[ProgressRecord]) -> ProgressWrites:
+    """Writes the newest of each (user, title); give each key once, at most a thousand.
+
+    A duplicate key is another writer's insert of the same moment, perhaps of an older version:
+    those are tried once more as plain updates, which tells for certain.
+
+    Raises:
+        UpstreamUnavailable: MongoDB did not answer; any part may be written, so write all again.
+    """
+    if not records:
+        return ProgressWrites(0, 0, frozenset())
+    written, failed = await _send(records, upsert=True)
+    raced = [records[i] for i, code in failed.items() if code == _DUPLICATE_KEY]
+    refused = [records[i] for i, code in failed.items() if code != _DUPLICATE_KEY]
+    if raced:
+        more, failed = await _send(raced, upsert=False)
+        written += more
+        refused += [raced[i] for i in failed]
+    keys = frozenset((record.user_id, record.playable_id) for record in refused)
+    return ProgressWrites(written, len(records) - written - len(refused), keys)
+
+
+async def _send(records: Sequence[ProgressRecord], *, upsert: bool) -> tuple[int, dict[int, int]]:
+    """How many were written, and the error code of each that was not, by its place."""
+    operations = [_operation(record, upsert=upsert) for record in records]
+    collection = ViewingProgress.get_pymongo_collection()
+    with database_errors():
+        try:
+            result = await collection.bulk_write(operations, ordered=False)
+        except BulkWriteError as error:
+            details = error.details
+            if details.get("writeConcernErrors"):
+                raise
+            failed = {failure["index"]: failure["code"] for failure in details["writeErrors"]}
+            return details["nMatched"] + details["nUpserted"], failed
+    return result.matched_count + result.upserted_count, {}
+
+
+def _operation(record: ProgressRecord, *, upsert: bool) -> UpdateOne:
+    now = utc_now()
+    newer = {
+        "user_id": record.user_id,
+        "playable_id": record.playable_id,
+        "version": {"$lt": record.version},
+    }
+    change = {
+        "$set": {**_stored(record), "updated_at": now},
+        "$setOnInsert": {"_id": record.id, "schema_version": 1, "created_at": now},
+    }
+    return UpdateOne(newer, change, upsert=upsert)
+
+
+def _stored(record: ProgressRecord) -> dict[str, Any]:
+    device = record.last_device
+    return {
+        "position_seconds": record.position_seconds,
+        "duration_seconds": record.duration_seconds,
+        "percent": record.percent,
+        "completed": record.completed,
+        "watch_count": record.watch_count,
+        "furthest_seconds": record.furthest_seconds,
+        "last_watched_at": record.last_watched_at,
+        "last_device": device
+        and {"key": device.key, "name": device.name, "kind": device.kind.value},
+        "version": record.version,
+    }

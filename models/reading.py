@@ -1,0 +1,102 @@
+"""The one way records are read: projected, straight from the driver, one command a call.
+
+Every MongoDB failure leaves here as UpstreamUnavailable, so that nothing above knows the driver.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cache
+from typing import Any, TypeVar
+
+import msgspec
+from beanie import Document
+from pymongo.errors import PyMongoError
+
+from models.base import Identified, Record
+from services import metrics
+from services.errors import UpstreamUnavailable
+
+R = TypeVar("R", bound=Record)
+I = TypeVar("I", bound=Identified)
+Filter = Mapping[str, Any]
+Sort = Sequence[tuple[str, int]]
+Fields = frozenset[str] | None  # record fields to read, dotted for embedded ones; None reads all
+
+
+@contextmanager
+def database_errors() -> Iterator[None]:
+    """Driver failures as our own; times every call.
+
+    Raises:
+        UpstreamUnavailable: MongoDB did not answer in time or refused.
+    """
+    started = time.perf_counter()
+    try:
+        yield
+    except PyMongoError as error:
+        metrics.database_errors_total.inc()
+        raise UpstreamUnavailable("The database did not answer in time.") from error
+    finally:
+        metrics.database_seconds.observe(time.perf_counter() - started)
+
+
+async def find(
+    document: type[Document],
+    record: type[R],
+    where: Filter,
+    *,
+    fields: Fields = None,
+    sort: Sort | None = None,
+    limit: int = 0,
+) -> list[R]:
+    """Records that match, in `sort` order; one command while `limit` or the batch fits.
+
+    Raises:
+        UpstreamUnavailable: MongoDB did not answer in time or refused.
+    """
+    collection = document.get_pymongo_collection()
+    with database_errors():
+        cursor = collection.find(where, projection(record, fields), sort=sort, limit=limit)
+        # Two above the expected count: the first batch then also says that it is the last.
+        rows = await cursor.batch_size(limit + 2 if limit else 1000).to_list(None)
+    return to_records(rows, record)
+
+
+async def find_by_id(
+    document: type[Document], record: type[I], ids: Collection[str], fields: Fields = None
+) -> dict[str, I]:
+    """Records of these ids by id; ids that name nothing are absent. One `$in` for all."""
+    found = await find(document, record, {"_id": {"$in": list(ids)}}, fields=fields, limit=len(ids))
+    return {row.id: row for row in found}
+
+
+def to_records(rows: list[dict[str, Any]], record: type[R]) -> list[R]:
+    return _decoder(record)(rows)
+
+
+@cache
+def _decoder(record: type[R]) -> Callable[[list[dict[str, Any]]], list[R]]:
+    many = list[record]  # type: ignore[valid-type]
+
+    def decode(rows: list[dict[str, Any]]) -> list[R]:
+        return msgspec.convert(rows, many)
+
+    return decode
+
+
+@cache
+def projection(record: type[Record], fields: Fields) -> dict[str, int]:
+    """MongoDB's projection for these record fields; whole records leave the rest behind."""
+    names = set(fields) if fields is not None else set(record.__struct_encode_fields__)
+    names.discard("id")
+    shown = {name: 1 for name in sorted(names) if not _covered(name, names)}
+    return {"_id": 1, **shown}
+
+
+def _covered(name: str, names: set[str]) -> bool:
+    """A parent path in the same projection makes MongoDB refuse both."""
+    head, _, rest = name.rpartition(".")
+    return bool(rest) and bool(head) and (head in names or _covered(head, names))
