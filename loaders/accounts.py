@@ -1,0 +1,27 @@
+"""Loaders of accounts. Private data: read for one operation, kept in no cache another may read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+import models
+from loaders.base import CachedLoader, Fields
+
+V = TypeVar("V")
+
+
+class PrivateLoader(CachedLoader[V]):
+    """Batches and remembers within its operation only; goes straight to MongoDB."""
+
+    async def keep(self, values: Mapping[str, V]) -> None:
+        self.prime(values)
+
+    async def _fill(self, keys: list[str]) -> None:
+        found = await self.fetch(keys, None)
+        self._seen.update({key: found.get(key) for key in keys})
+
+
+class UserById(PrivateLoader[models.UserRecord]):
+    async def fetch(self, keys: list[str], fields: Fields) -> Mapping[str, models.UserRecord]:
+        return await models.find_by_id(models.User, models.UserRecord, keys, fields)

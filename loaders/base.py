@@ -1,0 +1,203 @@
+"""CachedLoader: operation -> process memory -> Redis (one MGET) -> MongoDB (one `$in`) -> back-fill.
+
+Two ways in, one way down. `many` serves breadth-first execution: all keys of a level at once. `load`
+serves graphql-core, one key at a time; aiodataloader gathers those that arrive together.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
+
+from aiodataloader import DataLoader
+
+from services.cache import Cache, Codec, Entry, count
+from services.cache_keys import Kind
+from services.errors import UpstreamUnavailable
+
+V = TypeVar("V")
+L = TypeVar("L", bound="CachedLoader[Any]")
+Fields = frozenset[str] | None
+
+
+class Scope(Protocol):
+    """What a loader needs of its operation."""
+
+    @property
+    def cache(self) -> Cache: ...
+
+    def loader(self, kind: type[L], /) -> L: ...
+
+
+class CachedLoader(Generic[V]):
+    """Base of all loaders: a subclass names its cache kind and value type and fetches misses.
+
+    Made per operation (per event, for subscriptions), so an operation sees each thing once.
+    """
+
+    kind: ClassVar[Kind]
+    codec: ClassVar[Codec[Any]]
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+        self._cache = scope.cache
+        self._seen: dict[str, V | None] = {}
+        self._views: dict[frozenset[str], dict[str, V | None]] = {}
+        self._single: _Gather | None = None
+
+    async def fetch(self, keys: list[str], fields: Fields) -> Mapping[str, V]:
+        """What the database holds of these keys: one command. Overridden by every loader.
+
+        `fields` says which record fields will be read; None asks for whole records.
+        """
+        raise NotImplementedError
+
+    def cache_key(self, key: str) -> str:
+        return self.kind.key(key)
+
+    def prime(self, values: Mapping[str, V], fields: Fields = None) -> None:
+        """Hands over what was read on the way, so that this operation does not read it again."""
+        seen = self._seen if fields is None else self._view(fields)
+        for key, value in values.items():
+            seen.setdefault(key, value)
+
+    async def keep(self, values: Mapping[str, V]) -> None:
+        """Hands over whole records read on the way, to the cache tiers as well."""
+        self.prime(values)
+        entries = {
+            self.cache_key(key): self._cache.entry(self.kind, value)
+            for key, value in values.items()
+        }
+        await self._cache.store(self.kind, self.codec, entries)
+
+    async def load(self, key: str) -> V | None:
+        """One key, gathered with the others asked for in the same moment."""
+        if key in self._seen:
+            return self._seen[key]
+        if self._single is None:
+            self._single = _Gather(self)
+        return await self._single.load_shielded(key)
+
+    async def load_one(self, key: str, fields: Fields) -> V | None:
+        """As `load`, for a caller that knows which fields it reads (None: it does not)."""
+        if fields is None:
+            return await self.load(key)
+        return (await self.many([key], fields))[key]
+
+    async def load_each(self, keys: Iterable[str]) -> dict[str, V | None]:
+        """As `load`, for many keys of one caller.
+
+        Raises:
+            UpstreamUnavailable: any of them could not be read.
+        """
+        wanted = list(dict.fromkeys(keys))
+        values = await asyncio.gather(*(self.load(key) for key in wanted))
+        return dict(zip(wanted, values, strict=True))
+
+    def ready(self, keys: Iterable[str], fields: Fields = None) -> dict[str, V | None] | None:
+        """What `many` would answer, if this process holds all of it fresh; else None."""
+        if fields is not None and not self._cache.enabled:
+            return None
+        seen = self._seen
+        names = {self.cache_key(key): key for key in keys if key not in seen}
+        if names:
+            fresh = self._cache.peek(names)
+            if len(fresh) < len(names):
+                return None
+            count("memory", len(fresh), 0)
+            seen.update({names[name]: entry.value for name, entry in fresh.items()})
+        return {key: seen[key] for key in keys}
+
+    async def many(self, keys: Iterable[str], fields: Fields = None) -> dict[str, V | None]:
+        """Values by key, None for what does not exist; each missing tier is asked once.
+
+        Raises:
+            UpstreamUnavailable: the database is away and no tier holds an entry, fresh or stale.
+        """
+        partial = fields is not None and not self._cache.enabled
+        seen = self._view(fields) if partial and fields is not None else self._seen
+        wanted = dict.fromkeys(keys)
+        missing = [key for key in wanted if key not in seen]
+        if missing and partial:
+            found = await self.fetch(missing, fields)
+            seen.update({key: found.get(key) for key in missing})
+        elif missing:
+            await self._fill(missing)
+        return {key: seen[key] for key in wanted}
+
+    def _view(self, fields: frozenset[str]) -> dict[str, V | None]:
+        """Partial records answer only those who asked for the same fields."""
+        return self._views.setdefault(fields, {})
+
+    async def _fill(self, keys: list[str]) -> None:
+        stale = await self._from_tiers(keys)
+        left = [key for key in keys if key not in self._seen]
+        if left:
+            await self._from_database(left, stale)
+
+    async def _from_tiers(self, keys: list[str]) -> dict[str, Entry]:
+        """Takes fresh entries; returns the stale ones by key."""
+        names = {self.cache_key(key): key for key in keys}
+        fresh = self._cache.peek(names)
+        for name, entry in fresh.items():
+            self._seen[names[name]] = entry.value
+        count("memory", len(fresh), len(names) - len(fresh))
+        rest = [name for name in names if name not in fresh]
+        if not rest:
+            return {}
+        return self._sort_out(names, rest, await self._cache.fetch(self.kind, self.codec, rest))
+
+    def _sort_out(
+        self, names: dict[str, str], asked: list[str], found: dict[str, Entry]
+    ) -> dict[str, Entry]:
+        now = self._cache.now()
+        stale = {}
+        for name, entry in found.items():
+            if entry.fresh_until > now:
+                self._seen[names[name]] = entry.value
+            else:
+                stale[names[name]] = entry
+        hits = len(found) - len(stale)
+        count("redis", hits, len(asked) - hits)
+        return stale
+
+    async def _from_database(self, keys: list[str], stale: dict[str, Entry]) -> None:
+        try:
+            found = await self.fetch(keys, None)  # whole: it is going to be cached
+        except UpstreamUnavailable:
+            if any(key not in stale for key in keys):
+                raise
+            self._seen.update({key: stale[key].value for key in keys})
+            return
+        self._seen.update({key: found.get(key) for key in keys})
+        entries = {
+            self.cache_key(key): self._cache.entry(self.kind, self._seen[key]) for key in keys
+        }
+        await self._cache.store(self.kind, self.codec, entries)
+
+
+class _Gather(DataLoader[str, Any]):
+    """aiodataloader, with two of its traps closed: a cancelled caller poisons nothing, and one
+    failing batch fails each of its keys with the same error."""
+
+    cache = False  # CachedLoader remembers
+
+    def __init__(self, loader: CachedLoader[Any]) -> None:
+        super().__init__()
+        self._loader = loader
+
+    async def load_shielded(self, key: str) -> Any:
+        return await asyncio.shield(self.load(key))
+
+    async def batch_load_fn(self, keys: list[str]) -> list[Any]:
+        try:
+            values = await self._loader.many(keys)
+        except Exception as error:  # noqa: BLE001 - told to every key, raised at each caller
+            return [error] * len(keys)
+        return [values[key] for key in keys]
+
+
+def in_order(values: Mapping[str, V | None], keys: Collection[str]) -> list[V]:
+    """The values of these keys in their order, without those that do not exist."""
+    return [value for key in keys if (value := values[key]) is not None]
