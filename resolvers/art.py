@@ -1,0 +1,41 @@
+"""Pictures drawn for titles that have none of their own; films and shows, found by id."""
+
+from __future__ import annotations
+
+import loaders
+import models
+from models import ids
+from resolvers.context import Context
+from services import art
+
+
+async def poster(context: Context, title_id: str) -> str | None:
+    """An SVG of 500 x 750, or None where no title has this id."""
+    subject = await _subject(context, title_id)
+    return art.poster(subject) if subject else None
+
+
+async def backdrop(context: Context, title_id: str) -> str | None:
+    """An SVG of 1280 x 720, or None where no title has this id."""
+    subject = await _subject(context, title_id)
+    return art.backdrop(subject) if subject else None
+
+
+async def _subject(context: Context, title_id: str) -> art.Subject | None:
+    title = await _title(context, title_id)
+    if title is None:
+        return None
+    genre = next(iter(title.genre_ids), "").removeprefix(ids.of_genre("")) or None
+    return art.Subject(title.id, title.title, title.year, genre)
+
+
+async def _title(context: Context, title_id: str) -> models.MovieRecord | models.ShowRecord | None:
+    kind = ids.kind_of(title_id)
+    if kind == "movie":
+        movie: models.MovieRecord | None = await context.load(loaders.MovieById, title_id)
+        return movie
+    if kind == "show":
+        found = await models.find_by_id(models.Show, models.ShowRecord, [title_id])
+        show = found.get(title_id)
+        return show if show is not None and show.is_active else None
+    return None

@@ -1,0 +1,221 @@
+"""What happens when somebody browses: pages of films, one film, people and what they worked on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import loaders
+import models
+from models import ids
+from resolvers.context import Context
+from services import cursors
+from services.errors import ValidationFailed
+
+PAGE_SIZE = 20
+MAX_PAGE_SIZE = 100
+
+
+@dataclass(frozen=True, slots=True)
+class PageArguments:
+    """As the client gave them."""
+
+    first: int | None = None
+    after: str | None = None
+    last: int | None = None
+    before: str | None = None
+
+    def size(self, default: int = PAGE_SIZE) -> int:
+        """Raises ValidationFailed when they contradict each other or are out of range."""
+        if self.first is not None and self.last is not None:
+            raise ValidationFailed("Give either `first` or `last`, not both.", path=["last"])
+        if (self.first is not None and self.before) or (self.last is not None and self.after):
+            raise ValidationFailed("`first` goes with `after`, `last` with `before`.")
+        if self.after and self.before:
+            raise ValidationFailed("Give either `after` or `before`, not both.", path=["before"])
+        name = "last" if self.last is not None else "first"
+        return bounded(self.last if self.last is not None else self.first, name, default)
+
+    @property
+    def backwards(self) -> bool:
+        return self.last is not None or self.before is not None
+
+
+def bounded(value: int | None, name: str, default: int, most: int = MAX_PAGE_SIZE) -> int:
+    """How many; raises ValidationFailed outside 1 to `most`."""
+    if value is None:
+        return default
+    if not 1 <= value <= most:
+        raise ValidationFailed(f"`{name}` must be between 1 and {most}.", path=[name])
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class MovieConnection:
+    """A page of films and what is needed to make cursors of them."""
+
+    nodes: list[models.MovieRecord]
+    page: models.MoviePage
+    order: models.MovieOrder
+    secret: bytes
+
+    def cursor(self, movie: models.MovieRecord) -> str:
+        position = cursors.Position(models.sort_value(movie, self.order), movie.id)
+        return cursors.encode(self.secret, self.order.name, position)
+
+
+@dataclass(frozen=True, slots=True)
+class PageBounds:
+    """Where a page stands; cursors are made only when read."""
+
+    connection: MovieConnection
+
+    @property
+    def has_next_page(self) -> bool:
+        return self.connection.page.has_next
+
+    @property
+    def has_previous_page(self) -> bool:
+        return self.connection.page.has_previous
+
+    @property
+    def start_cursor(self) -> str | None:
+        nodes = self.connection.nodes
+        return self.connection.cursor(nodes[0]) if nodes else None
+
+    @property
+    def end_cursor(self) -> str | None:
+        nodes = self.connection.nodes
+        return self.connection.cursor(nodes[-1]) if nodes else None
+
+
+async def movies(
+    context: Context,
+    arguments: PageArguments,
+    *,
+    category: models.MovieCategory | None = None,
+    filter_: models.MovieFilter | None = None,
+    order: models.MovieOrder | None = None,
+    fields: loaders.Fields = None,
+) -> MovieConnection:
+    """One page. Ids are cached for 5 minutes, films for an hour.
+
+    Raises:
+        ValidationFailed, InvalidCursor: the arguments make no page.
+        UpstreamUnavailable: neither the database nor the cache has it.
+    """
+    order = order or models.MovieOrder.of(category, None)
+    size = arguments.size()
+    secret = context.runtime.settings.secret_bytes
+    query = models.MovieQuery(
+        category=category,
+        filter=filter_ or models.MovieFilter(),
+        order=order,
+        size=size,
+        backwards=arguments.backwards,
+        position=_position(arguments, order, secret),
+        today=_today(context, category),
+    )
+    pages = context.loader(loaders.MoviePageByQuery)
+    page = await pages.load_one(pages.ask(query), fields)
+    assert page is not None  # a page may be empty, but it exists
+    films = context.loader(loaders.MovieById)
+    nodes = loaders.in_order(await films.many(page.ids, fields), page.ids)
+    return MovieConnection(nodes, page, order, secret)
+
+
+def _position(
+    arguments: PageArguments, order: models.MovieOrder, secret: bytes
+) -> cursors.Position | None:
+    if arguments.after is not None:
+        return cursors.decode(secret, order.name, arguments.after, "after")
+    if arguments.before is not None:
+        return cursors.decode(secret, order.name, arguments.before, "before")
+    return None
+
+
+def _today(context: Context, category: models.MovieCategory | None) -> str:
+    if category not in (models.MovieCategory.NEW_RELEASES, models.MovieCategory.UPCOMING):
+        return ""
+    return datetime.fromtimestamp(context.runtime.clock(), UTC).date().isoformat()
+
+
+async def movie(
+    context: Context,
+    *,
+    id_: str | None = None,
+    tmdb_id: int | None = None,
+    imdb_id: str | None = None,
+    fields: loaders.Fields = None,
+) -> models.MovieRecord | None:
+    """The film by exactly one of its ids, or None."""
+    if tmdb_id is not None:
+        id_ = await context.load(loaders.MovieIdByTmdbId, str(tmdb_id))
+    elif imdb_id is not None:
+        id_ = await context.load(loaders.MovieIdByImdbId, imdb_id)
+    elif id_ is not None:
+        require_kind(id_, "movie")
+    if id_ is None or ids.kind_of(id_) != "movie":
+        return None
+    return await context.loader(loaders.MovieById).load_one(id_, fields)
+
+
+def require_kind(id_: str, *kinds: str, path: Sequence[str] = ("id",)) -> str:
+    """The id's kind. An id of another kind names nothing here; a malformed one is an error.
+
+    Raises:
+        ValidationFailed: this is no id of ours.
+    """
+    kind = ids.kind_of(id_)
+    if kind is None:
+        raise ValidationFailed("This is not an id of this API.", path=path)
+    return kind
+
+
+async def person(
+    context: Context, id_: str, fields: loaders.Fields = None
+) -> models.PersonRecord | None:
+    if require_kind(id_) != "person":
+        return None
+    return await context.loader(loaders.PersonById).load_one(id_, fields)
+
+
+async def genres(context: Context) -> list[models.GenreRecord]:
+    """All genres in order of name."""
+    all_ids = await context.load(loaders.AllGenreIds, "all")
+    by_id = await context.load_many(loaders.GenreById, all_ids)
+    return loaders.in_order(by_id, all_ids)
+
+
+def credits_of_title(
+    title: models.TitleRecord, first: int | None, department: models.Department | None
+) -> list[models.CreditRecord]:
+    """In billing order."""
+    size = bounded(first, "first", PAGE_SIZE)
+    chosen = title.credits
+    if department is not None:
+        chosen = [credit for credit in chosen if credit.department is department]
+    return chosen[:size]
+
+
+async def credits_of_people(
+    context: Context,
+    people: Sequence[models.PersonRecord],
+    first: int | None,
+    department: models.Department | None,
+) -> list[list[models.CreditRecord]]:
+    """What each worked on, most popular title first; one load of ids and one of films for all."""
+    size = bounded(first, "first", PAGE_SIZE)
+    films_of = await context.load_many(loaders.MovieIdsByPersonId, [one.id for one in people])
+    wanted = dict.fromkeys(key for films in films_of.values() for key in films or ())
+    films = await context.load_many(loaders.MovieById, wanted)
+    return [
+        [
+            credit
+            for film in loaders.in_order(films, films_of[one.id] or ())
+            for credit in film.credits
+            if credit.person_id == one.id and department in (None, credit.department)
+        ][:size]
+        for one in people
+    ]

@@ -1,0 +1,98 @@
+"""Reads one TOML table strictly: every key known, every value of its kind, or one clear line.
+
+It exists because resolvers speak no third-party library and the demo's authors need good messages.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import date
+from typing import Any, NoReturn, TypeVar
+
+from services.errors import StartupError
+
+T = TypeVar("T")
+
+
+class Table:
+    """`where` opens every message, e.g. "films_sound.toml, film detour-1945"."""
+
+    def __init__(self, values: Mapping[str, Any], where: str) -> None:
+        self._values = values
+        self._known: set[str] = set()
+        self.where = where
+
+    def refuse(self, reason: str) -> NoReturn:
+        """
+        Raises:
+            StartupError: always.
+        """
+        raise StartupError(f"{self.where}: {reason}.")
+
+    def finish(self) -> None:
+        """Refuses keys that nobody asked for."""
+        unknown = sorted(self._values.keys() - self._known)
+        if unknown:
+            self.refuse(f"unknown key {unknown[0]!r}")
+
+    def text(self, key: str, *, shape: str | None = None) -> str:
+        value = self.optional_text(key, shape=shape)
+        return self.refuse(f"{key} is missing") if value is None else value
+
+    def optional_text(self, key: str, *, shape: str | None = None) -> str | None:
+        value = self._get(key, str, "a text")
+        if value is None:
+            return None
+        if not value.strip() or value != value.strip():
+            self.refuse(f"{key} is empty or has spaces around it")
+        if shape is not None and re.fullmatch(shape, value, re.ASCII) is None:
+            self.refuse(f"{key} is {value!r}, which does not look like {shape}")
+        return value
+
+    def number(self, key: str, low: int, high: int) -> int:
+        value = self.optional_number(key, low, high)
+        return self.refuse(f"{key} is missing") if value is None else value
+
+    def optional_number(self, key: str, low: int, high: int) -> int | None:
+        value = self._get(key, int, "a whole number")
+        if value is not None and (isinstance(value, bool) or not low <= value <= high):
+            self.refuse(f"{key} is {value!r}, not a whole number from {low} to {high}")
+        return value
+
+    def optional_date(self, key: str) -> str | None:
+        """As ISO text, the way dates are stored."""
+        value = self._get(key, date, "a date such as 1922-03-04")
+        return value.isoformat() if value is not None else None
+
+    def texts(self, key: str) -> list[str]:
+        values: list[Any] = self._get(key, list, "a list of texts") or []
+        if not all(isinstance(value, str) and value.strip() for value in values):
+            self.refuse(f"{key} should hold texts only")
+        if len(set(values)) != len(values):
+            self.refuse(f"{key} names something twice")
+        return values
+
+    def pairs(self, key: str) -> list[tuple[str, str]]:
+        """[[name, role], ...]; a role may be empty."""
+        values: list[Any] = self._get(key, list, "a list of pairs") or []
+        return [self._pair(key, value) for value in values]
+
+    def tables(self, key: str) -> list[Mapping[str, Any]]:
+        values: list[Any] = self._get(key, list, "a list of tables") or []
+        if not all(isinstance(value, dict) for value in values):
+            self.refuse(f"{key} should hold tables only")
+        return values
+
+    def _pair(self, key: str, value: Any) -> tuple[str, str]:
+        match value:
+            case [str(name), str(role)] if name.strip():
+                return name, role
+        return self.refuse(f"{key} holds {value!r}, which is not [name, role]")
+
+    def _get(self, key: str, kind: type[T], called: str) -> T | None:
+        self._known.add(key)
+        value = self._values.get(key)
+        if value is not None and not isinstance(value, kind):
+            self.refuse(f"{key} is {value!r}, not {called}")
+        return value

@@ -1,0 +1,86 @@
+"""What happens later: WORKERS is the timetable, run_workers keeps it.
+
+A failed run is logged and counted, and the worker comes again; it never ends its process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Literal
+
+from resolvers.context import Runtime
+from services import metrics
+from services.logs import get_logger
+from workers.drop_dead_workers import drop_dead_workers
+from workers.flush_progress import finish_flushing, flush_progress
+from workers.publish_metrics import publish_metrics
+
+_JITTER = 0.1  # of a period, so that processes started together do not come together
+_RUN_SECONDS = 60.0
+_FINISH_SECONDS = 10.0
+
+log = get_logger("workers")
+Run = Callable[[Runtime], Awaitable[object]]
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """`where`: in worker processes, or in every API process. `finish` runs once, at shutdown."""
+
+    every_seconds: float
+    run: Run
+    where: Literal["worker", "api"] = "worker"
+    finish: Run | None = None
+
+
+WORKERS: dict[str, Worker] = {
+    "flush_progress": Worker(1, flush_progress, finish=finish_flushing),
+    "drop_dead_workers": Worker(600, drop_dead_workers),
+    "publish_metrics": Worker(1, publish_metrics, where="api"),
+}
+
+
+async def run_workers(
+    runtime: Runtime,
+    names: Collection[str],
+    stop: asyncio.Event,
+    timetable: Mapping[str, Worker] = WORKERS,
+) -> None:
+    """Runs these workers until `stop` is set; then each ends its run and finishes.
+
+    Raises:
+        KeyError: there is no worker of this name.
+    """
+    chosen = {name: timetable[name] for name in names}
+    async with asyncio.TaskGroup() as group:
+        for name, worker in chosen.items():
+            group.create_task(_keep(runtime, name, worker, stop), name=name)
+
+
+def names_for(where: Literal["worker", "api"]) -> list[str]:
+    return [name for name, worker in WORKERS.items() if worker.where == where]
+
+
+async def _keep(runtime: Runtime, name: str, worker: Worker, stop: asyncio.Event) -> None:
+    while not stop.is_set():
+        await _attempt(name, worker.run, runtime, _RUN_SECONDS)
+        pause_seconds = worker.every_seconds * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), pause_seconds)
+    if worker.finish is not None:
+        await _attempt(name, worker.finish, runtime, _FINISH_SECONDS)
+
+
+async def _attempt(name: str, run: Run, runtime: Runtime, seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await run(runtime)
+    except Exception as error:  # a worker that stopped for ever would be worse
+        metrics.worker_runs_total.labels(name, "failed").inc()
+        log.error("worker_failed", worker=name, error=repr(error), exc_info=error)
+    else:
+        metrics.worker_runs_total.labels(name, "done").inc()
