@@ -1,0 +1,181 @@
+"""Accounts as clients see them: the viewer, and the mutations that sign somebody in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import strawberry
+
+import models
+from graph.enums import described
+from graph.errors import UserError
+from graph.fields import plain, resolver
+from graph.info import Info
+from graph.interfaces import Node
+from graph.payloads import told
+from graph.scalars import DateTime, EmailAddress
+from resolvers import accounts
+from services import errors
+
+described(
+    models.AccountTier,
+    "What an account has paid for.",
+    {
+        "FREE": "Nothing: the common limits.",
+        "PREMIUM": "Higher limits and the best quality.",
+        "API": "Programs: limits for machines.",
+    },
+)
+described(
+    models.DeviceKind,
+    "What somebody watches on.",
+    {
+        "WEB": "A browser.",
+        "MOBILE": "A phone or a tablet.",
+        "TV": "A television or a box beside it.",
+        "OTHER": "Anything else.",
+    },
+)
+
+
+@strawberry.type(description="The signed-in person, seen by nobody else.")
+class Viewer(Node):
+    email: EmailAddress = plain("The address to sign in with, in lower case.")
+    email_verified: bool = plain("The address was proved to be the viewer's own.")
+    display_name: str = plain("The name shown to people.")
+    role: models.Role = plain("What the viewer may do.")
+    tier: models.AccountTier = plain("What the viewer has paid for.")
+    created_at: DateTime = plain("When the account was made.")
+
+    @classmethod
+    def is_type_of(cls, value: object, _info: object) -> bool:
+        return isinstance(value, models.UserRecord)
+
+
+@strawberry.type(description="What proves who asks.")
+class AuthTokens:
+    access_token: str = plain("Sent as `Authorization: Bearer ...` with every request.")
+    expires_in_seconds: int = plain("How long the access token lives.")
+    refresh_token: str | None = plain(
+        "Exchanged once for new tokens by refreshTokens; used twice, it ends the sign-in."
+    )
+
+
+@strawberry.type(description="Somebody signed in, or why not.")
+class AuthPayload:
+    tokens: AuthTokens | None = plain("The new tokens; null if it failed.")
+    viewer: Viewer | None = plain("Who is signed in now; null if it failed.")
+    errors: list[UserError] = plain("Why it failed; empty if it did not.")
+
+
+@strawberry.input(description="The device somebody signs in or watches on.")
+class DeviceInput:
+    key: str = strawberry.field(
+        description="Chosen by the client, the same for the life of its installation; "
+        "1 to 128 characters."
+    )
+    name: str | None = strawberry.field(
+        default=None, description="A name for people, such as Living room; at most 80 characters."
+    )
+    kind: models.DeviceKind = strawberry.field(
+        default=models.DeviceKind.WEB, description="What it is."
+    )
+
+    def device(self) -> models.Device:
+        return models.Device(key=self.key, name=self.name, kind=self.kind)
+
+
+@strawberry.input(description="A new account.")
+class RegisterInput:
+    email: EmailAddress = strawberry.field(
+        description="The address to sign in with; one account each, in any case of letters."
+    )
+    password: str = strawberry.field(description="12 characters to 1 KB, of any kind.")
+    display_name: str = strawberry.field(description="The name shown: 1 to 80 characters.")
+    device: DeviceInput | None = strawberry.field(
+        default=None, description="The device to remember the sign-in by."
+    )
+
+
+@strawberry.input(description="Who signs in, and the proof.")
+class LoginInput:
+    email: EmailAddress = strawberry.field(description="The account's address, in any case.")
+    password: str = strawberry.field(description="The account's password.")
+    device: DeviceInput | None = strawberry.field(
+        default=None, description="The device to remember the sign-in by."
+    )
+
+
+@strawberry.input(description="The sign-in to continue.")
+class RefreshTokensInput:
+    refresh_token: str | None = strawberry.field(
+        default=None, description="The refresh token last received."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class AuthAnswer:
+    tokens: accounts.Tokens | None
+    viewer: models.UserRecord | None
+    errors: list[errors.UserError]
+
+
+def _answer(signed_in: accounts.SignedIn | None, failed: list[errors.UserError]) -> AuthAnswer:
+    if signed_in is None:
+        return AuthAnswer(None, None, failed)
+    return AuthAnswer(signed_in.tokens, signed_in.viewer, failed)
+
+
+async def _register(
+    info: Info,
+    input: Annotated[RegisterInput, strawberry.argument(description="The new account.")],
+) -> AuthAnswer:
+    call = accounts.register(
+        info.context,
+        email=input.email,
+        password=input.password,
+        display_name=input.display_name,
+        device=input.device.device() if input.device else None,
+    )
+    return _answer(*await told(call))
+
+
+async def _login(
+    info: Info,
+    input: Annotated[LoginInput, strawberry.argument(description="Who signs in.")],
+) -> AuthAnswer:
+    call = accounts.login(
+        info.context,
+        email=input.email,
+        password=input.password,
+        device=input.device.device() if input.device else None,
+    )
+    return _answer(*await told(call))
+
+
+async def _refresh_tokens(
+    info: Info,
+    input: Annotated[RefreshTokensInput, strawberry.argument(description="The token.")],
+) -> AuthAnswer:
+    return _answer(*await told(accounts.refresh_tokens(info.context, input.refresh_token)))
+
+
+async def _viewer(info: Info) -> models.UserRecord | None:
+    return await accounts.viewer(info.context)
+
+
+@strawberry.type
+class AccountsQuery:
+    viewer: Viewer | None = resolver(_viewer, "Who asks, or null if nobody is signed in.")
+
+
+@strawberry.type
+class AccountsMutation:
+    register: AuthPayload = resolver(_register, "Makes an account and signs it in.")
+    login: AuthPayload = resolver(
+        _login, "Signs somebody in; does not tell whether the address or the password is wrong."
+    )
+    refresh_tokens: AuthPayload = resolver(
+        _refresh_tokens, "New tokens for a refresh token, which is used up by this."
+    )

@@ -1,0 +1,163 @@
+"""The registry of documents: parsed, validated and compiled once, however they arrive.
+
+Bounded by count and by text; the least recently used go first. Counters tell how often each step
+really ran.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import strawberry
+from graphql import (
+    DocumentNode,
+    GraphQLError,
+    GraphQLSchema,
+    NoSchemaIntrospectionCustomRule,
+    OperationDefinitionNode,
+    parse,
+    specified_rules,
+    validate,
+)
+from strawberry.schema.config import StrawberryConfig
+
+from graph.execution import Plan, Uncovered, compile_plan, condition_variables
+from services.errors import CostLimitExceeded, ValidationFailed
+
+MAX_CHARACTERS = 15_000
+MAX_TOKENS = 1_000
+_MAX_ERRORS = 5
+_MAX_VARIANTS = 16  # plans of one operation, by the outcome of its conditions
+
+
+@dataclass(slots=True, eq=False)
+class Operation:
+    """One operation of a document, with its plans by the values of its condition variables."""
+
+    document: DocumentNode
+    node: OperationDefinitionNode
+    kind: str
+    conditions: tuple[str, ...]
+    plans: dict[tuple[bool, ...], Plan | None] = field(default_factory=dict)
+
+
+@dataclass(slots=True, eq=False)
+class Document:
+    """`errors` says why it cannot run; else it has at least one operation by name ("" for none)."""
+
+    errors: Sequence[GraphQLError] = ()
+    operations: Mapping[str, Operation] = field(default_factory=dict)
+
+    def operation(self, name: str | None) -> Operation:
+        """The operation to run.
+
+        Raises:
+            ValidationFailed: no such operation, or several and no name.
+        """
+        if name:
+            found = self.operations.get(name)
+            if found is None:
+                raise ValidationFailed(f"The document has no operation named {name[:60]!r}.")
+            return found
+        if len(self.operations) != 1:
+            raise ValidationFailed("`operationName` is needed: the document has several operations.")
+        return next(iter(self.operations.values()))
+
+
+@dataclass(slots=True)
+class Counters:
+    parsed: int = 0
+    compiled: int = 0
+
+
+class Documents:
+    """One per process."""
+
+    def __init__(
+        self,
+        schema: strawberry.Schema,
+        config: StrawberryConfig,
+        *,
+        introspection: bool,
+        capacity: int = 1_000,
+    ) -> None:
+        self.schema: GraphQLSchema = schema._schema  # noqa: SLF001 - Strawberry's own way out
+        self._config = config
+        self._scalars = schema.schema_converter.scalar_registry
+        self._capacity = capacity
+        self._introspection = introspection
+        self._rules = [*specified_rules] + (
+            [] if introspection else [NoSchemaIntrospectionCustomRule]
+        )
+        self._known: OrderedDict[str, Document] = OrderedDict()
+        self.counters = Counters()
+
+    def get(self, text: str) -> Document:
+        """The document of this text; invalid ones are remembered as well."""
+        known = self._known.get(text)
+        if known is not None:
+            self._known.move_to_end(text)
+            return known
+        if len(text) > MAX_CHARACTERS:
+            raise CostLimitExceeded(f"A document has at most {MAX_CHARACTERS} characters.")
+        document = self._read(text)
+        self._known[text] = document
+        if len(self._known) > self._capacity:
+            self._known.popitem(last=False)
+        return document
+
+    def plan(self, operation: Operation, variables: Mapping[str, Any]) -> Plan | None:
+        """The plan for these variable values, or None where graphql-core runs it."""
+        key = tuple(bool(variables.get(name)) for name in operation.conditions)
+        if key in operation.plans:
+            return operation.plans[key]
+        if len(operation.plans) >= _MAX_VARIANTS:
+            return None
+        plan = operation.plans[key] = self._compile(operation, key)
+        return plan
+
+    def _compile(self, operation: Operation, key: tuple[bool, ...]) -> Plan | None:
+        self.counters.compiled += 1
+        conditions = dict(zip(operation.conditions, key, strict=True))
+        try:
+            return compile_plan(
+                self.schema,
+                self._config,
+                self._scalars,
+                operation.document,
+                operation.node,
+                conditions,
+            )
+        except Uncovered:
+            return None
+
+    def _read(self, text: str) -> Document:
+        self.counters.parsed += 1
+        try:
+            ast = parse(text, max_tokens=MAX_TOKENS)
+        except GraphQLError as error:
+            return Document([error])
+        except RecursionError:
+            return Document([GraphQLError("The document is nested too deeply.")])
+        found = validate(
+            self.schema,
+            ast,
+            self._rules,
+            max_errors=_MAX_ERRORS,
+            hide_suggestions=not self._introspection,
+        )
+        if found:
+            return Document(found)
+        conditions = condition_variables(ast)
+        return Document(
+            operations={
+                node.name.value if node.name else "": Operation(
+                    ast, node, node.operation.value, conditions
+                )
+                for node in ast.definitions
+                if isinstance(node, OperationDefinitionNode)
+            }
+        )

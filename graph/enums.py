@@ -1,0 +1,26 @@
+"""Enums of the floors below as public ones, every value described."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import Any, TypeVar
+
+import strawberry
+
+E = TypeVar("E", bound=type[Enum])
+
+
+def described(enum: E, description: str, values: Mapping[str, str]) -> E:
+    """The enum made public under its own name.
+
+    Raises:
+        ValueError: a value has no description, or a description no value.
+    """
+    if set(values) != {member.name for member in enum}:
+        raise ValueError(f"{enum.__name__}: describe exactly its values")
+    strawberry.enum(enum, description=description)
+    definition: Any = enum.__strawberry_definition__  # type: ignore[attr-defined]
+    for value in definition.values:
+        value.description = values[value.name]
+    return enum

@@ -1,0 +1,115 @@
+"""Running a plan: level by level, each loader asked once a level, children shared where equal.
+
+A level waits for all of its relations before the next begins, so siblings' timing never splits a
+batch. Nothing of graphql-core is called on the way unless a value is not plainly right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from graphql import GraphQLError
+
+from graph.execution.completion import complete, complete_pending
+from graph.execution.failures import Finisher
+from graph.execution.gather import Pending, gather_level
+from graph.execution.plan import FieldPlan, GroupPlan, Plan
+from graph.execution.state import Batch, Run
+from resolvers.context import Context
+
+
+class Outcome(NamedTuple):
+    data: dict[str, Any] | None
+    errors: Sequence[GraphQLError]
+
+
+async def execute(
+    plan: Plan, context: Context, variables: Any, deadline: float | None = None
+) -> Outcome:
+    """Data and errors of a query or mutation; `deadline` is in the loop's time.
+
+    Past the deadline what is missing fails with OperationTimeout and the rest is answered.
+    """
+    if plan.kind == "mutation":
+        return await _one_after_another(plan, context, variables, deadline)
+    run = Run(context, variables, deadline)
+    data = await _run_root(run, plan.root)
+    return _finish(run, plan.root, data)
+
+
+async def execute_event(
+    plan: Plan, context: Context, variables: Any, event: Any, deadline: float | None = None
+) -> Outcome:
+    """Data and errors of one event of a subscription: its root field's value is the event."""
+    run = Run(context, variables, deadline)
+    (field,) = plan.root.fields
+    data: dict[str, Any] = {field.key: None}
+    run.batches.append(Batch(plan.root, [None], [data]))
+    await _run_levels(run, complete(run, field, [event], [data]))
+    return _finish(run, plan.root, data)
+
+
+async def _one_after_another(
+    plan: Plan, context: Context, variables: Any, deadline: float | None
+) -> Outcome:
+    """Mutations in order, each with its whole selection before the next begins."""
+    data: dict[str, Any] = {}
+    errors: list[GraphQLError] = []
+    for alone in plan.steps:
+        run = Run(context, variables, deadline)
+        part, found = _finish(run, alone, await _run_root(run, alone))
+        errors.extend(found)
+        if part is None:
+            return Outcome(None, errors)
+        data.update(part)
+    return Outcome(data, errors)
+
+
+async def _run_root(run: Run, root: GroupPlan) -> dict[str, Any]:
+    (data,) = root.build([None], run)
+    batch = Batch(root, [None], [data])
+    run.batches.append(batch)
+    await _run_levels(run, [batch])
+    return data
+
+
+async def _run_levels(run: Run, level: list[Batch]) -> None:
+    while level:
+        level = await _run_level(run, level)
+
+
+async def _run_level(run: Run, level: list[Batch]) -> list[Batch]:
+    """Fills in the relations of these parents; returns the children that have relations."""
+    pending: list[Pending] = []
+    below: list[Batch] = []
+    for group, rows, outs in level:
+        for field in group.relations:
+            if field.waits:
+                pending.append(Pending(field, rows, outs))
+            else:
+                below += complete(run, field, _values(run, field, rows), outs)
+    if pending:
+        await gather_level(run, pending)
+        for entry in pending:
+            below += complete_pending(run, entry)
+    return below
+
+
+def _values(run: Run, field: FieldPlan, rows: Sequence[Any]) -> list[Any]:
+    """Attribute or computed value per parent; an exception stands where one was raised."""
+    values: list[Any] = []
+    for row in rows:
+        try:
+            values.append(run.value(field, row))
+        except Exception as error:  # noqa: BLE001 - becomes the field's error
+            values.append(error)
+    return values
+
+
+def _finish(run: Run, root: GroupPlan, data: dict[str, Any]) -> Outcome:
+    if not run.failed:
+        return Outcome(data, ())
+    groups = {id(out): batch.group for batch in run.batches for out in batch.outs}
+    finisher = Finisher(groups)
+    return Outcome(finisher.root(root, data), finisher.errors)

@@ -1,0 +1,79 @@
+"""`node` and `nodes`: anything by its id, whatever its type."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import strawberry
+
+import loaders
+from graph.fields import resolver
+from graph.info import Info
+from graph.interfaces import FindMany, Node
+from models import ids
+from resolvers import accounts
+from resolvers.context import Context
+from services.errors import ValidationFailed
+
+_MOST = 100
+
+
+def _by_loader(loader: type[loaders.CachedLoader[Any]]) -> FindMany:
+    async def find(context: Context, wanted: Sequence[str]) -> dict[str, Any]:
+        return await context.load_many(loader, wanted)
+
+    return find
+
+
+# Kind of id -> how things of this kind are found. What belongs to a viewer finds only the viewer's.
+FINDERS: dict[str, FindMany] = {
+    "movie": _by_loader(loaders.MovieById),
+    "person": _by_loader(loaders.PersonById),
+    "genre": _by_loader(loaders.GenreById),
+    "user": accounts.own_account,
+}
+
+
+async def _find(context: Context, wanted: Sequence[str]) -> list[Any]:
+    """One thing or None per id, in order; each kind is asked once."""
+    kinds: dict[str, list[str]] = {}
+    for index, id_ in enumerate(wanted):
+        kind = ids.kind_of(id_)
+        if kind is None:
+            raise ValidationFailed("This is not an id of this API.", path=["ids", str(index)])
+        kinds.setdefault(kind, []).append(id_)
+    found: dict[str, Any] = {}
+    for kind, some in kinds.items():
+        if kind in FINDERS:
+            found.update(await FINDERS[kind](context, some))
+    return [found.get(id_) for id_ in wanted]
+
+
+async def _node(
+    info: Info,
+    id: Annotated[  # noqa: A002 - the contract's name
+        strawberry.ID, strawberry.argument(description="The id of anything.")
+    ],
+) -> Any:
+    (found,) = await _find(info.context, [id])
+    return found
+
+
+async def _nodes(
+    info: Info,
+    ids: Annotated[
+        list[strawberry.ID], strawberry.argument(description="At most 100 ids of anything.")
+    ],
+) -> list[Any]:
+    if len(ids) > _MOST:
+        raise ValidationFailed(f"At most {_MOST} ids at once.", path=["ids"])
+    return await _find(info.context, ids)
+
+
+@strawberry.type
+class NodeQuery:
+    node: Node | None = resolver(_node, "Anything by its id, or null if there is no such thing.")
+    nodes: list[Node | None] = resolver(
+        _nodes, "Many things by their ids, in the order asked, null where there is none."
+    )

@@ -1,0 +1,163 @@
+"""Running one operation, whichever protocol brought it: plan first, graphql-core for the rest."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from graphql import ExecutionResult, GraphQLError
+from graphql import execute as execute_by_core
+from graphql.execution.values import VariableValues, get_variable_values
+
+from graph import execution
+from graph.documents import Document, Documents, Operation
+from graph.errors import formatted, request_errors
+from graph.execution.state import Run
+from resolvers.context import Context
+from services.errors import CodedError, OperationTimeout
+
+_MAX_VARIABLE_ERRORS = 5
+_NO_VARIABLES = VariableValues({}, {})
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a client sent, of the right shapes."""
+
+    query: str
+    variables: Mapping[str, Any]
+    operation_name: str | None = None
+
+
+@dataclass(slots=True)
+class Answer:
+    """`started` tells whether execution began: only then is there data, if only null."""
+
+    data: dict[str, Any] | None
+    errors: list[dict[str, Any]]
+    started: bool = True
+
+    def body(self) -> dict[str, Any]:
+        body: dict[str, Any] = {"errors": self.errors} if self.errors else {}
+        if self.started:
+            body["data"] = self.data
+        return body
+
+
+@dataclass(slots=True)
+class Prepared:
+    """A request that may run."""
+
+    operation: Operation
+    raw: Mapping[str, Any]
+    variables: VariableValues
+    plan: execution.Plan | None
+
+
+class Operations:
+    """One per process: the schema's documents and how they are run."""
+
+    def __init__(self, documents: Documents, *, by_plan: bool, deadline_seconds: float) -> None:
+        self.documents = documents
+        self._by_plan = by_plan
+        self._deadline_seconds = deadline_seconds
+
+    def prepare(self, request: Request, context: Context) -> Prepared | Answer:
+        """The request ready to run, or the answer that says why it is not."""
+        try:
+            document: Document = self.documents.get(request.query)
+            if document.errors:
+                return refusal(document.errors, context)
+            operation = document.operation(request.operation_name)
+        except CodedError as error:
+            return refusal([GraphQLError(error.message, original_error=error)], context)
+        variables = self._variables(operation, request.variables)
+        if isinstance(variables, list):
+            return refusal(variables, context)
+        planned = self._by_plan or operation.kind == "subscription"
+        plan = self.documents.plan(operation, variables.coerced) if planned else None
+        return Prepared(operation, request.variables, variables, plan)
+
+    def _variables(
+        self, operation: Operation, given: Mapping[str, Any]
+    ) -> VariableValues | list[GraphQLError]:
+        declared = operation.node.variable_definitions
+        if not declared:
+            return _NO_VARIABLES
+        return get_variable_values(
+            self.documents.schema,
+            declared,
+            dict(given),
+            max_errors=_MAX_VARIABLE_ERRORS,
+            hide_suggestions=True,
+        )
+
+    async def run(self, prepared: Prepared, context: Context) -> Answer:
+        """The answer of a query or mutation. Never raises for what the client sent."""
+        deadline = asyncio.get_running_loop().time() + self._deadline_seconds
+        if prepared.plan is not None:
+            outcome = await execution.execute(
+                prepared.plan, context, prepared.variables, deadline
+            )
+            return _answer(outcome.data, outcome.errors, context)
+        return await self._by_core(prepared, context, deadline)
+
+    async def _by_core(
+        self, prepared: Prepared, context: Context, deadline: float, event: Any = None
+    ) -> Answer:
+        try:
+            async with asyncio.timeout_at(deadline):
+                result: Any = execute_by_core(
+                    self.documents.schema,
+                    prepared.operation.document,
+                    root_value=event,
+                    context_value=context,
+                    variable_values=dict(prepared.raw),
+                    operation_name=_name(prepared.operation),
+                )
+                if not isinstance(result, ExecutionResult):
+                    result = await result
+        except TimeoutError:
+            late = OperationTimeout("The operation's deadline passed.")
+            return _answer(None, [GraphQLError(late.message, original_error=late)], context)
+        return _answer(result.data, result.errors or (), context)
+
+    async def subscribe(self, prepared: Prepared, context: Context) -> AsyncIterator[Answer]:
+        """An answer per event; an answer with errors alone when there is no stream to open."""
+        assert prepared.plan is not None
+        (field,) = prepared.plan.root.fields
+        run = Run(context, prepared.variables, None)
+        try:
+            run.allowed(field)
+            events = run.call(field, None)
+            async for event in events:
+                yield await self._event(prepared, context.for_event(), event)
+        except Exception as error:  # noqa: BLE001 - told to the client, masked where unexpected
+            located = GraphQLError(str(error), field.nodes, original_error=error)
+            yield refusal([located], context)
+
+    async def _event(self, prepared: Prepared, context: Context, event: Any) -> Answer:
+        deadline = asyncio.get_running_loop().time() + self._deadline_seconds
+        assert prepared.plan is not None
+        if not self._by_plan:
+            return await self._by_core(prepared, context, deadline, event)
+        outcome = await execution.execute_event(
+            prepared.plan, context, prepared.variables, event, deadline
+        )
+        return _answer(outcome.data, outcome.errors, context)
+
+
+def refusal(found: Any, context: Context) -> Answer:
+    """An answer without data: the request did not run."""
+    return Answer(None, request_errors(list(found), context.request_id), started=False)
+
+
+def _answer(data: Any, found: Any, context: Context) -> Answer:
+    return Answer(data, formatted(found, context.request_id) if found else [])
+
+
+def _name(operation: Operation) -> str | None:
+    return operation.node.name.value if operation.node.name else None
+

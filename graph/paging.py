@@ -1,0 +1,28 @@
+"""Arguments and types that every list shares (Relay's connections, keyset cursors)."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import strawberry
+
+from graph.fields import plain
+
+First = Annotated[int | None, strawberry.argument(description="How many at most: 1 to 100.")]
+After = Annotated[
+    str | None, strawberry.argument(description="Only what comes after this cursor.")
+]
+Last = Annotated[
+    int | None, strawberry.argument(description="How many at most, counted from the end: 1 to 100.")
+]
+Before = Annotated[
+    str | None, strawberry.argument(description="Only what comes before this cursor.")
+]
+
+
+@strawberry.type(description="Where a page stands in its list.")
+class PageInfo:
+    has_next_page: bool = plain("More comes after this page.")
+    has_previous_page: bool = plain("More comes before this page.")
+    start_cursor: str | None = plain("The cursor of the page's first item.")
+    end_cursor: str | None = plain("The cursor of the page's last item.")

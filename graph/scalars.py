@@ -1,0 +1,120 @@
+"""Custom scalars: how each is checked on the way in and written on the way out."""
+
+from __future__ import annotations
+
+import math
+import re
+from datetime import UTC, datetime
+from typing import Any, NewType
+
+import strawberry
+from strawberry.types.scalar import ScalarDefinition
+
+Date = NewType("Date", str)
+DateTime = NewType("DateTime", datetime)
+URL = NewType("URL", str)
+LanguageTag = NewType("LanguageTag", str)
+EmailAddress = NewType("EmailAddress", str)
+JSONObject = NewType("JSONObject", dict[str, Any])
+
+_LANGUAGE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*", re.ASCII)
+_JSON_DEPTH = 8
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError("A string is needed.")
+    return value
+
+
+def _parse_date(value: object) -> str:
+    return datetime.strptime(_text(value), "%Y-%m-%d").date().isoformat()
+
+
+def _parse_instant(value: object) -> datetime:
+    instant = datetime.fromisoformat(_text(value))
+    if instant.tzinfo is None:
+        raise ValueError("An instant needs an offset, such as Z.")
+    return instant.astimezone(UTC)
+
+
+def _write_instant(value: datetime) -> str:
+    return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _parse_url(value: object) -> str:
+    text = _text(value)
+    if not text.startswith(("https://", "http://")) or len(text) > 2000:
+        raise ValueError("An absolute http or https address is needed.")
+    return text
+
+
+def _parse_language(value: object) -> str:
+    text = _text(value)
+    if len(text) > 35 or not _LANGUAGE.fullmatch(text):
+        raise ValueError("A BCP 47 language tag is needed, such as en or pt-BR.")
+    return text
+
+
+def _parse_email(value: object) -> str:
+    """The shape only: whether mail could be sent there is told as data by who uses it."""
+    text = _text(value)
+    if "@" not in text or len(text) > 320:
+        raise ValueError("An e-mail address is needed.")
+    return text
+
+
+def _parse_json(value: object) -> dict[str, Any]:
+    if not isinstance(value, dict) or _depth(value) > _JSON_DEPTH:
+        raise ValueError(f"A JSON object at most {_JSON_DEPTH} deep is needed.")
+    return value
+
+
+def _depth(value: object) -> int:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError("Numbers must be finite.")
+    children = value.values() if isinstance(value, dict) else value
+    if not isinstance(value, dict | list):
+        return 0
+    return 1 + max((_depth(child) for child in children), default=0)  # type: ignore[attr-defined]
+
+
+SCALARS: dict[object, ScalarDefinition] = {
+    Date: strawberry.scalar(
+        name="Date",
+        description="A calendar day, YYYY-MM-DD.",
+        serialize=str,
+        parse_value=_parse_date,
+    ),
+    DateTime: strawberry.scalar(
+        name="DateTime",
+        description="An instant in ISO 8601 with an offset; we answer in UTC with milliseconds.",
+        specified_by_url="https://scalars.graphql.org/andimarek/date-time",
+        serialize=_write_instant,
+        parse_value=_parse_instant,
+    ),
+    URL: strawberry.scalar(
+        name="URL",
+        description="An absolute http or https address.",
+        serialize=str,
+        parse_value=_parse_url,
+    ),
+    LanguageTag: strawberry.scalar(
+        name="LanguageTag",
+        description="A BCP 47 language tag, such as en or pt-BR.",
+        serialize=str,
+        parse_value=_parse_language,
+    ),
+    EmailAddress: strawberry.scalar(
+        name="EmailAddress",
+        description="An e-mail address.",
+        serialize=str,
+        parse_value=_parse_email,
+    ),
+    JSONObject: strawberry.scalar(
+        name="JSONObject",
+        description="Any JSON object.",
+        serialize=dict,
+        parse_value=_parse_json,
+    ),
+}
