@@ -1,0 +1,117 @@
+"""The command line: python -m server dev|serve|worker|schema|env|seed|import|indexes."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from graph.schema import sdl
+from server import commands, dev, env_example
+from services import logs
+from services.errors import StartupError
+from services.settings import Settings
+
+cli = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Marquee: a GraphQL backend for film streaming.",
+)
+importing = typer.Typer(no_args_is_help=True, help="Load a catalogue from elsewhere.")
+indexes = typer.Typer(no_args_is_help=True, help="MongoDB indexes.")
+cli.add_typer(importing, name="import")
+cli.add_typer(indexes, name="indexes")
+
+
+@cli.command("dev")
+def dev_command() -> None:
+    """Everything on this machine: private databases, demo catalogue, API and workers."""
+    asyncio.run(dev.run(_settings()))
+
+
+@cli.command()
+def serve() -> None:
+    """The API."""
+    asyncio.run(commands.serve(_settings()))
+
+
+@cli.command()
+def worker() -> None:
+    """The background workers."""
+    asyncio.run(commands.work(_settings()))
+
+
+@cli.command()
+def schema(
+    write: Annotated[bool, typer.Option(help="Write schema.graphql instead of printing.")] = False,
+) -> None:
+    """The public schema."""
+    _emit(sdl(), Path("schema.graphql") if write else None)
+
+
+@cli.command()
+def env(
+    write: Annotated[bool, typer.Option(help="Write .env.example instead of printing.")] = False,
+) -> None:
+    """Every setting with its meaning and default."""
+    _emit(env_example.text(), Path(".env.example") if write else None)
+
+
+@cli.command()
+def seed(
+    movies: Annotated[int, typer.Option(min=1, max=1_000_000)] = 10_000,
+    people: Annotated[int, typer.Option(min=1, max=1_000_000)] = 20_000,
+) -> None:
+    """A synthetic catalogue for load work: the same numbers make the same films."""
+    asyncio.run(commands.seed(_settings(), movies, people))
+
+
+@importing.command("movielens")
+def import_movielens(
+    folder: Annotated[Path, typer.Argument(help="Folder with movies.csv, links.csv, ratings.csv")],
+) -> None:
+    """The public MovieLens layout."""
+    asyncio.run(commands.import_movielens(_settings(), folder))
+
+
+@importing.command("demo")
+def import_demo() -> None:
+    """The demo catalogue that comes with Marquee."""
+    asyncio.run(commands.import_demo(_settings()))
+
+
+@indexes.command("apply")
+def apply_indexes() -> None:
+    """Create the indexes that are missing."""
+    asyncio.run(commands.apply_indexes(_settings()))
+
+
+def _settings() -> Settings:
+    settings = Settings()
+    logs.configure(settings)
+    return settings
+
+
+def _emit(text: str, path: Path | None) -> None:
+    if path is None:
+        sys.stdout.write(text)
+    else:
+        path.write_text(text, encoding="utf-8")
+
+
+def main() -> None:
+    try:
+        cli()
+    except StartupError as error:
+        sys.stderr.write(f"marquee: {error}\n")
+        raise SystemExit(1) from None
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,94 @@
+"""The application: routes and middleware from top to bottom, like a table of contents."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.routing import Route, WebSocketRoute
+from starlette_compress import CompressMiddleware
+
+import workers
+from graph.operations import Operations
+from graph.schema import open_documents
+from resolvers.context import Runtime
+from server.graphql_http import GraphQLOverHTTP
+from server.graphql_ws import GraphQLOverWebSocket
+from server.middleware.observe import Observe
+from server.routes import art, fallback, operations
+from services.access_log import AccessLog
+from services.settings import Settings
+
+
+def build_app(runtime: Runtime, *, access_log: AccessLog | None = None) -> Starlette:
+    """The API on an open Runtime. Its lifespan runs the workers that belong to API processes."""
+    settings = runtime.settings
+    graphql = Operations(
+        open_documents(settings),
+        by_plan=settings.graphql_executor == "plan",
+        deadline_seconds=settings.graphql_deadline_seconds,
+    )
+    app = Starlette(
+        routes=[
+            Route("/graphql", GraphQLOverHTTP(graphql, runtime)),
+            WebSocketRoute("/graphql", GraphQLOverWebSocket(graphql, runtime)),
+            Route("/health", operations.health),
+            Route("/ready", operations.ready),
+            Route("/metrics", operations.prometheus),
+            Route("/art/posters/{title_id}.svg", art.poster),
+            Route("/art/backdrops/{title_id}.svg", art.backdrop),
+        ],
+        middleware=[
+            Middleware(Observe, log=access_log or AccessLog()),
+            *_hosts(settings),
+            *_origins(settings),
+            Middleware(CompressMiddleware, zstd_level=3, brotli_quality=4, gzip_level=4),
+        ],
+        exception_handlers={HTTPException: fallback.http_error, Exception: fallback.server_error},
+        lifespan=_lifespan,
+    )
+    app.state.runtime = runtime
+    app.state.operations = graphql
+    app.state.draining = asyncio.Event()
+    return app
+
+
+def _hosts(settings: Settings) -> list[Middleware]:
+    names = [name.strip() for name in settings.trusted_hosts.split(",") if name.strip()]
+    return [] if names == ["*"] else [Middleware(TrustedHostMiddleware, allowed_hosts=names)]
+
+
+def _origins(settings: Settings) -> list[Middleware]:
+    """No configured origin, no CORS: other sites' scripts read nothing."""
+    origins = [origin.strip() for origin in settings.cors_origin.split(",") if origin.strip()]
+    if not origins:
+        return []
+    return [
+        Middleware(
+            CORSMiddleware,
+            allow_origins=origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["authorization", "content-type", "x-request-id"],
+            expose_headers=["x-request-id", "retry-after"],
+            max_age=86400,
+        )
+    ]
+
+
+@asynccontextmanager
+async def _lifespan(app: Starlette) -> AsyncIterator[None]:
+    stop = asyncio.Event()
+    names = workers.names_for("api")
+    task = asyncio.create_task(workers.run_workers(app.state.runtime, names, stop))
+    try:
+        yield
+    finally:
+        app.state.draining.set()
+        stop.set()
+        await task

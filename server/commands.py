@@ -1,0 +1,84 @@
+"""What the command line's commands do, on databases that are there already."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import models
+import workers
+from resolvers.context import open_runtime
+from resolvers.imports import demo, movielens, synthetic
+from resolvers.imports.report import Report
+from server import serving
+from server.app import build_app
+from server.progress_bar import ProgressBar
+from server.report_text import text_of
+from services.settings import Settings
+
+
+def stop_on_signals() -> asyncio.Event:
+    """Set by SIGINT or SIGTERM; a second one interrupts at once."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def received(number: int) -> None:
+        stop.set()
+        loop.remove_signal_handler(number)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, received, number)
+    return stop
+
+
+async def serve(settings: Settings) -> None:
+    listening = serving.bind(settings)
+    stop = stop_on_signals()
+    async with open_runtime(settings) as runtime:
+        await serving.serve(
+            build_app(runtime), listening, stop, trusted_proxies=settings.trusted_proxies
+        )
+
+
+async def work(settings: Settings) -> None:
+    stop = stop_on_signals()
+    async with open_runtime(settings) as runtime:
+        await workers.run_workers(runtime, workers.names_for("worker"), stop)
+
+
+async def seed(settings: Settings, movies: int, people: int) -> None:
+    async with open_runtime(settings) as runtime:
+        await models.apply_indexes()
+        with ProgressBar() as bar:
+            report = await synthetic.load(runtime, movies, people, bar)
+    _tell(report)
+
+
+async def import_movielens(settings: Settings, folder: Path) -> None:
+    async with open_runtime(settings) as runtime:
+        await models.apply_indexes()
+        with ProgressBar() as bar:
+            report = await movielens.load(runtime, folder, bar)
+    _tell(report)
+
+
+async def import_demo(settings: Settings) -> None:
+    async with open_runtime(settings) as runtime:
+        await models.apply_indexes()
+        with ProgressBar() as bar:
+            report = await demo.load(runtime, bar)
+    _tell(report)
+
+
+async def apply_indexes(settings: Settings) -> None:
+    async with open_runtime(settings):
+        declared = await models.apply_indexes()
+    sys.stdout.write(f"{declared} indexes are in place.\n")
+
+
+def _tell(report: Report) -> None:
+    with suppress(BrokenPipeError):
+        sys.stdout.write(text_of(report) + "\n")

@@ -1,0 +1,107 @@
+"""`make dev`: everything on one machine, with nothing but Python installed.
+
+Starts a private mongod and redis-server under DATA_DIR unless MONGODB_URI or REDIS_URL name others,
+fills an empty database with the demo catalogue, and runs the API and the workers in this process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from contextlib import ExitStack
+
+import models
+import workers
+from models.replica_set import ensure_initiated
+from resolvers import accounts
+from resolvers.context import Context, Runtime, open_runtime
+from resolvers.imports import demo
+from server import serving
+from server.app import build_app
+from server.commands import stop_on_signals
+from server.report_text import text_of
+from services import embedded
+from services.access_log import AccessLog
+from services.settings import Settings
+
+_DEMO_USERS = ("viewer", "premium", "editor", "operator")
+
+
+async def run(settings: Settings) -> None:
+    """Until Ctrl-C; then ends everything it started, in reverse order.
+
+    Raises:
+        StartupError: a port is taken, a binary is missing, or DATA_DIR cannot be used.
+    """
+    listening = serving.bind(settings)
+    port = listening.getsockname()[1]
+    settings = settings.model_copy(update={"port": port})
+    stop = stop_on_signals()
+    with ExitStack() as servers:
+        settings = await _with_databases(settings, servers)
+        async with open_runtime(settings) as runtime:
+            await _fill_if_empty(runtime)
+            stop_workers = asyncio.Event()
+            names = workers.names_for("worker")
+            working = asyncio.create_task(workers.run_workers(runtime, names, stop_workers))
+            await serving.serve(
+                build_app(runtime, access_log=AccessLog(enabled=settings.log_level == "debug")),
+                listening,
+                stop,
+                trusted_proxies=settings.trusted_proxies,
+                started=lambda: _say(_welcome(settings)),
+            )
+            _say("Stopping ...")
+            stop_workers.set()
+            await working
+
+
+async def _with_databases(settings: Settings, servers: ExitStack) -> Settings:
+    """The settings with the addresses of what was started. Blocks while servers start: the
+    servers are tied to this thread's life, so it must be this one that starts them."""
+    found: dict[str, str] = {}
+    if not settings.mongodb_uri:
+        binary = embedded.find_mongod(settings.mongod_binary)
+        mongod = servers.enter_context(
+            embedded.start_mongod(settings.data_dir / "mongo", binary=binary)
+        )
+        await ensure_initiated(mongod.uri)
+        found["mongodb_uri"] = mongod.uri
+    if not settings.redis_address():
+        binary = embedded.find_redis_server(settings.redis_server_binary)
+        redis = servers.enter_context(
+            embedded.start_redis(settings.data_dir / "redis", binary=binary)
+        )
+        found["redis_url"] = redis.uri
+    return settings.model_copy(update=found)
+
+
+async def _fill_if_empty(runtime: Runtime) -> None:
+    await models.apply_indexes()
+    if await demo.is_empty(runtime):
+        report = await demo.load(runtime, lambda _what, _done, _total: None)
+        _say(text_of(report))
+    await accounts.ensure_demo_users(Context(runtime))
+
+
+def _welcome(settings: Settings) -> str:
+    address = settings.public_address
+    users = ", ".join(f"{name}@marquee.test" for name in _DEMO_USERS)
+    return "\n".join(
+        [
+            "",
+            "Marquee is running.",
+            f"  GraphQL    {address}/graphql   (WebSocket: the same address, graphql-transport-ws)",
+            f"  Health     {address}/ready",
+            f"  Metrics    {address}/metrics",
+            f"  Sign-ins   {users}",
+            f"             password {accounts.DEMO_PASSWORD}",
+            f"  Data       {settings.data_dir.resolve()}",
+            "  Stop with Ctrl-C.",
+        ]
+    )
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()

@@ -1,0 +1,100 @@
+"""Gives every request an id, measures it, counts it and logs it: the outermost layer."""
+
+from __future__ import annotations
+
+import re
+import time
+from secrets import token_hex
+from typing import Any
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from services import metrics
+from services.access_log import AccessLog
+from services.live_metrics import LiveMetrics
+
+_GIVEN_ID = re.compile(rb"[A-Za-z0-9._-]{8,64}", re.ASCII)
+_SILENT = frozenset({"/health", "/ready", "/metrics"})
+
+
+class Observe:
+    """`scope["state"]["request_id"]` is the id; it is also sent back as X-Request-Id."""
+
+    def __init__(self, app: ASGIApp, log: AccessLog) -> None:
+        self._app = app
+        self._log = log
+        self._children: dict[tuple[str, str, int], tuple[Any, Any]] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        request_id = _request_id(scope)
+        scope.setdefault("state", {})["request_id"] = request_id
+        status = 500
+        header = (b"x-request-id", request_id.encode())
+
+        async def observed(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message["headers"], header]
+            await send(message)
+
+        metrics.active_connections.inc()
+        try:
+            await self._app(scope, receive, observed)
+        finally:
+            metrics.active_connections.dec()
+            self._tell(scope, status, time.perf_counter() - started, request_id)
+
+    def _tell(self, scope: Scope, status: int, seconds: float, request_id: str) -> None:
+        matched = scope.get("route")
+        route = matched.path if matched is not None else "other"
+        key = (scope["method"], route, status)
+        children = self._children.get(key)
+        if children is None:
+            labels = (_known_method(scope["method"]), route, str(status))
+            children = self._children[key] = (
+                metrics.http_request_duration_seconds.labels(*labels),
+                metrics.http_requests_total.labels(*labels),
+            )
+        duration, total = children
+        duration.observe(seconds)
+        total.inc()
+        if route in _SILENT:
+            return
+        live: LiveMetrics = scope["app"].state.runtime.live_metrics
+        live.record_request(seconds, failed=status >= 500 or bool(scope.get("failed")))
+        self._log.write(_line(scope, status, seconds, request_id, route))
+
+
+def _line(
+    scope: Scope, status: int, seconds: float, request_id: str, route: str
+) -> dict[str, Any]:
+    client = scope.get("client")
+    return {
+        "event": "request",
+        "at": time.time(),
+        "request_id": request_id,
+        "method": scope["method"],
+        "route": route,
+        "operation": scope.get("operation_label"),
+        "status": status,
+        "ms": round(seconds * 1000, 3),
+        "address": client[0] if client else None,
+    }
+
+
+def _request_id(scope: Scope) -> str:
+    """The proxy's, when it is harmless text; else a new one."""
+    for name, value in scope["headers"]:
+        if name == b"x-request-id" and _GIVEN_ID.fullmatch(value):
+            return str(value.decode())
+    return token_hex(8)
+
+
+def _known_method(method: str) -> str:
+    known = ("GET", "POST", "HEAD", "OPTIONS", "PUT", "DELETE", "PATCH")
+    return method if method in known else "other"

@@ -1,0 +1,35 @@
+"""How far a long command is, on terminals; nothing where the output is a file."""
+
+from __future__ import annotations
+
+import sys
+from types import TracebackType
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+
+
+class ProgressBar:
+    """Called with (what, done, total) as work goes on; one bar for each `what`."""
+
+    def __init__(self) -> None:
+        columns = (TextColumn("{task.description:<12}"), BarColumn(), MofNCompleteColumn())
+        self._progress = Progress(*columns, disable=not sys.stderr.isatty())
+        self._bars: dict[str, TaskID] = {}
+
+    def __enter__(self) -> ProgressBar:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._progress.stop()
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        bar = self._bars.get(what)
+        if bar is None:
+            bar = self._bars[what] = self._progress.add_task(what, total=total)
+        self._progress.update(bar, completed=done, total=total)

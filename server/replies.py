@@ -1,0 +1,63 @@
+"""Small answers in GraphQL's JSON, whatever went wrong and wherever."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+from starlette.types import Send
+
+from services.errors import CodedError, ErrorCode
+
+JSON = b"application/json; charset=utf-8"
+GRAPHQL_JSON = b"application/graphql-response+json; charset=utf-8"
+
+
+class Refused(Exception):
+    """A request that is not GraphQL over HTTP; answered with `status` and one coded error."""
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        code: ErrorCode = ErrorCode.VALIDATION_FAILED,
+        headers: Mapping[bytes, bytes] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.code = code
+        self.headers = dict(headers or {})
+
+    @classmethod
+    def of(cls, status: int, error: CodedError) -> Refused:
+        return cls(status, error.message, error.code)
+
+    def body(self) -> bytes:
+        return orjson.dumps(
+            {"errors": [{"message": self.message, "extensions": {"code": self.code.value}}]}
+        )
+
+
+async def reply(
+    send: Send,
+    status: int,
+    body: bytes,
+    content_type: bytes = JSON,
+    headers: Mapping[bytes, bytes] | None = None,
+    *,
+    head_only: bool = False,
+) -> None:
+    lines = [
+        (b"content-type", content_type),
+        (b"content-length", b"%d" % len(body)),
+        (b"vary", b"Accept"),
+    ]
+    lines += (headers or {}).items()
+    if not headers or b"cache-control" not in headers:
+        lines.append((b"cache-control", b"no-store"))
+    await send({"type": "http.response.start", "status": status, "headers": lines})
+    await send({"type": "http.response.body", "body": b"" if head_only else body})
+
+

@@ -1,0 +1,1 @@
+"""Everything that is not GraphQL, one subject a file."""

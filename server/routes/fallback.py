@@ -1,0 +1,31 @@
+"""What is not there, in the same JSON as everything else."""
+
+from __future__ import annotations
+
+import orjson
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from services.errors import ErrorCode
+from services.logs import get_logger
+
+log = get_logger("server")
+
+
+async def http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    code = ErrorCode.NOT_FOUND if error.status_code == 404 else ErrorCode.VALIDATION_FAILED
+    return _answer(error.status_code, error.detail, code, error.headers)
+
+
+async def server_error(request: Request, error: Exception) -> Response:
+    """The last resort: the fault is logged with the request id, which is all the client sees."""
+    request_id = request.scope.get("state", {}).get("request_id", "-")
+    log.error("request_failed", request_id=request_id, exc_info=error)
+    return _answer(500, "Something went wrong on our side.", ErrorCode.INTERNAL_SERVER_ERROR)
+
+
+def _answer(status: int, message: str, code: ErrorCode, headers: object = None) -> Response:
+    body = orjson.dumps({"errors": [{"message": message, "extensions": {"code": code.value}}]})
+    return Response(body, status, media_type="application/json", headers=headers)  # type: ignore[arg-type]

@@ -1,0 +1,86 @@
+"""Uvicorn as we run it: bounded messages, a bounded shutdown, our own access log."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Callable
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from services.errors import StartupError
+from services.settings import Settings
+
+_SHUTDOWN_SECONDS = 10
+_MAX_MESSAGE_BYTES = 64 * 1024
+
+
+def bind(settings: Settings) -> socket.socket:
+    """The listening socket, taken before anything else is started.
+
+    Raises:
+        StartupError: the port is taken, or HOST is not an address of this machine.
+    """
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((settings.host, settings.port))
+    except OSError as error:
+        listening.close()
+        raise StartupError(
+            f"Port {settings.port} on {settings.host} cannot be used ({error.strerror}): "
+            "set PORT (or HOST) to another one."
+        ) from error
+    listening.listen(2048)
+    listening.set_inheritable(True)
+    return listening
+
+
+class Server(uvicorn.Server):
+    """Leaves signals to its caller, who has other things to close as well."""
+
+    @contextlib.contextmanager
+    def capture_signals(self):  # type: ignore[no-untyped-def]
+        yield
+
+
+async def serve(
+    app: ASGIApp,
+    listening: socket.socket,
+    stop: asyncio.Event,
+    *,
+    trusted_proxies: str,
+    started: Callable[[], None] = lambda: None,
+) -> None:
+    """Serves until `stop` is set, then lets running requests end for at most 10 s."""
+    server = Server(config(app, trusted_proxies))
+    running = asyncio.create_task(server.serve(sockets=[listening]))
+    while not server.started and not running.done():
+        await asyncio.sleep(0.01)
+    if server.started:
+        started()
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait([running, stopping], return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    server.should_exit = True
+    await running
+
+
+def config(app: ASGIApp, trusted_proxies: str) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        lifespan="on",
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        date_header=True,
+        proxy_headers=bool(trusted_proxies),
+        forwarded_allow_ips=trusted_proxies or None,
+        ws="websockets-sansio",
+        ws_max_size=_MAX_MESSAGE_BYTES,
+        ws_per_message_deflate=False,
+        timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
+    )
