@@ -1,0 +1,120 @@
+"""python -m bench: load the films, start the servers, check that they agree, measure, report."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench import dataset, install, report
+from bench.check import check
+from bench.databases import Addresses, databases
+from bench.items import ITEMS, Item
+from bench.measure import Pace, Sequences, measure
+from bench.processes import OTHER_CORE, BenchError, memory_bytes, settle_here
+from bench.running import Running, prepare, servers
+from bench.targets import TARGETS, Target, chosen
+from services.errors import StartupError
+
+FOLDER = dataset.ROOT / ".data/bench"
+RESULTS = Path(__file__).parent / "RESULTS.md"
+
+
+def main() -> int:
+    options = _options()
+    try:
+        targets = chosen(_names(options.servers))
+        items = _chosen_items(_names(options.items))
+        install.install_peers(targets, FOLDER)
+        settle_here(OTHER_CORE)
+        with databases(FOLDER, options.mongodb_uri, options.redis_url) as addresses:
+            return _run(options, targets, items, addresses)
+    except (BenchError, StartupError, ValueError) as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
+
+
+def _run(
+    options: argparse.Namespace,
+    targets: Sequence[Target],
+    items: Sequence[Item],
+    addresses: Addresses,
+) -> int:
+    films = dataset.load(addresses, seed=not options.no_seed)
+    _say(f"{len(films.movie_ids)} films; starting {len(targets)} servers")
+    busy_before, sequences = os.getloadavg()[0], Sequences()
+    with servers(targets, addresses, FOLDER, dict(options.env)) as started:
+        for server in started:
+            prepare(server, items, films, FOLDER, options.login)
+            for note in server.notes:
+                _say(f"  {server.name}: {note}")
+        _require_equal(started, items, sequences)
+        pace = _pace(options)
+        cells = measure(started, items, pace, FOLDER, sequences, _say)
+        _require_equal(started, items, sequences)
+        memory = {s.name: memory_bytes(s.child.process.pid) / 2**20 for s in started}
+        busy = f"{busy_before:.1f} before and {os.getloadavg()[0]:.1f} after (the bench adds 1-2)"
+        print("\n" + report.tables(started, items, cells))
+        text = report.document(started, items, cells, pace, memory=memory, busy=busy)
+        options.output.write_text(text)
+    _say(f"\nwritten: {options.output}")
+    return 0
+
+
+def _require_equal(started: Sequence[Running], items: Sequence[Item], sequences: Sequences) -> None:
+    problems = check(started, items, sequences.take(1000))
+    if problems:
+        raise BenchError("the servers do not agree:\n  " + "\n  ".join(problems))
+    _say("all answers are equal")
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    add = parser.add_argument
+    add("--servers", help=f"comma separated: {', '.join(t.name for t in TARGETS)}")
+    add("--items", help=f"comma separated: {', '.join(item.name for item in ITEMS)}")
+    add("--rounds", type=int, default=3, help="interleaved rounds (3)")
+    add("--seconds", type=float, default=3, help="measured seconds per server, item, round (3)")
+    add("--quick", action="store_true", help="one round of one second: a smoke test, no figures")
+    add("--mongodb-uri", help="a replica set to use; its database marquee_bench is written to")
+    add("--redis-url", help="a Redis to use; keys of the measured servers are written to it")
+    add("--no-seed", action="store_true", help="the films are loaded already")
+    add("--login", metavar="EMAIL:PASSWORD", help="a viewer of ours, instead of signing up some")
+    add("--env", metavar="NAME=VALUE", type=_pair, action="append", default=[],
+        help="one more setting for our servers; repeatable")  # fmt: skip
+    add("--output", type=Path, default=RESULTS, help="the report's file")
+    return parser.parse_args()
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise argparse.ArgumentTypeError("NAME=VALUE")
+    return name, value
+
+
+def _names(text: str | None) -> list[str] | None:
+    return [name.strip() for name in text.split(",")] if text else None
+
+
+def _chosen_items(names: Sequence[str] | None) -> list[Item]:
+    unknown = set(names or ()) - {item.name for item in ITEMS}
+    if unknown:
+        raise ValueError(f"unknown: {', '.join(sorted(unknown))}")
+    return [item for item in ITEMS if names is None or item.name in names]
+
+
+def _pace(options: argparse.Namespace) -> Pace:
+    if options.quick:
+        return Pace(rounds=1, seconds=1, first_warm_up=1, warm_up=0)
+    return Pace(options.rounds, options.seconds, first_warm_up=4, warm_up=1)
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

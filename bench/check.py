@@ -1,0 +1,75 @@
+"""Proof that all servers do the same work: equal JSON for the same request, and no errors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bench.client import send
+from bench.items import Item
+from bench.running import Running
+
+_SAMPLES = 12
+
+
+@dataclass(frozen=True)
+class Answers:
+    data: list[Any]
+    mean_bytes: float
+
+
+def check(servers: Sequence[Running], chosen: Sequence[Item], sequence: int) -> list[str]:
+    """What differs, one line each; empty when all is well."""
+    problems: list[str] = []
+    for item in chosen:
+        reference: tuple[str, Answers] | None = None
+        for server in servers:
+            if item.name not in server.requests:
+                continue
+            try:
+                server.renew(item)
+                found = answers(server, item, sequence)
+            except ValueError as error:
+                problems.append(f"{server.name}, {item.name}: {error}")
+                continue
+            if reference is None:
+                reference = (server.name, found)
+            elif where := difference(reference[1].data, found.data):
+                problems.append(f"{server.name}, {item.name}: not as {reference[0]}: {where}")
+    return problems
+
+
+def answers(server: Running, item: Item, sequence: int) -> Answers:
+    """The `data` of the first and some later requests of this item.
+
+    Raises:
+        ValueError: a status or `errors` that should not be there.
+    """
+    requests = server.requests[item.name]
+    step = max(1, len(requests) // _SAMPLES)
+    data: list[Any] = []
+    sizes: list[int] = []
+    for number, request in enumerate(requests[::step][:_SAMPLES]):
+        response = send(server.port, request.at(sequence + number))
+        sizes.append(len(response.body))
+        if item.is_conditional:
+            data.append(response.status)
+            continue
+        answer = response.json()
+        if response.status != 200 or "errors" in answer:
+            raise ValueError(f"HTTP {response.status}: {str(answer)[:300]}")
+        data.append(answer["data"])
+    return Answers(data, sum(sizes) / len(sizes))
+
+
+def difference(left: Any, right: Any, path: str = "data") -> str | None:
+    """Where two answers first differ; numbers are equal by value, 25 and 25.0 alike."""
+    if isinstance(left, dict) and isinstance(right, dict) and left.keys() == right.keys():
+        pairs = [(left[key], right[key], f"{path}.{key}") for key in left]
+    elif isinstance(left, list) and isinstance(right, list) and len(left) == len(right):
+        pairs = [(*both, f"{path}[{at}]") for at, both in enumerate(zip(left, right, strict=True))]
+    else:
+        return None if left == right else f"{path}: {str(left)[:120]} / {str(right)[:120]}"
+    found = (difference(*pair) for pair in pairs)
+    return next((where for where in found if where), None)

@@ -1,0 +1,35 @@
+"""The MongoDB and Redis that all measured servers share: given by address, or private ones.
+
+Private ones are the product's own embedded servers, in .data/bench; they inherit the bench's core.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from models.replica_set import ensure_initiated
+from services.embedded import find_mongod, find_redis_server, start_mongod, start_redis
+
+
+@dataclass(frozen=True)
+class Addresses:
+    mongodb_uri: str
+    redis_url: str
+
+
+@contextmanager
+def databases(folder: Path, mongodb_uri: str | None, redis_url: str | None) -> Iterator[Addresses]:
+    with ExitStack() as stack:
+        if mongodb_uri is None:
+            mongod = start_mongod(folder / "mongodb", binary=find_mongod(None))
+            mongodb_uri = stack.enter_context(mongod).uri
+            asyncio.run(ensure_initiated(mongodb_uri))
+        if redis_url is None:
+            # Nothing is kept: what one run cached must not help the next.
+            cache = start_redis(folder / "redis", binary=find_redis_server(None), persist=False)
+            redis_url = stack.enter_context(cache).uri
+        yield Addresses(mongodb_uri, redis_url)
