@@ -1,0 +1,170 @@
+"""Real servers for the whole suite: one mongod for all workers, one redis-server for each.
+
+Every xdist worker has a database of its own, emptied (not re-created) before each test.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pymongo.monitoring import CommandListener
+
+import models
+from models.replica_set import ensure_initiated
+from resolvers.context import Context, Runtime, open_runtime
+from services import embedded
+from services.redis_pool import Client
+from services.settings import Settings
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The controller (or a run without xdist) starts MongoDB; workers are told where it is."""
+    if hasattr(config, "workerinput"):
+        return
+    folder = Path(tempfile.mkdtemp(prefix="marquee-tests-"))
+    server = embedded.start_mongod(folder / "mongo", binary=embedded.find_mongod(None))
+    asyncio.run(ensure_initiated(server.uri))
+    config.marquee_mongod, config.marquee_folder = server, folder  # type: ignore[attr-defined]
+
+
+def pytest_configure_node(node: Any) -> None:
+    node.workerinput["mongodb_uri"] = node.config.marquee_mongod.uri
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    server = getattr(config, "marquee_mongod", None)
+    if server is not None:
+        server.stop()
+        shutil.rmtree(config.marquee_folder, ignore_errors=True)  # type: ignore[attr-defined]
+
+
+@pytest.fixture(scope="session")
+def worker_name(request: pytest.FixtureRequest) -> str:
+    return getattr(request.config, "workerinput", {}).get("workerid", "main")
+
+
+@pytest.fixture(scope="session")
+def mongodb_uri(request: pytest.FixtureRequest) -> str:
+    given = getattr(request.config, "workerinput", {}).get("mongodb_uri")
+    return given or request.config.marquee_mongod.uri  # type: ignore[attr-defined]
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[embedded.Server]:
+    """This worker's own Redis, so that commands can be counted and nobody else is flushed."""
+    folder = tmp_path_factory.mktemp("redis")
+    server = embedded.start_redis(folder, binary=embedded.find_redis_server(None), persist=False)
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def settings(
+    mongodb_uri: str,
+    redis_server: embedded.Server,
+    worker_name: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Settings:
+    return Settings(
+        _env_file=None,
+        mongodb_uri=mongodb_uri,
+        mongodb_database=f"marquee_test_{worker_name}",
+        mongodb_min_pool_size=0,
+        redis_url=redis_server.uri,
+        data_dir=tmp_path_factory.mktemp("data"),
+    )
+
+
+class CountedCommands(CommandListener):
+    """MongoDB commands as "collection.command", in order, without the driver's own."""
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+
+    def started(self, event: Any) -> None:
+        target = event.command.get(event.command_name)
+        if event.command_name in _DRIVER_COMMANDS:
+            return
+        if event.command_name == "getMore":
+            target = event.command["collection"]
+        self.seen.append(f"{target}.{event.command_name}")
+
+    def succeeded(self, event: Any) -> None: ...
+
+    def failed(self, event: Any) -> None: ...
+
+
+_DRIVER_COMMANDS = {"hello", "ping", "endSessions", "killCursors", "isMaster", "buildInfo"}
+
+
+@pytest.fixture(scope="session")
+def commands() -> CountedCommands:
+    return CountedCommands()
+
+
+@pytest.fixture(scope="session")
+async def _runtime(settings: Settings, commands: CountedCommands) -> AsyncIterator[Runtime]:
+    async with open_runtime(settings, [commands]) as runtime:
+        await models.apply_indexes()
+        yield runtime
+
+
+@pytest.fixture
+async def runtime(_runtime: Runtime, commands: CountedCommands) -> Runtime:
+    """The worker's runtime on empty stores."""
+    for document in models.DOCUMENTS:
+        await document.get_pymongo_collection().delete_many({})
+    await _runtime.redis.flushdb()
+    _runtime.cache.clear_memory()
+    commands.seen.clear()
+    return _runtime
+
+
+@pytest.fixture
+def redis(runtime: Runtime) -> Client:
+    return runtime.redis
+
+
+@pytest.fixture
+def context(runtime: Runtime) -> Context:
+    return Context(runtime)
+
+
+class CountCommands:
+    """`mongo` and `redis` are how many commands ran since the last `reset`."""
+
+    def __init__(self, commands: CountedCommands, redis: Client) -> None:
+        self._commands = commands
+        self._redis = redis
+        self._redis_before: dict[str, int] = {}
+
+    async def reset(self) -> None:
+        self._commands.seen.clear()
+        self._redis_before = await self._redis_calls()
+
+    @property
+    def mongo(self) -> list[str]:
+        return list(self._commands.seen)
+
+    async def redis_commands(self) -> dict[str, int]:
+        """Calls by command name."""
+        before, now = self._redis_before, await self._redis_calls()
+        changed = {name: calls - before.get(name, 0) for name, calls in now.items()}
+        return {name: calls for name, calls in changed.items() if calls and name != "info"}
+
+    async def _redis_calls(self) -> dict[str, int]:
+        stats = await self._redis.info("commandstats")
+        return {name.removeprefix("cmdstat_"): entry["calls"] for name, entry in stats.items()}
+
+
+@pytest.fixture
+async def count_commands(commands: CountedCommands, redis: Client) -> CountCommands:
+    counter = CountCommands(commands, redis)
+    await counter.reset()
+    return counter

@@ -1,0 +1,97 @@
+"""A provider on loopback. The first part of its path is the switch: /ok, /empty, /hang, ..."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl
+
+import uvicorn
+
+GOOD = {
+    "sources": [
+        {"url": "https://cdn.example/a.mp4", "type": "direct", "quality": "720p"},
+        {
+            "url": "https://cdn.example/a.m3u8",
+            "type": "hls",
+            "quality": "1080p",
+            "language": "en",
+            "subtitles": [
+                {"language": "de", "label": "Deutsch", "url": "https://s.example/de.vtt"}
+            ],
+        },
+    ]
+}
+_BODIES: dict[str, tuple[int, bytes]] = {
+    "ok": (200, json.dumps(GOOD).encode()),
+    "slow": (200, json.dumps(GOOD).encode()),
+    "empty": (200, b'{"sources": []}'),
+    "absent": (404, b"{}"),
+    "500": (500, b"secret stack trace"),
+    "429": (429, b"{}"),
+    "malformed": (200, b'{"sources": [{"url": "https://cdn'),
+    "wrong_shape": (200, b'{"sources": {"url": "https://cdn.example"}}'),
+    "array": (200, b'[1, "two"]'),
+    "latin": (200, b'{"sources": "\xff\xfe"}'),
+    "huge": (200, b'{"sources": [' + b" " * (300 * 1024) + b"]}"),
+    "redirect": (302, b""),
+}
+SLOW_SECONDS = 0.1
+
+
+@dataclass
+class FakeProvider:
+    """`seen` are the requests so far: path, query and headers."""
+
+    port: int = 0
+    bodies: dict[str, tuple[int, bytes]] = field(default_factory=lambda: dict(_BODIES))
+    seen: list[tuple[str, dict[str, str], dict[str, str]]] = field(default_factory=list)
+
+    def url(self, switch: str) -> str:
+        port = free_port() if switch == "refused" else self.port
+        return f"http://127.0.0.1:{port}/{switch}"
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        switch = scope["path"].split("/")[1]
+        headers = {name.decode(): value.decode() for name, value in scope["headers"]}
+        query = dict(parse_qsl(scope["query_string"].decode()))
+        self.seen.append((scope["path"], query, headers))
+        await receive()
+        if switch == "hang":
+            await receive()  # until the client goes away
+            return
+        if switch == "slow":
+            await asyncio.sleep(SLOW_SECONDS)
+        status, body = self.bodies[switch]
+        moved = [(b"location", self.url("ok").encode())] if status == 302 else []
+        await send({"type": "http.response.start", "status": status, "headers": moved})
+        await send({"type": "http.response.body", "body": body})
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+@asynccontextmanager
+async def running() -> AsyncIterator[FakeProvider]:
+    fake = FakeProvider()
+    config = uvicorn.Config(
+        fake, port=0, log_level="critical", lifespan="off", ws="none", timeout_graceful_shutdown=1
+    )
+    server = uvicorn.Server(config)
+    task = asyncio.create_task(server.serve())
+    while not server.started:  # noqa: ASYNC110 - uvicorn offers no event for it
+        await asyncio.sleep(0.01)
+    fake.port = server.servers[0].sockets[0].getsockname()[1]
+    try:
+        yield fake
+    finally:
+        server.should_exit = True
+        await task

@@ -1,0 +1,38 @@
+"""What playback's tests share: viewers, films to watch, sessions that run."""
+
+from __future__ import annotations
+
+import models
+from models import ids
+from resolvers import playback
+from resolvers.context import Context, Runtime, Viewer
+
+PHONE = models.Device(key="phone-1", name="Ada's phone", kind=models.DeviceKind.MOBILE)
+PHONE_RECORD = models.DeviceRecord(key=PHONE.key, name=PHONE.name, kind=PHONE.kind)
+RUNTIME_SECONDS = 6000
+
+
+def viewer_of(runtime: Runtime, name: str = "ada") -> Context:
+    user_id = ids.derive("user", name)
+    viewer = Viewer(user_id, models.Role.USER, models.AccountTier.FREE, "login_1")
+    return Context(runtime, viewer)
+
+
+async def film(name: str = "arrival") -> str:
+    movie = models.Movie(
+        id=ids.derive("movie", name),
+        title=name,
+        sort_title=name,
+        runtime_seconds=RUNTIME_SECONDS,
+    )
+    await movie.insert()
+    return movie.id
+
+
+async def started(context: Context, playable_id: str) -> str:
+    """The id of a session that runs."""
+    return (await playback.start_playback(context, playable_id, PHONE)).session.id
+
+
+async def stored() -> list[dict[str, object]]:
+    return await models.ViewingProgress.get_pymongo_collection().find().to_list(None)

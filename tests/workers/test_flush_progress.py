@@ -1,0 +1,288 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import pymongo
+import pytest
+
+import models
+from resolvers import playback
+from resolvers.context import Context, Runtime, open_playback
+from services import metrics
+from services.errors import UpstreamUnavailable
+from services.progress_buffer import FLUSHED_SECONDS
+from services.progress_keys import ProgressKeys
+from services.redis_pool import Client
+from tests.conftest import CountCommands
+from tests.watching import film, started, stored, viewer_of
+from workers.drop_dead_workers import drop_dead_workers
+from workers.flush_progress import finish_flushing, flush_progress, write_batch
+
+KEYS = ProgressKeys(8)
+
+
+@pytest.fixture
+def impatient(runtime: Runtime, redis: Client) -> Runtime:
+    """Entries of other workers are claimed after a millisecond."""
+    changed = runtime.settings.model_copy(update={"progress_claim_idle_seconds": 0.001})
+    return replace(runtime, playback=open_playback(changed, redis))
+
+
+async def watch(context: Context, title: str, reports: int) -> models.LiveProgress:
+    """A session of so many reports; returns what was acknowledged last."""
+    session = await started(context, title)
+    for sequence in range(reports):
+        applied = await playback.report_progress(context, session, sequence, 10.0 + sequence)
+    assert applied.progress is not None
+    return applied.progress
+
+
+async def backlog(runtime: Runtime) -> int:
+    return (await runtime.playback.stream.backlog()).entries
+
+
+@contextmanager
+def mongodb_out_of_time() -> Iterator[None]:
+    with pymongo.timeout(0.000_001):
+        yield
+
+
+async def test_reports_are_coalesced_into_one_write_and_leave_the_stream(
+    runtime: Runtime, count_commands: CountCommands
+) -> None:
+    # given thirty reports of two viewers
+    title = await film()
+    ada, bob = viewer_of(runtime), viewer_of(runtime, "bob")
+    latest = {(await watch(who, title, 15)).user_id: 24.0 for who in (ada, bob)}
+    await count_commands.reset()
+    # when they are flushed
+    flushed = await flush_progress(runtime, "worker-1")
+    # then one command wrote the newest of each, and nothing waits
+    assert flushed == 30
+    assert count_commands.mongo == ["viewing_progress.update"]
+    rows = await stored()
+    assert {row["user_id"]: row["position_seconds"] for row in rows} == latest
+    assert {row["version"] for row in rows} == {15}
+    assert await backlog(runtime) == 0
+
+
+async def test_flushed_progress_is_durable_and_may_expire(runtime: Runtime, redis: Client) -> None:
+    # given a report
+    context, title = viewer_of(runtime), await film()
+    acknowledged = await watch(context, title, 1)
+    assert acknowledged.durable is False
+    # when it is flushed
+    await flush_progress(runtime, "worker-1")
+    # then its reader sees that it is durable, and Redis may let go of it in a week
+    found = await playback.progress_of(viewer_of(runtime), [title])
+    assert found[title] is not None and found[title].durable is True
+    key = KEYS.progress(acknowledged.user_id, title)
+    assert FLUSHED_SECONDS - 5 < await redis.ttl(key) <= FLUSHED_SECONDS
+    assert await runtime.playback.progress.unflushed(acknowledged.user_id) == []
+    # and the next report keeps it again
+    await watch(context, title, 1)
+    assert await redis.ttl(key) == -1
+
+
+async def test_a_report_between_write_and_confirmation_stays(
+    runtime: Runtime, redis: Client
+) -> None:
+    # given a batch that was read
+    context, title = viewer_of(runtime), await film()
+    session = await started(context, title)
+    await playback.report_progress(context, session, 0, 10.0)
+    deliveries = await runtime.playback.stream.read("worker-1")
+    # when another report comes before it is confirmed
+    await playback.report_progress(context, session, 1, 20.0)
+    await write_batch(runtime, deliveries)
+    # then the newer state neither expires nor counts as durable, and is flushed in its turn
+    (waiting,) = await runtime.playback.progress.unflushed(context.viewer_id or "")
+    assert (waiting.version, waiting.durable) == (2, False)
+    assert await redis.ttl(KEYS.progress(context.viewer_id or "", title)) == -1
+    assert await flush_progress(runtime, "worker-1") == 1
+    assert [row["position_seconds"] for row in await stored()] == [20.0]
+
+
+async def test_a_batch_written_twice_changes_nothing(runtime: Runtime) -> None:
+    # given a batch that was written
+    await watch(viewer_of(runtime), await film(), 3)
+    deliveries = await runtime.playback.stream.read("worker-1")
+    await write_batch(runtime, deliveries)
+    before = await stored()
+    # when it is written again
+    await write_batch(runtime, deliveries)
+    # then nothing differs
+    assert await stored() == before
+    assert await backlog(runtime) == 0
+
+
+async def test_a_worker_that_dies_between_write_and_acknowledgement_is_taken_over(
+    impatient: Runtime,
+) -> None:
+    # given a worker that wrote its batch and died before it said so
+    acknowledged = await watch(viewer_of(impatient), await film(), 3)
+    deliveries = await impatient.playback.stream.read("dead")
+    await models.write_progress([models.live_progress(deliveries[-1].progress)])  # type: ignore[arg-type]
+    assert await backlog(impatient) == 3
+    # when another comes
+    await asyncio.sleep(0.005)
+    flushed = await flush_progress(impatient, "alive")
+    # then it takes over all entries, and what is stored is what was acknowledged
+    assert flushed == 3
+    assert await backlog(impatient) == 0
+    (row,) = await stored()
+    assert (row["version"], row["position_seconds"]) == (
+        acknowledged.version,
+        acknowledged.position_seconds,
+    )
+
+
+async def test_a_worker_that_wakes_late_takes_nothing_back(impatient: Runtime) -> None:
+    # given a worker that froze with a batch in its hands
+    context, title = viewer_of(impatient), await film()
+    await watch(context, title, 2)
+    frozen = await impatient.playback.stream.read("frozen")
+    # when others flush that and newer reports, and then it wakes
+    await watch(context, title, 5)
+    await asyncio.sleep(0.005)
+    await flush_progress(impatient, "alive")
+    newest = await stored()
+    await write_batch(impatient, frozen)
+    # then nothing went back
+    assert await stored() == newest
+    assert newest[0]["version"] == 7
+
+
+async def test_two_racing_workers_flush_everything_once_reports_end(impatient: Runtime) -> None:
+    # given viewers that report while two workers flush, claiming from each other all the time
+    titles = [await film(f"film-{n}") for n in range(3)]
+    stop = asyncio.Event()
+
+    async def keep_flushing(name: str) -> None:
+        while not stop.is_set():
+            await flush_progress(impatient, name)
+            await asyncio.sleep(0.001)
+
+    flushers = [asyncio.create_task(keep_flushing(name)) for name in ("one", "two")]
+    # when all have reported
+    acknowledged = await asyncio.gather(
+        *(
+            watch(viewer_of(impatient, f"viewer-{v}"), title, 20)
+            for v in range(8)
+            for title in titles
+        )
+    )
+    stop.set()
+    await asyncio.gather(*flushers)
+    await asyncio.sleep(0.005)
+    await flush_progress(impatient, "one")
+    # then what is stored is what was acknowledged last, for everybody
+    rows = {(row["user_id"], row["playable_id"]): row for row in await stored()}
+    assert len(rows) == 24
+    for last in acknowledged:
+        row = rows[last.user_id, last.playable_id]
+        assert (row["version"], row["position_seconds"]) == (last.version, last.position_seconds)
+    assert await backlog(impatient) == 0
+
+
+async def test_without_a_database_entries_stay_and_are_flushed_later(impatient: Runtime) -> None:
+    # given a database that does not answer
+    await watch(viewer_of(impatient), await film(), 4)
+    with mongodb_out_of_time(), pytest.raises(UpstreamUnavailable):
+        await flush_progress(impatient, "worker-1")
+    assert await backlog(impatient) == 4
+    assert await stored() == []
+    # when it is back
+    await asyncio.sleep(0.005)
+    flushed = await flush_progress(impatient, "worker-1")
+    # then nothing is missing
+    assert flushed == 4
+    assert [row["version"] for row in await stored()] == [4]
+
+
+async def test_a_poison_entry_is_set_aside_after_five_tries_and_the_rest_flows(
+    impatient: Runtime, redis: Client
+) -> None:
+    # given an entry nobody can read between two that are fine
+    context, title = viewer_of(impatient), await film()
+    shard = KEYS.shard(context.viewer_id or "")
+    session = await started(context, title)
+    await playback.report_progress(context, session, 0, 10.0)
+    await redis.xadd(KEYS.stream(shard), {"user": "user_x", "version": "many"})
+    await playback.report_progress(context, session, 1, 20.0)
+    counted = metrics.progress_dead_letters_total._value.get()
+    # when a worker comes once
+    await flush_progress(impatient, "worker-1")
+    # then the two are stored
+    assert [row["version"] for row in await stored()] == [2]
+    # and when it has come four times more, the poison is set aside and counted
+    for _ in range(4):
+        await asyncio.sleep(0.005)
+        await flush_progress(impatient, "worker-1")
+    assert await backlog(impatient) == 0
+    ((_, letter),) = await redis.xrange(KEYS.dead_letters(shard))
+    assert letter[b"user"] == b"user_x"
+    assert metrics.progress_dead_letters_total._value.get() == counted + 1
+
+
+async def test_a_poison_entry_is_not_given_up_on_its_first_try(
+    runtime: Runtime, redis: Client
+) -> None:
+    await redis.xadd(KEYS.stream(0), {"what": "ever"})
+    await flush_progress(runtime, "worker-1")
+    assert await backlog(runtime) == 1
+    assert await redis.xlen(KEYS.dead_letters(0)) == 0
+
+
+async def test_a_worker_that_ends_well_leaves_nothing_behind(
+    runtime: Runtime, redis: Client
+) -> None:
+    # given reports and a worker at work
+    context, title = viewer_of(runtime), await film()
+    await watch(context, title, 1)
+    await flush_progress(runtime, "worker-1")
+    await watch(context, title, 1)
+    # when it ends
+    await finish_flushing(runtime, "worker-1")
+    # then the last reports are stored and its name is gone
+    assert [row["version"] for row in await stored()] == [2]
+    for shard in KEYS.shards:
+        assert await redis.xinfo_consumers(KEYS.stream(shard), "flush") == []
+
+
+async def test_a_worker_with_entries_in_its_hands_is_not_forgotten(
+    runtime: Runtime, redis: Client
+) -> None:
+    # given a worker that died with an entry in its hands
+    context = viewer_of(runtime)
+    await watch(context, await film(), 1)
+    await runtime.playback.stream.read("dead")
+    # when the names of the dead are dropped
+    await runtime.playback.stream.drop_dead_consumers(idle_seconds=0)
+    await drop_dead_workers(runtime)
+    # then it stays where the entry is, so that others can claim it
+    named = [await redis.xinfo_consumers(KEYS.stream(shard), "flush") for shard in KEYS.shards]
+    assert [len(names) for names in named if names] == [1]
+    assert named[KEYS.shard(context.viewer_id or "")][0]["name"] == b"dead"
+
+
+async def test_backlog_and_lag_are_measured(runtime: Runtime) -> None:
+    await watch(viewer_of(runtime), await film(), 3)
+    waiting = await runtime.playback.stream.backlog()
+    assert waiting.entries == 3
+    assert 0 <= waiting.oldest_seconds < 5
+    await flush_progress(runtime, "worker-1")
+    assert metrics.progress_backlog_entries._value.get() == 0
+    assert metrics.progress_lag_seconds._value.get() == 0
+
+
+async def test_a_redis_that_came_back_empty_is_served_again(
+    runtime: Runtime, redis: Client
+) -> None:
+    await flush_progress(runtime, "worker-1")
+    await redis.flushdb()
+    await watch(viewer_of(runtime), await film(), 1)
+    assert await flush_progress(runtime, "worker-1") == 1
