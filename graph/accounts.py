@@ -8,12 +8,14 @@ from typing import Annotated
 import strawberry
 
 import models
+from graph.devices import DeviceInput
 from graph.enums import described
 from graph.errors import UserError
 from graph.fields import plain, resolver
 from graph.info import Info
 from graph.interfaces import Node
 from graph.payloads import told
+from graph.progress import ViewerProgress
 from graph.scalars import DateTime, EmailAddress
 from resolvers import accounts
 from services import errors
@@ -27,20 +29,10 @@ described(
         "API": "Programs: limits for machines.",
     },
 )
-described(
-    models.DeviceKind,
-    "What somebody watches on.",
-    {
-        "WEB": "A browser.",
-        "MOBILE": "A phone or a tablet.",
-        "TV": "A television or a box beside it.",
-        "OTHER": "Anything else.",
-    },
-)
 
 
 @strawberry.type(description="The signed-in person, seen by nobody else.")
-class Viewer(Node):
+class Viewer(ViewerProgress, Node):
     email: EmailAddress = plain("The address to sign in with, in lower case.")
     email_verified: bool = plain("The address was proved to be the viewer's own.")
     display_name: str = plain("The name shown to people.")
@@ -67,23 +59,6 @@ class AuthPayload:
     tokens: AuthTokens | None = plain("The new tokens; null if it failed.")
     viewer: Viewer | None = plain("Who is signed in now; null if it failed.")
     errors: list[UserError] = plain("Why it failed; empty if it did not.")
-
-
-@strawberry.input(description="The device somebody signs in or watches on.")
-class DeviceInput:
-    key: str = strawberry.field(
-        description="Chosen by the client, the same for the life of its installation; "
-        "1 to 128 characters."
-    )
-    name: str | None = strawberry.field(
-        default=None, description="A name for people, such as Living room; at most 80 characters."
-    )
-    kind: models.DeviceKind = strawberry.field(
-        default=models.DeviceKind.WEB, description="What it is."
-    )
-
-    def device(self) -> models.Device:
-        return models.Device(key=self.key, name=self.name, kind=self.kind)
 
 
 @strawberry.input(description="A new account.")

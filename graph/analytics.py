@@ -104,7 +104,7 @@ def announce(schema_text: str) -> None:
     _Announced.schema_hash = hashlib.sha256(schema_text.encode()).hexdigest()
 
 
-async def _service(_info: Info) -> analytics.ServiceInfo:
+async def _service() -> analytics.ServiceInfo:
     return analytics.service_info(_Announced.schema_hash)
 
 

@@ -15,7 +15,9 @@ from graph.info import Info, needs_of
 from graph.interfaces import Node
 from graph.media import Image, ImageRef
 from graph.paging import After, Before, First, Last, PageInfo
+from graph.progress import TitleProgress
 from graph.scalars import Date, DateTime, LanguageTag
+from graph.sources import TitleSources
 from resolvers import catalog
 
 Department = described(
@@ -77,7 +79,7 @@ class Title(Node):
     vote_count: int = plain("How many ratings the mean is made of.")
     views: int = plain("How often it was watched here.")
     genres: list[Annotated[Genre, strawberry.lazy("graph.catalog")]] = relation(
-        _genre_ids, loaders.GenreById, "Its genres, the most fitting first.", needs=["genre_ids"]
+        _genre_ids, loaders.GenreById, "Its genres, the most fitting first.", needs=["genre_ids"], assumed_size=3
     )
     poster: Image | None = computed(_poster, "Upright artwork.", needs=["poster_path"])
     backdrop: Image | None = computed(
@@ -89,7 +91,7 @@ class Title(Node):
 
 
 @strawberry.interface(description="Something that plays: a film or an episode.")
-class Playable(Node):
+class Playable(TitleSources, TitleProgress, Node):
     runtime_seconds: int | None = plain("How long it runs.")
 
 
@@ -265,9 +267,9 @@ async def _genres(info: Info) -> list[models.GenreRecord]:
 
 @strawberry.type
 class CatalogQuery:
-    movies: MovieConnection = resolver(_movies, "Films, page by page.")
-    movie: Movie | None = resolver(_movie, "One film, or null if there is none of this id.")
-    person: Person | None = resolver(_person, "One person, or null if there is none of this id.")
-    genres: list[Genre] = resolver(_genres, "All genres, in order of name.")
+    movies: MovieConnection = resolver(_movies, "Films, page by page.", max_age_seconds=60)
+    movie: Movie | None = resolver(_movie, "One film, or null if there is none of this id.", max_age_seconds=60)
+    person: Person | None = resolver(_person, "One person, or null if there is none of this id.", max_age_seconds=60)
+    genres: list[Genre] = resolver(_genres, "All genres, in order of name.", max_age_seconds=300)
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from enum import Enum
+
 import strawberry
+from strawberry import UNSET
 from strawberry.schema_directive import Location
 
 import models
@@ -28,4 +31,51 @@ Role = described(
 class Auth:
     requires: models.Role = strawberry.directive_field(
         name="requires", default=models.Role.USER
+    )
+
+
+class CacheControlScope(Enum):
+    PUBLIC = "PUBLIC"
+    PRIVATE = "PRIVATE"
+
+
+described(
+    CacheControlScope,
+    "Who an answer is good for.",
+    {"PUBLIC": "For everybody.", "PRIVATE": "Only for who asked; kept in no shared cache."},
+)
+
+
+@strawberry.schema_directive(
+    locations=[Location.FIELD_DEFINITION],
+    description="How long an answer with this field may be kept. An answer lives as long as its "
+    "shortest-lived root field, and not at all if a field is private.",
+)
+class CacheControl:
+    max_age: int | None = strawberry.directive_field(name="maxAge", default=UNSET)
+    scope: CacheControlScope | None = strawberry.directive_field(name="scope", default=UNSET)
+
+
+@strawberry.schema_directive(
+    locations=[Location.FIELD_DEFINITION],
+    description="What the field adds to an operation's cost, beyond 1 for each thing it answers "
+    "with (IBM cost specification).",
+)
+class Cost:
+    weight: str = strawberry.directive_field(name="weight")
+
+
+@strawberry.schema_directive(
+    locations=[Location.FIELD_DEFINITION],
+    description="How long a list is taken to be when the cost is estimated (IBM cost "
+    "specification).",
+)
+class ListSize:
+    assumed_size: int | None = strawberry.directive_field(name="assumedSize", default=UNSET)
+    slicing_arguments: list[str] | None = strawberry.directive_field(
+        name="slicingArguments", default=UNSET
+    )
+    sized_fields: list[str] | None = strawberry.directive_field(name="sizedFields", default=UNSET)
+    require_one_slicing_argument: bool | None = strawberry.directive_field(
+        name="requireOneSlicingArgument", default=True
     )

@@ -7,7 +7,7 @@ really ran.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,11 +24,14 @@ from graphql import (
 )
 from strawberry.schema.config import StrawberryConfig
 
+from graph.cost import Cost
 from graph.execution import Plan, Uncovered, compile_plan, condition_variables
-from services.errors import CostLimitExceeded, ValidationFailed
+from graph.limits import Limits, examine
+from services.errors import CodedError, CostLimitExceeded, ValidationFailed
 
 MAX_CHARACTERS = 15_000
 MAX_TOKENS = 1_000
+_TOO_LONG = f"A document has at most {MAX_CHARACTERS} characters."
 _MAX_ERRORS = 5
 _MAX_VARIANTS = 16  # plans of one operation, by the outcome of its conditions
 
@@ -41,6 +44,7 @@ class Operation:
     node: OperationDefinitionNode
     kind: str
     conditions: tuple[str, ...]
+    cost: Cost
     plans: dict[tuple[bool, ...], Plan | None] = field(default_factory=dict)
 
 
@@ -82,6 +86,7 @@ class Documents:
         config: StrawberryConfig,
         *,
         introspection: bool,
+        limits: Limits = Limits(),  # noqa: B008 - immutable
         capacity: int = 1_000,
     ) -> None:
         self.schema: GraphQLSchema = schema._schema  # noqa: SLF001 - Strawberry's own way out
@@ -89,6 +94,7 @@ class Documents:
         self._scalars = schema.schema_converter.scalar_registry
         self._capacity = capacity
         self._introspection = introspection
+        self.limits = limits
         self._rules = [*specified_rules] + (
             [] if introspection else [NoSchemaIntrospectionCustomRule]
         )
@@ -101,8 +107,8 @@ class Documents:
         if known is not None:
             self._known.move_to_end(text)
             return known
-        if len(text) > MAX_CHARACTERS:
-            raise CostLimitExceeded(f"A document has at most {MAX_CHARACTERS} characters.")
+        if len(text) > MAX_CHARACTERS:  # not worth remembering
+            return Document([_coded(CostLimitExceeded(_TOO_LONG))])
         document = self._read(text)
         self._known[text] = document
         if len(self._known) > self._capacity:
@@ -135,29 +141,43 @@ class Documents:
             return None
 
     def _read(self, text: str) -> Document:
+        """Limits come before validation: what is refused there costs no more than reading it."""
         self.counters.parsed += 1
         try:
             ast = parse(text, max_tokens=MAX_TOKENS)
+            costs = examine(self.schema, ast, self.limits)
         except GraphQLError as error:
             return Document([error])
+        except CodedError as error:
+            return Document([_coded(error)])
         except RecursionError:
-            return Document([GraphQLError("The document is nested too deeply.")])
-        found = validate(
+            return Document([_coded(CostLimitExceeded("The document is nested too deeply."))])
+        found = self._validate(ast)
+        if found:
+            return Document(found)
+        conditions = condition_variables(ast)
+        return Document(
+            operations={
+                name: Operation(ast, node, node.operation.value, conditions, costs[name])
+                for name, node in _operations(ast)
+            }
+        )
+
+    def _validate(self, ast: DocumentNode) -> list[GraphQLError]:
+        return validate(
             self.schema,
             ast,
             self._rules,
             max_errors=_MAX_ERRORS,
             hide_suggestions=not self._introspection,
         )
-        if found:
-            return Document(found)
-        conditions = condition_variables(ast)
-        return Document(
-            operations={
-                node.name.value if node.name else "": Operation(
-                    ast, node, node.operation.value, conditions
-                )
-                for node in ast.definitions
-                if isinstance(node, OperationDefinitionNode)
-            }
-        )
+
+
+def _operations(ast: DocumentNode) -> Iterator[tuple[str, OperationDefinitionNode]]:
+    for node in ast.definitions:
+        if isinstance(node, OperationDefinitionNode):
+            yield node.name.value if node.name else "", node
+
+
+def _coded(error: CodedError) -> GraphQLError:
+    return GraphQLError(error.message, original_error=error)

@@ -9,7 +9,7 @@ resolver   an async function of one parent: root fields, and what cannot be batc
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -17,13 +17,14 @@ from typing import Any
 from strawberry import UNSET
 from strawberry.types.field import StrawberryField
 
-from graph.directives import Auth
+from graph.directives import Auth, CacheControl, CacheControlScope, Cost, ListSize
 from loaders import CachedLoader, in_order
 from models import Role
 from resolvers.context import Context
 
 Key = str | None
 _SPEC = "marquee"
+SLICING_ARGUMENTS = ("first", "last")
 
 
 class How(Enum):
@@ -45,6 +46,10 @@ class Spec:
     passes: str | None = None
     loader: type[CachedLoader[Any]] | None = None
     requires: Role | None = None
+    cost: int = 0  # beyond the things it answers with, which cost 1 each
+    assumed_size: int | None = None  # of a list without a slicing argument
+    max_age_seconds: int | None = None  # how long a public answer may be kept; None: see above it
+    is_private: bool = False  # depends on who asks
 
 
 class Field(StrawberryField):
@@ -96,101 +101,87 @@ async def load(
 
 
 def _field(
-    spec: Spec,
+    how: How,
     description: str,
-    resolver: Callable[..., Any] | None = None,
-    directives: Iterable[object] = (),
-    **options: Any,
+    function: Callable[..., Any] | None,
+    *,
+    needs: Iterable[str] = (),
+    name: str | None = None,
+    deprecation_reason: str | None = None,
+    is_subscription: bool = False,
+    **marks: Any,
 ) -> Any:
+    """`marks` are the rest of Spec."""
+    spec = Spec(how, frozenset(needs), **marks)
     field = Field(
         python_name=None,
-        graphql_name=options.pop("name", None),
+        graphql_name=name,
         description=description,
         metadata={_SPEC: spec},
-        directives=[*directives, *([Auth(requires=spec.requires)] if spec.requires else [])],
-        **options,
+        deprecation_reason=deprecation_reason,
+        is_subscription=is_subscription,
     )
-    if resolver is None:
-        return field
-    field(resolver)
-    for argument in field.arguments:
-        if argument.default is None:
-            argument.default = UNSET  # printed without a default; Python's None applies
+    if function is not None:
+        field(function)
+        for argument in field.arguments:
+            if argument.default is None:
+                argument.default = UNSET  # printed without a default; Python's None applies
+    field.directives = list(_directives(spec, [one.python_name for one in field.arguments]))
     return field
 
 
-def plain(
-    description: str,
-    *,
-    needs: Iterable[str] | None = None,
-    passes: str | None = None,
-    **options: Any,
-) -> Any:
-    """The parent's attribute of this name. `needs` defaults to that name."""
-    spec = Spec(How.PLAIN, frozenset(needs) if needs is not None else frozenset({"*"}), passes)
-    return _field(spec, description, **options)
+def _directives(spec: Spec, arguments: Sequence[str]) -> Iterator[object]:
+    """What the schema tells about the field, from what the server does with it."""
+    slicing = [name for name in SLICING_ARGUMENTS if name in arguments]
+    if slicing:
+        sized = ["nodes", "edges"] if "after" in arguments else UNSET
+        yield ListSize(
+            slicing_arguments=slicing, sized_fields=sized, require_one_slicing_argument=False
+        )
+    elif spec.assumed_size is not None:
+        yield ListSize(assumed_size=spec.assumed_size, require_one_slicing_argument=False)
+    if spec.cost:
+        yield Cost(weight=str(spec.cost))
+    if spec.max_age_seconds is not None:
+        yield CacheControl(max_age=spec.max_age_seconds)
+    if spec.is_private:
+        yield CacheControl(scope=CacheControlScope.PRIVATE)
+    if spec.requires is not None:
+        yield Auth(requires=spec.requires)
 
 
-def computed(
-    function: Callable[..., Any],
-    description: str,
-    *,
-    needs: Iterable[str] = (),
-    passes: str | None = None,
-    requires: Role | None = None,
-    **options: Any,
-) -> Any:
+def plain(description: str, *, needs: Iterable[str] | None = None, **marks: Any) -> Any:
+    """The parent's attribute of this name. `needs` defaults to that name ("*")."""
+    return _field(How.PLAIN, description, None, needs=("*",) if needs is None else needs, **marks)
+
+
+def computed(function: Callable[..., Any], description: str, **marks: Any) -> Any:
     """`function(parent, info?, **arguments)`, called per parent; must not wait."""
-    spec = Spec(How.COMPUTED, frozenset(needs), passes, requires=requires)
-    return _field(spec, description, function, **options)
+    return _field(How.COMPUTED, description, function, **marks)
 
 
 def relation(
     keys: Callable[..., Key | Collection[str]],
     loader: type[CachedLoader[Any]],
     description: str,
-    *,
-    needs: Iterable[str] = (),
-    requires: Role | None = None,
-    **options: Any,
+    **marks: Any,
 ) -> Any:
     """`keys(parent, **arguments)` names one thing (or None) or many; one load for all parents."""
-    spec = Spec(How.RELATION, frozenset(needs), loader=loader, requires=requires)
-    return _field(spec, description, keys, **options)
+    return _field(How.RELATION, description, keys, loader=loader, **marks)
 
 
 def batched(
-    function: Callable[..., Awaitable[Iterable[Any]]],
-    description: str,
-    *,
-    needs: Iterable[str] = (),
-    passes: str | None = None,
-    requires: Role | None = None,
-    **options: Any,
+    function: Callable[..., Awaitable[Iterable[Any]]], description: str, **marks: Any
 ) -> Any:
     """`function(parents, info, **arguments)`: one result (or Exception) per parent, in order."""
-    spec = Spec(How.BATCHED, frozenset(needs), passes, requires=requires)
-    return _field(spec, description, function, **options)
+    return _field(How.BATCHED, description, function, **marks)
 
 
-def resolver(
-    function: Callable[..., Any],
-    description: str,
-    *,
-    needs: Iterable[str] = (),
-    passes: str | None = None,
-    requires: Role | None = None,
-    **options: Any,
-) -> Any:
+def resolver(function: Callable[..., Any], description: str, **marks: Any) -> Any:
     """`function(info, **arguments)` or `function(parent, info, **arguments)`, once per parent."""
-    spec = Spec(How.RESOLVER, frozenset(needs), passes, requires=requires)
-    return _field(spec, description, function, **options)
+    return _field(How.RESOLVER, description, function, **marks)
 
 
-def subscription(
-    function: Callable[..., Any], description: str, *, requires: Role | None = None, **options: Any
-) -> Any:
+def subscription(function: Callable[..., Any], description: str, **marks: Any) -> Any:
     """`function(info, **arguments)` is an async generator; each value is one event."""
-    spec = Spec(How.RESOLVER, requires=requires)
-    return _field(spec, description, function, is_subscription=True, **options)
-
+    return _field(How.RESOLVER, description, function, is_subscription=True, **marks)

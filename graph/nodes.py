@@ -11,6 +11,7 @@ import loaders
 from graph.fields import resolver
 from graph.info import Info
 from graph.interfaces import FindMany, Node
+from graph.sources import find_providers
 from models import ids
 from resolvers import accounts
 from resolvers.context import Context
@@ -32,6 +33,7 @@ FINDERS: dict[str, FindMany] = {
     "person": _by_loader(loaders.PersonById),
     "genre": _by_loader(loaders.GenreById),
     "user": accounts.own_account,
+    "provider": find_providers,
 }
 
 

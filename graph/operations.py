@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +17,7 @@ from graph.documents import Document, Documents, Operation
 from graph.errors import formatted, request_errors
 from graph.execution.state import Run
 from resolvers.context import Context
-from services.errors import CodedError, OperationTimeout
+from services.errors import CodedError, CostLimitExceeded, OperationTimeout
 
 _MAX_VARIABLE_ERRORS = 5
 _NO_VARIABLES = VariableValues({}, {})
@@ -76,6 +77,9 @@ class Operations:
         variables = self._variables(operation, request.variables)
         if isinstance(variables, list):
             return refusal(variables, context)
+        cost = operation.cost.of(variables.coerced)
+        if cost > self.documents.limits.cost:
+            return refusal([_too_costly(cost, self.documents.limits.cost)], context)
         planned = self._by_plan or operation.kind == "subscription"
         plan = self.documents.plan(operation, variables.coerced) if planned else None
         return Prepared(operation, request.variables, variables, plan)
@@ -131,9 +135,9 @@ class Operations:
         run = Run(context, prepared.variables, None)
         try:
             run.allowed(field)
-            events = run.call(field, None)
-            async for event in events:
-                yield await self._event(prepared, context.for_event(), event)
+            async with aclosing(run.call(field, None)) as events:
+                async for event in events:
+                    yield await self._event(prepared, context.for_event(), event)
         except Exception as error:  # noqa: BLE001 - told to the client, masked where unexpected
             located = GraphQLError(str(error), field.nodes, original_error=error)
             yield refusal([located], context)
@@ -156,6 +160,11 @@ def refusal(found: Any, context: Context) -> Answer:
 
 def _answer(data: Any, found: Any, context: Context) -> Answer:
     return Answer(data, formatted(found, context.request_id) if found else [])
+
+
+def _too_costly(cost: int, most: int) -> GraphQLError:
+    error = CostLimitExceeded(f"The operation may cost {cost} points; {most} are allowed.")
+    return GraphQLError(error.message, original_error=error)
 
 
 def _name(operation: Operation) -> str | None:

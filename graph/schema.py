@@ -6,20 +6,31 @@ import strawberry
 from strawberry.schema.config import StrawberryConfig
 
 from graph.accounts import AccountsMutation, AccountsQuery, Viewer
+from graph.analytics import AnalyticsQuery, AnalyticsSubscription, announce
 from graph.catalog import CatalogQuery, Genre, Movie, Person
 from graph.documents import Documents
 from graph.nodes import NodeQuery
+from graph.playback import PlaybackMutation, PlaybackQuery, PlaybackSession
+from graph.progress import ViewingProgress
 from graph.scalars import SCALARS
+from graph.sources import Provider, SourcesQuery
 from services.settings import Settings
 
 
 @strawberry.type(description="Everything that can be read.")
-class Query(NodeQuery, CatalogQuery, AccountsQuery):
+class Query(
+    NodeQuery, CatalogQuery, AccountsQuery, SourcesQuery, PlaybackQuery, AnalyticsQuery
+):
     pass
 
 
 @strawberry.type(description="Everything that can be changed.")
-class Mutation(AccountsMutation):
+class Mutation(AccountsMutation, PlaybackMutation):
+    pass
+
+
+@strawberry.type(description="Everything that can be watched as it happens.")
+class Subscription(AnalyticsSubscription):
     pass
 
 
@@ -28,7 +39,8 @@ CONFIG = StrawberryConfig(scalar_map=SCALARS)
 schema = strawberry.Schema(
     query=Query,
     mutation=Mutation,
-    types=[Movie, Genre, Person, Viewer],
+    subscription=Subscription,
+    types=[Movie, Genre, Person, Viewer, Provider, PlaybackSession, ViewingProgress],
     config=CONFIG,
 )
 
@@ -41,3 +53,6 @@ def open_documents(settings: Settings) -> Documents:
 def sdl() -> str:
     """The text of `schema.graphql`."""
     return schema.as_str().rstrip() + "\n"
+
+
+announce(sdl())

@@ -15,6 +15,7 @@ from graph.interfaces import Node
 from graph.scalars import URL, DateTime, LanguageTag
 from resolvers import sources
 from resolvers.context import Context
+from resolvers.sources import DataOrigin
 from services.providers.base import ProviderInfo, Source, SourceType
 from services.providers.chain import Attempt, AttemptOutcome
 from services.quality import Quality
@@ -55,7 +56,7 @@ described(
     },
 )
 described(
-    sources.DataOrigin,
+    DataOrigin,
     "Where an answer comes from.",
     {
         "MEMORY": "From the memory of the process that answered.",
@@ -152,7 +153,7 @@ class StreamingSources:
     best: StreamingSource | None = computed(_best, "The best one that works.")
     links: list[URL] = plain("Addresses of those that work, the best first, each once.")
     provider: Provider | None = computed(_found_by, "Who has the title; null if nobody has.")
-    origin: sources.DataOrigin = plain("Where this answer comes from.")
+    origin: DataOrigin = plain("Where this answer comes from.")
     fetched_at: DateTime = plain("When the provider was asked.")
     expires_at: DateTime = plain("When it will be asked again.")
     attempts: list[ProviderAttempt] = plain("The tries that led to this answer.")
@@ -171,7 +172,7 @@ class StreamingSourcesInput:
     )
     refresh: bool | None = strawberry.field(
         default=False,
-        description="Ask the providers even if the answer is known; at most twice a minute a title.",
+        description="Ask again even if the answer is known; at most twice a minute a title.",
     )
 
     def wanted(self) -> sources.Wanted:

@@ -94,7 +94,7 @@ class MovieIdByTmdbId(CachedLoader[str]):
         movies = await models.find(
             models.Movie,
             models.MovieRecord,
-            {"tmdb_id": {"$in": [int(key) for key in keys]}, "is_active": True},
+            {"tmdb_id": {"$in": [int(key) for key in keys], "$type": "int"}, "is_active": True},
         )
         await self._scope.loader(MovieById).keep({movie.id: movie for movie in movies})
         return {str(movie.tmdb_id): movie.id for movie in movies}
@@ -105,8 +105,11 @@ class MovieIdByImdbId(CachedLoader[str]):
     codec = Codec(str)
 
     async def fetch(self, keys: list[str], fields: Fields) -> Mapping[str, str]:
+        # $type, because the index holds only films that have such an id.
         movies = await models.find(
-            models.Movie, models.MovieRecord, {"imdb_id": {"$in": keys}, "is_active": True}
+            models.Movie,
+            models.MovieRecord,
+            {"imdb_id": {"$in": keys, "$type": "string"}, "is_active": True},
         )
         await self._scope.loader(MovieById).keep({movie.id: movie for movie in movies})
         return {movie.imdb_id: movie.id for movie in movies if movie.imdb_id}

@@ -1,0 +1,134 @@
+"""How far a viewer got, as its viewer sees it: on titles, in lists, after a report.
+
+`TitleProgress` and `ViewerProgress` are what earlier types get from this domain; so that they may
+be mixed in there, nothing of them is imported here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import strawberry
+
+import loaders
+import models
+from graph.devices import Device
+from graph.fields import computed, plain, relation, resolver
+from graph.info import Info
+from graph.interfaces import Node
+from graph.paging import After, First, PageInfo
+from graph.scalars import DateTime
+from models import Role
+from resolvers import playback
+
+if TYPE_CHECKING:
+    from graph.catalog import Playable
+
+
+def _playable_id(progress: strawberry.Parent[models.LiveProgress]) -> str:
+    return progress.playable_id
+
+
+@strawberry.type(description="How far the viewer got in one title; seen by nobody else.")
+class ViewingProgress(Node):
+    playable: Annotated[Playable, strawberry.lazy("graph.catalog")] | None = relation(
+        _playable_id, loaders.MovieById, "The title; null if it is gone.", needs=["playable_id"]
+    )
+    position_seconds: float = plain("Where it was left.")
+    duration_seconds: float | None = plain("How long it runs, as its player told.")
+    percent: float = plain("How much of it lies before the position: 0 to 100.")
+    completed: bool = plain("It was left at 90 percent or later.")
+    watch_count: int = plain("How often it was watched to its end, at most once a session.")
+    last_watched_at: DateTime = plain("When its player last reported.")
+    last_device: Device | None = plain("What it was last watched on.")
+    furthest_seconds: float = plain("The furthest position ever reached.")
+    version: int = plain("Grows by one with every change.")
+    durable: bool = plain("This version is in the database, not only on its way there.")
+
+    @classmethod
+    def is_type_of(cls, value: object, _info: object) -> bool:
+        return isinstance(value, models.LiveProgress)
+
+
+Edge = tuple[playback.ProgressConnection, models.LiveProgress]
+
+
+def _cursor(edge: strawberry.Parent[Edge]) -> str:
+    connection, progress = edge
+    return connection.cursor(progress)
+
+
+def _edge_node(edge: strawberry.Parent[Edge]) -> models.LiveProgress:
+    return edge[1]
+
+
+@strawberry.type(description="Progress in a list.")
+class ViewingProgressEdge:
+    cursor: str = computed(_cursor, "Its place in the list.")
+    node: ViewingProgress = computed(_edge_node, "The progress.", passes="")
+
+
+def _edges(connection: strawberry.Parent[playback.ProgressConnection]) -> list[Edge]:
+    return [(connection, progress) for progress in connection.nodes]
+
+
+def _page_info(
+    connection: strawberry.Parent[playback.ProgressConnection],
+) -> playback.ProgressConnection:
+    return connection
+
+
+@strawberry.type(description="One page of progress.")
+class ViewingProgressConnection:
+    edges: list[ViewingProgressEdge] = computed(_edges, "The items with their cursors.", passes="")
+    nodes: list[ViewingProgress] = plain("The items.", needs=[], passes="")
+    page_info: PageInfo = computed(_page_info, "Where the page stands in its list.")
+
+
+def _own_id(title: strawberry.Parent[models.TitleRecord]) -> str:
+    return title.id
+
+
+@strawberry.type
+class TitleProgress:
+    """What films (and later episodes) get from this domain."""
+
+    progress: ViewingProgress | None = relation(
+        _own_id,
+        loaders.ProgressByPlayableId,
+        "How far the viewer got; null if not begun, or if nobody is signed in.",
+        needs=["id"],
+    )
+
+
+async def _continue_watching(
+    info: Info,
+    first: First = 20,
+    after: After = None,
+    include_next_up: Annotated[
+        bool | None,
+        strawberry.argument(description="Also the next episodes of shows being watched."),
+    ] = True,
+) -> playback.ProgressConnection:
+    return await playback.continue_watching(info.context, first, after)
+
+
+async def _progress(
+    info: Info,
+    playable_id: Annotated[strawberry.ID, strawberry.argument(description="The title's id.")],
+) -> models.LiveProgress | None:
+    return (await playback.progress_of(info.context, [playable_id]))[playable_id]
+
+
+@strawberry.type
+class ViewerProgress:
+    """What the viewer gets from this domain."""
+
+    continue_watching: ViewingProgressConnection | None = resolver(
+        _continue_watching,
+        "What the viewer began and did not finish, last watched first.",
+        requires=Role.USER,
+    )
+    progress: ViewingProgress | None = resolver(
+        _progress, "How far the viewer got in one title; null if not begun.", requires=Role.USER
+    )
