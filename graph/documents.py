@@ -6,6 +6,7 @@ really ran.
 
 from __future__ import annotations
 
+import hashlib
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,7 +28,12 @@ from strawberry.schema.config import StrawberryConfig
 from graph.cost import Cost
 from graph.execution import Plan, Uncovered, compile_plan, condition_variables
 from graph.limits import Limits, examine
-from services.errors import CodedError, CostLimitExceeded, ValidationFailed
+from services.errors import (
+    CodedError,
+    CostLimitExceeded,
+    PersistedQueryNotFound,
+    ValidationFailed,
+)
 
 MAX_CHARACTERS = 15_000
 MAX_TOKENS = 1_000
@@ -99,7 +105,35 @@ class Documents:
             [] if introspection else [NoSchemaIntrospectionCustomRule]
         )
         self._known: OrderedDict[str, Document] = OrderedDict()
+        self._by_id: OrderedDict[str, str] = OrderedDict()
         self.counters = Counters()
+
+    def find(self, text: str | None, document_id: str | None) -> Document:
+        """The document of this text, or the one registered under this id.
+
+        Raises:
+            PersistedQueryNotFound: nothing is registered under the id, and no text came with it.
+            ValidationFailed: the id is not the text's SHA-256.
+        """
+        if document_id is None:
+            return self.get(text or "")
+        if text is None:
+            known = self._by_id.get(document_id)
+            if known is None:
+                raise PersistedQueryNotFound("PersistedQueryNotFound")  # what clients look for
+            return self.get(known)
+        if hashlib.sha256(text.encode()).hexdigest() != document_id:
+            raise ValidationFailed("The id is not the SHA-256 of the document.")
+        document = self.get(text)
+        if not document.errors:
+            self._register(document_id, text)
+        return document
+
+    def _register(self, document_id: str, text: str) -> None:
+        self._by_id[document_id] = text
+        self._by_id.move_to_end(document_id)
+        if len(self._by_id) > self._capacity:
+            self._by_id.popitem(last=False)
 
     def get(self, text: str) -> Document:
         """The document of this text; invalid ones are remembered as well."""

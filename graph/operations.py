@@ -8,11 +8,13 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
 from graphql import ExecutionResult, GraphQLError
 from graphql import execute as execute_by_core
 from graphql.execution.values import VariableValues, get_variable_values
 
 from graph import execution
+from graph.answers import Answers, Key, Stored
 from graph.documents import Document, Documents, Operation
 from graph.errors import formatted, request_errors
 from graph.execution.state import Run
@@ -25,11 +27,12 @@ _NO_VARIABLES = VariableValues({}, {})
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a client sent, of the right shapes."""
+    """What a client sent, of the right shapes: a document, its id (SHA-256 in hex), or both."""
 
-    query: str
+    query: str | None
     variables: Mapping[str, Any]
     operation_name: str | None = None
+    document_id: str | None = None
 
 
 @dataclass(slots=True)
@@ -39,12 +42,16 @@ class Answer:
     data: dict[str, Any] | None
     errors: list[dict[str, Any]]
     started: bool = True
+    stored: Stored | None = None  # a public answer that is kept
 
     def body(self) -> dict[str, Any]:
         body: dict[str, Any] = {"errors": self.errors} if self.errors else {}
         if self.started:
             body["data"] = self.data
         return body
+
+    def encoded(self) -> bytes:
+        return self.stored.body if self.stored is not None else orjson.dumps(self.body())
 
 
 @dataclass(slots=True)
@@ -55,25 +62,39 @@ class Prepared:
     raw: Mapping[str, Any]
     variables: VariableValues
     plan: execution.Plan | None
+    answer_key: Key | None  # where a public answer is kept
 
 
 class Operations:
     """One per process: the schema's documents and how they are run."""
 
-    def __init__(self, documents: Documents, *, by_plan: bool, deadline_seconds: float) -> None:
+    def __init__(
+        self,
+        documents: Documents,
+        *,
+        by_plan: bool,
+        deadline_seconds: float,
+        answers: Answers | None = None,
+    ) -> None:
         self.documents = documents
+        self._answers = answers if answers is not None and answers.enabled else None
         self._by_plan = by_plan
         self._deadline_seconds = deadline_seconds
 
     def prepare(self, request: Request, context: Context) -> Prepared | Answer:
         """The request ready to run, or the answer that says why it is not."""
         try:
-            document: Document = self.documents.get(request.query)
+            document: Document = self.documents.find(request.query, request.document_id)
             if document.errors:
                 return refusal(document.errors, context)
             operation = document.operation(request.operation_name)
         except CodedError as error:
             return refusal([GraphQLError(error.message, original_error=error)], context)
+        key = self._answer_key(operation, request.variables)
+        if key is not None and self._answers is not None:
+            stored = self._answers.get(key)
+            if stored is not None:
+                return Answer(None, [], stored=stored)
         variables = self._variables(operation, request.variables)
         if isinstance(variables, list):
             return refusal(variables, context)
@@ -82,7 +103,14 @@ class Operations:
             return refusal([_too_costly(cost, self.documents.limits.cost)], context)
         planned = self._by_plan or operation.kind == "subscription"
         plan = self.documents.plan(operation, variables.coerced) if planned else None
-        return Prepared(operation, request.variables, variables, plan)
+        return Prepared(operation, request.variables, variables, plan, key)
+
+    def _answer_key(self, operation: Operation, variables: Mapping[str, Any]) -> Key | None:
+        if self._answers is None or operation.kind != "query":
+            return None
+        if not variables:
+            return operation, b""
+        return operation, orjson.dumps(variables, option=orjson.OPT_SORT_KEYS)
 
     def _variables(
         self, operation: Operation, given: Mapping[str, Any]
@@ -101,12 +129,24 @@ class Operations:
     async def run(self, prepared: Prepared, context: Context) -> Answer:
         """The answer of a query or mutation. Never raises for what the client sent."""
         deadline = asyncio.get_running_loop().time() + self._deadline_seconds
-        if prepared.plan is not None:
-            outcome = await execution.execute(
-                prepared.plan, context, prepared.variables, deadline
+        if prepared.plan is None:
+            return await self._by_core(prepared, context, deadline)
+        changes = self._answers.changes() if self._answers is not None else 0
+        outcome = await execution.execute(prepared.plan, context, prepared.variables, deadline)
+        answer = _answer(outcome.data, outcome.errors, context)
+        if self._answers is not None and changes == self._answers.changes():
+            self._keep(prepared, answer, context)
+        return answer
+
+    def _keep(self, prepared: Prepared, answer: Answer, context: Context) -> None:
+        plan, key = prepared.plan, prepared.answer_key
+        if self._answers is None or plan is None or key is None or answer.errors:
+            return
+        if plan.max_age_seconds is not None and not context.is_degraded:
+            body = orjson.dumps(answer.body())
+            answer.stored = self._answers.put(
+                key, body, plan.max_age_seconds, context.keys_read()
             )
-            return _answer(outcome.data, outcome.errors, context)
-        return await self._by_core(prepared, context, deadline)
 
     async def _by_core(
         self, prepared: Prepared, context: Context, deadline: float, event: Any = None

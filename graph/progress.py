@@ -98,6 +98,7 @@ class TitleProgress:
         loaders.ProgressByPlayableId,
         "How far the viewer got; null if not begun, or if nobody is signed in.",
         needs=["id"],
+        is_private=True,
     )
 
 

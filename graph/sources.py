@@ -203,6 +203,7 @@ class TitleSources:
         _streaming_sources,
         "Where it plays; kept for an hour, half an hour from a fallback.",
         needs=["id", "tmdb_id", "imdb_id"],
+        is_private=True,  # until its own lifetime can be told: it changes within the hour
     )
 
 

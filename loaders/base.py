@@ -7,11 +7,12 @@ serves graphql-core, one key at a time; aiodataloader gathers those that arrive 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from aiodataloader import DataLoader
 
+from services import metrics
 from services.cache import Cache, Codec, Entry, count
 from services.cache_keys import Kind
 from services.errors import UpstreamUnavailable
@@ -23,6 +24,8 @@ Fields = frozenset[str] | None
 
 class Scope(Protocol):
     """What a loader needs of its operation."""
+
+    is_degraded: bool
 
     @property
     def cache(self) -> Cache: ...
@@ -55,6 +58,10 @@ class CachedLoader(Generic[V]):
 
     def cache_key(self, key: str) -> str:
         return self.kind.key(key)
+
+    def keys_read(self) -> Iterator[str]:
+        """Cache keys of everything this operation saw through here, found or not."""
+        return map(self.cache_key, self._seen)
 
     def prime(self, values: Mapping[str, V], fields: Fields = None) -> None:
         """Hands over what was read on the way, so that this operation does not read it again."""
@@ -168,6 +175,8 @@ class CachedLoader(Generic[V]):
         except UpstreamUnavailable:
             if any(key not in stale for key in keys):
                 raise
+            self._scope.is_degraded = True
+            metrics.cache_stale_total.labels("redis").inc(len(keys))
             self._seen.update({key: stale[key].value for key in keys})
             return
         self._seen.update({key: found.get(key) for key in keys})

@@ -82,6 +82,7 @@ class Context:
     request_id: str = "-"
     client_address: str | None = None
     user_agent: str | None = None
+    is_degraded: bool = False  # something stale was served, for want of better
     _loaders: dict[type[Any], Any] = field(default_factory=dict)
 
     @property
@@ -112,6 +113,10 @@ class Context:
     ) -> dict[str, Any]:
         """Things by key (None where there is none), each missing tier asked once."""
         return await self.loader(kind).many(keys, fields)
+
+    def keys_read(self) -> set[str]:
+        """Cache keys of everything this operation saw."""
+        return {key for loader in self._loaders.values() for key in loader.keys_read()}
 
     def require(self, role: models.Role) -> Viewer:
         """The viewer, if its rights reach `role`.

@@ -15,6 +15,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette_compress import CompressMiddleware
 
 import workers
+from graph.answers import Answers
 from graph.operations import Operations
 from graph.schema import open_documents
 from resolvers.context import Runtime
@@ -33,6 +34,7 @@ def build_app(runtime: Runtime, *, access_log: AccessLog | None = None) -> Starl
         open_documents(settings),
         by_plan=settings.graphql_executor == "plan",
         deadline_seconds=settings.graphql_deadline_seconds,
+        answers=Answers(runtime.cache),
     )
     app = Starlette(
         routes=[

@@ -7,12 +7,15 @@ one that is, with 200 for `application/json`, and with the draft's statuses for 
 
 from __future__ import annotations
 
+import re
+import time
 from typing import Any
 from urllib.parse import parse_qsl
 
 import orjson
 from starlette.types import Receive, Scope, Send
 
+from graph.answers import Stored
 from graph.operations import Answer, Operations, Prepared, Request
 from resolvers import accounts
 from resolvers.context import Context, Runtime
@@ -21,6 +24,7 @@ from services.errors import CodedError, InvalidToken
 from services.logs import get_logger
 
 log = get_logger("graphql_http")
+_SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _METHODS = {"GET", "HEAD", "POST"}
 
 
@@ -30,6 +34,7 @@ class GraphQLOverHTTP:
     def __init__(self, operations: Operations, runtime: Runtime) -> None:
         self._operations = operations
         self._runtime = runtime
+        self._clock = time.monotonic
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         head_only = scope["method"] == "HEAD"
@@ -38,7 +43,7 @@ class GraphQLOverHTTP:
             headers = dict(scope["headers"])
             content_type = _negotiated(headers.get(b"accept"))
             if scope["method"] not in _METHODS:
-                raise _not_allowed("Use GET or POST.", b"GET, HEAD, POST, OPTIONS")
+                raise _not_allowed("Use GET or POST.", b"GET, HEAD, POST")
             request = await self._request(scope, headers, receive)
             answer = await self._answer(scope, headers, request)
         except Refused as refused:
@@ -51,10 +56,34 @@ class GraphQLOverHTTP:
                 head_only=head_only,
             )
             return
+        await self._send(scope, send, headers, content_type, answer)
+
+    async def _send(
+        self,
+        scope: Scope,
+        send: Send,
+        headers: dict[bytes, bytes],
+        content_type: bytes,
+        answer: Answer,
+    ) -> None:
         status = 400 if not answer.started and content_type is GRAPHQL_JSON else 200
-        scope["failed"] = _is_our_fault(answer)
-        body = orjson.dumps(answer.body())
-        await reply(send, status, body, content_type, head_only=head_only)
+        extra: dict[bytes, bytes] = {}
+        if answer.errors:
+            scope["failed"] = _is_our_fault(answer)
+        body = answer.encoded()
+        if answer.stored is not None and scope["method"] != "POST":
+            extra = self._caching(answer.stored, headers)
+            if _matches(headers.get(b"if-none-match"), answer.stored.etag):
+                status, body = 304, b""
+        head_only = scope["method"] == "HEAD"
+        await reply(send, status, body, content_type, extra, head_only=head_only)
+
+    def _caching(self, stored: Stored, headers: dict[bytes, bytes]) -> dict[bytes, bytes]:
+        """A public answer, unless the request carries somebody's token: that one stays private."""
+        if b"authorization" in headers:
+            return {b"etag": stored.etag}
+        seconds = stored.seconds_left(self._clock())
+        return {b"etag": stored.etag, b"cache-control": b"public, max-age=%d" % seconds}
 
     async def _request(
         self, scope: Scope, headers: dict[bytes, bytes], receive: Receive
@@ -65,9 +94,7 @@ class GraphQLOverHTTP:
             return request_of(_parse(body, "The body"))
         return _request_of_url(scope["query_string"])
 
-    async def _answer(
-        self, scope: Scope, headers: dict[bytes, bytes], request: Request
-    ) -> Answer:
+    async def _answer(self, scope: Scope, headers: dict[bytes, bytes], request: Request) -> Answer:
         context = await self._context(scope, headers)
         prepared = self._operations.prepare(request, context)
         if isinstance(prepared, Answer):
@@ -102,6 +129,14 @@ class GraphQLOverHTTP:
         )
 
 
+def _matches(if_none_match: bytes | None, etag: bytes) -> bool:
+    """RFC 9110, 13.1.2: weak comparison with each of the list's, or `*`."""
+    if if_none_match is None:
+        return False
+    given = (one.strip().removeprefix(b"W/") for one in if_none_match.split(b","))
+    return any(one in (etag, b"*") for one in given)
+
+
 def operation_label(prepared: Prepared) -> str:
     name = prepared.operation.node.name
     return f"{prepared.operation.kind} {name.value[:60] if name else '(anonymous)'}"
@@ -119,24 +154,44 @@ def _not_allowed(message: str, allow: bytes) -> Refused:
 
 
 def _negotiated(accept: bytes | None) -> bytes:
-    """The first of our two types that the client takes; `application/json` where it does not say."""
-    if accept is None:
+    """The type the client wants most (RFC 9110, 12.5.1); `application/json` where it is silent."""
+    if not accept:
         return JSON
-    wanted = accept.decode("latin-1").lower()
-    if "application/graphql-response+json" in wanted:
+    weights = dict(_weighted(part) for part in accept.decode("latin-1").lower().split(","))
+    ranges = ("application/json", "application/*", "*/*")  # the most telling first
+    plain = next((weights[name] for name in ranges if name in weights), 0.0)
+    own = weights.get("application/graphql-response+json", 0.0)
+    if own and own >= plain:
         return GRAPHQL_JSON
-    if any(part in wanted for part in ("application/json", "*/*", "application/*")):
+    if plain:
         return JSON
     raise Refused(406, "We answer application/json or application/graphql-response+json.")
 
 
+def _weighted(part: str) -> tuple[str, float]:
+    name, _, parameters = part.partition(";")
+    weight = _parameter(parameters, "q")
+    try:
+        return name.strip(), float(weight) if weight else 1.0
+    except ValueError:
+        return name.strip(), 0.0
+
+
+def _parameter(parameters: str, wanted: str) -> str:
+    for parameter in parameters.split(";"):
+        name, _, value = parameter.partition("=")
+        if name.strip() == wanted:
+            return value.strip().strip('"')
+    return ""
+
+
 def _require_json(headers: dict[bytes, bytes]) -> None:
     """Also what keeps other sites' forms out: browsers do not send this type across sites."""
-    media_type, _, parameters = headers.get(b"content-type", b"").partition(b";")
-    if media_type.strip().lower() != b"application/json":
+    given = headers.get(b"content-type", b"").decode("latin-1").lower()
+    media_type, _, parameters = given.partition(";")
+    if media_type.strip() != "application/json":
         raise Refused(415, "The body must be application/json.")
-    charset = parameters.strip().lower().removeprefix(b"charset=").strip(b'"')
-    if charset not in (b"", b"utf-8", b"utf8"):
+    if _parameter(parameters, "charset") not in ("", "utf-8", "utf8"):
         raise Refused(415, "The body must be in UTF-8.")
 
 
@@ -171,7 +226,9 @@ async def _read_on(receive: Receive, first: bytes, most_bytes: int) -> bytes:
 
 def _too_large(most_bytes: int) -> Refused:
     # The rest of the body is not read, so the connection cannot serve another request.
-    return Refused(413, f"A body has at most {most_bytes} bytes.", headers={b"connection": b"close"})
+    return Refused(
+        413, f"A body has at most {most_bytes} bytes.", headers={b"connection": b"close"}
+    )
 
 
 def _parse(text: bytes | str, what: str) -> Any:
@@ -191,8 +248,8 @@ def request_of(payload: Any) -> Request:
     """
     if not isinstance(payload, dict):
         raise Refused(400, "The body must be a JSON object; batches are not taken.")
-    query = payload.get("query")
-    if not isinstance(query, str) or not query:
+    query, document_id = payload.get("query"), _document_id(payload)
+    if (query is not None or document_id is None) and not (query and isinstance(query, str)):
         raise Refused(400, "`query` must be a GraphQL document.")
     name = payload.get("operationName")
     if name is not None and not isinstance(name, str):
@@ -200,18 +257,30 @@ def request_of(payload: Any) -> Request:
     for part in ("variables", "extensions"):
         if not isinstance(payload.get(part, {}), dict | None):
             raise Refused(400, f"`{part}` must be an object.")
-    return Request(query, payload.get("variables") or {}, name or None)
+    return Request(query, payload.get("variables") or {}, name or None, document_id)
+
+
+def _document_id(payload: dict[str, Any]) -> str | None:
+    """`documentId` (GraphQL over HTTP, appendix A), or Apollo's `persistedQuery` extension."""
+    extensions = payload.get("extensions")
+    persisted = extensions.get("persistedQuery") if isinstance(extensions, dict) else None
+    found = payload.get("documentId")
+    if found is None and isinstance(persisted, dict):
+        found = persisted.get("sha256Hash")
+    if found is None:
+        return None
+    if not isinstance(found, str) or not _SHA256.fullmatch(found.removeprefix("sha256:")):
+        raise Refused(400, "A document's id is its SHA-256 in hexadecimal.")
+    return found.removeprefix("sha256:")
 
 
 def _request_of_url(query_string: bytes) -> Request:
     try:
-        given = dict(parse_qsl(query_string.decode(), strict_parsing=bool(query_string)))
+        pairs = parse_qsl(query_string.decode(), strict_parsing=bool(query_string), errors="strict")
     except ValueError:
         raise Refused(400, "The query string is not valid.") from None
-    payload: dict[str, Any] = dict(given)
+    payload: dict[str, Any] = dict(pairs)
     for part in ("variables", "extensions"):
-        if part in given:
-            payload[part] = _parse(given[part], f"`{part}`")
+        if part in payload:
+            payload[part] = _parse(payload[part], f"`{part}`")
     return request_of(payload)
-
-

@@ -1,13 +1,13 @@
 """GraphQL over WebSocket: the graphql-transport-ws protocol, as enisdenjo/graphql-ws specifies it.
 
-A context per operation and fresh loaders per event. A client that breaks the protocol is closed with
-the protocol's code and nothing else happens; a slow client slows down only its own stream.
+A context per operation and fresh loaders per event. A client that breaks the protocol is closed
+with the protocol's code and nothing else happens; a slow client slows down only its own stream.
 """
 
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -21,13 +21,17 @@ from resolvers.context import Context, Runtime, Viewer
 from server.graphql_http import request_of
 from server.replies import Refused
 from services import metrics
-from services.errors import CodedError
+from services.errors import CodedError, ErrorCode
 from services.logs import get_logger
 
 log = get_logger("graphql_ws")
 PROTOCOL = "graphql-transport-ws"
 INIT_SECONDS = 5.0
 MAX_OPERATIONS = 100
+_MASKED = {
+    "message": "Something went wrong on our side.",
+    "extensions": {"code": ErrorCode.INTERNAL_SERVER_ERROR.value},
+}
 
 
 class Closed(Exception):
@@ -42,9 +46,12 @@ class Closed(Exception):
 class GraphQLOverWebSocket:
     """The ASGI endpoint of /graphql for WebSockets."""
 
-    def __init__(self, operations: Operations, runtime: Runtime) -> None:
+    def __init__(
+        self, operations: Operations, runtime: Runtime, *, init_seconds: float = INIT_SECONDS
+    ) -> None:
         self._operations = operations
         self._runtime = runtime
+        self._init_seconds = init_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         socket = WebSocket(scope, receive, send)
@@ -58,7 +65,8 @@ class GraphQLOverWebSocket:
         await socket.accept(PROTOCOL)
         metrics.active_connections.inc()
         try:
-            await Connection(socket, self._operations, self._runtime).serve()
+            connection = Connection(socket, self._operations, self._runtime)
+            await connection.serve(self._init_seconds)
         finally:
             metrics.active_connections.dec()
 
@@ -74,21 +82,25 @@ class Connection:
         self._ready = False
         self._running: dict[str, asyncio.Task[None]] = {}
 
-    async def serve(self) -> None:
+    async def serve(self, init_seconds: float) -> None:
         try:
-            async with asyncio.timeout(INIT_SECONDS) as waiting:
-                while True:
-                    await self._receive()
-                    if self._ready:
-                        waiting.reschedule(None)
+            await self._listen(init_seconds)
         except TimeoutError:
             await self._close(4408, "Connection initialisation timeout")
         except Closed as closed:
             await self._close(closed.code, closed.reason)
         except WebSocketDisconnect:
             pass
+
+    async def _listen(self, init_seconds: float) -> None:
+        try:
+            async with asyncio.timeout(init_seconds) as waiting:
+                while True:
+                    await self._receive()
+                    if self._ready:
+                        waiting.reschedule(None)
         finally:
-            await self._cancel_all()
+            await self._cancel_all()  # before the close, after which nothing can be sent
 
     async def _receive(self) -> None:
         message = _decoded(await self._socket.receive())
@@ -113,10 +125,10 @@ class Connection:
             raise Closed(4400, "The payload must be an object")
         given = payload or {}
         token = given.get("authorization", given.get("Authorization"))
+        if not isinstance(token, str | None):
+            raise Closed(4400, "The authorization must be a string")
         try:
-            self._viewer = await accounts.authenticate(
-                self._runtime, token if isinstance(token, str) else None
-            )
+            self._viewer = await accounts.authenticate(self._runtime, token)
         except CodedError as error:
             raise Closed(4403, error.code.value) from None
         self._ready = True
@@ -136,15 +148,14 @@ class Connection:
     async def _operation(self, operation_id: str, payload: Any) -> None:
         try:
             if await self._run(operation_id, payload):
-                await self._send({"type": "complete", "id": operation_id})
+                await self._end(operation_id, {"type": "complete", "id": operation_id})
         except WebSocketDisconnect:
             pass
         except Exception as error:  # a fault of one operation must not silence it
             log.error("operation_failed", exc_info=error)
-            failed = {"message": "Something went wrong on our side."}
-            await self._send({"type": "error", "id": operation_id, "payload": [failed]})
+            await self._refuse(operation_id, [_MASKED])
         finally:
-            self._running.pop(operation_id, None)
+            self._forget(operation_id)
 
     async def _run(self, operation_id: str, payload: Any) -> bool:
         """Sends the answers; False when the last message was an error, which needs no complete."""
@@ -185,8 +196,19 @@ class Connection:
         await self._send({"type": "next", "id": operation_id, "payload": answer.body()})
 
     async def _refuse(self, operation_id: str, errors: list[Any]) -> bool:
-        await self._send({"type": "error", "id": operation_id, "payload": errors})
+        await self._end(operation_id, {"type": "error", "id": operation_id, "payload": errors})
         return False
+
+    async def _end(self, operation_id: str, message: dict[str, Any]) -> None:
+        """The operation's last message; who has read it may use the id again."""
+        self._forget(operation_id)
+        with suppress(WebSocketDisconnect):
+            await self._send(message)
+
+    def _forget(self, operation_id: str) -> None:
+        """By the operation itself; the id may be another's by now."""
+        if self._running.get(operation_id) is asyncio.current_task():
+            del self._running[operation_id]
 
     async def _send(self, message: dict[str, Any]) -> None:
         await self._socket.send_text(orjson.dumps(message).decode())
@@ -236,4 +258,7 @@ def _origin_allowed(socket: WebSocket, allowed: str) -> bool:
         return True
     if origin in [one.strip() for one in allowed.split(",") if one.strip()]:
         return True
-    return urlsplit(origin).netloc == socket.headers.get("host")
+    try:
+        return urlsplit(origin).netloc == socket.headers.get("host")
+    except ValueError:
+        return False

@@ -55,7 +55,7 @@ class Cache:
         self,
         redis: Client,
         *,
-        tiers: str = "memory,redis",
+        tiers: str = "answers,memory,redis",
         prefix: str = "",
         memory_entries: int = 50_000,
         clock: Callable[[], float] = time.time,
@@ -69,6 +69,13 @@ class Cache:
         self.uses_memory = "memory" in tiers
         self.uses_redis = "redis" in tiers
         self.enabled = self.uses_memory or self.uses_redis
+        self.keeps_answers = "answers" in tiers
+        self.changes = 0  # how often something was forgotten
+        self._listeners: list[Callable[[Iterable[str] | None], None]] = []
+
+    def on_forget(self, listener: Callable[[Iterable[str] | None], None]) -> None:
+        """Called with the keys that are forgotten, or None for all."""
+        self._listeners.append(listener)
 
     def now(self) -> float:
         return self._clock()
@@ -126,16 +133,26 @@ class Cache:
     async def forget(self, keys: Iterable[str]) -> None:
         """Drops entries from memory here and from Redis."""
         names = list(keys)
-        for key in names:
-            self._memory.pop(key, None)
+        self.forget_here(names)
         if self.uses_redis and names and self._guard.allows():
             try:
                 await self._redis.unlink(*(self._prefix + key for key in names))
             except Failure:
                 self._guard.failed()
 
+    def forget_here(self, keys: Iterable[str] | None) -> None:
+        """Drops entries (all for None), and what was made of them, from this process alone."""
+        self.changes += 1
+        if keys is None:
+            self._memory.clear()
+        else:
+            for key in keys:
+                self._memory.pop(key, None)
+        for listener in self._listeners:
+            listener(keys)
+
     def clear_memory(self) -> None:
-        self._memory.clear()
+        self.forget_here(None)
 
     async def forget_all(self, pattern: str) -> int:
         """Drops every key of a pattern such as `movie:*`; for bulk imports. Returns how many."""

@@ -89,7 +89,8 @@ class Settings(BaseSettings):
     )
     max_body_bytes: int = Field(256 * 1024, ge=1024, description="Largest request body")
     cache_tiers: str = Field(
-        "memory,redis", description="memory,redis or redis or none (every read goes to MongoDB)"
+        "answers,memory,redis",
+        description="Which tiers answer before MongoDB: any of answers, memory, redis; or none",
     )
 
     playback_heartbeat_seconds: int = Field(

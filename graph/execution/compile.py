@@ -83,7 +83,26 @@ def compile_plan(
     assert root_type is not None
     root = compiler.group(root_type, [operation.selection_set])
     steps = [_finished(GroupPlan(root_type, [field], field.needs)) for field in root.fields]
-    return Plan(operation, operation.operation.value, root, steps)
+    kind = operation.operation.value
+    return Plan(operation, kind, root, steps, _max_age(root) if kind == "query" else None)
+
+
+def _max_age(root: GroupPlan) -> int | None:
+    """The shortest of the root fields', if all have one and nothing below depends on who asks."""
+    ages = [field.spec.max_age_seconds for field in root.fields if field.name != "__typename"]
+    if not ages or _is_private(root):
+        return None
+    known = [age for age in ages if age]
+    return min(known) if len(known) == len(ages) else None
+
+
+def _is_private(group: GroupPlan) -> bool:
+    return any(
+        field.spec.is_private
+        or field.spec.requires is not None
+        or any(_is_private(child) for child in field.children.values())
+        for field in group.fields
+    )
 
 
 def _finished(group: GroupPlan) -> GroupPlan:

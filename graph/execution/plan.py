@@ -74,3 +74,4 @@ class Plan:
     kind: str  # query, mutation or subscription
     root: GroupPlan
     steps: list[GroupPlan]
+    max_age_seconds: int | None  # how long a whole answer may be kept; None: not at all
