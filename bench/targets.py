@@ -32,7 +32,7 @@ class Target:
 def _ours(
     name: str, group: str, note: str, *, is_persisted: bool = False, executor: str = "plan"
 ) -> Target:
-    tiers = "none" if group == UNCACHED else "memory,redis"
+    tiers = "none" if group == UNCACHED else "answers,memory,redis"
     return Target(
         name,
         group,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +9,7 @@ from typing import Annotated
 import typer
 
 from graph.schema import sdl
-from server import commands, dev, env_example
+from server import commands, dev, env_example, serving
 from services import logs
 from services.errors import StartupError
 from services.settings import Settings
@@ -30,19 +29,19 @@ cli.add_typer(indexes, name="indexes")
 @cli.command("dev")
 def dev_command() -> None:
     """Everything on this machine: private databases, demo catalogue, API and workers."""
-    asyncio.run(dev.run(_settings()))
+    serving.run(dev.run(_settings()))
 
 
 @cli.command()
 def serve() -> None:
     """The API."""
-    asyncio.run(commands.serve(_settings()))
+    serving.run(commands.serve(_settings()))
 
 
 @cli.command()
 def worker() -> None:
     """The background workers."""
-    asyncio.run(commands.work(_settings()))
+    serving.run(commands.work(_settings()))
 
 
 @cli.command()
@@ -67,7 +66,7 @@ def seed(
     people: Annotated[int, typer.Option(min=1, max=1_000_000)] = 20_000,
 ) -> None:
     """A synthetic catalogue for load work: the same numbers make the same films."""
-    asyncio.run(commands.seed(_settings(), movies, people))
+    serving.run(commands.seed(_settings(), movies, people))
 
 
 @importing.command("movielens")
@@ -75,19 +74,19 @@ def import_movielens(
     folder: Annotated[Path, typer.Argument(help="Folder with movies.csv, links.csv, ratings.csv")],
 ) -> None:
     """The public MovieLens layout."""
-    asyncio.run(commands.import_movielens(_settings(), folder))
+    serving.run(commands.import_movielens(_settings(), folder))
 
 
 @importing.command("demo")
 def import_demo() -> None:
     """The demo catalogue that comes with Marquee."""
-    asyncio.run(commands.import_demo(_settings()))
+    serving.run(commands.import_demo(_settings()))
 
 
 @indexes.command("apply")
 def apply_indexes() -> None:
     """Create the indexes that are missing."""
-    asyncio.run(commands.apply_indexes(_settings()))
+    serving.run(commands.apply_indexes(_settings()))
 
 
 def _settings() -> Settings:

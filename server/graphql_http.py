@@ -7,8 +7,10 @@ one that is, with 200 for `application/json`, and with the draft's statuses for 
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
+from contextlib import suppress
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -26,6 +28,8 @@ from services.logs import get_logger
 log = get_logger("graphql_http")
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _METHODS = {"GET", "HEAD", "POST"}
+_DRAINED_BYTES = 4 * 1024 * 1024
+_DRAIN_SECONDS = 1.0
 
 
 class GraphQLOverHTTP:
@@ -199,6 +203,8 @@ async def read_body(receive: Receive, most_bytes: int, headers: dict[bytes, byte
     """The whole body. Raises Refused (413) as soon as it is known to be too large."""
     declared = headers.get(b"content-length", b"0")
     if declared.isdigit() and int(declared[:20]) > most_bytes:
+        if b"expect" not in headers:  # else the client asks before it sends
+            await _drain(receive)
         raise _too_large(most_bytes)
     message = await receive()
     if not message.get("more_body"):
@@ -218,17 +224,30 @@ async def _read_on(receive: Receive, first: bytes, most_bytes: int) -> bytes:
             raise Refused(400, "The connection was closed inside the body.")
         chunks.append(message.get("body", b""))
         size += len(chunks[-1])
-        if size > most_bytes:
-            raise _too_large(most_bytes)
         more = message.get("more_body", False)
+        if size > most_bytes:
+            if more:
+                await _drain(receive)
+            raise _too_large(most_bytes)
     return b"".join(chunks)
 
 
+async def _drain(receive: Receive) -> None:
+    """Reads on for a moment: a connection closed on unread bytes is reset, and the answer lost."""
+    left = _DRAINED_BYTES
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_DRAIN_SECONDS):
+            while left > 0:
+                message = await receive()
+                left -= len(message.get("body", b""))
+                if not message.get("more_body"):
+                    return
+
+
 def _too_large(most_bytes: int) -> Refused:
-    # The rest of the body is not read, so the connection cannot serve another request.
-    return Refused(
-        413, f"A body has at most {most_bytes} bytes.", headers={b"connection": b"close"}
-    )
+    # What is left of the body keeps the connection from serving another request.
+    close = {b"connection": b"close"}
+    return Refused(413, f"A body has at most {most_bytes} bytes.", headers=close)
 
 
 def _parse(text: bytes | str, what: str) -> Any:
