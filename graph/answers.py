@@ -1,7 +1,7 @@
-"""Whole answers of public operations, kept as encoded bytes: a hit runs nothing and encodes nothing.
+"""Whole answers of public operations as encoded bytes: a hit runs nothing and encodes nothing.
 
-An answer lives as long as its shortest-lived root field and dies with anything it was made of: it is
-tagged with the cache keys its loaders read. What changes while it is being made keeps it out.
+An answer lives as long as its shortest-lived root field and dies with anything it was made of: it
+is tagged with the cache keys its loaders read. What changes while it is being made keeps it out.
 """
 
 from __future__ import annotations

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Annotated
 
 import strawberry
+from strawberry import Parent
 
 import loaders
 import models
-from graph.catalog_inputs import MovieBy, MovieFilter, MovieOrder
+from graph.catalog_inputs import MovieBy, MovieFilter, MovieOrder, given
 from graph.enums import described
 from graph.fields import batched, computed, plain, relation, resolver
 from graph.info import Info, needs_of
@@ -48,7 +49,6 @@ described(
 OfDepartment = Annotated[
     models.Department | None, strawberry.argument(description="Only credits of this department.")
 ]
-Parent = strawberry.Parent
 
 
 def _poster(title: Parent[models.TitleRecord]) -> ImageRef | None:
@@ -79,12 +79,14 @@ class Title(Node):
     vote_count: int = plain("How many ratings the mean is made of.")
     views: int = plain("How often it was watched here.")
     genres: list[Annotated[Genre, strawberry.lazy("graph.catalog")]] = relation(
-        _genre_ids, loaders.GenreById, "Its genres, the most fitting first.", needs=["genre_ids"], assumed_size=3
+        _genre_ids,
+        loaders.GenreById,
+        "Its genres, the most fitting first.",
+        needs=["genre_ids"],
+        assumed_size=3,
     )
     poster: Image | None = computed(_poster, "Upright artwork.", needs=["poster_path"])
-    backdrop: Image | None = computed(
-        _backdrop, "Wide artwork.", needs=["backdrop_path"]
-    )
+    backdrop: Image | None = computed(_backdrop, "Wide artwork.", needs=["backdrop_path"])
     credits: list[Annotated[Credit, strawberry.lazy("graph.catalog")]] = computed(
         _credits, "Who made it, in billing order.", needs=["credits"], passes="credits"
     )
@@ -111,7 +113,10 @@ class Movie(Title, Playable, Node):
     is_featured: bool = plain("Chosen by the editors.")
     languages: list[LanguageTag] = plain("Languages spoken or shown, the main one first.")
     similar: list[Movie] = relation(
-        _similar, loaders.MovieById, "Films like this one, the nearest first.", needs=["similar_ids"]
+        _similar,
+        loaders.MovieById,
+        "Films like this one, the nearest first.",
+        needs=["similar_ids"],
     )
     updated_at: DateTime = plain("When its entry last changed.")
 
@@ -217,7 +222,7 @@ async def _movies(
     category: Annotated[
         models.MovieCategory | None, strawberry.argument(description="A ready-made list.")
     ] = None,
-    filter: Annotated[  # noqa: A002 - the contract's name
+    filter: Annotated[
         MovieFilter | None, strawberry.argument(description="Only films that fit all of this.")
     ] = None,
     order_by: Annotated[
@@ -245,18 +250,16 @@ async def _movie(
 ) -> models.MovieRecord | None:
     return await catalog.movie(
         info.context,
-        id_=by.id or None,
-        tmdb_id=by.tmdb_id if isinstance(by.tmdb_id, int) else None,
-        imdb_id=by.imdb_id or None,
+        id_=given(by.id),
+        tmdb_id=given(by.tmdb_id),
+        imdb_id=given(by.imdb_id),
         fields=needs_of(info),
     )
 
 
 async def _person(
     info: Info,
-    id: Annotated[  # noqa: A002 - the contract's name
-        strawberry.ID, strawberry.argument(description="The person's id.")
-    ],
+    id: Annotated[strawberry.ID, strawberry.argument(description="The person's id.")],
 ) -> models.PersonRecord | None:
     return await catalog.person(info.context, id, needs_of(info))
 
@@ -268,8 +271,10 @@ async def _genres(info: Info) -> list[models.GenreRecord]:
 @strawberry.type
 class CatalogQuery:
     movies: MovieConnection = resolver(_movies, "Films, page by page.", max_age_seconds=60)
-    movie: Movie | None = resolver(_movie, "One film, or null if there is none of this id.", max_age_seconds=60)
-    person: Person | None = resolver(_person, "One person, or null if there is none of this id.", max_age_seconds=60)
+    movie: Movie | None = resolver(
+        _movie, "One film, or null if there is none of this id.", max_age_seconds=60
+    )
+    person: Person | None = resolver(
+        _person, "One person, or null if there is none of this id.", max_age_seconds=60
+    )
     genres: list[Genre] = resolver(_genres, "All genres, in order of name.", max_age_seconds=300)
-
-

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import strawberry
 
 import models
 from graph.enums import described
 from graph.scalars import LanguageTag
+
+T = TypeVar("T")
 
 described(
     models.MovieOrderField,
@@ -26,11 +30,14 @@ described(
 )
 
 
+def given(value: T | None) -> T | None:
+    """The value, or None where the client left it out."""
+    return None if value is strawberry.UNSET else value
+
+
 @strawberry.input(description="Exactly one of a film's ids.", one_of=True)
 class MovieBy:
-    id: strawberry.ID | None = strawberry.field(
-        default=strawberry.UNSET, description="Our own id."
-    )
+    id: strawberry.ID | None = strawberry.field(default=strawberry.UNSET, description="Our own id.")
     tmdb_id: int | None = strawberry.field(
         default=strawberry.UNSET, description="The number in TMDb."
     )

@@ -1,7 +1,7 @@
 """The estimated cost of an operation: how many things it may answer with, lists multiplied out.
 
 Worked out once per document; what depends on variables is left as terms, so a request costs as many
-multiplications as it has lists sized by variables. Weights and sizes are on the fields (graph/fields).
+multiplications as it has lists sized by variables. Weights and sizes are on the fields.
 """
 
 from __future__ import annotations
@@ -66,7 +66,9 @@ class Cost:
             self.terms.append((size, other))
 
     def of(self, variables: Mapping[str, Any]) -> int:
-        return self.fixed + sum(size.of(variables) * cost.of(variables) for size, cost in self.terms)
+        return self.fixed + sum(
+            size.of(variables) * cost.of(variables) for size, cost in self.terms
+        )
 
 
 class CostReader:
@@ -79,7 +81,7 @@ class CostReader:
             for node in document.definitions
             if isinstance(node, FragmentDefinitionNode)
         }
-        self._known: dict[tuple[str, Size | None], Cost] = {}
+        self._known: dict[tuple[str, tuple[int, str | None] | None], Cost] = {}
 
     def operation(self, node: OperationDefinitionNode) -> Cost:
         root = self._schema.get_root_type(node.operation)
@@ -103,12 +105,12 @@ class CostReader:
         fragment = self._fragments.get(node.name.value)
         if fragment is None:
             return Cost()
-        key = (node.name.value, sized and (sized.value, sized.variable))
-        known = self._known.get(key)  # type: ignore[call-overload]
+        key = (node.name.value, (sized.value, sized.variable) if sized else None)
+        known = self._known.get(key)
         if known is None:
             condition = self._condition(fragment, type_)
             known = self._selections(fragment.selection_set, condition, sized)
-            self._known[key] = known  # type: ignore[index]
+            self._known[key] = known
         return known
 
     def _condition(self, node: Any, type_: Any) -> Any:
@@ -138,9 +140,7 @@ class CostReader:
             own.fixed += 1
         return own
 
-    def _size(
-        self, node: FieldNode, definition: GraphQLField, assumed: int | None
-    ) -> Size | None:
+    def _size(self, node: FieldNode, definition: GraphQLField, assumed: int | None) -> Size | None:
         """What a slicing argument says, else its default, else what the field assumes."""
         fallback = assumed
         for name in SLICING_ARGUMENTS:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import Enum
 
 import strawberry
+from graphql import GraphQLSchema
 from strawberry import UNSET
 from strawberry.schema_directive import Location
 
@@ -29,9 +30,7 @@ Role = described(
     description="Only viewers of this role or a higher one get the field; others get an error.",
 )
 class Auth:
-    requires: models.Role = strawberry.directive_field(
-        name="requires", default=models.Role.USER
-    )
+    requires: models.Role = strawberry.directive_field(name="requires", default=models.Role.USER)
 
 
 class CacheControlScope(Enum):
@@ -79,3 +78,26 @@ class ListSize:
     require_one_slicing_argument: bool | None = strawberry.directive_field(
         name="requireOneSlicingArgument", default=True
     )
+
+
+_ARGUMENTS = {
+    "auth": {"requires": "The least role that gets the field."},
+    "cacheControl": {
+        "maxAge": "Seconds a shared cache may keep the answer.",
+        "scope": "Who the answer is good for; everybody if nothing is said.",
+    },
+    "cost": {"weight": "What is added, a whole number."},
+    "listSize": {
+        "assumedSize": "How many things are counted where no argument says it.",
+        "slicingArguments": "The arguments that say how many things are asked for.",
+        "sizedFields": "The fields of the answer that are this long, where it is not a list itself.",
+        "requireOneSlicingArgument": "Whether exactly one of these arguments has to be given.",
+    },
+}
+
+
+def describe_arguments(schema: GraphQLSchema) -> None:
+    """Gives the directives' arguments their descriptions, for which Strawberry has no place."""
+    for directive in schema.directives:
+        for name, text in _ARGUMENTS.get(directive.name, {}).items():
+            directive.args[name].description = text

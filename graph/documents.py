@@ -16,6 +16,7 @@ import strawberry
 from graphql import (
     DocumentNode,
     GraphQLError,
+    GraphQLInputObjectType,
     GraphQLSchema,
     NoSchemaIntrospectionCustomRule,
     OperationDefinitionNode,
@@ -27,6 +28,7 @@ from strawberry.schema.config import StrawberryConfig
 
 from graph.cost import Cost
 from graph.execution import Plan, Uncovered, compile_plan, condition_variables
+from graph.execution.variables import ReadVariables, variable_reader
 from graph.limits import Limits, examine
 from services.errors import (
     CodedError,
@@ -51,7 +53,8 @@ class Operation:
     kind: str
     conditions: tuple[str, ...]
     cost: Cost
-    plans: dict[tuple[bool, ...], Plan | None] = field(default_factory=dict)
+    read_variables: ReadVariables
+    plans: dict[tuple[Any, ...], Plan | None] = field(default_factory=dict)
 
 
 @dataclass(slots=True, eq=False)
@@ -73,7 +76,9 @@ class Document:
                 raise ValidationFailed(f"The document has no operation named {name[:60]!r}.")
             return found
         if len(self.operations) != 1:
-            raise ValidationFailed("`operationName` is needed: the document has several operations.")
+            raise ValidationFailed(
+                "`operationName` is needed: the document has several operations."
+            )
         return next(iter(self.operations.values()))
 
 
@@ -95,7 +100,8 @@ class Documents:
         limits: Limits = Limits(),  # noqa: B008 - immutable
         capacity: int = 1_000,
     ) -> None:
-        self.schema: GraphQLSchema = schema._schema  # noqa: SLF001 - Strawberry's own way out
+        self.schema: GraphQLSchema = schema._schema
+        _declare_one_of(self.schema)
         self._config = config
         self._scalars = schema.schema_converter.scalar_registry
         self._capacity = capacity
@@ -151,7 +157,9 @@ class Documents:
 
     def plan(self, operation: Operation, variables: Mapping[str, Any]) -> Plan | None:
         """The plan for these variable values, or None where graphql-core runs it."""
-        key = tuple(bool(variables.get(name)) for name in operation.conditions)
+        key = tuple(variables.get(name, False) for name in operation.conditions)
+        if None in key:
+            return None  # a null condition is an error of the fields it is on
         if key in operation.plans:
             return operation.plans[key]
         if len(operation.plans) >= _MAX_VARIANTS:
@@ -159,7 +167,7 @@ class Documents:
         plan = operation.plans[key] = self._compile(operation, key)
         return plan
 
-    def _compile(self, operation: Operation, key: tuple[bool, ...]) -> Plan | None:
+    def _compile(self, operation: Operation, key: tuple[Any, ...]) -> Plan | None:
         self.counters.compiled += 1
         conditions = dict(zip(operation.conditions, key, strict=True))
         try:
@@ -192,7 +200,14 @@ class Documents:
         conditions = condition_variables(ast)
         return Document(
             operations={
-                name: Operation(ast, node, node.operation.value, conditions, costs[name])
+                name: Operation(
+                    ast,
+                    node,
+                    node.operation.value,
+                    conditions,
+                    costs[name],
+                    variable_reader(self.schema, node),
+                )
                 for name, node in _operations(ast)
             }
         )
@@ -205,6 +220,14 @@ class Documents:
             max_errors=_MAX_ERRORS,
             hide_suggestions=not self._introspection,
         )
+
+
+def _declare_one_of(schema: GraphQLSchema) -> None:
+    """Strawberry checks @oneOf while it runs; told to graphql-core, validation finds it first."""
+    for type_ in schema.type_map.values():
+        definition = type_.extensions.get("strawberry-definition")
+        if isinstance(type_, GraphQLInputObjectType) and definition is not None:
+            type_.is_one_of = bool(definition.is_one_of)
 
 
 def _operations(ast: DocumentNode) -> Iterator[tuple[str, OperationDefinitionNode]]:

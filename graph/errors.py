@@ -18,12 +18,13 @@ from services import errors, metrics
 from services.logs import get_logger
 
 log = get_logger("graphql")
+_MAX_MESSAGE = 300  # graphql-core repeats what the client sent, however long
 
 ErrorCode = described(
     errors.ErrorCode,
     "Why something failed, in a form programs can rely on.",
     {
-        "VALIDATION_FAILED": "The request or an argument is not valid; sending it again will not help.",
+        "VALIDATION_FAILED": "The request or an argument is wrong; sending it again will not help.",
         "NOT_FOUND": "The thing named does not exist.",
         "ALREADY_EXISTS": "Something of this name exists already.",
         "CONFLICT": "It changed since you read it.",
@@ -62,10 +63,11 @@ def formatted(found: Iterable[GraphQLError], request_id: str) -> list[dict[str, 
 
 
 def request_errors(found: Sequence[GraphQLError], request_id: str) -> list[dict[str, Any]]:
-    """Errors that kept a request from running: syntax, validation, variables."""
+    """Errors that kept a request from running: all but ours are the client's (syntax, validation,
+    variables), also where a scalar's own exception is behind them."""
     for error in found:
-        if "code" not in (error.extensions or {}):
-            error.extensions = {**(error.extensions or {}), "code": "VALIDATION_FAILED"}
+        if not isinstance(_cause(error), errors.CodedError) and error.original_error is not None:
+            error.original_error = None
     return formatted(found, request_id)
 
 
@@ -75,7 +77,8 @@ def _formatted(error: GraphQLError, request_id: str) -> dict[str, Any]:
         answer["locations"] = [{"line": at.line, "column": at.column} for at in error.locations]
     if error.path is not None:
         answer["path"] = error.path
-    answer["message"], answer["extensions"] = _told(error, request_id)
+    message, answer["extensions"] = _told(error, request_id)
+    answer["message"] = message[:_MAX_MESSAGE]
     metrics.graphql_errors_total.labels(answer["extensions"]["code"]).inc()
     return answer
 

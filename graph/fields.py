@@ -67,7 +67,7 @@ class Field(StrawberryField):
             info.context.require(spec.requires)
         if spec.how is How.BATCHED:
             return _alone(self.base_resolver, kwargs | {self.parent_name: [source]})
-        result = super().get_result(source, info, args, kwargs)
+        result: Any = super().get_result(source, info, args, kwargs)
         if spec.loader is not None:
             return load(info.context, spec.loader, result)
         return result

@@ -1,7 +1,7 @@
 """What one operation may ask for: depth, aliases, root fields, fields and estimated cost.
 
 One pass over the document, each fragment measured once and remembered, so the time is linear in the
-text however often fragments are spread. Runs before validation: a hostile document meets this first.
+text however often fragments are spread. Runs before validation: hostile documents meet it first.
 List sizes follow the IBM cost specification: the slicing argument, else the assumed size.
 """
 
@@ -114,5 +114,3 @@ class _Meter:
         if size is None:
             raise CostLimitExceeded(f"The fragment {name[:60]} spreads itself.")
         return size
-
-

@@ -45,7 +45,7 @@ def _url(
     width: Width = None,
     height: Height = None,
     quality: Quality = 80,
-    format: Format = cdn.ImageFormat.AUTO,  # noqa: A002 - the contract's name
+    format: Format = cdn.ImageFormat.AUTO,
 ) -> str:
     return info.context.runtime.cdn.image_url(
         image.path,
@@ -61,7 +61,7 @@ def _src_set(
     info: Info,
     widths: Widths = WIDTHS,
     quality: Quality = 80,
-    format: Format = cdn.ImageFormat.AUTO,  # noqa: A002 - the contract's name
+    format: Format = cdn.ImageFormat.AUTO,
 ) -> str:
     widths = widths or WIDTHS
     if len(widths) > _MOST_WIDTHS:

@@ -54,9 +54,7 @@ async def _find(context: Context, wanted: Sequence[str]) -> list[Any]:
 
 async def _node(
     info: Info,
-    id: Annotated[  # noqa: A002 - the contract's name
-        strawberry.ID, strawberry.argument(description="The id of anything.")
-    ],
+    id: Annotated[strawberry.ID, strawberry.argument(description="The id of anything.")],
 ) -> Any:
     (found,) = await _find(info.context, [id])
     return found

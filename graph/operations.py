@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +12,7 @@ import orjson
 from graphql import ExecutionResult, GraphQLError
 from graphql import execute as execute_by_core
 from graphql.execution.values import VariableValues, get_variable_values
+from strawberry.exceptions import StrawberryInputCoercionError
 
 from graph import execution
 from graph.answers import Answers, Key, Stored
@@ -80,6 +81,7 @@ class Operations:
         self._answers = answers if answers is not None and answers.enabled else None
         self._by_plan = by_plan
         self._deadline_seconds = deadline_seconds
+        self._watch = execution.Watch()
 
     def prepare(self, request: Request, context: Context) -> Prepared | Answer:
         """The request ready to run, or the answer that says why it is not."""
@@ -110,7 +112,10 @@ class Operations:
             return None
         if not variables:
             return operation, b""
-        return operation, orjson.dumps(variables, option=orjson.OPT_SORT_KEYS)
+        try:
+            return operation, orjson.dumps(variables, option=orjson.OPT_SORT_KEYS)
+        except TypeError:  # nested deeper than JSON needs to be
+            return None
 
     def _variables(
         self, operation: Operation, given: Mapping[str, Any]
@@ -118,17 +123,23 @@ class Operations:
         declared = operation.node.variable_definitions
         if not declared:
             return _NO_VARIABLES
-        return get_variable_values(
-            self.documents.schema,
-            declared,
-            dict(given),
-            max_errors=_MAX_VARIABLE_ERRORS,
-            hide_suggestions=True,
-        )
+        plain = operation.read_variables(given)
+        if plain is not None:
+            return plain
+        try:
+            return get_variable_values(
+                self.documents.schema,
+                declared,
+                dict(given),
+                max_errors=_MAX_VARIABLE_ERRORS,
+                hide_suggestions=True,
+            )
+        except StrawberryInputCoercionError as error:  # @oneOf is checked by Strawberry alone
+            return [GraphQLError(str(error))]
 
     async def run(self, prepared: Prepared, context: Context) -> Answer:
         """The answer of a query or mutation. Never raises for what the client sent."""
-        deadline = asyncio.get_running_loop().time() + self._deadline_seconds
+        deadline = execution.Deadline(self._watch, self._deadline_seconds)
         if prepared.plan is None:
             return await self._by_core(prepared, context, deadline)
         changes = self._answers.changes() if self._answers is not None else 0
@@ -144,15 +155,13 @@ class Operations:
             return
         if plan.max_age_seconds is not None and not context.is_degraded:
             body = orjson.dumps(answer.body())
-            answer.stored = self._answers.put(
-                key, body, plan.max_age_seconds, context.keys_read()
-            )
+            answer.stored = self._answers.put(key, body, plan.max_age_seconds, context.keys_read())
 
     async def _by_core(
-        self, prepared: Prepared, context: Context, deadline: float, event: Any = None
+        self, prepared: Prepared, context: Context, deadline: execution.Deadline, event: Any = None
     ) -> Answer:
         try:
-            async with asyncio.timeout_at(deadline):
+            async with asyncio.timeout_at(deadline.at):
                 result: Any = execute_by_core(
                     self.documents.schema,
                     prepared.operation.document,
@@ -168,7 +177,7 @@ class Operations:
             return _answer(None, [GraphQLError(late.message, original_error=late)], context)
         return _answer(result.data, result.errors or (), context)
 
-    async def subscribe(self, prepared: Prepared, context: Context) -> AsyncIterator[Answer]:
+    async def subscribe(self, prepared: Prepared, context: Context) -> AsyncGenerator[Answer, None]:
         """An answer per event; an answer with errors alone when there is no stream to open."""
         assert prepared.plan is not None
         (field,) = prepared.plan.root.fields
@@ -178,12 +187,12 @@ class Operations:
             async with aclosing(run.call(field, None)) as events:
                 async for event in events:
                     yield await self._event(prepared, context.for_event(), event)
-        except Exception as error:  # noqa: BLE001 - told to the client, masked where unexpected
+        except Exception as error:
             located = GraphQLError(str(error), field.nodes, original_error=error)
             yield refusal([located], context)
 
     async def _event(self, prepared: Prepared, context: Context, event: Any) -> Answer:
-        deadline = asyncio.get_running_loop().time() + self._deadline_seconds
+        deadline = execution.Deadline(self._watch, self._deadline_seconds)
         assert prepared.plan is not None
         if not self._by_plan:
             return await self._by_core(prepared, context, deadline, event)
@@ -209,4 +218,3 @@ def _too_costly(cost: int, most: int) -> GraphQLError:
 
 def _name(operation: Operation) -> str | None:
     return operation.node.name.value if operation.node.name else None
-

@@ -9,9 +9,7 @@ import strawberry
 from graph.fields import plain
 
 First = Annotated[int | None, strawberry.argument(description="How many at most: 1 to 100.")]
-After = Annotated[
-    str | None, strawberry.argument(description="Only what comes after this cursor.")
-]
+After = Annotated[str | None, strawberry.argument(description="Only what comes after this cursor.")]
 Last = Annotated[
     int | None, strawberry.argument(description="How many at most, counted from the end: 1 to 100.")
 ]

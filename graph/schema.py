@@ -8,6 +8,7 @@ from strawberry.schema.config import StrawberryConfig
 from graph.accounts import AccountsMutation, AccountsQuery, Viewer
 from graph.analytics import AnalyticsQuery, AnalyticsSubscription, announce
 from graph.catalog import CatalogQuery, Genre, Movie, Person
+from graph.directives import describe_arguments
 from graph.documents import Documents
 from graph.nodes import NodeQuery
 from graph.playback import PlaybackMutation, PlaybackQuery, PlaybackSession
@@ -18,9 +19,7 @@ from services.settings import Settings
 
 
 @strawberry.type(description="Everything that can be read.")
-class Query(
-    NodeQuery, CatalogQuery, AccountsQuery, SourcesQuery, PlaybackQuery, AnalyticsQuery
-):
+class Query(NodeQuery, CatalogQuery, AccountsQuery, SourcesQuery, PlaybackQuery, AnalyticsQuery):
     pass
 
 
@@ -43,6 +42,7 @@ schema = strawberry.Schema(
     types=[Movie, Genre, Person, Viewer, Provider, PlaybackSession, ViewingProgress],
     config=CONFIG,
 )
+describe_arguments(schema._schema)
 
 
 def open_documents(settings: Settings) -> Documents:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -22,9 +23,12 @@ from resolvers.context import Runtime
 from server.graphql_http import GraphQLOverHTTP
 from server.graphql_ws import GraphQLOverWebSocket
 from server.middleware.observe import Observe
+from server.middleware.shortcut import Shortcut
 from server.routes import art, fallback, operations
 from services.access_log import AccessLog
 from services.settings import Settings
+
+_COMPRESSION: Any = {"zstd_level": 3, "brotli_quality": 4, "gzip_level": 4}
 
 
 def build_app(runtime: Runtime, *, access_log: AccessLog | None = None) -> Starlette:
@@ -36,9 +40,10 @@ def build_app(runtime: Runtime, *, access_log: AccessLog | None = None) -> Starl
         deadline_seconds=settings.graphql_deadline_seconds,
         answers=Answers(runtime.cache),
     )
+    over_http = GraphQLOverHTTP(graphql, runtime)
     app = Starlette(
         routes=[
-            Route("/graphql", GraphQLOverHTTP(graphql, runtime)),
+            Route("/graphql", over_http),
             WebSocketRoute("/graphql", GraphQLOverWebSocket(graphql, runtime)),
             Route("/health", operations.health),
             Route("/ready", operations.ready),
@@ -47,10 +52,16 @@ def build_app(runtime: Runtime, *, access_log: AccessLog | None = None) -> Starl
             Route("/art/backdrops/{title_id}.svg", art.backdrop),
         ],
         middleware=[
-            Middleware(Observe, log=access_log or AccessLog()),
+            Middleware(Observe, log=access_log or AccessLog(), live=runtime.live_metrics),
             *_hosts(settings),
             *_origins(settings),
-            Middleware(CompressMiddleware, zstd_level=3, brotli_quality=4, gzip_level=4),
+            Middleware(
+                Shortcut,
+                path="/graphql",
+                endpoint=over_http,
+                compressed=CompressMiddleware(over_http, **_COMPRESSION),
+            ),
+            Middleware(CompressMiddleware, **_COMPRESSION),
         ],
         exception_handlers={HTTPException: fallback.http_error, Exception: fallback.server_error},
         lifespan=_lifespan,

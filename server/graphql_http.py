@@ -11,6 +11,7 @@ import asyncio
 import re
 import time
 from contextlib import suppress
+from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -93,7 +94,7 @@ class GraphQLOverHTTP:
         self, scope: Scope, headers: dict[bytes, bytes], receive: Receive
     ) -> Request:
         if scope["method"] == "POST":
-            _require_json(headers)
+            _require_json(headers.get(b"content-type", b""))
             body = await read_body(receive, self._runtime.settings.max_body_bytes, headers)
             return request_of(_parse(body, "The body"))
         return _request_of_url(scope["query_string"])
@@ -157,6 +158,7 @@ def _not_allowed(message: str, allow: bytes) -> Refused:
     return Refused(405, message, headers={b"allow": allow})
 
 
+@lru_cache(maxsize=256)
 def _negotiated(accept: bytes | None) -> bytes:
     """The type the client wants most (RFC 9110, 12.5.1); `application/json` where it is silent."""
     if not accept:
@@ -189,9 +191,10 @@ def _parameter(parameters: str, wanted: str) -> str:
     return ""
 
 
-def _require_json(headers: dict[bytes, bytes]) -> None:
+@lru_cache(maxsize=256)
+def _require_json(content_type: bytes) -> None:
     """Also what keeps other sites' forms out: browsers do not send this type across sites."""
-    given = headers.get(b"content-type", b"").decode("latin-1").lower()
+    given = content_type.decode("latin-1").lower()
     media_type, _, parameters = given.partition(";")
     if media_type.strip() != "application/json":
         raise Refused(415, "The body must be application/json.")

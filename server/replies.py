@@ -58,5 +58,3 @@ async def reply(
         lines.append((b"cache-control", b"no-store"))
     await send({"type": "http.response.start", "status": status, "headers": lines})
     await send({"type": "http.response.body", "body": b"" if head_only else body})
-
-

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp
 try:
     from uvloop import new_event_loop as _new_loop
 except ImportError:  # Windows
-    from asyncio import new_event_loop as _new_loop
+    from asyncio import new_event_loop as _new_loop  # type: ignore[assignment]
 
 from services.errors import StartupError
 from services.settings import Settings
@@ -72,7 +72,7 @@ async def serve(
     """Serves until `stop` is set, then lets running requests end for at most 10 s."""
     server = Server(config(app, trusted_proxies))
     running = asyncio.create_task(server.serve(sockets=[listening]))
-    while not server.started and not running.done():
+    while not server.started and not running.done():  # noqa: ASYNC110 - uvicorn has no event
         await asyncio.sleep(0.01)
     if server.started:
         started()

@@ -6,7 +6,7 @@ plan never looks at the document again.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from graphql import (
@@ -96,13 +96,16 @@ def _max_age(root: GroupPlan) -> int | None:
     return min(known) if len(known) == len(ages) else None
 
 
-def _is_private(group: GroupPlan) -> bool:
-    return any(
-        field.spec.is_private
-        or field.spec.requires is not None
-        or any(_is_private(child) for child in field.children.values())
-        for field in group.fields
-    )
+def _is_private(root: GroupPlan) -> bool:
+    seen, stack = {root}, [root]
+    while stack:
+        for field in stack.pop().fields:
+            if field.spec.is_private or field.spec.requires is not None:
+                return True
+            new = seen.symmetric_difference(seen.union(field.children.values()))
+            seen |= new
+            stack += new
+    return False
 
 
 def _finished(group: GroupPlan) -> GroupPlan:
@@ -129,8 +132,18 @@ class _Compiler:
             for node in document.definitions
             if isinstance(node, FragmentDefinitionNode)
         }
+        self._groups: dict[tuple[GraphQLObjectType, tuple[int, ...]], GroupPlan] = {}
 
-    def group(self, type_: GraphQLObjectType, sets: Iterable[SelectionSetNode]) -> GroupPlan:
+    def group(self, type_: GraphQLObjectType, sets: Sequence[SelectionSetNode]) -> GroupPlan:
+        """One group per concrete type and selection sets: without that, abstract types within each
+        other would make as many groups as there are paths of types."""
+        key = (type_, tuple(map(id, sets)))
+        known = self._groups.get(key)
+        if known is None:
+            known = self._groups[key] = self._group(type_, sets)
+        return known
+
+    def _group(self, type_: GraphQLObjectType, sets: Iterable[SelectionSetNode]) -> GroupPlan:
         collected: dict[str, list[FieldNode]] = {}
         visited: set[str] = set()
         for selections in sets:
@@ -214,7 +227,7 @@ class _Compiler:
             definition=definition,
             spec=field.spec,
             attribute=field.python_name or name,
-            function=resolver.wrapped_func if resolver else None,
+            function=resolver.wrapped_func if resolver else None,  # type: ignore[arg-type]
             takes_parent=bool(resolver and resolver.parent_parameter),
             takes_info=bool(resolver and resolver.info_parameter),
             arguments=argument_reader(definition, field, nodes[0], self._config, self._scalars),

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from graphql import GraphQLError, is_list_type, is_non_null_type
+from graphql import GraphQLError, is_list_type, is_non_null_type, is_union_type
 from graphql.pyutils import is_iterable
 
 from graph.execution.failures import coerce_leaf, null_in_non_null
@@ -47,9 +47,9 @@ def _complete_relation(run: Run, entry: Pending, loaded: dict[str, Any]) -> list
     field, keys = entry.field, entry.keys
     if field.list_depth == 1 and all(k.__class__ in (list, tuple) for k in keys):
         wanted = dict.fromkeys(key for some in keys for key in some)
-    elif field.list_depth == 0 and not any(isinstance(k, Exception) for k in keys):
+    elif field.list_depth == 0 and all(k is None or k.__class__ is str for k in keys):
         wanted = dict.fromkeys(key for key in keys if key is not None)
-        if field.is_non_null and len(wanted) and None in keys:
+        if field.is_non_null and None in keys:
             return None
     else:
         return None
@@ -134,7 +134,7 @@ def _only_group(field: FieldPlan, rows: Iterable[Any]) -> GroupPlan | None:
     if known is _UNKNOWN:
         example = next(iter(rows))
         known = field.by_class[only] = _group_of(field, example)
-    return known  # type: ignore[return-value]
+    return known  # type: ignore[no-any-return]
 
 
 _UNKNOWN: Any = object()
@@ -167,7 +167,7 @@ def _place(
 ) -> None:
     try:
         container[key] = _placed(run, field, type_, value, container, key, places)
-    except Exception as error:  # noqa: BLE001 - becomes the position's error
+    except Exception as error:
         container[key] = run.fail(error, field)
 
 
@@ -195,6 +195,7 @@ def _placed(
         return items
     group = _only_group(field, [value])
     if group is None:
-        raise GraphQLError(f"A value of {field.parent}.{field.name} is of no type it may be.")
+        kind = TypeError if is_union_type(type_) else GraphQLError  # as Strawberry, as graphql-core
+        raise kind(f"A value of {field.parent}.{field.name} is of no type it may be.")
     places.setdefault(group, []).append((container, key, value))
     return None

@@ -58,7 +58,7 @@ def _coerce_item(
 ) -> Any:
     try:
         return coerce_leaf(field, type_, item, fail)
-    except Exception as error:  # noqa: BLE001 - becomes the item's error
+    except Exception as error:
         return fail(error, field)
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from dataclasses import field as default
 from inspect import isawaitable
 from typing import Any
 
+from graph.execution.deadline import Deadline
 from graph.execution.plan import FieldPlan
 from graph.execution.state import Run
 from graph.fields import How
@@ -25,16 +27,16 @@ class Pending:
     field: FieldPlan
     rows: Sequence[Any]
     outs: Sequence[dict[str, Any]]
-    keys: list[Any] = field(default_factory=list)
-    loaded: dict[str, Any] | Exception = field(default_factory=dict)
-    values: list[Any] = field(default_factory=list)
+    keys: list[Any] = default(default_factory=list)
+    loaded: dict[str, Any] | Exception = default(default_factory=dict)
+    values: list[Any] = default(default_factory=list)
 
 
 @dataclass(slots=True)
 class _Want:
-    keys: dict[str, None] = field(default_factory=dict)
+    keys: dict[str, None] = default(default_factory=dict)
     needs: frozenset[str] = frozenset()
-    entries: list[Pending] = field(default_factory=list)
+    entries: list[Pending] = default(default_factory=list)
 
 
 async def gather_level(run: Run, level: list[Pending]) -> None:
@@ -45,7 +47,7 @@ async def gather_level(run: Run, level: list[Pending]) -> None:
         try:
             run.allowed(entry.field)
             _start(run, entry, wants, waiting)
-        except Exception as error:  # noqa: BLE001 - becomes the field's error
+        except Exception as error:
             _refuse(entry, error)
     for loader, want in wants.items():
         waiting += _load(run, loader, want)
@@ -75,7 +77,7 @@ def _start_one(
 ) -> None:
     try:
         value = run.call(entry.field, row)
-    except Exception as error:  # noqa: BLE001 - becomes this parent's error
+    except Exception as error:
         value = error
     if isawaitable(value):
         waiting.append((value, _into_one(entry, index)))
@@ -85,14 +87,21 @@ def _start_one(
 
 def _into_all(entry: Pending) -> Take:
     def take(result: Any) -> None:
-        if isinstance(result, Exception):
-            _refuse(entry, result)
-            return
-        entry.values = list(result)
-        if len(entry.values) != len(entry.rows):
-            _refuse(entry, RuntimeError(f"{entry.field.name}: one result per parent is needed"))
+        try:
+            entry.values = _per_parent(entry, result)
+        except Exception as error:
+            _refuse(entry, error)
 
     return take
+
+
+def _per_parent(entry: Pending, result: Any) -> list[Any]:
+    if isinstance(result, Exception):
+        raise result
+    values = list(result)
+    if len(values) != len(entry.rows):
+        raise RuntimeError(f"{entry.field.name}: one result per parent is needed")
+    return values
 
 
 def _into_one(entry: Pending, index: int) -> Take:
@@ -114,13 +123,13 @@ def _collect_keys(run: Run, entry: Pending, want: _Want) -> None:
     for row in entry.rows:
         try:
             keys = run.call(entry.field, row)
-        except Exception as error:  # noqa: BLE001 - becomes this parent's error
+            if isinstance(keys, str):
+                wanted[keys] = None
+            elif keys is not None:
+                wanted.update(dict.fromkeys(keys))
+        except Exception as error:
             keys = error
         entry.keys.append(keys)
-        if keys.__class__ is str:
-            wanted[keys] = None
-        elif keys is not None and not isinstance(keys, Exception):
-            wanted.update(dict.fromkeys(keys))
 
 
 def _load(
@@ -131,13 +140,25 @@ def _load(
     def take(result: Any) -> None:
         for entry in want.entries:
             entry.loaded = result
+            if isinstance(result, Exception):
+                entry.values = [_unloaded(keys, result) for keys in entry.keys]
 
-    one = run.context.loader(loader)
-    ready = one.ready(want.keys, want.needs)
+    try:
+        one = run.context.loader(loader)
+        ready: Any = one.ready(want.keys, want.needs)
+    except Exception as error:
+        ready = error
     if ready is None:
         return [(one.many(want.keys, want.needs), take)]
     take(ready)
     return []
+
+
+def _unloaded(keys: Any, error: Exception) -> Any:
+    """The value of a parent whose loader failed: an error only where something was asked for."""
+    if keys is None or isinstance(keys, Exception):
+        return keys
+    return error if keys or isinstance(keys, str) else []
 
 
 async def _wait_for(run: Run, waiting: list[tuple[Awaitable[Any], Take]]) -> None:
@@ -148,19 +169,18 @@ async def _wait_for(run: Run, waiting: list[tuple[Awaitable[Any], Take]]) -> Non
         await _many(waiting, run.deadline)
 
 
-async def _one(awaitable: Awaitable[Any], deadline: float | None) -> Any:
+async def _one(awaitable: Awaitable[Any], deadline: Deadline | None) -> Any:
     try:
-        async with asyncio.timeout_at(deadline) as limit:
-            return await awaitable
+        return await (deadline.limit(awaitable) if deadline is not None else awaitable)
     except TimeoutError as error:
-        return _too_late() if limit.expired() else error
-    except Exception as error:  # noqa: BLE001 - becomes the field's error
+        return _too_late() if deadline is not None and not deadline.seconds_left() else error
+    except Exception as error:
         return error
 
 
-async def _many(waiting: list[tuple[Awaitable[Any], Take]], deadline: float | None) -> None:
+async def _many(waiting: list[tuple[Awaitable[Any], Take]], deadline: Deadline | None) -> None:
     tasks = [asyncio.ensure_future(awaitable) for awaitable, _ in waiting]
-    left = None if deadline is None else max(0.0, deadline - asyncio.get_running_loop().time())
+    left = None if deadline is None else deadline.seconds_left()
     try:
         await asyncio.wait(tasks, timeout=left)
     finally:
@@ -171,7 +191,7 @@ async def _many(waiting: list[tuple[Awaitable[Any], Take]], deadline: float | No
 
 
 def _result(task: asyncio.Future[Any]) -> Any:
-    if not task.done():
+    if not task.done() or task.cancelled():
         return _too_late()
     return task.exception() or task.result()
 

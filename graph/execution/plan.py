@@ -20,6 +20,7 @@ from graphql import (
 
 from graph.fields import How, Spec
 
+Class = type[Any]
 Arguments = Callable[[Any], dict[str, Any]]  # variable values -> what the field's function takes
 
 
@@ -45,7 +46,7 @@ class FieldPlan:
     is_non_null: bool
     needs: frozenset[str]  # record fields that the children read
     waits: bool = field(init=False)
-    by_class: dict[type, GroupPlan | None] = field(default_factory=dict)  # filled as classes come
+    by_class: dict[Class, GroupPlan | None] = field(default_factory=dict)  # filled as classes come
 
     def __post_init__(self) -> None:
         self.waits = self.spec.how not in (How.PLAIN, How.COMPUTED)

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from graphql import GraphQLError
 
 from graph.execution.completion import complete, complete_pending
+from graph.execution.deadline import Deadline
 from graph.execution.failures import Finisher
 from graph.execution.gather import Pending, gather_level
 from graph.execution.plan import FieldPlan, GroupPlan, Plan
@@ -25,9 +26,9 @@ class Outcome(NamedTuple):
 
 
 async def execute(
-    plan: Plan, context: Context, variables: Any, deadline: float | None = None
+    plan: Plan, context: Context, variables: Any, deadline: Deadline | None = None
 ) -> Outcome:
-    """Data and errors of a query or mutation; `deadline` is in the loop's time.
+    """Data and errors of a query or mutation; every wait ends at the deadline.
 
     Past the deadline what is missing fails with OperationTimeout and the rest is answered.
     """
@@ -39,7 +40,7 @@ async def execute(
 
 
 async def execute_event(
-    plan: Plan, context: Context, variables: Any, event: Any, deadline: float | None = None
+    plan: Plan, context: Context, variables: Any, event: Any, deadline: Deadline | None = None
 ) -> Outcome:
     """Data and errors of one event of a subscription: its root field's value is the event."""
     run = Run(context, variables, deadline)
@@ -51,7 +52,7 @@ async def execute_event(
 
 
 async def _one_after_another(
-    plan: Plan, context: Context, variables: Any, deadline: float | None
+    plan: Plan, context: Context, variables: Any, deadline: Deadline | None
 ) -> Outcome:
     """Mutations in order, each with its whole selection before the next begins."""
     data: dict[str, Any] = {}
@@ -102,7 +103,7 @@ def _values(run: Run, field: FieldPlan, rows: Sequence[Any]) -> list[Any]:
     for row in rows:
         try:
             values.append(run.value(field, row))
-        except Exception as error:  # noqa: BLE001 - becomes the field's error
+        except Exception as error:
             values.append(error)
     return values
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from graph.execution.deadline import Deadline
 from graph.execution.failures import Failed, coerce_leaf
 from graph.execution.plan import FieldPlan, GroupPlan
 from graph.fields import How
@@ -21,7 +22,7 @@ class Batch(NamedTuple):
 
 
 class Run:
-    def __init__(self, context: Context, variables: Any, deadline: float | None) -> None:
+    def __init__(self, context: Context, variables: Any, deadline: Deadline | None) -> None:
         self.context = context
         self.variables = variables
         self.deadline = deadline
@@ -43,8 +44,12 @@ class Run:
         return found
 
     def allowed(self, field: FieldPlan) -> bool:
-        """True; raises the coded refusal when the viewer's role is too low."""
+        """True; raises the coded refusal when the viewer's role is too low.
+
+        Arguments come first, as under graphql-core: their mistakes are told to anybody.
+        """
         if field.spec.requires is not None:
+            self.arguments(field)
             self.context.require(field.spec.requires)
         return True
 
@@ -69,5 +74,5 @@ class Run:
         """A leaf value as graphql-core would complete it, or what stands for its failure."""
         try:
             return coerce_leaf(field, field.type, value, self.fail)
-        except Exception as error:  # noqa: BLE001 - becomes the field's error
+        except Exception as error:
             return self.fail(error, field)

@@ -20,9 +20,10 @@ _SILENT = frozenset({"/health", "/ready", "/metrics"})
 class Observe:
     """`scope["state"]["request_id"]` is the id; it is also sent back as X-Request-Id."""
 
-    def __init__(self, app: ASGIApp, log: AccessLog) -> None:
+    def __init__(self, app: ASGIApp, log: AccessLog, live: LiveMetrics) -> None:
         self._app = app
         self._log = log
+        self._live = live
         self._children: dict[tuple[str, str, int], tuple[Any, Any]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -50,8 +51,7 @@ class Observe:
             self._tell(scope, status, time.perf_counter() - started, request_id)
 
     def _tell(self, scope: Scope, status: int, seconds: float, request_id: str) -> None:
-        matched = scope.get("route")
-        route = matched.path if matched is not None else "other"
+        route = _route(scope)
         key = (scope["method"], route, status)
         children = self._children.get(key)
         if children is None:
@@ -65,14 +65,11 @@ class Observe:
         total.inc()
         if route in _SILENT:
             return
-        live: LiveMetrics = scope["app"].state.runtime.live_metrics
-        live.record_request(seconds, failed=status >= 500 or bool(scope.get("failed")))
+        self._live.record_request(seconds, failed=status >= 500 or bool(scope.get("failed")))
         self._log.write(_line(scope, status, seconds, request_id, route))
 
 
-def _line(
-    scope: Scope, status: int, seconds: float, request_id: str, route: str
-) -> dict[str, Any]:
+def _line(scope: Scope, status: int, seconds: float, request_id: str, route: str) -> dict[str, Any]:
     client = scope.get("client")
     return {
         "event": "request",
@@ -93,6 +90,15 @@ def _request_id(scope: Scope) -> str:
         if name == b"x-request-id" and _GIVEN_ID.fullmatch(value):
             return str(value.decode())
     return token_hex(8)
+
+
+def _route(scope: Scope) -> str:
+    """Few and finite, never the path itself."""
+    label = scope.get("route_label")
+    if label is not None:
+        return str(label)
+    matched = scope.get("route")
+    return matched.path if matched is not None else "other"
 
 
 def _known_method(method: str) -> str:

@@ -1,0 +1,199 @@
+"""Variable values coerced by functions made once per operation.
+
+They take what is plainly right (specification, section 6.1.2); anything else goes to graphql-core,
+whose errors are the ones clients see.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from graphql import (
+    GraphQLBoolean,
+    GraphQLEnumType,
+    GraphQLError,
+    GraphQLFloat,
+    GraphQLID,
+    GraphQLInputObjectType,
+    GraphQLInt,
+    GraphQLSchema,
+    GraphQLString,
+    OperationDefinitionNode,
+    Undefined,
+    is_list_type,
+    is_non_null_type,
+)
+from graphql.execution.get_variable_signature import get_variable_signature
+from graphql.execution.values import VariableValues, VariableValueSource
+from graphql.utilities.coerce_input_value import coerce_default_value
+
+Coerce = Callable[[Any], Any]
+ReadVariables = Callable[[Mapping[str, Any]], VariableValues | None]
+_MAX_INT = 2**31
+
+
+class NotPlain(Exception):
+    """The value needs graphql-core's eye."""
+
+
+def variable_reader(schema: GraphQLSchema, operation: OperationDefinitionNode) -> ReadVariables:
+    """A function from raw values to graphql-core's VariableValues; None where it will not decide."""
+    coercers: list[tuple[str, Any, Coerce, Any]] = []
+    known: dict[GraphQLInputObjectType, Coerce] = {}
+    for node in operation.variable_definitions or ():
+        signature = get_variable_signature(schema, node)
+        if isinstance(signature, GraphQLError):
+            return lambda _given: None
+        try:
+            default = coerce_default_value(signature) if node.default_value else Undefined
+        except GraphQLError:  # Strawberry's own checks
+            return lambda _given: None
+        coerce = _coercer(signature.type, known)
+        coercers.append((signature.name, signature, coerce, default))
+
+    def read(given: Mapping[str, Any]) -> VariableValues | None:
+        sources: dict[str, VariableValueSource] = {}
+        coerced: dict[str, Any] = {}
+        try:
+            for name, signature, coerce, default in coercers:
+                value = given.get(name, Undefined)
+                sources[name] = VariableValueSource(signature, value)
+                if value is not Undefined:
+                    coerced[name] = coerce(value)
+                elif default is not Undefined:
+                    coerced[name] = default
+                elif is_non_null_type(signature.type):
+                    return None
+        except NotPlain:
+            return None
+        return VariableValues(sources, coerced)
+
+    return read
+
+
+def _coercer(type_: Any, known: dict[GraphQLInputObjectType, Coerce]) -> Coerce:
+    if not is_non_null_type(type_):
+        inner = _present(type_, known)
+        return lambda value: None if value is None else inner(value)
+    return _refusing_null(_present(type_.of_type, known))
+
+
+def _refusing_null(inner: Coerce) -> Coerce:
+    def coerce(value: Any) -> Any:
+        if value is None:
+            raise NotPlain
+        return inner(value)
+
+    return coerce
+
+
+def _present(type_: Any, known: dict[GraphQLInputObjectType, Coerce]) -> Coerce:
+    """For values that are not null."""
+    if is_list_type(type_):
+        return _list(_coercer(type_.of_type, known))
+    if isinstance(type_, GraphQLInputObjectType):
+        if type_ not in known:
+            known[type_] = _later(known, type_)  # inputs may contain themselves
+            known[type_] = _object(type_, known)
+        return known[type_]
+    if isinstance(type_, GraphQLEnumType):
+        return _leaf(type_)
+    return _SCALARS.get(type_.name) or _leaf(type_)
+
+
+def _later(known: dict[GraphQLInputObjectType, Coerce], type_: GraphQLInputObjectType) -> Coerce:
+    return lambda value: known[type_](value)
+
+
+def _list(item: Coerce) -> Coerce:
+    def coerce(value: Any) -> list[Any]:
+        if value.__class__ is not list:
+            raise NotPlain
+        return [item(one) for one in value]
+
+    return coerce
+
+
+def _leaf(type_: Any) -> Coerce:
+    def coerce(value: Any) -> Any:
+        try:
+            found = type_.coerce_input_value(value)
+        except Exception:  # whatever a scalar raises
+            raise NotPlain from None
+        if found is Undefined:
+            raise NotPlain
+        return found
+
+    return coerce
+
+
+def _object(type_: GraphQLInputObjectType, known: dict[GraphQLInputObjectType, Coerce]) -> Coerce:
+    fields = [
+        (
+            name,
+            field.out_name or name,
+            _coercer(field.type, known),
+            coerce_default_value(field),
+            is_non_null_type(field.type),
+        )
+        for name, field in type_.fields.items()
+    ]
+    names = frozenset(type_.fields)
+    out_type, is_one_of = type_.out_type, type_.is_one_of
+
+    def coerce(value: Any) -> Any:
+        if value.__class__ is not dict or not names.issuperset(value):
+            raise NotPlain
+        made: dict[str, Any] = {}
+        for name, out_name, coerce_field, default, is_required in fields:
+            if name in value:
+                made[out_name] = coerce_field(value[name])
+            elif default is not Undefined:
+                made[out_name] = default
+            elif is_required:
+                raise NotPlain
+        if is_one_of and (len(made) != 1 or None in made.values()):
+            raise NotPlain
+        try:
+            return out_type(made)
+        except Exception:  # Strawberry's own checks
+            raise NotPlain from None
+
+    return coerce
+
+
+def _int(value: Any) -> int:
+    if value.__class__ is not int or not -_MAX_INT <= value < _MAX_INT:
+        raise NotPlain
+    return value  # type: ignore[no-any-return]
+
+
+def _float(value: Any) -> float:
+    if value.__class__ is int and abs(value) < 2**53:
+        return float(value)
+    if value.__class__ is not float or not math.isfinite(value):
+        raise NotPlain
+    return value  # type: ignore[no-any-return]
+
+
+def _text(value: Any) -> str:
+    if value.__class__ is not str:
+        raise NotPlain
+    return value  # type: ignore[no-any-return]
+
+
+def _boolean(value: Any) -> bool:
+    if value.__class__ is not bool:
+        raise NotPlain
+    return value  # type: ignore[no-any-return]
+
+
+_SCALARS: dict[str, Coerce] = {
+    GraphQLInt.name: _int,
+    GraphQLFloat.name: _float,
+    GraphQLString.name: _text,
+    GraphQLID.name: _text,
+    GraphQLBoolean.name: _boolean,
+}

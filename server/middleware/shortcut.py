@@ -1,0 +1,26 @@
+"""The busiest route, answered before routing: what it would pass there costs as much as a cache hit.
+
+Compression is asked only where the client offers an encoding; the rest of the application is behind.
+"""
+
+from __future__ import annotations
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+
+class Shortcut:
+    """`endpoint` serves `path`; `compressed` is the same behind compression."""
+
+    def __init__(self, app: ASGIApp, path: str, endpoint: ASGIApp, compressed: ASGIApp) -> None:
+        self._app = app
+        self._path = path
+        self._endpoint = endpoint
+        self._compressed = compressed
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] != self._path:
+            await self._app(scope, receive, send)
+            return
+        scope["route_label"] = self._path
+        offered = any(name == b"accept-encoding" for name, _ in scope["headers"])
+        await (self._compressed if offered else self._endpoint)(scope, receive, send)
