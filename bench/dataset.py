@@ -31,7 +31,7 @@ class Dataset:
     def zipf_ids(self, count: int) -> list[str]:
         """Ids by popularity with exponent 1.0, the same list in every run."""
         weights = list(itertools.accumulate(1 / rank for rank in range(1, len(self.movie_ids) + 1)))
-        chance = random.Random(2026)  # noqa: S311 - repeatable, no secret
+        chance = random.Random(2026)
         picks = (chance.random() * weights[-1] for _ in range(count))
         return [self.movie_ids[bisect.bisect(weights, pick)] for pick in picks]
 

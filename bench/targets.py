@@ -30,9 +30,15 @@ class Target:
 
 
 def _ours(
-    name: str, group: str, note: str, *, is_persisted: bool = False, executor: str = "plan"
+    name: str,
+    group: str,
+    note: str,
+    *,
+    is_persisted: bool = False,
+    executor: str = "plan",
+    tiers: str | None = None,
 ) -> Target:
-    tiers = "none" if group == UNCACHED else "answers,memory,redis"
+    tiers = tiers or ("none" if group == UNCACHED else "answers,memory,redis")
     return Target(
         name,
         group,
@@ -72,7 +78,8 @@ TARGETS: tuple[Target, ...] = (
     _python("strawberry", "strawberry_beanie", "with Beanie and its DataLoader, as documented"),
     _python("strawberry-pc", "strawberry_beanie", "with its parser caches", QUERY_CACHE="on"),
     _python("ariadne", "ariadne_pymongo", "with PyMongo and aiodataloader"),
-    _ours("ours-cache", CACHED, "memory and Redis tiers"),
+    _ours("ours-cache", CACHED, "answers, memory and Redis tiers"),
+    _ours("ours-entities", CACHED, "no whole answers: executed every time", tiers="memory,redis"),
     _ours("ours-cache-persisted", CACHED, "the same, operations by hash", is_persisted=True),
     _node("mercurius-cache", "mercurius", "mercurius-cache, memory", CACHE="memory"),
     _node("yoga-cache", "yoga", "response cache, memory", CACHE="memory"),

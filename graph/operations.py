@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from graphql import ExecutionResult, GraphQLError
+from graphql import ExecutionResult, GraphQLError, located_error
 from graphql import execute as execute_by_core
 from graphql.execution.values import VariableValues, get_variable_values
 from strawberry.exceptions import StrawberryInputCoercionError
@@ -20,7 +20,7 @@ from graph.documents import Document, Documents, Operation
 from graph.errors import formatted, request_errors
 from graph.execution.state import Run
 from resolvers.context import Context
-from services.errors import CodedError, CostLimitExceeded, OperationTimeout
+from services.errors import CodedError, CostLimitExceeded, OperationTimeout, ValidationFailed
 
 _MAX_VARIABLE_ERRORS = 5
 _NO_VARIABLES = VariableValues({}, {})
@@ -105,6 +105,9 @@ class Operations:
             return refusal([_too_costly(cost, self.documents.limits.cost)], context)
         planned = self._by_plan or operation.kind == "subscription"
         plan = self.documents.plan(operation, variables.coerced) if planned else None
+        if plan is None and operation.kind == "subscription":  # a null condition, or too many
+            unfit = ValidationFailed("The conditions of this subscription are not fit to run.")
+            return refusal([GraphQLError(unfit.message, original_error=unfit)], context)
         return Prepared(operation, request.variables, variables, plan, key)
 
     def _answer_key(self, operation: Operation, variables: Mapping[str, Any]) -> Key | None:
@@ -188,8 +191,7 @@ class Operations:
                 async for event in events:
                     yield await self._event(prepared, context.for_event(), event)
         except Exception as error:
-            located = GraphQLError(str(error), field.nodes, original_error=error)
-            yield refusal([located], context)
+            yield refusal([located_error(error, field.nodes, [field.key])], context)
 
     async def _event(self, prepared: Prepared, context: Context, event: Any) -> Answer:
         deadline = execution.Deadline(self._watch, self._deadline_seconds)

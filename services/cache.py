@@ -1,7 +1,7 @@
 """The cache tiers: process memory, then Redis, read with one MGET a batch.
 
-An entry carries fresh-until and stale-until: fresh answers, stale answers only where the caller says
-that nothing better can. Redis being away is a miss, never an error. Values are encoded by the caller.
+An entry carries fresh-until and stale-until: fresh answers, stale answers only where the caller
+says that nothing better can. Redis being away is a miss, never an error.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Codec(Generic[V]):
     def encode(self, kind: Kind, entry: Entry) -> bytes:
         return self._encoder.encode((kind.version, *entry[1:], entry.value))
 
-    def decode(self, kind: Kind, raw: bytes) -> Entry | None:
+    def decode(self, kind: Kind, raw: Any) -> Entry | None:
         try:
             version, fresh, stale, value = self._decoder.decode(raw)
         except msgspec.DecodeError:
@@ -113,7 +113,9 @@ class Cache:
         """A new entry of now, its lifetime jittered."""
         fresh = kind.fresh_seconds if value is not None else kind.missing_seconds
         fresh_until = self._clock() + fresh * (1 - _JITTER * random.random())  # noqa: S311
-        return Entry(value, fresh_until, fresh_until + (kind.stale_seconds if value is not None else 0))
+        return Entry(
+            value, fresh_until, fresh_until + (kind.stale_seconds if value is not None else 0)
+        )
 
     async def store(self, kind: Kind, codec: Codec[Any], entries: Mapping[str, Entry]) -> None:
         """Keeps entries in memory and, in one round trip, in Redis."""

@@ -1,7 +1,7 @@
 """Every key we keep in Redis: text, lifetime, version; one line each.
 
-The texts and fresh times are the original design's. `stale_seconds` is how much longer an entry may
-answer when nothing better can. A changed record shape gets a new `version`: older entries are misses.
+`stale_seconds` is how much longer an entry may answer when nothing better can. A changed record
+shape gets a new `version`: older entries are misses.
 """
 
 from __future__ import annotations
@@ -49,3 +49,6 @@ VIEWING_SESSION = "session:{}:{{p{}}}"  # hash; 1 h since the last heartbeat
 PROGRESS_STREAM = "progress:stream:{{p{}}}"  # entries live until flushed
 PROGRESS_DEAD_LETTERS = "progress:dead:{{p{}}}"  # capped
 METRICS_STREAM = "metrics:live"
+JOB_QUEUE = "jobs:queue"  # ids of jobs to run; capped, MongoDB has the jobs
+JOBS_CHANGED = "jobs:changed"  # ids of jobs that changed; capped
+TURN = "turn:{}"  # whose turn a periodic thing is; lives for its period

@@ -1,7 +1,7 @@
 """Structured logs: one JSON object a line in production, readable text in development.
 
-Names of fields are data, never parts of a sentence, and values are escaped by the encoder, so a log
-line cannot be forged from outside. Secrets are never handed in; known names are blanked all the same.
+Names of fields are data, never parts of a sentence, and values are escaped by the encoder, so a
+line cannot be forged from outside. Secrets are never handed in; known names are blanked anyway.
 """
 
 from __future__ import annotations

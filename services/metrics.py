@@ -1,6 +1,6 @@
 """All metrics of a process, in one file; names and labels are listed in docs/operations.md.
 
-Labels are few and finite. The first five are the original design's names.
+Labels are few and finite.
 """
 
 from __future__ import annotations
@@ -79,6 +79,12 @@ progress_backlog_entries = Gauge(
 )
 progress_lag_seconds = Gauge(
     "progress_lag_seconds", "Age of the oldest report not yet in MongoDB", registry=REGISTRY
+)
+tmdb_requests_total = Counter(
+    "tmdb_requests_total", "Requests to TMDb", ["outcome"], registry=REGISTRY
+)
+jobs_finished_total = Counter(
+    "jobs_finished_total", "Jobs that ended", ["kind", "state"], registry=REGISTRY
 )
 worker_runs_total = Counter(
     "worker_runs_total", "Runs of background workers", ["worker", "outcome"], registry=REGISTRY

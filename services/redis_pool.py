@@ -7,9 +7,11 @@ failure (`Guard`) lets callers go straight to MongoDB while Redis is away, at no
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Any
 
-from redis.asyncio import BlockingConnectionPool, Redis
+from hiredis import pack_command
+from redis.asyncio import BlockingConnectionPool, Connection, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
@@ -22,6 +24,18 @@ Client = Redis  # the type other rooms name
 Failure = (RedisError, OSError, TimeoutError)  # all that a command can raise when Redis is away
 
 
+class PackedConnection(Connection):
+    """Commands written by hiredis: the library's asyncio side packs them in Python, at 8 us each."""
+
+    def pack_command(self, *args: Any) -> list[bytes]:
+        if " " in args[0]:  # "CONFIG GET": two words to Redis
+            args = (*args[0].split(), *args[1:])
+        return [pack_command(args)]
+
+    def pack_commands(self, commands: Iterable[Iterable[Any]]) -> list[bytes]:
+        return [b"".join(chunk for one in commands for chunk in self.pack_command(*one))]
+
+
 def connect(settings: Settings) -> Client:
     """A client for short commands: bounded wait for a connection and for the answer, no retry.
 
@@ -31,6 +45,7 @@ def connect(settings: Settings) -> Client:
     seconds = settings.redis_timeout_ms / 1000
     pool = BlockingConnectionPool.from_url(
         _address(settings),
+        connection_class=PackedConnection,
         protocol=2,
         max_connections=settings.redis_max_connections,
         timeout=seconds,
@@ -46,6 +61,7 @@ def connect_blocking(settings: Settings) -> Client:
     """A client for commands that wait in Redis (XREAD, pub/sub): no answer deadline of its own."""
     pool = BlockingConnectionPool.from_url(
         _address(settings),
+        connection_class=PackedConnection,
         protocol=2,
         max_connections=settings.redis_max_connections,
         socket_timeout=None,

@@ -50,7 +50,9 @@ class Settings(BaseSettings):
         2000, ge=50, description="One MongoDB operation's deadline, retries included, in ms"
     )
     mongodb_server_selection_timeout_ms: int = Field(
-        5000, ge=50, description="How long to look for a server, in ms; the operation's deadline caps it"
+        5000,
+        ge=50,
+        description="How long to look for a server, in ms; the operation's deadline caps it",
     )
     mongodb_socket_timeout_ms: int = Field(45000, ge=50, description="Socket deadline in ms")
 
@@ -104,6 +106,22 @@ class Settings(BaseSettings):
     )
     progress_claim_idle_seconds: float = Field(
         30, gt=0, description="When another worker takes over entries read but not flushed"
+    )
+
+    tmdb_api_key: SecretStr = Field(
+        SecretStr(""), description="TMDb API read access token (a bearer token); empty: TMDb is off"
+    )
+    tmdb_base_url: str = Field(
+        "https://api.themoviedb.org/3", description="Address of TMDb's API, version 3"
+    )
+    tmdb_timeout_seconds: float = Field(
+        5.0, gt=0, description="How long TMDb may be silent in one try of a request"
+    )
+    tmdb_deadline_seconds: float = Field(
+        30.0, gt=0, description="One TMDb request's deadline, pauses and retries included"
+    )
+    job_claim_idle_seconds: float = Field(
+        30, gt=0, description="When another worker takes over a job whose worker fell silent"
     )
 
     cdn_provider: str = Field("passthrough", description="passthrough: assets served by the API")

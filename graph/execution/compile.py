@@ -97,19 +97,26 @@ def _max_age(root: GroupPlan) -> int | None:
 
 
 def _is_private(root: GroupPlan) -> bool:
-    seen, stack = {root}, [root]
+    seen: set[GroupPlan] = set()
+    stack = [root]
     while stack:
-        for field in stack.pop().fields:
+        group = stack.pop()
+        if group in seen:
+            continue
+        seen.add(group)
+        for field in group.fields:
             if field.spec.is_private or field.spec.requires is not None:
                 return True
-            new = seen.symmetric_difference(seen.union(field.children.values()))
-            seen |= new
-            stack += new
+            stack += field.children.values()
     return False
 
 
 def _finished(group: GroupPlan) -> GroupPlan:
-    group.relations = [field for field in group.fields if field.leaf is None or field.waits]
+    group.relations = [
+        field
+        for field in group.fields
+        if field.waits or (field.leaf is None and not field.is_inline)
+    ]
     group.build = make_build(group)
     return group
 
@@ -132,23 +139,27 @@ class _Compiler:
             for node in document.definitions
             if isinstance(node, FragmentDefinitionNode)
         }
-        self._groups: dict[tuple[GraphQLObjectType, tuple[int, ...]], GroupPlan] = {}
+        self._groups: dict[tuple[GraphQLObjectType, bool, tuple[int, ...]], GroupPlan] = {}
 
-    def group(self, type_: GraphQLObjectType, sets: Sequence[SelectionSetNode]) -> GroupPlan:
+    def group(
+        self, type_: GraphQLObjectType, sets: Sequence[SelectionSetNode], *, in_list: bool = False
+    ) -> GroupPlan:
         """One group per concrete type and selection sets: without that, abstract types within each
         other would make as many groups as there are paths of types."""
-        key = (type_, tuple(map(id, sets)))
+        key = (type_, in_list, tuple(map(id, sets)))
         known = self._groups.get(key)
         if known is None:
-            known = self._groups[key] = self._group(type_, sets)
+            known = self._groups[key] = self._group(type_, sets, in_list)
         return known
 
-    def _group(self, type_: GraphQLObjectType, sets: Iterable[SelectionSetNode]) -> GroupPlan:
+    def _group(
+        self, type_: GraphQLObjectType, sets: Iterable[SelectionSetNode], in_list: bool
+    ) -> GroupPlan:
         collected: dict[str, list[FieldNode]] = {}
         visited: set[str] = set()
         for selections in sets:
             self._collect(type_, selections, collected, visited)
-        fields = [self._field(type_, key, nodes) for key, nodes in collected.items()]
+        fields = [self._field(type_, key, nodes, in_list) for key, nodes in collected.items()]
         return _finished(GroupPlan(type_, fields, _needs(fields)))
 
     def _collect(
@@ -205,7 +216,9 @@ class _Compiler:
             return value.value
         return self._conditions[value.name.value]
 
-    def _field(self, parent: GraphQLObjectType, key: str, nodes: list[FieldNode]) -> FieldPlan:
+    def _field(
+        self, parent: GraphQLObjectType, key: str, nodes: list[FieldNode], in_list: bool
+    ) -> FieldPlan:
         name = nodes[0].name.value
         if name == "__typename":
             return self._typename(parent, key, nodes)
@@ -216,8 +229,8 @@ class _Compiler:
         if not isinstance(field, Field):
             raise Uncovered(f"{parent.name}.{name}")
         named = get_named_type(definition.type)
-        children = self._children(named, nodes)
         list_depth, is_non_null = _shape(definition.type)
+        children = self._children(named, nodes, in_list or list_depth > 0)
         resolver = field.base_resolver
         return FieldPlan(
             key=key,
@@ -236,15 +249,16 @@ class _Compiler:
             children=children,
             list_depth=list_depth,
             is_non_null=is_non_null,
+            is_inline=not in_list and _is_inline(field.spec, list_depth, children),
             needs=frozenset().union(*(child.needs for child in children.values())),
         )
 
-    def _children(self, named: Any, nodes: list[FieldNode]) -> dict[str, GroupPlan]:
+    def _children(self, named: Any, nodes: list[FieldNode], in_list: bool) -> dict[str, GroupPlan]:
         if is_leaf_type(named):
             return {}
         types = [named] if is_object_type(named) else self._schema.get_possible_types(named)
         sets = [node.selection_set for node in nodes if node.selection_set is not None]
-        return {type_.name: self.group(type_, sets) for type_ in types}
+        return {type_.name: self.group(type_, sets, in_list=in_list) for type_ in types}
 
     def _typename(self, parent: GraphQLObjectType, key: str, nodes: list[FieldNode]) -> FieldPlan:
         name = parent.name
@@ -267,8 +281,20 @@ class _Compiler:
             children={},
             list_depth=0,
             is_non_null=True,
+            is_inline=False,
             needs=frozenset(),
         )
+
+
+def _is_inline(spec: Spec, list_depth: int, children: Mapping[str, GroupPlan]) -> bool:
+    """Whether one parent's value is built on the spot: nothing below it waits for anything."""
+    return (
+        spec.how in (How.PLAIN, How.COMPUTED)
+        and spec.requires is None
+        and list_depth <= 1
+        and bool(children)
+        and not any(child.relations for child in children.values())
+    )
 
 
 def _shape(type_: GraphQLOutputType) -> tuple[int, bool]:

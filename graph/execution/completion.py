@@ -75,6 +75,31 @@ def _share(field: FieldPlan, keys: list[Any], outs: Outs, made: dict[str, Any]) 
             out[name] = [made[key] for key in some if key in made]
 
 
+def inline(field: FieldPlan, value: Any, run: Run) -> Any:
+    """The finished value of a field below which nothing waits."""
+    if field.list_depth == 0:
+        if value is None and not field.is_non_null:
+            return None
+        group = field.by_class.get(value.__class__)
+        if group is not None:
+            return _remembered(run, group, (value,))[0]
+    elif value.__class__ is list and value:
+        group = field.by_class.get(value[0].__class__)
+        if group is not None and len({row.__class__ for row in value}) == 1:
+            return _remembered(run, group, value)
+    elif value.__class__ is list:
+        return []
+    out: dict[str, Any] = {}
+    complete(run, field, [value], [out])
+    return out[field.key]
+
+
+def _remembered(run: Run, group: GroupPlan, rows: Sequence[Any]) -> list[dict[str, Any]]:
+    outs = group.build(rows, run)
+    run.batches.append(Batch(group, rows, outs))
+    return outs
+
+
 def complete(run: Run, field: FieldPlan, values: Sequence[Any], outs: Outs) -> list[Batch]:
     """Places one value (or Exception) per parent; returns children that have relations."""
     below = _complete_plain(run, field, values, outs) if field.leaf is None else None

@@ -1,14 +1,15 @@
 """One deadline per operation, watched by one timer per process.
 
-A timer of its own for every wait costs about 10 us. Deadlines of one process come in order, because
-every operation gets the same time: a queue and one timer do.
+A timer of its own for every wait costs about 10 us. Waits do not begin in the order of their ends
+(an old operation begins a new one after a young operation did): a heap and one timer do.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Awaitable
+from heapq import heappop, heappush
+from itertools import count
 from typing import Any
 
 
@@ -25,7 +26,8 @@ class Watch:
     """Ends waits whose deadline has passed."""
 
     def __init__(self) -> None:
-        self._waits: deque[_Wait] = deque()
+        self._waits: list[tuple[float, int, _Wait]] = []
+        self._order = count()  # of those that end at the same time
         self._timer: asyncio.TimerHandle | None = None
 
     async def limit(self, awaitable: Awaitable[Any], at: float) -> Any:
@@ -49,21 +51,24 @@ class Watch:
 
     def _add(self, wait: _Wait) -> None:
         waits = self._waits
-        while waits and waits[0].task is None:
-            waits.popleft()
-        waits.append(wait)
+        while waits and waits[0][2].task is None:
+            heappop(waits)
+        heappush(waits, (wait.at, next(self._order), wait))
+        if self._timer is not None and wait.at < self._timer.when():
+            self._timer.cancel()
+            self._timer = None
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_at(wait.at, self._sweep)
 
     def _sweep(self) -> None:
         loop = asyncio.get_running_loop()
         now, waits = loop.time(), self._waits
-        while waits and (waits[0].task is None or waits[0].at <= now):
-            wait = waits.popleft()
+        while waits and (waits[0][2].task is None or waits[0][0] <= now):
+            _, _, wait = heappop(waits)
             if wait.task is not None:
                 wait.is_over = True
                 wait.task.cancel()
-        self._timer = loop.call_at(waits[0].at, self._sweep) if waits else None
+        self._timer = loop.call_at(waits[0][0], self._sweep) if waits else None
 
 
 class Deadline:
@@ -75,8 +80,8 @@ class Deadline:
         self._watch = watch
         self.at = asyncio.get_running_loop().time() + seconds
 
-    async def limit(self, awaitable: Awaitable[Any]) -> Any:
-        return await self._watch.limit(awaitable, self.at)
+    def limit(self, awaitable: Awaitable[Any]) -> Awaitable[Any]:
+        return self._watch.limit(awaitable, self.at)
 
     def seconds_left(self) -> float:
         return max(0.0, self.at - asyncio.get_running_loop().time())

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from dataclasses import field as default
 from inspect import isawaitable
+from types import CoroutineType
 from typing import Any
 
 from graph.execution.deadline import Deadline
@@ -176,6 +177,18 @@ async def _one(awaitable: Awaitable[Any], deadline: Deadline | None) -> Any:
         return _too_late() if deadline is not None and not deadline.seconds_left() else error
     except Exception as error:
         return error
+
+
+async def call_one(run: Run, field: FieldPlan, row: Any) -> Any:
+    """The value (or Exception) of a resolver's field for one parent."""
+    try:
+        run.allowed(field)
+        value = run.call(field, row)
+    except Exception as error:
+        return error
+    if value.__class__ is CoroutineType or isawaitable(value):
+        return await _one(value, run.deadline)
+    return value
 
 
 async def _many(waiting: list[tuple[Awaitable[Any], Take]], deadline: Deadline | None) -> None:

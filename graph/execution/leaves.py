@@ -18,6 +18,7 @@ from graphql import (
     GraphQLString,
 )
 
+from graph.execution.completion import inline
 from graph.execution.plan import Build, FieldPlan, GroupPlan
 from graph.fields import How
 
@@ -41,7 +42,7 @@ def make_build(group: GroupPlan) -> Build:
     prologue = [
         f" a{index} = run.arguments(f{index})"
         for index, field in enumerate(group.fields)
-        if field.leaf is not None and field.spec.how is How.COMPUTED and field.arguments
+        if _is_here(field) and field.spec.how is How.COMPUTED and field.arguments
     ]
     source = "\n".join(
         [
@@ -63,13 +64,21 @@ def make_build(group: GroupPlan) -> Build:
     return build
 
 
+def _is_here(field: FieldPlan) -> bool:
+    return field.is_inline or (field.leaf is not None and not field.waits)
+
+
 def _expression(field: FieldPlan, index: int, names: dict[str, Any]) -> str:
-    if field.leaf is None or field.waits:
+    if not _is_here(field):
         return "None"
     if field.name == "__typename":
         return repr(field.parent)
     names[f"f{index}"] = field
     value = _value(field, index, names)
+    if field.is_inline:
+        names["inline"] = inline
+        return f"inline(f{index}, {value}, run)"
+    assert field.leaf is not None
     if field.spec.requires is not None:
         return f"leaf(f{index}, run.allowed(f{index}) and {value})"
     if field.list_depth or isinstance(field.leaf, GraphQLEnumType):
@@ -102,9 +111,10 @@ def _one(group: GroupPlan, row: Any, run: Any) -> dict[str, Any]:
 
 
 def _guarded(field: FieldPlan, row: Any, run: Any) -> Any:
-    if field.leaf is None or field.waits:
+    if not _is_here(field):
         return None
     try:
-        return run.leaf(field, run.value(field, row))
+        value = run.value(field, row)
+        return inline(field, value, run) if field.is_inline else run.leaf(field, value)
     except Exception as error:
         return run.fail(error, field)

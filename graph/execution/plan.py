@@ -44,6 +44,7 @@ class FieldPlan:
     children: Mapping[str, GroupPlan]  # by concrete type name; empty for leaves
     list_depth: int
     is_non_null: bool
+    is_inline: bool  # built together with its parent, not in a level of its own
     needs: frozenset[str]  # record fields that the children read
     waits: bool = field(init=False)
     by_class: dict[Class, GroupPlan | None] = field(default_factory=dict)  # filled as classes come

@@ -14,9 +14,10 @@ from graphql import GraphQLError
 from graph.execution.completion import complete, complete_pending
 from graph.execution.deadline import Deadline
 from graph.execution.failures import Finisher
-from graph.execution.gather import Pending, gather_level
+from graph.execution.gather import Pending, call_one, gather_level
 from graph.execution.plan import FieldPlan, GroupPlan, Plan
 from graph.execution.state import Batch, Run
+from graph.fields import How
 from resolvers.context import Context
 
 
@@ -71,7 +72,12 @@ async def _run_root(run: Run, root: GroupPlan) -> dict[str, Any]:
     (data,) = root.build([None], run)
     batch = Batch(root, [None], [data])
     run.batches.append(batch)
-    await _run_levels(run, [batch])
+    if len(root.relations) == 1 and root.relations[0].spec.how is How.RESOLVER:
+        (field,) = root.relations
+        value = await call_one(run, field, None)
+        await _run_levels(run, complete(run, field, [value], [data]))
+    else:
+        await _run_levels(run, [batch])
     return data
 
 

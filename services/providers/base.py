@@ -50,7 +50,7 @@ class Source:
     is_working: bool = True
 
 
-# The original design's weights; 2160 lines continue its steps.
+# What a viewer gains from a step up, in equal steps.
 _TYPE_WEIGHT = {SourceType.HLS: 30, SourceType.DIRECT: 20, SourceType.EMBED: 10}
 _QUALITY_WEIGHT = {
     Quality.P2160: 50,

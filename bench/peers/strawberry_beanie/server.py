@@ -11,9 +11,9 @@ import os
 from collections.abc import AsyncIterator
 
 import documents
+import film_types as types
 import progress
 import strawberry
-import film_types as types
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request

@@ -1,0 +1,170 @@
+"""What TMDb's API (version 3) answers, as far as we read it.
+
+Unknown fields are ignored. Lists are bounded; a missing optional field reads as "not told".
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Annotated
+
+import msgspec
+
+Number = Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
+Path = Annotated[str, msgspec.Meta(pattern=r"\A/[\w./-]{1,200}\Z")]  # of an image
+_Name = Annotated[str, msgspec.Meta(min_length=1, max_length=1000)]
+
+
+class TitleKind(Enum):
+    """As TMDb spells them in its paths."""
+
+    MOVIE = "movie"
+    SHOW = "tv"
+
+
+class Answer(msgspec.Struct, frozen=True, gc=False):
+    """Base of all answers."""
+
+
+class Images(Answer, frozen=True):
+    secure_base_url: Annotated[str, msgspec.Meta(pattern=r"\Ahttps://[\w.:-]+/\S*\Z")]
+    backdrop_sizes: list[str] = []
+    poster_sizes: list[str] = []
+    profile_sizes: list[str] = []
+    still_sizes: list[str] = []
+
+    def url(self, path: str | None, sizes: list[str], wanted: str) -> str | None:
+        """The image's whole address, `original` where the wanted size is not made."""
+        if path is None:
+            return None
+        return f"{self.secure_base_url}{wanted if wanted in sizes else 'original'}{path}"
+
+
+class Configuration(Answer, frozen=True):
+    images: Images
+
+
+class NamedId(Answer, frozen=True):
+    id: int
+    name: str = ""
+
+
+class Genres(Answer, frozen=True):
+    genres: list[NamedId]
+
+
+class Language(Answer, frozen=True):
+    iso_639_1: str = ""
+
+
+class CastMember(Answer, frozen=True):
+    id: Number
+    name: str = ""
+    character: str | None = None
+    order: int = 0
+    profile_path: Path | None = None
+    popularity: float = 0.0
+
+
+class CrewMember(Answer, frozen=True):
+    id: Number
+    name: str = ""
+    department: str = ""
+    job: str = ""
+    profile_path: Path | None = None
+    popularity: float = 0.0
+
+
+class Credits(Answer, frozen=True):
+    cast: list[CastMember] = []
+    crew: list[CrewMember] = []
+
+
+class ExternalIds(Answer, frozen=True):
+    imdb_id: str | None = None
+
+
+class Found(Answer, frozen=True):
+    """One line of a list: a film has a title, a show or a person a name."""
+
+    id: Number
+    title: str | None = None
+    name: str | None = None
+    popularity: float = 0.0
+
+
+class Page(Answer, frozen=True):
+    results: list[Found] = []
+    page: int = 1
+    total_pages: int = 0
+
+
+class Change(Answer, frozen=True):
+    id: Number
+
+
+class Changes(Answer, frozen=True):
+    results: list[Change] = []
+    total_pages: int = 0
+
+
+class TitleDetails(Answer, frozen=True):
+    """What films and shows have in common, with credits, external ids and similar titles."""
+
+    id: Number
+    overview: str | None = None
+    original_language: str = ""
+    spoken_languages: list[Language] = []
+    genres: list[NamedId] = []
+    vote_average: float = 0.0
+    vote_count: int = 0
+    popularity: float = 0.0
+    poster_path: Path | None = None
+    backdrop_path: Path | None = None
+    tagline: str | None = None
+    credits: Credits = Credits()
+    external_ids: ExternalIds = ExternalIds()
+    similar: Page = Page()
+
+
+class MovieDetails(TitleDetails, frozen=True, kw_only=True):
+    title: _Name
+    original_title: str | None = None
+    release_date: str | None = None
+    runtime: int | None = None  # minutes
+
+
+class SeasonSummary(Answer, frozen=True):
+    season_number: int
+    episode_count: int = 0
+
+
+class Creator(Answer, frozen=True):
+    id: Number
+    name: str = ""
+    profile_path: Path | None = None
+
+
+class ShowDetails(TitleDetails, frozen=True, kw_only=True):
+    name: _Name
+    original_name: str | None = None
+    first_air_date: str | None = None
+    status: str = ""
+    created_by: list[Creator] = []
+    seasons: list[SeasonSummary] = []
+
+
+class EpisodeDetails(Answer, frozen=True):
+    episode_number: int
+    name: str | None = None
+    overview: str | None = None
+    air_date: str | None = None
+    runtime: int | None = None  # minutes
+    still_path: Path | None = None
+
+
+class SeasonDetails(Answer, frozen=True):
+    season_number: int
+    name: str | None = None
+    air_date: str | None = None
+    episodes: list[EpisodeDetails] = []
