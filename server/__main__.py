@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from pydantic import ValidationError
 
 from graph.schema import sdl
 from server import commands, dev, env_example, serving
@@ -90,7 +91,12 @@ def apply_indexes() -> None:
 
 
 def _settings() -> Settings:
-    settings = Settings()
+    """Raises StartupError, which names the settings at fault, not their values: some are secret."""
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        faults = (f"{str(one['loc'][0]).upper()}: {one['msg']}" for one in error.errors())
+        raise StartupError("; ".join(faults) + ".") from None
     logs.configure(settings)
     return settings
 

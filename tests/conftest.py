@@ -12,19 +12,30 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
+import structlog
 from pymongo.monitoring import CommandListener
+from starlette.applications import Starlette
 
 import models
 from models.replica_set import ensure_initiated
 from resolvers.context import Context, Runtime, open_runtime
+from resolvers.imports import demo
+from server.app import build_app
 from services import embedded
+from services.access_log import AccessLog
 from services.redis_pool import Client
 from services.settings import Settings
+from tests.front_door import GraphQL, LiveServer, Socket, serving_app
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """The controller (or a run without xdist) starts MongoDB; workers are told where it is."""
+    # plain tracebacks: structlog's own, with everybody's locals, take seconds to draw
+    structlog.configure(
+        processors=[structlog.processors.format_exc_info, structlog.processors.LogfmtRenderer()]
+    )
     if hasattr(config, "workerinput"):
         return
     folder = Path(tempfile.mkdtemp(prefix="marquee-tests-"))
@@ -168,3 +179,41 @@ async def count_commands(commands: CountedCommands, redis: Client) -> CountComma
     counter = CountCommands(commands, redis)
     await counter.reset()
     return counter
+
+
+@pytest.fixture
+def app(runtime: Runtime) -> Starlette:
+    return build_app(runtime, access_log=AccessLog(enabled=False))
+
+
+@pytest.fixture
+async def client(app: Starlette) -> AsyncIterator[httpx.AsyncClient]:
+    """The whole application without a network; a fault of ours fails the test."""
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        yield client
+
+
+@pytest.fixture
+def graphql(client: httpx.AsyncClient) -> GraphQL:
+    return GraphQL(client)
+
+
+@pytest.fixture
+async def live_server(app: Starlette, settings: Settings) -> AsyncIterator[LiveServer]:
+    async with serving_app(app, settings) as server:
+        yield server
+
+
+@pytest.fixture
+async def socket(live_server: LiveServer) -> AsyncIterator[Socket]:
+    """A client that is connected and has said nothing yet."""
+    async with live_server.socket() as socket:
+        yield socket
+
+
+@pytest.fixture
+async def demo_catalog(runtime: Runtime, commands: CountedCommands) -> None:
+    """The demo catalogue, in MongoDB alone."""
+    await demo.load(runtime)
+    commands.seen.clear()

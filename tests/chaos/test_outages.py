@@ -1,0 +1,178 @@
+"""A live API, and a Redis and a MongoDB of its own that freeze, die and come back."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+
+from tests.chaos.stores import DEADLINE_SECONDS, Stores, frozen
+from tests.fake_provider import free_port
+from tests.front_door import ISSUE_QUERY
+from tests.processes import Process, Served, until
+
+SLACK_SECONDS = 2.0  # of a busy machine
+
+
+@pytest.fixture
+async def served(stores: Stores, tmp_path: Path) -> AsyncIterator[Served]:
+    """A new process, so that its memory holds nothing, and an empty Redis."""
+    async with Redis.from_url(stores.redis.uri) as redis:
+        await redis.flushdb()
+    port = free_port()
+    environment = {**stores.environment, "PORT": str(port), "DATA_DIR": str(tmp_path)}
+    with Process(tmp_path, "serve", environment=environment):
+        async with Served(port) as served:
+            yield served
+
+
+async def titles(served: Served, first: int) -> list[str]:
+    status, body = await served.graphql(ISSUE_QUERY, {"first": first})
+    assert (status, body.keys()) == (200, {"data"}), body
+    return [film["title"] for film in body["data"]["movies"]["nodes"]]
+
+
+async def refusal(served: Served, first: int) -> tuple[dict[str, Any], float]:
+    """The one error of a page that is not cached, and the seconds it took."""
+    started = time.monotonic()
+    status, body = await served.graphql(ISSUE_QUERY, {"first": first})
+    assert (status, body["data"]) == (200, None)
+    (error,) = body["errors"]
+    return error, time.monotonic() - started
+
+
+async def test_without_redis_browsing_answers_as_before(served: Served, stores: Stores) -> None:
+    expected = await titles(served, 5)
+    with frozen(stores.redis):
+        # when Redis hangs, and pages are asked for that are in no memory
+        started = time.monotonic()
+        for first in range(6, 16):
+            assert (await titles(served, first))[:5] == expected
+        # then the first waits for it a moment, and the others go straight to MongoDB
+        assert time.monotonic() - started < SLACK_SECONDS
+        assert await served.ready() == (200, "degraded")
+    # and it is used again, by itself, once it answers
+    await until(served.is_healthy, 10)
+    await until(lambda: refills(served, stores), 10)
+
+
+async def test_a_redis_that_died_is_found_again(served: Served, stores: Stores) -> None:
+    expected = await titles(served, 5)
+    stores.redis.process.kill()
+    stores.redis.process.wait()
+    for first in range(6, 16):
+        assert (await titles(served, first))[:5] == expected
+    assert await served.ready() == (200, "degraded")
+    stores.start_redis()
+    await until(served.is_healthy, 10)
+    await until(lambda: refills(served, stores), 10)
+
+
+async def refills(served: Served, stores: Stores) -> bool:
+    """Whether what is read now is kept in Redis."""
+    async with Redis.from_url(stores.redis.uri) as redis:
+        await redis.flushdb()
+        query = "query ($n: Int) { movies(first: $n, category: TOP_RATED) { nodes { id } } }"
+        await served.graphql(query, {"n": 1 + time.monotonic_ns() % 100})
+        return bool(await redis.dbsize() > 0)
+
+
+@pytest.mark.parametrize("how", ["hangs", "dies"])
+async def test_without_mongodb_what_is_cached_answers_and_the_rest_says_why(
+    served: Served, stores: Stores, how: str
+) -> None:
+    # given a page that was read
+    expected = await titles(served, 5)
+    if how == "hangs":
+        with frozen(stores.mongod):
+            await is_served_from_the_cache(served, expected)
+    else:
+        stores.mongod.process.kill()
+        stores.mongod.process.wait()
+        await is_served_from_the_cache(served, expected)
+        stores.start_mongod()
+    # then all is well again by itself once MongoDB answers
+    await until(served.is_healthy, 30)
+    await until(lambda: is_readable(served), 30)
+    assert (await titles(served, 9))[:5] == expected
+
+
+async def is_served_from_the_cache(served: Served, expected: list[str]) -> None:
+    for _ in range(3):
+        assert await titles(served, 5) == expected
+    # and what is not cached is refused with a code, in time, by all who ask at once
+    for error, seconds in await asyncio.gather(*(refusal(served, 9) for _ in range(5))):
+        assert error["extensions"]["code"] == "UPSTREAM_UNAVAILABLE"
+        assert "127.0.0.1" not in str(error)
+        assert seconds < DEADLINE_SECONDS + SLACK_SECONDS
+    assert await served.ready() == (200, "degraded")
+    # and signing in is refused in the same way
+    sign_in = """mutation { login(input: {email: "a@marquee.test", password: "long password"}) {
+      errors { code } } }"""
+    _, body = await served.graphql(sign_in)
+    assert "UPSTREAM_UNAVAILABLE" in str(body)
+
+
+async def is_readable(served: Served) -> bool:
+    _, body = await served.graphql(ISSUE_QUERY, {"first": 9})
+    return "errors" not in body
+
+
+async def test_without_both_memory_answers_and_balancers_are_told(
+    served: Served, stores: Stores
+) -> None:
+    expected = await titles(served, 5)
+    with frozen(stores.redis), frozen(stores.mongod):
+        assert await titles(served, 5) == expected
+        error, seconds = await refusal(served, 9)
+        assert error["extensions"]["code"] == "UPSTREAM_UNAVAILABLE"
+        assert seconds < DEADLINE_SECONDS + SLACK_SECONDS
+        assert await served.ready() == (503, "unhealthy")
+        assert await served.answers()
+    await until(served.is_healthy, 30)
+    await until(lambda: is_readable(served), 30)
+
+
+async def test_a_report_that_redis_did_not_take_is_never_acknowledged(
+    served: Served, stores: Stores
+) -> None:
+    # given somebody who watches
+    _, body = await served.graphql(
+        """mutation { register(input: {email: "ada@example.org", password: "correct horse battery",
+        displayName: "Ada"}) { tokens { accessToken } } }"""
+    )
+    token = body["data"]["register"]["tokens"]["accessToken"]
+    _, body = await served.graphql("{ movies(first: 1) { nodes { id } } }")
+    film = body["data"]["movies"]["nodes"][0]["id"]
+    _, body = await served.graphql(
+        """mutation ($id: ID!) { startPlayback(input: {playableId: $id, device: {key: "tv"}}) {
+        session { id } } }""",
+        {"id": film},
+        token,
+    )
+    session = body["data"]["startPlayback"]["session"]["id"]
+    report = """mutation ($id: ID!) { reportProgress(
+      input: {sessionId: $id, sequence: 1, positionSeconds: 42}) {
+      applied progress { positionSeconds } errors { code } } }"""
+    # when Redis hangs
+    with frozen(stores.redis):
+        started = time.monotonic()
+        _, body = await served.graphql(report, {"id": session}, token)
+        # then nobody says that it was stored
+        assert "UPSTREAM_UNAVAILABLE" in str(body)
+        assert "True" not in str(body)
+        assert time.monotonic() - started < SLACK_SECONDS
+    # and sent again, it is
+    await until(served.is_healthy, 10)
+
+    async def taken() -> bool:
+        _, body = await served.graphql(report, {"id": session}, token)
+        progress = (body.get("data") or {}).get("reportProgress", {}).get("progress")
+        return progress == {"positionSeconds": 42.0}
+
+    await until(taken, 10)

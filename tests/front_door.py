@@ -1,0 +1,165 @@
+"""How tests come in by the front door: GraphQL over HTTP and over graphql-transport-ws."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any, NamedTuple
+
+import httpx
+from starlette.types import ASGIApp
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+from websockets.typing import Subprotocol
+
+import models
+from models import ids
+from resolvers.context import Runtime
+from server import serving
+from services.settings import Settings
+
+PROTOCOL = Subprotocol("graphql-transport-ws")
+ISSUE_QUERY = """
+query ($first: Int) {
+  movies(first: $first) {
+    nodes { title year genres { name } credits(first: 3) { person { name } } }
+  }
+}
+"""
+
+
+class GraphQL:
+    """POSTs one operation; answers with the status and the decoded body."""
+
+    def __init__(self, client: httpx.AsyncClient) -> None:
+        self._client = client
+
+    async def __call__(
+        self, query: str, variables: dict[str, Any] | None = None, token: str | None = None
+    ) -> tuple[int, dict[str, Any]]:
+        headers = {"authorization": f"Bearer {token}"} if token else {}
+        body = {"query": query, "variables": variables or {}}
+        response = await self._client.post("/graphql", json=body, headers=headers)
+        return response.status_code, response.json()
+
+
+class Closed(NamedTuple):
+    code: int | None
+    reason: str
+
+
+class Socket:
+    """One graphql-transport-ws client; every wait ends after 5 s."""
+
+    def __init__(self, connection: ClientConnection) -> None:
+        self.connection = connection
+
+    async def send(self, message: object) -> None:
+        """Dicts and the like as JSON; text and bytes as they are."""
+        raw = message if isinstance(message, str | bytes) else json.dumps(message)
+        await self.connection.send(raw)
+
+    async def receive(self) -> dict[str, Any]:
+        async with asyncio.timeout(5):
+            text = await self.connection.recv()
+        assert isinstance(text, str)  # a binary frame is not in the protocol
+        message: dict[str, Any] = json.loads(text)
+        return message
+
+    async def initialised(self, token: str | None = None) -> Socket:
+        payload = {"authorization": f"Bearer {token}"} if token else {}
+        await self.send({"type": "connection_init", "payload": payload})
+        assert await self.receive() == {"type": "connection_ack"}
+        return self
+
+    async def subscribe(
+        self, id_: str, query: str, variables: dict[str, Any] | None = None
+    ) -> None:
+        payload = {"query": query, "variables": variables or {}}
+        await self.send({"type": "subscribe", "id": id_, "payload": payload})
+
+    async def answer(self, id_: str, query: str, variables: dict[str, Any] | None = None) -> Any:
+        """The payload of a query's one answer."""
+        await self.subscribe(id_, query, variables)
+        answer = await self.receive()
+        assert (answer["type"], answer["id"]) == ("next", id_)
+        assert await self.receive() == {"type": "complete", "id": id_}
+        return answer["payload"]
+
+    async def is_silent(self, seconds: float = 0.2) -> bool:
+        try:
+            async with asyncio.timeout(seconds):
+                await self.connection.recv()
+        except TimeoutError:
+            return True
+        return False
+
+    async def closed(self) -> Closed:
+        """How the server closed; messages before that are read over."""
+        async with asyncio.timeout(15):
+            with suppress(ConnectionClosed):
+                while True:
+                    await self.connection.recv()
+        return Closed(self.connection.close_code, self.connection.close_reason or "")
+
+
+class LiveServer:
+    """Our own server on a free port, in the test's loop, with the application's lifespan."""
+
+    def __init__(self, port: int, stop: asyncio.Event, task: asyncio.Task[None]) -> None:
+        self.url = f"http://127.0.0.1:{port}"
+        self.socket_url = f"ws://127.0.0.1:{port}/graphql"
+        self.port = port
+        self._stop = stop
+        self._task = task
+
+    def begin_stop(self) -> asyncio.Task[None]:
+        """What SIGTERM does; the task ends with the server."""
+        self._stop.set()
+        return self._task
+
+    @asynccontextmanager
+    async def socket(self, **options: Any) -> AsyncIterator[Socket]:
+        options.setdefault("subprotocols", [PROTOCOL])
+        async with connect(self.socket_url, compression=None, **options) as connection:
+            yield Socket(connection)
+
+    @asynccontextmanager
+    async def client(self) -> AsyncIterator[httpx.AsyncClient]:
+        async with httpx.AsyncClient(base_url=self.url, timeout=15) as client:
+            yield client
+
+
+@asynccontextmanager
+async def serving_app(app: ASGIApp, settings: Settings) -> AsyncIterator[LiveServer]:
+    listening = serving.bind(settings.model_copy(update={"port": 0}))
+    started, stop = asyncio.Event(), asyncio.Event()
+    task = asyncio.create_task(
+        serving.serve(app, listening, stop, trusted_proxies="", started=started.set)
+    )
+    async with asyncio.timeout(10):
+        await started.wait()
+    try:
+        yield LiveServer(listening.getsockname()[1], stop, task)
+    finally:
+        stop.set()
+        await task
+
+
+def token_for(
+    runtime: Runtime,
+    role: models.Role = models.Role.USER,
+    tier: models.AccountTier = models.AccountTier.FREE,
+    *,
+    now: float | None = None,
+) -> str:
+    """An access token as `login` gives it, issued at `now`."""
+    return runtime.access_tokens.issue(
+        user_id=ids.derive("user", "test", role.value),
+        role=role.value,
+        tier=tier.value,
+        login_id="login_1",
+        now=runtime.clock() if now is None else now,
+    )

@@ -1,0 +1,130 @@
+"""Our command line as real processes. What a test starts, it ends; nothing else is touched."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import httpx
+
+from tests.front_door import GraphQL
+
+ROOT = Path(__file__).parents[1]
+START_SECONDS = 40.0
+_KEPT = ("PATH", "HOME", "LANG", "TMPDIR", "LD_LIBRARY_PATH")
+
+
+class Process:
+    """`python -m server ...` in a session of its own; stdout and stderr go to one file."""
+
+    def __init__(self, folder: Path, *arguments: str, environment: Mapping[str, str]) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.output_file = folder / "output.txt"
+        kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
+        with self.output_file.open("wb") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "server", *arguments],
+                cwd=folder,  # no .env of a developer is read
+                env={**kept, "PYTHONPATH": str(ROOT), **environment},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def output(self) -> str:
+        return self.output_file.read_text(errors="replace")
+
+    def send(self, number: signal.Signals) -> None:
+        self._process.send_signal(number)
+
+    async def ended(self, within_seconds: float = START_SECONDS) -> int:
+        """The exit status; negative for a signal's number."""
+        return await asyncio.to_thread(self._process.wait, within_seconds)
+
+    async def says(self, text: str) -> None:
+        await until(lambda: text in self.output or self._process.poll() is not None)
+        assert text in self.output, self.output
+
+    def children(self) -> list[int]:
+        """The pids of the servers it started."""
+        listed = Path(f"/proc/{self.pid}/task/{self.pid}/children")
+        return [int(pid) for pid in listed.read_text().split()]
+
+    def __enter__(self) -> Process:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._process.poll() is None:
+            self._process.terminate()
+            try:
+                self._process.wait(15)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+
+
+async def until(holds: Any, seconds: float = START_SECONDS) -> None:
+    """Waits until `holds()` or, if that is a coroutine function, what it returns is true."""
+    give_up_at = time.monotonic() + seconds
+    while True:
+        found = holds()
+        if await found if asyncio.iscoroutine(found) else found:
+            return
+        assert time.monotonic() < give_up_at, f"not so within {seconds} s"
+        await asyncio.sleep(0.05)
+
+
+class Served:
+    """A client of a process that listens on `port`."""
+
+    def __init__(self, port: int) -> None:
+        self.client = httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=20)
+        self.graphql = GraphQL(self.client)
+
+    async def answers(self) -> bool:
+        try:
+            return (await self.client.get("/health")).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    async def ready(self) -> tuple[int, str]:
+        response = await self.client.get("/ready")
+        return response.status_code, response.json()["status"]
+
+    async def is_healthy(self) -> bool:
+        return await self.ready() == (200, "healthy")
+
+    async def __aenter__(self) -> Served:
+        await until(self.answers)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.client.aclose()
+
+
+def is_running(pid: int) -> bool:
+    """False for a zombie too: an orphan's new parent may never collect it."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state != "Z"

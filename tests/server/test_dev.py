@@ -1,0 +1,183 @@
+"""`python -m server dev`, as people run it: real processes, each with a data folder of its own."""
+
+from __future__ import annotations
+
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.fake_provider import free_port
+from tests.front_door import ISSUE_QUERY
+from tests.processes import Process, Served, is_running, until
+
+RUNNING = "Marquee is running."
+SIGN_IN = """mutation ($email: EmailAddress!) {
+  login(input: {email: $email, password: "marquee-demo-password"}) {
+    viewer { role tier } errors { code } } }"""
+REGISTER = """mutation { register(input: {
+  email: "ada@example.org", password: "marquee-demo-password", displayName: "Ada"
+}) { errors { code } } }"""
+Dev = Callable[..., Process]
+
+
+@pytest.fixture
+def dev(tmp_path: Path) -> Iterator[Dev]:
+    """Starts `dev` on a port; ends it, whatever the test did to it."""
+    with ExitStack() as running:
+        count = 0
+
+        def start(port: int, **environment: str) -> Process:
+            nonlocal count
+            count += 1
+            settings = {"PORT": str(port), "DATA_DIR": str(tmp_path / "data"), **environment}
+            folder = tmp_path / f"run-{count}"
+            return running.enter_context(Process(folder, "dev", environment=settings))
+
+        yield start
+
+
+def one_line(process: Process) -> str:
+    """All that a process said: one line, without a traceback."""
+    (line,) = process.output.splitlines()
+    return line
+
+
+async def test_one_command_serves_real_films_ends_with_ctrl_c_and_keeps_its_data(
+    dev: Dev,
+) -> None:
+    port = free_port()
+    process = dev(port)
+    await process.says(RUNNING)
+    async with Served(port) as served:
+        # then the issue's query is answered with real films
+        _, body = await served.graphql(ISSUE_QUERY, {"first": 20})
+        films = body["data"]["movies"]["nodes"]
+        assert len(films) == 20
+        assert all(film["year"] and film["genres"] and film["credits"] for film in films)
+        assert "Metropolis" in [film["title"] for film in films]
+        # and everybody whom the welcome names can sign in
+        roles = {"viewer": "USER", "premium": "USER", "editor": "EDITOR", "operator": "OPERATOR"}
+        for name, role in roles.items():
+            assert f"{name}@marquee.test" in process.output
+            _, body = await served.graphql(SIGN_IN, {"email": f"{name}@marquee.test"})
+            assert body["data"]["login"]["viewer"]["role"] == role
+        _, body = await served.graphql(REGISTER)
+        assert body == {"data": {"register": {"errors": []}}}
+    # when the terminal sends what Ctrl-C sends
+    servers = process.children()
+    process.send(signal.SIGINT)
+    # then it and both databases are gone, without a word of complaint
+    assert await process.ended(15) == 0
+    assert len(servers) == 2
+    assert not [pid for pid in servers if is_running(pid)]
+    assert "Traceback" not in process.output
+    assert process.output.rstrip().endswith("Stopping ...")
+    # and what somebody registered is there at the next start, where nothing is loaded again
+    again = dev(port)
+    await again.says(RUNNING)
+    assert "new," not in again.output
+    async with Served(port) as served:
+        _, body = await served.graphql(SIGN_IN, {"email": "ada@example.org"})
+        assert body["data"]["login"]["errors"] == []
+        _, body = await served.graphql(ISSUE_QUERY, {"first": 20})
+        assert body["data"]["movies"]["nodes"] == films
+    again.send(signal.SIGTERM)
+    assert await again.ended(15) == 0
+
+
+async def test_ctrl_c_while_it_starts_ends_everything_too(dev: Dev) -> None:
+    process = dev(free_port())
+    await until(lambda: len(process.children()) == 2, 20)
+    servers = process.children()
+    process.send(signal.SIGINT)
+    await process.ended(20)
+    await until(lambda: not any(is_running(pid) for pid in servers), 5)
+    assert "Traceback" not in process.output
+
+
+async def test_a_killed_one_leaves_no_orphan_and_starts_again(dev: Dev) -> None:
+    port = free_port()
+    process = dev(port)
+    await process.says(RUNNING)
+    servers = process.children()
+    process.send(signal.SIGKILL)
+    assert await process.ended() == -signal.SIGKILL
+    await until(lambda: not any(is_running(pid) for pid in servers), 5)
+    # and the next start finds its data whole
+    await dev(port).says(RUNNING)
+    async with Served(port) as served:
+        _, body = await served.graphql(ISSUE_QUERY, {"first": 1})
+        assert len(body["data"]["movies"]["nodes"]) == 1
+
+
+async def test_two_run_side_by_side_but_not_in_one_folder(dev: Dev, tmp_path: Path) -> None:
+    ports = free_port(), free_port()
+    first = dev(ports[0])
+    await first.says(RUNNING)
+    # when a second one is given the first one's folder
+    intruder = dev(free_port())
+    assert await intruder.ended() == 1
+    assert "is in use by another" in one_line(intruder)
+    # then only the folder kept it from running
+    second = dev(ports[1], DATA_DIR=str(tmp_path / "other"))
+    await second.says(RUNNING)
+    for port in ports:
+        async with Served(port) as served:
+            assert await served.is_healthy()
+    assert not set(first.children()) & set(second.children())
+
+
+async def test_a_taken_port_is_one_clear_line(dev: Dev, tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        process = dev(port)
+        assert await process.ended() == 1
+    expected = f"Port {port} on 127.0.0.1 cannot be used (Address already in use): "
+    assert expected in one_line(process)
+    assert "set PORT" in one_line(process)
+    # and nothing was started or written for it
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize("folder", ["a file", "/proc/marquee"])
+async def test_a_data_folder_that_cannot_be_written_is_one_clear_line(
+    dev: Dev, tmp_path: Path, folder: str
+) -> None:
+    (tmp_path / "a file").write_text("")
+    process = dev(free_port(), DATA_DIR=str(tmp_path / folder))
+    assert await process.ended() == 1
+    assert "cannot be written" in one_line(process)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "told"),
+    [
+        ("MONGOD_BINARY", "/nowhere/mongod", "MONGOD_BINARY is '/nowhere/mongod'"),
+        ("HOST", "192.0.2.1", "Port"),
+        ("JWT_SECRET", "short", "JWT_SECRET is shorter than 32 bytes"),
+        ("PROVIDERS", "nonsense", "PROVIDERS is not a JSON list of providers."),
+        ("PORT", "99999", "PORT: "),
+        ("GRAPHQL_EXECUTOR", "fast", "GRAPHQL_EXECUTOR: "),
+    ],
+)
+async def test_a_wrong_setting_is_one_clear_line(
+    dev: Dev, setting: str, value: str, told: str
+) -> None:
+    process = dev(free_port(), **{setting: value})
+    assert await process.ended() == 1
+    assert told in one_line(process)
+    assert one_line(process).startswith("marquee: ")
+
+
+async def test_production_refuses_the_published_secret(dev: Dev) -> None:
+    process = dev(free_port(), ENVIRONMENT="production")
+    assert await process.ended() == 1
+    assert one_line(process) == (
+        "marquee: JWT_SECRET is a published default: set a random one of your own."
+    )

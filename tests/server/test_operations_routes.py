@@ -1,0 +1,161 @@
+"""What operators, balancers and browsers ask beside GraphQL."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from starlette.applications import Starlette
+
+from resolvers.context import Runtime
+from server.app import build_app
+from services import redis_pool
+from services.access_log import AccessLog
+from services.settings import Settings
+from services.version import VERSION
+from tests.fake_provider import free_port
+from tests.front_door import GraphQL
+
+
+async def test_a_process_that_runs_is_healthy(client: httpx.AsyncClient) -> None:
+    response = await client.get("/health")
+    assert (response.status_code, response.json()) == (200, {"status": "ok", "version": VERSION})
+    assert response.headers["cache-control"] == "no-store"
+
+
+async def test_it_is_ready_with_both_stores(client: httpx.AsyncClient) -> None:
+    response = await client.get("/ready")
+    expected = {"status": "healthy", "checks": {"database": "healthy", "cache": "healthy"}}
+    assert (response.status_code, response.json()) == (200, expected)
+
+
+async def test_without_redis_it_is_degraded_and_ready_still(
+    runtime: Runtime, settings: Settings
+) -> None:
+    # given a process whose Redis is away
+    away = settings.model_copy(update={"redis_url": f"redis://127.0.0.1:{free_port()}/0"})
+    client = redis_pool.connect(away)
+    app = build_app(replace(runtime, redis=client), access_log=AccessLog(enabled=False))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://t") as ask:
+        response = await ask.get("/ready")
+    await client.aclose()
+    # then no balancer takes it out
+    expected = {"status": "degraded", "checks": {"database": "healthy", "cache": "unhealthy"}}
+    assert (response.status_code, response.json()) == (200, expected)
+
+
+async def test_a_draining_process_takes_no_more(app: Starlette, client: httpx.AsyncClient) -> None:
+    app.state.draining.set()
+    response = await client.get("/ready")
+    assert (response.status_code, response.json()["status"]) == (503, "draining")
+    # but lives
+    assert (await client.get("/health")).status_code == 200
+
+
+async def test_metrics_have_the_original_designs_names(
+    client: httpx.AsyncClient, graphql: GraphQL, demo_catalog: None
+) -> None:
+    # given a query that read through the cache, twice
+    for _ in range(2):
+        await graphql("{ movies(first: 1) { nodes { title } } }")
+    response = await client.get("/metrics")
+    assert response.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    families = {family.name: family for family in text_string_to_metric_families(response.text)}
+    assert families["http_request_duration_seconds"].type == "histogram"
+    assert families["http_requests"].type == "counter"  # its samples end in _total
+    assert families["active_connections"].type == "gauge"
+    for counter in ("cache_hits", "cache_misses"):
+        levels = {sample.labels["cache_type"] for sample in families[counter].samples}
+        assert levels
+        assert levels <= {"memory", "redis", "response"}
+    for name in ("http_requests_total", "cache_hits_total", "cache_misses_total"):
+        assert f"\n{name}{{" in response.text
+
+
+async def test_requests_are_counted_by_method_route_and_status(
+    client: httpx.AsyncClient, graphql: GraphQL
+) -> None:
+    labels = ['method="POST",route="/graphql",status_code="200"']
+    labels.append('method="GET",route="other",status_code="404"')
+    labels.append('method="other",route="/graphql",status_code="405"')
+    before = [await counted(client, one) for one in labels]
+    await graphql("{ __typename }")
+    await client.get("/nowhere-1")
+    await client.get("/nowhere-2")
+    await client.request("BREW", "/graphql")
+    after = [await counted(client, one) for one in labels]
+    assert [now - then for now, then in zip(after, before, strict=True)] == [1, 2, 1]
+
+
+async def counted(client: httpx.AsyncClient, labels: str) -> float:
+    prefix = f"http_requests_total{{{labels}}} "
+    lines = (await client.get("/metrics")).text.splitlines()
+    return sum(float(line.removeprefix(prefix)) for line in lines if line.startswith(prefix))
+
+
+@pytest.mark.parametrize("path", ["/", "/nowhere", "/graphql/x", "/art/posters/movie_1", "/%ff"])
+async def test_what_is_not_there_is_told_in_json(client: httpx.AsyncClient, path: str) -> None:
+    response = await client.get(path)
+    assert response.status_code == 404
+    assert response.json() == {
+        "errors": [{"message": "Not Found", "extensions": {"code": "NOT_FOUND"}}]
+    }
+
+
+@pytest.mark.parametrize("path", ["/health", "/ready", "/metrics", "/art/posters/movie_1.svg"])
+async def test_these_are_only_read(client: httpx.AsyncClient, path: str) -> None:
+    response = await client.post(path)
+    assert (response.status_code, response.headers["allow"]) == (405, "GET, HEAD")
+    assert response.json()["errors"][0]["extensions"]["code"] == "VALIDATION_FAILED"
+
+
+async def test_art_is_where_the_catalogue_says(
+    client: httpx.AsyncClient, graphql: GraphQL, settings: Settings, demo_catalog: None
+) -> None:
+    query = "{ movies(first: 2) { nodes { poster { url } backdrop { url } } } }"
+    _, body = await graphql(query)
+    for film in body["data"]["movies"]["nodes"]:
+        for address in (film["poster"]["url"], film["backdrop"]["url"]):
+            assert address.startswith(settings.public_address + "/art/")
+            response = await client.get(address.removeprefix(settings.public_address))
+            assert response.status_code == 200
+            assert response.headers["content-type"].startswith("image/svg+xml")
+            assert response.text.startswith("<svg")
+
+
+async def test_art_of_nothing_is_not_there(client: httpx.AsyncClient) -> None:
+    for path in ("/art/posters/movie_0.svg", "/art/backdrops/x%2F..%2F.svg", "/art/posters/.svg"):
+        assert (await client.get(path)).status_code == 404
+
+
+async def test_other_hosts_are_refused_where_hosts_are_named(
+    runtime: Runtime, settings: Settings
+) -> None:
+    named = settings.model_copy(update={"trusted_hosts": "api.marquee.test, localhost"})
+    app = build_app(replace(runtime, settings=named), access_log=AccessLog(enabled=False))
+    transport = httpx.ASGITransport(app)
+    for host, status in (("localhost", 200), ("api.marquee.test:5000", 200), ("evil.test", 400)):
+        async with httpx.AsyncClient(transport=transport, base_url=f"http://{host}") as client:
+            assert (await client.get("/health")).status_code == status
+
+
+async def test_only_named_sites_may_read_answers(runtime: Runtime, settings: Settings) -> None:
+    named = settings.model_copy(update={"cors_origin": "https://web.marquee.test"})
+    app = build_app(replace(runtime, settings=named), access_log=AccessLog(enabled=False))
+    preflight = {
+        "access-control-request-method": "POST",
+        "access-control-request-headers": "authorization,content-type",
+    }
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://t") as ask:
+        for origin, allowed in (("https://web.marquee.test", True), ("https://evil.test", False)):
+            headers = {"origin": origin, **preflight}
+            response = await ask.options("/graphql", headers=headers)
+            assert (response.status_code == 200) is allowed
+            answer = await ask.post(
+                "/graphql", json={"query": "{ __typename }"}, headers={"origin": origin}
+            )
+            assert answer.headers.get("access-control-allow-origin") == (
+                origin if allowed else None
+            )

@@ -1,0 +1,152 @@
+"""Sources, end to end: our server asks providers on loopback that fail, hang or talk nonsense."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
+from typing import Any
+
+import httpx
+import pytest
+from pydantic import SecretStr
+
+import models
+from resolvers.context import Runtime
+from server.app import build_app
+from services import http_client
+from services.access_log import AccessLog
+from services.providers import open_chain
+from services.settings import Settings
+from tests.fake_provider import FakeProvider, running
+from tests.front_door import GraphQL
+
+QUERY = """query ($id: ID!, $fresh: Boolean) { movie(by: {id: $id}) {
+  title
+  streamingSources(input: {refresh: $fresh}) {
+    origin links provider { key }
+    sources { url type quality provider { key } }
+    best(types: [HLS]) { url }
+    attempts { provider { key } outcome reason durationMs }
+  }
+} }"""
+DEADLINE_SECONDS = 1.0
+Asked = Callable[..., Awaitable[list[dict[str, Any]]]]
+
+
+@pytest.fixture
+async def provider() -> AsyncIterator[FakeProvider]:
+    async with running() as provider:
+        yield provider
+
+
+@pytest.fixture
+async def film(runtime: Runtime) -> str:
+    """A film that our own library does not have."""
+    await models.upsert(
+        models.Movie,
+        [models.Movie(id="movie_1", title="Nosferatu", sort_title="nosferatu", tmdb_id=653)],
+    )
+    return "movie_1"
+
+
+@pytest.fixture
+def asked(runtime: Runtime, provider: FakeProvider, film: str) -> Asked:
+    """The answers to the query above, asked one after the other of a process with one JSON
+    provider per switch."""
+
+    async def ask(*switches: str, times: int = 1) -> list[dict[str, Any]]:
+        entries = [
+            {"key": f"p{n}", "kind": "json", "name": f"P{n}", "base_url": provider.url(switch)}
+            for n, switch in enumerate(switches)
+        ]
+        settings = runtime.settings.model_copy(
+            update={
+                "providers": SecretStr(json.dumps(entries)),
+                "provider_timeout_seconds": 0.3,
+                "provider_deadline_seconds": DEADLINE_SECONDS,
+            }
+        )
+        async with http_client.connect(0.3) as outside:
+            own = replace(runtime, settings=settings, providers=open_chain(settings, outside))
+            transport = httpx.ASGITransport(build_app(own, access_log=AccessLog(enabled=False)))
+            async with httpx.AsyncClient(transport=transport, base_url="http://t") as client:
+                bodies = [await GraphQL(client)(QUERY, {"id": film}) for _ in range(times)]
+        assert all((status, body.keys()) == (200, {"data"}) for status, body in bodies)
+        return [body["data"]["movie"]["streamingSources"] for _, body in bodies]
+
+    return ask
+
+
+def told(answer: dict[str, Any]) -> list[tuple[str, str, str | None]]:
+    return [
+        (attempt["provider"]["key"], attempt["outcome"], attempt["reason"])
+        for attempt in answer["attempts"]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("switch", "outcome", "reason"),
+    [
+        ("500", "ERROR", "HTTP_500"),
+        ("429", "ERROR", "HTTP_429"),
+        ("refused", "ERROR", "CONNECTION_FAILED"),
+        ("hang", "TIMEOUT", None),
+        ("malformed", "ERROR", "MALFORMED_JSON"),
+        ("wrong_shape", "ERROR", "WRONG_SHAPE"),
+        ("huge", "ERROR", "BODY_TOO_LARGE"),
+        ("redirect", "ERROR", "HTTP_302"),
+        ("empty", "EMPTY", None),
+    ],
+)
+async def test_the_next_provider_answers_and_attempts_say_why(
+    asked: Asked,
+    switch: str,
+    outcome: str,
+    reason: str | None,
+) -> None:
+    started = time.monotonic()
+    (answer,) = await asked(switch, "ok")
+    # then it is told within the deadline who answered, and what the one before did
+    assert time.monotonic() - started < DEADLINE_SECONDS + 1
+    library, first, second = told(answer)
+    assert library[:2] == ("library", "EMPTY")
+    assert first == ("p0", outcome, reason)
+    assert second == ("p1", "HIT", None)
+    assert answer["provider"] == {"key": "p1"}
+    assert answer["origin"] == "FALLBACK_PROVIDER"
+    assert answer["best"] == {"url": "https://cdn.example/a.m3u8"}
+    assert "secret" not in str(answer)
+
+
+async def test_the_first_provider_that_answers_is_kept(
+    asked: Asked, provider: FakeProvider
+) -> None:
+    first, second = await asked("ok", "500", times=2)
+    assert (first["origin"], second["origin"]) == ("PRIMARY_PROVIDER", "CACHE")
+    assert second["sources"] == first["sources"]
+    assert len(provider.seen) == 1
+
+
+async def test_nobody_having_it_is_an_empty_list_with_reasons(asked: Asked) -> None:
+    (answer,) = await asked("500", "empty", "hang", "malformed")
+    assert (answer["sources"], answer["links"], answer["best"]) == ([], [], None)
+    assert len(answer["attempts"]) == 5
+    assert "HIT" not in {outcome for _, outcome, _ in told(answer)}
+
+
+async def test_our_own_library_comes_first(
+    asked: Asked, settings: Settings, film: str, provider: FakeProvider
+) -> None:
+    # given a playlist of ours
+    folder = settings.data_dir / "media" / film
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "master.m3u8").write_text("#EXTM3U\n")
+    try:
+        (answer,) = await asked("ok")
+    finally:
+        (folder / "master.m3u8").unlink()
+    # then nobody else is asked
+    assert answer["provider"] == {"key": "library"}
+    assert provider.seen == []
