@@ -1,21 +1,22 @@
-"""CachedLoader: operation -> process memory -> Redis (one MGET) -> MongoDB (one `$in`) -> back-fill.
+"""CachedLoader: operation -> memory -> Redis (one MGET) -> MongoDB (one `$in`) -> back-fill.
 
-Two ways in, one way down. `many` serves breadth-first execution: all keys of a level at once. `load`
-serves graphql-core, one key at a time; aiodataloader gathers those that arrive together.
+Two ways in, one way down. `many` serves breadth-first execution: all keys of a level at once.
+`load` serves graphql-core, one key at a time; aiodataloader gathers what arrives together.
 """
 
 from __future__ import annotations
 
 import asyncio
+import copy
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
 from aiodataloader import DataLoader
 
+from loaders import tiers
 from services import metrics
 from services.cache import Cache, Codec, Entry, count
 from services.cache_keys import Kind
-from services.errors import UpstreamUnavailable
 
 V = TypeVar("V")
 L = TypeVar("L", bound="CachedLoader[Any]")
@@ -32,6 +33,8 @@ class Scope(Protocol):
 
     def loader(self, kind: type[L], /) -> L: ...
 
+    def for_event(self) -> Scope: ...
+
 
 class CachedLoader(Generic[V]):
     """Base of all loaders: a subclass names its cache kind and value type and fetches misses.
@@ -45,6 +48,7 @@ class CachedLoader(Generic[V]):
     def __init__(self, scope: Scope) -> None:
         self._scope = scope
         self._cache = scope.cache
+        self._since = scope.cache.changes  # what is forgotten after this is not kept
         self._seen: dict[str, V | None] = {}
         self._views: dict[frozenset[str], dict[str, V | None]] = {}
         self._single: _Gather | None = None
@@ -76,7 +80,7 @@ class CachedLoader(Generic[V]):
             self.cache_key(key): self._cache.entry(self.kind, value)
             for key, value in values.items()
         }
-        await self._cache.store(self.kind, self.codec, entries)
+        await self._cache.store(self.kind, self.codec, entries, self._since)
 
     async def load(self, key: str) -> V | None:
         """One key, gathered with the others asked for in the same moment."""
@@ -84,7 +88,8 @@ class CachedLoader(Generic[V]):
             return self._seen[key]
         if self._single is None:
             self._single = _Gather(self)
-        return await self._single.load_shielded(key)
+        found: V | None = await self._single.load_shielded(key)
+        return found
 
     async def load_one(self, key: str, fields: Fields) -> V | None:
         """As `load`, for a caller that knows which fields it reads (None: it does not)."""
@@ -120,7 +125,7 @@ class CachedLoader(Generic[V]):
         """Values by key, None for what does not exist; each missing tier is asked once.
 
         Raises:
-            UpstreamUnavailable: the database is away and no tier holds an entry, fresh or stale.
+            UpstreamUnavailable: the database is away and some key is in no tier, fresh or stale.
         """
         partial = fields is not None and not self._cache.enabled
         seen = self._view(fields) if partial and fields is not None else self._seen
@@ -138,52 +143,35 @@ class CachedLoader(Generic[V]):
         return self._views.setdefault(fields, {})
 
     async def _fill(self, keys: list[str]) -> None:
-        stale = await self._from_tiers(keys)
-        left = [key for key in keys if key not in self._seen]
-        if left:
-            await self._from_database(left, stale)
+        await tiers.fill(self, {self.cache_key(key): key for key in keys})
 
-    async def _from_tiers(self, keys: list[str]) -> dict[str, Entry]:
-        """Takes fresh entries; returns the stale ones by key."""
-        names = {self.cache_key(key): key for key in keys}
-        fresh = self._cache.peek(names)
-        for name, entry in fresh.items():
-            self._seen[names[name]] = entry.value
-        count("memory", len(fresh), len(names) - len(fresh))
-        rest = [name for name in names if name not in fresh]
-        if not rest:
-            return {}
-        return self._sort_out(names, rest, await self._cache.fetch(self.kind, self.codec, rest))
+    # ---- what loaders.tiers needs
 
-    def _sort_out(
-        self, names: dict[str, str], asked: list[str], found: dict[str, Entry]
-    ) -> dict[str, Entry]:
-        now = self._cache.now()
-        stale = {}
-        for name, entry in found.items():
-            if entry.fresh_until > now:
-                self._seen[names[name]] = entry.value
-            else:
-                stale[names[name]] = entry
-        hits = len(found) - len(stale)
-        count("redis", hits, len(asked) - hits)
-        return stale
+    @property
+    def tiers(self) -> Cache:
+        return self._cache
 
-    async def _from_database(self, keys: list[str], stale: dict[str, Entry]) -> None:
-        try:
-            found = await self.fetch(keys, None)  # whole: it is going to be cached
-        except UpstreamUnavailable:
-            if any(key not in stale for key in keys):
-                raise
+    def take(
+        self, entries: Mapping[str, Entry], names: dict[str, str], *, is_stale: bool = False
+    ) -> None:
+        """This operation has seen these entries; `names` maps cache keys to its own."""
+        seen = self._seen
+        for name, entry in entries.items():
+            seen[names[name]] = entry.value
+        if is_stale and entries:
             self._scope.is_degraded = True
-            metrics.cache_stale_total.labels("redis").inc(len(keys))
-            self._seen.update({key: stale[key].value for key in keys})
-            return
-        self._seen.update({key: found.get(key) for key in keys})
-        entries = {
-            self.cache_key(key): self._cache.entry(self.kind, self._seen[key]) for key in keys
-        }
-        await self._cache.store(self.kind, self.codec, entries)
+            metrics.cache_stale_total.labels("redis").inc(len(entries))
+
+    async def may_store(self, names: dict[str, str]) -> bool:
+        """Called before these are stored, to note what must be known to forget them again."""
+        return True
+
+    def for_background(self) -> Self:
+        """The same loader for a read that outlives its operation."""
+        clone = copy.copy(self)
+        clone._scope = self._scope.for_event()
+        clone._seen, clone._views, clone._single = {}, {}, None
+        return clone
 
 
 class _Gather(DataLoader[str, Any]):
@@ -202,7 +190,7 @@ class _Gather(DataLoader[str, Any]):
     async def batch_load_fn(self, keys: list[str]) -> list[Any]:
         try:
             values = await self._loader.many(keys)
-        except Exception as error:  # noqa: BLE001 - told to every key, raised at each caller
+        except Exception as error:
             return [error] * len(keys)
         return [values[key] for key in keys]
 

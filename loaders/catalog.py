@@ -85,6 +85,18 @@ class MoviePageByQuery(CachedLoader[models.MoviePage]):
             films.prime({movie.id: movie for movie in movies}, fields)
         return page
 
+    async def may_store(self, names: dict[str, str]) -> bool:
+        queries = {name: self._queries[key] for name, key in names.items()}
+        lists = {name: (models.tags_of(q), models.describe(q)) for name, q in queries.items()}
+        return await self._cache.note_lists(lists)
+
+
+class MoviePagesByQuery(MoviePageByQuery):
+    """The same pages, any number of them in one command; their films are by MovieById."""
+
+    async def fetch(self, keys: list[str], fields: Fields) -> Mapping[str, models.MoviePage]:
+        return await models.read_movie_pages({key: self._queries[key] for key in keys})
+
 
 class MovieIdByTmdbId(CachedLoader[str]):
     kind = cache_keys.MOVIE_BY_TMDB
@@ -115,11 +127,11 @@ class MovieIdByImdbId(CachedLoader[str]):
         return {movie.imdb_id: movie.id for movie in movies if movie.imdb_id}
 
 
-class MovieIdsByPersonId(CachedLoader[list[str]]):
-    """Most popular first, at most 100 a person; one command for all people of a batch."""
+class TitleIdsByPersonId(CachedLoader[list[str]]):
+    """Films and shows, most popular first, at most 100 a person; one command for all people."""
 
-    kind = cache_keys.PERSON_MOVIES
+    kind = cache_keys.PERSON_TITLES
     codec = Codec(list[str])
 
     async def fetch(self, keys: list[str], fields: Fields) -> Mapping[str, list[str]]:
-        return await models.movie_ids_by_person(keys, at_most=100)
+        return await models.title_ids_by_person(keys, at_most=100)

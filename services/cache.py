@@ -1,51 +1,44 @@
 """The cache tiers: process memory, then Redis, read with one MGET a batch.
 
-An entry carries fresh-until and stale-until: fresh answers, stale answers only where the caller
-says that nothing better can. Redis being away is a miss, never an error.
+A miss is filled under a lease, so one process reads for all; forgetting a key ends its lease, so
+nothing old is stored after a change. Redis being away is a miss, never an error.
 """
 
 from __future__ import annotations
 
+import asyncio
 import random
+import secrets
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Generic, NamedTuple, TypeVar
-
-import msgspec
+from enum import IntEnum
+from typing import Any
 
 from services import metrics
-from services.cache_keys import Kind
+from services.cache_entry import Codec, Entry, aged
+from services.cache_keys import CHANGED, LEASE, Kind
+from services.cache_lists import Described, ListIndex
+from services.errors import UpstreamUnavailable
 from services.redis_pool import Client, Failure, Guard
+from services.scripts import Script, ScriptCalls
 
-V = TypeVar("V")
 _MEMORY_SECONDS = 60  # the backstop for what invalidation missed
 _JITTER = 0.1  # spreads the expiry of what was written together
+_LEASE_MS = 2_000
+_CHANGED_MS = 10_000  # longer than a replica lags behind and a read lasts
+_FORGOTTEN_KEYS = 10_000
+_UNTOLD_BATCH = 500
+_ACQUIRE, _FILL = Script("cache_acquire"), Script("cache_fill")
+_KEEP, _FORGET = Script("cache_keep"), Script("cache_forget")
 
 
-class Entry(NamedTuple):
-    """A cached value; None says that the thing does not exist."""
+class Lease(IntEnum):
+    """Who reads a missing thing; `CHANGED`: ours, and it changed moments ago."""
 
-    value: Any
-    fresh_until: float
-    stale_until: float
-
-
-class Codec(Generic[V]):
-    """Entries of one type to and from Redis bytes: [version, fresh until, stale until, value]."""
-
-    def __init__(self, value_type: Any) -> None:
-        self._encoder = msgspec.msgpack.Encoder()
-        self._decoder = msgspec.msgpack.Decoder(tuple[int, float, float, value_type | None])
-
-    def encode(self, kind: Kind, entry: Entry) -> bytes:
-        return self._encoder.encode((kind.version, *entry[1:], entry.value))
-
-    def decode(self, kind: Kind, raw: Any) -> Entry | None:
-        try:
-            version, fresh, stale, value = self._decoder.decode(raw)
-        except msgspec.DecodeError:
-            return None  # written by another version of us
-        return Entry(value, fresh, stale) if version == kind.version else None
+    LOST = 0
+    OURS = 1
+    CHANGED = 2
 
 
 class Cache:
@@ -61,17 +54,35 @@ class Cache:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._redis = redis
+        self._scripts = ScriptCalls(redis)
+        self.lists = ListIndex(redis, prefix)
         self._guard = Guard()
         self._prefix = prefix
         self._memory: dict[str, Entry] = {}
         self._limit = memory_entries
         self._clock = clock
-        self.uses_memory = "memory" in tiers
-        self.uses_redis = "redis" in tiers
-        self.enabled = self.uses_memory or self.uses_redis
-        self.keeps_answers = "answers" in tiers
+        self._uses_memory = "memory" in tiers
+        self._uses_redis = "redis" in tiers
+        self._keeps_answers = "answers" in tiers
+        self.enabled = self._uses_memory or self._uses_redis
+        self.flights: dict[str, asyncio.Future[Entry]] = {}  # what is being read now, by key
+        self.trusts_memory = True  # off while nobody tells us of changes
         self.changes = 0  # how often something was forgotten
+        self._untold: set[str] = set()
+        self._forgotten: OrderedDict[str, int] = OrderedDict()
         self._listeners: list[Callable[[Iterable[str] | None], None]] = []
+
+    @property
+    def uses_memory(self) -> bool:
+        return self._uses_memory and self.trusts_memory
+
+    @property
+    def keeps_answers(self) -> bool:
+        return self._keeps_answers and self.trusts_memory
+
+    @property
+    def uses_redis(self) -> bool:
+        return self._uses_redis and self._guard.allows()
 
     def on_forget(self, listener: Callable[[Iterable[str] | None], None]) -> None:
         """Called with the keys that are forgotten, or None for all."""
@@ -79,6 +90,15 @@ class Cache:
 
     def now(self) -> float:
         return self._clock()
+
+    def entry(self, kind: Kind, value: Any) -> Entry:
+        """A new entry of now, its lifetime jittered."""
+        fresh = kind.fresh_seconds if value is not None else kind.missing_seconds
+        fresh_until = self._clock() + fresh * (1 - _JITTER * random.random())  # noqa: S311
+        stale_seconds = kind.stale_seconds if value is not None else 0
+        return Entry(value, fresh_until, fresh_until + stale_seconds)
+
+    # ---- reading
 
     def peek(self, keys: Iterable[str]) -> dict[str, Entry]:
         """What memory holds fresh: no waiting, no copying."""
@@ -92,10 +112,22 @@ class Cache:
                 found[key] = entry
         return found
 
-    async def fetch(self, kind: Kind, codec: Codec[Any], keys: list[str]) -> dict[str, Entry]:
-        """What Redis holds, fresh or stale, in one MGET; fresh entries are kept in memory."""
-        if not self.uses_redis or not keys or not self._guard.allows():
+    def peek_refreshing(self, keys: Iterable[str]) -> dict[str, Entry]:
+        """What memory holds stale while it is being read anew: asking Redis would not help."""
+        if not self.uses_memory or not self.flights:
             return {}
+        now, memory, flights = self._clock(), self._memory, self.flights
+        return {
+            key: entry
+            for key in keys
+            if key in flights and (entry := memory.get(key)) is not None and entry.stale_until > now
+        }
+
+    async def fetch(self, kind: Kind, codec: Codec[Any], keys: list[str]) -> dict[str, Entry]:
+        """What Redis holds, fresh or stale, in one MGET; kept in memory."""
+        if not keys or not self.uses_redis:
+            return {}
+        since = self.changes
         try:
             values = await self._redis.mget([self._prefix + key for key in keys])
         except Failure:
@@ -106,41 +138,106 @@ class Cache:
             entry = codec.decode(kind, raw) if raw is not None else None
             if entry is not None:
                 found[key] = entry
-        self._remember(found)
+        self.remember(found, since)
         return found
 
-    def entry(self, kind: Kind, value: Any) -> Entry:
-        """A new entry of now, its lifetime jittered."""
-        fresh = kind.fresh_seconds if value is not None else kind.missing_seconds
-        fresh_until = self._clock() + fresh * (1 - _JITTER * random.random())  # noqa: S311
-        return Entry(
-            value, fresh_until, fresh_until + (kind.stale_seconds if value is not None else 0)
-        )
+    # ---- filling
 
-    async def store(self, kind: Kind, codec: Codec[Any], entries: Mapping[str, Entry]) -> None:
-        """Keeps entries in memory and, in one round trip, in Redis."""
-        self._remember(entries)
-        if not self.uses_redis or not entries or not self._guard.allows():
+    async def acquire(self, keys: list[str]) -> tuple[str, dict[str, Lease]]:
+        """A token, and by key who may read it. With Redis away everybody may."""
+        token = secrets.token_hex(8)
+        if not self.uses_redis:
+            return token, dict.fromkeys(keys, Lease.OURS)
+        answers = await self._call(_ACQUIRE, keys, token, _LEASE_MS, LEASE, CHANGED)
+        if answers is None:
+            return token, dict.fromkeys(keys, Lease.OURS)
+        return token, dict(zip(keys, map(Lease, answers), strict=True))
+
+    async def fill(
+        self, kind: Kind, codec: Codec[Any], entries: Mapping[str, Entry], token: str, since: int
+    ) -> None:
+        """Stores what was read under the token's leases; `since` is `changes` before the read."""
+        self.remember(entries, since)
+        if entries and self.uses_redis:
+            await self._call(
+                _FILL, list(entries), token, LEASE, *self._encoded(kind, codec, entries)
+            )
+
+    async def store(
+        self,
+        kind: Kind,
+        codec: Codec[Any],
+        entries: Mapping[str, Entry],
+        since: int | None = None,
+    ) -> None:
+        """Stores what was read without a lease, except what changed moments ago."""
+        self.remember(entries, self.changes if since is None else since)
+        if entries and self.uses_redis:
+            await self._call(_KEEP, list(entries), CHANGED, *self._encoded(kind, codec, entries))
+
+    def remember(self, entries: Mapping[str, Entry], since: int) -> None:
+        """Keeps in memory what was not forgotten while it was on its way here."""
+        if not self.uses_memory:
             return
-        now = self._clock()
-        pipeline = self._redis.pipeline(transaction=False)
+        if len(self._memory) + len(entries) > self._limit:
+            self._make_room()
+        until = self._clock() + _MEMORY_SECONDS
+        forgotten = self._forgotten if self.changes != since else {}
         for key, entry in entries.items():
-            seconds = max(1, int(entry.stale_until - now))
-            pipeline.set(self._prefix + key, codec.encode(kind, entry), ex=seconds)
+            if forgotten.get(key, 0) <= since:
+                self._memory[key] = entry._replace(fresh_until=min(entry.fresh_until, until))
+
+    # ---- forgetting
+
+    async def forget(self, keys: Iterable[str]) -> int:
+        """Drops entries everywhere, and keeps out what is being read of them. Returns how many
+        Redis held. With Redis away they are remembered, and forgotten there when it is back."""
+        names = list(dict.fromkeys(keys))
+        self.forget_here(names)
+        if not names or not self._uses_redis:
+            return 0
+        dropped = await self._call(_FORGET, names, LEASE, CHANGED, _CHANGED_MS)
+        if dropped is None:
+            self._untold.update(names)
+        return dropped or 0
+
+    async def catch_up(self) -> None:
+        """Forgets in Redis what could not be told while it was away."""
+        names, self._untold = list(self._untold), set()
+        for first in range(0, len(names), _UNTOLD_BATCH):
+            await self.forget(names[first : first + _UNTOLD_BATCH])
+
+    async def note_lists(self, lists: Described) -> bool:
+        """Whether these lists may be stored: they are noted, so that a change can forget them.
+
+        A tag with too many lists is emptied, lists and all: what is not noted is not kept.
+        """
+        full = await self.lists.remember(lists)
+        for tag in full or ():
+            keys = list(await self.lists.read([tag]))
+            for first in range(0, len(keys), _UNTOLD_BATCH):
+                await self.forget(keys[first : first + _UNTOLD_BATCH])
+            await self.lists.drop([tag], keys)
+        return full == []
+
+    async def age(self, keys: Iterable[str]) -> int:
+        """Makes entries stale instead of dropping them: they answer until they are read anew."""
+        names = list(dict.fromkeys(keys))
+        self.forget_here(names)
+        if not names or not self.uses_redis:
+            return 0
         try:
+            values = await self._redis.mget([self._prefix + key for key in names])
+            pipeline = self._redis.pipeline(transaction=False)
+            old = [(n, aged(v, self._clock())) for n, v in zip(names, values, strict=True) if v]
+            for name, body in old:
+                if body is not None:
+                    pipeline.set(self._prefix + name, body, keepttl=True, xx=True)
             await pipeline.execute()
         except Failure:
             self._guard.failed()
-
-    async def forget(self, keys: Iterable[str]) -> None:
-        """Drops entries from memory here and from Redis."""
-        names = list(keys)
-        self.forget_here(names)
-        if self.uses_redis and names and self._guard.allows():
-            try:
-                await self._redis.unlink(*(self._prefix + key for key in names))
-            except Failure:
-                self._guard.failed()
+            return 0
+        return len(old)
 
     def forget_here(self, keys: Iterable[str] | None) -> None:
         """Drops entries (all for None), and what was made of them, from this process alone."""
@@ -148,10 +245,25 @@ class Cache:
         if keys is None:
             self._memory.clear()
         else:
-            for key in keys:
-                self._memory.pop(key, None)
+            self._forget_each(keys)
         for listener in self._listeners:
             listener(keys)
+
+    def _forget_each(self, keys: Iterable[str]) -> None:
+        for key in keys:
+            self._memory.pop(key, None)
+            self._forgotten[key] = self.changes
+            self._forgotten.move_to_end(key)
+        while len(self._forgotten) > _FORGOTTEN_KEYS:
+            self._forgotten.popitem(last=False)
+
+    def told(self, names: Iterable[bytes] | None) -> None:
+        """Redis says that these keys changed; None: all of them."""
+        if names is None:
+            self.forget_here(None)
+        else:
+            skip = len(self._prefix)
+            self.forget_here([name.decode()[skip:] for name in names])
 
     def clear_memory(self) -> None:
         self.forget_here(None)
@@ -168,14 +280,24 @@ class Cache:
                 batch.clear()
         return dropped + (await self._redis.unlink(*batch) if batch else 0)
 
-    def _remember(self, entries: Mapping[str, Entry]) -> None:
-        if not self.uses_memory:
-            return
-        if len(self._memory) + len(entries) > self._limit:
-            self._make_room()
-        until = self._clock() + _MEMORY_SECONDS
-        for key, entry in entries.items():
-            self._memory[key] = entry._replace(fresh_until=min(entry.fresh_until, until))
+    # ---- inside
+
+    async def _call(self, script: Script, keys: list[str], *rest: Any) -> Any:
+        """The script's answer, or None when Redis is away."""
+        names = [self._prefix + key for key in keys]
+        try:
+            return await self._scripts.call(script, len(names), *names, *rest)
+        except UpstreamUnavailable:
+            self._guard.failed()
+            return None
+
+    def _encoded(
+        self, kind: Kind, codec: Codec[Any], entries: Mapping[str, Entry]
+    ) -> Iterable[bytes | int]:
+        now = self._clock()
+        for entry in entries.values():
+            yield codec.encode(kind, entry)
+            yield max(1, int(entry.stale_until - now))
 
     def _make_room(self) -> None:
         """Drops the oldest quarter: dicts keep the order of insertion."""
@@ -183,9 +305,19 @@ class Cache:
             del self._memory[key]
 
 
+_COUNTERS = {
+    level: (metrics.cache_hits_total.labels(level), metrics.cache_misses_total.labels(level))
+    for level in ("memory", "redis", "response")
+}
+
+
 def count(level: str, hits: int, misses: int) -> None:
     """Tells the metrics how one level did in one batch."""
+    hit, missed = _COUNTERS[level]
     if hits:
-        metrics.cache_hits_total.labels(level).inc(hits)
+        hit.inc(hits)
     if misses:
-        metrics.cache_misses_total.labels(level).inc(misses)
+        missed.inc(misses)
+
+
+__all__ = ["Cache", "Codec", "Entry", "Lease", "count"]

@@ -6,6 +6,7 @@ that gets lost here loses nothing.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from redis.exceptions import ResponseError
@@ -18,6 +19,17 @@ MAX_ENTRIES = 1000
 _GROUP = "workers"
 _FIELD = b"job"
 _AWAY = "Redis did not answer in time."
+
+
+class Changed:
+    """Ids of jobs from the stream of changes, each one news of its own (services/broadcast.py)."""
+
+    def __init__(self) -> None:
+        self._round = 0
+
+    def __call__(self, body: bytes) -> tuple[int, str]:
+        self._round += 1
+        return self._round, body.decode("ascii", "replace")
 
 
 class JobQueue:
@@ -71,6 +83,11 @@ class JobQueue:
         except Failure as error:
             metrics.redis_errors_total.inc()
             raise UpstreamUnavailable(_AWAY) from error
+
+    async def give_back(self, name: str) -> None:
+        """What the turn was taken for did not happen: it is the next caller's."""
+        with suppress(*Failure):
+            await self._redis.delete(self._prefix + cache_keys.TURN.format(name))
 
     async def _take(self) -> str | None:
         # Without acknowledgement: whether a job is done is told by MongoDB alone.

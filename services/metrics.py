@@ -38,6 +38,11 @@ cache_stale_total = Counter(
     ["cache_type"],
     registry=REGISTRY,
 )
+cache_refreshes_failed_total = Counter(
+    "cache_refreshes_failed_total",
+    "Stale entries that could not be read anew",
+    registry=REGISTRY,
+)
 active_streams = Gauge(
     "active_streams", "GraphQL subscriptions and event streams open now", registry=REGISTRY
 )

@@ -49,6 +49,13 @@ class Tmdb:
     def is_on(self) -> bool:
         return self._requests.is_on
 
+    def require_key(self) -> None:
+        """
+        Raises:
+            UpstreamUnavailable: there is none.
+        """
+        self._requests.require_key()
+
     async def configuration(self) -> Configuration:
         return await self._always("/configuration", Configuration)
 

@@ -98,16 +98,19 @@ class Requests:
             "Accept-Encoding": "identity",
         }
 
+    def require_key(self) -> None:
+        if not self.is_on:
+            raise UpstreamUnavailable(
+                "TMDb is off: set TMDB_API_KEY to an API read access token of TMDb."
+            )
+
     async def get(self, path: str, query: Query) -> bytes | None:
         """The answer's body; None when TMDb has no such thing.
 
         Raises:
             UpstreamUnavailable: there is no key, TMDb refused, or the deadline passed.
         """
-        if not self.is_on:
-            raise UpstreamUnavailable(
-                "TMDb is off: set TMDB_API_KEY to an API read access token of TMDb."
-            )
+        self.require_key()
         deadline = time.monotonic() + self._deadline_seconds
         try:
             async with asyncio.timeout(self._deadline_seconds):

@@ -1,0 +1,12 @@
+-- Leases for keys that are missing: KEYS the cache keys, ARGV token, lease milliseconds, and the
+-- prefixes of leases and of marks of change. Answers per key: 0 another holds it, 1 ours,
+-- 2 ours and the thing changed moments ago (read it where changes are first).
+local answers = {}
+for index, key in ipairs(KEYS) do
+  if redis.call('SET', ARGV[3] .. key, ARGV[1], 'NX', 'PX', ARGV[2]) then
+    answers[index] = redis.call('EXISTS', ARGV[4] .. key) == 1 and 2 or 1
+  else
+    answers[index] = 0
+  end
+end
+return answers
