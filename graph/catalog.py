@@ -15,7 +15,7 @@ from graph.fields import batched, computed, plain, relation, resolver
 from graph.info import Info, needs_of
 from graph.interfaces import Node
 from graph.media import Image, ImageRef
-from graph.paging import After, Before, First, Last, PageInfo
+from graph.paging import After, Before, Count, First, Last, PageInfo
 from graph.progress import TitleProgress
 from graph.scalars import Date, DateTime, LanguageTag
 from graph.sources import TitleSources
@@ -125,10 +125,31 @@ class Movie(Title, Playable, Node):
         return isinstance(value, models.MovieRecord)
 
 
+async def _genre_movies(
+    genres: Parent[list[models.GenreRecord]],
+    info: Info,
+    order_by: Annotated[
+        MovieOrder | None, strawberry.argument(description="Default: the most popular first.")
+    ] = None,
+    first: First = 20,
+    after: After = None,
+) -> list[catalog.MovieConnection]:
+    return await catalog.movies_of_genres(
+        info.context,
+        genres,
+        catalog.PageArguments(first, after),
+        order=order_by.order(None) if order_by else None,
+        fields=needs_of(info),
+    )
+
+
 @strawberry.type(description="A kind of film.")
 class Genre(Node):
     slug: str = plain("Its name in addresses and filters.")
     name: str = plain("Its name for people.")
+    movies: Annotated[MovieConnection, strawberry.lazy("graph.catalog")] = batched(
+        _genre_movies, "The films of this genre, page by page.", needs=["slug"]
+    )
 
     @classmethod
     def is_type_of(cls, value: object, _info: object) -> bool:
@@ -176,7 +197,7 @@ class Credit:
     person: Person = relation(
         _person_id, loaders.PersonById, "Who did the work.", needs=["person_id"]
     )
-    title: Title = relation(_title_id, loaders.MovieById, "The work.", needs=["title_id"])
+    title: Title = relation(_title_id, loaders.TitleById, "The work.", needs=["title_id"])
     department: models.Department = plain("The kind of work.")
     character: str | None = plain("The role played, for the cast.")
     job: str | None = plain("The job done, for the crew.")
@@ -210,11 +231,32 @@ def _page_info(connection: Parent[catalog.MovieConnection]) -> catalog.PageBound
     return catalog.PageBounds(connection)
 
 
+async def _movie_counts(
+    connections: Parent[list[catalog.MovieConnection]], info: Info
+) -> list[models.Count | None]:
+    return await catalog.count_movies(info.context, connections)
+
+
 @strawberry.type(description="One page of films.")
 class MovieConnection:
     edges: list[MovieEdge] = computed(_edges, "The films with their cursors.", passes="")
     nodes: list[Movie] = plain("The films.", needs=[], passes="")
     page_info: PageInfo = computed(_page_info, "Where the page stands in its list.")
+    total_count: Count | None = batched(
+        _movie_counts, "How long the whole list is; counted only when asked for.", cost=10
+    )
+
+
+def _figures_genre(figures: Parent[models.GenreFigures]) -> str:
+    return figures.genre_id
+
+
+@strawberry.type(description="Figures of one genre.")
+class GenreStatistics:
+    genre: Genre = relation(_figures_genre, loaders.GenreById, "The genre.", needs=["genre_id"])
+    count: int = plain("How many films it has.")
+    average_rating: float | None = plain("The mean rating of those that are rated, 0 to 10.")
+    total_views: int = plain("How often its films were watched here.")
 
 
 async def _movies(
@@ -268,6 +310,13 @@ async def _genres(info: Info) -> list[models.GenreRecord]:
     return await catalog.genres(info.context)
 
 
+async def _movie_statistics(
+    info: Info,
+    first: Annotated[int | None, strawberry.argument(description="How many: 1 to 100.")] = 10,
+) -> list[models.GenreFigures]:
+    return await catalog.movie_statistics(info.context, first)
+
+
 @strawberry.type
 class CatalogQuery:
     movies: MovieConnection = resolver(_movies, "Films, page by page.", max_age_seconds=60)
@@ -278,3 +327,9 @@ class CatalogQuery:
         _person, "One person, or null if there is none of this id.", max_age_seconds=60
     )
     genres: list[Genre] = resolver(_genres, "All genres, in order of name.", max_age_seconds=300)
+    movie_statistics: list[GenreStatistics] = resolver(
+        _movie_statistics,
+        "Figures by genre, the one with the most films first.",
+        cost=10,
+        max_age_seconds=300,
+    )

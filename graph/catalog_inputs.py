@@ -18,7 +18,7 @@ described(
     {
         "POPULARITY": "How popular they are.",
         "RATING": "Their mean rating; films without one last when descending.",
-        "RELEASE_DATE": "The day of first release.",
+        "RELEASE_DATE": "The day of first release; of shows, the year.",
         "TITLE": "The title, without its leading article.",
         "CREATED_AT": "When they came into the catalogue.",
     },
@@ -46,13 +46,21 @@ class MovieBy:
     )
 
 
-@strawberry.input(description="Only films that fit all of this.")
+@strawberry.input(description="Exactly one of a show's ids.", one_of=True)
+class TvShowBy:
+    id: strawberry.ID | None = strawberry.field(default=strawberry.UNSET, description="Our own id.")
+    tmdb_id: int | None = strawberry.field(
+        default=strawberry.UNSET, description="The number in TMDb."
+    )
+
+
+@strawberry.input(description="Only titles that fit all of this.")
 class MovieFilter:
     genres: list[str] | None = strawberry.field(
-        default=None, description="Slugs of genres, of which the film has at least one."
+        default=None, description="Slugs of genres, of which the title has at least one."
     )
     exclude_genres: list[str] | None = strawberry.field(
-        default=None, description="Slugs of genres, of which the film has none."
+        default=None, description="Slugs of genres, of which the title has none."
     )
     year_from: int | None = strawberry.field(
         default=None, description="Released in this year or later."
@@ -65,7 +73,7 @@ class MovieFilter:
     )
     min_votes: int | None = strawberry.field(default=None, description="Rated at least this often.")
     max_runtime_seconds: int | None = strawberry.field(
-        default=None, description="Running no longer than this."
+        default=None, description="Films running no longer than this; no shows."
     )
     language: LanguageTag | None = strawberry.field(
         default=None, description="Spoken or shown in this language."
@@ -96,6 +104,9 @@ class MovieOrder:
     direction: models.OrderDirection = strawberry.field(
         default=models.OrderDirection.DESC, description="Which end comes first."
     )
+
+    def of_shows(self) -> models.MovieOrder:
+        return models.MovieOrder.of_shows((self.field, self.direction))
 
     def order(self, category: models.MovieCategory | None) -> models.MovieOrder:
         return models.MovieOrder.of(category, (self.field, self.direction))

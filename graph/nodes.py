@@ -15,6 +15,7 @@ from graph.sources import find_providers
 from models import ids
 from resolvers import accounts
 from resolvers.context import Context
+from resolvers.jobs import find_jobs
 from services.errors import ValidationFailed
 
 _MOST = 100
@@ -32,8 +33,12 @@ FINDERS: dict[str, FindMany] = {
     "movie": _by_loader(loaders.MovieById),
     "person": _by_loader(loaders.PersonById),
     "genre": _by_loader(loaders.GenreById),
+    "show": _by_loader(loaders.ShowById),
+    "season": _by_loader(loaders.SeasonById),
+    "episode": _by_loader(loaders.EpisodeById),
     "user": accounts.own_account,
     "provider": find_providers,
+    "job": find_jobs,
 }
 
 

@@ -6,7 +6,19 @@ from typing import Annotated
 
 import strawberry
 
+import models
+from graph.enums import described
 from graph.fields import plain
+
+described(
+    models.CountPrecision,
+    "How far a count can be relied on.",
+    {
+        "EXACT": "It was counted.",
+        "ESTIMATED": "About right: it was not counted.",
+        "AT_LEAST": "It was counted up to this number, and there is more.",
+    },
+)
 
 First = Annotated[int | None, strawberry.argument(description="How many at most: 1 to 100.")]
 After = Annotated[str | None, strawberry.argument(description="Only what comes after this cursor.")]
@@ -24,3 +36,9 @@ class PageInfo:
     has_previous_page: bool = plain("More comes before this page.")
     start_cursor: str | None = plain("The cursor of the page's first item.")
     end_cursor: str | None = plain("The cursor of the page's last item.")
+
+
+@strawberry.type(description="How many there are.")
+class Count:
+    value: int = plain("The number.")
+    precision: models.CountPrecision = plain("How far it can be relied on.")

@@ -1,11 +1,15 @@
-"""What a mutation answers with: its result, or expected failures told as data."""
+"""What mutations share: results or expected failures told as data, plain inputs and answers."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
+import strawberry
+
+from graph.errors import UserError
+from graph.fields import plain
 from services import errors
 
 T = TypeVar("T")
@@ -28,3 +32,26 @@ async def told(call: Awaitable[T]) -> tuple[T | None, list[errors.UserError]]:
         failure = errors.UserError.of(error)
         path = None if failure.path is None else ["input", *failure.path]
         return None, [replace(failure, path=path)]
+
+
+@strawberry.input(description="One thing, by its id.")
+class NodeInput:
+    id: strawberry.ID = strawberry.field(description="Its id.")
+
+
+@strawberry.type(description="Whether something was done, where there is nothing to show for it.")
+class AcknowledgePayload:
+    accepted: bool = plain("It was done, or will be.")
+    errors: list[UserError] = plain("Why it failed; empty if it did not.")
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledged:
+    accepted: bool
+    errors: list[errors.UserError]
+
+
+async def acknowledged(call: Awaitable[object]) -> Acknowledged:
+    """The call as AcknowledgePayload shows it."""
+    _, failed = await told(call)
+    return Acknowledged(not failed, failed)

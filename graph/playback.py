@@ -49,7 +49,7 @@ def _playable_id(session: strawberry.Parent[models.PlaybackSession]) -> str:
 )
 class PlaybackSession(Node):
     playable: Annotated[Playable, strawberry.lazy("graph.catalog")] | None = relation(
-        _playable_id, loaders.MovieById, "What plays; null if it is gone.", needs=["playable_id"]
+        _playable_id, loaders.PlayableById, "What plays; null if it is gone.", needs=["playable_id"]
     )
     device: Device = plain("What it plays on.")
     state: models.PlaybackState = plain("What the player is doing.")

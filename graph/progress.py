@@ -32,7 +32,7 @@ def _playable_id(progress: strawberry.Parent[models.LiveProgress]) -> str:
 @strawberry.type(description="How far the viewer got in one title; seen by nobody else.")
 class ViewingProgress(Node):
     playable: Annotated[Playable, strawberry.lazy("graph.catalog")] | None = relation(
-        _playable_id, loaders.MovieById, "The title; null if it is gone.", needs=["playable_id"]
+        _playable_id, loaders.PlayableById, "The title; null if it is gone.", needs=["playable_id"]
     )
     position_seconds: float = plain("Where it was left.")
     duration_seconds: float | None = plain("How long it runs, as its player told.")
@@ -85,13 +85,13 @@ class ViewingProgressConnection:
     page_info: PageInfo = computed(_page_info, "Where the page stands in its list.")
 
 
-def _own_id(title: strawberry.Parent[models.TitleRecord]) -> str:
+def _own_id(title: strawberry.Parent[models.MovieRecord | models.EpisodeRecord]) -> str:
     return title.id
 
 
 @strawberry.type
 class TitleProgress:
-    """What films (and later episodes) get from this domain."""
+    """What films and episodes get from this domain."""
 
     progress: ViewingProgress | None = relation(
         _own_id,

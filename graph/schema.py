@@ -7,29 +7,43 @@ from strawberry.schema.config import StrawberryConfig
 
 from graph.accounts import AccountsMutation, AccountsQuery, Viewer
 from graph.analytics import AnalyticsQuery, AnalyticsSubscription, announce
+from graph.cache_admin import CacheMutation
 from graph.catalog import CatalogQuery, Genre, Movie, Person
+from graph.catalog_edits import CatalogMutation
 from graph.directives import describe_arguments
 from graph.documents import Documents
+from graph.jobs import Job, JobsMutation, JobsSubscription
 from graph.nodes import NodeQuery
 from graph.playback import PlaybackMutation, PlaybackQuery, PlaybackSession
 from graph.progress import ViewingProgress
 from graph.scalars import SCALARS
+from graph.search import SearchQuery
+from graph.shows import Episode, Season, ShowsQuery, TvShow
 from graph.sources import Provider, SourcesQuery
 from services.settings import Settings
 
 
 @strawberry.type(description="Everything that can be read.")
-class Query(NodeQuery, CatalogQuery, AccountsQuery, SourcesQuery, PlaybackQuery, AnalyticsQuery):
+class Query(
+    NodeQuery,
+    CatalogQuery,
+    ShowsQuery,
+    SearchQuery,
+    AccountsQuery,
+    SourcesQuery,
+    PlaybackQuery,
+    AnalyticsQuery,
+):
     pass
 
 
 @strawberry.type(description="Everything that can be changed.")
-class Mutation(AccountsMutation, PlaybackMutation):
+class Mutation(AccountsMutation, CatalogMutation, PlaybackMutation, JobsMutation, CacheMutation):
     pass
 
 
 @strawberry.type(description="Everything that can be watched as it happens.")
-class Subscription(AnalyticsSubscription):
+class Subscription(AnalyticsSubscription, JobsSubscription):
     pass
 
 
@@ -39,7 +53,19 @@ schema = strawberry.Schema(
     query=Query,
     mutation=Mutation,
     subscription=Subscription,
-    types=[Movie, Genre, Person, Viewer, Provider, PlaybackSession, ViewingProgress],
+    types=[
+        Movie,
+        TvShow,
+        Season,
+        Episode,
+        Genre,
+        Person,
+        Viewer,
+        Provider,
+        PlaybackSession,
+        ViewingProgress,
+        Job,
+    ],
     config=CONFIG,
 )
 describe_arguments(schema._schema)

@@ -185,7 +185,7 @@ class StreamingSourcesInput:
 
 
 async def _streaming_sources(
-    title: strawberry.Parent[models.MovieRecord],
+    title: strawberry.Parent[models.MovieRecord | models.EpisodeRecord],
     info: Info,
     input: Annotated[
         StreamingSourcesInput | None, strawberry.argument(description="Which are wanted; all.")
@@ -197,7 +197,7 @@ async def _streaming_sources(
 
 @strawberry.type
 class TitleSources:
-    """What films (and later episodes) get from this domain."""
+    """What films and episodes get from this domain."""
 
     streaming_sources: StreamingSources | None = resolver(
         _streaming_sources,

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from pymongo import TEXT, IndexModel
 
 from models.base import EPOCH, Identified, Record, Stored
+from models.title_indexes import FEATURED_INDEX, title_indexes, unique_where_present
 
 
 class Department(Enum):
@@ -70,40 +71,16 @@ class Movie(_Title):
     class Settings:
         name = "movies"
         indexes = [
-            IndexModel([("is_active", 1), ("popularity", -1), ("_id", -1)], name="popularity"),
-            IndexModel([("is_active", 1), ("rating", -1), ("_id", -1)], name="rating"),
-            IndexModel([("is_active", 1), ("release_date", -1), ("_id", -1)], name="release_date"),
-            IndexModel([("is_active", 1), ("sort_title", 1), ("_id", 1)], name="title"),
-            IndexModel([("is_active", 1), ("created_at", -1), ("_id", -1)], name="created_at"),
-            IndexModel([("is_active", 1), ("views", -1), ("_id", -1)], name="views"),
-            IndexModel(
-                [("is_active", 1), ("genre_ids", 1), ("popularity", -1), ("_id", -1)],
-                name="genre_popularity",
-            ),
-            IndexModel(
-                [("is_active", 1), ("genre_ids", 1), ("rating", -1), ("_id", -1)],
-                name="genre_rating",
+            *title_indexes(
+                ("popularity", "rating", "release_date", "sort_title", "created_at", "views")
             ),
             IndexModel([("is_active", 1), ("year", -1), ("created_at", -1)], name="year_created"),
-            IndexModel([("credits.person_id", 1), ("popularity", -1)], name="person"),
-            IndexModel([("title", TEXT), ("overview", TEXT)], name="text"),
             IndexModel(
-                [("is_featured", 1), ("rating", -1), ("_id", -1)],
+                list(FEATURED_INDEX),
                 name="featured",
                 partialFilterExpression={"is_featured": True},
             ),
-            IndexModel(
-                [("tmdb_id", 1)],
-                name="tmdb_id",
-                unique=True,
-                partialFilterExpression={"tmdb_id": {"$type": "int"}},
-            ),
-            IndexModel(
-                [("imdb_id", 1)],
-                name="imdb_id",
-                unique=True,
-                partialFilterExpression={"imdb_id": {"$type": "string"}},
-            ),
+            unique_where_present("imdb_id", "string"),
         ]
 
 
@@ -115,10 +92,7 @@ class Show(_Title):
 
     class Settings:
         name = "shows"
-        indexes = [
-            IndexModel([("is_active", 1), ("popularity", -1), ("_id", -1)], name="popularity"),
-            IndexModel([("credits.person_id", 1), ("popularity", -1)], name="person"),
-        ]
+        indexes = title_indexes(("popularity", "rating", "year", "sort_title", "created_at"))
 
 
 class Season(Stored):
@@ -148,7 +122,8 @@ class Episode(Stored):
         indexes = [
             IndexModel(
                 [("show_id", 1), ("season_number", 1), ("number", 1)], name="show", unique=True
-            )
+            ),
+            IndexModel([("season_id", 1), ("number", 1)], name="season"),
         ]
 
 
@@ -161,7 +136,9 @@ class Person(Stored):
 
     class Settings:
         name = "people"
-        indexes = [IndexModel([("name", TEXT)], name="text")]
+        indexes = [
+            IndexModel([("name", TEXT)], name="text", weights={"name": 10}, default_language="none")
+        ]
 
 
 class Genre(Stored):

@@ -86,7 +86,7 @@ async def _write(document: type[D], batch: Sequence[D], kept: set[str]) -> Chang
     operations: list[Write] = []
     inserted = 0
     for item in batch:
-        row = _row(item)
+        row = stored_row(item)
         before = stored.get(item.id)
         if before is None:
             operations.append(InsertOne(row))
@@ -126,7 +126,7 @@ def _clash(document: type[D], failures: Sequence[Row]) -> str:
     return f"{len(failures)} of {name} share a unique key with stored ones, first {dict(first)}."
 
 
-def _row(item: Stored) -> dict[str, Any]:
+def stored_row(item: Stored) -> dict[str, Any]:
     """As stored. The JSON mode turns enums into their values; the catalogue's instants are ours."""
     row = item.model_dump(mode="json", exclude=_OURS)
     created_at, updated_at = item.created_at, item.updated_at

@@ -1,4 +1,4 @@
-"""The process's MongoDB connection. Beanie and the client belong to one event loop: one per process."""
+"""The process's MongoDB connection. Beanie and the client belong to one event loop."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from pymongo.monitoring import CommandListener
 
 from models.accounts import Login, User
 from models.catalog import Episode, Genre, Movie, Person, Season, Show
+from models.imported_titles import ImportedTitle
+from models.jobs import Job
 from models.playback import ViewingProgress
 from services.errors import StartupError
 from services.settings import Settings
@@ -27,6 +29,8 @@ DOCUMENTS: Sequence[type[Document]] = (
     Person,
     Genre,
     ViewingProgress,
+    ImportedTitle,
+    Job,
 )
 
 
@@ -63,7 +67,7 @@ async def connected(
 
 
 async def _bind(database: AsyncDatabase[dict[str, object]]) -> None:
-    """Indexes are a command of their own (`python -m server indexes apply`), never a start-up step."""
+    """Without indexes: they are a command of their own, never a start-up step."""
     try:
         await init_beanie(
             database=database,
@@ -72,15 +76,3 @@ async def _bind(database: AsyncDatabase[dict[str, object]]) -> None:
         )
     except PyMongoError as error:
         raise StartupError(f"MongoDB does not answer: {error}".splitlines()[0][:200]) from error
-
-
-async def apply_indexes() -> int:
-    """Creates what is missing, document by document; returns how many indexes are declared."""
-    declared = 0
-    for document in DOCUMENTS:
-        settings = document.get_settings()
-        indexes = [index.index for index in settings.indexes]
-        if indexes:
-            await document.get_pymongo_collection().create_indexes(indexes)
-            declared += len(indexes)
-    return declared

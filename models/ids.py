@@ -47,6 +47,10 @@ def of_genre(slug: str) -> str:
     return f"genre_{slug}"
 
 
+def slug_of(genre_id: str) -> str:
+    return genre_id.removeprefix("genre_")
+
+
 def kind_of(public_id: str) -> str | None:
     """The kind of a well-formed id, else None: a malformed id names nothing."""
     match = _SHAPE.fullmatch(public_id)

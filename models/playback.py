@@ -65,7 +65,7 @@ class ProgressRecord(Identified, frozen=True):
     version: int = 0
 
 
-class LiveProgress(ProgressRecord):
+class LiveProgress(ProgressRecord, frozen=True):
     """Progress as its viewer sees it, Redis over MongoDB; `durable`: MongoDB has this version."""
 
     durable: bool = True

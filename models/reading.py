@@ -13,16 +13,18 @@ from typing import Any, TypeVar
 
 import msgspec
 from beanie import Document
-from pymongo.errors import PyMongoError
+from pymongo.errors import OperationFailure, PyMongoError
 
 from models.base import Identified, Record
+from models.replicas import readable
 from services import metrics
 from services.errors import UpstreamUnavailable
 
 R = TypeVar("R", bound=Record)
-I = TypeVar("I", bound=Identified)
+D = TypeVar("D", bound=Identified)
 Filter = Mapping[str, Any]
 Sort = Sequence[tuple[str, int]]
+_NO_SUCH_INDEX = 2  # MongoDB's BadValue, which a hint at no index is to it
 Fields = frozenset[str] | None  # record fields to read, dotted for embedded ones; None reads all
 
 
@@ -51,23 +53,42 @@ async def find(
     fields: Fields = None,
     sort: Sort | None = None,
     limit: int = 0,
+    hint: Sort | None = None,
 ) -> list[R]:
     """Records that match, in `sort` order; one command while `limit` or the batch fits.
+
+    `hint` is the index to walk; while it is not built, MongoDB takes another.
 
     Raises:
         UpstreamUnavailable: MongoDB did not answer in time or refused.
     """
-    collection = document.get_pymongo_collection()
+    ways = [hint, None] if hint else [None]
     with database_errors():
-        cursor = collection.find(where, projection(record, fields), sort=sort, limit=limit)
-        # Two above the expected count: the first batch then also says that it is the last.
-        rows = await cursor.batch_size(limit + 2 if limit else 1000).to_list(None)
+        rows = await _rows(document, (where, projection(record, fields)), sort, limit, ways)
     return to_records(rows, record)
 
 
+async def _rows(
+    document: type[Document],
+    what: tuple[Filter, Mapping[str, int]],
+    sort: Sort | None,
+    limit: int,
+    ways: Sequence[Sort | None],
+) -> list[dict[str, Any]]:
+    collection = readable(document)
+    cursor = collection.find(*what, sort=sort, limit=limit, hint=ways[0])
+    try:
+        # Two above the expected count: the first batch then also says that it is the last.
+        return await cursor.batch_size(limit + 2 if limit else 1000).to_list(None)
+    except OperationFailure as error:
+        if len(ways) == 1 or error.code != _NO_SUCH_INDEX:
+            raise
+        return await _rows(document, what, sort, limit, ways[1:])
+
+
 async def find_by_id(
-    document: type[Document], record: type[I], ids: Collection[str], fields: Fields = None
-) -> dict[str, I]:
+    document: type[Document], record: type[D], ids: Collection[str], fields: Fields = None
+) -> dict[str, D]:
     """Records of these ids by id; ids that name nothing are absent. One `$in` for all."""
     found = await find(document, record, {"_id": {"$in": list(ids)}}, fields=fields, limit=len(ids))
     return {row.id: row for row in found}

@@ -22,20 +22,8 @@ async def backdrop(context: Context, title_id: str) -> str | None:
 
 
 async def _subject(context: Context, title_id: str) -> art.Subject | None:
-    title = await _title(context, title_id)
+    title: models.TitleRecord | None = await context.load(loaders.TitleById, title_id)
     if title is None:
         return None
     genre = next(iter(title.genre_ids), "").removeprefix(ids.of_genre("")) or None
     return art.Subject(title.id, title.title, title.year, genre)
-
-
-async def _title(context: Context, title_id: str) -> models.MovieRecord | models.ShowRecord | None:
-    kind = ids.kind_of(title_id)
-    if kind == "movie":
-        movie: models.MovieRecord | None = await context.load(loaders.MovieById, title_id)
-        return movie
-    if kind == "show":
-        found = await models.find_by_id(models.Show, models.ShowRecord, [title_id])
-        show = found.get(title_id)
-        return show if show is not None and show.is_active else None
-    return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any, Generic, TypeVar
 
 import loaders
 import models
@@ -13,6 +14,7 @@ from resolvers.context import Context
 from services import cursors
 from services.errors import ValidationFailed
 
+T = TypeVar("T", bound=models.TitleRecord)
 PAGE_SIZE = 20
 MAX_PAGE_SIZE = 100
 
@@ -52,24 +54,29 @@ def bounded(value: int | None, name: str, default: int, most: int = MAX_PAGE_SIZ
 
 
 @dataclass(frozen=True, slots=True)
-class MovieConnection:
-    """A page of films and what is needed to make cursors of them."""
+class TitleConnection(Generic[T]):
+    """A page of titles and what is needed to make cursors of them."""
 
-    nodes: list[models.MovieRecord]
+    nodes: list[T]
     page: models.MoviePage
-    order: models.MovieOrder
+    query: models.MovieQuery
     secret: bytes
 
-    def cursor(self, movie: models.MovieRecord) -> str:
-        position = cursors.Position(models.sort_value(movie, self.order), movie.id)
-        return cursors.encode(self.secret, self.order.name, position)
+    def cursor(self, title: T) -> str:
+        order = self.query.order
+        position = cursors.Position(models.sort_value(title, order), title.id)
+        return cursors.encode(self.secret, order.name, position)
+
+
+MovieConnection = TitleConnection[models.MovieRecord]
+ShowConnection = TitleConnection[models.ShowRecord]
 
 
 @dataclass(frozen=True, slots=True)
 class PageBounds:
     """Where a page stands; cursors are made only when read."""
 
-    connection: MovieConnection
+    connection: MovieConnection | ShowConnection
 
     @property
     def has_next_page(self) -> bool:
@@ -81,13 +88,15 @@ class PageBounds:
 
     @property
     def start_cursor(self) -> str | None:
-        nodes = self.connection.nodes
-        return self.connection.cursor(nodes[0]) if nodes else None
+        return self._cursor(0)
 
     @property
     def end_cursor(self) -> str | None:
-        nodes = self.connection.nodes
-        return self.connection.cursor(nodes[-1]) if nodes else None
+        return self._cursor(-1)
+
+    def _cursor(self, at: int) -> str | None:
+        connection: TitleConnection[Any] = self.connection
+        return connection.cursor(connection.nodes[at]) if connection.nodes else None
 
 
 async def movies(
@@ -114,7 +123,7 @@ async def movies(
         order=order,
         size=size,
         backwards=arguments.backwards,
-        position=_position(arguments, order, secret),
+        position=position_of(arguments, order, secret),
         today=_today(context, category),
     )
     pages = context.loader(loaders.MoviePageByQuery)
@@ -122,10 +131,78 @@ async def movies(
     assert page is not None  # a page may be empty, but it exists
     films = context.loader(loaders.MovieById)
     nodes = loaders.in_order(await films.many(page.ids, fields), page.ids)
-    return MovieConnection(nodes, page, order, secret)
+    return TitleConnection(nodes, page, query, secret)
 
 
-def _position(
+async def movies_of_genres(
+    context: Context,
+    genres: Sequence[models.GenreRecord],
+    arguments: PageArguments,
+    *,
+    order: models.MovieOrder | None = None,
+    fields: loaders.Fields = None,
+) -> list[MovieConnection]:
+    """One page of each genre: one command for all their ids, one for all their films.
+
+    Raises:
+        ValidationFailed, InvalidCursor: the arguments make no page.
+        UpstreamUnavailable: neither the database nor the cache has it.
+    """
+    order = order or models.MovieOrder.of(None, None)
+    secret = context.runtime.settings.secret_bytes
+    size, position = arguments.size(), position_of(arguments, order, secret)
+    queries = [
+        models.MovieQuery(
+            None, models.MovieFilter(genres=(genre.slug,)), order, size, position=position
+        )
+        for genre in genres
+    ]
+    loader = context.loader(loaders.MoviePagesByQuery)
+    keys = [loader.ask(query) for query in queries]
+    found = await loader.many(keys)
+    pages = [found[key] or models.MoviePage() for key in keys]
+    wanted = None if fields is None else fields | {order.field}
+    films = await context.load_many(
+        loaders.MovieById, [id_ for page in pages for id_ in page.ids], wanted
+    )
+    return [
+        TitleConnection(loaders.in_order(films, page.ids), page, query, secret)
+        for page, query in zip(pages, queries, strict=True)
+    ]
+
+
+async def count_movies(
+    context: Context, connections: Sequence[MovieConnection]
+) -> list[models.Count | None]:
+    """How long the lists of these pages are; kept for 5 minutes."""
+    loader = context.loader(loaders.MovieCountByQuery)
+    return await _counts(loader, connections)
+
+
+async def count_shows(
+    context: Context, connections: Sequence[ShowConnection]
+) -> list[models.Count | None]:
+    loader = context.loader(loaders.ShowCountByQuery)
+    return await _counts(loader, connections)
+
+
+async def _counts(
+    loader: loaders.MovieCountByQuery | loaders.ShowCountByQuery,
+    connections: Sequence[TitleConnection[Any]],
+) -> list[models.Count | None]:
+    keys = [loader.ask(one.query.list_key(), one.query) for one in connections]
+    counts = await loader.many(keys)
+    return [counts[key] for key in keys]
+
+
+async def movie_statistics(context: Context, first: int | None) -> list[models.GenreFigures]:
+    """By genre, the one with the most films first; kept for 5 minutes."""
+    size = bounded(first, "first", 10)
+    figures: list[models.GenreFigures] = await context.load(loaders.AllGenreFigures, "all")
+    return figures[:size]
+
+
+def position_of(
     arguments: PageArguments, order: models.MovieOrder, secret: bytes
 ) -> cursors.Position | None:
     if arguments.after is not None:
@@ -205,16 +282,16 @@ async def credits_of_people(
     first: int | None,
     department: models.Department | None,
 ) -> list[list[models.CreditRecord]]:
-    """What each worked on, most popular title first; one load of ids and one of films for all."""
+    """What each worked on, most popular title first; one load of ids and one of titles for all."""
     size = bounded(first, "first", PAGE_SIZE)
-    films_of = await context.load_many(loaders.MovieIdsByPersonId, [one.id for one in people])
-    wanted = dict.fromkeys(key for films in films_of.values() for key in films or ())
-    films = await context.load_many(loaders.MovieById, wanted)
+    titles_of = await context.load_many(loaders.TitleIdsByPersonId, [one.id for one in people])
+    wanted = dict.fromkeys(key for some in titles_of.values() for key in some or ())
+    titles = await context.load_many(loaders.TitleById, wanted)
     return [
         [
             credit
-            for film in loaders.in_order(films, films_of[one.id] or ())
-            for credit in film.credits
+            for title in loaders.in_order(titles, titles_of[one.id] or ())
+            for credit in title.credits
             if credit.person_id == one.id and department in (None, credit.department)
         ][:size]
         for one in people

@@ -1,4 +1,4 @@
-"""Runtime lives as long as the process, Context as long as one operation (or one event of a stream).
+"""Runtime lives as long as the process, Context as long as one operation (or a stream's event).
 
 Everything a resolver may touch is reached from here, so a test or the command line can call it too.
 """
@@ -15,11 +15,13 @@ from typing import Any, TypeVar
 
 import models
 from loaders import CachedLoader, Fields
-from services import cache_keys, http_client, live_metrics, redis_pool
+from services import cache_keys, http_client, job_queue, live_metrics, redis_pool
 from services.broadcast import Hub
 from services.cache import Cache
+from services.cache_tracking import CacheTracking
 from services.cdn import Passthrough, open_cdn
 from services.errors import Forbidden, Unauthenticated
+from services.job_queue import JobQueue
 from services.live_metrics import LiveMetrics, Point
 from services.passwords import Passwords
 from services.progress_buffer import ProgressBuffer
@@ -29,6 +31,7 @@ from services.providers import Chain, open_chain
 from services.scripts import ScriptCalls
 from services.settings import Settings, refuse_unsafe
 from services.single_flight import SingleFlight
+from services.tmdb import Tmdb, open_tmdb
 from services.tokens import AccessTokens, Key
 from services.viewing_sessions import SESSION_SECONDS, ViewingSessions
 
@@ -55,6 +58,14 @@ class Playback:
 
 
 @dataclass(frozen=True, slots=True)
+class Jobs:
+    """What runs later: the queue of jobs, and the news of how they go."""
+
+    queue: JobQueue
+    changed: Hub[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Runtime:
     """One per process. `clock` is the wall clock in seconds; tests pass their own."""
 
@@ -68,6 +79,8 @@ class Runtime:
     providers: Chain
     live_metrics: LiveMetrics
     metrics_hub: Hub[Point]
+    jobs: Jobs
+    tmdb: Tmdb
     source_fetches: SingleFlight[Any] = field(default_factory=SingleFlight)
     started_at: float = field(default_factory=time.time)
     clock: Callable[[], float] = time.time
@@ -102,7 +115,7 @@ class Context:
         found = self._loaders.get(kind)
         if found is None:
             found = self._loaders[kind] = kind(self)
-        return found  # type: ignore[no-any-return]
+        return found
 
     async def load(self, kind: type[CachedLoader[Any]], key: str) -> Any:
         """One thing by key, or None; gathered with what others ask for in the same moment."""
@@ -132,7 +145,7 @@ class Context:
         return self.viewer
 
     def for_event(self) -> Context:
-        """The same asker with fresh loaders: every event of a stream sees the data of its moment."""
+        """The same asker with fresh loaders: every event sees the data of its moment."""
         return Context(
             self.runtime, self.viewer, self.request_id, self.client_address, self.user_agent
         )
@@ -152,6 +165,35 @@ async def _metrics_hub(settings: Settings, redis: redis_pool.Client) -> AsyncIte
         yield hub
     finally:
         await hub.aclose()
+
+
+@asynccontextmanager
+async def open_jobs(settings: Settings, redis: redis_pool.Client) -> AsyncIterator[Jobs]:
+    prefix = settings.redis_key_prefix
+    blocking = redis_pool.connect_blocking(settings)
+    hub = Hub(redis, blocking, prefix + cache_keys.JOBS_CHANGED, job_queue.Changed)
+    try:
+        yield Jobs(JobQueue(redis, prefix), hub)
+    finally:
+        await hub.aclose()
+
+
+@asynccontextmanager
+async def open_cache(settings: Settings, redis: redis_pool.Client) -> AsyncIterator[Cache]:
+    """The cache tiers, with process memory kept right by what Redis tells of changes."""
+    prefix = settings.redis_key_prefix
+    cache = Cache(redis, tiers=settings.cache_tiers, prefix=prefix)
+    if not cache.uses_memory or not cache.uses_redis:
+        yield cache
+        return
+    blocking = redis_pool.connect_blocking(settings)
+    tracking = CacheTracking(blocking, cache, cache_keys.tracked_prefixes(prefix))
+    await tracking.start()
+    try:
+        yield cache
+    finally:
+        await tracking.aclose()
+        await blocking.aclose()
 
 
 def open_playback(settings: Settings, redis: redis_pool.Client) -> Playback:
@@ -191,9 +233,11 @@ async def open_runtime(settings: Settings, listeners: Sequence[Any] = ()) -> Asy
         models.connected(settings, listeners),
         _providers(settings) as providers,
         _metrics_hub(settings, redis) as hub,
+        open_jobs(settings, redis) as jobs,
+        open_tmdb(settings) as tmdb,
+        open_cache(settings, redis) as cache,
     ):
         try:
-            cache = Cache(redis, tiers=settings.cache_tiers, prefix=settings.redis_key_prefix)
             yield Runtime(
                 settings=settings,
                 redis=redis,
@@ -204,6 +248,8 @@ async def open_runtime(settings: Settings, listeners: Sequence[Any] = ()) -> Asy
                 providers=providers,
                 live_metrics=LiveMetrics(f"{socket.gethostname()}-{os.getpid()}"),
                 metrics_hub=hub,
+                jobs=jobs,
+                tmdb=tmdb,
                 playback=open_playback(settings, redis),
             )
         finally:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
 
 import loaders
 import models
@@ -34,7 +33,6 @@ _MAX_SECONDS = 48 * 3600.0
 _PAST_THE_END_SECONDS = 5  # players overshoot their own duration by a segment's rounding
 _MAX_KEY_CHARACTERS = 128
 _MAX_NAME_CHARACTERS = 80
-_PLAYABLE_LOADERS: dict[str, type[loaders.CachedLoader[Any]]] = {"movie": loaders.MovieById}
 _REPORTABLE = frozenset(models.PlaybackState) - {models.PlaybackState.EXPIRED}
 _ORDER = "continue_watching"
 
@@ -247,8 +245,8 @@ async def _apply_on_base(context: Context, user_id: str, report: Report) -> Repo
 
 
 async def _runtime_seconds(context: Context, playable_id: str) -> int | None:
-    loader = _PLAYABLE_LOADERS.get(require_kind(playable_id, path=["playableId"]))
-    playable = await context.load(loader, playable_id) if loader is not None else None
+    require_kind(playable_id, path=["playableId"])
+    playable = await context.load(loaders.PlayableById, playable_id)
     if playable is None:
         raise NotFound("There is no such film or episode.", path=["playableId"])
     return playable.runtime_seconds  # type: ignore[no-any-return]

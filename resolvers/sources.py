@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from enum import Enum
 from typing import Protocol
 
+import models
 from resolvers.context import Context, Runtime
 from services import cache_keys, metrics
 from services.cache import Codec, Entry, count
@@ -99,11 +100,11 @@ _EVERYTHING = Wanted()
 
 
 async def streaming_sources(
-    context: Context, title: Sourced, wanted: Wanted = _EVERYTHING
+    context: Context, title: Sourced | models.EpisodeRecord, wanted: Wanted = _EVERYTHING
 ) -> StreamingSources:
     """Never raises for a provider's or Redis's fault: no sources, and `attempts` say why."""
     runtime = context.runtime
-    ref = TitleRef(title.id, title.tmdb_id, title.imdb_id)
+    ref = _ref(title)
     kept = await _kept(context, ref.id)
     if kept is not None and _serves(context, kept, wanted):
         found = _again(kept, DataOrigin.CACHE)
@@ -123,6 +124,13 @@ def provider(context: Context, key: str) -> ProviderInfo:
 def providers(context: Context) -> list[ProviderInfo]:
     """In the order they are asked."""
     return list(context.runtime.providers.infos.values())
+
+
+def _ref(title: Sourced | models.EpisodeRecord) -> TitleRef:
+    """Episodes have no numbers of their own elsewhere; their show's would find a film."""
+    if isinstance(title, models.EpisodeRecord):
+        return TitleRef(title.id)
+    return TitleRef(title.id, title.tmdb_id, title.imdb_id)
 
 
 async def _kept(context: Context, title_id: str) -> Entry | None:

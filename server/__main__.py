@@ -84,10 +84,19 @@ def import_demo() -> None:
     serving.run(commands.import_demo(_settings()))
 
 
+@indexes.command("plan")
+def plan_indexes() -> None:
+    """Tell how MongoDB's indexes differ from the declared ones; exits with 1 if they do."""
+    if not serving.run(commands.plan_indexes(_settings())):
+        raise typer.Exit(1)
+
+
 @indexes.command("apply")
-def apply_indexes() -> None:
-    """Create the indexes that are missing."""
-    serving.run(commands.apply_indexes(_settings()))
+def apply_indexes(
+    drop_extra: Annotated[bool, typer.Option(help="Also drop what is declared nowhere.")] = False,
+) -> None:
+    """Build what is missing or changed, then drop what that replaces."""
+    serving.run(commands.apply_indexes(_settings(), drop_extra=drop_extra))
 
 
 def _settings() -> Settings:

@@ -19,15 +19,18 @@ import workers
 from graph.answers import Answers
 from graph.operations import Operations
 from graph.schema import open_documents
-from resolvers.context import Runtime
+from resolvers import warming
+from resolvers.context import Context, Runtime
 from server.graphql_http import GraphQLOverHTTP
 from server.graphql_ws import GraphQLOverWebSocket
 from server.middleware.observe import Observe
 from server.middleware.shortcut import Shortcut
 from server.routes import art, fallback, operations
 from services.access_log import AccessLog
+from services.logs import get_logger
 from services.settings import Settings
 
+log = get_logger("server")
 _COMPRESSION: Any = {"zstd_level": 3, "brotli_quality": 4, "gzip_level": 4}
 
 
@@ -99,9 +102,20 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
     stop = asyncio.Event()
     names = workers.names_for("api")
     task = asyncio.create_task(workers.run_workers(app.state.runtime, names, stop))
+    warming_up = asyncio.create_task(_warm(app.state.runtime))
     try:
         yield
     finally:
         app.state.draining.set()
         stop.set()
-        await task
+        warming_up.cancel()
+        await asyncio.gather(task, warming_up, return_exceptions=True)
+
+
+async def _warm(runtime: Runtime) -> None:
+    try:
+        films = await warming.warm_at_start(Context(runtime))
+    except Exception as error:  # a cold cache is slower, nothing else
+        log.warning("warming_failed", error=repr(error))
+    else:
+        log.info("warmed", films=films)

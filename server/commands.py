@@ -16,7 +16,7 @@ from resolvers.imports.report import Report
 from server import serving
 from server.app import build_app
 from server.progress_bar import ProgressBar
-from server.report_text import text_of
+from server.report_text import text_of, text_of_indexes
 from services.settings import Settings
 
 
@@ -73,10 +73,19 @@ async def import_demo(settings: Settings) -> None:
     _tell(report)
 
 
-async def apply_indexes(settings: Settings) -> None:
+async def plan_indexes(settings: Settings) -> bool:
+    """Prints what `apply_indexes` would do; says whether that is nothing."""
     async with open_runtime(settings):
-        declared = await models.apply_indexes()
-    sys.stdout.write(f"{declared} indexes are in place.\n")
+        plans = await models.plan_indexes()
+    sys.stdout.write(text_of_indexes(plans) + "\n")
+    return all(plan.is_in_step for plan in plans)
+
+
+async def apply_indexes(settings: Settings, *, drop_extra: bool) -> None:
+    async with open_runtime(settings):
+        await models.apply_indexes(drop_extra=drop_extra)
+        plans = await models.plan_indexes()
+    sys.stdout.write(text_of_indexes(plans) + "\n")
 
 
 def _tell(report: Report) -> None:

@@ -1,7 +1,10 @@
-"""An import's report as people read it."""
+"""Reports as people read them: of imports, of indexes."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from models import IndexPlan
 from resolvers.imports.report import Problems, Report
 
 
@@ -23,3 +26,20 @@ def _problems(what: str, problems: Problems) -> list[str]:
     if not problems.count:
         return []
     return [f"{problems.count} {what}:", *(f"  {reason}" for reason in problems.examples)]
+
+
+def text_of_indexes(plans: Sequence[IndexPlan]) -> str:
+    """One line an index that differs, then the sum."""
+    lines = [
+        f"{word:<8} {plan.collection}.{name}"
+        for plan in plans
+        for word, names in (
+            ("missing", plan.missing),
+            ("changed", plan.changed),
+            ("extra", plan.extra),
+        )
+        for name in names
+    ]
+    in_place = sum(len(plan.in_place) for plan in plans)
+    lines.append(f"{in_place} indexes are in place, {len(lines)} differ.")
+    return "\n".join(lines)

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, TypeVar
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -19,6 +19,7 @@ except ImportError:  # Windows
 from services.errors import StartupError
 from services.settings import Settings
 
+T = TypeVar("T")
 _SHUTDOWN_SECONDS = 10
 _MAX_MESSAGE_BYTES = 64 * 1024
 
@@ -47,10 +48,10 @@ def bind(settings: Settings) -> socket.socket:
     return listening
 
 
-def run(main: Coroutine[Any, Any, None]) -> None:
+def run(main: Coroutine[Any, Any, T]) -> T:
     """The process's one event loop: uvloop's where there is one."""
     with asyncio.Runner(loop_factory=_new_loop) as runner:
-        runner.run(main)
+        return runner.run(main)
 
 
 class Server(uvicorn.Server):

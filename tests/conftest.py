@@ -126,13 +126,22 @@ async def _runtime(settings: Settings, commands: CountedCommands) -> AsyncIterat
         yield runtime
 
 
+async def _flush(runtime: Runtime) -> None:
+    """Redis emptied, and its word of that received: else it would come in the midst of the test."""
+    changes = runtime.cache.changes
+    await runtime.redis.flushdb()
+    async with asyncio.timeout(2):
+        while runtime.cache.trusts_memory and runtime.cache.changes == changes:
+            await asyncio.sleep(0.001)
+    runtime.cache.clear_memory()
+
+
 @pytest.fixture
 async def runtime(_runtime: Runtime, commands: CountedCommands) -> Runtime:
     """The worker's runtime on empty stores."""
     for document in models.DOCUMENTS:
         await document.get_pymongo_collection().delete_many({})
-    await _runtime.redis.flushdb()
-    _runtime.cache.clear_memory()
+    await _flush(_runtime)
     commands.seen.clear()
     return _runtime
 

@@ -17,7 +17,9 @@ from services import metrics
 from services.logs import get_logger
 from workers.drop_dead_workers import drop_dead_workers
 from workers.flush_progress import finish_flushing, flush_progress
+from workers.import_tmdb import import_tmdb
 from workers.publish_metrics import publish_metrics
+from workers.run_jobs import run_jobs
 
 _JITTER = 0.1  # of a period, so that processes started together do not come together
 _RUN_SECONDS = 60.0
@@ -29,17 +31,22 @@ Run = Callable[[Runtime], Awaitable[object]]
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """`where`: in worker processes, or in every API process. `finish` runs once, at shutdown."""
+    """`where`: in worker processes, or in every API process. `finish` runs once, at shutdown.
+
+    One that bounds its own runs has no `run_seconds`; a shutdown then cancels the run in hand."""
 
     every_seconds: float
     run: Run
     where: Literal["worker", "api"] = "worker"
     finish: Run | None = None
+    run_seconds: float | None = _RUN_SECONDS
 
 
 WORKERS: dict[str, Worker] = {
     "flush_progress": Worker(1, flush_progress, finish=finish_flushing),
     "drop_dead_workers": Worker(600, drop_dead_workers),
+    "run_jobs": Worker(1, run_jobs, run_seconds=None),
+    "import_tmdb": Worker(3600, import_tmdb),
     "publish_metrics": Worker(1, publish_metrics, where="api"),
 }
 
@@ -67,20 +74,36 @@ def names_for(where: Literal["worker", "api"]) -> list[str]:
 
 async def _keep(runtime: Runtime, name: str, worker: Worker, stop: asyncio.Event) -> None:
     while not stop.is_set():
-        await _attempt(name, worker.run, runtime, _RUN_SECONDS)
+        await _attempt(name, worker.run(runtime), worker.run_seconds, stop)
         pause_seconds = worker.every_seconds * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311
         with suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), pause_seconds)
     if worker.finish is not None:
-        await _attempt(name, worker.finish, runtime, _FINISH_SECONDS)
+        await _attempt(name, worker.finish(runtime), _FINISH_SECONDS, stop)
 
 
-async def _attempt(name: str, run: Run, runtime: Runtime, seconds: float) -> None:
+async def _attempt(
+    name: str, run: Awaitable[object], seconds: float | None, stop: asyncio.Event
+) -> None:
     try:
-        async with asyncio.timeout(seconds):
-            await run(runtime)
+        if seconds is None:
+            await _until_stopped(run, stop)
+        else:
+            await asyncio.wait_for(run, seconds)
     except Exception as error:  # a worker that stopped for ever would be worse
         metrics.worker_runs_total.labels(name, "failed").inc()
         log.error("worker_failed", worker=name, error=repr(error), exc_info=error)
     else:
         metrics.worker_runs_total.labels(name, "done").inc()
+
+
+async def _until_stopped(run: Awaitable[object], stop: asyncio.Event) -> None:
+    running, stopping = asyncio.ensure_future(run), asyncio.ensure_future(stop.wait())
+    try:
+        await asyncio.wait([running, stopping], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for one in (running, stopping):
+            one.cancel()
+        await asyncio.wait([running, stopping], timeout=_FINISH_SECONDS)
+    if not running.cancelled():
+        running.result()

@@ -59,14 +59,6 @@ def _constant(read: Arguments) -> Arguments:
     return lambda _variables: constant
 
 
-def _constant(read: Arguments) -> Arguments:
-    try:
-        constant = read(None)
-    except Exception:  # told by the field, at run time
-        return read
-    return lambda _variables: constant
-
-
 def _short_way(
     definition: GraphQLField,
     field: Field,

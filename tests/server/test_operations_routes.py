@@ -107,7 +107,8 @@ async def test_what_is_not_there_is_told_in_json(client: httpx.AsyncClient, path
 @pytest.mark.parametrize("path", ["/health", "/ready", "/metrics", "/art/posters/movie_1.svg"])
 async def test_these_are_only_read(client: httpx.AsyncClient, path: str) -> None:
     response = await client.post(path)
-    assert (response.status_code, response.headers["allow"]) == (405, "GET, HEAD")
+    allowed = sorted(response.headers["allow"].split(", "))
+    assert (response.status_code, allowed) == (405, ["GET", "HEAD"])
     assert response.json()["errors"][0]["extensions"]["code"] == "VALIDATION_FAILED"
 
 

@@ -18,6 +18,7 @@ from services.live_metrics import (
     merge,
 )
 
+MEMORY, REDIS, RESPONSE = CacheLevel
 START = 1_800_000_000.0
 
 
@@ -109,14 +110,10 @@ def test_counters_and_gauges_are_read_as_what_changed(clock: Clock) -> None:
     point = merge([live.take()])
     metrics.active_connections.dec(2)
     # then only that is told
-    assert of(CacheLevel.MEMORY, point) == CacheLevelStats(
-        CacheLevel.MEMORY, hits=3, misses=1, stale=0
-    )
-    assert of(CacheLevel.MEMORY, point).hit_rate == 0.75
-    assert of(CacheLevel.REDIS, point) == CacheLevelStats(
-        CacheLevel.REDIS, hits=0, misses=1, stale=1
-    )
-    assert of(CacheLevel.RESPONSE, point).hit_rate == 0
+    assert of(MEMORY, point) == CacheLevelStats(MEMORY, hits=3, misses=1, stale=0)
+    assert of(MEMORY, point).hit_rate == 0.75
+    assert of(REDIS, point) == CacheLevelStats(REDIS, hits=0, misses=1, stale=1)
+    assert of(RESPONSE, point).hit_rate == 0
     assert point.active_connections == connections + 2
     assert point.database_p95_ms is not None
     assert 5 <= point.database_p95_ms <= 5.25  # the 5 ms bucket's upper bound
@@ -157,9 +154,7 @@ def test_what_another_version_wrote_is_passed_over() -> None:
 
 
 def test_a_sample_survives_the_stream() -> None:
-    given = sample(
-        "a", START, durations={3: 4}, cache=[CacheLevelStats(CacheLevel.MEMORY, 1, 2, 3)]
-    )
+    given = sample("a", START, durations={3: 4}, cache=[CacheLevelStats(MEMORY, 1, 2, 3)])
     told = Fold()(live_metrics.encode(given))
     assert told == (0, merge([given]))
 

@@ -1,0 +1,70 @@
+"""The indexes that pages of titles walk: one for each order, alone and behind a genre.
+
+After its order each carries the numbers that filters compare, so a title that does not fit is left
+out by its index key, without being read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pymongo import TEXT, IndexModel
+
+Keys = tuple[tuple[str, int], ...]
+_COMPARED = ("year", "rating", "vote_count", "runtime_seconds")
+_RISING = frozenset({"sort_title"})  # the rest is mostly read from its greatest value down
+_NAMES = {"sort_title": "title"}
+_TEXT_WEIGHTS = {"title": 10, "original_title": 10, "overview": 2}
+
+
+def order_index(field: str) -> Keys:
+    return (("is_active", 1), *_ordered(field))
+
+
+def genre_index(field: str) -> Keys:
+    return (("is_active", 1), ("genre_ids", 1), *_ordered(field))
+
+
+def _ordered(field: str) -> Keys:
+    direction = 1 if field in _RISING else -1
+    compared = [(name, 1) for name in _COMPARED if name != field]
+    return ((field, direction), ("_id", direction), *compared)
+
+
+LANGUAGE_INDEX: Keys = (("is_active", 1), ("languages", 1), *_ordered("popularity"))
+PERSON_INDEX: Keys = (
+    ("credits.person_id", 1),
+    ("is_active", 1),
+    ("popularity", -1),
+    ("_id", -1),
+)
+FEATURED_INDEX: Keys = (("is_featured", 1), ("rating", -1), ("_id", -1), ("is_active", 1))
+
+
+def title_indexes(orders: Sequence[str]) -> list[IndexModel]:
+    """What films and shows have in common."""
+    named: dict[str, Keys] = {"language_popularity": LANGUAGE_INDEX, "person": PERSON_INDEX}
+    for field in orders:
+        name = _NAMES.get(field, field)
+        named |= {name: order_index(field), f"genre_{name}": genre_index(field)}
+    return [
+        *(IndexModel(list(keys), name=name) for name, keys in named.items()),
+        IndexModel(
+            [(field, TEXT) for field in _TEXT_WEIGHTS],
+            name="text",
+            weights=_TEXT_WEIGHTS,
+            # Titles are in many languages: "It" and "Them!" are no stop words here.
+            default_language="none",
+        ),
+        unique_where_present("tmdb_id", "int"),
+    ]
+
+
+def unique_where_present(field: str, bson_type: str) -> IndexModel:
+    """Queries must say `$type` too: only then does MongoDB see that a partial index serves them."""
+    return IndexModel(
+        [(field, 1)],
+        name=field,
+        unique=True,
+        partialFilterExpression={field: {"$type": bson_type}},
+    )

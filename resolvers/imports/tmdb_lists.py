@@ -1,0 +1,60 @@
+"""Which titles a category means in TMDb, as the numbers of its first pages."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+
+from models import MovieCategory
+from resolvers.context import Runtime
+from services.errors import ValidationFailed
+from services.tmdb_types import Page, TitleKind
+
+_NEW_DAYS = 45
+_UPCOMING_DAYS = 180
+_ENOUGH_VOTES = 300  # for a mean to mean something
+_DATE = {TitleKind.MOVIE: "primary_release_date", TitleKind.SHOW: "first_air_date"}
+
+
+async def numbers(
+    runtime: Runtime, kind: TitleKind, category: MovieCategory, pages: int
+) -> list[int]:
+    """In TMDb's order, each once.
+
+    Raises:
+        ValidationFailed: TMDb has nothing like this category.
+        UpstreamUnavailable: TMDb did not answer.
+    """
+    found: dict[int, None] = {}
+    for number in range(1, pages + 1):
+        page = await _page(runtime, kind, category, number)
+        found |= dict.fromkeys(line.id for line in page.results)
+        if number >= page.total_pages:
+            break
+    return list(found)
+
+
+async def _page(runtime: Runtime, kind: TitleKind, category: MovieCategory, number: int) -> Page:
+    if category is MovieCategory.TRENDING:
+        return await runtime.tmdb.trending(kind, number)
+    filters = _filters(kind, category, datetime.fromtimestamp(runtime.clock(), UTC).date())
+    return await runtime.tmdb.discover(kind, number, **filters)
+
+
+def _filters(kind: TitleKind, category: MovieCategory, today: date) -> dict[str, str | int]:
+    popular: dict[str, str | int] = {"sort_by": "popularity.desc"}
+    match category:
+        case MovieCategory.POPULAR:
+            return popular
+        case MovieCategory.TOP_RATED:
+            return {"sort_by": "vote_average.desc", "vote_count__gte": _ENOUGH_VOTES}
+        case MovieCategory.NEW_RELEASES:
+            return popular | _between(kind, today - timedelta(days=_NEW_DAYS), today)
+        case MovieCategory.UPCOMING:
+            first, last = today + timedelta(days=1), today + timedelta(days=_UPCOMING_DAYS)
+            return popular | _between(kind, first, last)
+    raise ValidationFailed("TMDb has no such category.", path=["category"])
+
+
+def _between(kind: TitleKind, first: date, last: date) -> dict[str, str | int]:
+    name = _DATE[kind]
+    return {f"{name}__gte": first.isoformat(), f"{name}__lte": last.isoformat()}

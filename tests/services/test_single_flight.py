@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from services.single_flight import SingleFlight
+
+
+async def test_a_failure_reaches_everybody_and_the_next_one_tries_again() -> None:
+    flights: SingleFlight[int] = SingleFlight()
+    runs = 0
+
+    async def compute() -> int:
+        nonlocal runs
+        runs += 1
+        await asyncio.sleep(0.01)
+        if runs == 1:
+            raise KeyError("once")
+        return runs
+
+    failed = await asyncio.gather(
+        *(flights.run("a", compute) for _ in range(3)), return_exceptions=True
+    )
+    assert [type(error) for error in failed] == [KeyError] * 3
+    assert await flights.run("a", compute) == 2
+
+
+async def test_the_last_caller_leaving_poisons_nothing() -> None:
+    flights: SingleFlight[str] = SingleFlight()
+    release = asyncio.Event()
+
+    async def compute() -> str:
+        await release.wait()
+        return "done"
+
+    only = asyncio.create_task(flights.run("a", compute))
+    await asyncio.sleep(0)
+    only.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await only
+    again = asyncio.create_task(flights.run("a", compute))
+    await asyncio.sleep(0)
+    release.set()
+    assert await again == "done"

@@ -1,0 +1,33 @@
+"""Once a day, whatever the number of processes: a job that takes up what TMDb changed."""
+
+from __future__ import annotations
+
+import random
+
+from resolvers import jobs
+from resolvers.context import Runtime
+from resolvers.jobs import JobKind
+from services.errors import CodedError
+
+_DAY_SECONDS = 24 * 3600
+_JITTER = 0.05
+
+
+async def import_tmdb(runtime: Runtime) -> bool:
+    """True if this call started the job; nothing without a key.
+
+    Raises:
+        UpstreamUnavailable: Redis or MongoDB is away.
+    """
+    if not runtime.tmdb.is_on:
+        return False
+    turn = JobKind.IMPORT_TMDB_CHANGES.value
+    seconds = _DAY_SECONDS * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311
+    if not await runtime.jobs.queue.turn(turn, seconds):
+        return False
+    try:
+        await jobs.start(runtime, JobKind.IMPORT_TMDB_CHANGES)
+    except CodedError:
+        await runtime.jobs.queue.give_back(turn)
+        raise
+    return True

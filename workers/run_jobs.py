@@ -1,0 +1,180 @@
+"""Runs jobs, one at a time in each worker process: told by the queue, or found in MongoDB.
+
+Promise: a job that was started ends, here or elsewhere. Jobs may run twice, so each can; a worker
+that was taken for dead stops as soon as it hears of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import socket
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any
+
+import models
+from models import JobRecord, JobState
+from resolvers.context import Runtime
+from resolvers.imports import tmdb, tmdb_changes
+from resolvers.jobs import JobKind, now
+from services import metrics
+from services.errors import CodedError, UpstreamUnavailable
+from services.logs import get_logger
+from workers.flush_progress import flush_progress
+
+JOB_SECONDS = 3600.0
+MAX_ATTEMPTS = 3  # workers that may die over one job
+_TELL_SECONDS = 0.2  # between two words on how far a job is
+_BEATS = 3  # before a silent worker is taken for dead
+_WORKER = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+
+log = get_logger("workers")
+
+
+class Advance:
+    """How far a job is: its runner says so as often as it likes, others hear of it now and then."""
+
+    def __init__(self, done: int, total: int | None) -> None:
+        self.done = done
+        self.total = total
+        self.moved = asyncio.Event()
+
+    def __call__(self, done: int, total: int | None) -> None:
+        self.done, self.total = done, total
+        self.moved.set()
+
+
+# Answers with what had to be left out, or None.
+Runner = Callable[[Runtime, Mapping[str, Any], Advance], Awaitable[str | None]]
+
+
+async def _flush_progress(
+    runtime: Runtime, _arguments: Mapping[str, Any], advance: Advance
+) -> None:
+    flushed = await flush_progress(runtime)
+    advance(flushed, flushed)
+
+
+RUNNERS: dict[str, Runner] = {
+    JobKind.IMPORT_FROM_TMDB.value: tmdb.run_import,
+    JobKind.IMPORT_TMDB_CHANGES.value: tmdb_changes.run_import,
+    JobKind.FLUSH_PROGRESS.value: _flush_progress,
+}
+
+
+async def run_jobs(
+    runtime: Runtime, worker: str = _WORKER, runners: Mapping[str, Runner] = RUNNERS
+) -> int:
+    """Runs jobs until none is left; returns how many. Cancelled, it puts its job back.
+
+    Raises:
+        UpstreamUnavailable: MongoDB is away; the job in hand is taken up again later.
+    """
+    ran = 0
+    while (job := await _next(runtime, worker)) is not None:
+        await _run(runtime, job, worker, runners)
+        ran += 1
+    return ran
+
+
+async def _next(runtime: Runtime, worker: str) -> JobRecord | None:
+    at = now(runtime)
+    silent_since = at - timedelta(seconds=runtime.settings.job_claim_idle_seconds)
+    with suppress(UpstreamUnavailable):  # Redis is away: only looking is left
+        while (job_id := await runtime.jobs.queue.take()) is not None:
+            job = await models.claim_job(worker, at, silent_since, job_id)
+            if job is not None:
+                return job
+    return await models.claim_job(worker, at, silent_since)
+
+
+async def _run(
+    runtime: Runtime, job: JobRecord, worker: str, runners: Mapping[str, Runner]
+) -> None:
+    advance = Advance(job.done, job.total)
+    await _publish(runtime, job.id)
+    running = asyncio.create_task(_outcome(runtime, job, advance, runners.get(job.kind)))
+    try:
+        mine = await _accompany(runtime, job.id, worker, running, advance)
+    except asyncio.CancelledError:
+        await _put_back(runtime, job.id, worker)
+        raise
+    finally:
+        running.cancel()
+        await asyncio.wait([running])
+    if mine:
+        await _finish(runtime, job, worker, models.JobEnd(*running.result(), *_far(advance)))
+    else:
+        log.warning("job_lost", job=job.id, kind=job.kind)
+
+
+def _far(advance: Advance) -> tuple[int, int | None]:
+    return advance.done, advance.total
+
+
+async def _outcome(
+    runtime: Runtime, job: JobRecord, advance: Advance, runner: Runner | None
+) -> tuple[JobState, str | None]:
+    """How it ended. The words of a fault of ours stay in the log."""
+    if runner is None:
+        return JobState.FAILED, "This version runs no jobs of this kind."
+    if job.attempts > MAX_ATTEMPTS:
+        return JobState.FAILED, f"Given up: {MAX_ATTEMPTS} workers died over it."
+    try:
+        async with asyncio.timeout(JOB_SECONDS):
+            return JobState.SUCCEEDED, await runner(runtime, job.arguments, advance)
+    except CodedError as error:
+        return JobState.FAILED, error.message
+    except TimeoutError:
+        return JobState.FAILED, "It took longer than an hour."
+    except Exception as error:
+        log.error("job_failed", job=job.id, kind=job.kind, exc_info=error)
+        return JobState.FAILED, "Something went wrong on our side."
+
+
+async def _accompany(
+    runtime: Runtime,
+    job_id: str,
+    worker: str,
+    running: asyncio.Task[Any],
+    advance: Advance,
+) -> bool:
+    """Tells how far it is, or at least that somebody is at it, until it ends; False if the job
+    was taken over meanwhile."""
+    beat_seconds = runtime.settings.job_claim_idle_seconds / _BEATS
+    while True:
+        moved = asyncio.create_task(advance.moved.wait())
+        await asyncio.wait(
+            [running, moved], timeout=beat_seconds, return_when=asyncio.FIRST_COMPLETED
+        )
+        moved.cancel()
+        if running.done():
+            return True
+        advance.moved.clear()
+        with suppress(UpstreamUnavailable):  # the next beat may get through
+            if not await models.beat_job(job_id, worker, now(runtime), *_far(advance)):
+                return False
+            await _publish(runtime, job_id)
+        await asyncio.wait([running], timeout=min(_TELL_SECONDS, beat_seconds))
+
+
+async def _finish(runtime: Runtime, job: JobRecord, worker: str, end: models.JobEnd) -> None:
+    if await models.finish_job(job.id, worker, now(runtime), end):
+        metrics.jobs_finished_total.labels(job.kind, end.state.value).inc()
+        log.info("job_finished", job=job.id, kind=job.kind, state=end.state.value, done=end.done)
+        await _publish(runtime, job.id)
+
+
+async def _put_back(runtime: Runtime, job_id: str, worker: str) -> None:
+    with suppress(UpstreamUnavailable):  # then it is found when it has been silent long enough
+        if await models.release_job(job_id, worker, now(runtime)):
+            await _publish(runtime, job_id)
+            await runtime.jobs.queue.push(job_id)
+
+
+async def _publish(runtime: Runtime, job_id: str) -> None:
+    with suppress(UpstreamUnavailable):  # watchers look by themselves
+        await runtime.jobs.changed.publish(job_id.encode())
