@@ -71,7 +71,17 @@ async def _from_redis(loader: Tiered, names: Names) -> None:
         refresh_behind(loader, {name: names[name] for name in stale})
     missing = {name: key for name, key in names.items() if name not in found}
     if missing:
-        loader.take(await read(loader, missing), names)
+        await _from_database(loader, missing)
+
+
+async def _from_database(loader: Tiered, names: Names) -> None:
+    try:
+        loader.take(await read(loader, names), names)
+    except UpstreamUnavailable:
+        last = loader.tiers.last_resort(names)
+        if len(last) < len(names):
+            raise
+        loader.take(last, names, is_stale=True)
 
 
 async def read(loader: Tiered, names: Names) -> dict[str, Entry]:

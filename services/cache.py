@@ -123,6 +123,15 @@ class Cache:
             if key in flights and (entry := memory.get(key)) is not None and entry.stale_until > now
         }
 
+    def last_resort(self, keys: Iterable[str]) -> dict[str, Entry]:
+        """What memory holds at all, for when nothing else answers: old, and perhaps changed."""
+        now, memory = self._clock(), self._memory
+        return {
+            key: entry
+            for key in keys
+            if (entry := memory.get(key)) is not None and entry.stale_until > now
+        }
+
     async def fetch(self, kind: Kind, codec: Codec[Any], keys: list[str]) -> dict[str, Entry]:
         """What Redis holds, fresh or stale, in one MGET; kept in memory."""
         if not keys or not self.uses_redis:
@@ -212,7 +221,9 @@ class Cache:
 
         A tag with too many lists is emptied, lists and all: what is not noted is not kept.
         """
-        full = await self.lists.remember(lists)
+        full = await self.lists.remember(lists) if self.uses_redis else None
+        if full is None:
+            self._guard.failed()
         for tag in full or ():
             keys = list(await self.lists.read([tag]))
             for first in range(0, len(keys), _UNTOLD_BATCH):

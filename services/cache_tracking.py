@@ -1,7 +1,7 @@
 """Keeps process memory right: Redis tells which cached keys changed (client tracking, BCAST).
 
-While nobody tells, memory is not trusted: it is emptied when the connection is lost and again when
-it is back, and not read in between. A silent connection is noticed within two seconds.
+While nobody tells, memory is not trusted: it answers only where the database cannot, and is emptied
+when the connection is back. A silent connection is noticed within two seconds.
 """
 
 from __future__ import annotations
@@ -100,4 +100,3 @@ class CacheTracking:
     def _distrust(self) -> None:
         self._listening.clear()
         self._cache.trusts_memory = False
-        self._cache.forget_here(None)

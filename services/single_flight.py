@@ -7,26 +7,45 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 V = TypeVar("V")
 
 
-class SingleFlight(Generic[V]):
-    """`compute` must be bounded in time: nobody can cancel it once it runs."""
+@dataclass(slots=True, eq=False)
+class _Flight(Generic[V]):
+    result: asyncio.Future[V]
+    callers: int = 0
 
-    def __init__(self) -> None:
-        self._running: dict[str, asyncio.Future[V]] = {}
+
+class SingleFlight(Generic[V]):
+    """`compute` must be bounded in time. Without callers it runs on, or is cancelled where
+    `stops_unwanted` says so."""
+
+    def __init__(self, *, stops_unwanted: bool = False) -> None:
+        self._running: dict[str, _Flight[V]] = {}
+        self._stops_unwanted = stops_unwanted
 
     async def run(self, key: str, compute: Callable[[], Awaitable[V]]) -> V:
-        running = self._running.get(key)
-        if running is None:
-            running = asyncio.ensure_future(compute())
-            self._running[key] = running
-            running.add_done_callback(lambda done: self._land(key, done))
-        return await asyncio.shield(running)
+        flight = self._running.get(key)
+        if flight is None:
+            flight = self._running[key] = _Flight(asyncio.ensure_future(compute()))
+            flight.result.add_done_callback(lambda _done: self._land(key, flight))
+        flight.callers += 1
+        try:
+            return await asyncio.shield(flight.result)
+        finally:
+            flight.callers -= 1
+            if self._stops_unwanted and not flight.callers and not flight.result.done():
+                self._forget(key, flight)  # at once: nobody may join what is being cancelled
+                flight.result.cancel()
 
-    def _land(self, key: str, done: asyncio.Future[V]) -> None:
-        del self._running[key]
-        if not done.cancelled():
-            done.exception()  # seen, even when every caller went away
+    def _land(self, key: str, flight: _Flight[V]) -> None:
+        self._forget(key, flight)
+        if not flight.result.cancelled():
+            flight.result.exception()  # seen, even when every caller went away
+
+    def _forget(self, key: str, flight: _Flight[V]) -> None:
+        if self._running.get(key) is flight:
+            del self._running[key]
