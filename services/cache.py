@@ -11,14 +11,14 @@ import random
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from enum import IntEnum
 from typing import Any
 
 from services import metrics
 from services.cache_entry import Codec, Entry, aged
-from services.cache_keys import CHANGED, LEASE, Kind
-from services.cache_lists import Described, ListIndex
+from services.cache_keys import CHANGED, LEASE, Kind, tracked_prefixes
+from services.cache_lists import Described, ListIndex, Noted
 from services.errors import UpstreamUnavailable
 from services.redis_pool import Client, Failure, Guard
 from services.scripts import Script, ScriptCalls
@@ -28,7 +28,8 @@ _JITTER = 0.1  # spreads the expiry of what was written together
 _LEASE_MS = 2_000
 _CHANGED_MS = 10_000  # longer than a replica lags behind and a read lasts
 _FORGOTTEN_KEYS = 10_000
-_UNTOLD_BATCH = 500
+_UNTOLD_KEYS = 10_000
+_BATCH = 500  # keys in one command
 _ACQUIRE, _FILL = Script("cache_acquire"), Script("cache_fill")
 _KEEP, _FORGET = Script("cache_keep"), Script("cache_forget")
 
@@ -69,7 +70,10 @@ class Cache:
         self.trusts_memory = True  # off while nobody tells us of changes
         self.changes = 0  # how often something was forgotten
         self._untold: set[str] = set()
+        self._untold_tags: set[str] = set()
+        self._told_too_little = False  # more is untold than is remembered
         self._forgotten: OrderedDict[str, int] = OrderedDict()
+        self._all_forgotten = 0  # of changes before this it is not known which keys they were of
         self._listeners: list[Callable[[Iterable[str] | None], None]] = []
 
     @property
@@ -166,11 +170,8 @@ class Cache:
         self, kind: Kind, codec: Codec[Any], entries: Mapping[str, Entry], token: str, since: int
     ) -> None:
         """Stores what was read under the token's leases; `since` is `changes` before the read."""
-        self.remember(entries, since)
-        if entries and self.uses_redis:
-            await self._call(
-                _FILL, list(entries), token, LEASE, *self._encoded(kind, codec, entries)
-            )
+        bodies = self._encoded(kind, codec, entries)
+        self.remember(await self._taken(_FILL, entries, token, LEASE, *bodies), since)
 
     async def store(
         self,
@@ -180,13 +181,25 @@ class Cache:
         since: int | None = None,
     ) -> None:
         """Stores what was read without a lease, except what changed moments ago."""
-        self.remember(entries, self.changes if since is None else since)
-        if entries and self.uses_redis:
-            await self._call(_KEEP, list(entries), CHANGED, *self._encoded(kind, codec, entries))
+        since = self.changes if since is None else since
+        bodies = self._encoded(kind, codec, entries)
+        self.remember(await self._taken(_KEEP, entries, CHANGED, *bodies), since)
+
+    async def _taken(
+        self, script: Script, entries: Mapping[str, Entry], *rest: Any
+    ) -> Mapping[str, Entry]:
+        """Those entries that Redis took, which then tells of their changes. What it refused is
+        old, and of what it does not hold it would tell nothing: neither is for memory."""
+        if not self._uses_redis or not entries:
+            return entries
+        taken = await self._call(script, list(entries), *rest) if self.uses_redis else None
+        if taken is None:
+            return {}
+        return {key: entries[key] for key, is_taken in zip(entries, taken, strict=True) if is_taken}
 
     def remember(self, entries: Mapping[str, Entry], since: int) -> None:
         """Keeps in memory what was not forgotten while it was on its way here."""
-        if not self.uses_memory:
+        if not self.uses_memory or since < self._all_forgotten:
             return
         if len(self._memory) + len(entries) > self._limit:
             self._make_room()
@@ -194,6 +207,7 @@ class Cache:
         forgotten = self._forgotten if self.changes != since else {}
         for key, entry in entries.items():
             if forgotten.get(key, 0) <= since:
+                self._memory.pop(key, None)  # to the end: what is asked for stays longest
                 self._memory[key] = entry._replace(fresh_until=min(entry.fresh_until, until))
 
     # ---- forgetting
@@ -205,31 +219,62 @@ class Cache:
         self.forget_here(names)
         if not names or not self._uses_redis:
             return 0
-        dropped = await self._call(_FORGET, names, LEASE, CHANGED, _CHANGED_MS)
-        if dropped is None:
-            self._untold.update(names)
-        return dropped or 0
+        dropped = 0
+        for first in range(0, len(names), _BATCH):
+            batch = names[first : first + _BATCH]
+            answer = await self._call(_FORGET, batch, LEASE, CHANGED, _CHANGED_MS)
+            if answer is None:
+                self._tell_later(names[first:])
+                break
+            dropped += answer
+        return dropped
+
+    async def forget_lists(self, tags: Collection[str]) -> None:
+        """Forgets every list noted under these tags; when Redis is back, if it is away."""
+        lists = await self.lists.read(tags)
+        if lists is None:
+            self._untold_tags.update(tags)
+            return
+        await self.forget(lists)
+        await self.lists.drop(tags, lists)
+
+    @property
+    def owes(self) -> bool:
+        """Whether Redis has yet to be told that something is to be forgotten."""
+        return bool(self._untold or self._untold_tags or self._told_too_little)
 
     async def catch_up(self) -> None:
         """Forgets in Redis what could not be told while it was away."""
-        names, self._untold = list(self._untold), set()
-        for first in range(0, len(names), _UNTOLD_BATCH):
-            await self.forget(names[first : first + _UNTOLD_BATCH])
+        names, self._untold = self._untold, set()
+        tags, self._untold_tags = self._untold_tags, set()
+        everything, self._told_too_little = self._told_too_little, False
+        await self.forget(names)
+        if tags:
+            await self.forget_lists(tags)
+        if everything:
+            try:
+                for prefix in tracked_prefixes(""):
+                    await self.forget_all(prefix + "*")
+            except Failure:
+                self._told_too_little = True
 
-    async def note_lists(self, lists: Described) -> bool:
-        """Whether these lists may be stored: they are noted, so that a change can forget them.
+    def _tell_later(self, names: Iterable[str]) -> None:
+        self._untold.update(names)
+        if len(self._untold) > _UNTOLD_KEYS:
+            self._untold.clear()
+            self._told_too_little = True
+
+    async def note_lists(self, lists: Described) -> Noted:
+        """Notes lists before they are read, so that a change from then on can forget them.
 
         A tag with too many lists is emptied, lists and all: what is not noted is not kept.
         """
-        full = await self.lists.remember(lists) if self.uses_redis else None
-        if full is None:
-            self._guard.failed()
-        for tag in full or ():
-            keys = list(await self.lists.read([tag]))
-            for first in range(0, len(keys), _UNTOLD_BATCH):
-                await self.forget(keys[first : first + _UNTOLD_BATCH])
-            await self.lists.drop([tag], keys)
-        return full == []
+        noted = await self.lists.remember(lists) if self.uses_redis else None
+        if noted is None:
+            return Noted(False)
+        for tag in noted.full:
+            await self.forget_lists([tag])
+        return noted
 
     async def age(self, keys: Iterable[str]) -> int:
         """Makes entries stale instead of dropping them: they answer until they are read anew."""
@@ -237,17 +282,22 @@ class Cache:
         self.forget_here(names)
         if not names or not self.uses_redis:
             return 0
+        aged_keys = 0
         try:
-            values = await self._redis.mget([self._prefix + key for key in names])
-            pipeline = self._redis.pipeline(transaction=False)
-            old = [(n, aged(v, self._clock())) for n, v in zip(names, values, strict=True) if v]
-            for name, body in old:
-                if body is not None:
-                    pipeline.set(self._prefix + name, body, keepttl=True, xx=True)
-            await pipeline.execute()
+            for first in range(0, len(names), _BATCH):
+                aged_keys += await self._age(names[first : first + _BATCH])
         except Failure:
             self._guard.failed()
-            return 0
+        return aged_keys
+
+    async def _age(self, names: list[str]) -> int:
+        values = await self._redis.mget([self._prefix + key for key in names])
+        old = [(n, aged(v, self._clock())) for n, v in zip(names, values, strict=True) if v]
+        pipeline = self._redis.pipeline(transaction=False)
+        for name, body in old:
+            if body is not None:
+                pipeline.set(self._prefix + name, body, keepttl=True, xx=True)
+        await pipeline.execute()
         return len(old)
 
     def forget_here(self, keys: Iterable[str] | None) -> None:
@@ -255,6 +305,7 @@ class Cache:
         self.changes += 1
         if keys is None:
             self._memory.clear()
+            self._all_forgotten = self.changes
         else:
             self._forget_each(keys)
         for listener in self._listeners:
@@ -266,7 +317,7 @@ class Cache:
             self._forgotten[key] = self.changes
             self._forgotten.move_to_end(key)
         while len(self._forgotten) > _FORGOTTEN_KEYS:
-            self._forgotten.popitem(last=False)
+            _, self._all_forgotten = self._forgotten.popitem(last=False)
 
     def told(self, names: Iterable[bytes] | None) -> None:
         """Redis says that these keys changed; None: all of them."""
@@ -274,7 +325,7 @@ class Cache:
             self.forget_here(None)
         else:
             skip = len(self._prefix)
-            self.forget_here([name.decode()[skip:] for name in names])
+            self.forget_here([name.decode(errors="replace")[skip:] for name in names])
 
     def clear_memory(self) -> None:
         self.forget_here(None)
@@ -282,6 +333,10 @@ class Cache:
     async def forget_all(self, pattern: str) -> int:
         """Drops every key of a pattern such as `movie:*`; for bulk imports. Returns how many."""
         self.clear_memory()
+        await self._drop_all(LEASE + pattern)  # first, so that what is being read now is not kept
+        return await self._drop_all(pattern)
+
+    async def _drop_all(self, pattern: str) -> int:
         dropped = 0
         batch: list[bytes] = []
         async for key in self._redis.scan_iter(match=self._prefix + pattern, count=1000):
