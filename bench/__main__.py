@@ -1,4 +1,7 @@
-"""python -m bench: load the films, start the servers, check that they agree, measure, report."""
+"""python -m bench: load the films, start the servers, check that they agree, measure, report.
+
+python -m bench scaling: see scaling.py.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ from bench.items import ITEMS, Item
 from bench.measure import Pace, Sequences, measure
 from bench.processes import OTHER_CORE, BenchError, memory_bytes, settle_here
 from bench.running import Running, prepare, servers
+from bench.scaling import scaling
 from bench.targets import TARGETS, Target, chosen
 from services.errors import StartupError
 
@@ -27,10 +31,15 @@ def main() -> int:
     try:
         targets = chosen(_names(options.servers))
         items = _chosen_items(_names(options.items))
-        install.install_peers(targets, FOLDER)
+        if options.what == "peers":
+            install.install_peers(targets, FOLDER)
         settle_here(OTHER_CORE)
         with databases(FOLDER, options.mongodb_uri, options.redis_url) as addresses:
-            return _run(options, targets, items, addresses)
+            films = dataset.load(addresses, seed=not options.no_seed)
+            if options.what == "scaling":
+                _say(scaling(addresses, FOLDER, dict(options.env), options.rounds, _say))
+                return 0
+            return _run(options, targets, items, addresses, films)
     except (BenchError, StartupError, ValueError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
@@ -41,8 +50,8 @@ def _run(
     targets: Sequence[Target],
     items: Sequence[Item],
     addresses: Addresses,
+    films: dataset.Dataset,
 ) -> int:
-    films = dataset.load(addresses, seed=not options.no_seed)
     _say(f"{len(films.movie_ids)} films; starting {len(targets)} servers")
     busy_before, sequences = os.getloadavg()[0], Sequences()
     with servers(targets, addresses, FOLDER, dict(options.env)) as started:
@@ -73,6 +82,8 @@ def _require_equal(started: Sequence[Running], items: Sequence[Item], sequences:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     add = parser.add_argument
+    add("what", nargs="?", default="peers", choices=["peers", "scaling"],
+        help="peers: the tables; scaling: CPU per film of large and small answers")  # fmt: skip
     add("--servers", help=f"comma separated: {', '.join(t.name for t in TARGETS)}")
     add("--items", help=f"comma separated: {', '.join(item.name for item in ITEMS)}")
     add("--rounds", type=int, default=3, help="interleaved rounds (3)")

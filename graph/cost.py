@@ -18,6 +18,7 @@ from graphql import (
     GraphQLField,
     GraphQLSchema,
     IntValueNode,
+    ListValueNode,
     OperationDefinitionNode,
     SelectionSetNode,
     VariableNode,
@@ -30,8 +31,10 @@ from graphql import (
 from graph.fields import SLICING_ARGUMENTS, Field
 
 _MOST = 100  # what resolvers allow for a page; a greater number is refused there
+_SIZING_ARGUMENTS = (*SLICING_ARGUMENTS, "ids")  # as many things as ids are given
 _SIZED_FIELDS = frozenset({"nodes", "edges"})
 _ASSUMED_SIZE = 10
+_PAGE_SIZE = 20  # what resolvers give where neither `first` nor `last` is said
 
 
 @dataclass(slots=True)
@@ -45,21 +48,27 @@ class Size:
         if self.variable is None:
             return self.value
         given = variables.get(self.variable)
+        if isinstance(given, list):
+            return min(len(given), _MOST)
         return min(max(given, 0), _MOST) if isinstance(given, int) else self.value
 
 
 @dataclass(slots=True)
 class Cost:
-    """`fixed` plus, for each term, its size times its cost."""
+    """`fixed` plus, for each term, its size times its cost; and whether services outside are
+    waited for."""
 
     fixed: int = 0
     terms: list[tuple[Size, Cost]] = field(default_factory=list)
+    is_slow: bool = False
 
     def add(self, other: Cost) -> None:
+        self.is_slow |= other.is_slow
         self.fixed += other.fixed
         self.terms += other.terms
 
     def add_times(self, size: Size, other: Cost) -> None:
+        self.is_slow |= other.is_slow
         if size.variable is None and not other.terms:
             self.fixed += size.value * other.fixed
         else:
@@ -125,7 +134,7 @@ class CostReader:
         named = get_named_type(definition.type)
         field_ = definition.extensions.get("strawberry-definition")
         spec = field_.spec if isinstance(field_, Field) else None
-        own = Cost(spec.cost if spec else 0)
+        own = Cost(spec.cost, is_slow=spec.is_slow) if spec else Cost()
         if is_leaf_type(named):
             return own
         size = self._size(node, definition, spec.assumed_size if spec else None)
@@ -145,10 +154,11 @@ class CostReader:
         fallback = assumed
         for name in SLICING_ARGUMENTS:
             argument = definition.args.get(name)
-            if argument is not None and isinstance(argument.default_value, int):
-                fallback = argument.default_value
+            if argument is not None:
+                default = argument.default_value
+                fallback = default if isinstance(default, int) else fallback or _PAGE_SIZE
         for given in node.arguments or ():
-            if given.name.value in SLICING_ARGUMENTS:
+            if given.name.value in _SIZING_ARGUMENTS:
                 return _given_size(given.value, fallback or _ASSUMED_SIZE)
         return Size(fallback) if fallback is not None else None
 
@@ -157,5 +167,7 @@ def _given_size(value: Any, fallback: int) -> Size:
     if isinstance(value, VariableNode):
         return Size(fallback, value.name.value)
     if isinstance(value, IntValueNode):
-        return Size(min(int(value.value[:9]), _MOST))
+        return Size(min(max(int(value.value[:9]), 0), _MOST))
+    if isinstance(value, ListValueNode):
+        return Size(min(len(value.values), _MOST))
     return Size(fallback)

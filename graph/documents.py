@@ -14,22 +14,26 @@ from typing import Any
 
 import strawberry
 from graphql import (
+    ASTValidationRule,
     DocumentNode,
     GraphQLError,
     GraphQLInputObjectType,
     GraphQLSchema,
+    GraphQLSyntaxError,
     NoSchemaIntrospectionCustomRule,
     OperationDefinitionNode,
+    OverlappingFieldsCanBeMergedRule,
     parse,
     specified_rules,
     validate,
 )
+from graphql.validation.validate import ValidationAbortedError
 from strawberry.schema.config import StrawberryConfig
 
 from graph.cost import Cost
 from graph.execution import Plan, Uncovered, compile_plan, condition_variables
 from graph.execution.variables import ReadVariables, variable_reader
-from graph.limits import Limits, examine
+from graph.limits import Limits, examine, overlap_rule
 from services.errors import (
     CodedError,
     CostLimitExceeded,
@@ -40,6 +44,8 @@ from services.errors import (
 MAX_CHARACTERS = 15_000
 MAX_TOKENS = 1_000
 _TOO_LONG = f"A document has at most {MAX_CHARACTERS} characters."
+_TOO_ALIKE = "The document repeats the same fields too often to be checked."
+_GIVEN_UP = "Parsing aborted."
 _MAX_ERRORS = 5
 _MAX_VARIANTS = 16  # plans of one operation, by the outcome of its conditions
 
@@ -107,9 +113,7 @@ class Documents:
         self._capacity = capacity
         self._introspection = introspection
         self.limits = limits
-        self._rules = [*specified_rules] + (
-            [] if introspection else [NoSchemaIntrospectionCustomRule]
-        )
+        self._rules = _rules(limits, introspection)
         self._known: OrderedDict[str, Document] = OrderedDict()
         self._by_id: OrderedDict[str, str] = OrderedDict()
         self.counters = Counters()
@@ -189,7 +193,7 @@ class Documents:
             ast = parse(text, max_tokens=MAX_TOKENS)
             costs = examine(self.schema, ast, self.limits)
         except GraphQLError as error:
-            return Document([error])
+            return Document([_told(error)])
         except CodedError as error:
             return Document([_coded(error)])
         except RecursionError:
@@ -213,13 +217,31 @@ class Documents:
         )
 
     def _validate(self, ast: DocumentNode) -> list[GraphQLError]:
-        return validate(
+        found = validate(
             self.schema,
             ast,
             self._rules,
             max_errors=_MAX_ERRORS,
             hide_suggestions=not self._introspection,
         )
+        if any(isinstance(error, ValidationAbortedError) for error in found[:_MAX_ERRORS]):
+            return [_coded(CostLimitExceeded(_TOO_ALIKE))]
+        return found
+
+
+def _rules(limits: Limits, introspection: bool) -> list[type[ASTValidationRule]]:
+    rules: list[type[ASTValidationRule]] = [
+        rule for rule in specified_rules if rule is not OverlappingFieldsCanBeMergedRule
+    ]
+    rules.append(overlap_rule(limits.comparisons))
+    return rules if introspection else [*rules, NoSchemaIntrospectionCustomRule]
+
+
+def _told(error: GraphQLError) -> GraphQLError:
+    """The parser's limits are ours: it says in its last words that it gave up."""
+    if isinstance(error, GraphQLSyntaxError) and error.message.endswith(_GIVEN_UP):
+        return _coded(CostLimitExceeded(error.message.removeprefix("Syntax Error: ")))
+    return error
 
 
 def _declare_one_of(schema: GraphQLSchema) -> None:

@@ -50,6 +50,7 @@ class Spec:
     assumed_size: int | None = None  # of a list without a slicing argument
     max_age_seconds: int | None = None  # how long a public answer may be kept; None: see above it
     is_private: bool = False  # depends on who asks
+    is_slow: bool = False  # waits for services outside: given up when the client goes away
 
 
 class Field(StrawberryField):

@@ -69,6 +69,13 @@ class ImportFromTmdbInput:
     tv: bool | None = strawberry.field(default=False, description="Shows instead of films.")
 
 
+@strawberry.input(description="How much to read into the caches.")
+class WarmCacheInput:
+    first: int | None = strawberry.field(
+        default=100, description="How many of the most popular films: 1 to 1000."
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class JobAnswer:
     job: models.JobRecord | None
@@ -87,6 +94,16 @@ async def _import_from_tmdb(
         tv=bool(input.tv),
     )
     return JobAnswer(*await told(call))
+
+
+async def _warm_cache(
+    info: Info,
+    input: Annotated[
+        WarmCacheInput | None, strawberry.argument(description="How much; 100 films without it.")
+    ] = None,
+) -> JobAnswer:
+    first = input.first if input is not None else None
+    return JobAnswer(*await told(jobs.warm_cache(info.context, first)))
 
 
 async def _flush_progress(info: Info) -> JobAnswer:
@@ -109,6 +126,11 @@ class JobsMutation:
     flush_progress: JobPayload = resolver(
         _flush_progress,
         "Writes all buffered viewing progress to the database, in the background.",
+        requires=Role.OPERATOR,
+    )
+    warm_cache: JobPayload = resolver(
+        _warm_cache,
+        "Reads the most popular films into the caches, in the background.",
         requires=Role.OPERATOR,
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -19,11 +20,13 @@ from graph.answers import Answers, Key, Stored
 from graph.documents import Document, Documents, Operation
 from graph.errors import formatted, request_errors
 from graph.execution.state import Run
+from loaders import Tally
 from resolvers.context import Context
 from services.errors import CodedError, CostLimitExceeded, OperationTimeout, ValidationFailed
 
 _MAX_VARIABLE_ERRORS = 5
 _NO_VARIABLES = VariableValues({}, {})
+_LEVELS = ("memory", "redis", "database", "stale")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,7 @@ class Request:
     variables: Mapping[str, Any]
     operation_name: str | None = None
     document_id: str | None = None
+    tells_cache: bool = False  # `extensions: {"cache": true}`; heard in development alone
 
 
 @dataclass(slots=True)
@@ -44,11 +48,14 @@ class Answer:
     errors: list[dict[str, Any]]
     started: bool = True
     stored: Stored | None = None  # a public answer that is kept
+    extensions: dict[str, Any] | None = None
 
     def body(self) -> dict[str, Any]:
         body: dict[str, Any] = {"errors": self.errors} if self.errors else {}
         if self.started:
             body["data"] = self.data
+        if self.extensions is not None:
+            body["extensions"] = self.extensions
         return body
 
     def encoded(self) -> bytes:
@@ -78,7 +85,7 @@ class Operations:
         answers: Answers | None = None,
     ) -> None:
         self.documents = documents
-        self._answers = answers if answers is not None and answers.enabled else None
+        self._answers = answers
         self._by_plan = by_plan
         self._deadline_seconds = deadline_seconds
         self._watch = execution.Watch()
@@ -92,7 +99,9 @@ class Operations:
             operation = document.operation(request.operation_name)
         except CodedError as error:
             return refusal([GraphQLError(error.message, original_error=error)], context)
-        key = self._answer_key(operation, request.variables)
+        if request.tells_cache and not context.runtime.settings.is_production:
+            context.tally = Counter()
+        key = self._answer_key(operation, request.variables, context)
         if key is not None and self._answers is not None:
             stored = self._answers.get(key)
             if stored is not None:
@@ -110,8 +119,12 @@ class Operations:
             return refusal([GraphQLError(unfit.message, original_error=unfit)], context)
         return Prepared(operation, request.variables, variables, plan, key)
 
-    def _answer_key(self, operation: Operation, variables: Mapping[str, Any]) -> Key | None:
-        if self._answers is None or operation.kind != "query":
+    def _answer_key(
+        self, operation: Operation, variables: Mapping[str, Any], context: Context
+    ) -> Key | None:
+        if self._answers is None or not self._answers.enabled or operation.kind != "query":
+            return None
+        if context.tally is not None:  # what it counts is of this one answer
             return None
         if not variables:
             return operation, b""
@@ -144,13 +157,13 @@ class Operations:
         """The answer of a query or mutation. Never raises for what the client sent."""
         deadline = execution.Deadline(self._watch, self._deadline_seconds)
         if prepared.plan is None:
-            return await self._by_core(prepared, context, deadline)
+            return _tallied(await self._by_core(prepared, context, deadline), context)
         changes = self._answers.changes() if self._answers is not None else 0
         outcome = await execution.execute(prepared.plan, context, prepared.variables, deadline)
         answer = _answer(outcome.data, outcome.errors, context)
         if self._answers is not None and changes == self._answers.changes():
             self._keep(prepared, answer, context)
-        return answer
+        return _tallied(answer, context)
 
     def _keep(self, prepared: Prepared, answer: Answer, context: Context) -> None:
         plan, key = prepared.plan, prepared.answer_key
@@ -211,6 +224,22 @@ def refusal(found: Any, context: Context) -> Answer:
 
 def _answer(data: Any, found: Any, context: Context) -> Answer:
     return Answer(data, formatted(found, context.request_id) if found else [])
+
+
+def _tallied(answer: Answer, context: Context) -> Answer:
+    if context.tally is not None:
+        answer.extensions = {"cache": _told_of(context.tally)}
+    return answer
+
+
+def _told_of(tally: Tally) -> dict[str, Any]:
+    """How many keys each level answered; the same by kind of thing."""
+    totals = dict.fromkeys(_LEVELS, 0)
+    kinds: dict[str, dict[str, int]] = {}
+    for (kind, level), keys in sorted(tally.items()):
+        totals[level] += keys
+        kinds.setdefault(kind, {})[level] = keys
+    return {**totals, "kinds": kinds}
 
 
 def _too_costly(cost: int, most: int) -> GraphQLError:

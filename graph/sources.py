@@ -204,6 +204,7 @@ class TitleSources:
         "Where it plays; kept for an hour, half an hour from a fallback.",
         needs=["id", "tmdb_id", "imdb_id"],
         is_private=True,  # until its own lifetime can be told: it changes within the hour
+        is_slow=True,
     )
 
 

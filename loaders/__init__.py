@@ -1,7 +1,7 @@
 """How reads are batched and cached. The only room that speaks aiodataloader."""
 
 from loaders.accounts import PrivateLoader, UserById
-from loaders.base import CachedLoader, Fields, in_order
+from loaders.base import CachedLoader, Fields, Tally, in_order
 from loaders.by_kind import PlayableById, SearchResultById, TitleById
 from loaders.catalog import (
     AllGenreIds,
@@ -56,6 +56,7 @@ __all__ = [
     "ShowCountByQuery",
     "ShowIdByTmdbId",
     "ShowPageByQuery",
+    "Tally",
     "TitleById",
     "TitleIdsByPersonId",
     "UserById",

@@ -1,10 +1,12 @@
-"""Loaders whose keys stand for questions that are handed in beforehand."""
+"""Two ways to be loaded: by questions handed in beforehand, and in turns."""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Iterable
 from typing import Generic, TypeVar
 
-from loaders.base import CachedLoader, Scope
+from loaders.base import CachedLoader, Fields, Scope
 
 V = TypeVar("V")
 Q = TypeVar("Q")
@@ -20,3 +22,16 @@ class AskedLoader(CachedLoader[V], Generic[V, Q]):
     def ask(self, key: str, question: Q) -> str:
         self._questions[key] = question
         return key
+
+
+class LoaderInTurns(CachedLoader[V]):
+    """For keys that several fields of one level ask for at once: who comes second finds what the
+    first one read, instead of reading it too, depending on who is faster."""
+
+    def __init__(self, scope: Scope) -> None:
+        super().__init__(scope)
+        self._turn = asyncio.Lock()
+
+    async def many(self, keys: Iterable[str], fields: Fields = None) -> dict[str, V | None]:
+        async with self._turn:
+            return await super().many(keys, fields)

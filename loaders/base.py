@@ -8,25 +8,30 @@ from __future__ import annotations
 
 import asyncio
 import copy
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
 from aiodataloader import DataLoader
 
 from loaders import tiers
+from loaders.tiers import Level
 from services import metrics
 from services.cache import Cache, Codec, Entry, count
 from services.cache_keys import Kind
+from services.cache_lists import Noted
 
 V = TypeVar("V")
 L = TypeVar("L", bound="CachedLoader[Any]")
 Fields = frozenset[str] | None
+Tally = Counter[tuple[str, str]]
 
 
 class Scope(Protocol):
     """What a loader needs of its operation."""
 
     is_degraded: bool
+    tally: Tally | None  # what answered, by kind and level; None: nobody asks
 
     @property
     def cache(self) -> Cache: ...
@@ -76,6 +81,7 @@ class CachedLoader(Generic[V]):
     async def keep(self, values: Mapping[str, V]) -> None:
         """Hands over whole records read on the way, to the cache tiers as well."""
         self.prime(values)
+        self._count("database", len(values))
         entries = {
             self.cache_key(key): self._cache.entry(self.kind, value)
             for key, value in values.items()
@@ -118,6 +124,7 @@ class CachedLoader(Generic[V]):
             if len(fresh) < len(names):
                 return None
             count("memory", len(fresh), 0)
+            self._count("memory", len(fresh))
             seen.update({names[name]: entry.value for name, entry in fresh.items()})
         return {key: seen[key] for key in keys}
 
@@ -133,6 +140,7 @@ class CachedLoader(Generic[V]):
         missing = [key for key in wanted if key not in seen]
         if missing and partial:
             found = await self.fetch(missing, fields)
+            self._count("database", len(missing))
             seen.update({key: found.get(key) for key in missing})
         elif missing:
             await self._fill(missing)
@@ -151,20 +159,24 @@ class CachedLoader(Generic[V]):
     def tiers(self) -> Cache:
         return self._cache
 
-    def take(
-        self, entries: Mapping[str, Entry], names: dict[str, str], *, is_stale: bool = False
-    ) -> None:
+    def take(self, entries: Mapping[str, Entry], names: dict[str, str], level: Level) -> None:
         """This operation has seen these entries; `names` maps cache keys to its own."""
         seen = self._seen
         for name, entry in entries.items():
             seen[names[name]] = entry.value
-        if is_stale and entries:
+        self._count(level, len(entries))
+        if level == "stale" and entries:
             self._scope.is_degraded = True
             metrics.cache_stale_total.labels("redis").inc(len(entries))
 
-    async def may_store(self, names: dict[str, str]) -> bool:
-        """Called before these are stored, to note what must be known to forget them again."""
-        return True
+    def _count(self, level: Level, keys: int) -> None:
+        tally = self._scope.tally
+        if tally is not None and keys:
+            tally[self.kind.name, level] += keys
+
+    async def note(self, names: dict[str, str]) -> Noted:
+        """Called before these are read, to note what must be known to forget them again."""
+        return Noted(True)
 
     def for_background(self) -> Self:
         """The same loader for a read that outlives its operation."""

@@ -9,6 +9,7 @@ import models
 from loaders.base import CachedLoader, Fields, Scope
 from services import cache_keys
 from services.cache import Codec
+from services.cache_lists import Noted
 
 
 class MovieById(CachedLoader[models.MovieRecord]):
@@ -85,7 +86,7 @@ class MoviePageByQuery(CachedLoader[models.MoviePage]):
             films.prime({movie.id: movie for movie in movies}, fields)
         return page
 
-    async def may_store(self, names: dict[str, str]) -> bool:
+    async def note(self, names: dict[str, str]) -> Noted:
         queries = {name: self._queries[key] for name, key in names.items()}
         lists = {name: (models.tags_of(q), models.describe(q)) for name, q in queries.items()}
         return await self._cache.note_lists(lists)

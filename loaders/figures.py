@@ -9,6 +9,7 @@ from loaders.asked import AskedLoader
 from loaders.base import CachedLoader, Fields
 from services import cache_keys
 from services.cache import Codec
+from services.cache_lists import Noted
 
 MOST_GENRES = 100
 
@@ -20,7 +21,7 @@ class MovieCountByQuery(AskedLoader[models.Count, models.MovieQuery]):
     async def fetch(self, keys: list[str], fields: Fields) -> Mapping[str, models.Count]:
         return await models.count_movies({key: self._questions[key] for key in keys})
 
-    async def may_store(self, names: dict[str, str]) -> bool:
+    async def note(self, names: dict[str, str]) -> Noted:
         queries = {name: self._questions[key] for name, key in names.items()}
         lists = {
             name: (models.tags_of(query), models.describe(query, members_only=True))

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping
 
 import models
-from loaders.asked import AskedLoader
+from loaders.asked import AskedLoader, LoaderInTurns
 from loaders.base import CachedLoader, Fields
 from services import cache_keys
 from services.cache import Codec
@@ -38,7 +38,7 @@ class EpisodeById(CachedLoader[models.EpisodeRecord]):
         return await models.find_by_id(models.Episode, models.EpisodeRecord, keys, fields)
 
 
-class SeasonIdsByShowId(CachedLoader[list[str]]):
+class SeasonIdsByShowId(LoaderInTurns[list[str]]):
     """In order of number; a miss brings the seasons along."""
 
     kind = cache_keys.SHOW_SEASONS
@@ -51,7 +51,7 @@ class SeasonIdsByShowId(CachedLoader[list[str]]):
         return {key: [season.id for season in some] for key, some in found.items()}
 
 
-class EpisodeIdsBySeasonId(CachedLoader[list[str]]):
+class EpisodeIdsBySeasonId(LoaderInTurns[list[str]]):
     """In order of number; a miss brings the episodes along."""
 
     kind = cache_keys.SEASON_EPISODES

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
 import models
 from services import metrics
 from services.cache import Cache, Codec, Entry, Lease, count
 from services.cache_keys import Kind
+from services.cache_lists import Noted
 from services.errors import UpstreamUnavailable
 
 Names = dict[str, str]  # cache key -> the loader's own key
+Level = Literal["memory", "redis", "database", "stale"]  # what answered a key
 _WAIT_SECONDS = 1.0  # for another process's read, before reading oneself
 _POLLS_SECONDS = (0.005, 0.01, 0.02, 0.04)
 _behind: set[asyncio.Task[None]] = set()  # refreshes under way, kept from being collected
@@ -25,17 +27,17 @@ _behind: set[asyncio.Task[None]] = set()  # refreshes under way, kept from being
 class Tiered(Protocol):
     """What this needs of a loader."""
 
-    kind: Kind
-    codec: Codec[Any]
+    kind: ClassVar[Kind]
+    codec: ClassVar[Codec[Any]]
 
     @property
     def tiers(self) -> Cache: ...
 
-    def take(self, entries: Mapping[str, Entry], names: Names, *, is_stale: bool = False) -> None: ...
+    def take(self, entries: Mapping[str, Entry], names: Names, level: Level) -> None: ...
 
     async def fetch(self, keys: list[str], fields: Any, /) -> Mapping[str, Any]: ...
 
-    async def may_store(self, names: Names) -> bool: ...
+    async def note(self, names: Names) -> Noted: ...
 
     def for_background(self) -> Any: ...
 
@@ -48,11 +50,11 @@ async def fill(loader: Tiered, names: Names) -> None:
     """
     cache = loader.tiers
     fresh = cache.peek(names)
-    loader.take(fresh, names)
+    loader.take(fresh, names, "memory")
     count("memory", len(fresh), len(names) - len(fresh))
     rest = [name for name in names if name not in fresh]
     refreshing = cache.peek_refreshing(rest)
-    loader.take(refreshing, names, is_stale=True)
+    loader.take(refreshing, names, "stale")
     rest = [name for name in rest if name not in refreshing]
     if rest:
         await _from_redis(loader, {name: names[name] for name in rest})
@@ -65,9 +67,9 @@ async def _from_redis(loader: Tiered, names: Names) -> None:
     fresh = {name: entry for name, entry in found.items() if entry.fresh_until > now}
     stale = {name: entry for name, entry in found.items() if now >= entry.fresh_until}
     count("redis", len(fresh), len(names) - len(fresh))
-    loader.take(fresh, names)
+    loader.take(fresh, names, "redis")
     if stale:
-        loader.take(stale, names, is_stale=True)
+        loader.take(stale, names, "stale")
         refresh_behind(loader, {name: names[name] for name in stale})
     missing = {name: key for name, key in names.items() if name not in found}
     if missing:
@@ -76,12 +78,12 @@ async def _from_redis(loader: Tiered, names: Names) -> None:
 
 async def _from_database(loader: Tiered, names: Names) -> None:
     try:
-        loader.take(await read(loader, names), names)
+        loader.take(await read(loader, names), names, "database")
     except UpstreamUnavailable:
         last = loader.tiers.last_resort(names)
         if len(last) < len(names):
             raise
-        loader.take(last, names, is_stale=True)
+        loader.take(last, names, "stale")
 
 
 async def read(loader: Tiered, names: Names) -> dict[str, Entry]:
@@ -125,21 +127,39 @@ def _told(error: BaseException) -> Exception:
 
 
 async def _read_under_lease(loader: Tiered, names: Names) -> dict[str, Entry]:
+    """What others read is waited for while our own is being read."""
     cache = loader.tiers
     since = cache.changes
     token, leases = await cache.acquire(list(names))
     lost = [name for name, lease in leases.items() if lease is Lease.LOST]
-    entries = await _wait_for_others(loader, lost) if lost else {}
-    wanted = {name: key for name, key in names.items() if name not in entries}
-    if not wanted:
-        return entries
-    changed = any(leases[name] is Lease.CHANGED for name in wanted)
-    with models.reading_primary(changed):
-        found = await loader.fetch(list(wanted.values()), None)  # whole: it is going to be cached
-    made = {name: cache.entry(loader.kind, found.get(key)) for name, key in wanted.items()}
-    if await loader.may_store(wanted):
-        await cache.fill(loader.kind, loader.codec, made, token, since)
-    return entries | made
+    own = {name: key for name, key in names.items() if leases[name] is not Lease.LOST}
+    reading = _Reading(token, since, Lease.CHANGED in leases.values())
+    if not lost:
+        return await _read_and_keep(loader, own, reading)
+    mine, entries = await asyncio.gather(
+        _read_and_keep(loader, own, reading), _wait_for_others(loader, lost)
+    )
+    rest = {name: names[name] for name in lost if name not in entries}
+    return {**mine, **entries, **await _read_and_keep(loader, rest, reading)}
+
+
+class _Reading(NamedTuple):
+    token: str
+    since: int  # the cache's changes before it began
+    is_changed: bool  # something of it changed moments ago
+
+
+async def _read_and_keep(loader: Tiered, names: Names, reading: _Reading) -> dict[str, Entry]:
+    if not names:
+        return {}
+    cache = loader.tiers
+    noted = await loader.note(names)
+    with models.reading_primary(reading.is_changed or noted.is_changed):
+        found = await loader.fetch(list(names.values()), None)  # whole: it is going to be cached
+    made = {name: cache.entry(loader.kind, found.get(key)) for name, key in names.items()}
+    if noted.may_store:
+        await cache.fill(loader.kind, loader.codec, made, reading.token, reading.since)
+    return made
 
 
 async def _wait_for_others(loader: Tiered, names: list[str]) -> dict[str, Entry]:
@@ -170,4 +190,3 @@ async def _refresh(loader: Tiered, names: Names) -> None:
         await _take_off(loader, names)
     except UpstreamUnavailable:
         metrics.cache_refreshes_failed_total.inc()  # the stale entry goes on answering
-

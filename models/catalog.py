@@ -147,7 +147,10 @@ class Genre(Stored):
 
     class Settings:
         name = "genres"
-        indexes = [IndexModel([("slug", 1)], name="slug", unique=True)]
+        indexes = [
+            IndexModel([("slug", 1)], name="slug", unique=True),
+            IndexModel([("name", 1)], name="name"),
+        ]
 
 
 class CreditRecord(Record, frozen=True):

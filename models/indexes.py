@@ -7,6 +7,7 @@ no room for both (text: one a collection) the old one goes first.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -137,7 +138,7 @@ def _shape(index: Mapping[str, Any]) -> Shape:
         bool(index.get("unique")),
         bool(index.get("sparse")),
         index.get("expireAfterSeconds"),
-        repr(index.get("partialFilterExpression")),
+        json.dumps(index.get("partialFilterExpression"), sort_keys=True, default=str),
     )
 
 

@@ -35,7 +35,7 @@ def described(text: bytes) -> ListDescription:
     return _decoder.decode(text)
 
 
-def tags_of(query: MovieQuery) -> list[str]:
+def tags_of(query: MovieQuery | ListDescription) -> list[str]:
     """Where the list is noted: by its genres, else by its category, else with all others."""
     if query.filter.genres:
         return [f"movies:genre:{slug}" for slug in query.filter.genres]

@@ -1,7 +1,7 @@
 """What follows a change of the catalogue: exactly what was made of the old is forgotten.
 
 A film's own entry always; a list only if the film entered it, left it or moved in it; a person's
-titles only if the film entered, left or moved there. Searches are kept for a minute, whatever comes.
+titles only if the film entered, left or moved there. Searches are kept for a minute in any case.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 import models
 from resolvers.context import Context
 from services import cache_keys
-from services.errors import ValidationFailed
+from services.errors import UpstreamUnavailable, ValidationFailed
 
 Version = models.MovieRecord | None
 _MOST_TAGS = 100
@@ -20,19 +20,21 @@ _MOST_TAGS = 100
 async def movie_changed(context: Context, before: Version, after: Version) -> list[str]:
     """Forgets what shows the film as it was; None: it was not, or is no more. Returns the tags."""
     tags = models.tags_near(before, after)
-    lists = await context.cache.lists.read(tags)
+    lists = await context.cache.lists.read_changing(tags)
+    if lists is None:
+        await context.cache.forget_lists(tags)  # all of them, when Redis is back
     changed = [
         key
-        for key, text in lists.items()
+        for key, text in (lists or {}).items()
         if models.is_changed_by(models.described(text), before, after)
     ]
     own = {cache_keys.MOVIE.key(version.id) for version in (before, after) if version}
     keys = [*own, *_by_outside_ids(before, after), *_people(before, after), *changed]
     if _counts_changed(before, after):
         keys.append(cache_keys.GENRE_FIGURES.key())
-    await context.cache.forget(keys)
     await context.cache.lists.drop(tags, changed)
-    return sorted(own) + sorted(_tags_of(lists[key] for key in changed))
+    await context.cache.forget(keys)
+    return sorted(own) + sorted(_tags_of(lists[key] for key in changed) if lists else tags)
 
 
 async def purge(context: Context, tags: Sequence[str], *, soft: bool) -> int:
@@ -40,12 +42,15 @@ async def purge(context: Context, tags: Sequence[str], *, soft: bool) -> int:
 
     Raises:
         ValidationFailed: no tags, or too many.
+        UpstreamUnavailable: Redis is away, so it is not known what is cached.
     """
     if not 1 <= len(tags) <= _MOST_TAGS:
         raise ValidationFailed(f"Name 1 to {_MOST_TAGS} tags.", path=["tags"])
     keys = [tag for tag in tags if models.ids.kind_of(tag.partition(":")[2])]
     lists = await context.cache.lists.read(tags)
     cache = context.cache
+    if lists is None:
+        raise UpstreamUnavailable("The cache did not answer in time.", retry_after_seconds=1)
     return await (cache.age if soft else cache.forget)([*keys, *lists])
 
 

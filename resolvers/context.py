@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import models
-from loaders import CachedLoader, Fields
+from loaders import CachedLoader, Fields, Tally
 from services import cache_keys, http_client, job_queue, live_metrics, redis_pool
 from services.broadcast import Hub
 from services.cache import Cache
@@ -81,7 +81,9 @@ class Runtime:
     metrics_hub: Hub[Point]
     jobs: Jobs
     tmdb: Tmdb
-    source_fetches: SingleFlight[Any] = field(default_factory=SingleFlight)
+    source_fetches: SingleFlight[Any] = field(
+        default_factory=lambda: SingleFlight(stops_unwanted=True)
+    )
     started_at: float = field(default_factory=time.time)
     clock: Callable[[], float] = time.time
 
@@ -96,6 +98,7 @@ class Context:
     client_address: str | None = None
     user_agent: str | None = None
     is_degraded: bool = False  # something stale was served, for want of better
+    tally: Tally | None = None  # which tier answered what; counted for who asks in development
     _loaders: dict[type[Any], Any] = field(default_factory=dict)
 
     @property

@@ -15,7 +15,8 @@ from typing import Any
 
 import models
 from models import JobRecord, Role, ids
-from resolvers.catalog import require_kind
+from resolvers import warming
+from resolvers.catalog import bounded, require_kind
 from resolvers.context import Context, Runtime
 from services.broadcast import Subscription
 from services.errors import NotFound, RateLimited, UpstreamUnavailable, ValidationFailed
@@ -23,6 +24,7 @@ from services.errors import NotFound, RateLimited, UpstreamUnavailable, Validati
 MAX_OPEN_JOBS = 100
 MAX_TMDB_IDS = 500
 MAX_PAGES = 50
+MAX_WARMED_FILMS = 1_000
 LOOK_AGAIN_SECONDS = 3.0  # for what the stream did not tell
 
 
@@ -32,6 +34,7 @@ class JobKind(Enum):
     IMPORT_FROM_TMDB = "import_from_tmdb"
     IMPORT_TMDB_CHANGES = "import_tmdb_changes"
     FLUSH_PROGRESS = "flush_progress"
+    WARM_CACHE = "warm_cache"
 
 
 def now(runtime: Runtime) -> datetime:
@@ -127,6 +130,24 @@ async def flush_progress(context: Context) -> JobRecord:
     """
     viewer = context.require(Role.OPERATOR)
     return await start(context.runtime, JobKind.FLUSH_PROGRESS, created_by=viewer.user_id)
+
+
+async def warm_cache(context: Context, first: int | None = None) -> JobRecord:
+    """A job that reads the most popular films into the caches.
+
+    Raises:
+        ValidationFailed: `first` is not between 1 and 1,000.
+        Unauthenticated, Forbidden, RateLimited, UpstreamUnavailable.
+    """
+    viewer = context.require(Role.OPERATOR)
+    wanted = bounded(first, "first", warming.AT_START, MAX_WARMED_FILMS)
+    return await start(
+        context.runtime,
+        JobKind.WARM_CACHE,
+        {"first": wanted},
+        total=wanted,
+        created_by=viewer.user_id,
+    )
 
 
 async def find_jobs(context: Context, wanted: Collection[str]) -> Mapping[str, JobRecord]:

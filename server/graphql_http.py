@@ -22,6 +22,7 @@ from graph.answers import Stored
 from graph.operations import Answer, Operations, Prepared, Request
 from resolvers import accounts
 from resolvers.context import Context, Runtime
+from server.presence import ClientGone, while_connected
 from server.replies import GRAPHQL_JSON, JSON, Refused, reply
 from services.errors import CodedError, InvalidToken
 from services.logs import get_logger
@@ -50,7 +51,7 @@ class GraphQLOverHTTP:
             if scope["method"] not in _METHODS:
                 raise _not_allowed("Use GET or POST.", b"GET, HEAD, POST")
             request = await self._request(scope, headers, receive)
-            answer = await self._answer(scope, headers, request)
+            answer = await self._answer(scope, headers, request, receive)
         except Refused as refused:
             await reply(
                 send,
@@ -99,7 +100,9 @@ class GraphQLOverHTTP:
             return request_of(_parse(body, "The body"))
         return _request_of_url(scope["query_string"])
 
-    async def _answer(self, scope: Scope, headers: dict[bytes, bytes], request: Request) -> Answer:
+    async def _answer(
+        self, scope: Scope, headers: dict[bytes, bytes], request: Request, receive: Receive
+    ) -> Answer:
         context = await self._context(scope, headers)
         prepared = self._operations.prepare(request, context)
         if isinstance(prepared, Answer):
@@ -110,7 +113,13 @@ class GraphQLOverHTTP:
         if kind == "mutation" and scope["method"] != "POST":
             raise _not_allowed("Mutations need POST.", b"POST")
         scope["operation_label"] = operation_label(prepared)
-        return await self._operations.run(prepared, context)
+        running = self._operations.run(prepared, context)
+        if not prepared.operation.cost.is_slow:
+            return await running
+        try:
+            return await while_connected(receive, running)
+        except ClientGone:
+            raise Refused(499, "The client went away.") from None  # nginx's word for the log
 
     async def _context(self, scope: Scope, headers: dict[bytes, bytes]) -> Context:
         token = headers.get(b"authorization")
@@ -279,7 +288,8 @@ def request_of(payload: Any) -> Request:
     for part in ("variables", "extensions"):
         if not isinstance(payload.get(part, {}), dict | None):
             raise Refused(400, f"`{part}` must be an object.")
-    return Request(query, payload.get("variables") or {}, name or None, document_id)
+    tells_cache = (payload.get("extensions") or {}).get("cache") is True
+    return Request(query, payload.get("variables") or {}, name or None, document_id, tells_cache)
 
 
 def _document_id(payload: dict[str, Any]) -> str | None:

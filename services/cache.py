@@ -59,6 +59,7 @@ class Cache:
         self.lists = ListIndex(redis, prefix)
         self._guard = Guard()
         self._prefix = prefix
+        self._lease, self._changed = prefix + LEASE, prefix + CHANGED
         self._memory: dict[str, Entry] = {}
         self._limit = memory_entries
         self._clock = clock
@@ -149,7 +150,7 @@ class Cache:
         found = {}
         for key, raw in zip(keys, values, strict=True):
             entry = codec.decode(kind, raw) if raw is not None else None
-            if entry is not None:
+            if entry is not None and key not in self._untold:
                 found[key] = entry
         self.remember(found, since)
         return found
@@ -161,7 +162,7 @@ class Cache:
         token = secrets.token_hex(8)
         if not self.uses_redis:
             return token, dict.fromkeys(keys, Lease.OURS)
-        answers = await self._call(_ACQUIRE, keys, token, _LEASE_MS, LEASE, CHANGED)
+        answers = await self._call(_ACQUIRE, keys, token, _LEASE_MS, self._lease, self._changed)
         if answers is None:
             return token, dict.fromkeys(keys, Lease.OURS)
         return token, dict(zip(keys, map(Lease, answers), strict=True))
@@ -171,7 +172,7 @@ class Cache:
     ) -> None:
         """Stores what was read under the token's leases; `since` is `changes` before the read."""
         bodies = self._encoded(kind, codec, entries)
-        self.remember(await self._taken(_FILL, entries, token, LEASE, *bodies), since)
+        self.remember(await self._taken(_FILL, entries, token, self._lease, *bodies), since)
 
     async def store(
         self,
@@ -183,7 +184,7 @@ class Cache:
         """Stores what was read without a lease, except what changed moments ago."""
         since = self.changes if since is None else since
         bodies = self._encoded(kind, codec, entries)
-        self.remember(await self._taken(_KEEP, entries, CHANGED, *bodies), since)
+        self.remember(await self._taken(_KEEP, entries, self._changed, *bodies), since)
 
     async def _taken(
         self, script: Script, entries: Mapping[str, Entry], *rest: Any
@@ -222,7 +223,7 @@ class Cache:
         dropped = 0
         for first in range(0, len(names), _BATCH):
             batch = names[first : first + _BATCH]
-            answer = await self._call(_FORGET, batch, LEASE, CHANGED, _CHANGED_MS)
+            answer = await self._call(_FORGET, batch, self._lease, self._changed, _CHANGED_MS)
             if answer is None:
                 self._tell_later(names[first:])
                 break
@@ -235,8 +236,8 @@ class Cache:
         if lists is None:
             self._untold_tags.update(tags)
             return
-        await self.forget(lists)
         await self.lists.drop(tags, lists)
+        await self.forget(lists)
 
     @property
     def owes(self) -> bool:
@@ -269,8 +270,11 @@ class Cache:
 
         A tag with too many lists is emptied, lists and all: what is not noted is not kept.
         """
-        noted = await self.lists.remember(lists) if self.uses_redis else None
+        if not self.uses_redis:
+            return Noted(False)
+        noted = await self.lists.remember(lists)
         if noted is None:
+            self._guard.failed()
             return Noted(False)
         for tag in noted.full:
             await self.forget_lists([tag])
@@ -292,13 +296,12 @@ class Cache:
 
     async def _age(self, names: list[str]) -> int:
         values = await self._redis.mget([self._prefix + key for key in names])
-        old = [(n, aged(v, self._clock())) for n, v in zip(names, values, strict=True) if v]
         pipeline = self._redis.pipeline(transaction=False)
-        for name, body in old:
+        for name, value in zip(names, values, strict=True):
+            body = aged(value, self._clock()) if value is not None else None
             if body is not None:
                 pipeline.set(self._prefix + name, body, keepttl=True, xx=True)
-        await pipeline.execute()
-        return len(old)
+        return len(await pipeline.execute())
 
     def forget_here(self, keys: Iterable[str] | None) -> None:
         """Drops entries (all for None), and what was made of them, from this process alone."""
@@ -333,13 +336,14 @@ class Cache:
     async def forget_all(self, pattern: str) -> int:
         """Drops every key of a pattern such as `movie:*`; for bulk imports. Returns how many."""
         self.clear_memory()
-        await self._drop_all(LEASE + pattern)  # first, so that what is being read now is not kept
-        return await self._drop_all(pattern)
+        # Leases first, so that what is being read now is not kept.
+        await self._drop_all(self._lease + self._prefix + pattern)
+        return await self._drop_all(self._prefix + pattern)
 
     async def _drop_all(self, pattern: str) -> int:
         dropped = 0
         batch: list[bytes] = []
-        async for key in self._redis.scan_iter(match=self._prefix + pattern, count=1000):
+        async for key in self._redis.scan_iter(match=pattern, count=1000):
             batch.append(key)
             if len(batch) == 1000:
                 dropped += await self._redis.unlink(*batch)

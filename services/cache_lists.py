@@ -6,14 +6,24 @@ A tag is a hash of cache key -> description. It lives longer than any entry it n
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from typing import NamedTuple
 
-from services.cache_keys import DAY, LISTS
+from services.cache_keys import CHANGED, DAY, LISTS
 from services.redis_pool import Client, Failure
 
 _SECONDS = 2 * DAY
 _MOST_LISTS = 20_000  # under one tag; then it begins anew
+_CHANGED_MS = 10_000  # as long as a changed key is marked
 Described = Mapping[str, tuple[Iterable[str], bytes]]  # cache key -> its tags, its description
+
+
+class Noted(NamedTuple):
+    """What is to be known before lists are read."""
+
+    may_store: bool
+    is_changed: bool = False  # a film of these tags changed moments ago: a secondary may lag
+    full: tuple[str, ...] = ()  # tags with too many lists
 
 
 class ListIndex:
@@ -23,9 +33,8 @@ class ListIndex:
         self._redis = redis
         self._prefix = prefix
 
-    async def remember(self, lists: Described) -> list[str] | None:
-        """Notes lists before they are stored. Returns the tags that are full by now; None: nothing
-        could be noted, so nothing may be stored."""
+    async def remember(self, lists: Described) -> Noted | None:
+        """Notes lists before they are read. None: Redis is away, so nothing may be stored."""
         by_tag: dict[str, dict[str, bytes]] = {}
         for key, (tags, description) in lists.items():
             for tag in tags:
@@ -35,32 +44,46 @@ class ListIndex:
             pipeline.hset(self._name(tag), mapping=described)  # type: ignore[arg-type]
             pipeline.expire(self._name(tag), _SECONDS)
             pipeline.hlen(self._name(tag))
+            pipeline.exists(self._mark(tag))  # after HSET: a change marks before it looks
         try:
             answers = await pipeline.execute()
         except Failure:
             return None
-        sizes = zip(by_tag, answers[2::3], strict=True)
-        return [tag for tag, size in sizes if size > _MOST_LISTS]
+        sizes = zip(by_tag, answers[2::4], strict=True)
+        full = tuple(tag for tag, size in sizes if size > _MOST_LISTS)
+        return Noted(not full, any(answers[3::4]), full)
 
-    async def read(self, tags: Iterable[str]) -> dict[str, bytes]:
-        """Every list noted under these tags, with its description; nothing with Redis away."""
+    async def read(self, tags: Iterable[str]) -> dict[str, bytes] | None:
+        """Every list noted under these tags, with its description; None with Redis away."""
+        return await self._read(tags, marking=False)
+
+    async def read_changing(self, tags: Iterable[str]) -> dict[str, bytes] | None:
+        """As `read`, once a film of these tags has changed: lists that are noted from now on are
+        read where changes are first."""
+        return await self._read(tags, marking=True)
+
+    async def _read(self, tags: Iterable[str], *, marking: bool) -> dict[str, bytes] | None:
+        names = list(tags)
         pipeline = self._redis.pipeline(transaction=False)
-        for tag in tags:
+        for tag in names if marking else ():
+            pipeline.set(self._mark(tag), b"1", px=_CHANGED_MS)
+        for tag in names:
             pipeline.hgetall(self._name(tag))
         try:
             answers = await pipeline.execute()
         except Failure:
-            return {}
-        return {key.decode(): text for answer in answers for key, text in answer.items()}
+            return None
+        hashes = answers[-len(names) :] if names else []
+        return {key.decode(): text for one in hashes for key, text in one.items()}
 
-    async def drop(self, tags: Iterable[str], keys: Iterable[str]) -> None:
-        """Forgets that these lists were noted, once they are forgotten themselves."""
-        names = list(keys)
-        if not names:
+    async def drop(self, tags: Iterable[str], keys: Collection[str]) -> None:
+        """Forgets that these lists were noted, before they are forgotten themselves: one that is
+        stored anew meanwhile stays noted."""
+        if not keys:
             return
         pipeline = self._redis.pipeline(transaction=False)
         for tag in tags:
-            pipeline.hdel(self._name(tag), *names)
+            pipeline.hdel(self._name(tag), *keys)
         try:
             await pipeline.execute()
         except Failure:
@@ -68,3 +91,6 @@ class ListIndex:
 
     def _name(self, tag: str) -> str:
         return self._prefix + LISTS.format(tag)
+
+    def _mark(self, tag: str) -> str:
+        return self._prefix + CHANGED + LISTS.format(tag)

@@ -14,7 +14,7 @@ from redis.asyncio.client import PubSub
 
 from services.cache import Cache
 from services.logs import get_logger
-from services.redis_pool import Client, Failure
+from services.redis_pool import Client
 
 log = get_logger("cache_tracking")
 _CHANNEL = "__redis__:invalidate"
@@ -58,7 +58,7 @@ class CacheTracking:
             try:
                 async with self._redis.pubsub() as pubsub:
                     await self._listen(pubsub)
-            except (*Failure, AttributeError) as error:  # AttributeError: cut while it connects
+            except Exception as error:  # whatever it is, nobody tells us any more
                 log.info("cache_tracking_lost", error=repr(error))
             tries = 0 if self._listening.is_set() else tries + 1
             self._distrust()
@@ -71,6 +71,8 @@ class CacheTracking:
         self._cache.trusts_memory = True
         self._listening.set()
         while True:
+            if self._cache.owes:
+                await self._cache.catch_up()
             message = await self._next(pubsub, _QUIET_SECONDS)
             if message is None:
                 await pubsub.ping()
@@ -82,7 +84,7 @@ class CacheTracking:
 
     async def _track(self, pubsub: PubSub) -> None:
         """RESP2: the connection that subscribes is the one that changes are redirected to."""
-        await pubsub.connect()
+        await pubsub.connect()  # type: ignore[no-untyped-call]
         connection: Any = pubsub.connection
         await connection.send_command("CLIENT", "ID")
         own_id = await connection.read_response()

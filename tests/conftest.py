@@ -92,11 +92,24 @@ def settings(
     )
 
 
+@pytest.fixture
+def needs_plan(settings: Settings) -> None:
+    """For tests of what only breadth-first execution does: all parents of a level at once."""
+    if settings.graphql_executor != "plan":
+        pytest.skip("graphql-core asks batched fields for one parent at a time")
+
+
 class CountedCommands(CommandListener):
-    """MongoDB commands as "collection.command", in order, without the driver's own."""
+    """MongoDB commands as "collection.command", in order, without the driver's own; and what each
+    find reads of a document (None: all of it)."""
 
     def __init__(self) -> None:
         self.seen: list[str] = []
+        self.projections: list[tuple[str, set[str] | None]] = []
+
+    def clear(self) -> None:
+        self.seen.clear()
+        self.projections.clear()
 
     def started(self, event: Any) -> None:
         target = event.command.get(event.command_name)
@@ -105,6 +118,9 @@ class CountedCommands(CommandListener):
         if event.command_name == "getMore":
             target = event.command["collection"]
         self.seen.append(f"{target}.{event.command_name}")
+        if event.command_name == "find":
+            fields = event.command.get("projection")
+            self.projections.append((target, None if fields is None else set(fields)))
 
     def succeeded(self, event: Any) -> None: ...
 
@@ -142,7 +158,7 @@ async def runtime(_runtime: Runtime, commands: CountedCommands) -> Runtime:
     for document in models.DOCUMENTS:
         await document.get_pymongo_collection().delete_many({})
     await _flush(_runtime)
-    commands.seen.clear()
+    commands.clear()
     return _runtime
 
 
@@ -165,12 +181,17 @@ class CountCommands:
         self._redis_before: dict[str, int] = {}
 
     async def reset(self) -> None:
-        self._commands.seen.clear()
+        self._commands.clear()
         self._redis_before = await self._redis_calls()
 
     @property
     def mongo(self) -> list[str]:
         return list(self._commands.seen)
+
+    @property
+    def projections(self) -> list[tuple[str, set[str] | None]]:
+        """Of each find: the collection, and the stored fields it reads."""
+        return list(self._commands.projections)
 
     async def redis_commands(self) -> dict[str, int]:
         """Calls by command name."""
@@ -225,4 +246,4 @@ async def socket(live_server: LiveServer) -> AsyncIterator[Socket]:
 async def demo_catalog(runtime: Runtime, commands: CountedCommands) -> None:
     """The demo catalogue, in MongoDB alone."""
     await demo.load(runtime)
-    commands.seen.clear()
+    commands.clear()

@@ -30,6 +30,7 @@ GOOD = {
 _BODIES: dict[str, tuple[int, bytes]] = {
     "ok": (200, json.dumps(GOOD).encode()),
     "slow": (200, json.dumps(GOOD).encode()),
+    "hang": (200, json.dumps(GOOD).encode()),
     "empty": (200, b'{"sources": []}'),
     "absent": (404, b"{}"),
     "500": (500, b"secret stack trace"),
@@ -51,6 +52,8 @@ class FakeProvider:
     port: int = 0
     bodies: dict[str, tuple[int, bytes]] = field(default_factory=lambda: dict(_BODIES))
     seen: list[tuple[str, dict[str, str], dict[str, str]]] = field(default_factory=list)
+    hangs: bool = True  # what /hang does; else it answers as /ok
+    given_up: asyncio.Event = field(default_factory=asyncio.Event)  # a client of /hang left
 
     def url(self, switch: str) -> str:
         port = free_port() if switch == "refused" else self.port
@@ -62,8 +65,9 @@ class FakeProvider:
         query = dict(parse_qsl(scope["query_string"].decode()))
         self.seen.append((scope["path"], query, headers))
         await receive()
-        if switch == "hang":
+        if switch == "hang" and self.hangs:
             await receive()  # until the client goes away
+            self.given_up.set()
             return
         if switch == "slow":
             await asyncio.sleep(SLOW_SECONDS)

@@ -17,7 +17,8 @@ from typing import Any
 
 import models
 from models import JobRecord, JobState
-from resolvers.context import Runtime
+from resolvers import warming
+from resolvers.context import Context, Runtime
 from resolvers.imports import tmdb, tmdb_changes
 from resolvers.jobs import JobKind, now
 from services import metrics
@@ -58,10 +59,16 @@ async def _flush_progress(
     advance(flushed, flushed)
 
 
+async def _warm_cache(runtime: Runtime, arguments: Mapping[str, Any], advance: Advance) -> None:
+    films = await warming.warm(Context(runtime), arguments["first"], advance)
+    advance(films, films)
+
+
 RUNNERS: dict[str, Runner] = {
     JobKind.IMPORT_FROM_TMDB.value: tmdb.run_import,
     JobKind.IMPORT_TMDB_CHANGES.value: tmdb_changes.run_import,
     JobKind.FLUSH_PROGRESS.value: _flush_progress,
+    JobKind.WARM_CACHE.value: _warm_cache,
 }
 
 

@@ -33,7 +33,17 @@ _CLASS_CHECKS = {
 
 
 def make_build(group: GroupPlan) -> Build:
-    """The group's generated function, falling back to one value at a time where one raises."""
+    """The group's function, generated at its first use: most types of an interface never come."""
+
+    def build(rows: Sequence[Any], run: Any) -> list[dict[str, Any]]:
+        group.build = _generated(group)
+        return group.build(rows, run)
+
+    return build
+
+
+def _generated(group: GroupPlan) -> Build:
+    """Falls back to one value at a time where one raises."""
     names: dict[str, Any] = {}
     items = [
         f"{field.key!r}: {_expression(field, index, names)}"

@@ -62,7 +62,8 @@ async def load(
     report = Report({}, 0)
     for kind, numbers in wanted.items():
         for some in models.batches(numbers, BATCH[kind]):
-            report = _sum(report, await running.batch(kind, some, numbers))
+            with models.reading_primary():  # a secondary may not have the batch before
+                report = _sum(report, await running.batch(kind, some, numbers))
             done += len(some)
             advance(done, total)
     return report

@@ -1,12 +1,15 @@
 -- Stores what was read under a lease: KEYS the cache keys, ARGV token, lease prefix, then value and
 -- seconds per key. A key whose lease is gone was forgotten meanwhile: its value may be old.
-local stored = 0
+-- Answers per key: 1 stored, 0 refused.
+local stored = {}
 for index, key in ipairs(KEYS) do
   local lease = ARGV[2] .. key
   if redis.call('GET', lease) == ARGV[1] then
     redis.call('SET', key, ARGV[1 + 2 * index], 'EX', ARGV[2 + 2 * index])
     redis.call('DEL', lease)
-    stored = stored + 1
+    stored[index] = 1
+  else
+    stored[index] = 0
   end
 end
 return stored

@@ -15,9 +15,9 @@ from graph.info import Info
 from graph.scalars import SCALARS
 from loaders import CachedLoader, Fields
 from resolvers.context import Context
-from services.cache import Codec
 from services.cache_keys import Kind
 from services.errors import NotFound, UpstreamUnavailable
+from tests.graph.sample_world import Unstored
 
 Parent = strawberry.Parent
 A = strawberry.ID("a")
@@ -59,7 +59,7 @@ class ChosenContext(Context):
 
 class ItemById(CachedLoader[Any]):
     kind = Kind("chosen", "chosen:{}", 3600, 3600)
-    codec = Codec(Any)
+    codec = Unstored()
 
     def __init__(self, scope: Any) -> None:
         super().__init__(scope)

@@ -189,11 +189,24 @@ def box_at(row: Row, name: str) -> BoxRow:
     return BoxRow(row.world, f"{row.key}.{name}")
 
 
+class Unstored(Codec[Any]):
+    """For records that only memory keeps."""
+
+    def __init__(self) -> None:
+        super().__init__(Any)
+
+    def encode(self, _kind: Kind, _entry: Any) -> bytes:
+        return b""
+
+    def decode(self, _kind: Kind, _raw: bytes) -> None:
+        return None
+
+
 class ThingByKey(CachedLoader[Row]):
     """Fails as a whole in some worlds. `fetches` are the keys of each fetch of this loader."""
 
     kind = Kind("sample", "sample:{}:{}", 3600, 3600)
-    codec = Codec(Any)
+    codec = Unstored()
 
     def __init__(self, scope: Any) -> None:
         super().__init__(scope)

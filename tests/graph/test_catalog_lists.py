@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +13,7 @@ from resolvers import catalog
 from resolvers.catalog import PageArguments
 from resolvers.context import Context, Runtime
 from services.cache import Cache
+from tests import library
 from tests.conftest import CountCommands
 from tests.front_door import GraphQL
 from tests.titles import film, genre, store
@@ -55,9 +57,7 @@ def numbers(connection: Any) -> list[int]:
 
 async def test_many_genres_have_their_films(graphql: GraphQL, films: None) -> None:
     # when each genre is asked for three of its films
-    found = {
-        one["slug"]: one["movies"] for one in (await data(graphql, GENRES, first=3))["genres"]
-    }
+    found = {one["slug"]: one["movies"] for one in (await data(graphql, GENRES, first=3))["genres"]}
     # then each has its own, the most popular first, deleted ones left out
     assert {slug: numbers(page) for slug, page in found.items()} == {
         "even": [2, 4, 6],
@@ -102,7 +102,7 @@ async def test_the_order_is_part_of_what_is_cached(graphql: GraphQL, films: None
 
 
 async def test_genres_at_once_cost_two_commands(
-    graphql: GraphQL, films: None, count_commands: CountCommands
+    needs_plan: None, graphql: GraphQL, films: None, count_commands: CountCommands
 ) -> None:
     query = "query ($first: Int) { genres { movies(first: $first) { nodes { title } } } }"
     await data(graphql, query, first=5)
@@ -114,9 +114,7 @@ async def test_genres_at_once_cost_two_commands(
     assert count_commands.mongo == ["movies.aggregate"]
 
 
-async def test_without_caches_only_what_is_asked_for_is_read(
-    runtime: Runtime, films: None
-) -> None:
+async def test_without_caches_only_what_is_asked_for_is_read(runtime: Runtime, films: None) -> None:
     # given an operation without any cache
     context = Context(replace(runtime, cache=Cache(runtime.redis, tiers="")))
     genres = await catalog.genres(context)
@@ -187,14 +185,19 @@ async def test_a_list_is_counted_only_when_asked(
     assert count_commands.mongo == ["movies.find"]
 
 
-async def test_counting_stops_at_ten_thousand(runtime: Runtime) -> None:
-    # given one film more than is counted
+@pytest.fixture
+async def long_list(runtime: Runtime) -> AsyncIterator[None]:
+    """One film more than is counted."""
     rows = [
         {"_id": f"movie_{number:05}", "is_active": True, "genre_ids": ["genre_long"]}
         for number in range(models.COUNTED_EXACTLY + 1)
     ]
-    collection = models.Movie.get_pymongo_collection()
-    await collection.insert_many(rows)
+    await models.Movie.get_pymongo_collection().insert_many(rows)
+    yield
+    await library.drop()
+
+
+async def test_counting_stops_at_ten_thousand(long_list: None) -> None:
     query = models.MovieQuery(
         None, models.MovieFilter(genres=("long",)), models.MovieOrder("popularity", -1), 1
     )
@@ -202,6 +205,6 @@ async def test_counting_stops_at_ten_thousand(runtime: Runtime) -> None:
     (count,) = (await models.count_movies({"a": query})).values()
     assert count == models.Count(value=10_000, precision=models.CountPrecision.AT_LEAST)
     # and without the last one, that it is all
-    await collection.delete_one({"_id": "movie_00000"})
+    await models.Movie.get_pymongo_collection().delete_one({"_id": "movie_00000"})
     (count,) = (await models.count_movies({"a": query})).values()
     assert count == models.Count(value=10_000, precision=models.CountPrecision.EXACT)

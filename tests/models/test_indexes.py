@@ -23,7 +23,8 @@ async def movies(runtime: Runtime) -> AsyncIterator[Any]:
     collection = models.Movie.get_pymongo_collection()
     yield collection
     await collection.delete_many({})
-    await models.apply_indexes(drop_extra=True)
+    await collection.drop_indexes()
+    await models.apply_indexes()
 
 
 async def plan_of(collection: str = "movies") -> models.IndexPlan:

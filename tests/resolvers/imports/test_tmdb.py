@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -184,6 +185,27 @@ async def test_a_film_of_another_source_is_completed_not_doubled(
     assert (found.rating, found.vote_count, found.runtime_seconds) == (8.2, 25000, 8160)
     assert len(found.credits) == 4
     assert {one.title_id for one in found.credits} == {own.id}
+
+
+async def test_a_film_that_editors_took_out_stays_out(here: Runtime, fake: FakeTmdb) -> None:
+    fake.has_movies(1)
+    await films(here, 1)
+    await edit((await film(1)).id, is_active=False)
+    fake.answers["/movie/1"] = fake_tmdb.movie(1, title="Renamed")
+    await films(here, 1)
+    found = await film(1)
+    assert (found.title, found.is_active) == ("Renamed", False)
+
+
+async def test_two_imports_at_once_make_each_film_once(here: Runtime, fake: FakeTmdb) -> None:
+    numbers = list(range(1, 21))
+    fake.has_movies(*numbers)
+    await asyncio.gather(*(films(here, *numbers) for _ in range(3)))
+    assert sorted(row["tmdb_id"] for row in await rows(models.Movie)) == numbers
+    # and the films are the import's to change, whoever of them wrote
+    fake.answers["/movie/7"] = fake_tmdb.movie(7, title="Renamed")
+    await films(here, 7)
+    assert (await film(7)).title == "Renamed"
 
 
 async def test_an_imdb_id_that_another_film_has_is_left_to_it(

@@ -1,0 +1,74 @@
+"""Caches for tests: one per process that is played, on the worker's Redis."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from services import redis_pool
+from services.cache import Cache, Codec, Entry
+from services.cache_keys import Kind, tracked_prefixes
+from services.cache_tracking import CacheTracking
+from services.redis_pool import Client
+from services.settings import Settings
+from tests.relay import Relay
+
+KIND = Kind("film", "movie:{}", fresh_seconds=100, stale_seconds=1000)
+CODEC = Codec[str](str)
+
+
+class Clock:
+    """A wall clock that stands until it is set."""
+
+    def __init__(self) -> None:
+        self.now = 1_700_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+async def keep(cache: Cache, values: dict[str, str | None]) -> dict[str, Entry]:
+    """Stores these values as read just now; returns what was meant to be stored."""
+    entries = {key: cache.entry(KIND, value) for key, value in values.items()}
+    await cache.store(KIND, CODEC, entries)
+    return entries
+
+
+async def in_redis(cache: Cache, *keys: str) -> dict[str, str | None]:
+    found = await cache.fetch(KIND, CODEC, list(keys))
+    return {key: entry.value for key, entry in found.items()}
+
+
+def in_memory(cache: Cache, *keys: str) -> dict[str, str | None]:
+    return {key: entry.value for key, entry in cache.peek(keys).items()}
+
+
+async def remember(cache: Cache, *keys: str) -> None:
+    """Brings keys that Redis holds into memory, as a read does."""
+    await cache.fetch(KIND, CODEC, list(keys))
+    assert set(in_memory(cache, *keys)) == set(keys)
+
+
+@asynccontextmanager
+async def client_through(relay: Relay, settings: Settings) -> AsyncIterator[Client]:
+    redis = redis_pool.connect(settings.model_copy(update={"redis_url": relay.uri}))
+    try:
+        yield redis
+    finally:
+        await redis.aclose()
+
+
+@asynccontextmanager
+async def tracked(
+    cache: Cache, settings: Settings, relay: Relay | None = None, prefix: str = ""
+) -> AsyncIterator[CacheTracking]:
+    """The cache's memory kept right, perhaps through a relay."""
+    address = {"redis_url": relay.uri} if relay is not None else {}
+    redis = redis_pool.connect_blocking(settings.model_copy(update=address))
+    tracking = CacheTracking(redis, cache, tracked_prefixes(prefix))
+    await tracking.start(wait_seconds=2.0)
+    try:
+        yield tracking
+    finally:
+        await tracking.aclose()
+        await redis.aclose()

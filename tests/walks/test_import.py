@@ -1,0 +1,177 @@
+"""An import, end to end: asked for over HTTP, run by workers, watched over a socket, then read."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import pytest
+
+import workers
+from models import Role
+from resolvers.context import Runtime
+from server.app import build_app
+from services.access_log import AccessLog
+from tests import fake_tmdb, worker_process
+from tests.fake_tmdb import FakeTmdb
+from tests.front_door import GraphQL, LiveServer, Socket, serving_app, token_for
+
+IMPORT = """
+mutation ($input: ImportFromTmdbInput!) {
+  importFromTmdb(input: $input) { job { id state total } errors { code message } }
+}
+"""
+WATCH = """
+subscription ($id: ID!) {
+  jobChanged(id: $id) { id kind state done total error startedAt finishedAt }
+}
+"""
+FILM = """
+query ($number: Int) {
+  movie(by: { tmdbId: $number }) {
+    title year runtimeSeconds genres { name } poster { url }
+    credits(first: 2) { job character person { name photo { url } } }
+    similar { title }
+  }
+}
+"""
+
+
+@pytest.fixture
+async def fake() -> AsyncIterator[FakeTmdb]:
+    async with fake_tmdb.running() as server:
+        yield server
+
+
+@asynccontextmanager
+async def serving(runtime: Runtime, fake: FakeTmdb) -> AsyncIterator[tuple[Runtime, LiveServer]]:
+    """The server, with the fake for TMDb."""
+    async with fake_tmdb.runtime_with(runtime, fake) as here:
+        app = build_app(here, access_log=AccessLog(enabled=False))
+        async with serving_app(app, here.settings) as server:
+            yield here, server
+
+
+@asynccontextmanager
+async def working(runtime: Runtime) -> AsyncIterator[None]:
+    """A worker process's own loop, in this one."""
+    stop = asyncio.Event()
+    running = asyncio.create_task(workers.run_workers(runtime, ["run_jobs"], stop))
+    try:
+        yield
+    finally:
+        stop.set()
+        await running
+
+
+async def patiently(socket: Socket) -> dict[str, Any]:
+    """The next message, however long a process takes to start on a busy machine."""
+    for _ in range(5):
+        with suppress(TimeoutError):
+            return await socket.receive()
+    raise AssertionError("no message")
+
+
+async def watched(socket: Socket, job_id: str) -> list[dict[str, Any]]:
+    """Every state that was told, until the stream ended by itself."""
+    await socket.subscribe("job", WATCH, {"id": job_id})
+    told = []
+    while (message := await patiently(socket))["type"] == "next":
+        assert message["payload"].keys() == {"data"}
+        told.append(message["payload"]["data"]["jobChanged"])
+    assert message == {"type": "complete", "id": "job"}
+    return told
+
+
+async def test_an_editor_imports_films_and_watches_it_happen(
+    runtime: Runtime, fake: FakeTmdb
+) -> None:
+    # given 50 films in TMDb, similar to each other, a slow TMDb, and the server with its key
+    numbers = list(range(1, 51))
+    fake.has_movies(*numbers)
+    fake.answers["/movie/1"]["similar"] = fake_tmdb.listed(50)
+    fake.slow = True
+    async with (
+        serving(runtime, fake) as (_, server),
+        server.client() as client,
+        server.socket() as socket,
+    ):
+        graphql, token = GraphQL(client), token_for(runtime, Role.EDITOR)
+        # when an editor asks for them, and workers of another process come a little later
+        _, answer = await graphql(IMPORT, {"input": {"tmdbIds": numbers}}, token)
+        payload = answer["data"]["importFromTmdb"]
+        assert payload["errors"] == []
+        assert (payload["job"]["state"], payload["job"]["total"]) == ("QUEUED", 50)
+        await socket.initialised(token)
+        watching = asyncio.create_task(watched(socket, payload["job"]["id"]))
+        async with worker_process.running(runtime.settings, fake):
+            told = await asyncio.wait_for(watching, 30)
+        # then every state was told, the stream ended with the job, and the film is there
+        _, answer = await graphql(FILM, {"number": 1})
+    states = [event["state"] for event in told]
+    assert states[0] == "QUEUED" and states[-1] == "SUCCEEDED"
+    assert set(states[1:-1]) == {"RUNNING"}
+    done = [event["done"] for event in told]
+    assert done == sorted(done)
+    assert {0, 20, 40, 50} <= set(done)
+    assert told[-1]["error"] is None and told[-1]["finishedAt"] >= told[-1]["startedAt"]
+    film = answer["data"]["movie"]
+    assert (film["title"], film["year"], film["runtimeSeconds"]) == ("The Film 1", 1999, 8160)
+    assert film["poster"]["url"] == "https://image.tmdb.org/t/p/w780/poster1.jpg"
+    assert [genre["name"] for genre in film["genres"]] == ["Action", "Science Fiction"]
+    assert film["similar"] == [{"title": "The Film 50"}]
+    assert [(one["job"], one["character"], one["person"]["name"]) for one in film["credits"]] == [
+        ("Director", None, "Director"), (None, "Neo", "First"),
+    ]  # fmt: skip
+
+
+async def test_a_category_says_how_many_it_is_once_it_knows(
+    runtime: Runtime, fake: FakeTmdb
+) -> None:
+    # given a list of two films, one of which TMDb lost
+    fake.has_movies(7)
+    fake.answers["/discover/movie"] = fake_tmdb.listed(7, 8)
+    async with (
+        serving(runtime, fake) as (here, server),
+        working(here),
+        server.client() as client,
+        server.socket() as socket,
+    ):
+        token = token_for(runtime, Role.EDITOR)
+        given = {"input": {"category": "POPULAR"}}
+        _, answer = await GraphQL(client)(IMPORT, given, token)
+        job = answer["data"]["importFromTmdb"]["job"]
+        assert job["total"] is None
+        await socket.initialised(token)
+        # when it is watched to its end
+        last = (await watched(socket, job["id"]))[-1]
+        # then watching it again tells the same, once
+        assert await watched(socket, job["id"]) == [last]
+    assert (last["state"], last["done"], last["total"]) == ("SUCCEEDED", 2, 2)
+    assert last["error"] == "1 left out, first movie 8: TMDb has no such title."
+
+
+@pytest.mark.parametrize(
+    ("role", "id_", "code"),
+    [
+        (None, "job_0", "UNAUTHENTICATED"),
+        (Role.USER, "job_0", "FORBIDDEN"),
+        (Role.EDITOR, "job_0", "NOT_FOUND"),
+        (Role.EDITOR, "what?", "VALIDATION_FAILED"),
+    ],
+)
+async def test_watching_is_refused_with_a_code(
+    live_server: LiveServer,
+    socket: Socket,
+    runtime: Runtime,
+    role: Role | None,
+    id_: str,
+    code: str,
+) -> None:
+    await socket.initialised(token_for(runtime, role) if role else None)
+    await socket.subscribe("job", WATCH, {"id": id_})
+    message = await socket.receive()
+    assert message["type"] == "error"
+    assert [error["extensions"]["code"] for error in message["payload"]] == [code]

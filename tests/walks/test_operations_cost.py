@@ -1,0 +1,64 @@
+"""What a web client sends costs the same number of commands at every size of page."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import AsyncIterator
+
+import pytest
+
+from resolvers.context import Runtime
+from server.app import build_app
+from services.access_log import AccessLog
+from tests import library
+from tests.conftest import CountCommands, CountedCommands
+from tests.operation_files import Client, Operation, operations
+
+_SIZES = (1, 10, 50)
+# Redis counts what scripts call inside, too, and each command of a pipeline: those may grow with
+# a page, being one round trip. New connections and what the process does beside are not counted.
+_INSIDE_SCRIPTS = {"exists", "get", "set", "del", "pexpire", "publish"}
+_IN_PIPELINES = {"hmget", "hset", "expire", "hlen", "set"}
+_CONNECTING = {"client", "select", "hello"}
+_BESIDE = {"xread", "ping", "subscribe", "psubscribe", "unsubscribe", "config"}
+_NO_ROUND_TRIPS = _INSIDE_SCRIPTS | _IN_PIPELINES | _CONNECTING | _BESIDE
+
+
+@pytest.fixture(scope="module")
+async def client(_runtime: Runtime) -> AsyncIterator[Client]:
+    await library.fill(_runtime, movies=200, people=30)
+    yield Client(_runtime, build_app(_runtime, access_log=AccessLog(enabled=False)))
+
+
+@pytest.fixture(scope="module")
+def counted(_runtime: Runtime, commands: CountedCommands) -> CountCommands:
+    return CountCommands(commands, _runtime.redis)
+
+
+def test_there_are_operations_for_most_of_the_contract() -> None:
+    assert len(operations()) >= 25
+
+
+@pytest.mark.parametrize("operation", operations(), ids=lambda operation: operation.name)
+async def test_a_page_of_any_size_costs_the_same(
+    operation: Operation, client: Client, counted: CountCommands, _runtime: Runtime
+) -> None:
+    await client(operation, operation.sized(1))  # which loads scripts that are not there yet
+    costs, lengths = [], []
+    for size in _SIZES:
+        # given cold caches
+        await _runtime.redis.flushdb()
+        _runtime.cache.clear_memory()
+        await counted.reset()
+        # when the operation asks for so many
+        data = await client(operation, operation.sized(size))
+        lengths.append(len(json.dumps(data)))
+        redis = await counted.redis_commands()
+        trips = {name: calls for name, calls in redis.items() if name not in _NO_ROUND_TRIPS}
+        costs.append((Counter(counted.mongo), trips))
+    # then each size takes the same commands, and not many
+    assert costs[1:] == costs[:-1]
+    assert sum(costs[0][0].values()) <= 12
+    # and more was really asked for
+    assert not operation.is_sized or lengths[0] < lengths[1] <= lengths[2]
