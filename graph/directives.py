@@ -90,7 +90,7 @@ _ARGUMENTS = {
     "listSize": {
         "assumedSize": "How many things are counted where no argument says it.",
         "slicingArguments": "The arguments that say how many things are asked for.",
-        "sizedFields": "The fields of the answer that are this long, where it is not a list itself.",
+        "sizedFields": "The answer's fields that are this long, where that is no list itself.",
         "requireOneSlicingArgument": "Whether exactly one of these arguments has to be given.",
     },
 }

@@ -21,7 +21,8 @@ Names = dict[str, str]  # cache key -> the loader's own key
 Level = Literal["memory", "redis", "database", "stale"]  # what answered a key
 _WAIT_SECONDS = 1.0  # for another process's read, before reading oneself
 _POLLS_SECONDS = (0.005, 0.01, 0.02, 0.04)
-_behind: set[asyncio.Task[None]] = set()  # refreshes under way, kept from being collected
+Flights = dict[str, asyncio.Future[Entry]]
+_under_way: set[asyncio.Task[dict[str, Entry]]] = set()  # kept from being collected
 
 
 class Tiered(Protocol):
@@ -94,30 +95,38 @@ async def read(loader: Tiered, names: Names) -> dict[str, Entry]:
     entries: dict[str, Entry] = {}
     if own:
         # A task of its own: a caller that leaves must not end what others wait for.
-        entries = await asyncio.shield(asyncio.create_task(_take_off(loader, own)))
+        entries = await asyncio.shield(_take_off(loader, own))
     for name, flight in others.items():
         entries[name] = await asyncio.shield(flight)
     return entries
 
 
-async def _take_off(loader: Tiered, names: Names) -> dict[str, Entry]:
-    loop, flights = asyncio.get_running_loop(), loader.tiers.flights
-    mine: dict[str, asyncio.Future[Entry]] = {name: loop.create_future() for name in names}
-    flights.update(mine)
+def _take_off(loader: Tiered, names: Names) -> asyncio.Task[dict[str, Entry]]:
+    """From this moment on, before the task's first step, whoever asks joins these flights."""
+    loop = asyncio.get_running_loop()
+    flights: Flights = {name: loop.create_future() for name in names}
+    loader.tiers.flights.update(flights)
+    task = asyncio.create_task(_fly(loader, names, flights))
+    _under_way.add(task)
+    task.add_done_callback(_under_way.discard)
+    return task
+
+
+async def _fly(loader: Tiered, names: Names, flights: Flights) -> dict[str, Entry]:
     try:
         entries = await _read_under_lease(loader, names)
-        for name, flight in mine.items():
+        for name, flight in flights.items():
             flight.set_result(entries[name])
         return entries
     except BaseException as error:
-        for flight in mine.values():
+        for flight in flights.values():
             if not flight.done():
                 flight.set_exception(_told(error))
                 flight.exception()  # nobody may be waiting
         raise
     finally:
         for name in names:
-            flights.pop(name, None)
+            loader.tiers.flights.pop(name, None)
 
 
 def _told(error: BaseException) -> Exception:
@@ -154,8 +163,12 @@ async def _read_and_keep(loader: Tiered, names: Names, reading: _Reading) -> dic
         return {}
     cache = loader.tiers
     noted = await loader.note(names)
-    with models.reading_primary(reading.is_changed or noted.is_changed):
-        found = await loader.fetch(list(names.values()), None)  # whole: it is going to be cached
+    try:
+        with models.reading_primary(reading.is_changed or noted.is_changed):
+            found = await loader.fetch(list(names.values()), None)  # whole: it will be cached
+    except BaseException:
+        await cache.release(names, reading.token)
+        raise
     made = {name: cache.entry(loader.kind, found.get(key)) for name, key in names.items()}
     if noted.may_store:
         await cache.fill(loader.kind, loader.codec, made, reading.token, reading.since)
@@ -180,13 +193,10 @@ def refresh_behind(loader: Tiered, names: Names) -> None:
     """Reads stale things anew after the answer; what is being read already is left to that."""
     own = {name: key for name, key in names.items() if name not in loader.tiers.flights}
     if own:
-        task = asyncio.create_task(_refresh(loader.for_background(), own))
-        _behind.add(task)
-        task.add_done_callback(_behind.discard)
+        _take_off(loader.for_background(), own).add_done_callback(_refreshed)
 
 
-async def _refresh(loader: Tiered, names: Names) -> None:
-    try:
-        await _take_off(loader, names)
-    except UpstreamUnavailable:
-        metrics.cache_refreshes_failed_total.inc()  # the stale entry goes on answering
+def _refreshed(task: asyncio.Task[dict[str, Entry]]) -> None:
+    """One that failed is seen by nobody else; the stale entry goes on answering."""
+    if not task.cancelled() and task.exception() is not None:
+        metrics.cache_refreshes_failed_total.inc()

@@ -19,6 +19,7 @@ from services import metrics
 from services.cache_entry import Codec, Entry, aged
 from services.cache_keys import CHANGED, LEASE, Kind, tracked_prefixes
 from services.cache_lists import Described, ListIndex, Noted
+from services.cache_untold import Untold
 from services.errors import UpstreamUnavailable
 from services.redis_pool import Client, Failure, Guard
 from services.scripts import Script, ScriptCalls
@@ -28,10 +29,10 @@ _JITTER = 0.1  # spreads the expiry of what was written together
 _LEASE_MS = 2_000
 _CHANGED_MS = 10_000  # longer than a replica lags behind and a read lasts
 _FORGOTTEN_KEYS = 10_000
-_UNTOLD_KEYS = 10_000
 _BATCH = 500  # keys in one command
 _ACQUIRE, _FILL = Script("cache_acquire"), Script("cache_fill")
 _KEEP, _FORGET = Script("cache_keep"), Script("cache_forget")
+_RELEASE = Script("cache_release")
 
 
 class Lease(IntEnum):
@@ -70,9 +71,7 @@ class Cache:
         self.flights: dict[str, asyncio.Future[Entry]] = {}  # what is being read now, by key
         self.trusts_memory = True  # off while nobody tells us of changes
         self.changes = 0  # how often something was forgotten
-        self._untold: set[str] = set()
-        self._untold_tags: set[str] = set()
-        self._told_too_little = False  # more is untold than is remembered
+        self._untold = Untold()
         self._forgotten: OrderedDict[str, int] = OrderedDict()
         self._all_forgotten = 0  # of changes before this it is not known which keys they were of
         self._listeners: list[Callable[[Iterable[str] | None], None]] = []
@@ -150,7 +149,7 @@ class Cache:
         found = {}
         for key, raw in zip(keys, values, strict=True):
             entry = codec.decode(kind, raw) if raw is not None else None
-            if entry is not None and key not in self._untold:
+            if entry is not None and key not in self._untold.keys:
                 found[key] = entry
         self.remember(found, since)
         return found
@@ -173,6 +172,11 @@ class Cache:
         """Stores what was read under the token's leases; `since` is `changes` before the read."""
         bodies = self._encoded(kind, codec, entries)
         self.remember(await self._taken(_FILL, entries, token, self._lease, *bodies), since)
+
+    async def release(self, keys: Iterable[str], token: str) -> None:
+        """Gives up the token's leases: the read failed, and another may try at once."""
+        if self.uses_redis:
+            await self._call(_RELEASE, list(keys), token, self._lease)
 
     async def store(
         self,
@@ -225,7 +229,7 @@ class Cache:
             batch = names[first : first + _BATCH]
             answer = await self._call(_FORGET, batch, self._lease, self._changed, _CHANGED_MS)
             if answer is None:
-                self._tell_later(names[first:])
+                self._untold.add(names[first:])
                 break
             dropped += answer
         return dropped
@@ -234,7 +238,7 @@ class Cache:
         """Forgets every list noted under these tags; when Redis is back, if it is away."""
         lists = await self.lists.read(tags)
         if lists is None:
-            self._untold_tags.update(tags)
+            self._untold.tags.update(tags)
             return
         await self.lists.drop(tags, lists)
         await self.forget(lists)
@@ -242,28 +246,20 @@ class Cache:
     @property
     def owes(self) -> bool:
         """Whether Redis has yet to be told that something is to be forgotten."""
-        return bool(self._untold or self._untold_tags or self._told_too_little)
+        return bool(self._untold)
 
     async def catch_up(self) -> None:
         """Forgets in Redis what could not be told while it was away."""
-        names, self._untold = self._untold, set()
-        tags, self._untold_tags = self._untold_tags, set()
-        everything, self._told_too_little = self._told_too_little, False
-        await self.forget(names)
-        if tags:
-            await self.forget_lists(tags)
-        if everything:
+        untold, self._untold = self._untold, Untold()
+        await self.forget(untold.keys)
+        if untold.tags:
+            await self.forget_lists(untold.tags)
+        if untold.is_everything:
             try:
                 for prefix in tracked_prefixes(""):
                     await self.forget_all(prefix + "*")
             except Failure:
-                self._told_too_little = True
-
-    def _tell_later(self, names: Iterable[str]) -> None:
-        self._untold.update(names)
-        if len(self._untold) > _UNTOLD_KEYS:
-            self._untold.clear()
-            self._told_too_little = True
+                self._untold.is_everything = True
 
     async def note_lists(self, lists: Described) -> Noted:
         """Notes lists before they are read, so that a change from then on can forget them.

@@ -25,7 +25,7 @@ Failure = (RedisError, OSError, TimeoutError)  # all that a command can raise wh
 
 
 class PackedConnection(Connection):
-    """Commands written by hiredis: the library's asyncio side packs them in Python, at 8 us each."""
+    """Commands written by hiredis: the library packs its asyncio ones in Python, at 8 us each."""
 
     def pack_command(self, *args: Any) -> list[bytes]:
         if " " in args[0]:  # "CONFIG GET": two words to Redis

@@ -205,7 +205,7 @@ async def running() -> AsyncIterator[FakeTmdb]:
     )
     server = uvicorn.Server(config)
     task = asyncio.create_task(server.serve())
-    while not server.started:  # noqa: ASYNC110 - uvicorn offers no event for it
+    while not server.started:
         await asyncio.sleep(0.01)
     fake.port = server.servers[0].sockets[0].getsockname()[1]
     try:

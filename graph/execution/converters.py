@@ -7,9 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 from strawberry.schema.config import StrawberryConfig
-from strawberry.types.arguments import StrawberryMaybe, convert_argument
+from strawberry.types.arguments import convert_argument
 from strawberry.types.base import (
     StrawberryList,
+    StrawberryMaybe,
     StrawberryOptional,
     get_object_definition,
 )

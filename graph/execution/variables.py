@@ -39,7 +39,7 @@ class NotPlain(Exception):
 
 
 def variable_reader(schema: GraphQLSchema, operation: OperationDefinitionNode) -> ReadVariables:
-    """A function from raw values to graphql-core's VariableValues; None where it will not decide."""
+    """A function from raw values to graphql-core's VariableValues; None: undecided."""
     coercers: list[tuple[str, Any, Coerce, Any]] = []
     known: dict[GraphQLInputObjectType, Coerce] = {}
     for node in operation.variable_definitions or ():
@@ -167,7 +167,7 @@ def _object(type_: GraphQLInputObjectType, known: dict[GraphQLInputObjectType, C
 def _int(value: Any) -> int:
     if value.__class__ is not int or not -_MAX_INT <= value < _MAX_INT:
         raise NotPlain
-    return value  # type: ignore[no-any-return]
+    return value
 
 
 def _float(value: Any) -> float:
@@ -175,19 +175,19 @@ def _float(value: Any) -> float:
         return float(value)
     if value.__class__ is not float or not math.isfinite(value):
         raise NotPlain
-    return value  # type: ignore[no-any-return]
+    return value
 
 
 def _text(value: Any) -> str:
     if value.__class__ is not str:
         raise NotPlain
-    return value  # type: ignore[no-any-return]
+    return value
 
 
 def _boolean(value: Any) -> bool:
     if value.__class__ is not bool:
         raise NotPlain
-    return value  # type: ignore[no-any-return]
+    return value
 
 
 _SCALARS: dict[str, Coerce] = {

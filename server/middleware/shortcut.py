@@ -1,6 +1,6 @@
-"""The busiest route, answered before routing: what it would pass there costs as much as a cache hit.
+"""The busiest route, answered before routing: what it would pass there costs like a cache hit.
 
-Compression is asked only where the client offers an encoding; the rest of the application is behind.
+Compression is asked only where the client offers an encoding; the rest of the app is behind.
 """
 
 from __future__ import annotations

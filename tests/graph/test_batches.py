@@ -1,4 +1,4 @@
-"""On the real schema: one loader call per loader and level, one command per collection and level."""
+"""On the real schema: one loader call a loader and level, one command a collection and level."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hostile documents are refused for what they are, in time linear in their size, and read nothing."""
+"""Hostile documents are refused for what they are, in time linear in size, and read nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The two tiers: what they hold and for how long, who may fill them, and what a change keeps out."""
+"""The two tiers: what they hold and how long, who may fill them, what a change keeps out."""
 
 from __future__ import annotations
 

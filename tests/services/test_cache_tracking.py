@@ -187,7 +187,7 @@ async def test_a_connection_that_fell_silent_is_noticed_within_two_seconds(
         relay.is_silent = True
         await other.set("movie:1", b"new")
         await until(lambda: not cache.trusts_memory, NOTICE_SECONDS + SLACK_SECONDS)
-        assert 1.3 < time.monotonic() - started
+        assert time.monotonic() - started > 1.3
         assert in_memory(cache, "movie:1") == {}
         # and when it speaks again, memory is trusted, and empty
         relay.mend()

@@ -122,7 +122,7 @@ async def test_retry_after_holds_back_every_call(client: Tmdb, fake: FakeTmdb) -
     fake.failures["/movie/1"] = [Answer(429, headers={"retry-after": "1"})]
     started = time.monotonic()
     first = asyncio.create_task(client.movie(1))
-    while fake.paths() != ["/movie/1"]:  # noqa: ASYNC110
+    while fake.paths() != ["/movie/1"]:
         await asyncio.sleep(0.01)
     await asyncio.sleep(0.05)
     # when another call is made meanwhile

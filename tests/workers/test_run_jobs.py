@@ -51,7 +51,7 @@ async def queued(runtime: Runtime) -> JobRecord:
 
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:
     async with asyncio.timeout(30):
-        while not await condition():  # noqa: ASYNC110 - other processes have no event for it
+        while not await condition():
             await asyncio.sleep(0.01)
 
 

@@ -1,0 +1,358 @@
+"""How a read goes down the tiers: one read for all who ask, in a process and across them; stale
+answers while it is read anew, and where it cannot be read."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import ClassVar
+
+import pytest
+
+import loaders
+import models
+from loaders.base import Fields
+from resolvers.catalog_changes import movie_changed
+from resolvers.context import Context, Runtime
+from services.cache import Cache, Codec
+from services.cache_keys import MOVIE
+from services.errors import UpstreamUnavailable
+from services.redis_pool import Client
+from services.settings import Settings
+from tests.caching import Clock, client_through
+from tests.conftest import CountCommands
+from tests.processes import until
+from tests.relay import relaying
+from tests.titles import film, film_id, store
+
+FILM = film_id(1)
+KEY = MOVIE.key(FILM)
+CODEC = Codec(models.MovieRecord)
+
+
+class HeldFilms(loaders.MovieById):
+    """A database that answers when it is let, or is away."""
+
+    gate: ClassVar[asyncio.Event]
+    asked: ClassVar[list[list[str]]]
+    is_away: ClassVar[bool]
+    preferences: ClassVar[list[str]]
+
+    async def fetch(self, keys: list[str], fields: Fields) -> Mapping[str, models.MovieRecord]:
+        self.asked.append(sorted(keys))
+        self.preferences.append(models.readable(models.Movie).read_preference.name)
+        found = {} if self.is_away else await super().fetch(keys, fields)
+        await self.gate.wait()
+        if self.is_away:
+            raise UpstreamUnavailable("The database did not answer in time.")
+        return found
+
+
+@pytest.fixture
+def held() -> Iterator[type[HeldFilms]]:
+    HeldFilms.gate, HeldFilms.asked, HeldFilms.preferences = asyncio.Event(), [], []
+    HeldFilms.is_away = False
+    yield HeldFilms
+    HeldFilms.gate.set()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def process(runtime: Runtime, redis: Client, clock: Clock | None = None) -> Runtime:
+    """As another process has it: a cache of its own over the same Redis."""
+    cache = Cache(redis, clock=clock) if clock is not None else Cache(redis)
+    return replace(runtime, cache=cache)
+
+
+async def title(runtime: Runtime, kind: type[loaders.MovieById], id_: str = FILM) -> str | None:
+    """As one operation reads it."""
+    found: models.MovieRecord | None = await Context(runtime).load(kind, id_)
+    return found.title if found is not None else None
+
+
+async def rename(name: str) -> None:
+    """In MongoDB alone: no cache is told."""
+    await models.Movie.get_pymongo_collection().update_one({"_id": FILM}, {"$set": {"title": name}})
+
+
+async def test_five_hundred_cold_reads_of_a_film_are_one_command(
+    runtime: Runtime, count_commands: CountCommands
+) -> None:
+    await store([film(1)])
+    await count_commands.reset()
+    found = await asyncio.gather(*(title(runtime, loaders.MovieById) for _ in range(500)))
+    assert Counter(found) == {"Film 1": 500}
+    assert count_commands.mongo == ["movies.find"]
+
+
+async def test_across_two_processes_they_are_one_command_as_well(
+    runtime: Runtime, redis: Client, held: type[HeldFilms]
+) -> None:
+    await store([film(1)])
+    processes = [process(runtime, redis), process(runtime, redis)]
+    reading = [asyncio.create_task(title(processes[n % 2], held)) for n in range(500)]
+    # when the one read takes longer than everybody needs to ask
+    await asyncio.sleep(0.1)
+    held.gate.set()
+    assert Counter(await asyncio.gather(*reading)) == {"Film 1": 500}
+    assert held.asked == [[FILM]]
+
+
+async def test_a_caller_that_leaves_ends_nobody_elses_read(
+    runtime: Runtime, held: type[HeldFilms]
+) -> None:
+    await store([film(1)])
+    first, second = (asyncio.create_task(title(runtime, held)) for _ in range(2))
+    await until(lambda: held.asked)
+    first.cancel()
+    await asyncio.sleep(0)
+    held.gate.set()
+    assert await second == "Film 1"
+    assert held.asked == [[FILM]]
+
+
+async def test_a_read_that_everybody_left_is_still_kept(
+    runtime: Runtime, held: type[HeldFilms]
+) -> None:
+    await store([film(1)])
+    alone = asyncio.create_task(title(runtime, held))
+    await until(lambda: held.asked)
+    alone.cancel()
+    await asyncio.gather(alone, return_exceptions=True)
+    held.gate.set()
+    await until(lambda: not runtime.cache.flights, 2)
+    assert await title(runtime, held) == "Film 1"
+    assert held.asked == [[FILM]]
+
+
+async def test_a_stale_film_answers_at_once_while_it_is_read_anew(
+    runtime: Runtime,
+    redis: Client,
+    clock: Clock,
+    held: type[HeldFilms],
+    count_commands: CountCommands,
+) -> None:
+    # given a film that is cached, past its time, and changed
+    here = process(runtime, redis, clock)
+    await store([film(1)])
+    assert await title(here, loaders.MovieById) == "Film 1"
+    await rename("A Film")
+    clock.now += MOVIE.fresh_seconds
+    # when many read it, and the database takes its time
+    contexts = [Context(here) for _ in range(100)]
+    await count_commands.reset()
+    async with asyncio.timeout(5):
+        found = await asyncio.gather(*(context.load(held, FILM) for context in contexts))
+    # then all of them have the old one, and know that it is old
+    assert {movie.title for movie in found} == {"Film 1"}
+    assert all(context.is_degraded for context in contexts)
+    await until(lambda: held.asked)
+    # and those who come while it is read ask nobody, not even Redis
+    await count_commands.reset()
+    assert await asyncio.gather(*(title(here, held) for _ in range(100))) == ["Film 1"] * 100
+    assert await count_commands.redis_commands() == {}
+    # and when the one read is done, it is new
+    held.gate.set()
+    await until(lambda: not here.cache.flights, 2)
+    last = Context(here)
+    movie = await last.load(held, FILM)
+    assert (movie.title, last.is_degraded, held.asked) == ("A Film", False, [[FILM]])
+
+
+async def test_with_the_database_away_what_is_stale_answers_and_the_rest_fails(
+    runtime: Runtime, redis: Client, clock: Clock, held: type[HeldFilms]
+) -> None:
+    here = process(runtime, redis, clock)
+    await store([film(1), film(2)])
+    assert await title(here, loaders.MovieById) == "Film 1"
+    clock.now += MOVIE.fresh_seconds
+    held.is_away = True
+    held.gate.set()
+    context = Context(here)
+    assert (await context.load(held, FILM)).title == "Film 1"
+    assert context.is_degraded
+    # all who wait for what is nowhere are told so, each of them
+    tries = [title(here, held, film_id(2)) for _ in range(20)]
+    failures = await asyncio.gather(*tries, return_exceptions=True)
+    assert {type(failure) for failure in failures} == {UpstreamUnavailable}
+    # and nobody takes it for a film that does not exist
+    assert not await redis.exists(MOVIE.key(film_id(2)))
+    # when it is back, all is well at once
+    held.is_away = False
+    started = time.monotonic()
+    assert await title(here, held, film_id(2)) == "Film 2"
+    assert await title(here, held) == "Film 1"
+    await until(lambda: not here.cache.flights, 3)
+    assert time.monotonic() - started < 0.9  # nobody waited for a lease
+    fresh = Context(here)
+    await fresh.load(held, FILM)
+    assert not fresh.is_degraded
+
+
+async def test_with_redis_away_too_memory_answers_as_a_last_resort(
+    runtime: Runtime, redis: Client, settings: Settings, held: type[HeldFilms]
+) -> None:
+    await store([film(1), film(2)])
+    held.is_away = True
+    held.gate.set()
+    async with (
+        relaying(settings.redis_url or "") as relay,
+        client_through(relay, settings) as through,
+    ):
+        here = process(runtime, through)
+        assert await title(here, loaders.MovieById) == "Film 1"
+        # given a process that neither Redis nor the database answers
+        relay.cut()
+        here.cache.trusts_memory = False
+        context = Context(here)
+        assert (await context.load(held, FILM)).title == "Film 1"
+        assert context.is_degraded
+        # then it is not asked in vain, and what it does not hold fails
+        with pytest.raises(UpstreamUnavailable):
+            await title(here, held, film_id(2))
+    assert held.asked == [[FILM], [film_id(2)]]
+
+
+async def test_what_does_not_exist_is_asked_for_twice_a_minute_at_most(
+    runtime: Runtime, redis: Client, clock: Clock, held: type[HeldFilms]
+) -> None:
+    here = process(runtime, redis, clock)
+    held.gate.set()
+    for _ in range(3):
+        assert await title(here, held) is None
+    assert held.asked == [[FILM]]
+    assert 26 <= await redis.ttl(KEY) <= 30
+    # when it comes to be, it is seen as soon as that is forgotten
+    await store([film(1)])
+    clock.now += 30
+    await redis.pexpireat(KEY, 1)
+    assert await title(here, held) == "Film 1"
+
+
+async def test_what_another_process_reads_is_waited_for(
+    runtime: Runtime, redis: Client, held: type[HeldFilms], count_commands: CountCommands
+) -> None:
+    await store([film(1)])
+    one, other = process(runtime, redis), process(runtime, redis)
+    reading = asyncio.create_task(title(one, held))
+    await until(lambda: held.asked)
+    waiting = asyncio.create_task(title(other, loaders.MovieById))
+    await asyncio.sleep(0.05)
+    await count_commands.reset()
+    held.gate.set()
+    assert await reading == await waiting == "Film 1"
+    assert count_commands.mongo == []
+
+
+async def test_a_reader_that_died_holds_others_up_for_a_second(
+    runtime: Runtime, redis: Client, count_commands: CountCommands
+) -> None:
+    # given a process that took the lease and is no more
+    await store([film(1)])
+    await Cache(redis).acquire([KEY])
+    await count_commands.reset()
+    started = time.monotonic()
+    here = process(runtime, redis)
+    assert await title(here, loaders.MovieById) == "Film 1"
+    assert 0.9 < time.monotonic() - started < 2.5
+    assert count_commands.mongo == ["movies.find"]
+
+
+async def test_our_own_keys_are_read_while_we_wait_for_others(
+    runtime: Runtime, redis: Client, held: type[HeldFilms]
+) -> None:
+    # given a batch of which another process is reading one film
+    await store([film(1), film(2), film(3)])
+    other = Cache(redis)
+    token, _ = await other.acquire([KEY])
+    here = process(runtime, redis)
+    held.gate.set()
+    ids = [film_id(number) for number in (1, 2, 3)]
+    reading = asyncio.create_task(Context(here).load_many(held, ids))
+    # then ours are read at once
+    await until(lambda: held.asked, 0.9)
+    assert held.asked == [[film_id(2), film_id(3)]]
+    # and the other's comes from it
+    movie = models.MovieRecord(id=FILM, title="Theirs")
+    await other.fill(MOVIE, CODEC, {KEY: other.entry(MOVIE, movie)}, token, other.changes)
+    found = await reading
+    assert [found[id_].title for id_ in ids] == ["Theirs", "Film 2", "Film 3"]
+    assert len(held.asked) == 1
+
+
+async def test_what_changed_while_it_was_read_is_not_kept(
+    runtime: Runtime, redis: Client, held: type[HeldFilms]
+) -> None:
+    # given a reader that has the old film in hand
+    await store([film(1)])
+    reader, writer = process(runtime, redis), process(runtime, redis)
+    reading = asyncio.create_task(title(reader, held))
+    await until(lambda: held.asked)
+    await asyncio.sleep(0.05)
+    # when it is changed elsewhere meanwhile
+    await rename("A Film")
+    await writer.cache.forget([KEY])
+    held.gate.set()
+    await reading
+    # then the next operation sees the new one, in both processes
+    assert await title(reader, held) == "A Film"
+    assert await title(writer, held) == "A Film"
+
+
+async def test_what_changed_moments_ago_is_read_from_the_primary(
+    runtime: Runtime, redis: Client, held: type[HeldFilms]
+) -> None:
+    await store([film(1), film(2)])
+    held.gate.set()
+    here = process(runtime, redis)
+    await title(here, held, film_id(2))
+    await Cache(redis).forget([KEY])
+    await title(here, held)
+    assert held.preferences == ["SecondaryPreferred", "Primary"]
+
+
+class HeldPages(loaders.MoviePageByQuery):
+    """Pages that are read when it is let."""
+
+    gate: ClassVar[asyncio.Event]
+    preferences: ClassVar[list[str]]
+
+    async def fetch(self, keys: list[str], fields: Fields) -> Mapping[str, models.MoviePage]:
+        self.preferences.append(models.readable(models.Movie).read_preference.name)
+        found = await super().fetch(keys, fields)
+        await self.gate.wait()
+        return found
+
+
+async def test_a_list_that_changed_while_it_was_read_is_not_kept(
+    runtime: Runtime, redis: Client
+) -> None:
+    HeldPages.gate, HeldPages.preferences = asyncio.Event(), []
+    query = models.MovieQuery(None, models.MovieFilter(), models.MovieOrder("popularity", -1), 20)
+    reader, writer = process(runtime, redis), process(runtime, redis)
+
+    async def page() -> list[str]:
+        pages = Context(reader).loader(HeldPages)
+        found = await pages.load(pages.ask(query))
+        assert found is not None
+        return found.ids
+
+    # given a reader that has the list without the film in hand
+    reading = asyncio.create_task(page())
+    await until(lambda: HeldPages.preferences)
+    await asyncio.sleep(0.05)
+    # when the film comes in elsewhere
+    await store([film(1)])
+    record = (await models.find_by_id(models.Movie, models.MovieRecord, [FILM]))[FILM]
+    await movie_changed(Context(writer), None, record)
+    HeldPages.gate.set()
+    assert await reading == []
+    # then nobody is shown the list without it again, and it is read where changes are first
+    assert await page() == [FILM]
+    assert HeldPages.preferences == ["SecondaryPreferred", "Primary"]
