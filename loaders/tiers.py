@@ -16,7 +16,9 @@ from services.cache import Cache, Codec, Entry, Lease, count
 from services.cache_keys import Kind
 from services.cache_lists import Noted
 from services.errors import UpstreamUnavailable
+from services.logs import get_logger
 
+log = get_logger("tiers")
 Names = dict[str, str]  # cache key -> the loader's own key
 Level = Literal["memory", "redis", "database", "stale"]  # what answered a key
 _WAIT_SECONDS = 1.0  # for another process's read, before reading oneself
@@ -197,6 +199,10 @@ def refresh_behind(loader: Tiered, names: Names) -> None:
 
 
 def _refreshed(task: asyncio.Task[dict[str, Entry]]) -> None:
-    """One that failed is seen by nobody else; the stale entry goes on answering."""
-    if not task.cancelled() and task.exception() is not None:
-        metrics.cache_refreshes_failed_total.inc()
+    """One that failed is heard of nowhere else; the stale entry goes on answering."""
+    error = None if task.cancelled() else task.exception()
+    if error is None:
+        return
+    metrics.cache_refreshes_failed_total.inc()
+    if not isinstance(error, UpstreamUnavailable):
+        log.error("refresh_failed", exc_info=error)
