@@ -55,8 +55,8 @@ async def connected(
         timeoutMS=settings.mongodb_timeout_ms,
         serverSelectionTimeoutMS=settings.mongodb_server_selection_timeout_ms,
         socketTimeoutMS=settings.mongodb_socket_timeout_ms,
-        w="majority",
-        wTimeoutMS=5000,
+        w=_members(settings.mongodb_write_concern),
+        wTimeoutMS=settings.mongodb_write_timeout_ms,
     )
     try:
         database = client[settings.mongodb_database]
@@ -64,6 +64,10 @@ async def connected(
         yield database
     finally:
         await client.close()
+
+
+def _members(concern: str) -> int | str:
+    return int(concern) if concern.isdigit() else concern
 
 
 async def _bind(database: AsyncDatabase[dict[str, object]]) -> None:

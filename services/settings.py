@@ -56,6 +56,13 @@ class Settings(BaseSettings):
     )
     mongodb_socket_timeout_ms: int = Field(45000, ge=50, description="Socket deadline in ms")
 
+    mongodb_write_concern: str = Field(
+        "majority", description="How many members must have a write: majority, or a number"
+    )
+    mongodb_write_timeout_ms: int = Field(
+        5000, ge=50, description="How long a write may wait for those members, in ms"
+    )
+
     redis_url: str | None = Field(
         None, description="Redis; empty in development starts a private redis-server"
     )
