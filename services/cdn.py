@@ -5,9 +5,11 @@ Widths climb a ladder, so that a cache in front sees few variants of one image.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 from urllib.parse import quote, urlencode
 
 from services.errors import StartupError, ValidationFailed
@@ -15,6 +17,7 @@ from services.settings import Settings
 
 WIDTHS = (185, 342, 500, 780, 1280)
 _DEFAULT_QUALITY = 80
+_PLAIN = re.compile(r"[A-Za-z0-9/._~-]+", re.ASCII)  # needs no quoting
 
 
 class ImageFormat(Enum):
@@ -55,17 +58,10 @@ class Passthrough:
         Raises:
             ValidationFailed: a size below 1, or a quality outside 1-100.
         """
-        _check(width, height, quality)
+        query = _query(width, height, quality, format)
         if path.startswith(("https://", "http://")):
             return path
-        wanted = {
-            "w": rung(width) if width is not None else None,
-            "h": height,
-            "q": quality if quality != _DEFAULT_QUALITY else None,
-            "f": format.value.lower() if format is not ImageFormat.AUTO else None,
-        }
-        query = urlencode({name: value for name, value in wanted.items() if value is not None})
-        return f"{self.base}{quote(path)}{'?' if query else ''}{query}"
+        return f"{self.base}{path if _PLAIN.fullmatch(path) else quote(path)}{query}"
 
     def src_set(
         self,
@@ -94,6 +90,19 @@ def open_cdn(settings: Settings) -> Passthrough:
     if settings.cdn_provider != "passthrough":
         raise StartupError(f"CDN_PROVIDER {settings.cdn_provider!r} is unknown: use passthrough.")
     return Passthrough(settings.public_address)
+
+
+@lru_cache(maxsize=1024)  # pages ask for many images of one size
+def _query(width: int | None, height: int | None, quality: int, format: ImageFormat) -> str:
+    _check(width, height, quality)
+    wanted = {
+        "w": rung(width) if width is not None else None,
+        "h": height,
+        "q": quality if quality != _DEFAULT_QUALITY else None,
+        "f": format.value.lower() if format is not ImageFormat.AUTO else None,
+    }
+    query = urlencode({name: value for name, value in wanted.items() if value is not None})
+    return f"?{query}" if query else ""
 
 
 def rung(width: int) -> int:
