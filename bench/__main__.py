@@ -1,6 +1,6 @@
 """python -m bench: load the films, start the servers, check that they agree, measure, report.
 
-python -m bench scaling: see scaling.py.
+python -m bench scaling: see scaling.py; python -m bench tiers: see tiers.py.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench import dataset, install, report
+from bench import dataset, install, report, tiers
 from bench.check import check
 from bench.databases import Addresses, databases
 from bench.items import ITEMS, Item
@@ -38,6 +38,9 @@ def main() -> int:
             films = dataset.load(addresses, seed=not options.no_seed)
             if options.what == "scaling":
                 _say(scaling(addresses, FOLDER, dict(options.env), options.rounds, _say))
+                return 0
+            if options.what == "tiers":
+                tiers.run(addresses, films, FOLDER, _say)
                 return 0
             return _run(options, targets, items, addresses, films)
     except (BenchError, StartupError, ValueError) as error:
@@ -82,8 +85,9 @@ def _require_equal(started: Sequence[Running], items: Sequence[Item], sequences:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     add = parser.add_argument
-    add("what", nargs="?", default="peers", choices=["peers", "scaling"],
-        help="peers: the tables; scaling: CPU per film of large and small answers")  # fmt: skip
+    add("what", nargs="?", default="peers", choices=["peers", "scaling", "tiers"],
+        help="peers: the tables; scaling: CPU per film of large and small answers; "
+        "tiers: what the caches promise")  # fmt: skip
     add("--servers", help=f"comma separated: {', '.join(t.name for t in TARGETS)}")
     add("--items", help=f"comma separated: {', '.join(item.name for item in ITEMS)}")
     add("--rounds", type=int, default=3, help="interleaved rounds (3)")

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import strawberry
-from graphql import GraphQLError
+from graphql import FieldNode, GraphQLError
 
 from graph.enums import described
 from graph.fields import plain
@@ -66,7 +66,7 @@ def request_errors(found: Sequence[GraphQLError], request_id: str) -> list[dict[
     """Errors that kept a request from running: all but ours are the client's (syntax, validation,
     variables), also where a scalar's own exception is behind them."""
     for error in found:
-        if not isinstance(_cause(error), errors.CodedError) and error.original_error is not None:
+        if error.path is None and not isinstance(_cause(error), errors.CodedError):
             error.original_error = None
     return formatted(found, request_id)
 
@@ -87,13 +87,19 @@ def _told(error: GraphQLError, request_id: str) -> tuple[str, dict[str, Any]]:
     cause = _cause(error)
     if isinstance(cause, errors.CodedError):
         return cause.message, _coded(cause)
-    if cause is None:  # graphql-core's own words about the request
+    if cause is None and _is_the_clients(error):
         return error.message, {"code": "VALIDATION_FAILED", **(error.extensions or {})}
-    log.error("field_failed", request_id=request_id, path=error.path, exc_info=cause)
+    log.error("field_failed", request_id=request_id, path=error.path, exc_info=cause or error)
     return (
         "Something went wrong on our side.",
         {"code": "INTERNAL_SERVER_ERROR", "requestId": request_id},
     )
+
+
+def _is_the_clients(error: GraphQLError) -> bool:
+    """Of graphql-core's own words: what it says of the request or of an argument's value. What it
+    says of a field while running it is about a value of ours that does not fit."""
+    return error.path is None or any(not isinstance(node, FieldNode) for node in error.nodes or ())
 
 
 def _cause(error: GraphQLError) -> BaseException | None:

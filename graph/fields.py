@@ -18,6 +18,7 @@ from strawberry import UNSET
 from strawberry.types.field import StrawberryField
 
 from graph.directives import Auth, CacheControl, CacheControlScope, Cost, ListSize
+from graph.together import together
 from loaders import CachedLoader, in_order
 from models import Role
 from resolvers.context import Context
@@ -67,25 +68,22 @@ class Field(StrawberryField):
         if spec.requires is not None:
             info.context.require(spec.requires)
         if spec.how is How.BATCHED:
-            return _alone(self.base_resolver, kwargs | {self.parent_name: [source]})
+            return self._together(source, info, kwargs)
         result: Any = super().get_result(source, info, args, kwargs)
         if spec.loader is not None:
             return load(info.context, spec.loader, result)
         return result
 
-    @property
-    def parent_name(self) -> str:
-        resolver = self.base_resolver
-        assert resolver is not None and resolver.parent_parameter is not None
-        return resolver.parent_parameter.name
-
-
-async def _alone(resolver: Any, kwargs: dict[str, Any]) -> Any:
-    """A batched function for a batch of one."""
-    (result,) = await resolver(**kwargs)
-    if isinstance(result, Exception):
-        raise result
-    return result
+    def _together(self, source: Any, info: Any, kwargs: dict[str, Any]) -> Any:
+        resolver: Any = self.base_resolver
+        name = resolver.parent_parameter.name
+        key = (
+            id(self),
+            id(info._raw_info.field_nodes[0]),
+        )  # one place in the text, the same arguments
+        return together(
+            info.context.batches, key, lambda parents: resolver(**kwargs | {name: parents}), source
+        )
 
 
 async def load(

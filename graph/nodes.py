@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import strawberry
@@ -42,27 +42,31 @@ FINDERS: dict[str, FindMany] = {
 }
 
 
-async def _find(context: Context, wanted: Sequence[str]) -> list[Any]:
-    """One thing or None per id, in order; each kind is asked once."""
+def _kind_of(id_: str, *path: str) -> str:
+    kind = ids.kind_of(id_)
+    if kind is None:
+        raise ValidationFailed("This is not an id of this API.", path=path)
+    return kind
+
+
+async def _find(context: Context, wanted: Mapping[str, str]) -> dict[str, Any]:
+    """Things by their ids; `wanted` is the kind of each, and each kind is asked once."""
     kinds: dict[str, list[str]] = {}
-    for index, id_ in enumerate(wanted):
-        kind = ids.kind_of(id_)
-        if kind is None:
-            raise ValidationFailed("This is not an id of this API.", path=["ids", str(index)])
+    for id_, kind in wanted.items():
         kinds.setdefault(kind, []).append(id_)
     found: dict[str, Any] = {}
     for kind, some in kinds.items():
         if kind in FINDERS:
             found.update(await FINDERS[kind](context, some))
-    return [found.get(id_) for id_ in wanted]
+    return found
 
 
 async def _node(
     info: Info,
     id: Annotated[strawberry.ID, strawberry.argument(description="The id of anything.")],
 ) -> Any:
-    (found,) = await _find(info.context, [id])
-    return found
+    wanted: dict[str, str] = {id: _kind_of(id, "id")}
+    return (await _find(info.context, wanted)).get(id)
 
 
 async def _nodes(
@@ -73,7 +77,11 @@ async def _nodes(
 ) -> list[Any]:
     if len(ids) > _MOST:
         raise ValidationFailed(f"At most {_MOST} ids at once.", path=["ids"])
-    return await _find(info.context, ids)
+    wanted: dict[str, str] = {
+        id_: _kind_of(id_, "ids", str(index)) for index, id_ in enumerate(ids)
+    }
+    found = await _find(info.context, wanted)
+    return [found.get(id_) for id_ in ids]
 
 
 @strawberry.type

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import models
 from loaders.base import CachedLoader, Fields
+from loaders.tiers import Level
 
 V = TypeVar("V")
 
@@ -20,6 +21,9 @@ class PrivateLoader(CachedLoader[V]):
     async def _fill(self, keys: list[str]) -> None:
         found = await self.fetch(keys, None)
         self._seen.update({key: found.get(key) for key in keys})
+
+    def _count(self, level: Level, keys: int) -> None:
+        """No tier holds it."""
 
 
 class UserById(PrivateLoader[models.UserRecord]):

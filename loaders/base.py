@@ -74,6 +74,7 @@ class CachedLoader(Generic[V]):
 
     def prime(self, values: Mapping[str, V], fields: Fields = None) -> None:
         """Hands over what was read on the way, so that this operation does not read it again."""
+        self._count("database", len(values))
         seen = self._seen if fields is None else self._view(fields)
         for key, value in values.items():
             seen.setdefault(key, value)
@@ -81,7 +82,6 @@ class CachedLoader(Generic[V]):
     async def keep(self, values: Mapping[str, V]) -> None:
         """Hands over whole records read on the way, to the cache tiers as well."""
         self.prime(values)
-        self._count("database", len(values))
         entries = {
             self.cache_key(key): self._cache.entry(self.kind, value)
             for key, value in values.items()

@@ -99,6 +99,7 @@ class Context:
     user_agent: str | None = None
     is_degraded: bool = False  # something stale was served, for want of better
     tally: Tally | None = None  # which tier answered what; counted for who asks in development
+    batches: dict[Any, Any] = field(default_factory=dict)  # of fields, by graphql-core
     _loaders: dict[type[Any], Any] = field(default_factory=dict)
 
     @property

@@ -16,7 +16,7 @@ from typing import Protocol
 import models
 from resolvers.context import Context, Runtime
 from services import cache_keys, metrics
-from services.cache import Codec, Entry, count
+from services.cache import Codec, count
 from services.providers.base import ProviderInfo, Source, SourceType, TitleRef
 from services.providers.chain import Attempt, Found
 from services.quality import Quality
@@ -107,7 +107,7 @@ async def streaming_sources(
     ref = _ref(title)
     kept = await _kept(context, ref.id)
     if kept is not None and _serves(context, kept, wanted):
-        found = _again(kept, DataOrigin.CACHE)
+        found = replace(kept.sources, origin=kept.origin)
     else:
         found = await runtime.source_fetches.run(ref.id, lambda: _fetch(runtime, ref, kept))
     if wanted == _EVERYTHING:
@@ -133,28 +133,39 @@ def _ref(title: Sourced | models.EpisodeRecord) -> TitleRef:
     return TitleRef(title.id, title.tmdb_id, title.imdb_id)
 
 
-async def _kept(context: Context, title_id: str) -> Entry | None:
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """What a tier holds, and which; fresh or stale."""
+
+    sources: StreamingSources
+    fresh_until: float
+    origin: DataOrigin
+
+
+async def _kept(context: Context, title_id: str) -> _Kept | None:
     kind, cache = cache_keys.STREAMING_SOURCES, context.cache
     key = kind.key(title_id)
-    found = cache.peek([key])
+    found, origin = cache.peek([key]), DataOrigin.MEMORY
     count("memory", len(found), 1 - len(found))
     if not found:
-        found = await cache.fetch(kind, _CODEC, [key])
+        found, origin = await cache.fetch(kind, _CODEC, [key]), DataOrigin.CACHE
         fresh = sum(entry.fresh_until > cache.now() for entry in found.values())
         count("redis", fresh, 1 - fresh)
     entry = found.get(key)
-    return entry if entry is not None and entry.value is not None else None
+    if entry is None or entry.value is None:
+        return None
+    return _Kept(entry.value, entry.fresh_until, origin)
 
 
-def _serves(context: Context, kept: Entry, wanted: Wanted) -> bool:
+def _serves(context: Context, kept: _Kept, wanted: Wanted) -> bool:
     now = context.cache.now()
     if kept.fresh_until <= now:
         return False
-    age_seconds: float = now - kept.value.fetched_at.timestamp()
+    age_seconds: float = now - kept.sources.fetched_at.timestamp()
     return not (wanted.refresh and age_seconds >= _REFRESH_SECONDS)
 
 
-async def _fetch(runtime: Runtime, ref: TitleRef, kept: Entry | None) -> StreamingSources:
+async def _fetch(runtime: Runtime, ref: TitleRef, kept: _Kept | None) -> StreamingSources:
     answer = await runtime.providers.find(ref)
     if answer.is_certain:
         return await _store(runtime, ref, answer)
@@ -164,13 +175,8 @@ async def _fetch(runtime: Runtime, ref: TitleRef, kept: Entry | None) -> Streami
     is_fresh = kept.fresh_until > now  # asked for a refresh that failed
     if not is_fresh:
         metrics.cache_stale_total.labels("redis").inc()
-    origin = DataOrigin.CACHE if is_fresh else DataOrigin.STALE
-    return replace(_again(kept, origin), attempts=answer.attempts)
-
-
-def _again(kept: Entry, origin: DataOrigin) -> StreamingSources:
-    value: StreamingSources = kept.value
-    return replace(value, origin=origin)
+    origin = kept.origin if is_fresh else DataOrigin.STALE
+    return replace(kept.sources, origin=origin, attempts=answer.attempts)
 
 
 def _kind(provider: ProviderInfo | None) -> cache_keys.Kind:

@@ -44,10 +44,11 @@ def build_app(runtime: Runtime, *, access_log: AccessLog | None = None) -> Starl
         answers=Answers(runtime.cache),
     )
     over_http = GraphQLOverHTTP(graphql, runtime)
+    requests = access_log or AccessLog()
     app = Starlette(
         routes=[
             Route("/graphql", over_http),
-            WebSocketRoute("/graphql", GraphQLOverWebSocket(graphql, runtime)),
+            WebSocketRoute("/graphql", GraphQLOverWebSocket(graphql, runtime, log=requests)),
             Route("/health", operations.health),
             Route("/ready", operations.ready),
             Route("/metrics", operations.prometheus),
@@ -55,7 +56,7 @@ def build_app(runtime: Runtime, *, access_log: AccessLog | None = None) -> Starl
             Route("/art/backdrops/{title_id}.svg", art.backdrop),
         ],
         middleware=[
-            Middleware(Observe, log=access_log or AccessLog(), live=runtime.live_metrics),
+            Middleware(Observe, log=requests, live=runtime.live_metrics),
             *_hosts(settings),
             *_origins(settings),
             Middleware(

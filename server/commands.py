@@ -38,8 +38,13 @@ async def serve(settings: Settings) -> None:
     listening = serving.bind(settings)
     stop = stop_on_signals()
     async with open_runtime(settings) as runtime:
+        app = build_app(runtime)
         await serving.serve(
-            build_app(runtime), listening, stop, trusted_proxies=settings.trusted_proxies
+            app,
+            listening,
+            stop,
+            trusted_proxies=settings.trusted_proxies,
+            stopping=app.state.draining.set,
         )
 
 

@@ -44,12 +44,14 @@ async def run(settings: Settings) -> None:
             stop_workers = asyncio.Event()
             names = workers.names_for("worker")
             working = asyncio.create_task(workers.run_workers(runtime, names, stop_workers))
+            app = build_app(runtime, access_log=AccessLog(enabled=settings.log_level == "debug"))
             await serving.serve(
-                build_app(runtime, access_log=AccessLog(enabled=settings.log_level == "debug")),
+                app,
                 listening,
                 stop,
                 trusted_proxies=settings.trusted_proxies,
                 started=lambda: _say(_welcome(settings)),
+                stopping=app.state.draining.set,
             )
             _say("Stopping ...")
             stop_workers.set()

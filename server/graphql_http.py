@@ -75,7 +75,7 @@ class GraphQLOverHTTP:
         status = 400 if not answer.started and content_type is GRAPHQL_JSON else 200
         extra: dict[bytes, bytes] = {}
         if answer.errors:
-            scope["failed"] = _is_our_fault(answer)
+            scope["failed"] = is_our_fault(answer)
         body = answer.encoded()
         if answer.stored is not None and scope["method"] != "POST":
             extra = self._caching(answer.stored, headers)
@@ -156,7 +156,7 @@ def operation_label(prepared: Prepared) -> str:
     return f"{prepared.operation.kind} {name.value[:60] if name else '(anonymous)'}"
 
 
-def _is_our_fault(answer: Answer) -> bool:
+def is_our_fault(answer: Answer) -> bool:
     return any(
         error["extensions"]["code"] in ("INTERNAL_SERVER_ERROR", "UPSTREAM_UNAVAILABLE", "TIMEOUT")
         for error in answer.errors

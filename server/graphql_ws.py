@@ -18,9 +18,11 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 from graph.operations import Answer, Operations, Prepared
 from resolvers import accounts
 from resolvers.context import Context, Runtime, Viewer
-from server.graphql_http import request_of
+from server.graphql_http import is_our_fault, operation_label, request_of
+from server.operation_log import OperationLog, Told
 from server.replies import Refused
 from services import metrics
+from services.access_log import AccessLog
 from services.errors import CodedError, ErrorCode
 from services.logs import get_logger
 
@@ -47,10 +49,16 @@ class GraphQLOverWebSocket:
     """The ASGI endpoint of /graphql for WebSockets."""
 
     def __init__(
-        self, operations: Operations, runtime: Runtime, *, init_seconds: float = INIT_SECONDS
+        self,
+        operations: Operations,
+        runtime: Runtime,
+        *,
+        log: AccessLog | None = None,
+        init_seconds: float = INIT_SECONDS,
     ) -> None:
         self._operations = operations
         self._runtime = runtime
+        self._log = OperationLog(log or AccessLog(), runtime.live_metrics)
         self._init_seconds = init_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -65,7 +73,7 @@ class GraphQLOverWebSocket:
         await socket.accept(PROTOCOL)
         metrics.active_connections.inc()
         try:
-            connection = Connection(socket, self._operations, self._runtime)
+            connection = Connection(socket, self._operations, self._runtime, self._log)
             await connection.serve(self._init_seconds)
         finally:
             metrics.active_connections.dec()
@@ -74,10 +82,13 @@ class GraphQLOverWebSocket:
 class Connection:
     """One socket, from accept to close."""
 
-    def __init__(self, socket: WebSocket, operations: Operations, runtime: Runtime) -> None:
+    def __init__(
+        self, socket: WebSocket, operations: Operations, runtime: Runtime, log: OperationLog
+    ) -> None:
         self._socket = socket
         self._operations = operations
         self._runtime = runtime
+        self._log = log
         self._viewer: Viewer | None = None
         self._ready = False
         self._running: dict[str, asyncio.Task[None]] = {}
@@ -146,32 +157,48 @@ class Connection:
         self._running[operation_id] = task
 
     async def _operation(self, operation_id: str, payload: Any) -> None:
+        told = Told(self._context(operation_id), outcome="cancelled")  # unless it is heard of again
         try:
-            if await self._run(operation_id, payload):
+            if await self._run(operation_id, payload, told):
                 await self._end(operation_id, {"type": "complete", "id": operation_id})
+                told.outcome = "complete"
+            else:
+                told.outcome = "refused"
         except WebSocketDisconnect:
-            pass
+            told.outcome = "gone"
         except Exception as error:  # a fault of one operation must not silence it
             log.error("operation_failed", exc_info=error)
+            told.outcome, told.is_our_fault = "failed", True
             await self._refuse(operation_id, [_MASKED])
         finally:
             self._forget(operation_id)
+            self._log.write(told)
 
-    async def _run(self, operation_id: str, payload: Any) -> bool:
+    async def _run(self, operation_id: str, payload: Any, told: Told) -> bool:
         """Sends the answers; False when the last message was an error, which needs no complete."""
-        context = self._context(operation_id)
+        context = told.context
         try:
             prepared = self._operations.prepare(request_of(payload), context)
         except Refused as refused:
             errors = orjson.loads(refused.body())["errors"]
             return await self._refuse(operation_id, errors)
         if isinstance(prepared, Answer):
-            return await self._refuse(operation_id, prepared.errors)
-        if prepared.operation.kind != "subscription":
-            answer = await self._operations.run(prepared, context)
-            await self._next(operation_id, answer)
-            return True
-        return await self._stream(operation_id, prepared, context)
+            return await self._without_running(operation_id, prepared)
+        told.label = operation_label(prepared)
+        told.is_stream = prepared.operation.kind == "subscription"
+        if told.is_stream:
+            return await self._stream(operation_id, prepared, context)
+        answer = await self._operations.run(prepared, context)
+        told.is_our_fault = is_our_fault(answer)
+        await self._next(operation_id, answer)
+        return True
+
+    async def _without_running(self, operation_id: str, answer: Answer) -> bool:
+        """Sends a public answer that was kept, or a refusal."""
+        if not answer.started:
+            return await self._refuse(operation_id, answer.errors)
+        await self._next(operation_id, answer)
+        return True
 
     async def _stream(self, operation_id: str, prepared: Prepared, context: Context) -> bool:
         with metrics.active_streams.track_inprogress():
@@ -193,7 +220,8 @@ class Connection:
         )
 
     async def _next(self, operation_id: str, answer: Answer) -> None:
-        await self._send({"type": "next", "id": operation_id, "payload": answer.body()})
+        payload = orjson.Fragment(answer.encoded())
+        await self._send({"type": "next", "id": operation_id, "payload": payload})
 
     async def _refuse(self, operation_id: str, errors: list[Any]) -> bool:
         await self._end(operation_id, {"type": "error", "id": operation_id, "payload": errors})

@@ -69,6 +69,7 @@ async def serve(
     *,
     trusted_proxies: str,
     started: Callable[[], None] = lambda: None,
+    stopping: Callable[[], None] = lambda: None,
 ) -> None:
     """Serves until `stop` is set, then lets running requests end for at most 10 s."""
     server = Server(config(app, trusted_proxies))
@@ -77,9 +78,10 @@ async def serve(
         await asyncio.sleep(0.01)
     if server.started:
         started()
-    stopping = asyncio.create_task(stop.wait())
-    await asyncio.wait([running, stopping], return_when=asyncio.FIRST_COMPLETED)
-    stopping.cancel()
+    asked = asyncio.create_task(stop.wait())
+    await asyncio.wait([running, asked], return_when=asyncio.FIRST_COMPLETED)
+    asked.cancel()
+    stopping()
     server.should_exit = True
     await running
 

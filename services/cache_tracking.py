@@ -20,6 +20,7 @@ log = get_logger("cache_tracking")
 _CHANNEL = "__redis__:invalidate"
 _QUIET_SECONDS = 0.7  # then a PING
 _PONG_SECONDS = 0.7
+_START_SECONDS = 2.0  # to connect and be told of changes
 _RETRY_SECONDS = (0.05, 0.2, 0.5, 1.0)
 
 
@@ -65,7 +66,8 @@ class CacheTracking:
             await asyncio.sleep(_RETRY_SECONDS[min(tries, len(_RETRY_SECONDS) - 1)])
 
     async def _listen(self, pubsub: PubSub) -> None:
-        await self._track(pubsub)
+        async with asyncio.timeout(_START_SECONDS):
+            await self._track(pubsub)
         await self._cache.catch_up()
         self._cache.forget_here(None)  # what changed before we listened was not told
         self._cache.trusts_memory = True

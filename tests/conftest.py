@@ -88,15 +88,9 @@ def settings(
         mongodb_database=f"marquee_test_{worker_name}",
         mongodb_min_pool_size=0,
         redis_url=redis_server.uri,
+        redis_timeout_ms=2000,  # a busy machine is no outage
         data_dir=tmp_path_factory.mktemp("data"),
     )
-
-
-@pytest.fixture
-def needs_plan(settings: Settings) -> None:
-    """For tests of what only breadth-first execution does: all parents of a level at once."""
-    if settings.graphql_executor != "plan":
-        pytest.skip("graphql-core asks batched fields for one parent at a time")
 
 
 class CountedCommands(CommandListener):

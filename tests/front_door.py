@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any, NamedTuple
 
 import httpx
-from starlette.types import ASGIApp
+from starlette.applications import Starlette
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
@@ -133,11 +133,18 @@ class LiveServer:
 
 
 @asynccontextmanager
-async def serving_app(app: ASGIApp, settings: Settings) -> AsyncIterator[LiveServer]:
+async def serving_app(app: Starlette, settings: Settings) -> AsyncIterator[LiveServer]:
     listening = serving.bind(settings.model_copy(update={"port": 0}))
     started, stop = asyncio.Event(), asyncio.Event()
     task = asyncio.create_task(
-        serving.serve(app, listening, stop, trusted_proxies="", started=started.set)
+        serving.serve(
+            app,
+            listening,
+            stop,
+            trusted_proxies="",
+            started=started.set,
+            stopping=getattr(app.state, "draining", asyncio.Event()).set,
+        )
     )
     async with asyncio.timeout(10):
         await started.wait()

@@ -102,7 +102,7 @@ async def test_the_order_is_part_of_what_is_cached(graphql: GraphQL, films: None
 
 
 async def test_genres_at_once_cost_two_commands(
-    needs_plan: None, graphql: GraphQL, films: None, count_commands: CountCommands
+    graphql: GraphQL, films: None, count_commands: CountCommands
 ) -> None:
     query = "query ($first: Int) { genres { movies(first: $first) { nodes { title } } } }"
     await data(graphql, query, first=5)

@@ -176,7 +176,7 @@ async def test_episodes_play(graphql: GraphQL, runtime: Runtime, shows: None) ->
 
 
 async def test_many_shows_cost_what_one_costs(
-    needs_plan: None, graphql: GraphQL, runtime: Runtime, count_commands: CountCommands
+    graphql: GraphQL, runtime: Runtime, count_commands: CountCommands
 ) -> None:
     await store(part for number in range(20) for part in whole_show(number, [2, 2]))
     query = """query ($first: Int) { tvShows(first: $first) { nodes { season(number: 1) { id }

@@ -176,7 +176,10 @@ async def test_what_is_wanted_is_told_by_the_input(send: Send) -> None:
         [],
         ["HLS", "EMBED"],
     ]
-    assert [one["origin"] for one in found] == ["FALLBACK_PROVIDER"] + ["CACHE"] * 4
+    # and only the first asked a provider; where the others found it depends on when Redis's word of
+    # its coming empties memory of it
+    assert found[0]["origin"] == "FALLBACK_PROVIDER"
+    assert {one["origin"] for one in found[1:]} <= {"CACHE", "MEMORY"}
 
 
 async def test_providers_are_listed_in_order(send: Send, asked: Context) -> None:

@@ -84,8 +84,8 @@ async def test_the_first_providers_answer_is_kept_an_hour(situation: Situation) 
     again = await streaming_sources(context, TITLE)
     # then one call was made and the second answer says where it came from
     assert len(situation.fake.seen) == 1
-    assert (first.origin, again.origin) == (DataOrigin.PRIMARY_PROVIDER, DataOrigin.CACHE)
-    assert again == replace(first, origin=DataOrigin.CACHE)
+    assert (first.origin, again.origin) == (DataOrigin.PRIMARY_PROVIDER, DataOrigin.MEMORY)
+    assert again == replace(first, origin=DataOrigin.MEMORY)
     assert first.provider_key == "p1"
     assert first.primary == first.sources
     assert first.fallback == []
@@ -173,7 +173,7 @@ async def test_a_caller_who_leaves_does_not_take_the_others_answer_along(
 async def test_a_refresh_asks_again_but_not_within_half_a_minute(situation: Situation) -> None:
     context, refresh = situation.context("ok"), Wanted(refresh=True)
     await streaming_sources(context, TITLE)
-    assert (await streaming_sources(context, TITLE, refresh)).origin is DataOrigin.CACHE
+    assert (await streaming_sources(context, TITLE, refresh)).origin is DataOrigin.MEMORY
     situation.clock.now += 31
     again = await streaming_sources(context, TITLE, refresh)
     assert again.origin is DataOrigin.PRIMARY_PROVIDER

@@ -196,13 +196,22 @@ MALFORMED = ["", "x", "movie_", "_1", "film_1", "movie_é", "movie_1\n", "movie_
 
 @pytest.mark.parametrize("id_", MALFORMED)
 @pytest.mark.parametrize(
-    "field", ["node(id: $id)", "nodes(ids: [$id])", "movie(by: {id: $id})", "person(id: $id)"]
+    ("field", "argument"),
+    [
+        ("node(id: $id)", ["id"]),
+        ('nodes(ids: ["movie_1", $id])', ["ids", "1"]),
+        ("movie(by: {id: $id})", ...),
+        ("person(id: $id)", ...),
+    ],
 )
-async def test_a_malformed_id_is_an_error(graphql: GraphQL, field: str, id_: str) -> None:
+async def test_a_malformed_id_is_an_error(
+    graphql: GraphQL, field: str, argument: object, id_: str
+) -> None:
     query = f"query ($id: ID!) {{ it: {field} {{ id }} }}"
     error = await the_error(graphql, query, id=id_)
     assert error["message"] == "This is not an id of this API."
     assert (error["path"], error["extensions"]["code"]) == (["it"], "VALIDATION_FAILED")
+    assert argument in (..., error["extensions"].get("argumentPath"))
 
 
 async def test_an_unknown_id_is_null_and_no_error(graphql: GraphQL) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 import httpx
@@ -16,7 +17,7 @@ from services.access_log import AccessLog
 from services.settings import Settings
 from services.version import VERSION
 from tests.fake_provider import free_port
-from tests.front_door import GraphQL
+from tests.front_door import GraphQL, LiveServer
 
 
 async def test_a_process_that_runs_is_healthy(client: httpx.AsyncClient) -> None:
@@ -160,3 +161,22 @@ async def test_only_named_sites_may_read_answers(runtime: Runtime, settings: Set
             assert answer.headers.get("access-control-allow-origin") == (
                 origin if allowed else None
             )
+
+
+async def test_a_process_says_that_it_is_draining_as_soon_as_it_is_asked_to_stop(
+    app: Starlette, live_server: LiveServer, client: httpx.AsyncClient
+) -> None:
+    # given a request that is still being sent, so that the process cannot end yet
+    _, writer = await asyncio.open_connection("127.0.0.1", live_server.port)
+    head = "POST /graphql HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+    writer.write(f"{head}content-length: 100\r\n\r\n{{".encode())
+    await asyncio.sleep(0.05)
+    assert (await client.get("/ready")).status_code == 200
+    # when it is asked to stop
+    ending = live_server.begin_stop()
+    await asyncio.sleep(0.02)
+    # then balancers are told before it has begun to close anything
+    response = await client.get("/ready")
+    assert not ending.done()
+    assert (response.status_code, response.json()["status"]) == (503, "draining")
+    writer.close()
