@@ -25,6 +25,7 @@ V = TypeVar("V")
 L = TypeVar("L", bound="CachedLoader[Any]")
 Fields = frozenset[str] | None
 Tally = Counter[tuple[str, str]]
+_served_stale = metrics.cache_stale_total.labels("redis")
 
 
 class Scope(Protocol):
@@ -167,7 +168,7 @@ class CachedLoader(Generic[V]):
         self._count(level, len(entries))
         if level == "stale" and entries:
             self._scope.is_degraded = True
-            metrics.cache_stale_total.labels("redis").inc(len(entries))
+            _served_stale.inc(len(entries))
 
     def _count(self, level: Level, keys: int) -> None:
         tally = self._scope.tally
