@@ -80,7 +80,19 @@ def batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
         yield batch
 
 
+class _Overtaken(Conflict):
+    """Another writer inserted some of these documents since we looked."""
+
+
 async def _write(document: type[D], batch: Sequence[D], kept: set[str]) -> Changes:
+    """Overtaken once, what the other inserted is there to be compared with; nobody deletes."""
+    try:
+        return await _write_once(document, batch, kept)
+    except _Overtaken:
+        return await _write_once(document, batch, kept)
+
+
+async def _write_once(document: type[D], batch: Sequence[D], kept: set[str]) -> Changes:
     owned = {item.id: item.model_fields_set - kept for item in batch}
     stored = await _stored(document, owned)
     operations: list[Write] = []
@@ -117,6 +129,8 @@ async def _send(document: type[D], operations: list[Write]) -> None:
             failures = error.details.get("writeErrors", [])
             if not failures or any(each.get("code") != _DUPLICATE_KEY for each in failures):
                 raise
+            if all("_id" in each.get("keyValue", {}) for each in failures):
+                raise _Overtaken(_clash(document, failures)) from error
             raise Conflict(_clash(document, failures)) from error
 
 
