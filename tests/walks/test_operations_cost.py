@@ -17,12 +17,10 @@ from tests.operation_files import Client, Operation, operations
 
 _SIZES = (1, 10, 50)
 # Redis counts what scripts call inside, too, and each command of a pipeline: those may grow with
-# a page, being one round trip. New connections and what the process does beside are not counted.
+# a page, being one round trip.
 _INSIDE_SCRIPTS = {"exists", "get", "set", "del", "pexpire", "publish"}
 _IN_PIPELINES = {"hmget", "hset", "expire", "hlen", "set"}
-_CONNECTING = {"client", "select", "hello"}
-_BESIDE = {"xread", "ping", "subscribe", "psubscribe", "unsubscribe", "config"}
-_NO_ROUND_TRIPS = _INSIDE_SCRIPTS | _IN_PIPELINES | _CONNECTING | _BESIDE
+_NO_ROUND_TRIPS = _INSIDE_SCRIPTS | _IN_PIPELINES
 
 
 @pytest.fixture(scope="module")
