@@ -48,7 +48,7 @@ bench: $(READY) ## our server beside its peers, one table; ARGS=...
 lock: ## choose the newest versions pyproject.toml allows, with hashes
 	@$(PYTHON) -m venv $(VENV)-lock && $(VENV)-lock/bin/pip install --quiet uv
 	@$(VENV)-lock/bin/uv pip compile pyproject.toml --quiet --upgrade --universal \
-		--python-version 3.11 --extra dev --extra embedded --generate-hashes \
+		--python-version 3.11 --extra dev --extra embedded --extra media --generate-hashes \
 		--no-header --no-emit-index-url --no-emit-find-links -o requirements.lock
 	@rm -rf $(VENV)-lock
 
