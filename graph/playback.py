@@ -20,7 +20,7 @@ from graph.payloads import told
 from graph.progress import ViewingProgress
 from graph.scalars import DateTime
 from models import Role
-from resolvers import playback
+from resolvers import playback, progress_reports
 from services import errors
 from services.quality import Quality
 
@@ -35,7 +35,8 @@ described(
         "PAUSED": "It waits for somebody.",
         "BUFFERING": "It waits for data.",
         "STOPPED": "It ended; the session takes no more reports.",
-        "EXPIRED": "It was not heard of for an hour; told, never reported.",
+        "EXPIRED": "It was not heard of for three heartbeats, so it counts no more among the streams; "
+        "a report within the hour brings it back. Told, never reported.",
     },
 )
 
@@ -58,7 +59,10 @@ class PlaybackSession(Node):
     quality: Quality | None = plain("How fine the picture is, as the player told.")
     started_at: DateTime = plain("When it was opened.")
     last_seen_at: DateTime = plain("When its player last reported.")
-    heartbeat_interval_seconds: int = plain("How often to call reportProgress while it plays.")
+    heartbeat_interval_seconds: int = plain(
+        "How often to call reportProgress, also while it is paused; silent for three times as "
+        "long, it expires."
+    )
 
     @classmethod
     def is_type_of(cls, value: object, _info: object) -> bool:
@@ -162,7 +166,7 @@ async def _report_progress(
     info: Info,
     input: Annotated[ReportProgressInput, strawberry.argument(description="Where it is.")],
 ) -> ProgressAnswer:
-    call = playback.report_progress(
+    call = progress_reports.report_progress(
         info.context,
         input.session_id,
         input.sequence,
@@ -170,6 +174,7 @@ async def _report_progress(
         duration_seconds=input.duration_seconds,
         state=input.state,
         quality=input.quality,
+        seeked=bool(input.seeked),
     )
     return await _answer(call)
 
@@ -182,7 +187,7 @@ async def _stop_playback(
     return await _answer(call)
 
 
-async def _answer(call: Awaitable[playback.Applied]) -> ProgressAnswer:
+async def _answer(call: Awaitable[progress_reports.Applied]) -> ProgressAnswer:
     applied, failed = await told(call)
     if applied is None:
         return ProgressAnswer(None, False, failed)
@@ -200,7 +205,7 @@ async def _playback_session(
 class PlaybackQuery:
     playback_session: PlaybackSession | None = resolver(
         _playback_session,
-        "One of the viewer's own sessions; null once it expired.",
+        "One of the viewer's own sessions; null an hour after it was last heard of.",
         requires=Role.USER,
     )
 
@@ -208,7 +213,9 @@ class PlaybackQuery:
 @strawberry.type
 class PlaybackMutation:
     start_playback: PlaybackPayload = resolver(
-        _start_playback, "Opens a session at the place where the title was left."
+        _start_playback,
+        "Opens a session at the place where the title was left. An account may have only so many "
+        "at once (TOO_MANY_STREAMS); stopping one makes room.",
     )
     report_progress: ProgressPayload = resolver(
         _report_progress,

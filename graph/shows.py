@@ -17,6 +17,7 @@ from graph.info import Info, needs_of
 from graph.interfaces import Node
 from graph.media import Image, ImageRef
 from graph.paging import After, Count, First, PageInfo
+from graph.progress import ShowProgress
 from graph.scalars import Date
 from resolvers import catalog, shows
 
@@ -60,7 +61,7 @@ async def _episode(
 
 
 @strawberry.type(description="A show: something to watch in seasons and episodes.")
-class TvShow(Title, Node):
+class TvShow(ShowProgress, Title, Node):
     status: models.ShowStatus = plain("Whether it goes on.")
     season_count: int = plain("How many seasons it has.")
     episode_count: int = plain("How many episodes it has, of all seasons.")

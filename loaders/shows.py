@@ -64,6 +64,18 @@ class EpisodeIdsBySeasonId(LoaderInTurns[list[str]]):
         return {key: [episode.id for episode in some] for key, some in found.items()}
 
 
+class EpisodesByShowId(LoaderInTurns[list[models.EpisodeInOrder]]):
+    """All places of a show as one thing: to find what comes next, not to show episodes."""
+
+    kind = cache_keys.SHOW_EPISODES
+    codec = Codec(list[models.EpisodeInOrder])
+
+    async def fetch(
+        self, keys: list[str], fields: Fields
+    ) -> Mapping[str, list[models.EpisodeInOrder]]:
+        return await models.episodes_of_shows(keys)
+
+
 class EpisodeIdByPlace(AskedLoader[str, models.EpisodePlace]):
     """By show, season's number and number in the season; a miss brings the episode along."""
 

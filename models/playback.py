@@ -13,7 +13,14 @@ from pymongo import IndexModel
 from models import ids
 from models.accounts import Device, DeviceKind, DeviceRecord
 from models.base import EPOCH, Identified, Stored
-from services.progress_buffer import Base, Buffered, DeviceTag, ProgressState, device_json
+from services.progress_state import (
+    HELD_FOR_EVER_MS,
+    Base,
+    Buffered,
+    DeviceTag,
+    ProgressState,
+    device_json,
+)
 from services.quality import Quality
 from services.viewing_sessions import ViewingSession
 
@@ -27,7 +34,8 @@ class PlaybackState(Enum):
 
 
 class ViewingProgress(Stored):
-    """`version` is the buffer's per-key counter: a write with a version not above it is refused."""
+    """`stamp_ms` orders changes: a write with a stamp not above it is refused. What services'
+    ProgressState says of a field of the same name holds here; 0 is an instant that never was."""
 
     user_id: str
     playable_id: str
@@ -39,15 +47,20 @@ class ViewingProgress(Stored):
     furthest_seconds: float = 0.0
     last_watched_at: datetime
     last_device: Device | None = None
+    stamp_ms: int = 0
+    session_id: str = ""
+    sequence: int = -1
+    session_counted: bool = False
+    claimed_ms: int = 0
+    held_until_ms: int = 0
+    dismissed_at_ms: int = 0
+    reset_at_ms: int = 0
 
     class Settings:
         name = "viewing_progress"
         indexes = [
             IndexModel([("user_id", 1), ("playable_id", 1)], name="user_playable", unique=True),
-            IndexModel(
-                [("user_id", 1), ("completed", 1), ("last_watched_at", -1), ("_id", -1)],
-                name="continue_watching",
-            ),
+            IndexModel([("user_id", 1), ("last_watched_at", -1), ("_id", -1)], name="last_watched"),
         ]
 
 
@@ -63,10 +76,18 @@ class ProgressRecord(Identified, frozen=True):
     last_watched_at: datetime = EPOCH
     last_device: DeviceRecord | None = None
     version: int = 0
+    stamp_ms: int = 0
+    session_id: str = ""
+    sequence: int = -1
+    session_counted: bool = False
+    claimed_ms: int = 0
+    held_until_ms: int = 0
+    dismissed_at_ms: int = 0
+    reset_at_ms: int = 0
 
 
 class LiveProgress(ProgressRecord, frozen=True):
-    """Progress as its viewer sees it, Redis over MongoDB; `durable`: MongoDB has this version."""
+    """Progress as its viewer sees it, Redis over MongoDB; `durable`: MongoDB has this state."""
 
     durable: bool = True
 
@@ -106,6 +127,14 @@ def live_progress(buffered: Buffered) -> LiveProgress:
         last_device=_device(state.device),
         version=buffered.version,
         durable=buffered.durable,
+        stamp_ms=state.stamp_ms,
+        session_id=state.session_id,
+        sequence=state.sequence,
+        session_counted=bool(state.session_counted),
+        claimed_ms=state.claimed_ms,
+        held_until_ms=state.held_until_ms,
+        dismissed_at_ms=state.dismissed_at_ms,
+        reset_at_ms=state.reset_at_ms,
     )
 
 
@@ -123,8 +152,32 @@ def progress_base(progress: ProgressRecord | None) -> Base:
         furthest_seconds=progress.furthest_seconds,
         at_ms=milliseconds(progress.last_watched_at),
         device_json=device_json(tag),
+        stamp_ms=progress.stamp_ms,
+        session_id=progress.session_id,
+        sequence=progress.sequence,
+        session_counted=int(progress.session_counted),
+        claimed_ms=progress.claimed_ms,
+        held_until_ms=progress.held_until_ms,
+        dismissed_at_ms=progress.dismissed_at_ms,
+        reset_at_ms=progress.reset_at_ms,
     )
     return Base(progress.version, state)
+
+
+def is_later(one: ProgressRecord, other: ProgressRecord) -> bool:
+    """Of one session's reports the later in its count, whenever it came; else the later in time.
+
+    Its twin is in lua/change_progress.lua.
+    """
+    same = (one.session_id, one.claimed_ms) == (other.session_id, other.claimed_ms)
+    if same and one.sequence != other.sequence and holds(one) and holds(other):
+        return one.sequence > other.sequence
+    return one.stamp_ms > other.stamp_ms
+
+
+def holds(progress: ProgressRecord) -> bool:
+    """Its session has the position: nobody took it since its last report."""
+    return 0 < progress.held_until_ms < HELD_FOR_EVER_MS
 
 
 def playback_session(session: ViewingSession, heartbeat_seconds: int) -> PlaybackSession:

@@ -22,27 +22,17 @@ async def progress_by_playable(
     return {row.playable_id: row for row in rows}
 
 
-async def unfinished_progress(
-    user_id: str,
-    *,
-    before: tuple[int, str] | None,
-    without: Collection[str],
-    limit: int,
+async def watched_progress(
+    user_id: str, *, before: tuple[int, str] | None, limit: int
 ) -> list[LiveProgress]:
-    """What a user began and did not finish, last watched first, except these titles.
+    """All that a user has progress of, last watched first.
 
     `before` is the position to go on from: milliseconds of `last_watched_at`, and an id.
 
     Raises:
         UpstreamUnavailable: MongoDB did not answer in time or refused.
     """
-    where: dict[str, Any] = {
-        "user_id": user_id,
-        "completed": False,
-        "position_seconds": {"$gt": 0},
-    }
-    if without:
-        where["playable_id"] = {"$nin": list(without)}
+    where: dict[str, Any] = {"user_id": user_id}
     if before is not None:
         at, last_id = instant(before[0]), before[1]
         where["$or"] = [

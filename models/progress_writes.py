@@ -1,6 +1,7 @@
 """Writes of viewing progress: many in one unordered command, harmless to repeat, in any order.
 
-Each write is guarded by `version < new`, so what is stored never goes back, whoever comes late.
+Each write is guarded by `stamp_ms < new`, and by the count of reports within a session, so what is
+stored never goes back, whoever comes late.
 """
 
 from __future__ import annotations
@@ -13,15 +14,16 @@ from pymongo import UpdateOne
 from pymongo.errors import BulkWriteError
 
 from models.base import utc_now
-from models.playback import ProgressRecord, ViewingProgress
+from models.playback import ProgressRecord, ViewingProgress, holds
 from models.reading import database_errors
+from services.progress_state import HELD_FOR_EVER_MS
 
 _DUPLICATE_KEY = 11000
 
 
 @dataclass(frozen=True, slots=True)
 class ProgressWrites:
-    """`older`: MongoDB had this version or a newer one. `refused`: keys MongoDB will not take."""
+    """`older`: MongoDB had this state or a newer one. `refused`: keys MongoDB will not take."""
 
     written: int
     older: int
@@ -31,7 +33,7 @@ class ProgressWrites:
 async def write_progress(records: Sequence[ProgressRecord]) -> ProgressWrites:
     """Writes the newest of each (user, title); give each key once, at most a thousand.
 
-    A duplicate key is another writer's insert of the same moment, perhaps of an older version:
+    A duplicate key is another writer's insert of the same moment, perhaps of an older state:
     those are tried once more as plain updates, which tells for certain.
 
     Raises:
@@ -68,19 +70,32 @@ async def _send(records: Sequence[ProgressRecord], *, upsert: bool) -> tuple[int
 
 def _operation(record: ProgressRecord, *, upsert: bool) -> UpdateOne:
     now = utc_now()
-    newer = {
+    newer: dict[str, Any] = {
         "user_id": record.user_id,
         "playable_id": record.playable_id,
-        "version": {"$lt": record.version},
+        # not `$lt`: what was stored before there were stamps is older than any
+        "stamp_ms": {"$not": {"$gte": record.stamp_ms}},
     }
+    if holds(record):
+        newer["$nor"] = [_of_a_later_report(record)]
     change = {
-        "$set": {**_stored(record), "updated_at": now},
+        "$set": {**stored_fields(record), "updated_at": now},
         "$setOnInsert": {"_id": record.id, "schema_version": 1, "created_at": now},
     }
     return UpdateOne(newer, change, upsert=upsert)
 
 
-def _stored(record: ProgressRecord) -> dict[str, Any]:
+def _of_a_later_report(record: ProgressRecord) -> dict[str, Any]:
+    """Of the same session, written past Redis; this one was sent again, later than that."""
+    return {
+        "session_id": record.session_id,
+        "claimed_ms": record.claimed_ms,
+        "held_until_ms": {"$gt": 0, "$lt": HELD_FOR_EVER_MS},
+        "sequence": {"$gt": record.sequence},
+    }
+
+
+def stored_fields(record: ProgressRecord) -> dict[str, Any]:
     device = record.last_device
     return {
         "position_seconds": record.position_seconds,
@@ -93,4 +108,12 @@ def _stored(record: ProgressRecord) -> dict[str, Any]:
         "last_device": device
         and {"key": device.key, "name": device.name, "kind": device.kind.value},
         "version": record.version,
+        "stamp_ms": record.stamp_ms,
+        "session_id": record.session_id,
+        "sequence": record.sequence,
+        "session_counted": record.session_counted,
+        "claimed_ms": record.claimed_ms,
+        "held_until_ms": record.held_until_ms,
+        "dismissed_at_ms": record.dismissed_at_ms,
+        "reset_at_ms": record.reset_at_ms,
     }

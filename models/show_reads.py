@@ -12,6 +12,7 @@ from models.reading import Filter, Sort, find
 D = TypeVar("D", bound=Identified)
 MOST_SEASONS = 100  # of one show
 MOST_EPISODES = 500  # of one season
+MOST_OF_SHOW = 2_000  # episodes of one show, specials included
 
 
 class EpisodePlace(NamedTuple):
@@ -48,6 +49,33 @@ async def episodes_of_seasons(season_ids: Collection[str]) -> dict[str, list[Epi
     order: Sort = [("season_id", 1), ("number", 1)]
     rows = await find(Episode, EpisodeRecord, where, sort=order)
     return _grouped(season_ids, ((row.season_id, row) for row in rows), MOST_EPISODES)
+
+
+class EpisodeInOrder(Identified, frozen=True):
+    """What says whether an episode comes next: its place, and whether it was shown yet."""
+
+    show_id: str = ""
+    season_id: str = ""
+    season_number: int = 0
+    number: int = 0
+    air_date: str | None = None
+    runtime_seconds: int | None = None
+
+    def is_aired(self, today: str) -> bool:
+        """`today` is an ISO date. An episode of unknown date counts as shown."""
+        return self.air_date is None or self.air_date <= today
+
+
+async def episodes_of_shows(show_ids: Collection[str]) -> dict[str, list[EpisodeInOrder]]:
+    """Episodes by show, in order of season and number; the first 2,000 of each.
+
+    Raises:
+        UpstreamUnavailable: MongoDB did not answer in time or refused.
+    """
+    where: Filter = {"show_id": {"$in": list(show_ids)}}
+    order: Sort = [("show_id", 1), ("season_number", 1), ("number", 1)]
+    rows = await find(Episode, EpisodeInOrder, where, sort=order)
+    return _grouped(show_ids, ((row.show_id, row) for row in rows), MOST_OF_SHOW)
 
 
 async def episodes_at(places: Collection[EpisodePlace]) -> list[EpisodeRecord]:

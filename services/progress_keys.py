@@ -31,8 +31,17 @@ class ProgressKeys:
     def unflushed(self, user_id: str) -> str:
         return self._prefix + cache_keys.USER_UNFLUSHED.format(user_id, self.shard(user_id))
 
+    def viewing(self, user_id: str) -> str:
+        return self._prefix + cache_keys.USER_VIEWING.format(user_id, self.shard(user_id))
+
     def stream(self, shard: int) -> str:
         return self._prefix + cache_keys.PROGRESS_STREAM.format(shard)
+
+    def changed(self, shard: int) -> str:
+        return self._prefix + cache_keys.PROGRESS_CHANGED.format(shard)
+
+    def offline_events(self, user_id: str) -> str:
+        return self._prefix + cache_keys.USER_OFFLINE_EVENTS.format(user_id, self.shard(user_id))
 
     def dead_letters(self, shard: int) -> str:
         return self._prefix + cache_keys.PROGRESS_DEAD_LETTERS.format(shard)

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from redis.exceptions import ResponseError
 
 from services import metrics
+from services.dead_letters import ENTRY
 from services.errors import UpstreamUnavailable
 from services.progress_buffer import FLUSHED_SECONDS, Buffered, decode
 from services.progress_keys import ProgressKeys
@@ -26,8 +27,9 @@ _GROUP = "flush"
 _BATCH = 500  # entries of one shard in one read
 _TRIES = 5
 _DEAD_LETTERS = 10_000  # kept per shard for someone to look at
-_CONFIRM = Script("confirm_progress")
+_CONFIRM = Script("progress_common", "confirm_progress")
 _DROP = Script("drop_consumers")
+_RELEASE = Script("release_entries")
 
 
 class Delivery(NamedTuple):
@@ -59,7 +61,6 @@ class ProgressStream:
         self._scripts = scripts
         self._keys = keys
         self._claim_idle_ms = int(claim_idle_seconds * 1000)
-        self._has_groups = False
 
     async def read(self, consumer: str) -> list[Delivery]:
         """Entries left behind too long by any worker, then new ones; one pipeline for all shards.
@@ -68,14 +69,13 @@ class ProgressStream:
             UpstreamUnavailable: Redis is away.
         """
         with _errors():
-            if not self._has_groups:
-                await self._create_groups()
             try:
                 return await self._read(consumer)
             except ResponseError as error:
                 if "NOGROUP" not in str(error):
                     raise
-            await self._create_groups()  # Redis came back empty
+            # The first worker, or Redis came back empty. Not before: a full Redis makes no groups.
+            await self._create_groups()
             return await self._read(consumer)
 
     async def confirm(self, deliveries: Collection[Delivery]) -> None:
@@ -85,13 +85,12 @@ class ProgressStream:
             UpstreamUnavailable: Redis is away; applying the batch again does no harm.
         """
         for shard, entries in _by_shard(deliveries).items():
-            newest = {(p.user_id, p.playable_id): p for _, _, _, p in entries if p is not None}
             keys: list[str] = []
             arguments: list[Any] = [FLUSHED_SECONDS]
-            for progress in newest.values():
+            for progress in _newest(entries):
                 keys.append(self._keys.progress(progress.user_id, progress.playable_id))
                 keys.append(self._keys.unflushed(progress.user_id))
-                arguments += [progress.version, progress.playable_id]
+                arguments += [progress.state.stamp_ms, progress.playable_id]
             await self._scripts.call(_CONFIRM, len(keys), *keys, *arguments)
             await self._remove(shard, entries)
             metrics.progress_flushed_total.inc(len(entries))
@@ -157,7 +156,6 @@ class ProgressStream:
             except ResponseError as error:
                 if "BUSYGROUP" not in str(error):
                     raise
-        self._has_groups = True
 
     async def _read(self, consumer: str) -> list[Delivery]:
         pipeline = self._redis.pipeline(transaction=False)
@@ -184,18 +182,11 @@ class ProgressStream:
     ) -> None:
         if not entries:
             return
-        pipeline = self._redis.pipeline(transaction=True)
-        stream, ids = self._keys.stream(shard), [entry.entry_id for entry in entries]
-        for entry in entries if keep_copies else ():
-            pipeline.xadd(
-                self._keys.dead_letters(shard),
-                dict([*entry.fields.items(), (b"entry", entry.entry_id)]),
-                maxlen=_DEAD_LETTERS,
-            )
-        pipeline.xack(stream, _GROUP, *ids)
-        pipeline.xdel(stream, *ids)
-        with _errors():
-            await pipeline.execute()
+        await self._scripts.call(
+            _RELEASE, 2, self._keys.stream(shard), self._keys.dead_letters(shard),
+            _GROUP, _DEAD_LETTERS if keep_copies else 0, ENTRY,
+            *(entry.entry_id for entry in entries),
+        )  # fmt: skip
 
 
 def _delivery(shard: int, entry_id: bytes, fields: dict[bytes, bytes]) -> Delivery:
@@ -214,6 +205,16 @@ def _by_shard(deliveries: Collection[Delivery]) -> dict[int, list[Delivery]]:
     for delivery in deliveries:
         found[delivery.shard].append(delivery)
     return found
+
+
+def _newest(entries: Collection[Delivery]) -> Collection[Buffered]:
+    """Of each title the state with the highest stamp: entries claimed from others come anyhow."""
+    newest: dict[tuple[str, str], Buffered] = {}
+    for progress in filter(None, (entry.progress for entry in entries)):
+        key = (progress.user_id, progress.playable_id)
+        if key not in newest or newest[key].state.stamp_ms < progress.state.stamp_ms:
+            newest[key] = progress
+    return newest.values()
 
 
 @contextmanager

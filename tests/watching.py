@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import secrets
+from datetime import UTC, datetime, timedelta
+
 import models
 from models import ids
-from resolvers import playback
+from resolvers import playback, progress_batch
 from resolvers.context import Context, Runtime, Viewer
 
 PHONE = models.Device(key="phone-1", name="Ada's phone", kind=models.DeviceKind.MOBILE)
@@ -32,6 +35,23 @@ async def film(name: str = "arrival") -> str:
 async def started(context: Context, playable_id: str) -> str:
     """The id of a session that runs."""
     return (await playback.start_playback(context, playable_id, PHONE)).session.id
+
+
+async def seen_offline(
+    context: Context, playable_id: str, position_seconds: float, *, ago: float = 0
+) -> models.LiveProgress:
+    """A position reached so many seconds ago, without a session."""
+    now = datetime.fromtimestamp(context.runtime.clock(), UTC)
+    event = progress_batch.OfflineReport(
+        playable_id,
+        PHONE.key,
+        secrets.token_hex(8),
+        position_seconds,
+        None,
+        now - timedelta(seconds=ago),
+    )
+    (progress,) = (await progress_batch.report_progress_batch(context, [event], now)).progress
+    return progress
 
 
 async def stored() -> list[dict[str, object]]:

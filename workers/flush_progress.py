@@ -1,4 +1,5 @@
-"""Unflushed progress goes to MongoDB: read from the streams, the newest per title, one bulk write.
+"""Unflushed progress goes to MongoDB: read from the streams, the newest per title, one bulk write;
+and so does the history, the newest per viewing.
 
 Promise: an entry leaves its stream only after MongoDB said yes. Writing one twice is harmless, so
 any number of workers may race, die or freeze. What cannot be read is set aside after five tries.
@@ -9,8 +10,10 @@ from __future__ import annotations
 import os
 import secrets
 import socket
+from collections import defaultdict
 from collections.abc import Iterable
 from itertools import islice
+from operator import itemgetter
 
 import models
 from resolvers.context import Runtime
@@ -18,9 +21,11 @@ from services import metrics
 from services.logs import get_logger
 from services.progress_buffer import Buffered
 from services.progress_stream import Delivery
+from services.viewing_entries import viewing_entry
 
 _ROUNDS = 100  # of reading until nothing is left; then the timetable has its say
 _WRITES = 500  # titles in one bulk write
+_LEAST_WATCHED_SECONDS = 5  # what was left sooner was a mistake, not a viewing
 _CONSUMER = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
 
 log = get_logger("workers")
@@ -59,12 +64,43 @@ async def write_batch(runtime: Runtime, deliveries: list[Delivery]) -> int:
         outcome = await models.write_progress([models.live_progress(row) for row in some])
         refused |= outcome.refused
     bad = [each for each in deliveries if each.progress is None or _key(each.progress) in refused]
-    unwritten = {each.entry_id for each in bad}
-    done = [each for each in deliveries if each.entry_id not in unwritten]
+    kept = {_place(each) for each in bad + await _write_viewings(deliveries)}
+    bad = [each for each in deliveries if _place(each) in kept]
+    done = [each for each in deliveries if _place(each) not in kept]
     await runtime.playback.stream.confirm(done)
     if bad and (given_up := await runtime.playback.stream.set_aside(bad)):
         log.error("progress_set_aside", entries=given_up)
     return len(done)
+
+
+async def _write_viewings(deliveries: Iterable[Delivery]) -> list[Delivery]:
+    """Writes the newest of each viewing; returns what cannot be read or stored."""
+    found: dict[str, list[tuple[int, models.ViewingRecord, Delivery]]] = defaultdict(list)
+    bad = []
+    for each in deliveries:
+        try:
+            viewing = _viewing(each)
+        except ValueError:  # msgspec's errors are such
+            bad.append(each)
+            continue
+        if viewing is not None and _is_history(viewing):
+            found[viewing.id].append((viewing.stamp_ms, viewing, each))
+    rows = (max(some, key=itemgetter(0))[1] for some in found.values())
+    while batch := list(islice(rows, _WRITES)):
+        for refused in await models.write_viewings(batch):
+            bad += [each for _, _, each in found[refused]]
+    return bad
+
+
+def _viewing(delivery: Delivery) -> models.ViewingRecord | None:
+    progress, entry = delivery.progress, viewing_entry(delivery.fields)
+    if progress is None or entry is None:
+        return None
+    return models.viewing_record(progress.user_id, progress.playable_id, entry)
+
+
+def _is_history(viewing: models.ViewingRecord) -> bool:
+    return viewing.watched_seconds >= _LEAST_WATCHED_SECONDS or viewing.completed
 
 
 def _newest(deliveries: Iterable[Delivery]) -> dict[Key, Buffered]:
@@ -73,9 +109,13 @@ def _newest(deliveries: Iterable[Delivery]) -> dict[Key, Buffered]:
         if progress is None:
             continue
         known = newest.get(_key(progress))
-        if known is None or known.version < progress.version:
+        if known is None or known.state.stamp_ms < progress.state.stamp_ms:
             newest[_key(progress)] = progress
     return newest
+
+
+def _place(delivery: Delivery) -> tuple[int, bytes]:
+    return delivery.shard, delivery.entry_id
 
 
 def _key(progress: Buffered) -> Key:

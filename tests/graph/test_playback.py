@@ -214,3 +214,19 @@ async def test_a_session_is_told_to_its_owner_only(
     assert theirs == {"data": {"playbackSession": None}}
     nobodys = await send(query, context, id=session)
     assert nobodys["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"
+
+
+async def test_a_seek_back_counts_and_a_player_that_begins_anew_does_not(send: Send) -> None:
+    # given a film left in its middle, and a session of another player
+    title = await film()
+    first = (await start(send, title))["session"]["id"]
+    await send(REPORT, input={"sessionId": first, "sequence": 0, "positionSeconds": 600})
+    second = (await start(send, title))["session"]["id"]
+    told = {"sessionId": second, "sequence": 0, "positionSeconds": 5}
+    # when it reports from near the start, then says that its viewer sought
+    kept = (await send(REPORT, input=told))["data"]["reportProgress"]
+    sought = (await send(REPORT, input={**told, "sequence": 1, "seeked": True}))["data"]
+    # then only that moves the position
+    assert (kept["applied"], kept["progress"]["positionSeconds"]) == (False, 600.0)
+    assert sought["reportProgress"]["applied"] is True
+    assert sought["reportProgress"]["progress"]["positionSeconds"] == 5.0

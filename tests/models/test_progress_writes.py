@@ -10,13 +10,14 @@ import models
 from models.playback import instant, progress_id
 from resolvers.context import Runtime
 from services.errors import UpstreamUnavailable
+from services.progress_buffer import Buffered
 from tests.conftest import CountCommands
 from tests.watching import stored
 
 AT = datetime(2026, 11, 22, 12, 0, 0, 123_000, tzinfo=UTC)
 
 
-def progress(version: int, *, title: str = "movie_1", seconds: float = 10.0) -> models.LiveProgress:
+def progress(stamp: int, *, title: str = "movie_1", seconds: float = 10.0) -> models.LiveProgress:
     return models.LiveProgress(
         id=progress_id("user_1", title),
         user_id="user_1",
@@ -27,7 +28,15 @@ def progress(version: int, *, title: str = "movie_1", seconds: float = 10.0) -> 
         furthest_seconds=seconds,
         last_watched_at=AT,
         last_device=models.DeviceRecord(key="tv", name=None, kind=models.DeviceKind.TV),
-        version=version,
+        version=stamp % 100,
+        stamp_ms=stamp,
+        session_id="session_1",
+        sequence=4,
+        session_counted=True,
+        claimed_ms=11,
+        held_until_ms=12,
+        dismissed_at_ms=13,
+        reset_at_ms=14,
     )
 
 
@@ -37,8 +46,8 @@ async def test_a_written_record_reads_back_the_same(runtime: Runtime) -> None:
     assert found == {"movie_1": progress(3)}
 
 
-async def test_an_older_or_equal_version_changes_nothing(runtime: Runtime) -> None:
-    # given version 5
+async def test_an_older_or_equal_stamp_changes_nothing(runtime: Runtime) -> None:
+    # given progress with a stamp
     await models.write_progress([progress(5, seconds=50.0)])
     before = await stored()
     # when it comes again, and an older one comes late
@@ -47,6 +56,38 @@ async def test_an_older_or_equal_version_changes_nothing(runtime: Runtime) -> No
     # then both are counted as older
     assert (again.written, again.older) == (late.written, late.older) == (0, 1)
     assert await stored() == before
+
+
+async def test_a_higher_version_does_not_make_up_for_an_older_stamp(runtime: Runtime) -> None:
+    # given version 0 of a later moment
+    await models.write_progress([progress(200)])
+    # when version 99 of an earlier one comes
+    late = await models.write_progress([progress(199)])
+    # then it stays
+    assert (late.written, late.older) == (0, 1)
+    assert [row["version"] for row in await stored()] == [0]
+
+
+async def test_what_was_stored_before_there_were_stamps_is_older(runtime: Runtime) -> None:
+    # given a document without a stamp
+    await models.write_progress([progress(5)])
+    collection = models.ViewingProgress.get_pymongo_collection()
+    await collection.update_one({}, {"$unset": {"stamp_ms": ""}})
+    # when any state of now is written
+    outcome = await models.write_progress([progress(6, seconds=60.0)])
+    # then it replaces it
+    assert (outcome.written, outcome.older) == (1, 0)
+    assert [row["position_seconds"] for row in await stored()] == [60.0]
+
+
+def test_what_redis_counts_on_from_is_all_that_is_stored() -> None:
+    # given stored progress with a value in every field
+    record = progress(1_800_000_000_123)
+    # when it is made a base, and that shown again
+    version, state = models.progress_base(record)
+    shown = models.live_progress(Buffered("user_1", "movie_1", version, True, state))
+    # then nothing is lost
+    assert shown == record
 
 
 async def test_many_titles_cost_one_command(
@@ -95,8 +136,8 @@ async def test_a_database_out_of_time_is_an_error(runtime: Runtime) -> None:
         await models.write_progress([progress(1)])
 
 
-async def test_unfinished_titles_come_last_watched_first(runtime: Runtime) -> None:
-    # given one title per minute, one of them finished, one barely opened
+async def test_watched_titles_come_last_watched_first(runtime: Runtime) -> None:
+    # given one title per minute, and another viewer's
     rows = [progress(1, title=f"movie_{n}", seconds=n) for n in range(5)]
     times = [AT - timedelta(minutes=n) for n in range(5)]
     changed = [
@@ -104,20 +145,19 @@ async def test_unfinished_titles_come_last_watched_first(runtime: Runtime) -> No
             **{
                 **{name: getattr(row, name) for name in row.__struct_fields__},
                 "last_watched_at": at,
-                "completed": row.playable_id == "movie_3",
+                "user_id": "user_2" if row.playable_id == "movie_3" else "user_1",
             }
         )
         for row, at in zip(rows, times, strict=True)
     ]
     await models.write_progress(changed)
     # when they are read in two pages
-    first = await models.unfinished_progress("user_1", before=None, without=[], limit=2)
+    first = await models.watched_progress("user_1", before=None, limit=2)
     at_ms = models.milliseconds(first[-1].last_watched_at)
-    rest = await models.unfinished_progress(
-        "user_1", before=(at_ms, first[-1].id), without=["movie_9"], limit=2
-    )
-    # then movie_0 (not begun) and movie_3 (finished) are in neither
-    assert [row.playable_id for row in first + rest] == ["movie_1", "movie_2", "movie_4"]
+    rest = await models.watched_progress("user_1", before=(at_ms, first[-1].id), limit=9)
+    # then each comes once
+    assert [row.playable_id for row in first] == ["movie_0", "movie_1"]
+    assert [row.playable_id for row in rest] == ["movie_2", "movie_4"]
 
 
 def test_instants_survive_the_way_to_milliseconds_and_back() -> None:

@@ -10,13 +10,13 @@ import pytest
 
 import models
 from models import ids
-from resolvers import playback
-from resolvers.context import Context, Runtime, open_playback
+from resolvers import continue_watching, playback, progress, progress_reports
+from resolvers.context import Context, Runtime
+from resolvers.opening import open_playback
 from services import embedded, redis_pool
 from services.cache import Cache
 from services.errors import (
     Conflict,
-    InvalidCursor,
     NotFound,
     SessionNotFound,
     Unauthenticated,
@@ -40,7 +40,9 @@ def ada(runtime: Runtime) -> Context:
 
 
 async def report(context: Context, title: str, seconds: float) -> models.LiveProgress:
-    applied = await playback.report_progress(context, await started(context, title), 0, seconds)
+    applied = await progress_reports.report_progress(
+        context, await started(context, title), 0, seconds
+    )
     assert applied.progress is not None
     return applied.progress
 
@@ -137,45 +139,45 @@ async def test_the_anonymous_have_no_playback(context: Context) -> None:
     with pytest.raises(Unauthenticated):
         await playback.start_playback(context, title, PHONE)
     with pytest.raises(Unauthenticated):
-        await playback.report_progress(context, ids.new("session"), 0, 1.0)
+        await progress_reports.report_progress(context, ids.new("session"), 0, 1.0)
     with pytest.raises(Unauthenticated):
         await playback.stop_playback(context, ids.new("session"))
     with pytest.raises(Unauthenticated):
-        await playback.continue_watching(context)
-    assert await playback.progress_of(context, [title]) == {title: None}
+        await continue_watching.continue_watching(context)
+    assert await progress.progress_of(context, [title]) == {title: None}
 
 
 async def test_a_report_tells_the_new_progress(ada: Context) -> None:
     title = await film()
     session = await started(ada, title)
-    applied = await playback.report_progress(ada, session, 0, 1500.0)
+    applied = await progress_reports.report_progress(ada, session, 0, 1500.0)
     assert applied.applied is True
-    progress = applied.progress
-    assert progress is not None
-    assert (progress.playable_id, progress.user_id) == (title, ada.viewer_id)
-    assert (progress.position_seconds, progress.duration_seconds) == (1500.0, RUNTIME_SECONDS)
-    assert (progress.percent, progress.completed, progress.watch_count) == (25.0, False, 0)
-    assert (progress.version, progress.durable) == (1, False)
-    assert progress.last_watched_at.timestamp() == NOW
-    assert progress.last_device == PHONE_RECORD
-    assert await playback.progress_of(viewer_of(ada.runtime), [title]) == {title: progress}
+    told = applied.progress
+    assert told is not None
+    assert (told.playable_id, told.user_id) == (title, ada.viewer_id)
+    assert (told.position_seconds, told.duration_seconds) == (1500.0, RUNTIME_SECONDS)
+    assert (told.percent, told.completed, told.watch_count) == (25.0, False, 0)
+    assert (told.version, told.durable) == (1, False)
+    assert told.last_watched_at.timestamp() == NOW
+    assert told.last_device == PHONE_RECORD
+    assert await progress.progress_of(viewer_of(ada.runtime), [title]) == {title: told}
 
 
 async def test_a_report_costs_one_call_to_redis_and_none_to_the_database(
     ada: Context, count_commands: CountCommands
 ) -> None:
     session = await started(ada, await film())
-    await playback.report_progress(ada, session, 0, 10.0)
+    await progress_reports.report_progress(ada, session, 0, 10.0)
     await count_commands.reset()
-    await playback.report_progress(ada, session, 1, 20.0)
+    await progress_reports.report_progress(ada, session, 1, 20.0)
     assert count_commands.mongo == []
     assert (await count_commands.redis_commands())["evalsha"] == 1
 
 
 async def test_a_repeated_report_is_answered_but_not_applied(ada: Context) -> None:
     session = await started(ada, await film())
-    first = await playback.report_progress(ada, session, 0, 10.0)
-    again = await playback.report_progress(ada, session, 0, 10.0)
+    first = await progress_reports.report_progress(ada, session, 0, 10.0)
+    again = await progress_reports.report_progress(ada, session, 0, 10.0)
     assert (first.applied, again.applied) == (True, False)
     assert again.progress == first.progress
 
@@ -201,13 +203,15 @@ async def test_a_senseless_report_is_refused_and_changes_nothing(
     title = await film()
     session = await started(ada, title)
     with pytest.raises(ValidationFailed):
-        await playback.report_progress(ada, session, sequence, position, duration_seconds=duration)
-    assert await playback.progress_of(viewer_of(ada.runtime), [title]) == {title: None}
+        await progress_reports.report_progress(
+            ada, session, sequence, position, duration_seconds=duration
+        )
+    assert await progress.progress_of(viewer_of(ada.runtime), [title]) == {title: None}
 
 
 async def test_a_player_may_overshoot_the_end_a_little(ada: Context) -> None:
     session = await started(ada, await film())
-    applied = await playback.report_progress(ada, session, 0, 105.0, duration_seconds=100.0)
+    applied = await progress_reports.report_progress(ada, session, 0, 105.0, duration_seconds=100.0)
     assert applied.progress is not None
     assert (applied.progress.position_seconds, applied.progress.percent) == (100.0, 100.0)
 
@@ -215,7 +219,9 @@ async def test_a_player_may_overshoot_the_end_a_little(ada: Context) -> None:
 async def test_a_player_cannot_report_that_it_expired(ada: Context) -> None:
     session = await started(ada, await film())
     with pytest.raises(ValidationFailed):
-        await playback.report_progress(ada, session, 0, 1.0, state=models.PlaybackState.EXPIRED)
+        await progress_reports.report_progress(
+            ada, session, 0, 1.0, state=models.PlaybackState.EXPIRED
+        )
 
 
 async def test_unknown_and_foreign_sessions_are_not_found(ada: Context) -> None:
@@ -226,12 +232,12 @@ async def test_unknown_and_foreign_sessions_are_not_found(ada: Context) -> None:
     # when Bob, or nobody's id, reports, stops or looks
     for context, id_ in ((bob, session), (ada, ids.new("session")), (ada, "x"), (ada, title)):
         with pytest.raises(SessionNotFound):
-            await playback.report_progress(context, id_, 0, 1.0)
+            await progress_reports.report_progress(context, id_, 0, 1.0)
         with pytest.raises(SessionNotFound):
             await playback.stop_playback(context, id_, 1.0)
         assert await playback.playback_session(context, id_) is None
     # then Ada's is as it was
-    assert await playback.progress_of(ada, [title]) == {title: None}
+    assert await progress.progress_of(ada, [title]) == {title: None}
     found = await playback.playback_session(ada, session)
     assert found is not None and found.state is models.PlaybackState.PLAYING
 
@@ -239,10 +245,10 @@ async def test_unknown_and_foreign_sessions_are_not_found(ada: Context) -> None:
 async def test_stopping_keeps_the_last_position_and_ends_the_session(ada: Context) -> None:
     # given a session
     session = await started(ada, await film())
-    await playback.report_progress(ada, session, 7, 10.0)
+    await progress_reports.report_progress(ada, session, 7, 10.0)
     # when it is stopped, and then a late heartbeat and a second stop arrive
     stopped = await playback.stop_playback(ada, session, 12.0)
-    late = await playback.report_progress(ada, session, 8, 11.0)
+    late = await progress_reports.report_progress(ada, session, 8, 11.0)
     again = await playback.stop_playback(ada, session, 13.0)
     # then only the first counted
     assert stopped.progress is not None
@@ -255,10 +261,12 @@ async def test_stopping_keeps_the_last_position_and_ends_the_session(ada: Contex
 
 async def test_stopping_without_a_position_moves_nothing(ada: Context) -> None:
     session = await started(ada, await film())
-    before = await playback.report_progress(ada, session, 0, 10.0)
+    before = await progress_reports.report_progress(ada, session, 0, 10.0)
     stopped = await playback.stop_playback(ada, session)
     assert stopped.applied is True
-    assert stopped.progress == before.progress
+    assert stopped.progress is not None and before.progress is not None
+    for name in ("position_seconds", "last_watched_at", "version", "stamp_ms"):
+        assert getattr(stopped.progress, name) == getattr(before.progress, name)
     # and a session that never reported leaves no progress at all
     unwatched = await playback.stop_playback(ada, await started(ada, await film("unwatched")))
     assert (unwatched.applied, unwatched.progress) == (True, None)
@@ -271,11 +279,11 @@ async def test_versions_grow_on_after_redis_let_go_of_a_flushed_film(
     title = await film()
     session = await started(ada, title)
     for sequence in range(5):
-        await playback.report_progress(ada, session, sequence, 10.0 + sequence)
+        await progress_reports.report_progress(ada, session, sequence, 10.0 + sequence)
     await flush_progress(ada.runtime, "worker-1")
     await redis.delete(KEYS.progress(ada.viewer_id or "", title))
     # when it reports again
-    applied = await playback.report_progress(ada, session, 5, 20.0)
+    applied = await progress_reports.report_progress(ada, session, 5, 20.0)
     # then the version follows MongoDB's, so that MongoDB takes it
     assert applied.progress is not None and applied.progress.version == 6
     await flush_progress(ada.runtime, "worker-1")
@@ -287,86 +295,17 @@ async def test_progress_and_sessions_are_found_by_their_ids_by_their_owner(ada: 
     flushed = await report(ada, await film("flushed"), 10.0)
     await flush_progress(ada.runtime, "worker-1")
     session = await started(ada, title := await film("fresh"))
-    fresh = (await playback.report_progress(ada, session, 0, 20.0)).progress
+    fresh = (await progress_reports.report_progress(ada, session, 0, 20.0)).progress
     assert fresh is not None and fresh.playable_id == title
     wanted = [flushed.id, fresh.id, ids.new("progress")]
     # when their owner asks
-    found = await playback.progress_by_id(viewer_of(ada.runtime), wanted)
+    found = await progress.progress_by_id(viewer_of(ada.runtime), wanted)
     # then they are told as they are now, and nobody else finds them
     assert {id_: one.durable for id_, one in found.items()} == {flushed.id: True, fresh.id: False}
     assert set(await playback.sessions_by_id(ada, [session, ids.new("session")])) == {session}
     for other in (viewer_of(ada.runtime, "bob"), Context(ada.runtime)):
-        assert await playback.progress_by_id(other, wanted) == {}
+        assert await progress.progress_by_id(other, wanted) == {}
         assert await playback.sessions_by_id(other, [session]) == {}
-
-
-async def test_continue_watching_sees_what_was_reported_a_moment_ago(ada: Context) -> None:
-    # given one film on its way to MongoDB, one there already, one moved since it was flushed
-    runtime = ada.runtime
-    titles = [await film(name) for name in ("flushed", "moved", "fresh")]
-    for second, title in enumerate(titles[:2]):
-        await report(viewer_of(replace(runtime, clock=lambda at=second: NOW + at)), title, 60.0)
-    await flush_progress(runtime, "worker-1")
-    for second, title in enumerate(titles[1:]):
-        await report(viewer_of(replace(runtime, clock=lambda at=second: NOW + 9 + at)), title, 61.0)
-    # when the list is read
-    page = await playback.continue_watching(viewer_of(runtime))
-    # then all are there, last watched first, each as it is now
-    assert [(one.playable_id, one.position_seconds, one.durable) for one in page.nodes] == [
-        (titles[2], 61.0, False),
-        (titles[1], 61.0, False),
-        (titles[0], 60.0, True),
-    ]
-    assert (page.has_next_page, page.has_previous_page) == (False, False)
-
-
-async def test_finished_and_unbegun_films_are_not_to_be_continued(ada: Context) -> None:
-    # given a film finished, one opened at zero, and one finished since it was flushed
-    finished, unbegun, since = [await film(name) for name in ("finished", "unbegun", "since")]
-    await report(ada, finished, 5999.0)
-    await report(ada, unbegun, 0.0)
-    await report(ada, since, 60.0)
-    assert [one.playable_id for one in (await playback.continue_watching(ada)).nodes] == [since]
-    await flush_progress(ada.runtime, "worker-1")
-    await report(ada, since, 5999.0)
-    # when the list is read before and after the next flush
-    for _ in range(2):
-        assert (await playback.continue_watching(ada)).nodes == []
-        await flush_progress(ada.runtime, "worker-1")
-
-
-async def test_pages_follow_each_other_though_films_move_meanwhile(ada: Context) -> None:
-    # given seven films watched in turn, half of them flushed
-    runtime = ada.runtime
-    titles = [await film(f"film-{n}") for n in range(7)]
-    for n, title in enumerate(titles):
-        await report(viewer_of(replace(runtime, clock=lambda at=n: NOW + at)), title, 60.0)
-        if n == 3:
-            await flush_progress(runtime, "worker-1")
-    # when the second page is read after a film of the last page was watched again
-    first = await playback.continue_watching(ada, 3)
-    await report(viewer_of(replace(runtime, clock=lambda: NOW + 60)), titles[0], 90.0)
-    second = await playback.continue_watching(ada, 3, first.cursor(first.nodes[-1]))
-    # then no film comes twice, and none but the moved one is missing
-    assert [one.playable_id for one in first.nodes] == titles[6:3:-1]
-    assert [one.playable_id for one in second.nodes] == titles[3:0:-1]
-    assert (first.has_next_page, second.has_next_page, second.has_previous_page) == (
-        True,
-        False,
-        True,
-    )
-
-
-@pytest.mark.parametrize("first", [0, -1, 101])
-async def test_a_page_has_a_size(ada: Context, first: int) -> None:
-    with pytest.raises(ValidationFailed):
-        await playback.continue_watching(ada, first)
-
-
-@pytest.mark.parametrize("after", ["", "x", "AAAAAAAAAAAAAAAAAAAA"])
-async def test_a_forged_cursor_is_refused(ada: Context, after: str) -> None:
-    with pytest.raises(InvalidCursor):
-        await playback.continue_watching(ada, 5, after)
 
 
 @pytest.fixture
@@ -377,10 +316,10 @@ def doomed_redis(tmp_path: Path) -> Iterator[embedded.Server]:
         yield server
 
 
-async def test_without_redis_nothing_is_acknowledged_and_reads_go_to_the_database(
+async def test_without_redis_what_the_database_has_is_told(
     runtime: Runtime, doomed_redis: embedded.Server
 ) -> None:
-    # given progress that was flushed, and a session that runs
+    # given progress that was flushed
     own = runtime.settings.model_copy(update={"redis_url": doomed_redis.uri})
     redis = redis_pool.connect(own)
     runtime = replace(
@@ -388,24 +327,20 @@ async def test_without_redis_nothing_is_acknowledged_and_reads_go_to_the_databas
     )
     ada, title = viewer_of(runtime), await film()
     session = await started(ada, title)
-    await playback.report_progress(ada, session, 0, 60.0)
+    await progress_reports.report_progress(ada, session, 0, 60.0)
     await flush_progress(runtime, "worker-1")
     before = await stored()
     # when Redis stops
     doomed_redis.stop()
-    # then starts, reports and stops fail cleanly, and nothing is half done
-    with pytest.raises(UpstreamUnavailable):
-        await playback.report_progress(ada, session, 1, 70.0)
-    with pytest.raises(UpstreamUnavailable):
-        await playback.stop_playback(ada, session, 70.0)
-    with pytest.raises(UpstreamUnavailable):
-        await playback.start_playback(viewer_of(runtime), title, PHONE)
+    # then the worker fails cleanly, and what MongoDB has is still told
     with pytest.raises(UpstreamUnavailable):
         await flush_progress(runtime, "worker-1")
     assert await stored() == before
-    # and what MongoDB has is still told
-    found = (await playback.progress_of(viewer_of(runtime), [title]))[title]
+    found = (await progress.progress_of(viewer_of(runtime), [title]))[title]
     assert found is not None and (found.position_seconds, found.durable) == (60.0, True)
-    page = await playback.continue_watching(viewer_of(runtime))
+    page = await continue_watching.continue_watching(viewer_of(runtime))
     assert [one.playable_id for one in page.nodes] == [title]
+    # but not which sessions play
+    with pytest.raises(UpstreamUnavailable):
+        await playback.now_playing(viewer_of(runtime))
     await redis.aclose()

@@ -1,0 +1,74 @@
+"""How far the viewer got, Redis over MongoDB. A viewer sees only what is the viewer's own.
+
+Redis is read before MongoDB: what is flushed between the two is then in the second. With Redis away
+MongoDB answers alone, perhaps some seconds old.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import loaders
+import models
+from resolvers.context import Context
+from services.errors import UpstreamUnavailable
+from services.progress_buffer import UNFLUSHED_TITLES
+
+
+async def progress_of(
+    context: Context, playable_ids: Collection[str]
+) -> dict[str, models.LiveProgress | None]:
+    """The viewer's progress by title; two reads at most. Nobody signed in: None for all."""
+    return await context.load_many(loaders.ProgressByPlayableId, playable_ids)
+
+
+async def progress_by_id(
+    context: Context, progress_ids: Collection[str]
+) -> dict[str, models.LiveProgress]:
+    """Those that are the viewer's own; for `node`."""
+    if context.viewer is None:
+        return {}
+    user_id = context.viewer.user_id
+    live = {one.id: one for one in (await unflushed(context, user_id)).values()}
+    stored = await models.find_by_id(models.ViewingProgress, models.LiveProgress, progress_ids)
+    own = {id_: one for id_, one in stored.items() if one.user_id == user_id}
+    found = [id_ for id_ in progress_ids if id_ in live or id_ in own]
+    return {id_: newest(live.get(id_), own.get(id_)) for id_ in found}
+
+
+async def progress_among(
+    context: Context, playable_ids: Collection[str]
+) -> dict[str, models.LiveProgress]:
+    """What there is of many titles of which few were watched: one script, one find.
+
+    Raises:
+        UpstreamUnavailable: MongoDB did not answer in time.
+    """
+    if context.viewer is None or not playable_ids:
+        return {}
+    live = await unflushed(context, context.viewer.user_id)
+    if len(live) >= UNFLUSHED_TITLES:  # cut short: ask for each
+        found = await progress_of(context, playable_ids)
+        return {id_: one for id_, one in found.items() if one is not None}
+    stored = await models.progress_by_playable(context.viewer.user_id, playable_ids)
+    return {id_: newest(live.get(id_), stored.get(id_)) for id_ in live.keys() | stored.keys()}
+
+
+async def unflushed(context: Context, user_id: str) -> dict[str, models.LiveProgress]:
+    """By title, what MongoDB may not have yet; nothing while Redis is away."""
+    try:
+        rows = await context.progress_buffer.unflushed(user_id)
+    except UpstreamUnavailable:
+        return {}
+    return {row.playable_id: models.live_progress(row) for row in rows}
+
+
+def newest(
+    live: models.LiveProgress | None, stored: models.LiveProgress | None
+) -> models.LiveProgress:
+    """Of the two that are there, the later change."""
+    if live is None or stored is None:
+        found = live or stored
+        assert found is not None
+        return found
+    return live if models.is_later(live, stored) else stored

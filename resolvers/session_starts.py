@@ -1,0 +1,128 @@
+"""Opening a playback session: in Redis, where streams are counted, and written down in MongoDB.
+
+Either may be away: without MongoDB a session lives by Redis alone; without Redis it is opened in
+MongoDB, uncounted, and counted once Redis learns of it. What is opened is stored in one of the two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import UTC, datetime, timedelta
+
+import models
+from resolvers.context import Context, Viewer
+from services import metrics
+from services.addresses import shortened
+from services.errors import TooManyStreams, UpstreamUnavailable
+from services.logs import get_logger
+from services.progress_buffer import Base, DeviceTag
+from services.settings import Settings
+from services.viewing_sessions import MOST_STREAMS, ViewingSession
+
+_MAX_USER_AGENT_CHARACTERS = 300
+_AWAITED = timedelta(hours=24)  # how long a session opened without Redis may yet come to it
+
+log = get_logger("playback")
+
+
+async def open_session(
+    context: Context, viewer: Viewer, asked: ViewingSession, base: Base | None
+) -> ViewingSession:
+    """Opens the session, or finds it open: what is stored now.
+
+    Raises:
+        TooManyStreams: the viewer's tier allows no more.
+        UpstreamUnavailable: neither Redis nor MongoDB took it.
+    """
+    sessions = context.runtime.playback.sessions
+    most = streams_allowed(context.runtime.settings, viewer.tier)
+    try:
+        opened = await sessions.start(asked, base, most)
+    except TooManyStreams:
+        _REFUSED.inc()
+        raise
+    except UpstreamUnavailable:
+        record = await models.open_session(_record(context, asked))
+        _WITHOUT_REDIS.inc()
+        return _session(record)
+    _STARTED.inc()
+    try:
+        await models.keep_session(_record(context, opened))
+    except UpstreamUnavailable:
+        log.warning("playback_session_not_written_down", session=opened.session_id)
+    return opened
+
+
+async def bring_to_redis(context: Context, session_id: str, *, is_ending: bool = False) -> bool:
+    """Makes a session that was opened without Redis known to it; False if there is none.
+
+    One that is about to end needs no room among the viewer's streams.
+
+    Raises:
+        TooManyStreams: the viewer's other streams are as many as may play.
+        UpstreamUnavailable, Unauthenticated.
+    """
+    viewer = context.require(models.Role.USER)
+    session = (await awaited(context, viewer, [session_id])).get(session_id)
+    if session is None:
+        return False
+    stored = await models.progress_by_playable(viewer.user_id, [session.playable_id])
+    base = models.progress_base(stored.get(session.playable_id))
+    allowed = streams_allowed(context.runtime.settings, viewer.tier)
+    most = MOST_STREAMS if is_ending else allowed
+    now_ms = int(context.runtime.clock() * 1000)
+    await context.runtime.playback.sessions.start(session._replace(seen_at_ms=now_ms), base, most)
+    await models.session_arrived(session_id)
+    return True
+
+
+async def awaited(
+    context: Context, viewer: Viewer, session_ids: Collection[str]
+) -> dict[str, ViewingSession]:
+    """The viewer's sessions that were opened without Redis and are not known to it yet.
+
+    Raises:
+        UpstreamUnavailable: MongoDB is away.
+    """
+    since = datetime.fromtimestamp(context.runtime.clock(), UTC) - _AWAITED
+    found = await models.awaited_sessions(viewer.user_id, session_ids, since)
+    return {record.id: _session(record) for record in found}
+
+
+def streams_allowed(settings: Settings, tier: models.AccountTier) -> int:
+    """How many streams an account of this tier may play at once."""
+    return {
+        models.AccountTier.FREE: settings.playback_streams_free,
+        models.AccountTier.PREMIUM: settings.playback_streams_premium,
+        models.AccountTier.API: settings.playback_streams_api,
+    }[tier]
+
+
+def _record(context: Context, session: ViewingSession) -> models.StoredSessionRecord:
+    agent = context.user_agent
+    return models.stored_session(
+        session,
+        address=shortened(context.client_address),
+        user_agent=agent[:_MAX_USER_AGENT_CHARACTERS] if agent else None,
+    )
+
+
+def _session(record: models.StoredSessionRecord) -> ViewingSession:
+    started_at_ms = models.milliseconds(record.started_at)
+    return ViewingSession(
+        session_id=record.id,
+        user_id=record.user_id,
+        playable_id=record.playable_id,
+        device=DeviceTag(record.device.key, record.device.name, record.device.kind.value),
+        state=models.PlaybackState.PLAYING.value,
+        position_seconds=record.start_position_seconds,
+        duration_seconds=record.duration_seconds or 0.0,
+        quality=record.quality,
+        started_at_ms=started_at_ms,
+        seen_at_ms=started_at_ms,
+    )
+
+
+_STARTED = metrics.playback_starts_total.labels("started")
+_REFUSED = metrics.playback_starts_total.labels("too_many_streams")
+_WITHOUT_REDIS = metrics.playback_starts_total.labels("without_redis")

@@ -1,0 +1,165 @@
+-- Changes of one user's progress that no running session makes; all or nothing, each title queued once.
+-- KEYS: the user's sorted sets of unflushed titles and of offline events seen, the user's stream shard,
+--   then one progress hash per title; all with the same {p<shard>} tag.
+-- ARGV[1], packed: user, now in ms, shard bound, channel, completed percent and least seconds, how many
+--   events are remembered and for how many ms; titles: {id, base version (-1: not given), base's state
+--   as an array} each; changes: {kind, title's place, ...} each, in the order they are applied:
+--   'event', id, position, duration (0: unknown), at, device   |   'watched', at, duration
+--   'unwatched'   |   'dismissed', at   |   'adopted', version, state as an array
+-- Answers {2}: the shard is full; {1, titles}: give their bases; else {0, per change 0 (seen before),
+--   1 (applied) or 2 (what is stored counts on), per title {version, durable stamp, packed state}}.
+local user, now, shard_bound, channel, percent, least_seconds, remembered, remembered_ms, titles, changes =
+  unpack(cmsgpack.unpack(ARGV[1]), 1, 10)
+local unflushed, seen, stream = KEYS[1], KEYS[2], KEYS[3]
+
+local rows, needed = {}, {}
+for place, title in ipairs(titles) do
+  local stored = redis.call('HMGET', KEYS[3 + place], 'version', 'durable_ms', 'state')
+  local version = tonumber(stored[1] or title[2])
+  if version < 0 then
+    needed[#needed + 1] = title[1]
+  else
+    local state = stored[3] and unpacked(stored[3]) or title[3]
+    rows[place] = {version = version, state = state, durable_ms = tonumber(stored[2] or state[STAMP])}
+  end
+end
+if #needed > 0 then return {1, needed} end
+
+-- The state is changed in place; true if it was.
+local function finish(state, finishes)
+  if finishes and state[COMPLETED] == 0 then
+    state[COMPLETED], state[WATCH_COUNT] = 1, state[WATCH_COUNT] + 1
+    return true
+  end
+  return false
+end
+
+local apply = {}
+
+function apply.event(row, event)
+  local state, position, duration, at = row.state, event[4], event[5], math.min(event[6], now)
+  if at <= state[RESET_AT] then return false end
+  if duration <= 0 then duration = state[DURATION] end
+  if duration > 0 and position > duration then position = duration end
+  local finishes = is_completed(position, duration, percent, least_seconds)
+  local is_changed = finish(state, finishes)
+  if position > state[FURTHEST] then
+    state[FURTHEST], is_changed = position, true
+  end
+  if at > state[AT] then
+    state[POSITION], state[DURATION], state[AT], state[DEVICE] = position, duration, at, event[7]
+    state[COMPLETED], state[HELD_UNTIL], is_changed = finishes and 1 or 0, 0, true
+    if at > state[DISMISSED_AT] then state[DISMISSED_AT] = 0 end
+  end
+  return is_changed
+end
+
+-- The viewer's own word: sessions begun before it do not take it back.
+local function mark(state)
+  state[CLAIMED] = math.max(now, state[CLAIMED] + 1)
+end
+
+function apply.watched(row, change)
+  local state, duration = row.state, change[4]
+  if duration <= 0 then duration = state[DURATION] end
+  local position = duration > 0 and duration or state[POSITION]
+  if state[COMPLETED] == 1 and state[POSITION] == position then return false end
+  finish(state, true)
+  mark(state)
+  state[POSITION], state[DURATION], state[HELD_UNTIL] = position, duration, FOR_EVER
+  state[FURTHEST] = math.max(state[FURTHEST], position)
+  state[AT] = math.max(state[AT], math.min(change[3], now))
+  return true
+end
+
+function apply.unwatched(row)
+  local state = row.state
+  if row.version == 0 or (state[COMPLETED] == 0 and state[POSITION] == 0 and state[FURTHEST] == 0) then
+    return false
+  end
+  mark(state)
+  state[POSITION], state[COMPLETED], state[FURTHEST], state[HELD_UNTIL] = 0, 0, 0, 0
+  state[DISMISSED_AT], state[RESET_AT] = 0, now
+  return true
+end
+
+function apply.dismissed(row, change)
+  local state = row.state
+  if state[DISMISSED_AT] > 0 then return false end
+  state[DISMISSED_AT] = change[3]
+  if state[AT] == 0 then state[AT] = change[3] end
+  return true
+end
+
+-- Of one session's reports the later in its count; else the later in time (models/playback.py).
+local function is_later(one, other)
+  local session = one[SESSION]
+  if session == other[SESSION] and one[CLAIMED] == other[CLAIMED] and one[SEQUENCE] ~= other[SEQUENCE]
+    and holds(one, session) and holds(other, session) then
+    return one[SEQUENCE] > other[SEQUENCE]
+  end
+  return one[STAMP] > other[STAMP]
+end
+
+-- What was written past Redis meanwhile: the newer of the two, and what only grows of both.
+function apply.adopted(row, change)
+  local mine, theirs = row.state, change[4]
+  local newer, older = mine, theirs
+  if is_later(theirs, mine) then newer, older = theirs, mine end
+  local furthest, watch_count = newer[FURTHEST], math.max(newer[WATCH_COUNT], older[WATCH_COUNT])
+  if older[STAMP] > newer[RESET_AT] then furthest = math.max(furthest, older[FURTHEST]) end
+  local is_told = mine[STAMP] > theirs[STAMP]
+    or (mine[STAMP] == theirs[STAMP] and mine[SEQUENCE] == theirs[SEQUENCE])
+  if newer == mine and is_told and furthest == mine[FURTHEST] and watch_count == mine[WATCH_COUNT] then
+    return false
+  end
+  newer[FURTHEST], newer[WATCH_COUNT] = furthest, watch_count
+  newer[STAMP] = math.max(newer[STAMP], older[STAMP])
+  row.state, row.version = newer, math.max(row.version, change[3])
+  return true
+end
+
+local outcomes, new_events = {}, {}
+for i, change in ipairs(changes) do
+  local row = rows[change[2]]
+  local is_known = false
+  if change[1] == 'event' then
+    is_known = new_events[change[3]] or redis.call('ZSCORE', seen, change[3])
+    new_events[change[3]] = true
+  end
+  if is_known then
+    outcomes[i] = 0
+  elseif apply[change[1]](row, change) then
+    -- What is adopted was made before now: a report under way to MongoDB must stay the newer one.
+    local made = change[1] == 'adopted' and 0 or now
+    row.version, row.state[STAMP] = row.version + 1, math.max(made, row.state[STAMP] + 1)
+    row.is_changed, outcomes[i] = true, 1
+  else
+    outcomes[i] = 2
+  end
+end
+
+if redis.call('XLEN', stream) >= shard_bound then
+  for _, row in ipairs(rows) do
+    if row.is_changed then return {2} end
+  end
+end
+
+local answers = {}
+for place, row in ipairs(rows) do
+  row.packed = cmsgpack.pack(row.state)
+  if row.is_changed then
+    store(stream, unflushed, channel, KEYS[3 + place], user, titles[place][1], row.version,
+      row.durable_ms, row.packed, row.state[AT], '')
+  end
+  answers[place] = {row.version, row.durable_ms, row.packed}
+end
+for id in pairs(new_events) do
+  redis.call('ZADD', seen, 'NX', now, id)
+end
+if next(new_events) then
+  redis.call('ZREMRANGEBYSCORE', seen, '-inf', now - remembered_ms)
+  redis.call('ZREMRANGEBYRANK', seen, 0, -remembered - 1)
+  redis.call('PEXPIRE', seen, remembered_ms)
+end
+return {0, outcomes, answers}

@@ -1,0 +1,182 @@
+"""What is kept of a viewer's progress in one title, as Redis, the streams and the rule share it.
+
+Packed alike here (msgspec) and in Lua (cmsgpack): fields are told by their place, new ones go to
+the end, and what an older version packed reads with their defaults.
+"""
+
+from __future__ import annotations
+
+import math
+from enum import Enum
+from typing import Any, NamedTuple
+
+import msgspec
+
+from services.errors import ValidationFailed
+
+HELD_FOR_EVER_MS = 253_402_300_799_000  # the year 9999: also no earlier session takes over
+
+
+class DeviceTag(msgspec.Struct, frozen=True, array_like=True):
+    """Which player reported, in our own words: services know no models."""
+
+    key: str
+    name: str | None
+    kind: str
+
+
+class ProgressState(msgspec.Struct, frozen=True, array_like=True):
+    """0 stands for an unknown duration, and for an instant that never was.
+
+    `stamp_ms` orders changes wherever they were made: the time, but always above the one before.
+    `session_id` and `sequence` are the last applied report's; `session_counted`: that session
+    added to `watch_count`. Who holds the position, until when, and since when: progress_rule.py.
+    """
+
+    position_seconds: float = 0.0
+    known_duration_seconds: float = 0.0
+    completed: int = 0
+    watch_count: int = 0
+    furthest_seconds: float = 0.0
+    at_ms: int = 0
+    device_json: str = "null"
+    stamp_ms: int = 0
+    session_id: str = ""
+    sequence: int = -1
+    session_counted: int = 0
+    claimed_ms: int = 0
+    held_until_ms: int = 0
+    dismissed_at_ms: int = 0
+    reset_at_ms: int = 0
+
+    @property
+    def duration_seconds(self) -> float | None:
+        return self.known_duration_seconds or None
+
+    @property
+    def percent(self) -> float:
+        if not self.known_duration_seconds:
+            return 0.0
+        return min(100.0, 100 * self.position_seconds / self.known_duration_seconds)
+
+    @property
+    def device(self) -> DeviceTag | None:
+        return _device.decode(self.device_json)
+
+
+class Buffered(NamedTuple):
+    """One user's progress in one title; `durable`: MongoDB has this state."""
+
+    user_id: str
+    playable_id: str
+    version: int
+    durable: bool
+    state: ProgressState
+
+
+class Base(NamedTuple):
+    """What MongoDB has of a title (version 0: nothing), for Redis to count on from."""
+
+    version: int = 0
+    state: ProgressState = ProgressState()
+
+
+class SessionState(msgspec.Struct, frozen=True):
+    """A playback session as the rule sees it; a new one needs the first four and a duration.
+
+    `position_seconds` is the last reported one, before the first report where it began;
+    `claimed_ms` is when it began or last sought; `finished`: it reached the end.
+    """
+
+    session_id: str
+    device_json: str
+    started_ms: int
+    position_seconds: float
+    duration_seconds: float = 0.0
+    state: str = "PLAYING"
+    quality: str | None = None
+    sequence: int = -1
+    seen_ms: int = 0
+    claimed_ms: int = 0
+    watched_seconds: float = 0.0
+    counted: bool = False
+    finished: bool = False
+
+
+class Report(NamedTuple):
+    """One heartbeat. None: the next sequence, no new position, unknown duration, quality kept."""
+
+    session_id: str
+    sequence: int | None
+    position_seconds: float | None
+    duration_seconds: float | None
+    state: str
+    quality: str | None
+    seeked: bool = False
+
+
+class Rules(NamedTuple):
+    """When a title is completed, and whose position counts (progress_rule.py)."""
+
+    completed_percent: float = 90
+    completed_least_seconds: float = 300
+    short_session_seconds: float = 60
+    hold_seconds: float = 30
+
+
+class Outcome(Enum):
+    """KEPT: heard, but what is stored counts. REPEATED: heard before."""
+
+    APPLIED = "applied"
+    KEPT = "kept"
+    REPEATED = "repeated"
+    BASE_NEEDED = "base_needed"
+
+
+class Reported(NamedTuple):
+    """`progress` is None where nothing was ever reported, or a base is needed."""
+
+    outcome: Outcome
+    progress: Buffered | None
+
+
+def pack(state: ProgressState) -> bytes:
+    return _packer.encode(state)
+
+
+def decode(
+    user_id: str, playable_id: str, version: Any, durable_ms: Any, packed: bytes
+) -> Buffered | None:
+    """One stored row; None for version 0, which only says that there is nothing yet.
+
+    `durable_ms` is the stamp that MongoDB has; None: Redis never changed what came from there.
+
+    Raises:
+        ValueError: not written by us.
+    """
+    number = int(version)
+    if number == 0:
+        return None
+    state = _state.decode(packed)
+    durable = durable_ms is None or int(durable_ms) == state.stamp_ms
+    return Buffered(user_id, playable_id, number, durable, state)
+
+
+def device_json(device: DeviceTag | None) -> str:
+    return msgspec.json.encode(device).decode()
+
+
+def refuse_impossible(*seconds: float | None) -> None:
+    """The last line of defence: what is no length of time would be kept for ever.
+
+    Raises:
+        ValidationFailed
+    """
+    for value in seconds:
+        if value is not None and not (math.isfinite(value) and value >= 0):
+            raise ValidationFailed("Positions and durations are seconds from 0.")
+
+
+_state = msgspec.msgpack.Decoder(ProgressState)
+_device: msgspec.json.Decoder[DeviceTag | None] = msgspec.json.Decoder(DeviceTag | None)
+_packer = msgspec.msgpack.Encoder()
