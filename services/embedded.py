@@ -122,11 +122,12 @@ def start_redis(
     binary: Path,
     port: int | None = None,
     persist: bool = True,
+    fsync: str = "everysec",
     maxmemory_policy: str = "noeviction",
 ) -> Server:
     """Start redis-server or valkey-server; blocks until PING answers (tens of milliseconds).
 
-    `persist` keeps an append-only file, flushed every second; without it nothing is written.
+    `persist` keeps an append-only file, flushed as `fsync` says; without it nothing is written.
 
     Raises:
         DataFolderUnusable, ServerDidNotStart
@@ -135,7 +136,7 @@ def start_redis(
 
     def start(chosen: int) -> Server:
         uri = f"redis://{HOST}:{chosen}/0"
-        command = _redis_command(binary, folder, chosen, persist, maxmemory_policy)
+        command = _redis_command(binary, folder, chosen, persist, fsync, maxmemory_policy)
         return _start(
             "redis-server", uri, command, folder, partial(_redis_answers, chosen), _redis_failure
         )
@@ -164,7 +165,7 @@ def _mongod_command(binary: Path, folder: Path, port: int, replica_set: str) -> 
 
 
 def _redis_command(
-    binary: Path, folder: Path, port: int, persist: bool, maxmemory_policy: str
+    binary: Path, folder: Path, port: int, persist: bool, fsync: str, maxmemory_policy: str
 ) -> list[str]:
     options = {
         "--dir": str(folder),
@@ -173,7 +174,7 @@ def _redis_command(
         "--pidfile": str(folder / "redis-server.pid"),
         "--save": "",
         "--appendonly": "yes" if persist else "no",
-        "--appendfsync": "everysec",
+        "--appendfsync": fsync,
         "--maxmemory-policy": maxmemory_policy,
     }
     return [str(binary), *chain.from_iterable(options.items())]
@@ -293,13 +294,13 @@ def _spawn(name: str, command: Sequence[str], log: Path, lock: int) -> subproces
                 cwd=log.parent,
                 pass_fds=(lock,),
                 start_new_session=True,  # Ctrl-C reaches only us, and we stop servers in order
-                preexec_fn=_die_with_parent(),
+                preexec_fn=die_with_parent(),
             )
     except (OSError, subprocess.SubprocessError) as error:
         raise ServerDidNotStart(f"{name} did not start: {error}.") from error
 
 
-def _die_with_parent() -> Callable[[], None] | None:
+def die_with_parent() -> Callable[[], None] | None:
     """What the child runs before exec: ask the kernel for SIGKILL when the parent is gone.
 
     SIGKILL and not SIGTERM, because it cannot be put off: both servers journal what they

@@ -1,4 +1,5 @@
-"""Connections to Redis: one client for short commands, one for blocking reads.
+"""Connections to Redis: one client for short commands, one for blocking reads; both to the cache's
+server or to that of the state, which must not evict (redis_state.py). One server may be both.
 
 The library's own defaults retry for seconds; ours answer within REDIS_TIMEOUT_MS. A short memory of
 failure (`Guard`) lets callers go straight to MongoDB while Redis is away, at no cost per call.
@@ -36,7 +37,7 @@ class PackedConnection(Connection):
         return [b"".join(chunk for one in commands for chunk in self.pack_command(*one))]
 
 
-def connect(settings: Settings) -> Client:
+def connect(settings: Settings, *, state: bool = False) -> Client:
     """A client for short commands: bounded wait for a connection and for the answer, no retry.
 
     Raises:
@@ -44,7 +45,7 @@ def connect(settings: Settings) -> Client:
     """
     seconds = settings.redis_timeout_ms / 1000
     pool = BlockingConnectionPool.from_url(
-        _address(settings),
+        _address(settings, state),
         connection_class=PackedConnection,
         protocol=2,
         max_connections=settings.redis_max_connections,
@@ -57,10 +58,10 @@ def connect(settings: Settings) -> Client:
     return Redis.from_pool(pool)
 
 
-def connect_blocking(settings: Settings) -> Client:
+def connect_blocking(settings: Settings, *, state: bool = False) -> Client:
     """A client for commands that wait in Redis (XREAD, pub/sub): no answer deadline of its own."""
     pool = BlockingConnectionPool.from_url(
-        _address(settings),
+        _address(settings, state),
         connection_class=PackedConnection,
         protocol=2,
         max_connections=settings.redis_max_connections,
@@ -71,8 +72,8 @@ def connect_blocking(settings: Settings) -> Client:
     return Redis.from_pool(pool)
 
 
-def _address(settings: Settings) -> str:
-    address = settings.redis_address()
+def _address(settings: Settings, state: bool) -> str:
+    address = settings.state_redis_address() if state else settings.redis_address()
     if not address:
         raise StartupError("REDIS_URL is not set: name a Redis server.")
     return address

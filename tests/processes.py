@@ -19,6 +19,7 @@ from tests.front_door import GraphQL
 
 ROOT = Path(__file__).parents[1]
 START_SECONDS = 40.0
+_UNLIMITED = {"RATE_LIMIT_MODE": "off", "THROTTLES": "false", "ABUSE_MODE": "off"}  # for tests of something else
 _KEPT = ("PATH", "HOME", "LANG", "TMPDIR", "LD_LIBRARY_PATH")
 
 
@@ -33,7 +34,7 @@ class Process:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "server", *arguments],
                 cwd=folder,  # no .env of a developer is read
-                env={**kept, "PYTHONPATH": str(ROOT), **environment},
+                env={**kept, "PYTHONPATH": str(ROOT), **_UNLIMITED, **environment},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -43,6 +44,10 @@ class Process:
     @property
     def pid(self) -> int:
         return self._process.pid
+
+    @property
+    def has_ended(self) -> bool:
+        return self._process.poll() is not None
 
     @property
     def output(self) -> str:

@@ -16,6 +16,7 @@ class Relay:
         self._open: set[asyncio.StreamWriter] = set()
         self._is_cut = False
         self.is_silent = False  # what is sent is swallowed, both ways
+        self.is_mute = False  # what the server answers is swallowed; it hears all
         self.port = 0
 
     @property
@@ -29,7 +30,7 @@ class Relay:
             writer.close()
 
     def mend(self) -> None:
-        self._is_cut = self.is_silent = False
+        self._is_cut = self.is_silent = self.is_mute = False
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._is_cut:
@@ -39,14 +40,18 @@ class Relay:
         from_target, to_target = await asyncio.open_connection(host, port)
         self._open |= {writer, to_target}
         try:
-            await asyncio.gather(self._pump(reader, to_target), self._pump(from_target, writer))
+            await asyncio.gather(
+                self._pump(reader, to_target), self._pump(from_target, writer, is_answer=True)
+            )
         finally:
             self._open -= {writer, to_target}
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pump(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, is_answer: bool = False
+    ) -> None:
         try:
             while data := await reader.read(65536):
-                if not self.is_silent:
+                if not self.is_silent and not (self.is_mute and is_answer):
                     writer.write(data)
                     await writer.drain()
         except OSError:

@@ -17,8 +17,9 @@ DEADLINE_SECONDS = 2.0  # MONGODB_TIMEOUT_MS
 class Stores:
     """MongoDB with the demo catalogue, and an empty Redis; both can be killed and started again."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, persist: bool = False, fsync: str = "everysec") -> None:
         self._folder = folder
+        self._persist, self._fsync = persist, fsync
         self._ports = free_port(), free_port()
         self.mongod = self._start_mongod()
         self.redis = self.start_redis()
@@ -30,7 +31,11 @@ class Stores:
     def start_redis(self) -> embedded.Server:
         binary = embedded.find_redis_server(None)
         self.redis = embedded.start_redis(
-            self._folder / "redis", binary=binary, port=self._ports[1], persist=False
+            self._folder / "redis",
+            binary=binary,
+            port=self._ports[1],
+            persist=self._persist,
+            fsync=self._fsync,
         )
         return self.redis
 

@@ -9,8 +9,9 @@ import pymongo
 import pytest
 
 import models
-from resolvers import playback
-from resolvers.context import Context, Runtime, open_playback
+from resolvers import progress, progress_reports
+from resolvers.context import Context, Runtime
+from resolvers.opening import open_playback
 from services import metrics
 from services.errors import UpstreamUnavailable
 from services.progress_buffer import FLUSHED_SECONDS
@@ -31,11 +32,15 @@ def impatient(runtime: Runtime, redis: Client) -> Runtime:
     return replace(runtime, playback=open_playback(changed, redis))
 
 
-async def watch(context: Context, title: str, reports: int) -> models.LiveProgress:
+async def watch(
+    context: Context, title: str, reports: int, begin: float = 10.0
+) -> models.LiveProgress:
     """A session of so many reports; returns what was acknowledged last."""
     session = await started(context, title)
     for sequence in range(reports):
-        applied = await playback.report_progress(context, session, sequence, 10.0 + sequence)
+        applied = await progress_reports.report_progress(
+            context, session, sequence, begin + sequence
+        )
     assert applied.progress is not None
     return applied.progress
 
@@ -60,9 +65,9 @@ async def test_reports_are_coalesced_into_one_write_and_leave_the_stream(
     await count_commands.reset()
     # when they are flushed
     flushed = await flush_progress(runtime, "worker-1")
-    # then one command wrote the newest of each, and nothing waits
+    # then one command wrote the newest of each, one the history, and nothing waits
     assert flushed == 30
-    assert count_commands.mongo == ["viewing_progress.update"]
+    assert count_commands.mongo == ["viewing_progress.update", "viewings.update"]
     rows = await stored()
     assert {row["user_id"]: row["position_seconds"] for row in rows} == latest
     assert {row["version"] for row in rows} == {15}
@@ -77,7 +82,7 @@ async def test_flushed_progress_is_durable_and_may_expire(runtime: Runtime, redi
     # when it is flushed
     await flush_progress(runtime, "worker-1")
     # then its reader sees that it is durable, and Redis may let go of it in a week
-    found = await playback.progress_of(viewer_of(runtime), [title])
+    found = await progress.progress_of(viewer_of(runtime), [title])
     assert found[title] is not None and found[title].durable is True
     key = KEYS.progress(acknowledged.user_id, title)
     assert FLUSHED_SECONDS - 5 < await redis.ttl(key) <= FLUSHED_SECONDS
@@ -93,10 +98,10 @@ async def test_a_report_between_write_and_confirmation_stays(
     # given a batch that was read
     context, title = viewer_of(runtime), await film()
     session = await started(context, title)
-    await playback.report_progress(context, session, 0, 10.0)
+    await progress_reports.report_progress(context, session, 0, 10.0)
     deliveries = await runtime.playback.stream.read("worker-1")
     # when another report comes before it is confirmed
-    await playback.report_progress(context, session, 1, 20.0)
+    await progress_reports.report_progress(context, session, 1, 20.0)
     await write_batch(runtime, deliveries)
     # then the newer state neither expires nor counts as durable, and is flushed in its turn
     (waiting,) = await runtime.playback.progress.unflushed(context.viewer_id or "")
@@ -146,7 +151,7 @@ async def test_a_worker_that_wakes_late_takes_nothing_back(impatient: Runtime) -
     await watch(context, title, 2)
     frozen = await impatient.playback.stream.read("frozen")
     # when others flush that and newer reports, and then it wakes
-    await watch(context, title, 5)
+    await watch(context, title, 5, begin=20.0)
     await asyncio.sleep(0.005)
     await flush_progress(impatient, "alive")
     newest = await stored()
@@ -210,9 +215,9 @@ async def test_a_poison_entry_is_set_aside_after_five_tries_and_the_rest_flows(
     context, title = viewer_of(impatient), await film()
     shard = KEYS.shard(context.viewer_id or "")
     session = await started(context, title)
-    await playback.report_progress(context, session, 0, 10.0)
+    await progress_reports.report_progress(context, session, 0, 10.0)
     await redis.xadd(KEYS.stream(shard), {"user": "user_x", "version": "many"})
-    await playback.report_progress(context, session, 1, 20.0)
+    await progress_reports.report_progress(context, session, 1, 20.0)
     counted = metrics.progress_dead_letters_total._value.get()
     # when a worker comes once
     await flush_progress(impatient, "worker-1")

@@ -1,0 +1,123 @@
+"""A report while Redis is away or full: into MongoDB before it is acknowledged, and later to Redis.
+
+Promise: what is acknowledged here is not lost when Redis comes back, and takes nothing back that it
+has, whether or not it took the same report, too. The comment below says why.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import NoReturn
+
+import models
+from resolvers.context import Context
+from services import metrics, progress_rule
+from services.errors import SessionNotFound, UpstreamUnavailable
+from services.progress_state import (
+    Base,
+    Buffered,
+    DeviceTag,
+    Report,
+    Reported,
+    SessionState,
+    device_json,
+)
+from services.viewing_sessions import SESSION_SECONDS
+
+# Redis may have taken the report all the same (an answer lost, a frozen server that wakes), and
+# may hold changes that MongoDB has not seen. Neither is lost, no position goes back, because:
+# 1. Every change has a stamp: when its report *arrived*, and above that of what it was made from.
+#    A report that goes this way gets a lead on those Redis took in the same moment, and is not
+#    answered before that is over. A player sends the next after the answer to the last: of two of
+#    one session the later has the higher stamp, whichever way each went, and whenever it was done.
+#    (Between processes: if their clocks differ by less than two reports are apart. Run NTP.)
+# 2. MongoDB takes only a higher stamp, from the flush as from here: what Redis flushes late is
+#    older and refused, or newer and right. Here the stamp must also be the one that was read.
+# 3. Sent again, a report has a sequence that is not above the stored one: told, not applied.
+# 4. A repair is open before the answer leaves, so Redis learns of it (adopt) once it is back:
+#    there, too, the higher stamp wins; the larger watch count and furthest position stay.
+# That a session stopped, or another took over, in Redis's last second may be unknown here: that is
+# the one weakness.
+_LEAD_MS = 20  # more changes of one title than that are not made in as many ms
+_TRIES = 5  # each lost one is another's success
+_OPERATIONS = 2  # MONGODB_TIMEOUT_MS, so often: a slow one may be followed by quick ones
+
+
+async def write_through(
+    context: Context, user_id: str, report: Report, now_ms: int, why: UpstreamUnavailable
+) -> Reported:
+    """Stores the report in MongoDB. `why` Redis did not take it is told if MongoDB does not either.
+
+    Raises:
+        SessionNotFound: it is another user's.
+        UpstreamUnavailable: not stored for certain; send the same sequence again.
+    """
+    seconds = context.runtime.settings.mongodb_timeout_ms / 1000 * _OPERATIONS
+    try:
+        async with asyncio.timeout(seconds):
+            await asyncio.sleep(_LEAD_MS / 1000)
+            reported = await _write_through(context, user_id, report, now_ms + _LEAD_MS)
+    except (UpstreamUnavailable, TimeoutError) as error:
+        _refuse(why, error)
+    _WRITTEN.inc()
+    return reported
+
+
+async def _write_through(context: Context, user_id: str, report: Report, now_ms: int) -> Reported:
+    playback = context.runtime.playback
+    began = await models.playback_session_record(report.session_id)
+    if began is None:  # Redis may know it
+        raise UpstreamUnavailable("Redis did not answer in time.")
+    if began.user_id != user_id:
+        raise SessionNotFound("There is no such playback session: start playback again.")
+    playback.repairs.opened()
+    for _ in range(_TRIES):
+        stored = await models.progress_by_playable(user_id, [began.playable_id])
+        base = models.progress_base(stored.get(began.playable_id))
+        session = _session(began)
+        _refuse_old(session, base, now_ms)
+        outcome, state, _ = progress_rule.apply(
+            base.state, session, report, now_ms, playback.progress.rules
+        )
+        version = base.version + (state != base.state)
+        written = Buffered(user_id, began.playable_id, version, True, state)
+        if state == base.state or await _replace(written, base):
+            # a repeat, too: its first answer was lost, perhaps before its repair was open
+            await models.open_repair(user_id, began.playable_id)
+            return Reported(outcome, written if version else None)
+    raise UpstreamUnavailable("Too many wrote the same progress at once.")
+
+
+async def _replace(written: Buffered, base: Base) -> bool:
+    read_stamp_ms = base.state.stamp_ms if base.version else None
+    return await models.replace_progress(models.live_progress(written), read_stamp_ms)
+
+
+def _session(began: models.StoredSessionRecord) -> SessionState:
+    """As it began: how it went on is in the progress it left (progress_rule.py)."""
+    device = DeviceTag(began.device.key, began.device.name, began.device.kind.value)
+    return SessionState(
+        session_id=began.id,
+        device_json=device_json(device),
+        started_ms=models.milliseconds(began.started_at),
+        position_seconds=began.start_position_seconds,
+        duration_seconds=began.duration_seconds or 0.0,
+        quality=began.quality,
+    )
+
+
+def _refuse_old(session: SessionState, base: Base, now_ms: int) -> None:
+    """One that MongoDB has not heard of for so long has ended, unless Redis knows better."""
+    heard_ms = base.state.at_ms if base.state.session_id == session.session_id else 0
+    if now_ms - max(heard_ms, session.started_ms) > SESSION_SECONDS * 1000:
+        raise UpstreamUnavailable("Redis did not answer in time.")
+
+
+def _refuse(why: UpstreamUnavailable, error: Exception) -> NoReturn:
+    raise UpstreamUnavailable(
+        "Progress cannot be stored at the moment: send it again.",
+        retry_after_seconds=why.retry_after_seconds or 1,
+    ) from error
+
+
+_WRITTEN = metrics.progress_reports_total.labels("written_through")

@@ -1,0 +1,67 @@
+"""`python -m server progress ...`: reports that could not be written, shown and played again."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from datetime import UTC, datetime
+
+from resolvers.opening import open_playback
+from services import redis_pool
+from services.dead_letters import DeadLetter, DeadLetters
+from services.errors import StartupError, UpstreamUnavailable
+from services.settings import Settings
+
+
+async def dead_letters(settings: Settings, *, replay: bool) -> int:
+    """Prints each, and with `replay` puts it back into its stream; returns how many there were.
+
+    Raises:
+        StartupError: Redis does not answer.
+    """
+    count = 0
+    redis = redis_pool.connect(settings, state=True)
+    letters = open_playback(settings, redis).dead_letters
+    try:
+        async for letter in _all(letters, settings.progress_shards):
+            replayed = replay and await letters.replay(letter)
+            _tell(_line(letter, replayed=replayed))
+            count += 1
+    except UpstreamUnavailable as error:
+        raise StartupError("The state Redis does not answer: see STATE_REDIS_URL.") from error
+    finally:
+        await redis.aclose()
+    _tell(_summary(count, replay=replay))
+    return count
+
+
+async def _all(letters: DeadLetters, shards: int) -> AsyncIterator[DeadLetter]:
+    """Oldest first in each shard; those that come meanwhile may be among them."""
+    for shard in range(shards):
+        after: str | None = None
+        while page := await letters.page(shard, after):
+            for letter in page:
+                yield letter
+            after = page[-1].letter_id
+
+
+def _line(letter: DeadLetter, *, replayed: bool) -> str:
+    at = datetime.fromtimestamp(letter.set_aside_at_ms / 1000, UTC).isoformat(timespec="seconds")
+    names = ",".join(sorted(name.decode("utf-8", "replace") for name in letter.fields))
+    line = f"{at}  shard {letter.shard}  entry {letter.entry_id}"
+    line += f"  user {letter.user_id}  title {letter.playable_id}  fields {names}"
+    return line + ("  replayed" if replayed else "")
+
+
+def _summary(count: int, *, replay: bool) -> str:
+    if not count:
+        return "No dead letters."
+    if replay:
+        return f"{count} put back; the next flush writes them, or sets them aside again."
+    return f"{count} dead letters. --replay puts them back, once what refused them is mended."
+
+
+def _tell(line: str) -> None:
+    with suppress(BrokenPipeError):
+        sys.stdout.write(line + "\n")

@@ -1,0 +1,115 @@
+"""Playback that begins while one of the two stores is away."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pymongo import AsyncMongoClient
+from redis.asyncio import Redis
+
+from tests.chaos.stores import DEADLINE_SECONDS, Stores, frozen
+from tests.fake_provider import free_port
+from tests.processes import Process, Served, until
+
+SLACK_SECONDS = 4.0  # of a busy machine
+REGISTER = """mutation { register(input: {
+  email: "ada@example.org", password: "correct horse battery", displayName: "Ada"
+}) { tokens { accessToken } } }"""
+FILMS = "{ movies(first: 2) { nodes { id runtimeSeconds } } }"
+START = """mutation ($id: ID!, $key: String!) {
+  startPlayback(input: {playableId: $id, device: {key: "tv"}, idempotencyKey: $key}) {
+    session { id state positionSeconds } errors { code } } }"""
+REPORT = """mutation ($id: ID!, $n: Int!, $at: Float!) {
+  reportProgress(input: {sessionId: $id, sequence: $n, positionSeconds: $at}) {
+    applied errors { code } progress { positionSeconds } } }"""
+PLAYING = "{ viewer { nowPlaying { id } } }"
+
+
+@pytest.fixture
+async def served(stores: Stores, tmp_path: Path) -> AsyncIterator[Served]:
+    async with Redis.from_url(stores.redis.uri) as redis:
+        await redis.flushdb()
+    async with AsyncMongoClient[dict[str, Any]](stores.mongod.uri) as client:
+        for name in ("users", "logins", "playback_sessions"):
+            await client["marquee"][name].delete_many({})
+    environment = {**stores.environment, "PORT": str(free_port()), "DATA_DIR": str(tmp_path)}
+    with Process(tmp_path, "serve", environment=environment):
+        async with Served(int(environment["PORT"])) as served:
+            yield served
+
+
+async def viewer(served: Served) -> tuple[str, list[str]]:
+    """A token, and two films that are in the cache."""
+    _, body = await served.graphql(REGISTER)
+    _, films = await served.graphql(FILMS)
+    token = body["data"]["register"]["tokens"]["accessToken"]
+    found = [one["id"] for one in films["data"]["movies"]["nodes"]]
+    for id_ in found:
+        await served.graphql("query ($id: ID!) { movie(by: {id: $id}) { title } }", {"id": id_})
+    return token, found
+
+
+async def started(served: Served, token: str, film: str, key: str) -> dict[str, Any]:
+    _, body = await served.graphql(START, {"id": film, "key": key}, token)
+    session: dict[str, Any] = body["data"]["startPlayback"]["session"]
+    return session
+
+
+async def test_without_mongodb_a_cached_film_starts_by_redis_alone(
+    served: Served, stores: Stores
+) -> None:
+    # given two films in the cache, and that MongoDB hangs
+    token, (film, _) = await viewer(served)
+    began = time.monotonic()
+    with frozen(stores.mongod):
+        # when one is started, and started again by the same key
+        session = await started(served, token, film, "tap")
+        again = await started(served, token, film, "tap")
+        # then it plays, though nobody can tell where it was left
+        assert (session["state"], session["positionSeconds"]) == ("PLAYING", 0.0)
+        assert again == session
+        assert time.monotonic() - began < 4 * DEADLINE_SECONDS + SLACK_SECONDS
+
+    # and once MongoDB is back, its reports count
+    async def counts() -> bool:
+        report = {"id": session["id"], "n": 0, "at": 30.0}
+        _, body = await served.graphql(REPORT, report, token)
+        told = (body.get("data") or {}).get("reportProgress") or {}
+        return told.get("progress") == {"positionSeconds": 30.0}
+
+    await until(counts, 30)
+    _, body = await served.graphql(PLAYING, token=token)
+    assert body["data"]["viewer"]["nowPlaying"] == [{"id": session["id"]}]
+
+
+async def test_without_redis_a_film_starts_by_mongodb_alone(served: Served, stores: Stores) -> None:
+    # given that Redis hangs
+    token, (film, _) = await viewer(served)
+    with frozen(stores.redis):
+        # when a film is started, twice by the same key, and reported
+        session = await started(served, token, film, "tap")
+        assert await started(served, token, film, "tap") == session
+        report = {"id": session["id"], "n": 0, "at": 30.0}
+        _, body = await served.graphql(REPORT, report, token)
+        # then its report is stored
+        assert body["data"]["reportProgress"]["progress"] == {"positionSeconds": 30.0}
+    await until(served.is_healthy, 20)
+
+    # and once Redis is back, it learns of the session by one of its next reports
+    sequence = 0
+
+    async def plays() -> bool:
+        nonlocal sequence
+        sequence += 1
+        report = {"id": session["id"], "n": sequence, "at": 30.0 + sequence}
+        _, body = await served.graphql(REPORT, report, token)
+        assert body["data"]["reportProgress"]["errors"] == []
+        _, body = await served.graphql(PLAYING, token=token)
+        playing = (body.get("data") or {}).get("viewer") or {}
+        return {"id": session["id"]} in (playing.get("nowPlaying") or [])
+
+    await until(plays, 20)
