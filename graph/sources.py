@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Annotated
 
 import strawberry
 
 import models
 from graph.enums import described
-from graph.fields import computed, plain, resolver
+from graph.fields import batched, computed, plain
 from graph.info import Info
-from graph.interfaces import Node
+from graph.providers import Provider
+from graph.quality import Quality
 from graph.scalars import URL, DateTime, LanguageTag
-from resolvers import sources
-from resolvers.context import Context
-from resolvers.sources import DataOrigin
+from resolvers import embeds, sources
+from resolvers.kept import DataOrigin
+from resolvers.providers import provider
 from services.providers.base import ProviderInfo, Source, SourceType
 from services.providers.chain import Attempt, AttemptOutcome
-from services.quality import Quality
 
 described(
     SourceType,
@@ -27,18 +26,6 @@ described(
         "HLS": "An HLS playlist: the player chooses among qualities.",
         "DIRECT": "One media file.",
         "EMBED": "A page with a player of its own, shown in a frame.",
-    },
-)
-described(
-    Quality,
-    "How fine a picture is, by its lines.",
-    {
-        "P360": "360 lines.",
-        "P480": "480 lines.",
-        "P720": "720 lines.",
-        "P1080": "1080 lines.",
-        "P2160": "2160 lines (4K).",
-        "UNKNOWN": "Not told, or chosen by the player while playing.",
     },
 )
 described(
@@ -68,6 +55,7 @@ described(
         "DEFAULT": "From nowhere: nothing was found.",
     },
 )
+Playables = models.MovieRecord | models.EpisodeRecord
 Types = Annotated[
     list[SourceType] | None, strawberry.argument(description="Only sources of these types.")
 ]
@@ -75,23 +63,6 @@ MaxQuality = Annotated[
     Quality | None,
     strawberry.argument(description="Only sources known to be no finer, or of unknown quality."),
 ]
-
-
-def _provider_id(provider: strawberry.Parent[ProviderInfo]) -> str:
-    return provider.id
-
-
-@strawberry.type(description="A place that sources come from.")
-class Provider(Node):
-    id: strawberry.ID = computed(_provider_id, "Identifies the provider everywhere in this API.")
-    key: str = plain("Its short name in settings, metrics and logs.")
-    name: str = plain("Its name for people.")
-    priority: int = plain("Its place in the order of asking: 1 is asked first; 0, no more asked.")
-    enabled: bool = plain("It is asked.")
-
-    @classmethod
-    def is_type_of(cls, value: object, _info: object) -> bool:
-        return isinstance(value, ProviderInfo)
 
 
 @strawberry.type(description="Subtitles that go with a source.")
@@ -102,7 +73,7 @@ class SubtitleTrack:
 
 
 def _source_provider(source: strawberry.Parent[Source], info: Info) -> ProviderInfo:
-    return sources.provider(info.context, source.provider_key)
+    return provider(info.context, source.provider_key)
 
 
 @strawberry.type(description="One way to play a title.")
@@ -118,7 +89,7 @@ class StreamingSource:
 
 
 def _attempt_provider(attempt: strawberry.Parent[Attempt], info: Info) -> ProviderInfo:
-    return sources.provider(info.context, attempt.provider_key)
+    return provider(info.context, attempt.provider_key)
 
 
 @strawberry.type(description="One try of one provider, in the order they were made.")
@@ -142,7 +113,7 @@ def _found_by(
     found: strawberry.Parent[sources.StreamingSources], info: Info
 ) -> ProviderInfo | None:
     key = found.provider_key
-    return sources.provider(info.context, key) if key is not None else None
+    return provider(info.context, key) if key is not None else None
 
 
 @strawberry.type(description="Where a title plays now.")
@@ -185,38 +156,68 @@ class StreamingSourcesInput:
 
 
 async def _streaming_sources(
-    title: strawberry.Parent[models.MovieRecord | models.EpisodeRecord],
+    titles: strawberry.Parent[list[Playables]],
     info: Info,
     input: Annotated[
         StreamingSourcesInput | None, strawberry.argument(description="Which are wanted; all.")
     ] = None,
-) -> sources.StreamingSources:
+) -> list[sources.StreamingSources]:
     wanted = input.wanted() if input is not None else sources.Wanted()
-    return await sources.streaming_sources(info.context, title, wanted)
+    return await sources.sources_of_titles(info.context, titles, wanted)
+
+
+@strawberry.input(description="How a player page is wanted.")
+class EmbedInput:
+    start_at_seconds: int | None = strawberry.field(
+        default=None, description="Where it begins, if its player can be told: 0 to a week."
+    )
+    language: LanguageTag | None = strawberry.field(
+        default=None, description="Its language, if its player can be told."
+    )
+
+
+def _embed_provider(found: strawberry.Parent[embeds.Embed], info: Info) -> ProviderInfo:
+    return provider(info.context, found.provider_key)
+
+
+@strawberry.type(description="A page with a player of its own, shown in a frame.")
+class Embed:
+    url: URL = plain("Where it is.")
+    provider: Provider = computed(_embed_provider, "Who offers it.")
+    origin: DataOrigin = plain("Where this answer comes from.")
+
+
+async def _embed(
+    titles: strawberry.Parent[list[Playables]],
+    info: Info,
+    input: Annotated[
+        EmbedInput | None, strawberry.argument(description="How it is wanted; from the start.")
+    ] = None,
+) -> list[embeds.Embed | None]:
+    wanted = input if input is not None else EmbedInput()
+    return await embeds.embeds_of_titles(
+        info.context, titles, start_at_seconds=wanted.start_at_seconds, language=wanted.language
+    )
+
+
+_NEEDS = ["id", "tmdb_id", "imdb_id", "show_id", "season_number", "number"]
 
 
 @strawberry.type
 class TitleSources:
     """What films and episodes get from this domain."""
 
-    streaming_sources: StreamingSources | None = resolver(
+    streaming_sources: StreamingSources | None = batched(
         _streaming_sources,
         "Where it plays; kept for an hour, half an hour from a fallback.",
-        needs=["id", "tmdb_id", "imdb_id"],
-        is_private=True,  # until its own lifetime can be told: it changes within the hour
+        needs=_NEEDS,
+        is_private=True,  # who asks decides which providers are asked
         is_slow=True,
     )
-
-
-async def find_providers(context: Context, wanted: Sequence[str]) -> dict[str, ProviderInfo]:
-    """Providers by their ids, for `node`."""
-    return {info.id: info for info in sources.providers(context) if info.id in wanted}
-
-
-async def _providers(info: Info) -> list[ProviderInfo]:
-    return sources.providers(info.context)
-
-
-@strawberry.type
-class SourcesQuery:
-    providers: list[Provider] = resolver(_providers, "All providers, in the order they are asked.")
+    embed: Embed | None = batched(
+        _embed,
+        "Its player page at the first provider that has one; kept as its sources are.",
+        needs=_NEEDS,
+        is_private=True,
+        is_slow=True,
+    )

@@ -1,48 +1,34 @@
 """Where a title can be played: Redis first, then the provider chain, once per title at a time.
 
 Kept an hour from the first provider, half an hour from a fallback, 30 s when nobody has the title,
-not at all when providers failed; then an older copy answers, if there is one. What is asked for is
-cut out of the whole answer.
+not at all when providers failed; then an older copy answers, if there is one. Shared by all with
+the same providers; what is wanted is cut out of the whole answer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from enum import Enum
-from typing import Protocol
 
 import models
 from resolvers.context import Context, Runtime
+from resolvers.hls import streams_of_titles
+from resolvers.kept import DataOrigin, Kept, read_kept
+from resolvers.providers import provider
+from resolvers.title_refs import Asked, Sourced, asked
 from services import cache_keys, metrics
-from services.cache import Codec, count
-from services.providers.base import ProviderInfo, Source, SourceType, TitleRef
+from services.cache import Codec, Entry
+from services.errors import UpstreamUnavailable
+from services.providers import LIBRARY
+from services.providers.base import ProviderInfo, Source, SourceType
 from services.providers.chain import Attempt, Found
 from services.quality import Quality
 
+_AT_ONCE = 10  # titles of one operation that are asked for at the same time
 _REFRESH_SECONDS = 30  # what is younger is not asked for again, whoever asks
-
-
-class DataOrigin(Enum):
-    MEMORY = "MEMORY"
-    CACHE = "CACHE"
-    DATABASE = "DATABASE"
-    PRIMARY_PROVIDER = "PRIMARY_PROVIDER"
-    FALLBACK_PROVIDER = "FALLBACK_PROVIDER"
-    STALE = "STALE"
-    DEFAULT = "DEFAULT"
-
-
-class Sourced(Protocol):
-    """A title that can have sources."""
-
-    @property
-    def id(self) -> str: ...
-    @property
-    def tmdb_id(self) -> int | None: ...
-    @property
-    def imdb_id(self) -> str | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,111 +86,126 @@ _EVERYTHING = Wanted()
 
 
 async def streaming_sources(
-    context: Context, title: Sourced | models.EpisodeRecord, wanted: Wanted = _EVERYTHING
+    context: Context, title: Sourced, wanted: Wanted = _EVERYTHING
 ) -> StreamingSources:
-    """Never raises for a provider's or Redis's fault: no sources, and `attempts` say why."""
-    runtime = context.runtime
-    ref = _ref(title)
-    kept = await _kept(context, ref.id)
-    if kept is not None and _serves(context, kept, wanted):
-        found = replace(kept.sources, origin=kept.origin)
-    else:
-        found = await runtime.source_fetches.run(ref.id, lambda: _fetch(runtime, ref, kept))
-    if wanted == _EVERYTHING:
+    return (await sources_of_titles(context, [title], wanted))[0]
+
+
+async def sources_of_titles(
+    context: Context, titles: Sequence[Sourced], wanted: Wanted = _EVERYTHING
+) -> list[StreamingSources]:
+    """One for each title; what is kept is read at once, and ten at a time are asked for.
+
+    Never raises for a provider's or Redis's fault: no sources, and `attempts` say why.
+
+    Raises:
+        UpstreamUnavailable: the shows of episodes could not be read.
+    """
+    own = await _own_addresses(context, titles)
+    asked_of = await asked(
+        context, titles, wanted.language, wanted.max_quality, in_library=own.keys()
+    )
+    names = [by.cache_name for by in asked_of]
+    kept = await read_kept(context.cache, cache_keys.STREAMING_SOURCES, _CODEC, names)
+    turns = asyncio.Semaphore(_AT_ONCE)
+    made: dict[str, Entry] = {}
+
+    async def one(by: Asked) -> StreamingSources:
+        before = kept.get(by.cache_name)
+        if before is not None and _serves(context, before[0], wanted):
+            return _cut(replace(before[0].value, origin=before[1]), wanted, own)
+        async with turns:
+            found: StreamingSources = await context.runtime.source_fetches.run(
+                by.cache_name, lambda: _fetch(context.runtime, by, before, made)
+            )
+        return _cut(found, wanted, own)
+
+    found = await asyncio.gather(*map(one, asked_of))
+    await context.cache.store(cache_keys.STREAMING_SOURCES, _CODEC, made)
+    return list(found)
+
+
+def _cut(found: StreamingSources, wanted: Wanted, own: Mapping[str, str]) -> StreamingSources:
+    """What is wanted of it, with this viewer's own addresses of our library."""
+    if wanted == _EVERYTHING and found.provider_key != LIBRARY:
         return found
-    return replace(found, sources=[source for source in found.sources if wanted.accepts(source)])
+    wished = (source for source in found.sources if wanted.accepts(source))
+    return replace(found, sources=[_addressed(source, own) for source in wished])
 
 
-def provider(context: Context, key: str) -> ProviderInfo:
-    """A provider by key; one that is configured no more is known by its key alone."""
-    found = context.runtime.providers.infos.get(key)
-    return found if found is not None else ProviderInfo(key, key, enabled=False)
+def _addressed(source: Source, own: Mapping[str, str]) -> Source:
+    return replace(source, url=own.get(source.url, source.url))
 
 
-def providers(context: Context) -> list[ProviderInfo]:
-    """In the order they are asked."""
-    return list(context.runtime.providers.infos.values())
+async def _own_addresses(context: Context, titles: Sequence[Sourced]) -> dict[str, str]:
+    """Where our own library has titles for this viewer, by what stands for that in what is kept:
+    signed, so made for each viewer anew."""
+    if context.viewer is None or not provider(context, LIBRARY).enabled:
+        return {}
+    records = [models.MovieRecord(id=title.id) for title in titles]
+    with suppress(UpstreamUnavailable):
+        streams = await streams_of_titles(context, records)
+        return {
+            title.id: stream.master_playlist_url
+            for title, stream in zip(titles, streams, strict=True)
+            if stream is not None
+        }
+    return {}
 
 
-def _ref(title: Sourced | models.EpisodeRecord) -> TitleRef:
-    """Episodes have no numbers of their own elsewhere; their show's would find a film."""
-    if isinstance(title, models.EpisodeRecord):
-        return TitleRef(title.id)
-    return TitleRef(title.id, title.tmdb_id, title.imdb_id)
-
-
-@dataclass(frozen=True, slots=True)
-class _Kept:
-    """What a tier holds, and which; fresh or stale."""
-
-    sources: StreamingSources
-    fresh_until: float
-    origin: DataOrigin
-
-
-async def _kept(context: Context, title_id: str) -> _Kept | None:
-    kind, cache = cache_keys.STREAMING_SOURCES, context.cache
-    key = kind.key(title_id)
-    found, origin = cache.peek([key]), DataOrigin.MEMORY
-    count("memory", len(found), 1 - len(found))
-    if not found:
-        found, origin = await cache.fetch(kind, _CODEC, [key]), DataOrigin.CACHE
-        fresh = sum(entry.fresh_until > cache.now() for entry in found.values())
-        count("redis", fresh, 1 - fresh)
-    entry = found.get(key)
-    if entry is None or entry.value is None:
-        return None
-    return _Kept(entry.value, entry.fresh_until, origin)
-
-
-def _serves(context: Context, kept: _Kept, wanted: Wanted) -> bool:
+def _serves(context: Context, kept: Entry, wanted: Wanted) -> bool:
     now = context.cache.now()
     if kept.fresh_until <= now:
         return False
-    age_seconds: float = now - kept.sources.fetched_at.timestamp()
+    age_seconds: float = now - kept.value.fetched_at.timestamp()
     return not (wanted.refresh and age_seconds >= _REFRESH_SECONDS)
 
 
-async def _fetch(runtime: Runtime, ref: TitleRef, kept: _Kept | None) -> StreamingSources:
-    answer = await runtime.providers.find(ref)
+async def _fetch(
+    runtime: Runtime, by: Asked, kept: Kept | None, made: dict[str, Entry]
+) -> StreamingSources:
+    """What is to be kept goes into `made`: of those who wait for it, the first one stores it."""
+    answer = await runtime.providers.find(by.title, by.viewer_key)
     if answer.is_certain:
-        return await _store(runtime, ref, answer)
+        entry = _entry(runtime, by, answer)
+        made[cache_keys.STREAMING_SOURCES.key(by.cache_name)] = entry
+        certain: StreamingSources = entry.value
+        return certain
     now = runtime.cache.now()
     if kept is None:
-        return _describe(answer, now)
-    is_fresh = kept.fresh_until > now  # asked for a refresh that failed
-    if not is_fresh:
+        return _describe(answer, False, now)
+    entry, origin = kept
+    if entry.fresh_until <= now:  # else asked for a refresh that failed
         metrics.cache_stale_total.labels("redis").inc()
-    origin = kept.origin if is_fresh else DataOrigin.STALE
-    return replace(kept.sources, origin=origin, attempts=answer.attempts)
+        origin = DataOrigin.STALE
+    older: StreamingSources = entry.value
+    return replace(older, origin=origin, attempts=answer.attempts)
 
 
-def _kind(provider: ProviderInfo | None) -> cache_keys.Kind:
+def _kind(provider: ProviderInfo | None, is_fallback: bool) -> cache_keys.Kind:
     if provider is None:
         return cache_keys.NO_SOURCES
-    return cache_keys.FALLBACK_SOURCES if provider.is_fallback else cache_keys.STREAMING_SOURCES
+    return cache_keys.FALLBACK_SOURCES if is_fallback else cache_keys.STREAMING_SOURCES
 
 
-async def _store(runtime: Runtime, ref: TitleRef, answer: Found) -> StreamingSources:
+def _entry(runtime: Runtime, by: Asked, answer: Found) -> Entry:
     cache = runtime.cache
-    kind = _kind(answer.provider)
-    entry = cache.entry(kind, _describe(answer, cache.now()))
-    found: StreamingSources = replace(entry.value, expires_at=_utc(entry.fresh_until))
-    await cache.store(kind, _CODEC, {kind.key(ref.id): entry._replace(value=found)})
-    return found
+    is_fallback = answer.provider is not None and by.is_fallback(answer.provider.key)
+    kind = _kind(answer.provider, is_fallback)
+    entry = cache.entry(kind, _describe(answer, is_fallback, cache.now()))
+    return entry._replace(value=replace(entry.value, expires_at=_utc(entry.fresh_until)))
 
 
-def _describe(answer: Found, now: float) -> StreamingSources:
+def _describe(answer: Found, is_fallback: bool, now: float) -> StreamingSources:
     """The answer as of now; one without a provider expires at once."""
     info = answer.provider
     origin = DataOrigin.DEFAULT
     if info is not None:
-        fallback = info.is_fallback
-        origin = DataOrigin.FALLBACK_PROVIDER if fallback else DataOrigin.PRIMARY_PROVIDER
+        origin = DataOrigin.FALLBACK_PROVIDER if is_fallback else DataOrigin.PRIMARY_PROVIDER
     return StreamingSources(
         sources=answer.sources,
         provider_key=info.key if info is not None else None,
-        is_fallback=info is not None and info.is_fallback,
+        is_fallback=is_fallback,
         origin=origin,
         fetched_at=_utc(now),
         expires_at=_utc(now),

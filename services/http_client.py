@@ -1,8 +1,12 @@
 """The process's one HTTP client for services outside: bounded pool, no redirects, no proxies read
 from the environment, an honest User-Agent. Whoever calls puts the whole call under a deadline.
+
+Promise: no query of an address reaches a log: some services want their key there.
 """
 
 from __future__ import annotations
+
+import logging
 
 import httpx
 
@@ -10,6 +14,8 @@ from services.version import VERSION
 
 USER_AGENT = f"Marquee/{VERSION}"
 HttpClient = httpx.AsyncClient  # the type other rooms name
+# Above what all providers may be asked at once (PROVIDER_MAX_CALLS each): none waits for another.
+_MAX_CONNECTIONS = 200
 
 
 def connect(timeout_seconds: float) -> HttpClient:
@@ -17,7 +23,21 @@ def connect(timeout_seconds: float) -> HttpClient:
     return httpx.AsyncClient(
         headers={"User-Agent": USER_AGENT},
         timeout=timeout_seconds,
-        limits=httpx.Limits(max_connections=40, max_keepalive_connections=20, keepalive_expiry=30),
+        limits=httpx.Limits(
+            max_connections=_MAX_CONNECTIONS, max_keepalive_connections=20, keepalive_expiry=30
+        ),
         follow_redirects=False,
         trust_env=False,
     )
+
+
+def _without_query(record: logging.LogRecord) -> bool:
+    """Cuts the query from every address the library is about to log."""
+    if isinstance(record.args, tuple):
+        record.args = tuple(
+            one.copy_with(query=None) if isinstance(one, httpx.URL) else one for one in record.args
+        )
+    return True
+
+
+logging.getLogger("httpx").addFilter(_without_query)

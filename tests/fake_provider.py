@@ -1,4 +1,7 @@
-"""A provider on loopback. The first part of its path is the switch: /ok, /empty, /hang, ..."""
+"""A provider on loopback. The first part of its path is the switch: /ok, /empty, /hang, ...
+
+It speaks the generic interface (/ok/sources) and VidKing's (/ok/source, /embed, /search, /status).
+"""
 
 from __future__ import annotations
 
@@ -27,6 +30,30 @@ GOOD = {
         },
     ]
 }
+VIDKING = {
+    "ok/source": {
+        "sources": [
+            {
+                "url": "https://v.example/low",
+                "type": "embed",
+                "quality": "360p",
+                "status": "active",
+            },
+            {"url": "https://v.example/gone", "type": "hls", "quality": "1080p", "status": "dead"},
+            {
+                "url": "https://v.example/a.m3u8",
+                "type": "hls",
+                "quality": "720p",
+                "status": "active",
+                "language": "en",
+                "subtitles": [{"language": "fr", "url": "https://s.example/fr.vtt"}],
+            },
+        ]
+    },
+    "ok/embed": {"embed_url": "https://v.example/embed/603"},
+    "ok/search": {"results": [{"tmdb_id": 603}, {"tmdb": "604"}, {"id": 603}, {"title": "?"}, 7]},
+    "ok/status": {"status": "online", "message": "all is well", "rate_limit": {"remaining": 42}},
+}
 _BODIES: dict[str, tuple[int, bytes]] = {
     "ok": (200, json.dumps(GOOD).encode()),
     "slow": (200, json.dumps(GOOD).encode()),
@@ -41,6 +68,7 @@ _BODIES: dict[str, tuple[int, bytes]] = {
     "latin": (200, b'{"sources": "\xff\xfe"}'),
     "huge": (200, b'{"sources": [' + b" " * (300 * 1024) + b"]}"),
     "redirect": (302, b""),
+    **{path: (200, json.dumps(body).encode()) for path, body in VIDKING.items()},
 }
 SLOW_SECONDS = 0.1
 
@@ -71,9 +99,10 @@ class FakeProvider:
             return
         if switch == "slow":
             await asyncio.sleep(SLOW_SECONDS)
-        status, body = self.bodies[switch]
-        moved = [(b"location", self.url("ok").encode())] if status == 302 else []
-        await send({"type": "http.response.start", "status": status, "headers": moved})
+        status, body = self.bodies.get(scope["path"][1:], self.bodies[switch])
+        more = {302: [(b"location", self.url("ok").encode())], 429: [(b"retry-after", b"7")]}
+        told = {"type": "http.response.start", "status": status, "headers": more.get(status, [])}
+        await send(told)
         await send({"type": "http.response.body", "body": body})
 
 

@@ -1,23 +1,28 @@
 """The providers of this process, in the order asked: our library, then the configured ones.
 
-A new kind of provider is one file and one entry struct here. Nothing outside is contacted unless
-PROVIDERS names it.
+A new kind of provider is one file and one entry struct here. Nothing outside is contacted unless a
+setting names its address.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Annotated
 
 import msgspec
 
+from services.circuit_breaker import CircuitBreakers
 from services.errors import StartupError
 from services.http_client import HttpClient
-from services.providers.base import Provider, ProviderInfo
-from services.providers.chain import Chain
+from services.providers import vidking
+from services.providers.base import Provider, ProviderInfo, Takes
+from services.providers.chain import Chain, Overrides
 from services.providers.embed_template import EmbedTemplate
 from services.providers.json_api import JsonApi
 from services.providers.library import KEY as LIBRARY
 from services.providers.library import Library
+from services.providers.vidking import VidKing
 from services.settings import Settings
 
 _Key = Annotated[str, msgspec.Meta(pattern=r"\A[a-z][a-z0-9-]{0,31}\Z")]
@@ -25,6 +30,9 @@ _Key = Annotated[str, msgspec.Meta(pattern=r"\A[a-z][a-z0-9-]{0,31}\Z")]
 _Base = Annotated[str, msgspec.Meta(pattern=r"\Ahttps?://[^\s/?#@]+(/[^\s?#]*)?\Z")]
 _Template = Annotated[str, msgspec.Meta(pattern=r"\Ahttps?://[^\s/?#@{}]+[/?#]\S*\Z")]
 _Secret = Annotated[str, msgspec.Meta(pattern=r"\A[!-~]{1,512}\Z")]
+_VIDKING_FIRST = 1
+_TEMPLATED = {"vidsrc": "VidSrc", "embed_su": "Embed.su", "super_embed": "SuperEmbed"}
+Build = Callable[[ProviderInfo], Provider]
 
 
 class _Entry(msgspec.Struct, kw_only=True, tag_field="kind", forbid_unknown_fields=True):
@@ -39,49 +47,131 @@ class _Entry(msgspec.Struct, kw_only=True, tag_field="kind", forbid_unknown_fiel
 class _Json(_Entry, tag="json"):
     base_url: _Base
     api_key: _Secret | None = None
+    takes: list[Takes] = []
 
     def build(self, info: ProviderInfo, client: HttpClient) -> Provider:
-        return JsonApi(info, client, self.base_url, self.api_key)
+        return JsonApi(info, client, self.base_url, self.api_key, self.takes)
 
 
 class _Embed(_Entry, tag="embed"):
     url_template: _Template
+    tv_url_template: _Template | None = None
 
     def build(self, info: ProviderInfo, client: HttpClient) -> Provider:
-        return EmbedTemplate(info, self.url_template)
+        return EmbedTemplate(info, self.url_template, self.tv_url_template)
 
 
 _Kinds = _Json | _Embed
 
 
-def open_chain(settings: Settings, client: HttpClient) -> Chain:
-    """
+def open_chain(
+    settings: Settings,
+    client: HttpClient,
+    overrides: Overrides = dict,
+    breakers: CircuitBreakers | None = None,
+) -> Chain:
+    """`overrides` tells what operators changed; without `breakers` it has its own.
+
     Raises:
-        StartupError: PROVIDERS is wrong; names the entry.
+        StartupError: a setting of providers is wrong; names it, and the entry.
     """
     return Chain(
         in_order(settings, client),
         deadline_seconds=settings.provider_deadline_seconds,
         timeout_seconds=settings.provider_timeout_seconds,
+        hedge_seconds=settings.provider_hedge_seconds,
+        max_calls=settings.provider_max_calls,
+        breakers=breakers,
+        overrides=overrides,
     )
 
 
 def in_order(settings: Settings, client: HttpClient) -> list[Provider]:
-    """The library, then PROVIDERS; all but the first enabled one of PROVIDERS are fallbacks.
+    """The library, VidKing if it is to be first, PROVIDERS, VidKing else, the templated ones.
+
+    All but the first enabled one after the library are fallbacks.
 
     Raises:
-        StartupError: PROVIDERS is wrong; names the entry.
+        StartupError: a setting of providers is wrong; names it, and the entry.
     """
-    library = Library(settings.data_dir / "media", f"{settings.public_address}/media")
-    providers: list[Provider] = [library]
+    providers: list[Provider] = [Library()]
     has_primary = False
-    for place, raw in enumerate(_entries(settings), start=1):
-        provider = _provider(place, raw, client, has_primary)
-        if any(provider.info.key == other.info.key for other in providers):
-            raise StartupError(f"PROVIDERS entry {place}: the key {provider.info.key} is taken.")
+    for info, build in _configured(settings, client):
+        fallback = info.is_fallback or has_primary
+        provider = build(replace(info, priority=len(providers) + 1, is_fallback=fallback))
+        if any(info.key == other.info.key for other in providers):
+            raise StartupError(f"PROVIDERS: the key {info.key} is taken.")
         providers.append(provider)
-        has_primary = has_primary or provider.info.enabled
+        has_primary = has_primary or info.enabled
     return providers
+
+
+def _configured(settings: Settings, client: HttpClient) -> Iterator[tuple[ProviderInfo, Build]]:
+    is_first = settings.vidking_priority == _VIDKING_FIRST
+    if is_first:
+        yield from _vidking(settings, client)
+    for place, raw in enumerate(_entries(settings), start=1):
+        yield _entry(place, raw, client)
+    if not is_first:
+        yield from _vidking(settings, client)
+    yield from _templated(settings)
+
+
+def _vidking(settings: Settings, client: HttpClient) -> Iterator[tuple[ProviderInfo, Build]]:
+    address = settings.vidking_base_url
+    if not address:
+        if settings.vidking_enabled:
+            raise StartupError("VIDKING_ENABLED needs VIDKING_BASE_URL, the address of its API.")
+        return
+    _checked("VIDKING_BASE_URL", address, _Base)
+    key = settings.vidking_api_key.get_secret_value() or None
+    if key is not None:
+        _checked("VIDKING_API_KEY", key, _Secret)
+    info = ProviderInfo(
+        vidking.KEY,
+        "VidKing",
+        enabled=settings.vidking_enabled,
+        is_fallback=settings.vidking_priority != _VIDKING_FIRST,
+    )
+    build = _blaming("VIDKING_BASE_URL", lambda info: VidKing(info, client, address, key))
+    yield info, build
+
+
+def _templated(settings: Settings) -> Iterator[tuple[ProviderInfo, Build]]:
+    for key, name in _TEMPLATED.items():
+        templates: dict[str, str] = {
+            setting.upper(): getattr(settings, setting)
+            for setting in (f"{key}_template", f"{key}_tv_template")
+        }
+        for setting, template in templates.items():
+            if template:
+                _checked(setting, template, _Template)
+        if any(templates.values()):
+            yield ProviderInfo(key, name), _from_templates(key.upper(), *templates.values())
+
+
+def _from_templates(setting: str, film: str, episode: str) -> Build:
+    blamed = f"{setting}_TEMPLATE, {setting}_TV_TEMPLATE"
+    return _blaming(blamed, lambda info: EmbedTemplate(info, film, episode))
+
+
+def _blaming(where: str, build: Build) -> Build:
+    """The same, naming in its errors what is to be mended."""
+
+    def blaming(info: ProviderInfo) -> Provider:
+        try:
+            return build(info)
+        except StartupError as error:
+            raise StartupError(f"{where}: {error}.") from None
+
+    return blaming
+
+
+def _checked(setting: str, text: str, kind: object) -> None:
+    try:
+        msgspec.convert(text, kind)
+    except msgspec.ValidationError:
+        raise StartupError(f"{setting} is not of the shape that .env.example tells.") from None
 
 
 def _entries(settings: Settings) -> list[msgspec.Raw]:
@@ -91,19 +181,14 @@ def _entries(settings: Settings) -> list[msgspec.Raw]:
         raise StartupError("PROVIDERS is not a JSON list of providers.") from None
 
 
-def _provider(place: int, raw: msgspec.Raw, client: HttpClient, is_fallback: bool) -> Provider:
+def _entry(place: int, raw: msgspec.Raw, client: HttpClient) -> tuple[ProviderInfo, Build]:
+    where = f"PROVIDERS entry {place}{_named(raw)}"
     try:
         entry: _Entry = msgspec.json.decode(raw, type=_Kinds)
-        info = ProviderInfo(
-            entry.key,
-            entry.name,
-            priority=place + 1,
-            enabled=entry.enabled,
-            is_fallback=is_fallback,
-        )
-        return entry.build(info, client)
-    except (msgspec.DecodeError, StartupError) as error:
-        raise StartupError(f"PROVIDERS entry {place}{_named(raw)}: {error}.") from None
+    except msgspec.DecodeError as error:
+        raise StartupError(f"{where}: {error}.") from None
+    info = ProviderInfo(entry.key, entry.name, enabled=entry.enabled)
+    return info, _blaming(where, lambda info: entry.build(info, client))
 
 
 def _named(raw: msgspec.Raw) -> str:

@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
+from typing import ClassVar
 
 from services.quality import Quality
 
@@ -20,13 +21,31 @@ class SourceType(Enum):
     EMBED = "EMBED"
 
 
+class TitleKind(Enum):
+    """The value is what providers call it."""
+
+    MOVIE = "movie"
+    TV = "tv"
+
+
 @dataclass(frozen=True, slots=True)
 class TitleRef:
-    """What providers may be told about a title."""
+    """What providers may be told about a title; nothing about who asks.
+
+    Of an episode, `tmdb_id` and `imdb_id` are its show's. `language` and `max_quality` go only to
+    providers that say they take them (`Provider.takes`). `in_library`: our own disk has it, for
+    this viewer.
+    """
 
     id: str
     tmdb_id: int | None = None
     imdb_id: str | None = None
+    kind: TitleKind = TitleKind.MOVIE
+    season: int | None = None
+    episode: int | None = None
+    language: str | None = None
+    max_quality: Quality | None = None
+    in_library: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,14 +98,37 @@ class ProviderInfo:
     priority: int = 0
     enabled: bool = True
     is_fallback: bool = False
+    rollout_percent: int = 100
 
     @property
     def id(self) -> str:
         return f"provider_{self.key}"
 
 
+@dataclass(frozen=True, slots=True)
+class Availability:
+    """What a provider says about itself; `message` is its own words, cut short."""
+
+    available: bool
+    message: str | None = None
+    rate_limit_remaining: int | None = None
+
+
+class Takes(Enum):
+    """What of a wish a provider's own answer depends on."""
+
+    LANGUAGE = "language"
+    MAX_QUALITY = "max_quality"
+
+
 class Provider(ABC):
-    """One place sources come from."""
+    """One place sources come from. The class flags say what it can do beside that."""
+
+    calls_out: ClassVar[bool] = True  # else there is no service that a breaker could protect
+    embeds: ClassVar[bool] = False
+    searches: ClassVar[bool] = False
+    tells_status: ClassVar[bool] = False
+    takes: frozenset[Takes] = frozenset()
 
     def __init__(self, info: ProviderInfo) -> None:
         self.info = info
@@ -99,6 +141,22 @@ class Provider(ABC):
             ProviderFailed: the provider is at fault; `reason` says how.
             TimeoutError: it did not answer in time.
         """
+
+    async def embed(self, title: TitleRef) -> str | None:
+        """The address of its player page for this title, or None. Raises as `sources` does."""
+        return None
+
+    def start_at(self, address: str, seconds: int) -> str:
+        """The address of `embed` for a player that begins there, if this provider's can."""
+        return address
+
+    async def search(self, query: str, kind: TitleKind) -> list[int]:
+        """TMDb's numbers of what it found, the best first. Raises as `sources` does."""
+        return []
+
+    async def status(self) -> Availability | None:
+        """What it says about itself; None when it cannot tell. Raises as `sources` does."""
+        return None
 
     def source(
         self,

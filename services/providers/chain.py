@@ -1,107 +1,170 @@
-"""Asks providers in order until one has the title, under one deadline, and tells every try.
+"""Asks providers until one has the title, under one deadline, and tells every try.
 
-A provider's fault is never raised: it is an Attempt with a coded reason, and the next one is asked.
+Order: priority / health score (services/provider_health.py), as operators set it; a slow one is
+hedged (hedging.py). When all have failed, those whose fault may be over are asked once more, if
+their retry budget allows. A provider's fault is never raised: it is an Attempt with a coded reason.
 """
 
 from __future__ import annotations
 
 import asyncio
+import random
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
-from enum import Enum
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import NamedTuple, TypeVar
 
-from services import metrics
-from services.errors import ProviderFailed
-from services.logs import get_logger
-from services.providers.base import Provider, ProviderInfo, Source, TitleRef, ranked
+from services.circuit_breaker import CircuitBreakers
+from services.providers.attempts import Attempt, AttemptOutcome, Found, Override, Overrides
+from services.providers.base import Provider, TitleRef, ranked
+from services.providers.hedging import Race, Turn
+from services.providers.lane import SLOW_SHARE, Lane, Limits, Try
+from services.providers.rollout import takes_part
 
-log = get_logger("providers")
+__all__ = [
+    "Attempt",
+    "AttemptOutcome",
+    "Chain",
+    "Found",
+    "Health",
+    "Override",
+    "Overrides",
+    "breaker_name",
+]
 
+_RETRY_PAUSE_SECONDS = 0.1
+_ROLLOUT = "ROLLOUT"  # it is on, but not for this viewer
+_UNCHANGED = Override()
 
-class AttemptOutcome(Enum):
-    HIT = "HIT"
-    EMPTY = "EMPTY"
-    ERROR = "ERROR"
-    TIMEOUT = "TIMEOUT"
-    BREAKER_OPEN = "BREAKER_OPEN"
-    BULKHEAD_FULL = "BULKHEAD_FULL"
-    CANCELLED = "CANCELLED"
-    DISABLED = "DISABLED"
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """`reason` is one of our own words, never a text of the provider's."""
-
-    provider_key: str
-    outcome: AttemptOutcome
-    duration_ms: int = 0
-    hedged: bool = False
-    reason: str | None = None
+V = TypeVar("V")
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What the chain came back with: no provider and no sources when none had the title."""
+class Health(NamedTuple):
+    """How a provider has been answering this process lately; `score` 0 to 1."""
 
-    sources: list[Source]
-    provider: ProviderInfo | None
-    attempts: list[Attempt]
-
-    @property
-    def is_certain(self) -> bool:
-        """Some provider has the title, or every enabled one said that it does not."""
-        told = {AttemptOutcome.HIT, AttemptOutcome.EMPTY, AttemptOutcome.DISABLED}
-        return self.provider is not None or all(one.outcome in told for one in self.attempts)
+    score: float
+    p95_ms: int | None
 
 
 class Chain:
-    """One per process; `providers` in the order they are asked."""
+    """One per process; equal ranks are asked in the order of `providers`."""
 
     def __init__(
-        self, providers: Sequence[Provider], *, deadline_seconds: float, timeout_seconds: float
+        self,
+        providers: Sequence[Provider],
+        *,
+        deadline_seconds: float,
+        timeout_seconds: float,
+        hedge_seconds: float = 0.5,
+        max_calls: int = 20,
+        breakers: CircuitBreakers | None = None,
+        overrides: Overrides = dict,
     ) -> None:
-        self._providers = tuple(providers)
         self._deadline = deadline_seconds
-        self._timeout = timeout_seconds
-        self.infos = {provider.info.key: provider.info for provider in self._providers}
+        self._breakers = breakers or CircuitBreakers()
+        self._overrides = overrides
+        limits = Limits(timeout_seconds, hedge_seconds, max_calls)
+        self._lanes = {one.info.key: self._lane(one, limits) for one in providers}
+        self.members = {provider.info.key: provider for provider in providers}
+        self.infos = {provider.info.key: provider.info for provider in providers}
 
-    async def find(self, title: TitleRef) -> Found:
-        """The first provider's non-empty answer, best source first; back before the deadline."""
+    def _lane(self, provider: Provider, limits: Limits) -> Lane:
+        breaker = None
+        if provider.calls_out:
+            slow_seconds = SLOW_SHARE * limits.timeout_seconds
+            breaker = self._breakers.of(breaker_name(provider.info.key), slow_seconds=slow_seconds)
+        return Lane(provider, limits, breaker)
+
+    async def find(self, title: TitleRef, viewer_key: str | None = None) -> Found:
+        """The first non-empty answer, best source first; back before the deadline.
+
+        `viewer_key` is who asks, for providers that not everybody gets: an id or an address.
+        """
         ends_at = time.monotonic() + self._deadline
-        attempts: list[Attempt] = []
-        for provider in self._providers:
-            attempt, sources = await self._try(provider, title, ends_at - time.monotonic())
-            metrics.provider_attempts_total.labels(
-                attempt.provider_key, attempt.outcome.value
-            ).inc()
-            attempts.append(attempt)
-            if sources:
-                return Found(ranked(sources), provider.info, attempts)
-        return Found([], None, attempts)
-
-    async def _try(
-        self, provider: Provider, title: TitleRef, left_seconds: float
-    ) -> tuple[Attempt, list[Source]]:
-        key = provider.info.key
-        if not provider.info.enabled:
-            return Attempt(key, AttemptOutcome.DISABLED), []
-        if left_seconds <= 0:
-            return Attempt(key, AttemptOutcome.CANCELLED, reason="DEADLINE"), []
-        started = time.monotonic()
-        sources: list[Source] = []
-        reason = None
+        tries: list[Try] = []
+        winner = None
         try:
-            async with asyncio.timeout(min(self._timeout, left_seconds)):
-                sources = await provider.sources(title)
-            outcome = AttemptOutcome.HIT if sources else AttemptOutcome.EMPTY
-        except TimeoutError:
-            outcome = AttemptOutcome.TIMEOUT
-        except ProviderFailed as failure:
-            outcome, reason = AttemptOutcome.ERROR, failure.reason
-        except Exception:
-            log.exception("provider_broke", provider=key)  # ours to mend; the next may still help
-            outcome, reason = AttemptOutcome.ERROR, "INTERNAL"
-        took_ms = round((time.monotonic() - started) * 1000)
-        return Attempt(key, outcome, took_ms, reason=reason), sources
+            winner = await self._run(self._in_order(viewer_key), title, ends_at, tries)
+            if winner is None and (again := await self._worth_a_retry(tries, ends_at)):
+                winner = await self._run(again, title, ends_at, tries)
+        finally:
+            for one in tries:
+                others = winner is not None and winner.lane is not one.lane
+                one.lane.settle(one, others_have_it=others)
+        if winner is None:
+            return Found([], None, _told(tries))
+        return Found(ranked(winner.sources), winner.lane.provider.info, _told(tries))
+
+    @staticmethod
+    async def _run(
+        turns: Iterable[Turn], title: TitleRef, ends_at: float, tries: list[Try]
+    ) -> Try | None:
+        race = Race(turns, title, ends_at)
+        try:
+            return await race.run()
+        finally:
+            tries += race.tries
+
+    def health(self, key: str) -> Health | None:
+        """None for a provider that is not one of ours."""
+        lane = self._lanes.get(key)
+        if lane is None:
+            return None
+        p95 = lane.health.p95_seconds
+        return Health(lane.health.score, round(p95 * 1000) if p95 is not None else None)
+
+    def calls_now(self, key: str) -> int:
+        """Calls to this provider that have not ended."""
+        return self._lanes[key].calls_now
+
+    def _in_order(self, viewer_key: str | None) -> list[Turn]:
+        overrides = self._overrides()
+        ranks = {
+            key: lane.health.rank(
+                _or(overrides.get(key, _UNCHANGED).priority, lane.provider.info.priority)
+            )
+            for key, lane in self._lanes.items()
+        }
+        return [
+            _turn(self._lanes[key], overrides.get(key, _UNCHANGED), viewer_key)
+            for key in sorted(ranks, key=ranks.__getitem__)
+        ]
+
+    @staticmethod
+    async def _worth_a_retry(tries: list[Try], ends_at: float) -> list[Turn]:
+        """After a pause of random length, so that those who failed together do not come back so."""
+        again = [Turn(one.lane) for one in tries if one.may_help_again and one.lane.budget.take()]
+        pause = random.uniform(0, _RETRY_PAUSE_SECONDS)  # noqa: S311
+        if not again or time.monotonic() + pause >= ends_at:
+            return []
+        await asyncio.sleep(pause)
+        return again
+
+
+def breaker_name(provider_key: str) -> str:
+    return f"provider-{provider_key}"
+
+
+def _turn(lane: Lane, override: Override, viewer_key: str | None) -> Turn:
+    info = lane.provider.info
+    if not _or(override.enabled, info.enabled):
+        return Turn(lane, is_disabled=True)
+    percent = _or(override.rollout_percent, info.rollout_percent)
+    if not takes_part(lane.key, percent, viewer_key):
+        return Turn(lane, is_disabled=True, reason=_ROLLOUT)
+    return Turn(lane)
+
+
+def _or(changed: V | None, configured: V) -> V:
+    return configured if changed is None else changed
+
+
+def _told(tries: list[Try]) -> list[Attempt]:
+    """One attempt per provider: what was tried again is told as it ended, with all its time."""
+    told: dict[str, Attempt] = {}
+    for one in tries:
+        attempt, before = one.attempt, told.get(one.lane.key)
+        if before is not None:
+            attempt = replace(attempt, duration_ms=before.duration_ms + attempt.duration_ms)
+        told[one.lane.key] = attempt
+    return list(told.values())

@@ -1,6 +1,7 @@
 """A provider whose player page has a predictable address: a template with {tmdb_id} or {imdb_id}.
 
-No call is made; a title without the id the template needs is not there.
+A second template, with {season} and {episode} too, is for episodes. No call is made; what the
+template needs and a title lacks means that it is not there.
 """
 
 from __future__ import annotations
@@ -9,37 +10,86 @@ from string import Formatter
 from urllib.parse import quote
 
 from services.errors import StartupError
-from services.providers.base import Provider, ProviderInfo, Source, SourceType, TitleRef
+from services.providers.base import (
+    Provider,
+    ProviderInfo,
+    Source,
+    SourceType,
+    Takes,
+    TitleKind,
+    TitleRef,
+)
 
-_PLACES = {"tmdb_id", "imdb_id"}
+_IDS = {"tmdb_id", "imdb_id"}
+_EPISODE = {"season", "episode"}
+_WISHES = {"start", "language"}
+_START = "{start}"  # left in place until it is known where to begin
 
 
 class EmbedTemplate(Provider):
-    """
+    """{start} (seconds) and {language} may be in a template too, where the player takes them.
+
     Raises:
-        StartupError: the template has other places than {tmdb_id} and {imdb_id}, or none.
+        StartupError: a template has other places than these, or none for an id.
     """
 
-    def __init__(self, info: ProviderInfo, url_template: str) -> None:
+    calls_out = False
+    embeds = True
+
+    def __init__(
+        self, info: ProviderInfo, url_template: str | None, tv_url_template: str | None = None
+    ) -> None:
         super().__init__(info)
-        self._template = url_template
-        self._places = _places(url_template)
+        self._templates = {
+            kind: (template, _places(template, kind))
+            for kind, template in (
+                (TitleKind.MOVIE, url_template),
+                (TitleKind.TV, tv_url_template),
+            )
+            if template
+        }
+        if any("language" in places for _, places in self._templates.values()):
+            self.takes = frozenset({Takes.LANGUAGE})
 
     async def sources(self, title: TitleRef) -> list[Source]:
-        known = {"tmdb_id": title.tmdb_id, "imdb_id": title.imdb_id}
-        values = {name: known[name] for name in self._places}
-        if None in values.values():
-            return []
+        address = await self.embed(title)
+        return [self.source(self.start_at(address, 0), SourceType.EMBED)] if address else []
+
+    async def embed(self, title: TitleRef) -> str | None:
+        template, places = self._templates.get(title.kind, ("", set()))
+        known = {
+            "tmdb_id": title.tmdb_id,
+            "imdb_id": title.imdb_id,
+            "season": title.season,
+            "episode": title.episode,
+            "language": title.language or "",
+        }
+        values = {name: known[name] for name in places - {"start"}}
+        if not template or None in values.values():
+            return None
         filled = {name: quote(str(value), safe="") for name, value in values.items()}
-        return [self.source(self._template.format(**filled), SourceType.EMBED)]
+        return template.format(**filled, start=_START)
+
+    def start_at(self, address: str, seconds: int) -> str:
+        return address.replace(_START, str(seconds))
 
 
-def _places(template: str) -> set[str]:
+def _places(template: str, kind: TitleKind) -> set[str]:
     try:
         parts = [part for part in Formatter().parse(template) if part[1] is not None]
     except ValueError:
         parts = []
     names = {str(name) for _, name, _, _ in parts}
-    if not names or names - _PLACES or any(spec or conversion for _, _, spec, conversion in parts):
-        raise StartupError("url_template needs {tmdb_id} or {imdb_id}, and nothing else in braces")
+    allowed = _IDS | _WISHES | (_EPISODE if kind is TitleKind.TV else set())
+    needed = kind is TitleKind.MOVIE or names >= _EPISODE
+    if not names & _IDS or names - allowed or not needed or any(p[2] or p[3] for p in parts):
+        raise StartupError(_WANTED[kind])
     return names
+
+
+_WANTED = {
+    TitleKind.MOVIE: "url_template needs {tmdb_id} or {imdb_id}, and nothing else in braces "
+    "but {start} and {language}",
+    TitleKind.TV: "tv_url_template needs {season}, {episode} and {tmdb_id} or {imdb_id}, and "
+    "nothing else in braces but {start} and {language}",
+}

@@ -14,8 +14,9 @@ from graph.documents import Documents
 from graph.fields import resolver
 from graph.info import Info
 from graph.operations import Answer, Operations, Request
+from graph.providers import ProvidersQuery, find_providers
 from graph.schema import CONFIG
-from graph.sources import SourcesQuery, TitleSources, find_providers
+from graph.sources import TitleSources
 from resolvers.context import Context
 from services.errors import ProviderFailed
 from services.providers.base import (
@@ -40,7 +41,7 @@ async def _film(info: Info) -> models.MovieRecord:
 
 
 @strawberry.type
-class Query(SourcesQuery):
+class Query(ProvidersQuery):
     film: Film = resolver(_film, "The film.")
 
 
@@ -50,6 +51,14 @@ class Broken(Provider):
 
 
 class Good(Provider):
+    embeds = True
+
+    async def embed(self, title: TitleRef) -> str | None:
+        return f"https://e.example/{title.tmdb_id}"
+
+    def start_at(self, address: str, seconds: int) -> str:
+        return f"{address}?t={seconds}"
+
     async def sources(self, title: TitleRef) -> list[Source]:
         subtitles = (Subtitle("de", "https://s.example/de.vtt"),)
         return [
@@ -190,3 +199,18 @@ async def test_providers_are_listed_in_order(send: Send, asked: Context) -> None
     ]
     found = await find_providers(asked, ["provider_good", "provider_nobody"])
     assert list(found) == ["provider_good"]
+
+
+async def test_a_player_page_is_told_with_who_offers_it(send: Send) -> None:
+    query = """query($input: EmbedInput) {
+      film { embed(input: $input) { url origin provider { key isOn: enabled } } } }"""
+    answer = await send(query, input={"startAtSeconds": 90, "language": "de"})
+    assert answer["data"]["film"]["embed"] == {
+        "url": "https://e.example/603?t=90",
+        "origin": "FALLBACK_PROVIDER",
+        "provider": {"key": "good", "isOn": True},
+    }
+    # and where to begin is checked
+    refused = await send(query, input={"startAtSeconds": -1})
+    assert refused["data"]["film"]["embed"] is None
+    assert refused["errors"][0]["extensions"]["code"] == "VALIDATION_FAILED"

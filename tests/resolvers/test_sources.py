@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -13,12 +12,13 @@ import pytest
 
 from resolvers import sources
 from resolvers.context import Context, Runtime
-from resolvers.sources import DataOrigin, Wanted, streaming_sources
+from resolvers.kept import DataOrigin
+from resolvers.sources import Wanted, streaming_sources
 from services import http_client
 from services.cache import Cache
 from services.errors import StartupError
 from services.providers import open_chain
-from services.providers.base import ProviderInfo, Source, SourceType, TitleRef
+from services.providers.base import Source, SourceType, TitleRef
 from services.providers.chain import Attempt, AttemptOutcome
 from services.quality import Quality
 from services.settings import Settings
@@ -264,38 +264,6 @@ async def test_what_is_asked_for_is_cut_out_of_the_whole_answer(situation: Situa
     assert [one.type for one in hls.sources] == [SourceType.HLS]
     assert [one.quality for one in small.sources] == [Quality.P720]
     assert len(situation.fake.seen) == 1
-
-
-async def test_providers_are_told_in_order_and_forgotten_ones_by_their_key(
-    situation: Situation,
-) -> None:
-    context = situation.context("ok", "ok")
-    assert [info.id for info in sources.providers(context)] == [
-        "provider_library",
-        "provider_p1",
-        "provider_p2",
-    ]
-    assert sources.provider(context, "p1").name == "P1"
-    assert sources.provider(context, "old") == ProviderInfo("old", "old", 0, enabled=False)
-
-
-async def test_default_settings_contact_nobody_outside(context: Context) -> None:
-    # given an ear at every connection and name look-up of this process
-    heard: list[Any] = []
-    listening = True
-
-    def hear(event: str, arguments: tuple[Any, ...]) -> None:
-        if listening and event in {"socket.connect", "socket.getaddrinfo", "socket.sendto"}:
-            heard.append(arguments[1] if event == "socket.connect" else arguments[0])
-
-    sys.addaudithook(hear)
-    # when sources are asked for
-    found = await streaming_sources(context, TITLE)
-    listening = False
-    # then only the library was asked, and only loopback was spoken to
-    assert [one.provider_key for one in found.attempts] == ["library"]
-    hosts = {address[0] if isinstance(address, tuple) else address for address in heard}
-    assert hosts <= {"127.0.0.1", "::1", "localhost"}
 
 
 async def test_a_bad_configuration_stops_the_start(runtime: Runtime) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
@@ -14,7 +15,7 @@ from services.http_client import HttpClient
 from services.providers import in_order, open_chain
 from services.providers.base import Provider, ProviderInfo, Source, SourceType, Subtitle, TitleRef
 from services.providers.base import priority_of as weight
-from services.providers.chain import AttemptOutcome, Chain
+from services.providers.chain import AttemptOutcome, Chain, Found
 from services.providers.embed_template import EmbedTemplate
 from services.providers.json_api import JsonApi
 from services.providers.library import Library
@@ -35,7 +36,7 @@ async def fake() -> AsyncIterator[FakeProvider]:
 
 @pytest.fixture
 async def client() -> AsyncIterator[HttpClient]:
-    async with http_client.connect(1.0) as client:
+    async with http_client.connect(5.0) as client:
         yield client
 
 
@@ -47,13 +48,21 @@ def entry(key: str, url: str, **more: Any) -> dict[str, Any]:
     return {"key": key, "kind": "json", "name": key.title(), "base_url": url, **more}
 
 
-def chain_of(fake: FakeProvider, client: HttpClient, tmp_path: Path, *switches: str) -> Chain:
+def chain_of(
+    fake: FakeProvider,
+    client: HttpClient,
+    tmp_path: Path,
+    *switches: str,
+    timeout_seconds: float = TIMEOUT_SECONDS,
+    deadline_seconds: float = 1.0,
+) -> Chain:
     entries = [entry(f"p{place}", fake.url(name)) for place, name in enumerate(switches, start=1)]
     settings = configured(
         *entries,
         data_dir=tmp_path,
-        provider_timeout_seconds=TIMEOUT_SECONDS,
-        provider_deadline_seconds=1.0,
+        provider_timeout_seconds=timeout_seconds,
+        provider_deadline_seconds=deadline_seconds,
+        provider_hedge_seconds=60,  # one after the other
     )
     return open_chain(settings, client)
 
@@ -123,6 +132,50 @@ async def test_a_second_provider_of_every_kind_is_told_after_an_empty_first_one(
     assert len(found.sources) == (2 if outcome is AttemptOutcome.HIT else 0)
     assert found.is_certain == (outcome in {AttemptOutcome.HIT, AttemptOutcome.EMPTY})
     assert time.monotonic() - started < 0.9
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+async def test_providers_of_every_kind_at_every_place_keep_the_deadline(
+    fake: FakeProvider, client: HttpClient, tmp_path: Path, place: int
+) -> None:
+    # given every kind of provider in this place among two that hang
+    async def find(switch: str) -> tuple[Found, float]:
+        switches = ["hang", "hang"]
+        switches.insert(place, switch)
+        chain = chain_of(
+            fake, client, tmp_path, *switches, timeout_seconds=1.2, deadline_seconds=4.8
+        )
+        started = time.monotonic()
+        return await chain.find(TITLE), time.monotonic() - started
+
+    # when each chain is asked
+    answers = await asyncio.gather(*(find(switch) for switch, _, _ in FAULTS))
+    # then the provider was asked in its place, and all of it ended before the deadline
+    for (switch, outcome, reason), (found, took) in zip(FAULTS, answers, strict=True):
+        told = [(one.outcome, one.reason) for one in found.attempts[1 : 2 + place]]
+        assert told == [(AttemptOutcome.TIMEOUT, None)] * place + [(outcome, reason)], switch
+        assert (found.provider is not None) == (outcome is AttemptOutcome.HIT), switch
+        assert found.is_certain == (outcome is AttemptOutcome.HIT), switch
+        assert took < 6, switch
+
+
+async def test_a_provider_that_asks_for_rest_is_left_alone(
+    fake: FakeProvider, client: HttpClient, tmp_path: Path
+) -> None:
+    # given a provider that answered 429 with Retry-After
+    chain = chain_of(fake, client, tmp_path, "429", "ok")
+    await chain.find(TITLE)
+    asked = len(fake.seen)
+    # when another title is wanted
+    found = await chain.find(TITLE)
+    # then it is not asked, and that is told
+    resting = found.attempts[1]
+    assert (resting.provider_key, resting.outcome, resting.reason) == (
+        "p1",
+        AttemptOutcome.BREAKER_OPEN,
+        "RETRY_AFTER",
+    )
+    assert [path for path, _, _ in fake.seen[asked:]] == ["/ok/sources"]
 
 
 async def test_the_whole_chain_has_one_deadline(
@@ -264,20 +317,11 @@ def test_the_ranking_weights_are_the_original_designs() -> None:
     assert weight(SourceType.EMBED, Quality.UNKNOWN) == 10
 
 
-async def test_the_library_has_what_lies_in_its_folder_and_looks_nowhere_else(
-    tmp_path: Path,
-) -> None:
-    library = Library(tmp_path / "media", "http://api.example/media")
+async def test_the_library_has_what_its_asker_found_there() -> None:
+    library = Library()
     assert await library.sources(TITLE) == []
-    playlist = tmp_path / "media" / "movie_1" / "master.m3u8"
-    playlist.parent.mkdir(parents=True)
-    playlist.write_text("#EXTM3U\n")
-    (tmp_path / "master.m3u8").write_text("outside")
-    (source,) = await library.sources(TITLE)
-    assert source.url == "http://api.example/media/movie_1/master.m3u8"
+    (source,) = await library.sources(TitleRef("movie_1", in_library=True))
     assert (source.type, source.quality, source.priority) == (SourceType.HLS, Quality.UNKNOWN, 30)
-    for outside in ("..", "../media/movie_1", "/etc", ".", ""):
-        assert await library.sources(TitleRef(outside)) == []
 
 
 async def test_an_embed_template_makes_an_address_and_no_call() -> None:

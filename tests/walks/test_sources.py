@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
@@ -20,7 +21,9 @@ from services.access_log import AccessLog
 from services.providers import open_chain
 from services.settings import Settings
 from tests.fake_provider import FakeProvider, running
-from tests.front_door import GraphQL
+from tests.films_on_disk import film as film_on_disk
+from tests.films_on_disk import store as put_on_disk
+from tests.front_door import GraphQL, token_for
 
 QUERY = """query ($id: ID!, $fresh: Boolean) { movie(by: {id: $id}) {
   title
@@ -56,7 +59,7 @@ def asked(runtime: Runtime, provider: FakeProvider, film: str) -> Asked:
     """The answers to the query above, asked one after the other of a process with one JSON
     provider per switch."""
 
-    async def ask(*switches: str, times: int = 1) -> list[dict[str, Any]]:
+    async def ask(*switches: str, times: int = 1, token: str | None = None) -> list[dict[str, Any]]:
         entries = [
             {"key": f"p{n}", "kind": "json", "name": f"P{n}", "base_url": provider.url(switch)}
             for n, switch in enumerate(switches)
@@ -72,7 +75,7 @@ def asked(runtime: Runtime, provider: FakeProvider, film: str) -> Asked:
             own = replace(runtime, settings=settings, providers=open_chain(settings, outside))
             transport = httpx.ASGITransport(build_app(own, access_log=AccessLog(enabled=False)))
             async with httpx.AsyncClient(transport=transport, base_url="http://t") as client:
-                bodies = [await GraphQL(client)(QUERY, {"id": film}) for _ in range(times)]
+                bodies = [await GraphQL(client)(QUERY, {"id": film}, token) for _ in range(times)]
         assert all((status, body.keys()) == (200, {"data"}) for status, body in bodies)
         return [body["data"]["movie"]["streamingSources"] for _, body in bodies]
 
@@ -137,16 +140,20 @@ async def test_nobody_having_it_is_an_empty_list_with_reasons(asked: Asked) -> N
 
 
 async def test_our_own_library_comes_first(
-    asked: Asked, settings: Settings, film: str, provider: FakeProvider
+    asked: Asked, runtime: Runtime, settings: Settings, film: str, provider: FakeProvider
 ) -> None:
-    # given a playlist of ours
-    folder = settings.data_dir / "media" / film
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "master.m3u8").write_text("#EXTM3U\n")
+    # given a film of ours on the disk
+    folder = settings.data_dir / "media"
+    put_on_disk(folder, film, film_on_disk())
     try:
+        (answer,) = await asked("ok", token=token_for(runtime))
+        # then who is signed in is sent to it, and nobody else is asked
+        assert answer["provider"] == {"key": "library"}
+        (address,) = answer["links"]
+        assert address.endswith(f"/{film}/master.m3u8")
+        assert provider.seen == []
+        # and others, who may not fetch it, to the next provider
         (answer,) = await asked("ok")
+        assert answer["provider"] == {"key": "p0"}
     finally:
-        (folder / "master.m3u8").unlink()
-    # then nobody else is asked
-    assert answer["provider"] == {"key": "library"}
-    assert provider.seen == []
+        shutil.rmtree(folder / film)

@@ -1,0 +1,41 @@
+"""What is kept of providers' answers, and where an answer comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import Enum
+from typing import Any
+
+from services.cache import Cache, Codec, Entry, count
+from services.cache_keys import Kind
+
+
+class DataOrigin(Enum):
+    MEMORY = "MEMORY"
+    CACHE = "CACHE"
+    DATABASE = "DATABASE"
+    PRIMARY_PROVIDER = "PRIMARY_PROVIDER"
+    FALLBACK_PROVIDER = "FALLBACK_PROVIDER"
+    STALE = "STALE"
+    DEFAULT = "DEFAULT"
+
+
+Kept = tuple[Entry, DataOrigin]
+
+
+async def read_kept(
+    cache: Cache, kind: Kind, codec: Codec[Any], names: Sequence[str]
+) -> dict[str, Kept]:
+    """Entries, fresh or stale, by name; one MGET for all that memory does not hold."""
+    keys = {kind.key(name): name for name in names}
+    in_memory = cache.peek(keys)
+    count("memory", len(in_memory), len(keys) - len(in_memory))
+    missing = [key for key in keys if key not in in_memory]
+    in_redis = await cache.fetch(kind, codec, missing)
+    fresh = sum(entry.fresh_until > cache.now() for entry in in_redis.values())
+    count("redis", fresh, len(missing) - fresh)
+    return {
+        keys[key]: (entry, origin)
+        for found, origin in ((in_memory, DataOrigin.MEMORY), (in_redis, DataOrigin.CACHE))
+        for key, entry in found.items()
+    }

@@ -1,0 +1,102 @@
+"""How well a provider has been answering lately, in this process: its p95 and a score.
+
+score = success x speed x liveness, each 0 to 1; what is too old no longer counts:
+success = (4 + good tries) / (4 + tries): one that is hardly known is taken as healthy;
+speed = 1 up to half the timeout, falling to 0.5 at the timeout, by p95;
+liveness = 0.5 + 0.5 x the share of its sources that it says are working.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import NamedTuple
+
+_WINDOW_SECONDS = 120
+_MOST_TRIES = 200
+_PRIOR_TRIES = 4
+_KNOWN_ANSWERS = 20  # fewer say nothing about the slowest in twenty
+_PATIENCE = 1.5  # of p95: about one call in thirty is hedged
+_LEAST_PATIENCE_SECONDS = 0.05  # what is quicker than this is not worth a second call
+_HEALTHY = 0.8
+
+
+class _Try(NamedTuple):
+    at: float
+    worth: float  # 1: good; 0: failed; between: overtaken
+    answered_seconds: float | None  # None: no answer came
+    live_share: float | None  # None: no sources came
+
+
+class ProviderHealth:
+    """One provider's. `clock` counts seconds and never goes back."""
+
+    def __init__(
+        self, *, timeout_seconds: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._timeout = timeout_seconds
+        self._clock = clock
+        self._tries: deque[_Try] = deque(maxlen=_MOST_TRIES)
+
+    def answered(
+        self, seconds: float, *, good: bool = True, live_share: float | None = None
+    ) -> None:
+        """It answered; not `good`: without what another provider had."""
+        self._add(float(good), seconds, live_share)
+
+    def failed(self) -> None:
+        self._add(0.0)
+
+    def was_overtaken(self) -> None:
+        """Another one, asked later, answered before it: half a failure."""
+        self._add(0.5)
+
+    @property
+    def p95_seconds(self) -> float | None:
+        """19 of 20 answers were at least this quick (nearest rank); None without answers."""
+        answers = self._answers()
+        return answers[math.ceil(0.95 * len(answers)) - 1] if answers else None
+
+    def patience_seconds(self, default: float) -> float:
+        """How long to wait for it before the next one is asked too."""
+        answers = self._answers()
+        p95 = self.p95_seconds
+        if p95 is None or len(answers) < _KNOWN_ANSWERS:
+            return default
+        return max(_LEAST_PATIENCE_SECONDS, _PATIENCE * p95)
+
+    @property
+    def score(self) -> float:
+        tries = self._recent()
+        worth = sum(one.worth for one in tries)
+        success = (_PRIOR_TRIES + worth) / (_PRIOR_TRIES + len(tries))
+        shares = [one.live_share for one in tries if one.live_share is not None]
+        liveness = 0.5 + 0.5 * sum(shares) / len(shares) if shares else 1.0
+        return success * self._speed() * liveness
+
+    def rank(self, priority: int) -> float:
+        """The lower, the earlier: priority / score. Between healthy ones priority alone decides."""
+        score = self.score
+        return max(priority, 1) / (1.0 if score >= _HEALTHY else max(score, 0.01))
+
+    def _speed(self) -> float:
+        half = self._timeout / 2
+        over = ((self.p95_seconds or 0.0) - half) / half
+        return 1 - 0.5 * min(max(over, 0.0), 1.0)
+
+    def _answers(self) -> list[float]:
+        """Their seconds, the quickest first."""
+        return sorted(t.answered_seconds for t in self._recent() if t.answered_seconds is not None)
+
+    def _recent(self) -> deque[_Try]:
+        oldest = self._clock() - _WINDOW_SECONDS
+        while self._tries and self._tries[0].at < oldest:
+            self._tries.popleft()
+        return self._tries
+
+    def _add(
+        self, worth: float, answered_seconds: float | None = None, live_share: float | None = None
+    ) -> None:
+        self._tries.append(_Try(self._clock(), worth, answered_seconds, live_share))

@@ -1,0 +1,58 @@
+"""What operators changed of providers, as this process last read it, and what that comes to.
+
+The chain asks for it with every title; whoever uses the chain hands in the newest first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from services.providers.attempts import Override
+from services.providers.base import ProviderInfo
+from services.providers.library import KEY as LIBRARY
+
+_NOTHING = Override()
+
+
+class ProviderSettings:
+    """One per process; calling it gives the overrides by provider key."""
+
+    def __init__(self) -> None:
+        self._newest: Mapping[str, Override] = {}
+
+    def __call__(self) -> Mapping[str, Override]:
+        return self._newest
+
+    def take(self, overrides: Mapping[str, Override]) -> None:
+        self._newest = overrides
+
+
+def effective(
+    infos: Iterable[ProviderInfo], overrides: Mapping[str, Override]
+) -> list[ProviderInfo]:
+    """Providers as they are asked now, in that order; all but the first enabled one after the
+    library are fallbacks."""
+    ordered = sorted(
+        (_overridden(info, overrides.get(info.key, _NOTHING)) for info in infos),
+        key=lambda info: info.priority,  # equals stay in the order of the settings
+    )
+    asked = (info.key for info in ordered if info.enabled and info.key != LIBRARY)
+    primary = next(asked, None)
+    return [
+        replace(info, is_fallback=info.key not in (primary, LIBRARY) and primary is not None)
+        for info in ordered
+    ]
+
+
+def _overridden(info: ProviderInfo, override: Override) -> ProviderInfo:
+    return replace(
+        info,
+        enabled=info.enabled if override.enabled is None else override.enabled,
+        priority=_chosen(override.priority, info.priority),
+        rollout_percent=_chosen(override.rollout_percent, info.rollout_percent),
+    )
+
+
+def _chosen(changed: int | None, configured: int) -> int:
+    return configured if changed is None else changed

@@ -1,0 +1,134 @@
+"""Several providers and one deadline: the first good answer wins.
+
+The next one is asked as soon as one has failed or has nothing, and, as a hedge, when the newest has
+been silent for longer than its own p95 allows (Dean and Barroso, "The Tail at Scale", 2013). Who
+lost is cancelled. Promise: back before the deadline, whatever a provider does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from services import metrics
+from services.providers.attempts import AttemptOutcome
+from services.providers.base import TitleRef
+from services.providers.lane import OVERTAKEN, Lane, Try
+
+_LEAST_SECONDS = 0.005  # left: less is not worth a call
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A lane in its place of the order; `refused` is why it is told, but not asked."""
+
+    lane: Lane
+    is_disabled: bool = False
+    reason: str | None = None
+
+
+class Race:
+    """Over one title; `tries` in the order they began."""
+
+    def __init__(self, turns: Iterable[Turn], title: TitleRef, ends_at: float) -> None:
+        self._waiting = deque(turns)
+        self._running: dict[asyncio.Task[None], Try] = {}
+        self._title = title
+        self._ends_at = ends_at
+        self.tries: list[Try] = []
+
+    async def run(self) -> Try | None:
+        """The first try that found sources. Every try has its outcome then."""
+        winner = None
+        try:
+            winner = await self._run()
+        finally:
+            self._stop(winner)
+        return winner
+
+    async def _run(self) -> Try | None:
+        self._start_next()
+        while self._running:
+            seconds = self._seconds_to_wait()
+            done, _ = await asyncio.wait(
+                self._running, timeout=seconds, return_when=asyncio.FIRST_COMPLETED
+            )
+            ended = sorted((self._running.pop(task) for task in done), key=self.tries.index)
+            winner = next((one for one in ended if one.sources), None)
+            if winner is not None or self._is_over():
+                return winner
+            for one in ended:  # a hedge that could not be asked is made with the next one
+                self._start_next(hedged=one.hedged and one.was_refused)
+            if not ended:
+                self._start_next(hedged=True)
+        return None
+
+    def _is_over(self) -> bool:
+        return self._ends_at - time.monotonic() < _LEAST_SECONDS
+
+    def _seconds_to_wait(self) -> float:
+        """Until the deadline, or until it is time for a hedge."""
+        now = time.monotonic()
+        left = self._ends_at - now
+        if self._waiting:
+            newest = list(self._running.values())[-1]
+            left = min(left, newest.started + newest.lane.patience_seconds - now)
+        return max(left, 0.0)
+
+    def _start_next(self, *, hedged: bool = False) -> None:
+        """Asks the next one that may be asked; those that may not are told on the way."""
+        while self._waiting:
+            turn = self._waiting.popleft()
+            one = Try(turn.lane, hedged and not turn.is_disabled)
+            self.tries.append(one)
+            if turn.is_disabled:
+                one.end(AttemptOutcome.DISABLED, turn.reason)
+                continue
+            work = turn.lane.ask(one, self._title, self._ends_at)
+            self._running[asyncio.create_task(work)] = one
+            return
+
+    def _stop(self, winner: Try | None) -> None:
+        """Cancels those still asked, and tells those that were never reached."""
+        is_late = self._is_over()
+        for task, one in self._running.items():
+            _leave(task)
+            if winner is not None:
+                overtaken = self.tries.index(one) < self.tries.index(winner)
+                one.end(AttemptOutcome.CANCELLED, OVERTAKEN if overtaken else None)
+            elif is_late:
+                one.end(AttemptOutcome.TIMEOUT)
+        self._running.clear()
+        if winner is None and is_late:
+            self._tell_unreached()
+        self._count_hedges(winner)
+
+    def _count_hedges(self, winner: Try | None) -> None:
+        for one in self.tries:
+            if one.hedged and not one.was_refused:
+                metrics.provider_hedges_total.labels(one.lane.key, "started").inc()
+        if winner is not None and winner.hedged:
+            metrics.provider_hedges_total.labels(winner.lane.key, "won").inc()
+
+    def _tell_unreached(self) -> None:
+        for turn in self._waiting:
+            one = Try(turn.lane)
+            one.end(
+                AttemptOutcome.DISABLED if turn.is_disabled else AttemptOutcome.CANCELLED,
+                turn.reason if turn.is_disabled else "DEADLINE",
+            )
+            self.tries.append(one)
+        self._waiting.clear()
+
+
+_leaving: set[asyncio.Task[None]] = set()  # a task nobody holds may be collected before it ends
+
+
+def _leave(task: asyncio.Task[None]) -> None:
+    """Cancels without waiting: a provider that does not let go holds nobody up."""
+    task.cancel()
+    _leaving.add(task)
+    task.add_done_callback(_leaving.discard)

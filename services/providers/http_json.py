@@ -1,0 +1,234 @@
+"""What providers that answer JSON have in common: one bounded GET, and sources read item by item.
+
+No answer is trusted: capped, not followed elsewhere, only http(s) addresses get through. Nothing of
+a request (its key may be in the query) or of an answer reaches an error or a log.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from typing import Annotated, TypeVar
+
+import httpx
+import msgspec
+
+from services.errors import ProviderFailed, StartupError
+from services.http_client import HttpClient
+from services.providers.base import Provider, Source, SourceType, Subtitle, TitleKind, TitleRef
+from services.quality import Quality
+
+MAX_BODY_BYTES = 256 * 1024
+MAX_ITEMS = 100
+_MAX_SUBTITLES = 50
+_NOT_THERE = (204, 404)
+
+Address = Annotated[
+    str, msgspec.Meta(pattern=r"\A(?i:https?)://[^\s/?#@]+(?:[/?#]\S*)?\Z", max_length=2048)
+]
+_LANGUAGE = r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*"  # the shape of BCP 47 tags
+_Language = Annotated[str, msgspec.Meta(pattern=rf"\A{_LANGUAGE}\Z")]
+_HEIGHT = {str(quality.height): quality for quality in Quality if quality.height} | {
+    "4k": Quality.P2160,
+    "uhd": Quality.P2160,
+}
+
+V = TypeVar("V")
+
+
+class _Track(msgspec.Struct):
+    language: _Language
+    url: Address
+    label: Annotated[str, msgspec.Meta(max_length=100)] | None = None
+
+
+class _Item(msgspec.Struct):
+    url: Address
+    type: str = "embed"
+    quality: str | None = None
+    language: str | None = None
+    status: str | None = None
+    subtitles: list[msgspec.Raw] = []
+
+
+class _Answer(msgspec.Struct):
+    sources: Annotated[list[msgspec.Raw], msgspec.Meta(max_length=MAX_ITEMS)]
+
+
+_answers = msgspec.json.Decoder(_Answer)
+_items = msgspec.json.Decoder(_Item)
+_tracks = msgspec.json.Decoder(_Track)
+
+
+class Upstream:
+    """One provider's address and what goes with every question: headers, or a key in the query.
+
+    Raises:
+        StartupError: `base_url` is not an address.
+    """
+
+    def __init__(
+        self,
+        client: HttpClient,
+        base_url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        query: Mapping[str, str] | None = None,
+    ) -> None:
+        self._client = client
+        self._base = base_url.rstrip("/")
+        # Not compressed: what is counted is then what is held in memory.
+        self._headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
+        self._headers |= headers or {}
+        self._query = dict(query or {})
+        _check_address(self._base)
+
+    async def get(self, path: str, query: Mapping[str, str]) -> bytes | None:
+        """The answer's body; None when the provider says that it does not have the thing.
+
+        Raises:
+            ProviderFailed, TimeoutError.
+        """
+        url, params = f"{self._base}/{path}", {**query, **self._query}
+        try:
+            async with self._client.stream(
+                "GET", url, params=params, headers=self._headers
+            ) as response:
+                if response.status_code in _NOT_THERE:
+                    return None
+                _check(response)
+                return await _capped(response)
+        except httpx.TimeoutException:
+            raise TimeoutError from None
+        except httpx.HTTPError as error:
+            # Not chained: the library's error can hold the request with its headers and query.
+            reason = (
+                "CONNECTION_FAILED" if isinstance(error, httpx.ConnectError) else "BROKEN_ANSWER"
+            )
+            raise ProviderFailed(reason) from None
+
+
+def title_query(title: TitleRef) -> dict[str, str]:
+    """Which film, or which episode of a show, as the documented APIs want it asked."""
+    query = {"type": title.kind.value}
+    if title.tmdb_id is not None:
+        query["tmdb"] = str(title.tmdb_id)
+    if title.kind is TitleKind.TV and title.season is not None and title.episode is not None:
+        query |= {"season": str(title.season), "episode": str(title.episode)}
+    return query
+
+
+def decoded(decoder: msgspec.json.Decoder[V], body: bytes) -> V:
+    """
+    Raises:
+        ProviderFailed: it is no JSON, or not of this shape.
+    """
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError:
+        raise ProviderFailed("WRONG_SHAPE") from None
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise ProviderFailed("MALFORMED_JSON") from None
+
+
+def read_sources(
+    provider: Provider, body: bytes, *, default_status: str = "active", secret: str | None = None
+) -> list[Source]:
+    """The usable ones of an answer's sources; one that tells `secret` back is not usable.
+
+    Raises:
+        ProviderFailed: the answer is no list of sources, or none of them is usable.
+    """
+    raws = decoded(_answers, body).sources
+    items = [item for item in valid(_items, raws) if not tells(secret, item.url)]
+    found = [one for item in items if (one := _source(provider, item, default_status, secret))]
+    if raws and not found:
+        raise ProviderFailed("NO_USABLE_SOURCE")
+    return found
+
+
+def valid(decoder: msgspec.json.Decoder[V], raws: list[msgspec.Raw]) -> list[V]:
+    """One bad entry loses itself, not its neighbours."""
+    good = []
+    for raw in raws:
+        try:
+            good.append(decoder.decode(raw))
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            continue
+    return good
+
+
+def tells(secret: str | None, text: str) -> bool:
+    """The text holds the key, as it is or as addresses write it."""
+    if not secret:
+        return False
+    return secret in text or str(httpx.QueryParams({"k": secret}))[2:] in text
+
+
+def _source(
+    provider: Provider, item: _Item, default_status: str, secret: str | None
+) -> Source | None:
+    """None for a kind of source that no player of ours could open."""
+    name = item.type.upper()
+    if name not in SourceType.__members__:
+        return None
+    tracks = valid(_tracks, item.subtitles[:_MAX_SUBTITLES])
+    return provider.source(
+        item.url,
+        SourceType[name],
+        _quality(item.quality),
+        language=_language(item.language),
+        subtitles=tuple(
+            Subtitle(track.language, track.url, track.label)
+            for track in tracks
+            if not tells(secret, f"{track.url} {track.label}")
+        ),
+        is_working=(item.status or default_status) == "active",
+    )
+
+
+def _check_address(base_url: str) -> None:
+    try:
+        address = httpx.URL(base_url)
+    except httpx.InvalidURL:
+        raise StartupError("base_url is not an address") from None
+    if (address.port or 0) > 65535:
+        raise StartupError("base_url has an impossible port")
+
+
+def _check(response: httpx.Response) -> None:
+    if response.status_code != 200:
+        seconds = _retry_after_seconds(response.headers.get("retry-after", ""))
+        raise ProviderFailed(f"HTTP_{response.status_code}", retry_after_seconds=seconds)
+    if response.headers.get("content-encoding", "identity") != "identity":
+        raise ProviderFailed("ENCODED_BODY")
+
+
+def _retry_after_seconds(text: str) -> float | None:
+    """Its two forms (RFC 9110, 10.2.3): seconds, or a date; None for anything else."""
+    if re.fullmatch(r"[0-9]{1,9}", text):
+        return float(text)
+    try:
+        at = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return max(0.0, at.timestamp() - time.time())
+
+
+async def _capped(response: httpx.Response) -> bytes:
+    body = bytearray()
+    async for chunk in response.aiter_raw():
+        body += chunk
+        if len(body) > MAX_BODY_BYTES:
+            raise ProviderFailed("BODY_TOO_LARGE")
+    return bytes(body)
+
+
+def _quality(text: str | None) -> Quality:
+    return _HEIGHT.get((text or "").casefold().removesuffix("p"), Quality.UNKNOWN)
+
+
+def _language(text: str | None) -> str | None:
+    return text if text and re.fullmatch(_LANGUAGE, text) else None

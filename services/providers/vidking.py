@@ -1,0 +1,142 @@
+"""VidKing, as its interface was described to us: /source, /embed, /search and /status.
+
+Its key travels in the query, which is all that interface knows; therefore no address of ours, no
+error and no text of an answer that holds it is ever logged, kept or told.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+import msgspec
+
+from services.errors import ProviderFailed
+from services.http_client import HttpClient
+from services.providers import http_json
+from services.providers.base import (
+    Availability,
+    Provider,
+    ProviderInfo,
+    Source,
+    TitleKind,
+    TitleRef,
+)
+from services.providers.http_json import Address, Upstream
+
+KEY = "vidking"
+_MAX_MESSAGE = 200
+_ONLINE = "online"
+
+
+class _Embed(msgspec.Struct):
+    embed_url: Address | None = None
+
+
+class _Results(msgspec.Struct):
+    results: list[msgspec.Raw] = []
+
+
+class _Result(msgspec.Struct):
+    """What holds TMDb's number is not described: one of these does."""
+
+    tmdb_id: Any = None
+    tmdb: Any = None
+    id: Any = None
+
+    @property
+    def number(self) -> int | None:
+        for value in (self.tmdb_id, self.tmdb, self.id):
+            if value is not None and re.fullmatch(r"[1-9][0-9]{0,8}", str(value)):
+                return int(str(value))
+        return None
+
+
+class _RateLimit(msgspec.Struct):
+    remaining: Annotated[int, msgspec.Meta(ge=0, lt=2**31)] | None = None
+
+
+class _Status(msgspec.Struct):
+    status: str
+    message: str | None = None
+    rate_limit: Any = None
+
+
+_embeds = msgspec.json.Decoder(_Embed)
+_results = msgspec.json.Decoder(_Results)
+_result = msgspec.json.Decoder(_Result)
+_statuses = msgspec.json.Decoder(_Status)
+
+
+class VidKing(Provider):
+    """
+    Raises:
+        StartupError: `base_url` is not an address.
+    """
+
+    embeds = True
+    searches = True
+    tells_status = True
+
+    def __init__(
+        self, info: ProviderInfo, client: HttpClient, base_url: str, api_key: str | None = None
+    ) -> None:
+        super().__init__(info)
+        self._key = api_key
+        self._upstream = Upstream(client, base_url, query={"api_key": api_key} if api_key else {})
+
+    async def sources(self, title: TitleRef) -> list[Source]:
+        """A source works if its status says `active`; without a status it is not offered."""
+        body = await self._ask("source", title)
+        if body is None:
+            return []
+        return http_json.read_sources(self, body, default_status="", secret=self._key)
+
+    async def embed(self, title: TitleRef) -> str | None:
+        body = await self._ask("embed", title)
+        if body is None:
+            return None
+        address = http_json.decoded(_embeds, body).embed_url
+        if address is not None and http_json.tells(self._key, address):
+            raise ProviderFailed("NO_USABLE_SOURCE")
+        return address
+
+    async def search(self, query: str, kind: TitleKind) -> list[int]:
+        body = await self._upstream.get("search", {"query": query, "type": kind.value})
+        if body is None:
+            return []
+        raws = http_json.decoded(_results, body).results[: http_json.MAX_ITEMS]
+        numbers = (result.number for result in http_json.valid(_result, raws))
+        return list(dict.fromkeys(number for number in numbers if number is not None))
+
+    async def status(self) -> Availability:
+        body = await self._upstream.get("status", {})
+        if body is None:
+            raise ProviderFailed("HTTP_404")
+        told = http_json.decoded(_statuses, body)
+        return Availability(
+            told.status.casefold() == _ONLINE, self._words(told.message), _left(told.rate_limit)
+        )
+
+    async def _ask(self, path: str, title: TitleRef) -> bytes | None:
+        """None also for a title without a number of TMDb's: it knows no other."""
+        if title.tmdb_id is None:
+            return None
+        return await self._upstream.get(path, http_json.title_query(title))
+
+    def _words(self, message: str | None) -> str | None:
+        """The provider's words on one line, cut short; none if they hold the key."""
+        if not message or http_json.tells(self._key, message):
+            return None
+        return " ".join("".join(c if c.isprintable() else " " for c in message).split())[
+            :_MAX_MESSAGE
+        ]
+
+
+def _left(rate_limit: object) -> int | None:
+    """How many calls are left, told as a number or as {"remaining": number}."""
+    told = rate_limit if isinstance(rate_limit, dict) else {"remaining": rate_limit}
+    try:
+        return msgspec.convert(told, _RateLimit).remaining
+    except msgspec.ValidationError:
+        return None

@@ -1,0 +1,29 @@
+"""How many retries calls may cause: one in ten, so that a service in trouble is not asked twice.
+
+A token bucket: a call adds a tenth of a token, a retry takes a whole one (Google's SRE book,
+"Handling Overload", has the same share).
+"""
+
+from __future__ import annotations
+
+_SHARE = 0.1
+_MOST_TOKENS = 10.0
+
+
+class RetryBudget:
+    """One service's. A process that has just started may retry once."""
+
+    def __init__(self, share: float = _SHARE, most_tokens: float = _MOST_TOKENS) -> None:
+        self._share = share
+        self._most = most_tokens
+        self._tokens = 1.0
+
+    def called(self) -> None:
+        self._tokens = min(self._most, self._tokens + self._share)
+
+    def take(self) -> bool:
+        """May a call be retried?"""
+        if self._tokens < 1 - 1e-9:  # ten tenths are one, also in floating point
+            return False
+        self._tokens -= 1
+        return True

@@ -1,0 +1,155 @@
+"""Breakers by the front door: held and let go by operators, and watched."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from models import Role
+from resolvers.context import Runtime
+from server.app import build_app
+from services.access_log import AccessLog
+from tests import fake_provider
+from tests.fake_provider import FakeProvider
+from tests.front_door import serving_app, token_for
+from tests.titles import film, film_id, store
+from tests.with_providers import (
+    Ask,
+    asking,
+    vidking,
+    with_providers,
+)
+
+SET_BREAKER = """mutation ($input: SetBreakerInput!) { setBreaker(input: $input) {
+  breaker { id name state forced } errors { code path } } }"""
+BREAKER = "breaker_provider-vidking"
+
+
+@pytest.fixture(scope="module")
+async def fake() -> AsyncIterator[FakeProvider]:
+    async with fake_provider.running() as provider:
+        yield provider
+
+
+@pytest.fixture(autouse=True)
+def unseen(fake: FakeProvider) -> None:
+    fake.seen.clear()
+
+
+@pytest.fixture
+async def own(runtime: Runtime, fake: FakeProvider) -> AsyncIterator[Runtime]:
+    """A process with VidKing and a templated provider."""
+    template = {"vidsrc_template": "https://t.example/{tmdb_id}"}
+    async with with_providers(runtime, **vidking(fake), **template) as own:
+        yield own
+
+
+@pytest.fixture(params=["plan", "core"])
+def ask(own: Runtime, request: pytest.FixtureRequest) -> Ask:
+    return asking(own, request.param)
+
+
+async def test_an_operator_holds_a_breaker_and_lets_it_go(
+    ask: Ask, own: Runtime, fake: FakeProvider
+) -> None:
+    await store([film(1, tmdb_id=603)])
+    sources = """query ($id: ID!) { movie(by: {id: $id}) { streamingSources(input: {types: [HLS]}) {
+      attempts { provider { key } outcome } } } }"""
+    hold = {"id": BREAKER, "state": "OPEN", "reason": "  they asked\nus to  "}
+    answer = await ask(SET_BREAKER, Role.OPERATOR, input=hold)
+    held = {"id": BREAKER, "name": "provider-vidking", "state": "OPEN", "forced": True}
+    assert answer["data"]["setBreaker"] == {"breaker": held, "errors": []}
+    # then the provider is not called, and that is told
+    answer = await ask(sources, id=film_id(1))
+    found = answer["data"]["movie"]["streamingSources"]["attempts"]
+    assert {"provider": {"key": "vidking"}, "outcome": "BREAKER_OPEN"} in found
+    assert fake.seen == []
+    assert (await own.breakers.snapshots())[0].reason == "they asked us to"
+    # and a node and the list tell the same
+    answer = await ask(
+        "query ($id: ID!) { node(id: $id) { id ... on CircuitBreaker { state forced } } "
+        "circuitBreakers { id state forced } }",
+        Role.OPERATOR,
+        id=BREAKER,
+    )
+    one = {"id": BREAKER, "state": "OPEN", "forced": True}
+    assert answer["data"] == {"node": one, "circuitBreakers": [one]}
+    # when it is lifted, it begins closed
+    lift = {"id": BREAKER, "reason": "done"}
+    answer = await ask(SET_BREAKER, Role.OPERATOR, input=lift)
+    assert answer["data"]["setBreaker"]["breaker"]["state"] == "CLOSED"
+    assert not answer["data"]["setBreaker"]["breaker"]["forced"]
+
+
+@pytest.mark.parametrize(
+    ("hold", "code", "path"),
+    [
+        ({"state": "OPEN", "reason": " \n"}, "VALIDATION_FAILED", ["input", "reason"]),
+        ({"state": "OPEN", "reason": "x" * 201}, "VALIDATION_FAILED", ["input", "reason"]),
+        ({"state": "HALF_OPEN", "reason": "x"}, "VALIDATION_FAILED", ["input", "state"]),
+        (
+            {"id": "breaker_other", "state": "OPEN", "reason": "x"},
+            "NOT_FOUND",
+            ["input", "id"],
+        ),
+        (
+            {"id": "provider_vidking", "state": "OPEN", "reason": "x"},
+            "NOT_FOUND",
+            ["input", "id"],
+        ),
+        ({"id": "x", "state": "OPEN", "reason": "x"}, "VALIDATION_FAILED", ["input", "id"]),
+    ],
+)
+async def test_a_breaker_is_not_held_without_a_reason_or_in_a_wrong_way(
+    ask: Ask, own: Runtime, hold: dict[str, Any], code: str, path: list[str]
+) -> None:
+    answer = await ask(SET_BREAKER, Role.OPERATOR, input={"id": BREAKER} | hold)
+    payload = answer["data"]["setBreaker"]
+    assert payload["breaker"] is None
+    assert [(error["code"], error["path"]) for error in payload["errors"]] == [(code, path)]
+    assert [one.forced for one in await own.breakers.snapshots()] == [False]
+
+
+async def test_a_breaker_is_no_node_for_others(ask: Ask) -> None:
+    query = "query ($id: ID!) { node(id: $id) { id } }"
+    for role in (None, Role.USER, Role.EDITOR):
+        assert await ask(query, role, id=BREAKER) == {"data": {"node": None}}
+    assert (await ask(query, id="provider_vidking"))["data"]["node"]["id"] == "provider_vidking"
+
+
+async def test_operators_are_told_of_every_breaker_that_changes(own: Runtime) -> None:
+    app = build_app(own, access_log=AccessLog(enabled=False))
+    ask = asking(own)
+    watching = "subscription { breakerChanged { name state forced } }"
+
+    async def hold(state: str | None) -> None:
+        given = {"id": BREAKER, "state": state, "reason": "test"}
+        answer = await ask(SET_BREAKER, Role.OPERATOR, input=given)
+        assert answer["data"]["setBreaker"]["errors"] == []
+
+    async with serving_app(app, own.settings) as server:
+        async with server.socket() as socket:
+            # given a breaker that is held already: it is told at once
+            await hold("OPEN")
+            await socket.initialised(token_for(own, Role.OPERATOR))
+            await socket.subscribe("b", watching)
+            told = [(await socket.receive())["payload"]["data"]["breakerChanged"]]
+            # when it changes, each change is told
+            for state in ("CLOSED", "OPEN", None):
+                await hold(state)
+                told.append((await socket.receive())["payload"]["data"]["breakerChanged"])
+        assert [(one["name"], one["state"], one["forced"]) for one in told] == [
+            ("provider-vidking", "OPEN", True),
+            ("provider-vidking", "CLOSED", True),
+            ("provider-vidking", "OPEN", True),
+            ("provider-vidking", "CLOSED", False),
+        ]
+        # and nobody else may watch
+        async with server.socket() as socket:
+            await socket.initialised(token_for(own, Role.EDITOR))
+            await socket.subscribe("b", watching)
+            refused = json.dumps(await socket.receive())
+    assert "FORBIDDEN" in refused

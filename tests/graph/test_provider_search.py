@@ -1,0 +1,104 @@
+"""Searching at providers, by the front door."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from models import Role
+from resolvers.context import Runtime
+from tests import fake_provider
+from tests.fake_provider import FakeProvider
+from tests.titles import film, film_id, show, show_id, store
+from tests.with_providers import (
+    Ask,
+    asking,
+    codes,
+    vidking,
+    with_providers,
+)
+
+SEARCH = """query ($query: String!, $kind: SearchKind! = MOVIE) {
+  providerSearch(query: $query, kind: $kind) {
+    __typename ... on Movie { id } ... on TvShow { id } } }"""
+
+
+@pytest.fixture(scope="module")
+async def fake() -> AsyncIterator[FakeProvider]:
+    async with fake_provider.running() as provider:
+        yield provider
+
+
+@pytest.fixture(autouse=True)
+def unseen(fake: FakeProvider) -> None:
+    fake.seen.clear()
+
+
+@pytest.fixture
+async def own(runtime: Runtime, fake: FakeProvider) -> AsyncIterator[Runtime]:
+    """A process with VidKing and a templated provider."""
+    template = {"vidsrc_template": "https://t.example/{tmdb_id}"}
+    async with with_providers(runtime, **vidking(fake), **template) as own:
+        yield own
+
+
+@pytest.fixture(params=["plan", "core"])
+def ask(own: Runtime, request: pytest.FixtureRequest) -> Ask:
+    return asking(own, request.param)
+
+
+@pytest.mark.parametrize(("role", "code"), [(None, "UNAUTHENTICATED"), (Role.USER, "FORBIDDEN")])
+async def test_searching_at_providers_is_for_editors(
+    ask: Ask, fake: FakeProvider, role: Role | None, code: str
+) -> None:
+    answer = await ask(SEARCH, role, query="matrix")
+    assert (codes(answer), answer["data"]) == ({code}, {"providerSearch": None})
+    assert fake.seen == []
+
+
+async def test_what_a_provider_finds_is_told_as_far_as_we_have_it(
+    ask: Ask, fake: FakeProvider
+) -> None:
+    # given the second of the two films it finds, and a show
+    await store([film(1, tmdb_id=604), film(2, tmdb_id=9), show(1, tmdb_id=603)])
+    answer = await ask(SEARCH, Role.EDITOR, query="  The   Matrix ")
+    assert answer == {"data": {"providerSearch": [{"__typename": "Movie", "id": film_id(1)}]}}
+    query = fake.seen[-1][1]
+    assert (query["query"], query["type"]) == ("The Matrix", "movie")
+    # and asked again it is remembered, whatever the case
+    await ask(SEARCH, Role.EDITOR, query="the matrix")
+    assert len(fake.seen) == 1
+    # and shows are searched for as shows
+    answer = await ask(SEARCH, Role.EDITOR, query="the matrix", kind="TV_SHOW")
+    assert answer["data"]["providerSearch"] == [{"__typename": "TvShow", "id": show_id(1)}]
+    assert fake.seen[-1][1]["type"] == "tv"
+    # and people nowhere
+    answer = await ask(SEARCH, Role.EDITOR, query="the matrix", kind="PERSON")
+    assert answer == {"data": {"providerSearch": []}}
+    assert len(fake.seen) == 2
+
+
+@pytest.mark.parametrize("query", ["", "  ", "x" * 101])
+async def test_a_search_for_nothing_or_too_much_is_refused(
+    ask: Ask, fake: FakeProvider, query: str
+) -> None:
+    assert codes(await ask(SEARCH, Role.EDITOR, query=query)) == {"VALIDATION_FAILED"}
+    assert fake.seen == []
+
+
+@pytest.mark.parametrize("switch", ["500", "hang", "malformed"])
+async def test_a_search_that_nobody_answers_says_so_and_is_not_kept(
+    runtime: Runtime, fake: FakeProvider, switch: str
+) -> None:
+    given = vidking(fake, switch) | {"provider_timeout_seconds": 0.3}
+    async with with_providers(runtime, **given) as own:
+        answer = await asking(own)(SEARCH, Role.EDITOR, query="matrix")
+    assert codes(answer) == {"UPSTREAM_UNAVAILABLE"}
+    assert [key async for key in runtime.redis.scan_iter(match="provider:search:*")] == []
+
+
+async def test_without_a_provider_that_searches_nothing_is_found(runtime: Runtime) -> None:
+    async with with_providers(runtime) as own:
+        answer = await asking(own)(SEARCH, Role.EDITOR, query="matrix")
+    assert answer == {"data": {"providerSearch": []}}

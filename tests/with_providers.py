@@ -1,0 +1,90 @@
+"""A runtime as if it had been started with these providers, on the worker's stores."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+import httpx
+from pydantic import SecretStr
+
+import models
+from models import ids
+from resolvers.context import Context, Runtime, Viewer
+from server.app import build_app
+from services import http_client
+from services.access_log import AccessLog
+from services.cache import Cache
+from services.circuit_breaker import BreakerRules, CircuitBreakers
+from services.provider_settings import ProviderSettings
+from services.providers import open_chain
+from services.scripts import ScriptCalls
+from tests.fake_provider import FakeProvider
+from tests.front_door import GraphQL, token_for
+
+Entry = dict[str, Any]
+Ask = Callable[..., Awaitable[dict[str, Any]]]
+
+
+def json_provider(key: str, url: str, **more: Any) -> Entry:
+    return {"key": key, "kind": "json", "name": key.title(), "base_url": url, **more}
+
+
+@asynccontextmanager
+async def with_providers(
+    runtime: Runtime, *entries: Entry, cache: Cache | None = None, **given: Any
+) -> AsyncIterator[Runtime]:
+    """`entries` are PROVIDERS, `given` other settings. Each is a process of its own to the others:
+    with its own breakers and, if told so, its own cache."""
+    update = {"providers": SecretStr(json.dumps(entries)), "provider_timeout_seconds": 2.0} | given
+    settings = runtime.settings.model_copy(update=update)
+    changed = ProviderSettings()
+    breakers = CircuitBreakers(ScriptCalls(runtime.state_redis), BreakerRules.of(settings))
+    async with http_client.connect(settings.provider_timeout_seconds) as client:
+        yield replace(
+            runtime,
+            settings=settings,
+            providers=open_chain(settings, client, changed, breakers),
+            provider_settings=changed,
+            breakers=breakers,
+            cache=cache or runtime.cache,
+        )
+    await breakers.aclose()
+
+
+def signed_in(runtime: Runtime, role: models.Role = models.Role.USER, name: str = "") -> Context:
+    """An operation of somebody with this role; `name` tells several of them apart."""
+    user_id = ids.derive("user", "test", role.value, name)
+    return Context(runtime, Viewer(user_id, role, models.AccountTier.FREE, f"login_{name or '1'}"))
+
+
+def vidking(fake: FakeProvider, switch: str = "ok") -> dict[str, Any]:
+    return {
+        "vidking_base_url": fake.url(switch),
+        "vidking_enabled": True,
+        "vidking_api_key": SecretStr("s3cret"),
+    }
+
+
+def asking(runtime: Runtime, executor: str = "plan") -> Ask:
+    """Sends an operation by the front door, as somebody of this role; answers with its body."""
+    settings = runtime.settings.model_copy(update={"graphql_executor": executor})
+    transport = httpx.ASGITransport(
+        build_app(replace(runtime, settings=settings), access_log=AccessLog(enabled=False))
+    )
+
+    async def ask(
+        query: str, role: models.Role | None = None, /, **variables: Any
+    ) -> dict[str, Any]:
+        token = token_for(runtime, role) if role is not None else None
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            return (await GraphQL(client)(query, variables, token))[1]
+
+    return ask
+
+
+def codes(answer: dict[str, Any]) -> set[str]:
+    return {error["extensions"]["code"] for error in answer.get("errors", [])}
