@@ -1,0 +1,84 @@
+"""What a request for a file says of the copy a client may have, and of the bytes it wants.
+
+RFC 9110, 13 and 14, as pure functions of headers. Who asks for several ranges gets the whole file.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from email.utils import formatdate, parsedate_to_datetime
+
+_ONE_RANGE = re.compile(r"bytes=\s*([0-9]{0,18})-([0-9]{0,18})\s*", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """Of a file: its entity tag with quotes, and when it changed, in seconds since 1970."""
+
+    etag: str
+    modified_at: float
+
+    @property
+    def last_modified(self) -> str:
+        return formatdate(self.modified_at, usegmt=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Bytes from `first` up to, not including, `end`."""
+
+    first: int
+    end: int
+
+
+class NoSuchBytes(Exception):
+    """The range lies outside the file."""
+
+
+def knows(headers: Mapping[str, str], version: Version) -> bool:
+    """The client has this version: If-None-Match by weak comparison, else If-Modified-Since."""
+    tags = headers.get("if-none-match")
+    if tags is not None:
+        known = (one.strip().removeprefix("W/") for one in tags.split(","))
+        return any(one in (version.etag.removeprefix("W/"), "*") for one in known)
+    since = headers.get("if-modified-since")
+    if since is None:
+        return False
+    try:
+        return int(version.modified_at) <= parsedate_to_datetime(since).timestamp()
+    except (ValueError, OverflowError):
+        return False
+
+
+def wanted_span(headers: Mapping[str, str], version: Version, size_bytes: int) -> Span | None:
+    """The range asked for; None stands for the whole file, also where the range says nothing.
+
+    Raises:
+        NoSuchBytes: it begins after the file's end.
+    """
+    match = _ONE_RANGE.fullmatch(headers.get("range", ""))
+    if match is None or not _if_range(headers.get("if-range"), version):
+        return None
+    first, last = match.groups()
+    if not first:
+        return _tail(int(last), size_bytes) if last else None
+    if last and int(last) < int(first):
+        return None
+    if int(first) >= size_bytes:
+        raise NoSuchBytes
+    return Span(int(first), min(int(last) + 1, size_bytes) if last else size_bytes)
+
+
+def _tail(length: int, size_bytes: int) -> Span:
+    if not length or not size_bytes:
+        raise NoSuchBytes
+    return Span(max(0, size_bytes - length), size_bytes)
+
+
+def _if_range(given: str | None, version: Version) -> bool:
+    """By strong comparison: a weak tag never matches."""
+    if given is None:
+        return True
+    return given == version.last_modified or (given == version.etag and not given.startswith("W/"))

@@ -1,0 +1,72 @@
+"""`python -m server ingest`: a film from a file into our own library; needs no database."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from models import ids
+from server.progress_bar import ProgressBar
+from services import ffmpeg, hls
+from services.errors import StartupError
+from services.ingest import Encoder, film_of, ingest
+from services.ladder import SegmentType
+from services.media_library import Media
+from services.settings import Settings
+
+_PLAYABLE = ("movie", "episode")
+
+
+async def run(
+    settings: Settings,
+    file: Path,
+    title_id: str,
+    subtitles: Sequence[str],
+    segments: SegmentType,
+    *,
+    force: bool,
+) -> None:
+    """
+    Raises:
+        StartupError: what is given does not fit, or the film cannot be encoded; nothing has
+        changed then.
+    """
+    if ids.kind_of(title_id) not in _PLAYABLE:
+        raise StartupError(f"{title_id!r} is not the id of a film or an episode: movie_...")
+    binary = ffmpeg.find_ffmpeg(settings.ffmpeg_binary)
+    encoder = Encoder(binary, preset=settings.ingest_preset)
+    film = await film_of(encoder, file, _subtitle_files(subtitles), segments)
+    folder = settings.data_dir / "media" / title_id
+    with ProgressBar() as bar:
+        media = await ingest(
+            encoder,
+            film,
+            folder,
+            progress=lambda done, total: bar("seconds", int(done), int(total)),
+            replaces=force,
+        )
+    sys.stdout.write(_told(media, folder) + "\n")
+
+
+def _subtitle_files(given: Sequence[str]) -> dict[str, Path]:
+    """`en=film.en.vtt` and the like, in their order: the first is the default."""
+    files: dict[str, Path] = {}
+    for one in given:
+        match = re.fullmatch(r"([A-Za-z0-9-]+)=(.+)", one)
+        if match is None:
+            raise StartupError(f"--subtitles is a language and a file, such as en={one}.")
+        if match[1] in files:
+            raise StartupError(f"--subtitles names {match[1]} twice.")
+        files[match[1]] = Path(match[2])
+    return files
+
+
+def _told(media: Media, folder: Path) -> str:
+    lines = [f"{media.duration_seconds:.0f} s in {folder}"]
+    for one in media.renditions:
+        peak = hls.peak_bits_per_second(one.segments) // 1000
+        lines.append(f"  {one.name:<6} {one.width}x{one.height}  {peak} kbit/s  {one.codecs}")
+    lines += [f"  {track.language:<6} subtitles, {track.name}" for track in media.subtitles]
+    return "\n".join(lines)

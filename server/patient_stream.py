@@ -1,0 +1,55 @@
+"""Bodies too large to be held: sent piece by piece, as fast as the client takes them.
+
+A client that takes nothing for a minute is let go, and so is one that closed its connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+
+from starlette.requests import ClientDisconnect
+from starlette.responses import StreamingResponse
+from starlette.types import Message, Receive, Scope, Send
+
+from services.logs import get_logger
+
+log = get_logger("server")
+
+
+class PatientStream(StreamingResponse):
+    """The headers tell Content-Length. `close` is called however it ends; to HEAD, only headers are
+    sent."""
+
+    stalled_seconds = 60.0
+
+    def __init__(
+        self,
+        pieces: AsyncIterator[bytes],
+        status: int,
+        headers: Mapping[str, str],
+        media_type: str,
+        close: Callable[[], None],
+    ) -> None:
+        super().__init__(pieces, status, headers, media_type)
+        self._close = close
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def patient(message: Message) -> None:
+            async with asyncio.timeout(self.stalled_seconds):
+                await send(message)
+
+        try:
+            if scope["method"] == "HEAD":
+                await self._send_head(patient)
+            else:
+                await super().__call__(scope, receive, patient)
+        except (TimeoutError, ClientDisconnect):
+            log.info("client_stalled", status=self.status_code)
+        finally:
+            self._close()
+
+    async def _send_head(self, send: Send) -> None:
+        start = {"status": self.status_code, "headers": self.raw_headers}
+        await send({"type": "http.response.start", **start})
+        await send({"type": "http.response.body", "body": b""})

@@ -1,0 +1,102 @@
+"""GET /bandwidth-test?bytes=N: so many random bytes, for a client to measure its connection by.
+
+Bounded in size, in requests a minute from one address (in all processes together), and in how many
+run at once (in this one); never stored or compressed on the way.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import AsyncIterator
+from functools import cached_property
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from server.patient_stream import PatientStream
+from server.replies import Refused
+from services.errors import CodedError, RateLimited, ValidationFailed
+from services.rate_limit import RateLimiter
+from services.sliding_window import Limits
+
+MOST_BYTES = 5_000_000
+DEFAULT_BYTES = 1_000_000
+PER_MINUTE = 10
+AT_ONCE = 8
+_LIMITS = Limits(60_000, PER_MINUTE)
+_PIECE_BYTES = 64 * 1024
+_NUMBER = re.compile(r"[0-9]{1,12}")
+_HEADERS = {
+    "Cache-Control": "no-store, no-transform",
+    "X-Accel-Buffering": "no",  # nginx would send faster than the client receives
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+class BandwidthTest:
+    """One per process."""
+
+    def __init__(self, limiter: RateLimiter) -> None:
+        self._limiter = limiter
+        self._running = 0
+
+    @cached_property
+    def _noise(self) -> bytes:
+        return os.urandom(MOST_BYTES)
+
+    async def answer(self, request: Request) -> Response:
+        try:
+            size_bytes = _size(request)
+            await self._admit(request.client.host if request.client else None)
+        except RateLimited as error:
+            retry = {"Retry-After": str(error.retry_after_seconds)}
+            return _refused(429, error, retry)
+        except CodedError as error:
+            return _refused(400, error, {})
+        headers = {**_HEADERS, "Content-Length": str(size_bytes)}
+        self._running += 1
+        pieces = self._pieces(size_bytes)
+        return PatientStream(pieces, 200, headers, "application/octet-stream", self._ended)
+
+    def _ended(self) -> None:
+        self._running -= 1
+
+    async def _admit(self, address: str | None) -> None:
+        """Raises:
+        RateLimited: too many run, or too many came from this address.
+        """
+        self._require_room()
+        taken = await self._limiter.count("bandwidth", address, _LIMITS)
+        if taken.refused_by:
+            wait_seconds = math.ceil(taken.retry_ms / 1000)
+            raise RateLimited("Too many tests in one minute.", retry_after_seconds=wait_seconds)
+        self._require_room()  # others came in the meantime
+
+    def _require_room(self) -> None:
+        if self._running >= AT_ONCE:
+            raise RateLimited("Too many tests run just now.", retry_after_seconds=2)
+
+    async def _pieces(self, size_bytes: int) -> AsyncIterator[bytes]:
+        for first in range(0, size_bytes, _PIECE_BYTES):
+            yield self._noise[first : min(first + _PIECE_BYTES, size_bytes)]
+
+
+def _size(request: Request) -> int:
+    """`size` is its older name.
+
+    Raises:
+        ValidationFailed: no number, or out of bounds.
+    """
+    query = request.query_params
+    text = query.get("bytes", query.get("size", str(DEFAULT_BYTES)))
+    if not _NUMBER.fullmatch(text) or not 1 <= int(text) <= MOST_BYTES:
+        raise ValidationFailed(f"`bytes` is a number from 1 to {MOST_BYTES}.", path=["bytes"])
+    return int(text)
+
+
+def _refused(status: int, error: CodedError, headers: dict[str, str]) -> Response:
+    body = Refused.of(status, error).body()
+    headers = {"Cache-Control": "no-store", **headers}
+    return Response(body, status, headers, "application/json; charset=utf-8")

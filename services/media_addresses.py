@@ -1,0 +1,104 @@
+"""Signed addresses of our own films: /media/<token>/<title id>/master.m3u8 and all below it.
+
+A token opens one title, for one sign-in, until it expires. It is not stored anywhere: checking one
+is a single HMAC. Whoever holds the address holds the right, so no log ever gets one.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import math
+import struct
+from dataclasses import dataclass
+from typing import NoReturn
+
+from services.errors import InvalidToken
+
+_PURPOSE = b"marquee media addresses 1"  # a key of its own, which opens nothing else
+_STEP_SECONDS = 300  # asked for again within it, an address stays the same: browsers cache by it
+_HEAD = struct.Struct(">BQ8s")  # format, expiry, what is left of the client's address
+_FORMAT = 1
+_ANYWHERE = bytes(8)
+_SIGNATURE_BYTES = 16
+_MOST_CHARACTERS = 512
+
+
+@dataclass(frozen=True, slots=True)
+class SignedAddress:
+    token: str
+    expires_at: float  # seconds since 1970
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What a good token says."""
+
+    login_id: str
+    expires_at: float
+
+
+class MediaAddresses:
+    """`binds_address`: new tokens are good only from the client address they were made for."""
+
+    def __init__(self, secret: bytes, *, lifetime_seconds: int, binds_address: bool) -> None:
+        self._key = hmac.digest(secret, _PURPOSE, hashlib.sha256)
+        self._lifetime_seconds = lifetime_seconds
+        self._binds_address = binds_address
+
+    def sign(
+        self, title_id: str, login_id: str, client_address: str | None, now: float
+    ) -> SignedAddress:
+        """Good for the lifetime and up to five minutes more."""
+        steps = math.ceil((now + self._lifetime_seconds) / _STEP_SECONDS)
+        expires_at = steps * _STEP_SECONDS
+        place = self._place(client_address) if self._binds_address else _ANYWHERE
+        head = _HEAD.pack(_FORMAT, expires_at, place) + login_id.encode()
+        token = base64.urlsafe_b64encode(head + self._signature(head, title_id))
+        return SignedAddress(token.decode().rstrip("="), expires_at)
+
+    def verify(self, token: str, title_id: str, client_address: str | None, now: float) -> Grant:
+        """What the token says, if it is ours, whole, for this title and in time.
+
+        Raises:
+            InvalidToken: it is not; the message tells only whether it was once.
+        """
+        head, signature = _parts(token)
+        if not hmac.compare_digest(signature, self._signature(head, title_id)):
+            _refuse()
+        version, expires_at, place = _HEAD.unpack_from(head)
+        if version != _FORMAT or (place != _ANYWHERE and place != self._place(client_address)):
+            _refuse()
+        if expires_at <= now:
+            raise InvalidToken("This address has expired: ask for the title's `hls` again.")
+        return Grant(head[_HEAD.size :].decode(), float(expires_at))
+
+    def _signature(self, head: bytes, title_id: str) -> bytes:
+        """The head's length goes first, so that no part can pass for another."""
+        text = len(head).to_bytes(2) + head + title_id.encode("utf-8", "surrogatepass")
+        return hmac.digest(self._key, text, hashlib.sha256)[:_SIGNATURE_BYTES]
+
+    def _place(self, client_address: str | None) -> bytes:
+        text = b"place\0" + (client_address or "").encode("utf-8", "replace")
+        return hmac.digest(self._key, text, hashlib.sha256)[: len(_ANYWHERE)]
+
+
+def _parts(token: str) -> tuple[bytes, bytes]:
+    """The signed part and its signature; another spelling of a good token is refused."""
+    if len(token) > _MOST_CHARACTERS or not token.isascii():
+        _refuse()
+    try:
+        raw = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
+    except binascii.Error:
+        _refuse()
+    if len(raw) < _HEAD.size + _SIGNATURE_BYTES:
+        _refuse()
+    if base64.urlsafe_b64encode(raw).decode().rstrip("=") != token:
+        _refuse()
+    return raw[:-_SIGNATURE_BYTES], raw[-_SIGNATURE_BYTES:]
+
+
+def _refuse() -> NoReturn:
+    raise InvalidToken("This address is not one of ours.") from None

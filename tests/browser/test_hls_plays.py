@@ -1,0 +1,141 @@
+"""Our films in a real browser: `python -m server dev`, headless Chromium and hls.js.
+
+Needs chromium and node; where they are missing it is skipped, except in CI.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.fake_provider import free_port
+from tests.media import make_clip
+from tests.processes import Process, Served
+
+HERE = Path(__file__).parent
+FILMS = "{ movies(first: 2) { nodes { id } } }"
+FIRST_FRAME_MS = 2000
+BROWSER_SECONDS = 240
+SRT = "1\n00:00:00,500 --> 00:00:01,500\nEarly\n\n2\n00:00:02,000 --> 00:00:04,000\nLater\n"
+
+
+@pytest.fixture(scope="module")
+def chromium() -> str:
+    """The browser's path, with the packages of package-lock.json installed."""
+    browser = shutil.which("chromium") or shutil.which("chromium-browser")
+    missing = [
+        name
+        for name, found in (("chromium", browser), ("node", shutil.which("node")))
+        if found is None
+    ]
+    if missing and os.environ.get("CI") != "true":
+        pytest.skip(f"{' and '.join(missing)} not found")
+    assert not missing and browser is not None, f"CI lacks {missing}"
+    return browser
+
+
+@pytest.fixture(scope="module")
+async def packages() -> None:
+    """node_modules as package-lock.json says; npm keeps a copy of the lock file inside."""
+    installed = HERE / "node_modules" / ".package-lock.json"
+    lock = HERE / "package-lock.json"
+    if installed.exists() and installed.stat().st_mtime >= lock.stat().st_mtime:
+        return
+    code, output = await run("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
+    assert code == 0, output
+
+
+async def test_films_play_in_chromium_with_every_quality_and_subtitles(
+    chromium: str, packages: None, tmp_path: Path
+) -> None:
+    # given the development server, whose demo films have their clip
+    port, page_port = free_port(), free_port()
+    environment = {
+        "PORT": str(port),
+        "DATA_DIR": str(tmp_path / "data"),
+        "CORS_ORIGIN": f"http://127.0.0.1:{page_port}",
+        "INGEST_PRESET": "ultrafast",
+    }
+    with Process(tmp_path / "server", "dev", environment=environment) as server:
+        await server.says("Marquee is running.")
+        await server.says("The demo films' clip is made")
+        async with Served(port) as served:
+            _, body = await served.graphql(FILMS)
+            demo, own = [film["id"] for film in body["data"]["movies"]["nodes"]]
+        # and one film of its own, as MPEG-TS, taken in while it runs
+        await take_in(tmp_path, own, environment)
+        # when both are played
+        films, complaints = await watch(
+            chromium,
+            page_port,
+            f"http://127.0.0.1:{port}",
+            [
+                {"title": demo, "subtitles": [["en", 4.0], ["de", 1.0], ["de", 8.0]]},
+                {"title": own, "subtitles": [["en", 1.0], ["en", 3.0]]},
+            ],
+        )
+    # then the first picture is there at once, and every level and the right words have been seen
+    print(f"first picture after {[round(film['first_frame_ms']) for film in films]} ms")
+    assert complaints == []
+    assert [film["first_frame_ms"] < FIRST_FRAME_MS for film in films] == [True, True]
+    assert [film["levels"] for film in films] == [[360, 480, 720, 1080], [360, 480]]
+    assert [film["seen"] for film in films] == [[360, 480, 720, 1080], [360, 480]]
+    assert [film["subtitles"] for film in films] == [["en", "de"], ["en"]]
+    assert films[0]["told"] == [
+        ["Every demo film plays it."],
+        ["Ein Testbild, das Marquee selbst gezeichnet hat."],
+        ["Ein eigener Film kommt an seine Stelle mit\npython -m server ingest"],
+    ]
+    assert films[1]["told"] == [["Early"], ["Later"]]
+
+
+async def take_in(folder: Path, title_id: str, environment: dict[str, str]) -> None:
+    film, subtitles = folder / "own.mp4", folder / "own.srt"
+    await make_clip(film, size="854x480", seconds=6)
+    subtitles.write_text(SRT)
+    arguments = ["--title", title_id, "--segments", "ts", "--subtitles", f"en={subtitles}"]
+    with Process(
+        folder / "ingest", "ingest", str(film), *arguments, environment=environment
+    ) as taking:
+        assert await taking.ended(120) == 0, taking.output
+
+
+async def watch(
+    browser: str, page_port: int, api: str, films: list[dict[str, Any]]
+) -> tuple[list[dict[str, Any]], list[str]]:
+    asked = {
+        "api": api,
+        "page_port": page_port,
+        "chromium": browser,
+        "email": "viewer@marquee.test",
+        "password": "marquee-demo-password",
+        "films": films,
+    }
+    code, output = await run("node", "play.mjs", json.dumps(asked))
+    assert code == 0, output
+    told = json.loads(output.splitlines()[-1])
+    return told["films"], told["complaints"]
+
+
+async def run(*command: str) -> tuple[int, str]:
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        cwd=HERE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    try:
+        async with asyncio.timeout(BROWSER_SECONDS):
+            output, _ = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    assert process.returncode is not None
+    return process.returncode, output.decode(errors="replace")

@@ -1,0 +1,87 @@
+"""Bodies sent piece by piece: clients that stall or leave."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+from starlette.types import Message
+
+from server.patient_stream import PatientStream
+
+SCOPE: dict[str, Any] = {
+    "type": "http",
+    "method": "GET",
+    "headers": [],
+    "asgi": {"spec_version": "2.3"},
+}
+
+
+class Hasty(PatientStream):
+    stalled_seconds = 0.05
+
+
+class Told:
+    """Counts the pieces that were read and how often the stream was closed."""
+
+    def __init__(self) -> None:
+        self.pieces = self.closed = 0
+
+    def close(self) -> None:
+        self.closed += 1
+
+    async def read(self) -> AsyncIterator[bytes]:
+        for _ in range(1000):
+            self.pieces += 1
+            yield b"x" * 1000
+
+    def stream(self) -> PatientStream:
+        return Hasty(self.read(), 200, {"Content-Length": "1000000"}, "video/mp4", self.close)
+
+
+async def never() -> Message:
+    await asyncio.Event().wait()
+    raise AssertionError
+
+
+async def test_a_client_that_takes_nothing_is_let_go() -> None:
+    told = Told()
+
+    async def send(message: Message) -> None:
+        if message["type"] == "http.response.body":
+            await asyncio.Event().wait()
+
+    async with asyncio.timeout(15):
+        await told.stream()(SCOPE, never, send)
+    assert (told.closed, told.pieces) == (1, 1)
+
+
+async def test_a_client_that_left_is_sent_no_more() -> None:
+    told, gone = Told(), asyncio.Event()
+
+    async def send(message: Message) -> None:
+        if told.pieces == 3:
+            gone.set()
+        await asyncio.sleep(0)
+
+    async def receive() -> Message:
+        await gone.wait()
+        return {"type": "http.disconnect"}
+
+    async with asyncio.timeout(15):
+        await told.stream()(SCOPE, receive, send)
+    assert told.closed == 1
+    assert 3 <= told.pieces < 1000
+
+
+async def test_head_gets_the_headers_and_reads_nothing() -> None:
+    told, sent = Told(), []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    await told.stream()(SCOPE | {"method": "HEAD"}, never, send)
+    assert (told.closed, told.pieces) == (1, 0)
+    assert [message.get("body") for message in sent] == [None, b""]
+    assert (b"content-length", b"1000000") in sent[0]["headers"]
