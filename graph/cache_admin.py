@@ -23,14 +23,17 @@ class PurgeCacheInput:
         "`movies:category:<category>`, `movies:all`."
     )
     soft: bool | None = strawberry.field(
-        default=True, description="Let old entries answer until they are read anew."
+        default=True,
+        description="Let old entries answer until they are read anew; the CDN drops them at once.",
     )
 
 
 @strawberry.type(description="What was forgotten.")
 class PurgeCachePayload:
     keys_purged: int = plain("How many cached entries were there.")
-    cdn_purge_id: str | None = plain("The CDN's name for the purge; null without a CDN.")
+    cdn_purge_id: str | None = plain(
+        "Names the CDN's purge, which follows in a moment; null without a CDN."
+    )
     errors: list[UserError] = plain("Why it failed; empty if it did not.")
 
 
@@ -47,7 +50,9 @@ async def _purge(
 ) -> PurgeAnswer:
     soft = input.soft is not False
     purged, failed = await told(catalog_changes.purge(info.context, input.tags, soft=soft))
-    return PurgeAnswer(purged or 0, failed)
+    if purged is None:
+        return PurgeAnswer(0, failed)
+    return PurgeAnswer(purged.entries, failed, purged.cdn_purge_id)
 
 
 @strawberry.type

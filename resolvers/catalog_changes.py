@@ -7,18 +7,31 @@ titles only if the film entered, left or moved there. Searches are kept for a mi
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import models
+from resolvers import audit, purging
 from resolvers.context import Context
 from services import cache_keys
 from services.errors import UpstreamUnavailable, ValidationFailed
 
 Version = models.MovieRecord | None
 _MOST_TAGS = 100
+_MOST_CHARACTERS = 500
 
 
-async def movie_changed(context: Context, before: Version, after: Version) -> list[str]:
-    """Forgets what shows the film as it was; None: it was not, or is no more. Returns the tags."""
+class Purged(NamedTuple):
+    """`cdn_purge_id` is None where no CDN is told."""
+
+    entries: int
+    cdn_purge_id: str | None
+
+
+async def movie_changed(
+    context: Context, before: Version, after: Version, purge_id: str | None = None
+) -> list[str]:
+    """Forgets what shows the film as it was; None: it was not, or is no more. Returns the tags.
+    The purge that was noted before the change is told of them."""
     tags = models.tags_near(before, after)
     lists = await context.cache.lists.read_changing(tags)
     if lists is None:
@@ -34,24 +47,35 @@ async def movie_changed(context: Context, before: Version, after: Version) -> li
         keys.append(cache_keys.GENRE_FIGURES.key())
     await context.cache.lists.drop(tags, changed)
     await context.cache.forget(keys)
-    return sorted(own) + sorted(_tags_of(lists[key] for key in changed) if lists else tags)
+    gone = sorted(own) + sorted(_tags_of(lists[key] for key in changed) if lists else tags)
+    if purge_id is not None and lists is not None:
+        await purging.change_made(context.runtime, purge_id, gone)
+    return gone
 
 
-async def purge(context: Context, tags: Sequence[str], *, soft: bool) -> int:
-    """Forgets (or, softly, ages) what is cached under these tags; returns how many entries.
+async def purge(context: Context, tags: Sequence[str], *, soft: bool) -> Purged:
+    """Forgets (or, softly, ages) what is cached under these tags here, and has the CDN drop it: no
+    CDN here ages.
 
     Raises:
-        ValidationFailed: no tags, or too many.
-        UpstreamUnavailable: Redis is away, so it is not known what is cached.
+        ValidationFailed: no tags, or too many, or one is too long.
+        UpstreamUnavailable: Redis is away, so it is not known what is cached; or MongoDB is, and
+            the CDN will not be asked.
     """
     if not 1 <= len(tags) <= _MOST_TAGS:
         raise ValidationFailed(f"Name 1 to {_MOST_TAGS} tags.", path=["tags"])
+    if any(not 1 <= len(tag) <= _MOST_CHARACTERS for tag in tags):
+        raise ValidationFailed(f"A tag has 1 to {_MOST_CHARACTERS} characters.", path=["tags"])
     keys = [tag for tag in tags if models.ids.kind_of(tag.partition(":")[2])]
     lists = await context.cache.lists.read(tags)
     cache = context.cache
     if lists is None:
         raise UpstreamUnavailable("The cache did not answer in time.", retry_after_seconds=1)
-    return await (cache.age if soft else cache.forget)([*keys, *lists])
+    entries = await (cache.age if soft else cache.forget)([*keys, *lists])
+    purged = Purged(entries, await purging.note_tags(context.runtime, tags))
+    event = audit.AuditEvent.CACHE_PURGED
+    await audit.record(context, event, tags=list(tags), soft=soft, entries=entries)
+    return purged
 
 
 def _by_outside_ids(before: Version, after: Version) -> Iterable[str]:

@@ -9,10 +9,12 @@ from typing import Any
 import loaders
 import models
 from models import ids
+from resolvers import audit
 from resolvers.catalog import require_kind
 from resolvers.catalog_changes import movie_changed
 from resolvers.context import Context
 from resolvers.imports.titles import sort_title
+from resolvers.purging import note_edit
 from services.errors import Conflict, NotFound, ValidationFailed
 
 _MOST_CHARACTERS = {"title": 500, "overview": 10_000}
@@ -52,8 +54,18 @@ async def upsert_movie(
     if expected_version is not None and (before is None or before.version != expected_version):
         raise _changed_meanwhile()
     if before is None:
-        return await _create(context, changes)
-    return await _edit(context, before, changes, expected_version)
+        saved = await _create(context, changes)
+    else:
+        saved = await _edit(context, before, changes, expected_version)
+    await audit.record(
+        context,
+        audit.AuditEvent.MOVIE_SAVED,
+        subject=saved.movie.id,
+        is_new=before is None,
+        fields=sorted(changes),
+        version=saved.movie.version,
+    )
+    return saved
 
 
 async def delete_movie(context: Context, id_: str) -> None:
@@ -64,11 +76,14 @@ async def delete_movie(context: Context, id_: str) -> None:
         ValidationFailed, Unauthenticated, Forbidden, UpstreamUnavailable.
     """
     context.require(models.Role.EDITOR)
-    await _stored(id_, None)
-    edited = await models.edit_movie(id_, {"is_active": False}, None)
+    stored = await _stored(id_, None)
+    changes = {"is_active": False}
+    purge_id = await note_edit(context.runtime, id_, stored, changes)
+    edited = await models.edit_movie(id_, changes, None)
     if edited is None or not edited.before.is_active:
         raise _not_there()
-    await movie_changed(context, edited.before, None)
+    await movie_changed(context, edited.before, None, purge_id)
+    await audit.record(context, audit.AuditEvent.MOVIE_DELETED, subject=id_)
 
 
 async def _stored(id_: str | None, tmdb_id: int | None) -> models.MovieRecord | None:
@@ -85,8 +100,10 @@ async def _create(context: Context, changes: dict[str, Any]) -> Upserted:
     if "title" not in changes:
         raise ValidationFailed("A new film needs a title.", path=["title"])
     changes["sort_title"] = sort_title(changes["title"])
-    after = await models.insert_movie(models.Movie(id=ids.new("movie"), **changes))
-    return Upserted(after, await movie_changed(context, None, after))
+    movie = models.Movie(id=ids.new("movie"), **changes)
+    purge_id = await note_edit(context.runtime, movie.id, None, changes)
+    after = await models.insert_movie(movie)
+    return Upserted(after, await movie_changed(context, None, after, purge_id))
 
 
 async def _edit(
@@ -101,11 +118,12 @@ async def _edit(
         changes["is_active"] = True
     if not changes:
         return Upserted(stored, [])
+    purge_id = await note_edit(context.runtime, stored.id, stored, changes)
     edited = await models.edit_movie(stored.id, changes, expected_version)
     if edited is None:
         raise _changed_meanwhile()
     before = edited.before if edited.before.is_active else None
-    return Upserted(edited.after, await movie_changed(context, before, edited.after))
+    return Upserted(edited.after, await movie_changed(context, before, edited.after, purge_id))
 
 
 async def _changes(context: Context, given: Mapping[str, Any]) -> dict[str, Any]:

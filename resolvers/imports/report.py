@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 import models
+from resolvers import purging
 from resolvers.context import Runtime
 from services.redis_pool import Failure
 
@@ -14,7 +15,6 @@ D = TypeVar("D", bound=models.Stored)
 Progress = Callable[[str, int, int], None]  # stage, done, of how many
 
 _EXAMPLES = 20
-_CACHED = ("movie:*", "show:*", "season:*", "episode:*", "person:*", "genre:*")
 
 
 def quiet(_stage: str, _done: int, _total: int) -> None:
@@ -55,10 +55,13 @@ class Writer:
         self._runtime = runtime
         self._progress = progress
         self._changes: dict[str, models.Changes] = {}
+        self._purge_id: str | None = None
 
     async def write(
         self, stage: str, document: type[D], documents: Iterable[D], total: int
     ) -> None:
+        if self._purge_id is None:
+            self._purge_id = await purging.note_import(self._runtime)
         self._progress(stage, 0, total)
         self._changes[stage] = await models.upsert(
             document, documents, written=lambda done: self._progress(stage, done, total)
@@ -71,9 +74,20 @@ class Writer:
         )
 
     async def _drop_cached(self) -> int | None:
+        purge_id, self._purge_id = self._purge_id, None
         if not any(each.inserted or each.updated for each in self._changes.values()):
+            if purge_id is not None:
+                await models.purges.drop(purge_id)
             return 0
+        dropped = await self._dropped()
+        if purge_id is not None:
+            told = dropped is not None
+            await purging.import_written(self._runtime, purge_id, is_told=told)
+        return dropped
+
+    async def _dropped(self) -> int | None:
+        cache = self._runtime.cache
         try:
-            return sum([await self._runtime.cache.forget_all(pattern) for pattern in _CACHED])
+            return sum([await cache.forget_all(pattern) for pattern in purging.CATALOGUE])
         except Failure:
             return None

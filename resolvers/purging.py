@@ -1,0 +1,163 @@
+"""Purges: what our caches and the CDN have to drop, noted in the outbox before a change is made.
+
+Promise: once a change is made, all that was made of the old is dropped, whoever dies on the way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import models
+from models import ids
+from resolvers.context import Runtime
+from services import cache_keys, cdn
+from services.cdn import Stale
+from services.errors import UpstreamUnavailable
+from services.redis_pool import Failure
+
+CATALOGUE = ("movie:*", "show:*", "season:*", "episode:*", "person:*", "genre:*")
+_SETTLE_SECONDS = 10.0  # besides MongoDB's own deadline; then a change is made, or never will be
+_IMPORT_SECONDS = 600.0  # an import that takes longer notes a second purge at its end
+_DRAWN_FROM = ("title", "year", "genre_ids", "is_active")
+
+
+async def note_edit(
+    runtime: Runtime, movie_id: str, before: models.MovieRecord | None, changes: Mapping[str, Any]
+) -> str:
+    """To be called before a film is changed so; returns the purge's id.
+
+    Raises:
+        UpstreamUnavailable: MongoDB is away: do not change it.
+    """
+    genres = {*(before.genre_ids if before else ()), *changes.get("genre_ids", ())}
+    settled = runtime.settings.mongodb_timeout_ms / 1000 + _SETTLE_SECONDS
+    return await _note(
+        runtime,
+        settled,
+        movie_id=movie_id,
+        keys=sorted(_keys(movie_id, before, changes)),
+        tags=sorted({f"movie:{movie_id}", *models.tags_of_genres(genres)}),
+        paths=_art(before, changes),
+    )
+
+
+async def note_tags(runtime: Runtime, tags: Collection[str]) -> str | None:
+    """For the CDN to drop these tags: our caches know. Returns the purge's id; None without a CDN
+    that is told.
+
+    Raises:
+        UpstreamUnavailable: MongoDB is away.
+    """
+    if not runtime.cdn.is_told:
+        return None
+    titles = [tag for tag in map(_title_of, tags) if tag]
+    paths = [path(title) for title in titles for path in (cdn.poster_path, cdn.backdrop_path)]
+    return await _note(runtime, 0, tags=sorted(tags), paths=paths, is_told=True)
+
+
+async def note_import(runtime: Runtime, *, is_told: bool | None = None) -> str:
+    """Before an import writes; with `is_told`, after it has.
+
+    Raises:
+        UpstreamUnavailable: MongoDB is away.
+    """
+    return await _note(
+        runtime,
+        _IMPORT_SECONDS if is_told is None else 0,
+        prefixes=[cdn.ALL_ANSWERS, cdn.ALL_ART],
+        is_everything=True,
+        is_told=bool(is_told),
+    )
+
+
+async def import_written(runtime: Runtime, purge_id: str, *, is_told: bool) -> None:
+    """`is_told`: our caches have dropped the catalogue."""
+    if is_told and not runtime.cdn.is_told:
+        await models.purges.drop(purge_id)
+    elif not await models.purges.hasten(purge_id, now(runtime), is_told=is_told):
+        await note_import(runtime, is_told=is_told)
+
+
+async def change_made(runtime: Runtime, purge_id: str, tags: Collection[str]) -> None:
+    """The film is changed and our caches dropped what is of these tags; they are left to the CDN.
+    While Redis owes something, or is away, the purge goes out by itself, for our caches too."""
+    if not runtime.cache.owes:
+        with suppress(UpstreamUnavailable):
+            await runtime.purge_outbox.ready(purge_id, tags)
+
+
+async def forget(runtime: Runtime, purge: models.PurgeRecord) -> None:
+    """Drops it from our own caches, in every process.
+
+    Raises:
+        UpstreamUnavailable: Redis is away, or MongoDB.
+    """
+    cache = runtime.cache
+    if cache.owes:
+        await cache.catch_up()
+    if purge.is_everything:
+        try:
+            for pattern in CATALOGUE:
+                await cache.forget_all(pattern)
+        except Failure as error:
+            raise UpstreamUnavailable("Redis did not answer in time.") from error
+    else:
+        # Another editor may have moved the film while this change was on its way.
+        now_there = await models.movie_to_edit(purge.movie_id, None)
+        await cache.forget_lists({*purge.tags, *models.tags_near(now_there)})
+        await cache.forget(purge.keys)
+    if cache.owes:
+        raise UpstreamUnavailable("Redis did not answer in time.")
+
+
+def stale_of(purges: Iterable[models.PurgeRecord]) -> Stale:
+    """What the CDN is to drop for all of them."""
+    stale = Stale()
+    for one in purges:
+        stale |= Stale(frozenset(one.tags), frozenset(one.paths), frozenset(one.prefixes))
+    return stale
+
+
+def now(runtime: Runtime) -> datetime:
+    return datetime.fromtimestamp(runtime.clock(), UTC)
+
+
+async def _note(runtime: Runtime, due_in_seconds: float, **what: Any) -> str:
+    due_at = now(runtime) + timedelta(seconds=due_in_seconds)
+    purge = models.Purge(id=ids.new("purge"), due_at=due_at, created_at=now(runtime), **what)
+    await models.purges.insert(purge)
+    return purge.id
+
+
+def _keys(
+    movie_id: str, before: models.MovieRecord | None, changes: Mapping[str, Any]
+) -> Iterable[str]:
+    yield cache_keys.MOVIE.key(movie_id)
+    yield cache_keys.GENRE_FIGURES.key()
+    for kind, name in (
+        (cache_keys.MOVIE_BY_TMDB, "tmdb_id"),
+        (cache_keys.MOVIE_BY_IMDB, "imdb_id"),
+    ):
+        for value in (getattr(before, name, None), changes.get(name)):
+            if value is not None:
+                yield kind.key(str(value))
+    for credit in before.credits if before else ():
+        yield cache_keys.PERSON_TITLES.key(credit.person_id)
+
+
+def _art(before: models.MovieRecord | None, changes: Mapping[str, Any]) -> Sequence[str]:
+    """Art that was drawn from what changes; all that a film had which goes. Art that is only
+    replaced has another address."""
+    if before is None or not any(name in changes for name in _DRAWN_FROM):
+        return []
+    goes = changes.get("is_active") is False
+    paths = (before.poster_path, before.backdrop_path)
+    return sorted({path for path in paths if path and (goes or path.startswith("/"))})
+
+
+def _title_of(tag: str) -> str | None:
+    kind, _, id_ = tag.partition(":")
+    return id_ if ids.kind_of(id_) == kind and kind in ("movie", "show") else None

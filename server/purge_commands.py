@@ -1,0 +1,46 @@
+"""`python -m server purges`: purges that the CDN would not do, shown and tried again."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import suppress
+
+import models
+from resolvers import purging
+from resolvers.context import Runtime
+from resolvers.opening import open_runtime
+from services.settings import Settings
+
+_MOST = 1000
+
+
+async def purges(settings: Settings, *, retry: bool) -> None:
+    async with open_runtime(settings) as runtime:
+        await show(runtime, retry=retry)
+
+
+async def show(runtime: Runtime, *, retry: bool) -> int:
+    """Prints those that failed, the newest first, and with `retry` puts all back; returns how many
+    were shown."""
+    failed = await models.purges.failed(_MOST)
+    waiting = await models.purges.waiting()
+    again = await models.purges.retry_failed(purging.now(runtime)) if retry else 0
+    for purge in failed:
+        _tell(_line(purge))
+    _tell(f"{waiting.purges} waiting, {len(failed)} failed.")
+    if retry:
+        _tell(f"{again} put back; the workers try them at once.")
+    elif failed:
+        _tell("--retry puts them back, once what refused them is mended.")
+    return len(failed)
+
+
+def _line(purge: models.PurgeRecord) -> str:
+    at = purge.created_at.isoformat(timespec="seconds")
+    what = " ".join([*purge.tags, *purge.paths, *purge.prefixes])
+    return f"{at}  {purge.id}  {purge.attempts} tries  {purge.error}  {what[:200]}"
+
+
+def _tell(line: str) -> None:
+    with suppress(BrokenPipeError):
+        sys.stdout.write(line + "\n")

@@ -1,0 +1,50 @@
+"""The CDN in front of images and answers: addresses, and purging. One adapter a service."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from services import http_client
+from services.cdn.base import WIDTHS, Cdn, ImageFormat, Stale, rung, tag_text
+from services.cdn.cloudflare import Cloudflare
+from services.cdn.cloudfront import CloudFront
+from services.cdn.cloudinary import Cloudinary
+from services.cdn.passthrough import Passthrough
+from services.errors import StartupError
+from services.settings import Settings
+
+__all__ = [
+    "ALL_ANSWERS", "ALL_ART", "WIDTHS", "Cdn", "CloudFront", "Cloudflare", "Cloudinary",
+    "ImageFormat", "Passthrough", "Stale", "backdrop_path", "open_cdn", "poster_path", "rung",
+    "tag_text",
+]  # fmt: skip
+
+ALL_ART, ALL_ANSWERS = "/art/", "/graphql"
+_ADAPTERS = {"cloudflare": Cloudflare, "cloudinary": Cloudinary, "aws": CloudFront}
+
+
+def poster_path(title_id: str) -> str:
+    return f"/art/posters/{title_id}.svg"
+
+
+def backdrop_path(title_id: str) -> str:
+    return f"/art/backdrops/{title_id}.svg"
+
+
+@asynccontextmanager
+async def open_cdn(settings: Settings) -> AsyncIterator[Cdn]:
+    """The adapter CDN_PROVIDER names.
+
+    Raises:
+        StartupError: there is no such adapter, or a setting of it is missing.
+    """
+    if settings.cdn_provider == "passthrough":
+        yield Passthrough(settings.public_address)
+        return
+    adapter = _ADAPTERS.get(settings.cdn_provider)
+    if adapter is None:
+        known = "passthrough, " + ", ".join(_ADAPTERS)
+        raise StartupError(f"CDN_PROVIDER {settings.cdn_provider!r} is unknown: use {known}.")
+    async with http_client.connect(settings.cdn_timeout_seconds) as client:
+        yield adapter(settings, client)

@@ -1,0 +1,182 @@
+"""What every CDN does: addresses of images in the size asked for, and purging what has changed.
+
+Widths climb a ladder, so that a cache in front sees few variants of one image.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from functools import lru_cache
+from typing import TypeVar
+from urllib.parse import quote
+
+from services.errors import StartupError, ValidationFailed
+
+T = TypeVar("T")
+WIDTHS = (185, 342, 500, 780, 1280)
+DEFAULT_QUALITY = 80
+_PLAIN = re.compile(r"[A-Za-z0-9/._~-]+", re.ASCII)  # needs no quoting
+_NOT_IN_TAGS = re.compile(r"[^!-~]|,", re.ASCII)  # both services: visible ASCII without commas
+_TAG_CHARACTERS = 256  # CloudFront's limit; Cloudflare takes 1,024
+
+
+class ImageFormat(Enum):
+    AUTO = "AUTO"
+    AVIF = "AVIF"
+    WEBP = "WEBP"
+    JPEG = "JPEG"
+    PNG = "PNG"
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """What is asked of an image; `width` is a step of the ladder."""
+
+    width: int | None
+    height: int | None
+    quality: int
+    format: ImageFormat
+
+
+@dataclass(frozen=True, slots=True)
+class Stale:
+    """What a CDN is to drop: answers by tag; images by path, or by whole address of one from
+    elsewhere; by what paths begin with."""
+
+    tags: frozenset[str] = frozenset()
+    paths: frozenset[str] = frozenset()
+    prefixes: frozenset[str] = frozenset()
+
+    def __or__(self, other: Stale) -> Stale:
+        return Stale(
+            self.tags | other.tags, self.paths | other.paths, self.prefixes | other.prefixes
+        )
+
+    def __bool__(self) -> bool:
+        return bool(self.tags or self.paths or self.prefixes)
+
+
+class Cdn(ABC):
+    """One per process."""
+
+    is_told = True  # of changes; False: there is nobody to ask
+
+    @abstractmethod
+    def _address(self, path: str, variant: Variant) -> str: ...
+
+    @abstractmethod
+    async def purge(self, stale: Stale, reference: str) -> None:
+        """Asks until all of it is dropped; asking twice is harmless. The same `reference` is for
+        trying the same again.
+
+        Raises:
+            PurgeFailed: some of it may not be dropped.
+        """
+
+    def image_url(
+        self,
+        path: str,
+        *,
+        width: int | None = None,
+        height: int | None = None,
+        quality: int = DEFAULT_QUALITY,
+        format: ImageFormat = ImageFormat.AUTO,
+    ) -> str:
+        """The address of one variant of a path here, or of a whole address (https://...).
+
+        Raises:
+            ValidationFailed: a size below 1, or a quality outside 1-100.
+        """
+        return self._address(path, variant_of(width, height, quality, format))
+
+    def src_set(
+        self,
+        path: str,
+        widths: Iterable[int] = WIDTHS,
+        *,
+        quality: int = DEFAULT_QUALITY,
+        format: ImageFormat = ImageFormat.AUTO,
+    ) -> str:
+        """HTML's srcset: each width once, rising, as its rung of the ladder."""
+        asked = list(widths)
+        check(min(asked, default=1), None, quality)
+        addresses = [
+            (self.image_url(path, width=width, quality=quality, format=format), width)
+            for width in sorted({rung(width) for width in asked})
+        ]
+        return ", ".join(f"{address} {width}w" for address, width in addresses)
+
+
+@lru_cache(maxsize=1024)  # pages ask for many images of one size
+def variant_of(width: int | None, height: int | None, quality: int, format: ImageFormat) -> Variant:
+    check(width, height, quality)
+    return Variant(rung(width) if width is not None else None, height, quality, format)
+
+
+def rung(width: int) -> int:
+    """The narrowest step that is wide enough; the widest one for all above."""
+    return next((step for step in WIDTHS if step >= width), WIDTHS[-1])
+
+
+def check(width: int | None, height: int | None, quality: int) -> None:
+    for name, value in (("width", width), ("height", height)):
+        if value is not None and value < 1:
+            raise ValidationFailed(f"{name} is at least 1.", path=[name])
+    if not 1 <= quality <= 100:
+        raise ValidationFailed("quality is from 1 to 100.", path=["quality"])
+
+
+def is_whole(path: str) -> bool:
+    """Whether it is an address of its own, of an image from elsewhere."""
+    return path.startswith(("https://", "http://"))
+
+
+def is_svg(path: str) -> bool:
+    """Scales by itself: no service makes it smaller."""
+    return path.partition("?")[0].endswith(".svg")
+
+
+def quoted(path: str) -> str:
+    return path if _PLAIN.fullmatch(path) else quote(path)
+
+
+def tag_text(tag: str) -> str:
+    """A tag as CDNs take it, both where an answer names it and where it is purged: what they would
+    refuse becomes a digest. They do not mind case."""
+    if len(tag) <= _TAG_CHARACTERS and not _NOT_IN_TAGS.search(tag):
+        return tag.lower()
+    return f"h:{hashlib.blake2b(tag.lower().encode(), digest_size=16).hexdigest()}"
+
+
+def groups(items: Iterable[T], size: int) -> Iterator[Sequence[T]]:
+    """Sorted, so that the same things make the same groups."""
+    ordered = sorted(items)  # type: ignore[type-var]
+    for first in range(0, len(ordered), size):
+        yield ordered[first : first + size]
+
+
+def required(setting: str, value: str) -> str:
+    """
+    Raises:
+        StartupError: it is not set.
+    """
+    if not value.strip():
+        raise StartupError(f"{setting} is not set: the chosen CDN_PROVIDER needs it.")
+    return value.strip()
+
+
+def required_address(setting: str, value: str) -> str:
+    """Without a slash at its end.
+
+    Raises:
+        StartupError: it is not set, or no address.
+    """
+    address = required(setting, value).rstrip("/")
+    if not is_whole(address):
+        raise StartupError(f"{setting} is not an address that starts with https://.")
+    return address

@@ -1,0 +1,101 @@
+"""How a CDN's API is asked: one POST under one deadline, no redirect, its failures as ours.
+
+Retry-After holds back this process's next calls. No key or body gets into an error or a log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+import httpx
+
+from services import metrics
+from services.errors import PurgeFailed
+from services.http_client import HttpClient
+
+_MAX_ANSWER_BYTES = 4 * 1024 * 1024
+_DEFAULT_PAUSE_SECONDS = 30.0
+_LONGEST_PAUSE_SECONDS = 3600.0
+_BUSY = (420, 429)  # 420: Cloudinary's
+
+
+class Calls:
+    """One per process. `name` is the service's, for errors."""
+
+    def __init__(self, client: HttpClient, name: str, deadline_seconds: float) -> None:
+        self._client = client
+        self._name = name
+        self._deadline_seconds = deadline_seconds
+        self._paused_until = 0.0  # monotonic
+
+    async def post(
+        self, address: str, body: bytes, headers: Mapping[str, str]
+    ) -> tuple[int, bytes]:
+        """Status and body of an answer that is neither busy, nor a fault of the service, nor of our
+        key.
+
+        Raises:
+            PurgeFailed: it was not asked, or did not answer so.
+        """
+        left = self._paused_until - time.monotonic()
+        if left > 0:
+            raise PurgeFailed(f"{self._name} wants us to wait.", retry_after_seconds=left)
+        try:
+            async with asyncio.timeout(self._deadline_seconds):
+                return await self._post(address, body, headers)
+        except (TimeoutError, httpx.HTTPError) as error:
+            # Not chained: the library's error can hold the request with its headers.
+            late = isinstance(error, TimeoutError | httpx.TimeoutException)
+            what = "did not answer in time" if late else "broke the connection"
+            raise self.failed(what, "failed") from None
+
+    def answered(self) -> None:
+        metrics.purge_requests_total.labels("answered").inc()
+
+    def failed(self, what: str, outcome: str, *, is_final: bool = False) -> PurgeFailed:
+        metrics.purge_requests_total.labels(outcome).inc()
+        return PurgeFailed(f"{self._name} {what}.", is_final=is_final)
+
+    def busy(self, seconds: float) -> PurgeFailed:
+        self._paused_until = max(self._paused_until, time.monotonic() + seconds)
+        metrics.purge_requests_total.labels("busy").inc()
+        return PurgeFailed(f"{self._name} is asked too often.", retry_after_seconds=seconds)
+
+    async def _post(
+        self, address: str, body: bytes, headers: Mapping[str, str]
+    ) -> tuple[int, bytes]:
+        sent = {"Accept-Encoding": "identity", **headers}
+        async with self._client.stream("POST", address, content=body, headers=sent) as response:
+            status = response.status_code
+            if status in _BUSY:
+                raise self.busy(_retry_after_seconds(response.headers.get("retry-after")))
+            if status >= 500:
+                raise self.failed(f"answered {status}", "failed")
+            if status in (401, 403):
+                raise self.failed(f"refused the key ({status})", "refused")
+            return status, await self._capped(response)
+
+    async def _capped(self, response: httpx.Response) -> bytes:
+        body = bytearray()
+        async for chunk in response.aiter_raw():
+            body += chunk
+            if len(body) > _MAX_ANSWER_BYTES:
+                raise self.failed("answered more than fits", "failed")
+        return bytes(body)
+
+
+def _retry_after_seconds(text: str | None) -> float:
+    """Seconds or a date, as RFC 9110 has it; half a minute where it makes no sense."""
+    try:
+        if text is None:
+            return _DEFAULT_PAUSE_SECONDS
+        if text.strip().isdecimal():
+            return min(max(1.0, float(text)), _LONGEST_PAUSE_SECONDS)
+        left = (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds()
+    except (ValueError, TypeError, OverflowError):
+        return _DEFAULT_PAUSE_SECONDS
+    return min(max(1.0, left), _LONGEST_PAUSE_SECONDS)

@@ -1,0 +1,114 @@
+"""CloudFront: images by query, as its origin takes them; purging by path, wildcard and tag.
+
+https://docs.aws.amazon.com/cloudfront/latest/APIReference/API_CreateInvalidation.html: 3,000 paths
+and 15 wildcards may be under way; a tag is an item `#tag`, on a distribution with a CacheTagConfig.
+Without one, whatever answers a tag may be on goes with /graphql*. Each path has its price.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from xml.sax.saxutils import escape
+
+from services.cdn.base import (
+    Cdn,
+    Stale,
+    Variant,
+    groups,
+    is_svg,
+    is_whole,
+    quoted,
+    required,
+    required_address,
+    tag_text,
+)
+from services.cdn.calls import Calls
+from services.cdn.passthrough import query_of
+from services.cdn_signing import Signer
+from services.http_client import HttpClient
+from services.settings import Settings
+
+_API = "2020-05-31"
+_PER_CALL = 1000
+_MOST_WILDCARDS = 10
+_ANSWERS = "/graphql*"
+_BUSY = {b"TooManyInvalidationsInProgress", b"Throttling", b"ThrottlingException"}
+_BUSY_SECONDS = 30.0  # an invalidation takes about as long
+_CODE = re.compile(rb"<Code>(\w+)</Code>")
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class CloudFront(Cdn):
+    def __init__(
+        self, settings: Settings, client: HttpClient, now: Callable[[], datetime] = _utc_now
+    ) -> None:
+        api = required_address("AWS_CLOUDFRONT_API_URL", settings.aws_cloudfront_api_url)
+        distribution = required(
+            "AWS_CLOUDFRONT_DISTRIBUTION_ID", settings.aws_cloudfront_distribution_id
+        )
+        secret = settings.aws_secret_access_key.get_secret_value()
+        self._base = required_address("AWS_CLOUDFRONT_URL", settings.aws_cloudfront_url)
+        self._purge_address = f"{api}/{_API}/distribution/{distribution}/invalidation"
+        self._signer = Signer(
+            required("AWS_ACCESS_KEY_ID", settings.aws_access_key_id),
+            required("AWS_SECRET_ACCESS_KEY", secret).encode(),
+            required("AWS_REGION", settings.aws_region),
+            "cloudfront",
+        )
+        self._knows_tags = settings.aws_cloudfront_cache_tags
+        self._now = now
+        self._calls = Calls(client, "CloudFront", settings.cdn_timeout_seconds)
+
+    def _address(self, path: str, variant: Variant) -> str:
+        """CloudFront changes no image: SVG scales by itself, so one variant of it will do."""
+        if is_whole(path):
+            return path
+        return self._base + quoted(path) + ("" if is_svg(path) else query_of(variant))
+
+    async def purge(self, stale: Stale, reference: str) -> None:
+        for number, items in enumerate(groups(self._items(stale), _PER_CALL)):
+            await self._ask(items, f"{reference}-{number}")
+
+    def _items(self, stale: Stale) -> set[str]:
+        paths = {quoted(path) for path in stale.paths if not is_whole(path)}
+        wildcards = {quoted(prefix) + "*" for prefix in stale.prefixes}
+        if stale.tags and not self._knows_tags:
+            wildcards.add(_ANSWERS)
+        sized = {path for path in paths if not is_svg(path)}  # cached once for each size
+        each = {path + "*" for path in sized}
+        if len(wildcards | each) > _MOST_WILDCARDS:
+            each = {path.rpartition("/")[0] + "/*" for path in sized}
+        tags = {"#" + tag_text(tag) for tag in stale.tags} if self._knows_tags else set()
+        return (paths - sized) | wildcards | each | tags
+
+    async def _ask(self, items: Sequence[str], reference: str) -> None:
+        body = _batch(items, reference)
+        headers = self._signer.headers(
+            "POST", self._purge_address, body, self._now(), {"content-type": "application/xml"}
+        )
+        status, answer = await self._calls.post(self._purge_address, body, headers)
+        if status in (200, 201):
+            self._calls.answered()
+            return
+        code = _CODE.search(answer)
+        if code is not None and code[1] in _BUSY:
+            raise self._calls.busy(_BUSY_SECONDS)
+        what = code[1].decode() if code is not None else str(status)
+        raise self._calls.failed(f"refused to purge ({what})", "refused", is_final=True)
+
+
+def _batch(items: Sequence[str], reference: str) -> bytes:
+    """The same reference with the same items is the same invalidation, however often it is sent."""
+    paths = "".join(f"<Path>{escape(item)}</Path>" for item in items)
+    return (
+        '<?xml version="1.0" encoding="UTF-8"?>'
+        f'<InvalidationBatch xmlns="http://cloudfront.amazonaws.com/doc/{_API}/">'
+        f"<CallerReference>{escape(reference)}</CallerReference>"
+        f"<Paths><Items>{paths}</Items><Quantity>{len(items)}</Quantity></Paths>"
+        "</InvalidationBatch>"
+    ).encode()

@@ -1,0 +1,518 @@
+"""The outbox of purges, from an edit to a CDN's API: nothing is lost, whoever dies on the way."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+import loaders
+import models
+from models import PurgeState
+from resolvers import catalog_edits, purging
+from resolvers.catalog_changes import purge
+from resolvers.context import Context, Runtime, Viewer
+from resolvers.imports.report import Writer, quiet
+from server import purge_commands
+from services import cdn
+from services.cache import Cache
+from services.errors import Conflict, UpstreamUnavailable
+from services.metrics import REGISTRY
+from services.redis_pool import Client
+from services.settings import Settings
+from tests import fake_cdn
+from tests.caching import client_through
+from tests.conftest import CountCommands
+from tests.fake_cdn import Answer, FakeCdn, settings_for
+from tests.front_door import GraphQL, token_for
+from tests.relay import relaying
+from tests.titles import film, film_id, genre, store
+from workers.purge_cdn import MOST_TRIES, purge_cdn
+
+SETTLED = 12.5  # seconds: MongoDB's deadline of two, and ten
+FILM = film_id(1)
+POSTER = f"https://cdn.example.com/art/posters/{FILM}.svg"
+
+
+class Clock:
+    """Begins now: MongoDB itself drops what has expired by its own clock."""
+
+    def __init__(self) -> None:
+        self.now = time.time()
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+async def fake() -> AsyncIterator[FakeCdn]:
+    async with fake_cdn.running() as fake:
+        yield fake
+
+
+@pytest.fixture
+async def here(runtime: Runtime, fake: FakeCdn, clock: Clock) -> AsyncIterator[Runtime]:
+    """A process with Cloudflare; a film and two genres to edit."""
+    await store(map(genre, ("drama", "noir")))
+    art = {"poster_path": cdn.poster_path(FILM)}
+    await store([film(1, genre_ids=["genre_drama"], **art), film(2, genre_ids=["genre_noir"])])
+    async with process(runtime, fake, clock) as here:
+        yield here
+
+
+@asynccontextmanager
+async def process(
+    runtime: Runtime, fake: FakeCdn, clock: Clock, provider: str = "cloudflare", **changes: Any
+) -> AsyncIterator[Runtime]:
+    async with cdn.open_cdn(settings_for(provider, fake.url)) as adapter:
+        yield replace(runtime, cdn=adapter, clock=clock, **changes)
+
+
+def editor(runtime: Runtime) -> Context:
+    viewer = Viewer("user_1", models.Role.EDITOR, models.AccountTier.FREE, "login_1")
+    return Context(runtime, viewer)
+
+
+async def edit(runtime: Runtime, number: int = 1, **given: Any) -> list[str]:
+    changed = await catalog_edits.upsert_movie(editor(runtime), given, id_=film_id(number))
+    return changed.purged_tags
+
+
+async def stored() -> list[models.PurgeRecord]:
+    return await models.find(models.Purge, models.PurgeRecord, {}, sort=[("_id", 1)])
+
+
+async def states() -> list[PurgeState]:
+    return [one.state for one in await stored()]
+
+
+async def only() -> models.PurgeRecord:
+    (one,) = await stored()
+    return one
+
+
+async def page_of(runtime: Runtime, slug: str) -> list[str]:
+    """A list as a page shows it, and as it is cached from then on."""
+    loader = Context(runtime).loader(loaders.MoviePageByQuery)
+    query = models.MovieQuery(
+        None, models.MovieFilter(genres=(slug,)), models.MovieOrder("popularity", -1), 50
+    )
+    page = await loader.load(loader.ask(query))
+    assert page is not None
+    return list(page.ids)
+
+
+# ---- the way of an edit
+
+
+async def test_an_edit_is_purged_at_once_and_exactly(here: Runtime, fake: FakeCdn) -> None:
+    assert await page_of(here, "drama") == [FILM]
+    tags = await edit(here, title="Another", genres=["noir"])
+    # when a worker looks, without waiting
+    assert await purge_cdn(here) == 1
+    # then the CDN dropped the drawn art and what the edit itself named, nothing else
+    assert fake.purged == [("files", [POSTER]), ("tags", sorted(tags))]
+    assert await states() == [PurgeState.DONE]
+    assert await purge_cdn(here) == 0
+    assert len(fake.seen) == 2
+
+
+async def test_what_no_picture_shows_leaves_the_art_alone(here: Runtime, fake: FakeCdn) -> None:
+    await edit(here, overview="Seen anew.")
+    await purge_cdn(here)
+    assert [what for what, _ in fake.purged] == ["tags"]
+
+
+async def test_an_edit_costs_one_insert_more(here: Runtime, count_commands: CountCommands) -> None:
+    await count_commands.reset()
+    await edit(here, overview="Seen anew.")
+    assert count_commands.mongo == ["movies.find", "purges.insert", "movies.findAndModify"]
+
+
+async def test_a_film_that_comes_and_one_that_goes_are_purged(here: Runtime, fake: FakeCdn) -> None:
+    created = await catalog_edits.upsert_movie(editor(here), {"title": "New", "genres": ["noir"]})
+    await catalog_edits.delete_movie(editor(here), FILM)
+    assert await purge_cdn(here) == 2
+    assert {f"movie:{created.movie.id}", f"movie:{FILM}", POSTER} <= fake.dropped()
+
+
+async def test_many_edits_take_few_requests(here: Runtime, fake: FakeCdn) -> None:
+    await store(film(number) for number in range(3, 33))
+    for number in range(3, 33):
+        await edit(here, number, overview="Seen anew.")
+    assert await purge_cdn(here) == 30
+    # 30 films and the lists they may be in: two calls of at most 30 tags
+    assert [what for what, _ in fake.purged] == ["tags", "tags"]
+
+
+async def test_without_a_cdn_there_is_nobody_to_ask(here: Runtime, fake: FakeCdn) -> None:
+    async with process(here, fake, Clock(), "passthrough") as alone:
+        await edit(alone, title="Another")
+        assert await purge_cdn(alone) == 1
+    assert (fake.seen, await states()) == ([], [PurgeState.DONE])
+
+
+async def test_an_edit_that_is_refused_beforehand_notes_nothing(here: Runtime) -> None:
+    with pytest.raises(Conflict):
+        await catalog_edits.upsert_movie(
+            editor(here), {"title": "Late"}, id_=FILM, expected_version=99
+        )
+    assert await stored() == []
+
+
+# ---- whoever dies on the way
+
+
+async def test_a_process_that_died_after_the_change_purges_too_much_not_too_little(
+    here: Runtime, fake: FakeCdn, clock: Clock
+) -> None:
+    assert await page_of(here, "drama") == [FILM]
+    assert await page_of(here, "noir") == [film_id(2)]
+    before = await models.movie_to_edit(FILM, None)
+    # given a process that changed a film, and told nobody
+    changes = {"genre_ids": ["genre_noir"], "title": "Another"}
+    await purging.note_edit(here, FILM, before, changes)
+    await models.edit_movie(FILM, changes, None)
+    # when the change could still be under way, nothing happens
+    assert await purge_cdn(here) == 0
+    # but once it must be made
+    clock.now += SETTLED
+    assert await purge_cdn(here) == 1
+    # then what was cached of the old is gone here, and at the CDN
+    elsewhere = replace(here, cache=Cache(here.redis))
+    assert await page_of(elsewhere, "drama") == []
+    assert sorted(await page_of(elsewhere, "noir")) == [FILM, film_id(2)]
+    named = {POSTER, f"movie:{FILM}", "movies:all", "movies:genre:drama", "movies:genre:noir"}
+    assert named <= fake.dropped()
+    assert await states() == [PurgeState.DONE]
+
+
+async def test_what_another_editor_added_meanwhile_is_purged_too(
+    here: Runtime, fake: FakeCdn, clock: Clock
+) -> None:
+    before = await models.movie_to_edit(FILM, None)
+    await purging.note_edit(here, FILM, before, {"popularity": 9.0})
+    # given another editor, who moves the film between our reading and our change
+    await models.edit_movie(FILM, {"genre_ids": ["genre_noir"]}, None)
+    assert await page_of(here, "noir") == [film_id(2), FILM]
+    await models.edit_movie(FILM, {"popularity": 9.0}, None)
+    clock.now += SETTLED
+    await purge_cdn(here)
+    elsewhere = replace(here, cache=Cache(here.redis))
+    assert await page_of(elsewhere, "noir") == [FILM, film_id(2)]
+
+
+async def test_what_redis_was_owed_by_a_process_that_died_is_forgotten_by_a_worker(
+    here: Runtime, fake: FakeCdn, clock: Clock, settings: Settings
+) -> None:
+    async with (
+        relaying(settings.redis_url or "") as relay,
+        client_through(relay, settings) as through,
+    ):
+        assert await page_of(here, "drama") == [FILM]
+        # given an edit while Redis is away, by a process that dies with what it owes
+        relay.cut()
+        dying = replace(here, cache=Cache(through), redis=through)
+        await edit(dying, genres=["noir"])
+        assert dying.cache.owes
+    clock.now += SETTLED
+    assert await purge_cdn(here) == 1
+    assert await page_of(replace(here, cache=Cache(here.redis)), "drama") == []
+
+
+async def test_a_process_that_owes_redis_something_does_not_say_that_it_is_done(
+    here: Runtime, settings: Settings
+) -> None:
+    purge_id = await purging.note_edit(here, FILM, None, {})
+    async with (
+        relaying(settings.redis_url or "") as relay,
+        client_through(relay, settings) as through,
+    ):
+        owing = replace(here, cache=Cache(through))
+        relay.cut()
+        await owing.cache.forget([f"movie:{FILM}"])
+        # given an outbox that can be reached, in another Redis than the cache's
+        await purging.change_made(owing, purge_id, [f"movie:{FILM}"])
+        assert await here.purge_outbox.take() == {}
+    # and one that owes nothing says so
+    await purging.change_made(here, purge_id, [f"movie:{FILM}"])
+    assert await here.purge_outbox.take() == {purge_id: [f"movie:{FILM}"]}
+
+
+async def test_while_redis_is_away_purges_wait_and_it_counts_against_none(
+    here: Runtime, fake: FakeCdn, clock: Clock, settings: Settings
+) -> None:
+    async with (
+        relaying(settings.redis_url or "") as relay,
+        client_through(relay, settings) as through,
+    ):
+        await purging.note_edit(here, FILM, None, {})
+        clock.now += SETTLED
+        relay.cut()
+        away = replace(here, cache=Cache(through))
+        assert await purge_cdn(away) == 0
+        waiting = await only()
+        assert (waiting.state, waiting.attempts) == (PurgeState.WAITING, 0)
+        assert fake.seen == []  # our caches first
+        relay.mend()
+        clock.now += 6
+        await asyncio.sleep(1.1)  # so long Redis is not asked after a failure
+        assert await purge_cdn(away) == 1
+    assert await states() == [PurgeState.DONE]
+
+
+async def test_a_worker_that_died_over_a_purge_is_replaced(
+    here: Runtime, fake: FakeCdn, clock: Clock
+) -> None:
+    await edit(here, title="Another")
+    await models.purges.ready({(await only()).id: ["movies:all"]}, purging.now(here))
+    # given a worker that has it, and says no more
+    now = purging.now(here)
+    lease, (mine,) = await models.purges.claim(now, now + timedelta(seconds=120), 10)
+    assert await purge_cdn(here) == 0
+    # when its lease is over
+    clock.now += 121
+    assert await purge_cdn(here) == 1
+    # then what it says afterwards counts no more
+    assert await models.purges.finish([mine.id], lease, now, "late") == 0
+    assert await states() == [PurgeState.DONE]
+
+
+async def test_workers_that_race_ask_for_each_purge_once(
+    here: Runtime, fake: FakeCdn, clock: Clock
+) -> None:
+    for number in range(250):
+        await purging.note_tags(here, [f"movies:genre:{number}"])
+    ended = await asyncio.gather(*(purge_cdn(here) for _ in range(4)))
+    assert sum(ended) == 250
+    asked = [tag for what, items in fake.purged if what == "tags" for tag in items]
+    assert sorted(asked) == sorted(f"movies:genre:{number}" for number in range(250))
+    assert set(await states()) == {PurgeState.DONE}
+
+
+async def test_a_word_for_a_purge_that_is_done_changes_nothing(here: Runtime) -> None:
+    await edit(here, title="Another")
+    await purge_cdn(here)
+    done = await only()
+    await here.purge_outbox.ready(done.id, ["movies:all"])
+    assert await purge_cdn(here) == 0
+    assert await only() == done
+
+
+# ---- a CDN that fails
+
+
+async def test_a_failing_cdn_is_tried_again_with_growing_pauses_and_then_given_up(
+    here: Runtime, fake: FakeCdn, clock: Clock
+) -> None:
+    await purging.note_tags(here, ["movies:all"])
+    fake.failures = [Answer(500)] * MOST_TRIES
+    pauses = []
+    for tries in range(1, MOST_TRIES):
+        assert await purge_cdn(here) == 0
+        waiting = await only()
+        assert (waiting.state, waiting.attempts) == (PurgeState.WAITING, tries)
+        assert waiting.error == "Cloudflare answered 500."
+        pause = (waiting.due_at - purging.now(here)).total_seconds()
+        assert 0.99 <= pause <= min(1800, 2**tries) + 0.01
+        pauses.append(pause)
+        # not before it is due
+        assert (await purge_cdn(here), len(fake.seen)) == (0, tries)
+        clock.now += pause + 0.01
+    assert max(pauses) > 4 * min(pauses)
+    assert await purge_cdn(here) == 1
+    failed = await only()
+    assert (failed.state, failed.attempts) == (PurgeState.FAILED, MOST_TRIES)
+    expires = await models.Purge.get_pymongo_collection().find_one({"_id": failed.id})
+    assert expires is not None
+    days = (expires["expires_at"] - purging.now(here)).total_seconds() / 86400
+    assert days == pytest.approx(30, abs=0.01)
+    # an operator sees it, and has it tried again
+    assert await models.purges.failed(10) == [failed]
+    assert await models.purges.retry_failed(purging.now(here)) == 1
+    assert await purge_cdn(here) == 1
+    assert (await states(), fake.dropped()) == ([PurgeState.DONE], {"movies:all"})
+
+
+async def test_asked_too_often_counts_against_none_and_is_waited_out(
+    runtime: Runtime, here: Runtime, fake: FakeCdn, clock: Clock
+) -> None:
+    await purging.note_tags(here, ["movies:all"])
+    fake.failures = [Answer(429, headers={"retry-after": "100"})]
+    assert await purge_cdn(here) == 0
+    waiting = await only()
+    pause = (waiting.due_at - purging.now(here)).total_seconds()
+    assert (waiting.attempts, 100 <= pause <= 111) == (0, True)
+    # this process asks nobody until then; another one is free to
+    clock.now += 112
+    assert (await purge_cdn(here), len(fake.seen)) == (0, 1)
+    clock.now += 112
+    async with process(runtime, fake, clock) as another:
+        assert await purge_cdn(another) == 1
+
+
+async def test_one_purge_that_is_refused_holds_up_no_other(here: Runtime, fake: FakeCdn) -> None:
+    fake.refused = {"movies:genre:13"}
+    for number in range(20):
+        await purging.note_tags(here, [f"movies:genre:{number}"])
+    assert await purge_cdn(here) == 20
+    failed = await models.purges.failed(10)
+    assert [(one.tags, one.attempts) for one in failed] == [(["movies:genre:13"], 1)]
+    assert (await states()).count(PurgeState.DONE) == 19
+    assert len(fake.dropped()) == 19
+
+
+async def test_a_purge_that_waited_for_a_week_is_given_up(
+    here: Runtime, fake: FakeCdn, clock: Clock
+) -> None:
+    await purging.note_tags(here, ["movies:all"])
+    clock.now += 8 * 86400
+    fake.failures = [Answer(429, headers={"retry-after": "1"})]
+    assert await purge_cdn(here) == 1
+    assert await states() == [PurgeState.FAILED]
+
+
+async def test_an_invalidation_whose_answer_was_lost_is_not_made_twice(
+    runtime: Runtime, fake: FakeCdn, clock: Clock
+) -> None:
+    async with process(runtime, fake, clock, "aws") as here:
+        for number in range(3):
+            await purging.note_tags(here, [f"movie:{film_id(number)}"])
+        fake.references_lost = 1
+        # given an invalidation that was made, though its answer says nothing of it
+        assert await purge_cdn(here) == 0
+        clock.now += 3
+        assert await purge_cdn(here) == 3
+    assert (len(fake.seen), len(fake.purged)) == (2, 1)
+
+
+async def test_how_many_wait_and_how_long_is_measured(
+    here: Runtime, fake: FakeCdn, clock: Clock
+) -> None:
+    await purging.note_tags(here, ["movies:all"])
+    fake.failures = [Answer(500)]
+    clock.now += 40
+    await purge_cdn(here)
+    assert REGISTRY.get_sample_value("purges_waiting") == 1
+    assert REGISTRY.get_sample_value("purges_oldest_seconds") == pytest.approx(40, abs=0.1)
+    clock.now += 3
+    await purge_cdn(here)
+    assert REGISTRY.get_sample_value("purges_waiting") == 0
+    assert REGISTRY.get_sample_value("purges_oldest_seconds") == 0
+
+
+# ---- by hand, and by imports
+
+
+PURGE = """mutation { purgeCache(input: {tags: ["movies:all", "movie:movie_00001"]}) {
+  keysPurged cdnPurgeId errors { code } } }"""
+
+
+async def test_an_operator_gets_the_id_of_the_purge(here: Runtime, fake: FakeCdn) -> None:
+    purged = await purge(Context(here), ["movies:all", f"movie:{FILM}"], soft=True)
+    assert purged.cdn_purge_id == (await only()).id
+    assert await purge_cdn(here) == 1
+    drawn = {POSTER, POSTER.replace("posters", "backdrops")}
+    assert fake.dropped() == {"movies:all", f"movie:{FILM}"} | drawn
+
+
+async def test_without_a_cdn_there_is_no_id(runtime: Runtime, graphql: GraphQL) -> None:
+    token = token_for(runtime, models.Role.OPERATOR)
+    _, body = await graphql(PURGE, token=token)
+    assert body == {"data": {"purgeCache": {"keysPurged": 0, "cdnPurgeId": None, "errors": []}}}
+    assert await stored() == []
+
+
+async def test_a_purge_by_hand_that_redis_does_not_hear_notes_nothing(
+    here: Runtime, settings: Settings
+) -> None:
+    async with (
+        relaying(settings.redis_url or "") as relay,
+        client_through(relay, settings) as through,
+    ):
+        relay.cut()
+        with pytest.raises(UpstreamUnavailable):
+            await purge(Context(replace(here, cache=Cache(through))), ["movies:all"], soft=True)
+    assert await stored() == []
+
+
+async def written(runtime: Runtime, *films: models.Movie) -> None:
+    writer = Writer(runtime, quiet)
+    await writer.write("movies", models.Movie, films, len(films))
+    await writer.report()
+
+
+async def test_an_import_that_changed_something_purges_the_catalogue(
+    here: Runtime, fake: FakeCdn, redis: Client
+) -> None:
+    await written(here, film(7))
+    assert await purge_cdn(here) == 1
+    assert fake.purged == [("prefixes", ["cdn.example.com/art", "cdn.example.com/graphql"])]
+
+
+async def test_an_import_that_changed_nothing_purges_nothing(here: Runtime) -> None:
+    await written(here, film(7))
+    await purge_cdn(here)
+    await models.Purge.get_pymongo_collection().delete_many({})
+    await written(here, film(7))
+    assert await stored() == []
+
+
+async def test_an_import_that_our_caches_know_of_is_done_without_a_cdn(
+    here: Runtime, fake: FakeCdn, clock: Clock
+) -> None:
+    async with process(here, fake, clock, "passthrough") as alone:
+        await written(alone, film(7))
+    assert await stored() == []
+
+
+async def test_an_import_that_died_is_purged_ten_minutes_later(
+    here: Runtime, fake: FakeCdn, clock: Clock
+) -> None:
+    assert await page_of(here, "drama") == [FILM]
+    writer = Writer(here, quiet)
+    await writer.write("movies", models.Movie, [film(9, genre_ids=["genre_drama"])], 1)
+    assert await purge_cdn(here) == 0
+    clock.now += 601
+    assert await purge_cdn(here) == 1
+    assert len(await page_of(replace(here, cache=Cache(here.redis)), "drama")) == 2
+    # one that only took longer notes another at its end
+    await writer.report()
+    assert await purge_cdn(here) == 1
+    assert len(fake.purged) == 2
+
+
+# ---- the command line
+
+
+async def test_the_command_shows_failed_purges_and_has_them_tried_again(
+    here: Runtime, fake: FakeCdn, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await purging.note_tags(here, ["movies:all"])
+    fake.refused = {"movies:all"}
+    assert await purge_cdn(here) == 1
+    # when an operator looks
+    assert await purge_commands.show(here, retry=False) == 1
+    # then it is told, and stays
+    told = capsys.readouterr().out
+    assert (await only()).id in told
+    assert "1 tries  Cloudflare refused to purge (400).  movies:all" in told
+    assert "0 waiting, 1 failed.\n" in told
+    assert await states() == [PurgeState.FAILED]
+    # and with --retry it is put back
+    fake.refused = set()
+    assert await purge_commands.show(here, retry=True) == 1
+    assert "1 put back" in capsys.readouterr().out
+    assert await purge_cdn(here) == 1
+    assert await states() == [PurgeState.DONE]

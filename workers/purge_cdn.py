@@ -1,0 +1,160 @@
+"""Takes purges out of the outbox: our caches first, then the CDN, many purges in few requests.
+
+Promise: one that is due is tried until it is done, or set aside for an operator after 15 failures.
+Any number of workers may race: a purge is leased to one at a time, and doing it twice is harmless.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime, timedelta
+
+import models
+from models import PurgeRecord
+from resolvers import purging
+from resolvers.context import Runtime
+from services import metrics
+from services.errors import PurgeFailed, UpstreamUnavailable
+from services.logs import get_logger
+
+MOST_TRIES = 15
+_AT_ONCE = 100
+_LEASE_SECONDS = 120.0  # longer than a run may last
+_LONGEST_BACKOFF_SECONDS = 1800.0
+_REDIS_AWAY_SECONDS = 5.0
+_GIVE_UP = timedelta(days=7)  # nothing at a CDN lives as long
+
+log = get_logger("workers")
+
+
+async def purge_cdn(runtime: Runtime) -> int:
+    """Returns how many purges ended.
+
+    Raises:
+        UpstreamUnavailable: MongoDB is away; what is leased is tried again later.
+    """
+    await _hear_what_is_ready(runtime)
+    ended = 0
+    while batch := await _claim(runtime):
+        ended += await _try(runtime, *batch)
+    await _measure(runtime)
+    return ended
+
+
+async def _hear_what_is_ready(runtime: Runtime) -> None:
+    with suppress(UpstreamUnavailable):  # Redis is away: each goes out when its time has come
+        while ready := await runtime.purge_outbox.take():
+            await models.purges.ready(ready, purging.now(runtime))
+
+
+async def _claim(runtime: Runtime) -> tuple[str, list[PurgeRecord]] | None:
+    now = purging.now(runtime)
+    until = now + timedelta(seconds=_LEASE_SECONDS)
+    lease, purges = await models.purges.claim(now, until, _AT_ONCE)
+    return (lease, purges) if purges else None
+
+
+async def _try(runtime: Runtime, lease: str, purges: list[PurgeRecord]) -> int:
+    told = await _tell_caches(runtime, lease, purges)
+    failures = await _ask(runtime, told)
+    done = [purge.id for purge in told if purge.id not in failures]
+    ended = await models.purges.finish(done, lease, purging.now(runtime))
+    metrics.purges_finished_total.labels("done").inc(ended)
+    for purge in told:
+        if purge.id in failures:
+            ended += await _failed(runtime, lease, purge, failures[purge.id])
+    return ended
+
+
+async def _tell_caches(
+    runtime: Runtime, lease: str, purges: Sequence[PurgeRecord]
+) -> list[PurgeRecord]:
+    """Those that our caches have dropped; the others wait until Redis is back."""
+    told: list[PurgeRecord] = []
+    away = None
+    for purge in purges:
+        if not purge.is_told and away is None:
+            try:
+                await purging.forget(runtime, purge)
+            except UpstreamUnavailable as error:
+                away = error
+        if purge.is_told or away is None:
+            told.append(purge)
+    if away is not None:
+        now, known = purging.now(runtime), {purge.id for purge in told}
+        await models.purges.postpone(
+            [purge.id for purge in purges if purge.id not in known],
+            lease,
+            now,
+            due_at=now + timedelta(seconds=_REDIS_AWAY_SECONDS),
+            error=away.message,
+            is_told=False,
+            is_counted=False,
+        )
+    return told
+
+
+async def _ask(runtime: Runtime, purges: Sequence[PurgeRecord]) -> Mapping[str, PurgeFailed]:
+    """Asks the CDN; returns the failures by purge."""
+    failure = await _ask_once(runtime, purges)
+    if failure is None:
+        return {}
+    if not failure.is_final or len(purges) == 1:
+        return {purge.id: failure for purge in purges}
+    # One of them is at fault: each for itself.
+    failures = {purge.id: await _ask_once(runtime, [purge]) for purge in purges}
+    return {id_: failure for id_, failure in failures.items() if failure is not None}
+
+
+async def _ask_once(runtime: Runtime, purges: Sequence[PurgeRecord]) -> PurgeFailed | None:
+    stale = purging.stale_of(purges)
+    if not runtime.cdn.is_told or not stale:
+        return None
+    names = "".join(sorted(purge.id for purge in purges))
+    reference = hashlib.blake2b(names.encode(), digest_size=16).hexdigest()
+    try:
+        await runtime.cdn.purge(stale, reference)
+    except PurgeFailed as failure:
+        return failure
+    return None
+
+
+async def _failed(runtime: Runtime, lease: str, purge: PurgeRecord, failure: PurgeFailed) -> int:
+    """Tries again later, or gives up; 1 if it ended."""
+    now, error = purging.now(runtime), str(failure)
+    is_too_old = now - purge.created_at > _GIVE_UP
+    if failure.is_final or purge.attempts >= MOST_TRIES or is_too_old:
+        ended = await models.purges.finish([purge.id], lease, now, error)
+        metrics.purges_finished_total.labels("failed").inc(ended)
+        log.error("purge_failed", purge=purge.id, error=error, attempts=purge.attempts)
+        return ended
+    await models.purges.postpone(
+        [purge.id],
+        lease,
+        now,
+        due_at=_next_try(now, purge.attempts, failure),
+        error=error,
+        is_told=True,
+        is_counted=failure.retry_after_seconds is None,
+    )
+    return 0
+
+
+def _next_try(now: datetime, attempts: int, failure: PurgeFailed) -> datetime:
+    """Full jitter, so that purges that failed together do not all come back together."""
+    if failure.retry_after_seconds is not None:
+        seconds = failure.retry_after_seconds * random.uniform(1, 1.1)  # noqa: S311
+    else:
+        most = min(_LONGEST_BACKOFF_SECONDS, 2.0**attempts)
+        seconds = max(1.0, random.uniform(0, most))  # noqa: S311
+    return now + timedelta(seconds=seconds)
+
+
+async def _measure(runtime: Runtime) -> None:
+    waiting = await models.purges.waiting()
+    age = purging.now(runtime) - waiting.oldest_at if waiting.oldest_at else timedelta()
+    metrics.purges_waiting.set(waiting.purges)
+    metrics.purges_oldest_seconds.set(max(0.0, age.total_seconds()))
