@@ -1,8 +1,21 @@
 """What is stored. The only room that speaks Beanie and PyMongo; reach everything as `models.X`."""
 
-from models import ids
+from models import ids, purges
+from models.account_edits import (
+    change_password,
+    edit_profile,
+    end_logins,
+    forget_password,
+    living_login_ids,
+    living_logins,
+    mark_deleted,
+    reset_password,
+    set_role,
+    verify_email,
+)
 from models.account_writes import (
     Rotation,
+    credential_by_id,
     credential_of,
     insert_login,
     insert_user,
@@ -11,6 +24,7 @@ from models.account_writes import (
     revoke_login,
     rotate_login,
     taken_emails,
+    users_by_id,
 )
 from models.accounts import (
     AccountTier,
@@ -20,11 +34,24 @@ from models.accounts import (
     DeviceRecord,
     Login,
     LoginRecord,
+    Preferences,
+    PreferencesRecord,
     Role,
     User,
     UserRecord,
 )
 from models.analytics import ping_database
+from models.api_keys import (
+    ApiKey,
+    ApiKeyRecord,
+    api_key_of,
+    api_keys_of,
+    delete_api_key,
+    delete_api_keys,
+    insert_api_key,
+    use_api_key,
+)
+from models.audit import AuditEntry, AuditEntryRecord, AuditEvent, audit_entries, insert_audit_entry
 from models.base import EPOCH, Identified, Record, Stored, utc_now
 from models.catalog import (
     Credit,
@@ -64,25 +91,86 @@ from models.jobs import (
     open_jobs,
     release_job,
 )
+from models.mails import (
+    MailPurpose,
+    MailRequest,
+    MailRequestRecord,
+    MailToken,
+    MailTokenRecord,
+    Registration,
+    RegistrationRecord,
+    delay_mail_request,
+    delete_mail_request,
+    delete_mail_tokens,
+    insert_mail_request,
+    insert_mail_token,
+    mail_token_of,
+    take_mail_request,
+    use_mail_token,
+)
 from models.movie_edits import Edited, edit_movie, insert_movie, movie_to_edit
 from models.movie_pages import read_movie_page, read_movie_pages, read_show_page
 from models.people_reads import title_ids_by_person
+from models.personal_data import (
+    PERSONAL_DATA,
+    DeletedUser,
+    PersonalData,
+    delay_erasure,
+    drop_deleted_user,
+    erase_personal_data,
+    personal_playables,
+    read_personal_data,
+    take_deleted_user,
+)
 from models.playback import (
     LiveProgress,
     PlaybackSession,
     PlaybackState,
     ProgressRecord,
     ViewingProgress,
+    is_later,
     live_progress,
     milliseconds,
     playback_session,
     progress_base,
+    progress_id,
 )
-from models.progress_reads import progress_by_playable, unfinished_progress
+from models.progress_reads import progress_by_playable, watched_progress
+from models.progress_through import (
+    ProgressRepair,
+    ProgressRepairRecord,
+    close_repairs,
+    open_repair,
+    open_repairs,
+    replace_progress,
+)
 from models.progress_writes import ProgressWrites, write_progress
+from models.provider_settings import (
+    ProviderSetting,
+    ProviderSettingRecord,
+    all_provider_settings,
+    change_provider_setting,
+)
+from models.purges import Purge, PurgeRecord, PurgeState
 from models.reading import Fields, find, find_by_id
 from models.replicas import readable, reading_primary
-from models.show_reads import EpisodePlace, episodes_at, episodes_of_seasons, seasons_of_shows
+from models.revocations import RevocationStore, RevokedAccess, RevokedAccessRecord
+from models.session_starts import (
+    awaited_sessions,
+    keep_session,
+    open_session,
+    playback_session_record,
+    session_arrived,
+    stored_session,
+)
+from models.show_reads import (
+    EpisodeInOrder,
+    EpisodePlace,
+    episodes_at,
+    episodes_of_seasons,
+    episodes_of_shows,
+    seasons_of_shows,
+)
 from models.title_counts import (
     COUNTED_EXACTLY,
     Count,
@@ -90,7 +178,14 @@ from models.title_counts import (
     count_movies,
     count_shows,
 )
-from models.title_lists import describe, described, is_changed_by, tags_near, tags_of
+from models.title_lists import (
+    describe,
+    described,
+    is_changed_by,
+    tags_near,
+    tags_of,
+    tags_of_genres,
+)
 from models.title_queries import (
     MovieCategory,
     MovieFilter,
@@ -101,126 +196,21 @@ from models.title_queries import (
     OrderDirection,
     sort_value,
 )
-
-__all__ = [
-    "BATCH",
-    "COUNTED_EXACTLY",
-    "DOCUMENTS",
-    "EPOCH",
-    "AccountTier",
-    "Changes",
-    "Count",
-    "CountPrecision",
-    "CredentialRecord",
-    "Credit",
-    "CreditRecord",
-    "Department",
-    "Device",
-    "DeviceKind",
-    "DeviceRecord",
-    "Edited",
-    "Episode",
-    "EpisodePlace",
-    "EpisodeRecord",
-    "Fields",
-    "Genre",
-    "GenreFigures",
-    "GenreRecord",
-    "Identified",
-    "ImportedTitle",
-    "ImportedTitleRecord",
-    "IndexPlan",
-    "Job",
-    "JobEnd",
-    "JobRecord",
-    "JobState",
-    "LiveProgress",
-    "Login",
-    "LoginRecord",
-    "Movie",
-    "MovieCategory",
-    "MovieFilter",
-    "MovieOrder",
-    "MovieOrderField",
-    "MoviePage",
-    "MovieQuery",
-    "MovieRecord",
-    "OrderDirection",
-    "Person",
-    "PersonRecord",
-    "PlaybackSession",
-    "PlaybackState",
-    "ProgressRecord",
-    "ProgressWrites",
-    "Record",
-    "Role",
-    "Rotation",
-    "SearchHit",
-    "SearchKind",
-    "Season",
-    "SeasonRecord",
-    "Show",
-    "ShowRecord",
-    "ShowStatus",
-    "Stored",
-    "TitleRecord",
-    "User",
-    "UserRecord",
-    "ViewingProgress",
-    "apply_indexes",
-    "batches",
-    "beat_job",
-    "claim_job",
-    "connected",
-    "count_movies",
-    "count_shows",
-    "credential_of",
-    "describe",
-    "described",
-    "edit_movie",
-    "episodes_at",
-    "episodes_of_seasons",
-    "figures_by_genre",
-    "find",
-    "find_by_id",
-    "finish_job",
-    "ids",
-    "insert_job",
-    "insert_login",
-    "insert_movie",
-    "insert_user",
-    "is_changed_by",
-    "last_succeeded",
-    "live_progress",
-    "login_of",
-    "milliseconds",
-    "movie_to_edit",
-    "open_jobs",
-    "ping_database",
-    "plain_words",
-    "plan_indexes",
-    "playback_session",
-    "progress_base",
-    "progress_by_playable",
-    "read_movie_page",
-    "read_movie_pages",
-    "read_show_page",
-    "readable",
-    "reading_primary",
-    "release_job",
-    "replace_password_hash",
-    "respect_edits",
-    "revoke_login",
-    "rotate_login",
-    "search_kind",
-    "seasons_of_shows",
-    "sort_value",
-    "tags_near",
-    "tags_of",
-    "taken_emails",
-    "title_ids_by_person",
-    "unfinished_progress",
-    "upsert",
-    "utc_now",
-    "write_progress",
-]
+from models.viewing_reads import read_history, viewings_by_id, with_ends
+from models.viewing_writes import delete_viewing, delete_viewings, write_viewings
+from models.viewings import (
+    StoredSession,
+    StoredSessionRecord,
+    Viewing,
+    ViewingRecord,
+    viewing_id,
+    viewing_record,
+)
+from models.watchlist import (
+    WatchlistEntry,
+    WatchlistEntryRecord,
+    add_to_watchlist,
+    on_watchlist,
+    read_watchlist,
+    remove_from_watchlist,
+)

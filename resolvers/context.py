@@ -5,47 +5,59 @@ Everything a resolver may touch is reached from here, so a test or the command l
 
 from __future__ import annotations
 
-import os
-import socket
+import math
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import models
 from loaders import CachedLoader, Fields, Tally
-from services import cache_keys, http_client, job_queue, live_metrics, redis_pool
+from services import redis_pool
+from services.abuse_watch import AbuseWatch
+from services.brief_memory import BriefMemory
 from services.broadcast import Hub
 from services.cache import Cache
-from services.cache_tracking import CacheTracking
-from services.cdn import Passthrough, open_cdn
+from services.cdn import Cdn
+from services.circuit_breaker import BreakerSnapshot, CircuitBreakers
+from services.dead_letters import DeadLetters
 from services.errors import Forbidden, Unauthenticated
 from services.job_queue import JobQueue
 from services.live_metrics import LiveMetrics, Point
+from services.mail import Mailer
+from services.media_addresses import MediaAddresses
+from services.media_library import MediaLibrary
+from services.open_repairs import OpenRepairs
 from services.passwords import Passwords
+from services.personal_keys import PersonalKeys
 from services.progress_buffer import ProgressBuffer
-from services.progress_keys import ProgressKeys
+from services.progress_news import ProgressNews
 from services.progress_stream import ProgressStream
-from services.providers import Chain, open_chain
-from services.scripts import ScriptCalls
-from services.settings import Settings, refuse_unsafe
+from services.provider_settings import ProviderSettings
+from services.providers import Chain
+from services.purge_outbox import PurgeOutbox
+from services.rate_limit import Admission, RateLimiter
+from services.revocations import Revocations
+from services.settings import Settings
 from services.single_flight import SingleFlight
-from services.tmdb import Tmdb, open_tmdb
-from services.tokens import AccessTokens, Key
-from services.viewing_sessions import SESSION_SECONDS, ViewingSessions
+from services.throttles import Throttles
+from services.tmdb import Tmdb
+from services.tokens import AccessTokens
+from services.viewing_sessions import ViewingSessions
 
 L = TypeVar("L", bound=CachedLoader[Any])
 
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """Who asks, as the verified access token says."""
+    """Who asks, as the verified access token says. Times in seconds since 1970."""
 
     user_id: str
     role: models.Role
     tier: models.AccountTier
     login_id: str
+    issued_at: float = field(default=0.0, compare=False)
+    expires_at: float = field(default=math.inf, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +67,22 @@ class Playback:
     sessions: ViewingSessions
     progress: ProgressBuffer
     stream: ProgressStream
+    dead_letters: DeadLetters
+    repairs: OpenRepairs
+
+
+async def _never_revoked(_login_id: str) -> bool:
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """Our own films: what is there, and who may fetch it. `is_revoked` is asked for every file, so
+    it answers from memory mostly."""
+
+    library: MediaLibrary
+    addresses: MediaAddresses
+    is_revoked: Callable[[str], Awaitable[bool]] = _never_revoked
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,25 +95,60 @@ class Jobs:
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """One per process. `clock` is the wall clock in seconds; tests pass their own."""
+    """One per process. `clock` is the wall clock in seconds; tests pass their own.
+
+    `redis` is the cache's; `state_redis`, perhaps the same, has what must not be evicted.
+    """
 
     settings: Settings
     redis: redis_pool.Client
+    state_redis: redis_pool.Client
     cache: Cache
     access_tokens: AccessTokens
+    revocations: Revocations
     passwords: Passwords
-    cdn: Passthrough
+    cdn: Cdn
+    purge_outbox: PurgeOutbox
     playback: Playback
+    breakers: CircuitBreakers
+    breakers_changed: Hub[BreakerSnapshot]
     providers: Chain
     live_metrics: LiveMetrics
     metrics_hub: Hub[Point]
+    progress_news: ProgressNews
     jobs: Jobs
     tmdb: Tmdb
+    media: Media
+    rate_limiter: RateLimiter
+    throttles: Throttles
+    abuse_watch: AbuseWatch
+    mailer: Mailer
+    personal_keys: PersonalKeys
     source_fetches: SingleFlight[Any] = field(
         default_factory=lambda: SingleFlight(stops_unwanted=True)
     )
+    provider_settings: ProviderSettings = field(default_factory=ProviderSettings)
+    known_keys: BriefMemory[Any] = field(
+        default_factory=lambda: BriefMemory(fresh_seconds=1, stale_seconds=60)
+    )
     started_at: float = field(default_factory=time.time)
     clock: Callable[[], float] = time.time
+
+
+@dataclass(slots=True)
+class Browser:
+    """A client that keeps its tokens in cookies, out of its scripts' reach: what it sent, and what
+    it is to keep from now on."""
+
+    refresh_token: str | None = None
+    tokens: tuple[str, str] | None = None  # access and refresh token, new
+    forgets: bool = False
+
+    def keep(self, access_token: str, refresh_token: str) -> None:
+        self.tokens, self.forgets = (access_token, refresh_token), False
+
+    def forget(self) -> None:
+        self.tokens, self.forgets = None, True
 
 
 @dataclass(slots=True)
@@ -97,7 +160,10 @@ class Context:
     request_id: str = "-"
     client_address: str | None = None
     user_agent: str | None = None
+    browser: Browser | None = None  # set where the answer can carry cookies
     is_degraded: bool = False  # something stale was served, for want of better
+    admission: Admission | None = None  # what was counted for this operation
+    tells_cost: bool = False  # who asks wants to know what it cost
     tally: Tally | None = None  # which tier answered what; counted for who asks in development
     batches: dict[Any, Any] = field(default_factory=dict)  # of fields, by graphql-core
     _loaders: dict[type[Any], Any] = field(default_factory=dict)
@@ -113,6 +179,10 @@ class Context:
     @property
     def progress_buffer(self) -> ProgressBuffer:
         return self.runtime.playback.progress
+
+    @property
+    def progress_repairs(self) -> OpenRepairs:
+        return self.runtime.playback.repairs
 
     def loader(self, kind: type[L]) -> L:
         """The operation's one loader of this class."""
@@ -153,109 +223,3 @@ class Context:
         return Context(
             self.runtime, self.viewer, self.request_id, self.client_address, self.user_agent
         )
-
-
-@asynccontextmanager
-async def _providers(settings: Settings) -> AsyncIterator[Chain]:
-    async with http_client.connect(settings.provider_timeout_seconds) as client:
-        yield open_chain(settings, client)
-
-
-@asynccontextmanager
-async def _metrics_hub(settings: Settings, redis: redis_pool.Client) -> AsyncIterator[Hub[Point]]:
-    stream = settings.redis_key_prefix + cache_keys.METRICS_STREAM
-    hub = Hub(redis, redis_pool.connect_blocking(settings), stream, live_metrics.Fold)
-    try:
-        yield hub
-    finally:
-        await hub.aclose()
-
-
-@asynccontextmanager
-async def open_jobs(settings: Settings, redis: redis_pool.Client) -> AsyncIterator[Jobs]:
-    prefix = settings.redis_key_prefix
-    blocking = redis_pool.connect_blocking(settings)
-    hub = Hub(redis, blocking, prefix + cache_keys.JOBS_CHANGED, job_queue.Changed)
-    try:
-        yield Jobs(JobQueue(redis, prefix), hub)
-    finally:
-        await hub.aclose()
-
-
-@asynccontextmanager
-async def open_cache(settings: Settings, redis: redis_pool.Client) -> AsyncIterator[Cache]:
-    """The cache tiers, with process memory kept right by what Redis tells of changes."""
-    prefix = settings.redis_key_prefix
-    cache = Cache(redis, tiers=settings.cache_tiers, prefix=prefix)
-    if not cache.uses_memory or not cache.uses_redis:
-        yield cache
-        return
-    blocking = redis_pool.connect_blocking(settings)
-    tracking = CacheTracking(blocking, cache, cache_keys.tracked_prefixes(prefix))
-    await tracking.start()
-    try:
-        yield cache
-    finally:
-        await tracking.aclose()
-        await blocking.aclose()
-
-
-def open_playback(settings: Settings, redis: redis_pool.Client) -> Playback:
-    scripts = ScriptCalls(redis)
-    keys = ProgressKeys(settings.progress_shards, settings.redis_key_prefix)
-    return Playback(
-        ViewingSessions(redis, scripts, keys),
-        ProgressBuffer(
-            redis,
-            scripts,
-            keys,
-            session_seconds=SESSION_SECONDS,
-            shard_entries=settings.progress_shard_entries,
-        ),
-        ProgressStream(
-            redis, scripts, keys, claim_idle_seconds=settings.progress_claim_idle_seconds
-        ),
-    )
-
-
-@asynccontextmanager
-async def open_runtime(settings: Settings, listeners: Sequence[Any] = ()) -> AsyncIterator[Runtime]:
-    """Connects everything a process needs and closes it in reverse order.
-
-    `listeners` are PyMongo command listeners.
-
-    Raises:
-        StartupError: a setting is unsafe or missing, or MongoDB does not answer.
-    """
-    refuse_unsafe(settings)
-    redis = redis_pool.connect(settings)
-    access_tokens = AccessTokens(
-        [Key.from_secret(settings.secret_bytes)], lifetime_seconds=settings.access_token_seconds
-    )
-    passwords = Passwords()
-    async with (
-        models.connected(settings, listeners),
-        _providers(settings) as providers,
-        _metrics_hub(settings, redis) as hub,
-        open_jobs(settings, redis) as jobs,
-        open_tmdb(settings) as tmdb,
-        open_cache(settings, redis) as cache,
-    ):
-        try:
-            yield Runtime(
-                settings=settings,
-                redis=redis,
-                cache=cache,
-                access_tokens=access_tokens,
-                passwords=passwords,
-                cdn=open_cdn(settings),
-                providers=providers,
-                live_metrics=LiveMetrics(f"{socket.gethostname()}-{os.getpid()}"),
-                metrics_hub=hub,
-                jobs=jobs,
-                tmdb=tmdb,
-                playback=open_playback(settings, redis),
-            )
-        finally:
-            passwords.close()
-            await redis.aclose()

@@ -1,0 +1,302 @@
+"""Everything a process needs, connected: open_runtime for a whole process, parts of it for tests.
+
+Nothing is opened when a module is imported: clients belong to the loop they are made in.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, closing
+from typing import Any
+
+import models
+from resolvers.context import Jobs, Media, Playback, Runtime
+from services import cache_keys, circuit_breaker, http_client, job_queue, live_metrics, redis_pool
+from services.abuse_watch import AbuseWatch
+from services.broadcast import Hub
+from services.cache import Cache
+from services.cache_tracking import CacheTracking
+from services.cdn import open_cdn
+from services.circuit_breaker import BreakerRules, BreakerSnapshot, CircuitBreakers
+from services.dead_letters import DeadLetters
+from services.errors import UpstreamUnavailable
+from services.job_queue import JobQueue
+from services.live_metrics import LiveMetrics, Point
+from services.mail import open_mailer
+from services.media_addresses import MediaAddresses
+from services.media_library import DEMO, MediaLibrary
+from services.open_repairs import OpenRepairs
+from services.passwords import Passwords
+from services.personal_keys import PersonalKeys
+from services.posture import refuse_unsafe
+from services.progress_buffer import ProgressBuffer
+from services.progress_keys import ProgressKeys
+from services.progress_news import ProgressNews
+from services.progress_state import Rules
+from services.progress_stream import ProgressStream
+from services.provider_settings import ProviderSettings
+from services.providers import Chain, open_chain
+from services.purge_outbox import PurgeOutbox
+from services.rate_limit import RateLimiter
+from services.revocations import Revocations
+from services.scripts import ScriptCalls
+from services.settings import Settings
+from services.sliding_window import SlidingWindows
+from services.throttles import Throttles
+from services.tmdb import open_tmdb
+from services.token_keys import open_keys
+from services.tokens import AccessTokens
+from services.viewing_sessions import SESSION_SECONDS, ViewingSessions
+
+# A media address lives up to five minutes beyond its lifetime; clocks differ.
+_REVOKED_LATEST_SECONDS = 600
+
+
+@asynccontextmanager
+async def _breakers(settings: Settings, redis: redis_pool.Client) -> AsyncIterator[CircuitBreakers]:
+    prefix, rules = settings.redis_key_prefix, BreakerRules.of(settings)
+    breakers = CircuitBreakers(ScriptCalls(redis), rules, prefix=prefix)
+    try:
+        yield breakers
+    finally:
+        await breakers.aclose()
+
+
+@asynccontextmanager
+async def _breakers_changed(
+    settings: Settings, redis: redis_pool.Client
+) -> AsyncIterator[Hub[BreakerSnapshot]]:
+    stream = settings.redis_key_prefix + cache_keys.BREAKERS_CHANGED
+    blocking = redis_pool.connect_blocking(settings, state=True)
+    hub = Hub(redis, blocking, stream, circuit_breaker.Changed)
+    try:
+        yield hub
+    finally:
+        await hub.aclose()
+
+
+@asynccontextmanager
+async def _providers(
+    settings: Settings, changed: ProviderSettings, breakers: CircuitBreakers
+) -> AsyncIterator[Chain]:
+    async with http_client.connect(settings.provider_timeout_seconds) as client:
+        yield open_chain(settings, client, changed, breakers)
+
+
+@asynccontextmanager
+async def _metrics_hub(settings: Settings, redis: redis_pool.Client) -> AsyncIterator[Hub[Point]]:
+    stream = settings.redis_key_prefix + cache_keys.METRICS_STREAM
+    hub = Hub(redis, redis_pool.connect_blocking(settings), stream, live_metrics.Fold)
+    try:
+        yield hub
+    finally:
+        await hub.aclose()
+
+
+@asynccontextmanager
+async def open_jobs(settings: Settings, redis: redis_pool.Client) -> AsyncIterator[Jobs]:
+    prefix = settings.redis_key_prefix
+    blocking = redis_pool.connect_blocking(settings, state=True)
+    hub = Hub(redis, blocking, prefix + cache_keys.JOBS_CHANGED, job_queue.Changed)
+    try:
+        yield Jobs(JobQueue(redis, prefix), hub)
+    finally:
+        await hub.aclose()
+
+
+@asynccontextmanager
+async def _rate_limiter(settings: Settings, redis: redis_pool.Client) -> AsyncIterator[RateLimiter]:
+    limiter = RateLimiter(settings, SlidingWindows(ScriptCalls(redis)))
+    try:
+        yield limiter
+    finally:
+        await limiter.aclose()
+
+
+@asynccontextmanager
+async def _abuse_watch(settings: Settings, redis: redis_pool.Client) -> AsyncIterator[AbuseWatch]:
+    watch = AbuseWatch(settings, redis)
+    try:
+        await watch.start()
+        yield watch
+    finally:
+        await watch.aclose()
+
+
+@asynccontextmanager
+async def _progress_news(settings: Settings) -> AsyncIterator[ProgressNews]:
+    keys = ProgressKeys(settings.progress_shards, settings.redis_key_prefix)
+    news = ProgressNews(redis_pool.connect_blocking(settings, state=True), keys)
+    try:
+        yield news
+    finally:
+        await news.aclose()
+
+
+@asynccontextmanager
+async def open_cache(settings: Settings, redis: redis_pool.Client) -> AsyncIterator[Cache]:
+    """The cache tiers, with process memory kept right by what Redis tells of changes."""
+    prefix = settings.redis_key_prefix
+    cache = Cache(redis, tiers=settings.cache_tiers, prefix=prefix)
+    if not cache.uses_memory or not cache.uses_redis:
+        yield cache
+        return
+    blocking = redis_pool.connect_blocking(settings)
+    tracking = CacheTracking(blocking, cache, cache_keys.tracked_prefixes(prefix))
+    await tracking.start()
+    try:
+        yield cache
+    finally:
+        await tracking.aclose()
+        await blocking.aclose()
+
+
+def open_playback(settings: Settings, redis: redis_pool.Client) -> Playback:
+    scripts = ScriptCalls(redis)
+    keys = ProgressKeys(settings.progress_shards, settings.redis_key_prefix)
+    return Playback(
+        ViewingSessions(
+            redis, scripts, keys, heartbeat_seconds=settings.playback_heartbeat_seconds
+        ),
+        ProgressBuffer(
+            redis,
+            scripts,
+            keys,
+            session_seconds=SESSION_SECONDS,
+            shard_entries=settings.progress_shard_entries,
+            rules=_progress_rules(settings),
+        ),
+        ProgressStream(
+            redis, scripts, keys, claim_idle_seconds=settings.progress_claim_idle_seconds
+        ),
+        DeadLetters(redis, scripts, keys),
+        OpenRepairs(),
+    )
+
+
+@asynccontextmanager
+async def open_media(settings: Settings, revocations: Revocations) -> AsyncIterator[Media]:
+    """In development a title without films of its own plays the demo clip, if there is one."""
+    fallback = None if settings.is_production else DEMO
+    addresses = MediaAddresses(
+        settings.secret_bytes,
+        lifetime_seconds=settings.media_address_seconds,
+        binds_address=settings.media_bind_address,
+    )
+
+    async def is_ended(login_id: str) -> bool:
+        return revocations.is_ended(login_id)
+
+    with closing(MediaLibrary(settings.data_dir / "media", fallback=fallback)) as library:
+        yield Media(library, addresses, is_ended)
+
+
+def _progress_rules(settings: Settings) -> Rules:
+    """A player holds its position until it missed three heartbeats."""
+    return Rules(
+        completed_percent=settings.progress_completed_percent,
+        completed_least_seconds=settings.progress_completed_least_seconds,
+        short_session_seconds=settings.progress_short_session_seconds,
+        hold_seconds=3 * settings.playback_heartbeat_seconds,
+    )
+
+
+async def _look_for_repairs(known: OpenRepairs) -> None:
+    """Before anything is read; from then on a worker looks."""
+    mark = known.mark
+    try:
+        is_any = bool(await models.open_repairs(1))
+    except UpstreamUnavailable:
+        is_any = True  # unknown: reads compare
+    known.found(mark, is_any=is_any)
+
+
+@asynccontextmanager
+async def _redis(client: redis_pool.Client) -> AsyncIterator[redis_pool.Client]:
+    try:
+        yield client
+    finally:
+        await client.aclose()
+
+
+@asynccontextmanager
+async def open_runtime(settings: Settings, listeners: Sequence[Any] = ()) -> AsyncIterator[Runtime]:
+    """Connects everything a process needs and closes it in reverse order.
+
+    `listeners` are PyMongo command listeners.
+
+    Raises:
+        StartupError: a setting is unsafe or missing, or MongoDB does not answer.
+    """
+    refuse_unsafe(settings)
+    async with AsyncExitStack() as stack:
+        yield await _opened(settings, listeners, stack)
+
+
+async def _opened(settings: Settings, listeners: Sequence[Any], stack: AsyncExitStack) -> Runtime:
+    enter = stack.enter_async_context
+    redis = state = await enter(_redis(redis_pool.connect(settings)))
+    if settings.state_redis_url:
+        state = await enter(_redis(redis_pool.connect(settings, state=True)))
+    await enter(models.connected(settings, listeners))
+    playback = open_playback(settings, state)
+    await _look_for_repairs(playback.repairs)
+    breakers = await enter(_breakers(settings, state))
+    revocations = await enter(open_revocations(settings, state))
+    provider_settings = ProviderSettings()
+    return Runtime(
+        settings=settings,
+        redis=redis,
+        state_redis=state,
+        cache=await enter(open_cache(settings, redis)),
+        access_tokens=_access_tokens(settings),
+        revocations=revocations,
+        passwords=stack.enter_context(closing(Passwords())),
+        cdn=await enter(open_cdn(settings)),
+        purge_outbox=PurgeOutbox(state, settings.redis_key_prefix),
+        breakers=breakers,
+        breakers_changed=await enter(_breakers_changed(settings, state)),
+        providers=await enter(_providers(settings, provider_settings, breakers)),
+        provider_settings=provider_settings,
+        live_metrics=LiveMetrics(f"{socket.gethostname()}-{os.getpid()}"),
+        metrics_hub=await enter(_metrics_hub(settings, redis)),
+        progress_news=await enter(_progress_news(settings)),
+        jobs=await enter(open_jobs(settings, state)),
+        tmdb=await enter(open_tmdb(settings)),
+        media=await enter(open_media(settings, revocations)),
+        playback=playback,
+        rate_limiter=await enter(_rate_limiter(settings, redis)),
+        throttles=Throttles(settings, SlidingWindows(ScriptCalls(state))),
+        abuse_watch=await enter(_abuse_watch(settings, state)),
+        mailer=open_mailer(settings),
+        personal_keys=PersonalKeys(state, _progress_keys(settings), playback.dead_letters),
+    )
+
+
+def _progress_keys(settings: Settings) -> ProgressKeys:
+    return ProgressKeys(settings.progress_shards, settings.redis_key_prefix)
+
+
+def _access_tokens(settings: Settings) -> AccessTokens:
+    return AccessTokens(open_keys(settings), lifetime_seconds=settings.access_token_seconds)
+
+
+@asynccontextmanager
+async def open_revocations(
+    settings: Settings, redis: redis_pool.Client
+) -> AsyncIterator[Revocations]:
+    revocations = Revocations(
+        redis,
+        redis_pool.connect_blocking(settings, state=True),
+        settings.redis_key_prefix + cache_keys.REVOCATIONS,
+        models.RevocationStore(),
+        lifetime_seconds=_REVOKED_LATEST_SECONDS
+        + max(settings.access_token_seconds, settings.media_address_seconds),
+    )
+    try:
+        await revocations.start()
+        yield revocations
+    finally:
+        await revocations.aclose()
