@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import hmac
 from typing import NamedTuple
 
 import msgspec
@@ -16,6 +17,7 @@ from services.errors import InvalidCursor
 
 Value = float | int | str | None
 _VERSION = 1
+_PURPOSE = b"marquee cursors"
 _SIGNATURE_BYTES = 8
 
 
@@ -47,7 +49,7 @@ def decode(secret: bytes, order: str, cursor: str, argument: str) -> Position:
         version, made_for, value, id_ = _decoder.decode(payload)
     except (binascii.Error, ValueError, msgspec.DecodeError):
         raise InvalidCursor(f"`{argument}` is not a cursor of this API.", path=[argument]) from None
-    if signature != _sign(secret, payload) or version != _VERSION:
+    if not hmac.compare_digest(signature, _sign(secret, payload)) or version != _VERSION:
         raise InvalidCursor(f"`{argument}` is not a cursor of this API.", path=[argument])
     if made_for != order:
         raise InvalidCursor(f"`{argument}` was made for another order.", path=[argument])
@@ -55,4 +57,6 @@ def decode(secret: bytes, order: str, cursor: str, argument: str) -> Position:
 
 
 def _sign(secret: bytes, payload: bytes) -> bytes:
-    return hashlib.blake2b(payload, key=secret[:64], digest_size=_SIGNATURE_BYTES).digest()
+    """`person` keeps this apart from what else the secret signs."""
+    keyed = hashlib.blake2b(payload, key=secret[:64], person=_PURPOSE, digest_size=_SIGNATURE_BYTES)
+    return keyed.digest()

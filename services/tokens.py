@@ -1,7 +1,7 @@
 """Access tokens (signed JWTs, RFC 9068 and 8725) and refresh tokens (opaque, kept only as hashes).
 
-A key decides its algorithm, never the token, and only known keys are tried: rotating a key, or
-moving to EdDSA, is another `Key` in front of the ring. Every bad token gets the same answer.
+A key decides its algorithm, never the token; only known keys are tried, and a header may hold
+nothing but algorithm, type and key id. Every bad token gets the same answer.
 """
 
 from __future__ import annotations
@@ -16,29 +16,17 @@ from typing import Any, NoReturn
 import jwt
 
 from services.errors import InvalidToken
+from services.token_keys import Key, key_set
 
 _ISSUER = "marquee"
 _AUDIENCE = "marquee-api"
 _TYPE = "at+jwt"
 _MAX_CHARACTERS = 4096
 _CLAIMS = ("iss", "aud", "sub", "exp", "iat", "jti", "role", "tier", "sid")
+_LAST_MOMENT = 32_503_680_000.0
+_HEADERS = {"alg", "typ", "kid"}
+_LEEWAY_SECONDS = 5.0  # how far ahead the clock of the process may be that issued a token
 _REFRESH_BYTES = 32
-
-
-@dataclass(frozen=True, slots=True)
-class Key:
-    """A signing key; `verifying` differs from `signing` only for asymmetric algorithms."""
-
-    id: str
-    algorithm: str
-    signing: Any
-    verifying: Any
-
-    @classmethod
-    def from_secret(cls, secret: bytes) -> Key:
-        """HS256. The id follows from the secret, so another secret is another key."""
-        name = hashlib.blake2b(secret, digest_size=6, person=b"marquee-kid").hexdigest()
-        return cls(name, "HS256", secret, secret)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +38,7 @@ class Claims:
     tier: str
     login_id: str
     issued_at: float
+    starts_at: float
     expires_at: float
     token_id: str
 
@@ -62,11 +51,13 @@ class AccessTokens:
     ) -> None:
         self._signer = keys[0]
         self._keys = {key.id: key for key in keys}
+        self.public_keys = key_set(keys)
         self._verified: dict[str, Claims] = {}
         self._remembered = remembered
         self.lifetime_seconds = lifetime_seconds
 
     def issue(self, *, user_id: str, role: str, tier: str, login_id: str, now: float) -> str:
+        """`iat` has fractions of a second: a revocation ends what was issued before it."""
         payload = {
             "iss": _ISSUER,
             "aud": _AUDIENCE,
@@ -74,7 +65,7 @@ class AccessTokens:
             "role": role,
             "tier": tier,
             "sid": login_id,
-            "iat": int(now),
+            "iat": now,
             "exp": int(now) + self.lifetime_seconds,
             "jti": secrets.token_hex(8),
         }
@@ -95,6 +86,8 @@ class AccessTokens:
         if claims.expires_at <= now:
             self._verified.pop(token, None)
             refuse()
+        if claims.starts_at > now + _LEEWAY_SECONDS:
+            refuse()
         return claims
 
     def _checked(self, token: str) -> Claims:
@@ -103,7 +96,7 @@ class AccessTokens:
         try:
             header = jwt.get_unverified_header(token)
             key = self._keys[header["kid"]]
-            if header["typ"] != _TYPE:
+            if header["typ"] != _TYPE or header.keys() != _HEADERS:
                 refuse()
             return _claims(_decoded(token, key))
         except (jwt.PyJWTError, KeyError, TypeError, ValueError, RecursionError):
@@ -124,17 +117,30 @@ def _decoded(token: str, key: Key) -> Mapping[str, Any]:
         algorithms=[key.algorithm],
         audience=_AUDIENCE,
         issuer=_ISSUER,
-        options={"require": list(_CLAIMS), "verify_exp": False, "verify_iat": False},
+        options={
+            "require": list(_CLAIMS),
+            "verify_exp": False,
+            "verify_iat": False,
+            "verify_nbf": False,
+        },
     )
 
 
 def _claims(payload: Mapping[str, Any]) -> Claims:
     texts = [payload[name] for name in ("sub", "role", "tier", "sid", "jti")]
-    issued_at, expires_at = payload["iat"], payload["exp"]
-    if {type(text) for text in texts} != {str} or {type(issued_at), type(expires_at)} != {int}:
+    if {type(text) for text in texts} != {str}:
         refuse()
+    issued_at, expires_at = _moment(payload["iat"]), _moment(payload["exp"])
+    starts_at = max(issued_at, _moment(payload.get("nbf", issued_at)))
     user_id, role, tier, login_id, token_id = texts
-    return Claims(user_id, role, tier, login_id, issued_at, expires_at, token_id)
+    return Claims(user_id, role, tier, login_id, issued_at, starts_at, expires_at, token_id)
+
+
+def _moment(given: object) -> float:
+    """A NumericDate (RFC 7519, 2) of this millennium."""
+    if type(given) not in (int, float) or not 0 <= given < _LAST_MOMENT:  # type: ignore[operator]
+        refuse()
+    return given  # type: ignore[return-value]
 
 
 def refuse() -> NoReturn:

@@ -9,11 +9,13 @@ from typing import Any
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
 
 from services.errors import InvalidToken
-from services.tokens import AccessTokens, Claims, Key, RefreshToken
+from services.token_keys import Key, new_pem
+from services.tokens import AccessTokens, Claims, RefreshToken
 
 NOW = 1_800_000_000.0
 SECRET = b"a secret of the test suite, 32 bytes and more"
@@ -66,8 +68,25 @@ def test_a_token_says_what_it_was_issued_for() -> None:
         "jti": None,
     }
     assert claims == Claims(
-        "user_1", "USER", "FREE", "login_1", 1_800_000_000, 1_800_000_900, payload["jti"]
+        "user_1",
+        "USER",
+        "FREE",
+        "login_1",
+        issued_at=1_800_000_000,
+        starts_at=1_800_000_000,
+        expires_at=1_800_000_900,
+        token_id=payload["jti"],
     )
+
+
+def test_the_time_of_issue_is_kept_to_the_microsecond() -> None:
+    # given two tokens of one second, one before and one after something that ends the first
+    service = tokens()
+    first, second = issued(service, NOW + 0.25), issued(service, NOW + 0.250001)
+    # then they can be told apart, and both end at a whole second
+    assert service.verify(first, NOW + 1).issued_at == NOW + 0.25
+    assert service.verify(second, NOW + 1).issued_at == NOW + 0.250001
+    assert service.verify(second, NOW + 1).expires_at == NOW + 900
 
 
 def test_two_tokens_of_one_second_differ() -> None:
@@ -110,11 +129,21 @@ def test_a_handmade_token_with_everything_right_is_accepted() -> None:
         {"jti": None},
         {"iat": None},
         {"iat": "now"},
+        {"iat": True},
+        {"iat": -1},
+        {"iat": float("nan")},
+        {"iat": float("inf")},
+        {"iat": NOW + 6},
         {"exp": None},
         {"exp": "9999999999"},
         {"exp": 1e300},
         {"exp": True},
+        {"exp": -1},
+        {"exp": NOW},
         {"nbf": 99_999_999_999},
+        {"nbf": NOW + 6},
+        {"nbf": "1"},
+        {"nbf": [1]},
     ],
     ids=str,
 )
@@ -141,7 +170,13 @@ def test_a_signed_token_with_one_wrong_claim_is_refused(change: dict[str, Any]) 
         {"alg": "RS256"},
         {"alg": None},
         {"crit": ["unknown"]},
+        {"crit": []},
         {"b64": False, "crit": ["b64"]},
+        {"jku": "https://evil.example/keys.json"},
+        {"x5u": "https://evil.example/chain.pem"},
+        {"jwk": {"kty": "oct", "k": "AAAA"}},
+        {"x5c": ["AAAA"]},
+        {"zip": "DEF"},
     ],
     ids=str,
 )
@@ -151,6 +186,35 @@ def test_a_signed_token_with_one_wrong_header_is_refused(change: dict[str, Any])
     edited = {k: v for k, v in (header | change).items() if v is not None}
     with pytest.raises(InvalidToken, match=ONE_MESSAGE):
         service.verify(signed(edited, payload), NOW)
+
+
+def test_a_clock_a_few_seconds_behind_takes_new_tokens() -> None:
+    # given a token of a process whose clock is ahead of ours
+    service = tokens()
+    token = issued(service, NOW + 5)
+    # then five seconds are forgiven, at every use
+    assert service.verify(token, NOW).user_id == "user_1"
+    with pytest.raises(InvalidToken, match=ONE_MESSAGE):
+        service.verify(token, NOW - 0.1)
+    # and a token may start later than it was issued
+    header, payload = parts(token)
+    waiting = signed(header, payload | {"nbf": NOW + 100})
+    with pytest.raises(InvalidToken, match=ONE_MESSAGE):
+        service.verify(waiting, NOW + 94.9)
+    assert service.verify(waiting, NOW + 95).starts_at == NOW + 100
+
+
+def test_a_public_key_is_no_shared_secret() -> None:
+    """RFC 8725, 2.1: whoever knows the public key must not sign with it as an HMAC secret."""
+    key = Key.from_pem(new_pem())
+    service = tokens(key)
+    header, payload = parts(issued(service))
+    raw = key.verifying.public_bytes(Encoding.Raw, PublicFormat.Raw)
+    pem = key.verifying.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    for secret in (raw, pem, pem.strip(), base64.urlsafe_b64encode(raw).rstrip(b"="), b""):
+        for algorithm in ("HS256", "EdDSA"):
+            with pytest.raises(InvalidToken, match=ONE_MESSAGE):
+                service.verify(signed(header | {"alg": algorithm}, payload, secret), NOW)
 
 
 def test_forged_and_edited_tokens_are_refused() -> None:

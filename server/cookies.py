@@ -1,0 +1,124 @@
+"""A browser's sign-in in cookies its scripts cannot read, for clients that send X-Marquee-Auth.
+
+Other sites' pages can make a browser send cookies, but not that header: cookies without it are
+refused. A bearer token wins over cookies. Both cookies end when the sign-in is found to be over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from resolvers import accounts
+from resolvers.context import Browser, Runtime, Viewer
+from server.replies import Refused
+from services.errors import CodedError, ErrorCode, InvalidToken
+from services.settings import Settings
+
+HEADER = b"x-marquee-auth"
+ACCESS, REFRESH = "marquee_access", "marquee_refresh"
+_PATHS = {ACCESS: "/", REFRESH: "/graphql"}
+Headers = Iterable[tuple[bytes, bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What a request brought of ours; `is_meant`: with the header that no other site can send."""
+
+    access: str | None
+    refresh: str | None
+    is_meant: bool
+
+    @property
+    def authorization(self) -> str | None:
+        return f"Bearer {self.access}" if self.access else None
+
+    @property
+    def browser(self) -> Browser | None:
+        """None for a client that keeps its tokens itself."""
+        return Browser(self.refresh) if self.is_meant else None
+
+    def refuse_forgery(self) -> None:
+        """
+        Raises:
+            Refused: cookies alone, which is how another site's page would ask.
+        """
+        if (self.access or self.refresh) and not self.is_meant:
+            message = "A request with our cookies needs the header X-Marquee-Auth."
+            raise Refused(403, message, ErrorCode.FORBIDDEN)
+
+
+_NOTHING = Sent(None, None, False)
+
+
+def read(headers: Headers) -> Sent:
+    """Of ASGI's headers. A cookie that comes twice is not believed: one may be planted."""
+    found: dict[str, str | None] = {}
+    is_meant = False
+    for name, value in headers:
+        is_meant = is_meant or name == HEADER
+        if name != b"cookie":
+            continue
+        for pair in value.decode("latin-1").split(";"):
+            key, _, text = pair.strip().partition("=")
+            if key in _PATHS:
+                found[key] = text if key not in found else None
+    return Sent(found.get(ACCESS), found.get(REFRESH), is_meant)
+
+
+async def who_asks(
+    runtime: Runtime, raw: Headers, headers: Mapping[bytes, bytes]
+) -> tuple[Viewer | None, Browser | None]:
+    """By bearer token or cookie; `headers` are the raw ones by name.
+
+    Raises:
+        Refused: 401 for what is not in force, 403 for a forgery, 503 when it cannot be told.
+    """
+    bearer = headers.get(b"authorization", b"").decode("latin-1")
+    sent = read(raw) if b"cookie" in headers or HEADER in headers else _NOTHING
+    if not bearer:
+        sent.refuse_forgery()
+    try:
+        viewer = await accounts.authenticate(runtime, bearer or sent.authorization)
+    except InvalidToken as error:
+        more = {b"www-authenticate": b'Bearer error="invalid_token"'}
+        if not bearer:
+            more[b"set-cookie"] = _forgotten(ACCESS, runtime.settings)  # its scripts cannot
+        raise Refused(401, error.message, error.code, more) from None
+    except CodedError as error:
+        raise Refused.of(503, error) from None
+    return viewer, sent.browser
+
+
+async def viewer_of(runtime: Runtime, headers: Headers) -> Viewer | None:
+    """Who the access cookie stands for; None without one. For a socket, whose Origin was checked.
+
+    Raises:
+        InvalidToken: the cookie's token is not in force.
+    """
+    return await accounts.authenticate(runtime, read(headers).authorization)
+
+
+def to_set(browser: Browser, settings: Settings) -> list[bytes]:
+    """Values of Set-Cookie for what happened to the sign-in; none for most answers."""
+    if browser.tokens is not None:
+        access, refresh = browser.tokens
+        return [
+            _cookie(ACCESS, access, settings.access_token_seconds, settings),
+            _cookie(REFRESH, refresh, settings.refresh_token_seconds, settings),
+        ]
+    return [_forgotten(ACCESS, settings), _forgotten(REFRESH, settings)] if browser.forgets else []
+
+
+def _forgotten(name: str, settings: Settings) -> bytes:
+    return _cookie(name, "", 0, settings)
+
+
+def _cookie(name: str, value: str, seconds: int, settings: Settings) -> bytes:
+    text = f"{name}={value}; Path={_PATHS[name]}; Max-Age={seconds}; HttpOnly; SameSite=Strict"
+    return f"{text}; Secure".encode() if _is_secure(settings) else text.encode()
+
+
+def _is_secure(settings: Settings) -> bool:
+    """Browsers drop secure cookies that come over plain http: only development does that."""
+    return settings.is_production or settings.public_address.startswith("https:")

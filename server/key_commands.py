@@ -1,0 +1,22 @@
+"""The command line's `keys`: making keys that sign access tokens."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from services.token_keys import new_pem
+
+keys = typer.Typer(no_args_is_help=True, help="Keys that sign access tokens.")
+
+
+@keys.callback()
+def commands() -> None:
+    """Without this, typer makes the one command nameless."""
+
+
+@keys.command("new")
+def new() -> None:
+    """Print a new Ed25519 key for JWT_PRIVATE_KEYS; it is kept nowhere else."""
+    sys.stdout.write(new_pem())

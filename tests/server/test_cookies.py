@@ -1,0 +1,319 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from http.cookies import SimpleCookie
+from typing import Any
+
+import httpx
+import pytest
+
+import models
+from resolvers.context import Browser, Runtime
+from server import cookies
+from server.app import build_app
+from services.access_log import AccessLog
+from services.errors import InvalidToken
+from services.settings import Environment, Settings
+from tests.front_door import token_for
+
+REGISTER = """
+mutation ($email: EmailAddress!) {
+  register(input: { email: $email, password: "correct horse battery", displayName: "Ada" }) {
+    tokens { accessToken expiresInSeconds refreshToken } viewer { email } errors { code }
+  }
+}
+"""
+REFRESH = """
+mutation ($token: String) {
+  refreshTokens(input: { refreshToken: $token }) {
+    tokens { accessToken refreshToken } errors { code }
+  }
+}
+"""
+VIEWER = "{ viewer { email } }"
+OURS = {"x-marquee-auth": "cookie"}
+NOBODY = {"data": {"viewer": None}}
+
+
+async def asked(client: httpx.AsyncClient, query: str, **options: Any) -> httpx.Response:
+    body = {"query": query, "variables": options.pop("variables", {})}
+    return await client.post("/graphql", json=body, **options)
+
+
+async def registered(
+    client: httpx.AsyncClient, email: str = "ada@example.org", **options: Any
+) -> httpx.Response:
+    response = await asked(client, REGISTER, variables={"email": email}, **options)
+    assert response.json()["data"]["register"]["errors"] == []
+    return response
+
+
+def set_cookies(response: httpx.Response) -> dict[str, dict[str, str]]:
+    """By name: the value and the attributes that are set."""
+    found: dict[str, dict[str, str]] = {}
+    for line in response.headers.get_list("set-cookie"):
+        ((name, morsel),) = SimpleCookie(line).items()
+        attributes = {key: str(value) for key, value in morsel.items() if value != ""}
+        found[name] = {"value": morsel.value, **attributes}
+    return found
+
+
+@pytest.fixture
+async def browser(client: httpx.AsyncClient) -> httpx.AsyncClient:
+    """Signed in by cookies; it sends them, and nothing else, by itself."""
+    await registered(client, headers=OURS)
+    return client
+
+
+async def test_a_browser_keeps_its_tokens_where_scripts_cannot_read_them(
+    client: httpx.AsyncClient,
+) -> None:
+    # when a browser's client registers
+    response = await registered(client, headers=OURS)
+    # then both tokens are in cookies, and the refresh token is nowhere else
+    tokens = response.json()["data"]["register"]["tokens"]
+    assert tokens == {
+        "accessToken": response.cookies["marquee_access"],
+        "expiresInSeconds": 900,
+        "refreshToken": None,
+    }
+    access, refresh = set_cookies(response).values()
+    strict = {"httponly": "True", "samesite": "Strict"}
+    assert access == {"value": access["value"], "path": "/", "max-age": "900", **strict}
+    assert refresh == {
+        "value": refresh["value"],
+        "path": "/graphql",
+        "max-age": str(30 * 86400),
+        **strict,
+    }
+    assert refresh["value"] not in response.text
+    assert response.headers["cache-control"] == "no-store"
+
+
+async def test_other_clients_get_no_cookies(client: httpx.AsyncClient) -> None:
+    response = await registered(client)
+    tokens = response.json()["data"]["register"]["tokens"]
+    assert len(tokens["refreshToken"]) == 43
+    assert "set-cookie" not in response.headers
+    refreshed = await asked(client, REFRESH, variables={"token": tokens["refreshToken"]})
+    assert len(refreshed.json()["data"]["refreshTokens"]["tokens"]["refreshToken"]) == 43
+    assert "set-cookie" not in refreshed.headers
+
+
+async def test_a_cookie_with_the_header_signs_in(browser: httpx.AsyncClient) -> None:
+    for value in ("cookie", "1", ""):
+        response = await asked(browser, VIEWER, headers={"x-marquee-auth": value})
+        assert response.json() == {"data": {"viewer": {"email": "ada@example.org"}}}
+        assert "set-cookie" not in response.headers
+        assert response.headers["cache-control"] == "no-store"
+        assert "Cookie" in response.headers["vary"]
+
+
+@pytest.mark.parametrize("sent", ["both", "marquee_access", "marquee_refresh"])
+async def test_a_cookie_without_the_header_is_a_forgery(
+    browser: httpx.AsyncClient, sent: str
+) -> None:
+    # given a page of another site, which cannot send the header
+    if sent != "both":
+        kept = next(cookie for cookie in browser.cookies.jar if cookie.name == sent)
+        browser.cookies.clear()
+        browser.cookies.jar.set_cookie(kept)
+    before = await models.Login.get_pymongo_collection().find({}).to_list(None)
+    for query in (VIEWER, REFRESH):
+        # when it makes the browser ask
+        response = await asked(browser, query)
+        # then nothing happens and nothing is told
+        assert response.status_code == 403
+        assert response.json() == {
+            "errors": [
+                {
+                    "message": "A request with our cookies needs the header X-Marquee-Auth.",
+                    "extensions": {"code": "FORBIDDEN"},
+                }
+            ]
+        }
+        assert "set-cookie" not in response.headers
+    assert (await browser.get("/graphql", params={"query": VIEWER})).status_code == 403
+    assert await models.Login.get_pymongo_collection().find({}).to_list(None) == before
+
+
+async def test_a_bearer_token_wins_over_cookies(
+    browser: httpx.AsyncClient, runtime: Runtime
+) -> None:
+    # given somebody else's bearer token beside the cookies
+    login = await registered(
+        httpx.AsyncClient(transport=browser._transport, base_url="http://test"), "bob@example.org"
+    )
+    token = login.json()["data"]["register"]["tokens"]["accessToken"]
+    bearer = {"authorization": f"Bearer {token}"}
+    # then it says who asks, with the header and without
+    for headers in (bearer, bearer | OURS):
+        response = await asked(browser, VIEWER, headers=headers)
+        assert response.json() == {"data": {"viewer": {"email": "bob@example.org"}}}
+    # and a bad one is not made good by a cookie, nor the cookie taken away
+    bad = await asked(browser, VIEWER, headers={"authorization": "Bearer x", **OURS})
+    assert (bad.status_code, "set-cookie" in bad.headers) == (401, False)
+    # and without the header the refresh cookie is not used
+    refused = await asked(browser, REFRESH, headers=bearer)
+    assert refused.json()["data"]["refreshTokens"]["errors"] == [{"code": "INVALID_TOKEN"}]
+
+
+async def test_refreshing_by_cookie_gives_new_cookies(browser: httpx.AsyncClient) -> None:
+    old = dict(browser.cookies)
+    response = await asked(browser, REFRESH, headers=OURS)
+    payload = response.json()["data"]["refreshTokens"]
+    assert payload["errors"] == []
+    assert payload["tokens"]["refreshToken"] is None
+    new = dict(browser.cookies)
+    assert payload["tokens"]["accessToken"] == new["marquee_access"] != old["marquee_access"]
+    assert new["marquee_refresh"] != old["marquee_refresh"]
+    # and the new one works in its turn
+    again = await asked(browser, REFRESH, headers=OURS)
+    assert again.json()["data"]["refreshTokens"]["errors"] == []
+
+
+async def test_a_refresh_token_as_an_argument_moves_into_cookies(client: httpx.AsyncClient) -> None:
+    tokens = (await registered(client)).json()["data"]["register"]["tokens"]
+    variables = {"token": tokens["refreshToken"]}
+    moved = await asked(client, REFRESH, variables=variables, headers=OURS)
+    assert moved.json()["data"]["refreshTokens"]["tokens"]["refreshToken"] is None
+    assert set(set_cookies(moved)) == {"marquee_access", "marquee_refresh"}
+
+
+async def test_signing_out_takes_the_cookies_back(browser: httpx.AsyncClient) -> None:
+    # given a browser that kept a copy of its cookies
+    kept = dict(browser.cookies)
+    # when it signs out
+    response = await asked(browser, "mutation { logout { revokedSessions } }", headers=OURS)
+    # then it has no cookies any more
+    assert response.json() == {"data": {"logout": {"revokedSessions": 1}}}
+    assert {name: one["max-age"] for name, one in set_cookies(response).items()} == {
+        "marquee_access": "0",
+        "marquee_refresh": "0",
+    }
+    assert {one["path"] for one in set_cookies(response).values()} == {"/", "/graphql"}
+    assert dict(browser.cookies) == {}
+    assert (await asked(browser, VIEWER, headers=OURS)).json() == NOBODY
+    # and the copy is worth nothing
+    cookie = {"cookie": f"marquee_access={kept['marquee_access']}", **OURS}
+    assert (await asked(browser, VIEWER, headers=cookie)).status_code == 401
+    again = await asked(browser, REFRESH, variables={"token": kept["marquee_refresh"]})
+    assert again.json()["data"]["refreshTokens"]["errors"] == [{"code": "INVALID_TOKEN"}]
+
+
+async def test_cookies_of_a_sign_in_that_is_over_are_taken_back(
+    browser: httpx.AsyncClient, runtime: Runtime
+) -> None:
+    # given a browser whose sign-in was ended elsewhere
+    (login,) = await models.Login.get_pymongo_collection().find({}).to_list(None)
+    await models.revoke_login(login["_id"], models.utc_now())
+    await runtime.revocations.revoke_login(login["_id"], at=runtime.clock())
+    # when it asks, then it is refused like any bad token, and rid of the access cookie
+    refused = await asked(browser, VIEWER, headers=OURS)
+    assert refused.status_code == 401
+    assert refused.json()["errors"][0]["extensions"] == {"code": "INVALID_TOKEN"}
+    assert set_cookies(refused)["marquee_access"]["max-age"] == "0"
+    assert set(browser.cookies) == {"marquee_refresh"}
+    # when it tries to refresh, then it is rid of that one as well
+    failed = await asked(browser, REFRESH, headers=OURS)
+    assert failed.json()["data"]["refreshTokens"]["errors"] == [{"code": "INVALID_TOKEN"}]
+    assert {one["max-age"] for one in set_cookies(failed).values()} == {"0"}
+    assert set(browser.cookies) == set()
+    # and goes on as nobody
+    assert (await asked(browser, VIEWER, headers=OURS)).json() == NOBODY
+
+
+async def test_answers_to_requests_with_cookies_are_nobodys_to_keep(
+    client: httpx.AsyncClient, demo_catalog: None
+) -> None:
+    # given a public answer, which shared caches may keep
+    query = {"query": "{ genres { slug } }"}
+    for _ in range(2):  # what changes in the cache meanwhile keeps an answer from being kept
+        public = await client.get("/graphql", params=query)
+    assert public.headers["cache-control"].startswith("public")
+    # when it is asked for with cookies, ours or others', then no cache may
+    await registered(client, headers=OURS)
+    for headers in (OURS, {"cookie": "theme=dark"}):
+        response = await client.get("/graphql", params=query, headers=headers)
+        assert response.json() == public.json()
+        assert response.headers["cache-control"] == "no-store"
+        assert "Cookie" in response.headers["vary"]
+        known = {"if-none-match": public.headers["etag"], **headers}
+        unchanged = await client.get("/graphql", params=query, headers=known)
+        assert unchanged.status_code == 304
+        assert unchanged.headers["cache-control"] == "no-store"
+
+
+@pytest.fixture
+async def live(runtime: Runtime) -> AsyncIterator[httpx.AsyncClient]:
+    """An app whose browsers come from another origin than its own."""
+    own = runtime.settings.model_copy(update={"cors_origin": "https://web.example"})
+    transport = httpx.ASGITransport(
+        build_app(replace(runtime, settings=own), access_log=AccessLog(enabled=False))
+    )
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        yield client
+
+
+async def test_a_trusted_origin_may_send_cookies_and_no_other(live: httpx.AsyncClient) -> None:
+    asks = {
+        "access-control-request-method": "POST",
+        "access-control-request-headers": "content-type, x-marquee-auth",
+    }
+    trusted = await live.options("/graphql", headers={"origin": "https://web.example", **asks})
+    assert trusted.status_code == 200
+    assert trusted.headers["access-control-allow-origin"] == "https://web.example"
+    assert trusted.headers["access-control-allow-credentials"] == "true"
+    for origin in ("https://evil.example", "null", "https://web.example.evil.example"):
+        other = await live.options("/graphql", headers={"origin": origin, **asks})
+        assert other.status_code == 400
+        assert "access-control-allow-origin" not in other.headers
+
+
+def secure(**changes: Any) -> set[bool]:
+    settings = Settings(_env_file=None, **changes)
+    browser = Browser()
+    browser.keep("a", "b")
+    return {line.endswith(b"; Secure") for line in cookies.to_set(browser, settings)}
+
+
+def test_cookies_are_secure_but_on_plain_http_in_development() -> None:
+    assert secure() == {False}
+    assert secure(public_url="https://films.example") == {True}
+    assert secure(public_url="http://films.example") == {False}
+    assert secure(environment=Environment.PRODUCTION, public_url="http://films.example") == {True}
+
+
+@pytest.mark.parametrize(
+    ("lines", "access", "refresh"),
+    [
+        (["marquee_access=a; marquee_refresh=r"], "a", "r"),
+        (["marquee_access=a", "theme=dark;marquee_refresh=r"], "a", "r"),
+        (["theme=dark"], None, None),
+        (["marquee_access"], "", None),
+        (["marquee_access=; marquee_refresh==="], "", "=="),
+        (["x_marquee_access=a; MARQUEE_ACCESS=a; marquee_access2=a"], None, None),
+        # planted beside the real one, by another host of the domain: which is which?
+        (["marquee_access=a; marquee_access=b; marquee_refresh=r"], None, "r"),
+        (["marquee_access=a; marquee_access=b; marquee_access=a"], None, None),
+        (["marquee_access=a", "marquee_access=a"], None, None),
+        ([";;=;==; =marquee_access"], None, None),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_cookies_are_read_as_sent(
+    lines: list[str], access: str | None, refresh: str | None
+) -> None:
+    sent = cookies.read([(b"cookie", line.encode()) for line in lines])
+    assert (sent.access, sent.refresh, sent.is_meant) == (access, refresh, False)
+    assert sent.browser is None
+
+
+async def test_a_sockets_viewer_is_read_from_its_cookie(runtime: Runtime) -> None:
+    good = token_for(runtime)
+    viewer = await cookies.viewer_of(runtime, [(b"cookie", b"marquee_access=" + good.encode())])
+    assert viewer is not None and viewer.login_id == "login_1"
+    assert await cookies.viewer_of(runtime, [(b"cookie", b"theme=dark")]) is None
+    with pytest.raises(InvalidToken):
+        await cookies.viewer_of(runtime, [(b"cookie", b"marquee_access=x")])
