@@ -22,7 +22,8 @@ medians over rounds. Only ratios inside one table count.
 Read with care: ours reads only the stored fields that a selection needs; the peers read
 whole documents, as their documentation does, except the two named "projected". `progress` costs
 ours a token check, the session's rules and a durable stream entry; the peers write one Redis hash.
-Cached peers drop nothing when a film changes, except Yoga's plugin, which tracks entities.
+Cached peers drop nothing when a film changes, except Yoga's plugin, which tracks entities. Rate
+limits are off (`RATE_LIMIT_MODE=off`): the peers have none, and the load comes from one address.
 """
 
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from bench.processes import BenchError
 from services.settings import Settings
-from services.tokens import AccessTokens, Key
+from services.token_keys import open_keys
+from services.tokens import AccessTokens
 
 
 class Session:
@@ -46,8 +47,7 @@ def answers(port: int) -> bool:
 
 def _editors_token() -> str:
     """Signed with the development secret, which the server was started with."""
-    secret = Settings(_env_file=None).secret_bytes
-    tokens = AccessTokens([Key.from_secret(secret)], lifetime_seconds=60)
+    tokens = AccessTokens(open_keys(Settings(_env_file=None)), lifetime_seconds=60)
     return tokens.issue(
         user_id="user_bench", role="EDITOR", tier="FREE", login_id="login_bench", now=time.time()
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from bench.databases import Addresses
 from bench.dataset import DATABASE, ROOT
+from services.token_keys import new_pem
 
 PEERS = Path(__file__).parent / "peers"
 PUBLIC_URL = "http://media.bench"  # images: the same address whichever port a server has
@@ -115,8 +116,11 @@ def settings(
     ours = {
         "ENVIRONMENT": "production",
         "LOG_LEVEL": "warning",
+        "RATE_LIMIT_MODE": "off",  # the load comes from one address; the peers count nothing
         "PUBLIC_URL": PUBLIC_URL,
         "JWT_SECRET": secrets.token_hex(32),
+        "JWT_PRIVATE_KEYS": new_pem(),
+        "ABUSE_MODE": "off",  # all load comes from one address
         "ACCESS_TOKEN_SECONDS": "86400",  # one sign-in lasts the whole bench
         "DATA_DIR": str(ROOT / ".data/bench/ours"),
     }

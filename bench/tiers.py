@@ -24,7 +24,8 @@ from bench.dataset import DATABASE, ROOT, Dataset
 from bench.processes import OTHER_CORE, SERVER_CORE, free_port, start, wait_until
 from bench.session import Session, answers
 from loaders.base import Fields
-from resolvers.context import Context, Runtime, open_cache, open_runtime
+from resolvers.context import Context, Runtime
+from resolvers.opening import open_cache, open_runtime
 from services import embedded, logs, redis_pool
 from services.cache import Cache
 from services.cache_keys import MOVIE, tracked_prefixes
@@ -93,6 +94,7 @@ def _environment(addresses: Addresses, port: int, folder: Path) -> Mapping[str, 
         "MONGODB_DATABASE": DATABASE,
         "REDIS_URL": addresses.redis_url,
         "LOG_LEVEL": "warning",
+        "RATE_LIMIT_MODE": "off",
         "DATA_DIR": str(folder),
     }
 

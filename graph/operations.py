@@ -20,9 +20,19 @@ from graph.answers import Answers, Key, Stored
 from graph.documents import Document, Documents, Operation
 from graph.errors import formatted, request_errors
 from graph.execution.state import Run
+from graph.scalars import write_instant
 from loaders import Tally
+from resolvers import abuse, rate_limits
 from resolvers.context import Context
-from services.errors import CodedError, CostLimitExceeded, OperationTimeout, ValidationFailed
+from services.errors import (
+    CodedError,
+    CostLimitExceeded,
+    Forbidden,
+    OperationTimeout,
+    PersistedQueryRequired,
+    RateLimited,
+    ValidationFailed,
+)
 
 _MAX_VARIABLE_ERRORS = 5
 _NO_VARIABLES = VariableValues({}, {})
@@ -38,6 +48,7 @@ class Request:
     operation_name: str | None = None
     document_id: str | None = None
     tells_cache: bool = False  # `extensions: {"cache": true}`; heard in development alone
+    tells_cost: bool = False  # `extensions: {"cost": true}`
 
 
 @dataclass(slots=True)
@@ -49,6 +60,7 @@ class Answer:
     started: bool = True
     stored: Stored | None = None  # a public answer that is kept
     extensions: dict[str, Any] | None = None
+    cost: int = 1  # what an answer counts that needs no running: kept, or a refusal
 
     def body(self) -> dict[str, Any]:
         body: dict[str, Any] = {"errors": self.errors} if self.errors else {}
@@ -71,6 +83,7 @@ class Prepared:
     variables: VariableValues
     plan: execution.Plan | None
     answer_key: Key | None  # where a public answer is kept
+    cost: int  # at most, in points
 
 
 class Operations:
@@ -90,10 +103,27 @@ class Operations:
         self._deadline_seconds = deadline_seconds
         self._watch = execution.Watch()
 
+    async def admit(self, request: Request, context: Context) -> Prepared | Answer:
+        """`prepare`, counted against the rate limit of who asks, which may be the answer."""
+        try:
+            known = self.documents.knows(request.document_id)
+            abuse.refuse_unwelcome(context, is_document_known=known)
+            rate_limits.refuse_known(context)
+            prepared = self.prepare(request, context)
+            await rate_limits.admit(context, prepared.cost)
+        except (RateLimited, Forbidden, PersistedQueryRequired) as error:
+            prepared = refusal([GraphQLError(error.message, original_error=error)], context)
+        if isinstance(prepared, Answer) and prepared.errors:
+            abuse.refused(context, prepared.errors)
+        return prepared
+
     def prepare(self, request: Request, context: Context) -> Prepared | Answer:
         """The request ready to run, or the answer that says why it is not."""
         try:
+            parsed = self.documents.counters.parsed
             document: Document = self.documents.find(request.query, request.document_id)
+            if self.documents.counters.parsed != parsed:
+                abuse.saw_new_document(context, document.shape)
             if document.errors:
                 return refusal(document.errors, context)
             operation = document.operation(request.operation_name)
@@ -101,6 +131,7 @@ class Operations:
             return refusal([GraphQLError(error.message, original_error=error)], context)
         if request.tells_cache and not context.runtime.settings.is_production:
             context.tally = Counter()
+        context.tells_cost = request.tells_cost
         key = self._answer_key(operation, request.variables, context)
         if key is not None and self._answers is not None:
             stored = self._answers.get(key)
@@ -117,14 +148,14 @@ class Operations:
         if plan is None and operation.kind == "subscription":  # a null condition, or too many
             unfit = ValidationFailed("The conditions of this subscription are not fit to run.")
             return refusal([GraphQLError(unfit.message, original_error=unfit)], context)
-        return Prepared(operation, request.variables, variables, plan, key)
+        return Prepared(operation, request.variables, variables, plan, key, cost)
 
     def _answer_key(
         self, operation: Operation, variables: Mapping[str, Any], context: Context
     ) -> Key | None:
         if self._answers is None or not self._answers.enabled or operation.kind != "query":
             return None
-        if context.tally is not None:  # what it counts is of this one answer
+        if context.tally is not None or context.tells_cost:  # told of this one answer
             return None
         if not variables:
             return operation, b""
@@ -157,13 +188,15 @@ class Operations:
         """The answer of a query or mutation. Never raises for what the client sent."""
         deadline = execution.Deadline(self._watch, self._deadline_seconds)
         if prepared.plan is None:
-            return _tallied(await self._by_core(prepared, context, deadline), context)
+            answer = await self._by_core(prepared, context, deadline)
+            return _told(answer, prepared.cost, prepared.cost, context)
         changes = self._answers.changes() if self._answers is not None else 0
         outcome = await execution.execute(prepared.plan, context, prepared.variables, deadline)
+        rate_limits.settle(context, outcome.cost)
         answer = _answer(outcome.data, outcome.errors, context)
         if self._answers is not None and changes == self._answers.changes():
             self._keep(prepared, answer, context)
-        return _tallied(answer, context)
+        return _told(answer, prepared.cost, outcome.cost, context)
 
     def _keep(self, prepared: Prepared, answer: Answer, context: Context) -> None:
         plan, key = prepared.plan, prepared.answer_key
@@ -226,10 +259,24 @@ def _answer(data: Any, found: Any, context: Context) -> Answer:
     return Answer(data, formatted(found, context.request_id) if found else [])
 
 
-def _tallied(answer: Answer, context: Context) -> Answer:
+def _told(answer: Answer, requested: int, actual: int, context: Context) -> Answer:
     if context.tally is not None:
         answer.extensions = {"cache": _told_of(context.tally)}
+    if context.tells_cost:
+        cost = _cost_of(requested, actual, context)
+        answer.extensions = {**(answer.extensions or {}), "cost": cost}
     return answer
+
+
+def _cost_of(requested: int, actual: int, context: Context) -> dict[str, Any]:
+    """As a client plans by it; without rate limits, what it asked for and what it came to."""
+    cost: dict[str, Any] = {"requested": requested, "actual": actual}
+    standing = rate_limits.standing(context)
+    if standing is not None:
+        cost["limit"] = standing.cost_limit
+        cost["remaining"] = standing.cost_remaining + max(0, requested - actual)
+        cost["resetAt"] = write_instant(standing.reset_at)
+    return cost
 
 
 def _told_of(tally: Tally) -> dict[str, Any]:

@@ -20,11 +20,11 @@ from starlette.types import Receive, Scope, Send
 
 from graph.answers import Stored
 from graph.operations import Answer, Operations, Prepared, Request
-from resolvers import accounts
 from resolvers.context import Context, Runtime
+from server import cookies, rate_headers
 from server.presence import ClientGone, while_connected
 from server.replies import GRAPHQL_JSON, JSON, Refused, reply
-from services.errors import CodedError, InvalidToken
+from services.abuse_rules import Signal
 from services.logs import get_logger
 
 log = get_logger("graphql_http")
@@ -53,6 +53,7 @@ class GraphQLOverHTTP:
             request = await self._request(scope, headers, receive)
             answer = await self._answer(scope, headers, request, receive)
         except Refused as refused:
+            self._suspect(scope, refused.status)
             await reply(
                 send,
                 refused.status,
@@ -76,17 +77,30 @@ class GraphQLOverHTTP:
         extra: dict[bytes, bytes] = {}
         if answer.errors:
             scope["failed"] = is_our_fault(answer)
+        browser = scope.get("browser")
+        kept = cookies.to_set(browser, self._runtime.settings) if browser is not None else ()
         body = answer.encoded()
         if answer.stored is not None and scope["method"] != "POST":
             extra = self._caching(answer.stored, headers)
             if _matches(headers.get(b"if-none-match"), answer.stored.etag):
                 status, body = 304, b""
         head_only = scope["method"] == "HEAD"
-        await reply(send, status, body, content_type, extra, head_only=head_only)
+        admission = scope.get("admission")
+        if admission is not None:
+            status = rate_headers.add(extra, status, admission)
+        if b"cookie" in headers:
+            extra[b"vary"] = b"Cookie"
+        await reply(send, status, body, content_type, extra, head_only=head_only, cookies=kept)
+
+    def _suspect(self, scope: Scope, status: int) -> None:
+        """No client of ours sends what is no GraphQL over HTTP."""
+        client = scope.get("client")
+        if status in (400, 405, 406, 413, 415) and client:
+            self._runtime.abuse_watch.note(client[0], Signal.INVALID_REQUEST)
 
     def _caching(self, stored: Stored, headers: dict[bytes, bytes]) -> dict[bytes, bytes]:
-        """A public answer, unless the request carries somebody's token: that one stays private."""
-        if b"authorization" in headers:
+        """A public answer, unless the request tells who asks: that one stays private."""
+        if b"authorization" in headers or b"cookie" in headers:
             return {b"etag": stored.etag}
         seconds = stored.seconds_left(self._clock())
         return {b"etag": stored.etag, b"cache-control": b"public, max-age=%d" % seconds}
@@ -104,7 +118,8 @@ class GraphQLOverHTTP:
         self, scope: Scope, headers: dict[bytes, bytes], request: Request, receive: Receive
     ) -> Answer:
         context = await self._context(scope, headers)
-        prepared = self._operations.prepare(request, context)
+        prepared = await self._operations.admit(request, context)
+        scope["admission"] = context.admission
         if isinstance(prepared, Answer):
             return prepared
         kind = prepared.operation.kind
@@ -122,16 +137,9 @@ class GraphQLOverHTTP:
             raise Refused(499, "The client went away.") from None  # nginx's word for the log
 
     async def _context(self, scope: Scope, headers: dict[bytes, bytes]) -> Context:
-        token = headers.get(b"authorization")
-        try:
-            viewer = await accounts.authenticate(
-                self._runtime, token.decode("latin-1") if token else None
-            )
-        except InvalidToken as error:
-            challenge = {b"www-authenticate": b'Bearer error="invalid_token"'}
-            raise Refused(401, error.message, error.code, challenge) from None
-        except CodedError as error:
-            raise Refused.of(503, error) from None
+        viewer, browser = await cookies.who_asks(self._runtime, scope["headers"], headers)
+        if browser is not None:
+            scope["browser"] = browser
         client = scope.get("client")
         agent = headers.get(b"user-agent")
         return Context(
@@ -140,6 +148,7 @@ class GraphQLOverHTTP:
             scope["state"]["request_id"],
             client[0] if client else None,
             agent.decode("latin-1")[:300] if agent else None,
+            browser,
         )
 
 
@@ -288,8 +297,15 @@ def request_of(payload: Any) -> Request:
     for part in ("variables", "extensions"):
         if not isinstance(payload.get(part, {}), dict | None):
             raise Refused(400, f"`{part}` must be an object.")
-    tells_cache = (payload.get("extensions") or {}).get("cache") is True
-    return Request(query, payload.get("variables") or {}, name or None, document_id, tells_cache)
+    told = payload.get("extensions") or {}
+    return Request(
+        query,
+        payload.get("variables") or {},
+        name or None,
+        document_id,
+        tells_cache=told.get("cache") is True,
+        tells_cost=told.get("cost") is True,
+    )
 
 
 def _document_id(payload: dict[str, Any]) -> str | None:

@@ -117,6 +117,7 @@ def _finished(group: GroupPlan) -> GroupPlan:
         for field in group.fields
         if field.waits or (field.leaf is None and not field.is_inline)
     ]
+    group.cost = 1 + sum(field.spec.cost for field in group.fields)
     group.build = make_build(group)
     return group
 

@@ -59,12 +59,13 @@ Build = Callable[[Sequence[Any], Any], list[dict[str, Any]]]
 @dataclass(slots=True, eq=False)
 class GroupPlan:
     """The fields asked for of one concrete type. `build` makes one dict per parent, leaves filled
-    in and the rest None; `relations` are the fields filled in afterwards."""
+    in and the rest None; `relations` are the fields filled in afterwards; `cost` is one thing's."""
 
     type: GraphQLObjectType
     fields: list[FieldPlan]
     needs: frozenset[str]
     relations: list[FieldPlan] = field(default_factory=list)
+    cost: int = 1
     build: Build = field(default=lambda rows, run: [])
 
 

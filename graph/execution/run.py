@@ -24,6 +24,7 @@ from resolvers.context import Context
 class Outcome(NamedTuple):
     data: dict[str, Any] | None
     errors: Sequence[GraphQLError]
+    cost: int  # what it came to, in points
 
 
 async def execute(
@@ -58,14 +59,16 @@ async def _one_after_another(
     """Mutations in order, each with its whole selection before the next begins."""
     data: dict[str, Any] = {}
     errors: list[GraphQLError] = []
+    cost = 0
     for alone in plan.steps:
         run = Run(context, variables, deadline)
-        part, found = _finish(run, alone, await _run_root(run, alone))
+        part, found, points = _finish(run, alone, await _run_root(run, alone))
         errors.extend(found)
+        cost += points
         if part is None:
-            return Outcome(None, errors)
+            return Outcome(None, errors, cost)
         data.update(part)
-    return Outcome(data, errors)
+    return Outcome(data, errors, cost)
 
 
 async def _run_root(run: Run, root: GroupPlan) -> dict[str, Any]:
@@ -116,7 +119,7 @@ def _values(run: Run, field: FieldPlan, rows: Sequence[Any]) -> list[Any]:
 
 def _finish(run: Run, root: GroupPlan, data: dict[str, Any]) -> Outcome:
     if not run.failed:
-        return Outcome(data, ())
+        return Outcome(data, (), run.cost())
     groups = {id(out): batch.group for batch in run.batches for out in batch.outs}
     finisher = Finisher(groups)
-    return Outcome(finisher.root(root, data), finisher.errors)
+    return Outcome(finisher.root(root, data), finisher.errors, run.cost())

@@ -31,6 +31,10 @@ class Run:
         self.batches: list[Batch] = []
         self._arguments: dict[FieldPlan, dict[str, Any]] = {}
 
+    def cost(self) -> int:
+        """What was built, each thing once, as graph/cost.py weighs it; the root is no thing."""
+        return sum(len(batch.rows) * batch.group.cost for batch in self.batches) - 1
+
     def fail(self, error: Exception, field: FieldPlan) -> Failed:
         self.failed = True
         return Failed(error, field)

@@ -1,0 +1,102 @@
+"""Rate limits of whoever asks: admitting an operation, settling its cost, and how a window stands.
+
+Who is signed in counts by account and tier, everybody else by address.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import models
+from resolvers.context import Context
+from services.errors import RateLimited
+from services.rate_limit import Admission, Who
+from services.sliding_window import REQUESTS
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A window as its owner sees it. `reset_at` is when all of it is free again if nothing more is
+    asked; `requested_cost` what was reserved for the operation that looks."""
+
+    tier: models.AccountTier
+    limit: int
+    remaining: int
+    reset_at: datetime
+    cost_limit: int
+    cost_remaining: int
+    requested_cost: int
+
+
+async def admit(context: Context, points: int) -> None:
+    """Counts one operation that may cost `points`.
+
+    Raises:
+        RateLimited: the window is used up; nothing was counted.
+    """
+    limiter = context.runtime.rate_limiter
+    if not limiter.is_on:
+        return
+    admission = await limiter.admit(_who(context), points)
+    context.admission = admission
+    if not admission.is_allowed:
+        raise _refusal(admission)
+
+
+def refuse_known(context: Context) -> None:
+    """For before anything is read of what was asked; says nothing of who is not known here.
+
+    Raises:
+        RateLimited: this process knows that the window is used up.
+    """
+    limiter = context.runtime.rate_limiter
+    if not limiter.is_on:
+        return
+    refused = limiter.refused_now(_who(context))
+    if refused is not None and not refused.is_allowed:
+        context.admission = refused
+        raise _refusal(refused)
+
+
+def settle(context: Context, actual: int) -> None:
+    """Gives back what the operation cost less than was reserved for it."""
+    if context.admission is not None:
+        context.runtime.rate_limiter.settle(context.admission, actual)
+
+
+def standing(context: Context) -> Standing | None:
+    """How the window stood when this operation was admitted; None: it was not counted."""
+    admission = context.admission
+    if admission is None:
+        return None
+    tier = context.viewer.tier if context.viewer is not None else models.AccountTier.FREE
+    return Standing(
+        tier=tier,
+        limit=admission.who.limits.requests,
+        remaining=admission.requests_left,
+        reset_at=reset_at(context, admission),
+        cost_limit=admission.who.limits.points,
+        cost_remaining=admission.points_left,
+        requested_cost=admission.requested,
+    )
+
+
+def reset_at(context: Context, admission: Admission) -> datetime:
+    now = datetime.fromtimestamp(context.runtime.clock(), UTC)
+    return now + timedelta(seconds=admission.full_seconds)
+
+
+def _who(context: Context) -> Who:
+    limiter = context.runtime.rate_limiter
+    if context.viewer is None:
+        return limiter.address(context.client_address)
+    return limiter.user(context.viewer.tier.value, context.viewer.user_id)
+
+
+def _refusal(admission: Admission) -> RateLimited:
+    what = "operations" if admission.taken.refused_by == REQUESTS else "cost points"
+    return RateLimited(
+        f"Too many {what} in a short time: wait a little.",
+        retry_after_seconds=admission.retry_after_seconds,
+    )

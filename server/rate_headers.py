@@ -1,0 +1,33 @@
+"""How an answer tells of the rate limit: RateLimit and RateLimit-Policy (the IETF HTTPAPI group's
+draft, structured fields), and 429 with Retry-After where it was used up.
+
+What shared caches may keep is everybody's and tells nothing of the one who asked.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from services.rate_limit import Admission
+
+_TOO_MANY_REQUESTS = 429
+
+
+def add(headers: dict[bytes, bytes], status: int, admission: Admission) -> int:
+    """Adds the headers; returns the answer's status."""
+    if not admission.is_allowed:
+        headers[b"retry-after"] = b"%d" % admission.retry_after_seconds
+        status = _TOO_MANY_REQUESTS
+    if b"cache-control" not in headers:
+        tier, _, limits = admission.who
+        name = tier.lower().encode()
+        headers[b"ratelimit-policy"] = _policy(name, limits.requests, limits.window_ms)
+        standing = name, admission.requests_left, admission.full_seconds
+        headers[b"ratelimit"] = b'"%b";r=%d;t=%d' % standing
+    return status
+
+
+@lru_cache(maxsize=16)
+def _policy(name: bytes, requests: int, window_ms: int) -> bytes:
+    """Windows are told in whole seconds."""
+    return b'"%b";q=%d;w=%d' % (name, requests, -(-window_ms // 1000))
