@@ -16,12 +16,15 @@ try:
 except ImportError:  # Windows
     from asyncio import new_event_loop as _new_loop  # type: ignore[assignment]
 
+from server.socket_transport import BoundedSocket
 from services.errors import StartupError
 from services.settings import Settings
 
 T = TypeVar("T")
 _SHUTDOWN_SECONDS = 10
 _MAX_MESSAGE_BYTES = 64 * 1024
+_SOCKET_PING_SECONDS = 20.0
+_SOCKET_SILENCE_SECONDS = 30.0
 
 
 def bind(settings: Settings) -> socket.socket:
@@ -67,12 +70,11 @@ async def serve(
     listening: socket.socket,
     stop: asyncio.Event,
     *,
-    trusted_proxies: str,
     started: Callable[[], None] = lambda: None,
     stopping: Callable[[], None] = lambda: None,
 ) -> None:
     """Serves until `stop` is set, then lets running requests end for at most 10 s."""
-    server = Server(config(app, trusted_proxies))
+    server = Server(config(app))
     running = asyncio.create_task(server.serve(sockets=[listening]))
     while not server.started and not running.done():  # noqa: ASYNC110 - uvicorn has no event
         await asyncio.sleep(0.01)
@@ -86,7 +88,11 @@ async def serve(
     await running
 
 
-def config(app: ASGIApp, trusted_proxies: str) -> uvicorn.Config:
+def config(
+    app: ASGIApp, *, socket_silence_seconds: float = _SOCKET_SILENCE_SECONDS
+) -> uvicorn.Config:
+    """A WebSocket's client that answers no ping, or takes nothing we send, is cut off after
+    `socket_silence_seconds`."""
     return uvicorn.Config(
         app,
         lifespan="on",
@@ -94,10 +100,11 @@ def config(app: ASGIApp, trusted_proxies: str) -> uvicorn.Config:
         access_log=False,
         server_header=False,
         date_header=True,
-        proxy_headers=bool(trusted_proxies),
-        forwarded_allow_ips=trusted_proxies or None,
-        ws="websockets-sansio",
+        proxy_headers=False,  # middleware/client_address.py reads them
+        ws=BoundedSocket,
         ws_max_size=_MAX_MESSAGE_BYTES,
+        ws_ping_interval=_SOCKET_PING_SECONDS,
+        ws_ping_timeout=socket_silence_seconds,
         ws_per_message_deflate=False,
         timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
     )

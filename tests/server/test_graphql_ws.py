@@ -17,14 +17,19 @@ import models
 from models import Role, ids
 from resolvers.context import Runtime
 from server.app import build_app
-from server.graphql_ws import MAX_OPERATIONS, GraphQLOverWebSocket
+from server.graphql_ws import GraphQLOverWebSocket
+from server.socket_operations import MAX_OPERATIONS
 from services import metrics
 from services.access_log import AccessLog
 from services.settings import Settings
 from tests.front_door import LiveServer, Socket, serving_app, token_for
+from tests.processes import until
 
 ASK = "{ __typename }"
 LIVE = "subscription { liveMetrics { cursor } }"
+REGISTER = """mutation { register(input: {
+  email: "ada@example.org", password: "a long password", displayName: "Ada"
+}) { viewer { displayName } errors { code } } }"""
 
 
 @pytest.fixture
@@ -68,7 +73,17 @@ async def test_no_other_subprotocol_is_spoken(
 
 
 @pytest.mark.parametrize(
-    "origin", ["https://evil.test", "null", "http://[::1", "http://127.0.0.1.evil.test"]
+    "origin",
+    [
+        "https://evil.test",
+        "null",
+        "",
+        "file://",
+        "http://[::1",
+        "http://127.0.0.1.evil.test",
+        "http://127.0.0.1",  # our host at another port
+        "http://127.0.0.1:1",
+    ],
 )
 async def test_pages_of_other_sites_may_not_connect(live_server: LiveServer, origin: str) -> None:
     with pytest.raises(InvalidStatus) as raised:
@@ -173,7 +188,7 @@ NO_MESSAGES: list[str | bytes] = [
     '{"type": "complete"}',
     '{"type": "complete", "id": 5}',
 ]
-NO_IDS = [..., 5, "", None, ["a"], "x" * 201]
+NO_IDS = [..., 5, "", None, ["a"], "x" * 201, "x" * 60_000]
 
 
 @pytest.mark.parametrize("is_ready", [True, False])
@@ -274,11 +289,34 @@ async def test_two_operations_on_one_socket_see_what_changed_between(
 
 
 async def test_a_mutation_runs_over_the_socket(ready: Socket) -> None:
-    register = """mutation { register(input: {
-      email: "ada@example.org", password: "a long password", displayName: "Ada"
-    }) { viewer { displayName } errors { code } } }"""
-    answer = await ready.answer("a", register)
+    answer = await ready.answer("a", REGISTER)
     assert answer == {"data": {"register": {"viewer": {"displayName": "Ada"}, "errors": []}}}
+
+
+@pytest.mark.parametrize("leaving", ["completes", "closes", "is cut off"])
+async def test_a_mutation_ends_whoever_goes_away(
+    live_server: LiveServer, runtime: Runtime, leaving: str
+) -> None:
+    async with live_server.socket() as socket:
+        await socket.initialised()
+        await socket.subscribe("a", REGISTER)
+        await socket.send({"type": "ping"})
+        assert await socket.receive() == {"type": "pong"}  # so it has begun; hashing takes longer
+        # when the client does not want the answer any more
+        if leaving == "completes":
+            await socket.send({"type": "complete", "id": "a"})
+            assert await socket.is_silent(0.5)
+        elif leaving == "closes":
+            await socket.connection.close()
+        else:
+            socket.connection.transport.abort()
+    # then the account is there nevertheless
+    users = models.User.get_pymongo_collection()
+
+    async def is_there() -> bool:
+        return await users.count_documents({"email": "ada@example.org"}) == 1
+
+    await until(is_there)
 
 
 async def test_the_viewer_is_who_said_hello(socket: Socket, runtime: Runtime) -> None:

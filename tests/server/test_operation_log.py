@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -50,7 +51,9 @@ async def test_every_operation_has_a_line(logged: LiveServer, lines: io.BytesIO)
     }  # fmt: skip
     assert (named["event"], named["route"]) == ("request", "/graphql")
     assert (named["operation"], named["outcome"]) == ("query Named", "complete")
-    assert (named["request_id"], named["address"]) == ("ws-one", "127.0.0.1")
+    assert re.fullmatch(r"ws-[0-9a-f]{16}-1", named["request_id"])
+    assert refused["request_id"] == named["request_id"][:-1] + "2"
+    assert named["address"] == "127.0.0.1"
     assert named["ms"] > 0
     assert (refused["operation"], refused["outcome"]) == (None, "refused")
 

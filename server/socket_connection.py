@@ -1,0 +1,229 @@
+"""One socket, from accept to close: hello, operations, a new token in time, and the end.
+
+A client that breaks the protocol is closed with the protocol's code and nothing else happens. Who
+is signed out, or lets the token expire, hears no more: streams end at once, the socket with 4403.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass
+from secrets import token_hex
+from typing import Any
+
+import orjson
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
+
+from graph.operations import Operations
+from resolvers import accounts
+from resolvers.context import Context, Runtime, Viewer
+from server import cookies
+from server.operation_log import OperationLog
+from server.socket_limits import MessageBucket, OpenSockets
+from server.socket_messages import Closed, authorization_of, decoded, id_of, payload_of
+from server.socket_operations import SocketOperations
+from services import metrics
+from services.errors import CodedError, UpstreamUnavailable
+
+_FAREWELL_SECONDS = 0.5  # for answers under way, as to the mutation that signed the viewer out
+_CLOSE_SECONDS = 5.0
+_LONGEST_WAIT_SECONDS = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Office:
+    """What all sockets of a process share."""
+
+    operations: Operations
+    runtime: Runtime
+    log: OperationLog
+    open: OpenSockets
+    init_seconds: float
+
+
+class Connection:
+    """`believes_cookies`: the handshake came from a page of ours, by its Origin."""
+
+    def __init__(self, socket: WebSocket, office: Office, *, believes_cookies: bool) -> None:
+        self._socket = socket
+        self._office = office
+        self._settings = office.runtime.settings
+        self._believes_cookies = believes_cookies
+        self._loop = asyncio.get_running_loop()
+        self._opened_at = self._loop.time()
+        self._id = token_hex(8)
+        self._begun = 0
+        self._viewer: Viewer | None = None
+        self._is_ready = False
+        self._is_warned = False
+        self._ending: Closed | None = None
+        self._waiting: asyncio.Timeout | None = None
+        self._sending = asyncio.Lock()
+        self._bucket = MessageBucket(self._settings.socket_messages_per_second)
+        self._running = SocketOperations(office.operations, office.log, self._send)
+
+    async def serve(self) -> None:
+        try:
+            await self._listen()
+        except Closed as closed:
+            await self._close(closed)
+        except WebSocketDisconnect:
+            pass
+        finally:
+            if self._viewer is not None:
+                self._office.open.sign_out(self, self._viewer)
+        await self._running.finish(self._settings.graphql_deadline_seconds)
+
+    def end(self, closed: Closed) -> None:
+        """By whoever hears first that this must not go on: streams stop now, the rest soon."""
+        self._ending = self._ending or closed
+        self._running.cancel_streams()
+        if self._waiting is not None and not self._waiting.expired():
+            self._waiting.reschedule(self._loop.time())
+
+    async def _listen(self) -> None:
+        try:
+            while self._ending is None:
+                message = await self._heard()
+                if message is None:
+                    await self._on_time()
+                else:
+                    self._bucket.take()
+                    await self._take(message)
+            await self._running.finish(_FAREWELL_SECONDS)
+            raise self._ending
+        finally:
+            await self._running.stop()
+
+    async def _heard(self) -> dict[str, Any] | None:
+        """The next message; None when it is time to look at the clock."""
+        seconds = self._seconds_to_wait()
+        if seconds <= 0:
+            return None
+        try:
+            async with asyncio.timeout(seconds) as self._waiting:
+                return decoded(await self._socket.receive())
+        except TimeoutError:
+            return None
+        finally:
+            self._waiting = None
+
+    # ---- time
+
+    def _seconds_to_wait(self) -> float:
+        if not self._is_ready:
+            return self._opened_at + self._office.init_seconds - self._loop.time()
+        if self._viewer is None:
+            return self._settings.socket_idle_seconds - self._running.quiet_seconds
+        left = self._seconds_of_token(self._viewer)
+        if not self._is_warned:
+            left -= self._settings.socket_expiry_warning_seconds
+        return min(left, _LONGEST_WAIT_SECONDS)
+
+    def _seconds_of_token(self, viewer: Viewer) -> float:
+        return viewer.expires_at - self._office.runtime.clock()
+
+    async def _on_time(self) -> None:
+        if self._ending is not None or self._seconds_to_wait() > 0:
+            return
+        if not self._is_ready:
+            raise Closed(4408, "Connection initialisation timeout")
+        if self._viewer is None:
+            raise Closed(4408, "Nothing was asked for too long")
+        if self._seconds_of_token(self._viewer) <= 0:
+            self.end(Closed(4403, "Token expired"))
+        else:
+            self._is_warned = True
+            await self._send({"type": "ping", "payload": {"auth": "expiring"}})
+
+    # ---- messages
+
+    async def _take(self, message: dict[str, Any]) -> None:
+        match message.get("type"):
+            case "connection_init":
+                await self._init(payload_of(message))
+            case "ping":
+                await self._renew(message.get("payload"))
+                await self._send({"type": "pong"})
+            case "pong":
+                await self._renew(message.get("payload"))
+            case "subscribe":
+                self._subscribe(message)
+            case "complete":
+                self._running.cancel(id_of(message))
+            case _:
+                raise Closed(4400, "Unknown message type")
+
+    async def _init(self, payload: dict[str, Any]) -> None:
+        if self._is_ready:
+            raise Closed(4429, "Too many initialisation requests")
+        viewer = await self._authenticated(authorization_of(payload))
+        if viewer is not None:
+            self._office.open.sign_in(self, viewer)
+            self._viewer = viewer
+        self._is_ready = True
+        await self._send({"type": "connection_ack"})
+
+    async def _renew(self, payload: Any) -> None:
+        """Any payload is allowed here; one with an authorization is a new token of the same user.
+
+        Raises:
+            Closed: it is not, or gives fewer rights than streams were opened with.
+        """
+        token = authorization_of(payload) if isinstance(payload, dict) else None
+        if token is None or not self._is_ready:
+            return
+        viewer, before = await self._authenticated(token), self._viewer
+        if viewer is None or before is None or viewer.user_id != before.user_id:
+            raise Closed(4403, "The token is another user's")
+        if viewer.role.rank < before.role.rank:
+            raise Closed(4403, "The token gives fewer rights")
+        self._office.open.sign_in(self, viewer)
+        self._viewer, self._is_warned = viewer, False
+        self._running.renew(viewer)
+
+    async def _authenticated(self, token: str | None) -> Viewer | None:
+        runtime = self._office.runtime
+        try:
+            if token is None and self._believes_cookies:
+                return await cookies.viewer_of(runtime, self._socket.scope["headers"])
+            return await accounts.authenticate(runtime, token)
+        except UpstreamUnavailable:
+            raise Closed(1013, "Try again later") from None
+        except CodedError as error:
+            raise Closed(4403, error.code.value) from None
+
+    def _subscribe(self, message: dict[str, Any]) -> None:
+        if not self._is_ready:
+            raise Closed(4401, "Unauthorized")
+        self._running.begin(id_of(message), message.get("payload"), self._context())
+
+    def _context(self) -> Context:
+        """Its request id is the socket's and a number: clients use their ids again."""
+        self._begun += 1
+        client = self._socket.client
+        return Context(
+            self._office.runtime,
+            self._viewer,
+            f"ws-{self._id}-{self._begun}",
+            client.host if client else None,
+            self._socket.headers.get("user-agent", "")[:300] or None,
+        )
+
+    # ---- sending
+
+    async def _send(self, message: dict[str, Any]) -> None:
+        """One at a time, each when the client has taken enough of those before."""
+        async with self._sending:
+            if self._socket.application_state is not WebSocketState.CONNECTED:
+                raise WebSocketDisconnect  # closed by us; a mutation still had something to say
+            await self._socket.send_text(orjson.dumps(message).decode())
+
+    async def _close(self, closed: Closed) -> None:
+        if self._socket.application_state is not WebSocketState.CONNECTED:
+            return
+        metrics.sockets_closed_total.labels(str(closed.code)).inc()
+        with suppress(TimeoutError, WebSocketDisconnect):
+            async with asyncio.timeout(_CLOSE_SECONDS):
+                await self._socket.close(closed.code, closed.reason)

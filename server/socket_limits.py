@@ -1,0 +1,121 @@
+"""Which sockets are open in this process: how many of an address and of a viewer, and whose.
+
+Hears of revocations while anybody is signed in here, and ends that viewer's sockets at once.
+Every process counts for itself: a limit holds per process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from resolvers.context import Viewer
+from server.socket_messages import Closed
+from services.addresses import counted_as
+from services.revocations import Kind, Revocation, Revocations
+from services.settings import Settings
+
+_BURST_SECONDS = 4.0
+
+
+class Member(Protocol):
+    """An open socket."""
+
+    def end(self, closed: Closed) -> None:
+        """Ends it soon; returns at once."""
+
+
+class OpenSockets:
+    """One per process."""
+
+    def __init__(self, settings: Settings, revocations: Revocations) -> None:
+        self._per_address = settings.sockets_per_address
+        self._per_viewer = settings.sockets_per_viewer
+        self._revocations = revocations
+        self._addresses: Counter[str] = Counter()
+        self._signed_in: dict[str, dict[Member, Viewer]] = {}  # by user
+        self._logins: dict[str, set[Member]] = {}
+        self._unsubscribe: Callable[[], None] | None = None
+
+    @contextmanager
+    def counted(self, address: str | None) -> Iterator[bool]:
+        """Whether the address may have one more; it has while this lasts."""
+        key = counted_as(address)
+        if self._addresses[key] >= self._per_address:
+            yield False
+            return
+        self._addresses[key] += 1
+        try:
+            yield True
+        finally:
+            self._addresses[key] -= 1
+            if not self._addresses[key]:
+                del self._addresses[key]
+
+    def sign_in(self, member: Member, viewer: Viewer) -> None:
+        """
+        Raises:
+            Closed: the viewer has too many, or was signed out while it was being found.
+        """
+        if self._revocations.is_revoked(viewer):
+            raise Closed(4403, "Signed out")
+        members = self._signed_in.setdefault(viewer.user_id, {})
+        if len(members) >= self._per_viewer and member not in members:
+            raise Closed(4429, f"At most {self._per_viewer} sockets at once")
+        if member in members:  # with a new token, perhaps of another sign-in
+            self.sign_out(member, members[member])
+            members = self._signed_in.setdefault(viewer.user_id, {})
+        members[member] = viewer
+        self._logins.setdefault(viewer.login_id, set()).add(member)
+        if self._unsubscribe is None:
+            self._unsubscribe = self._revocations.subscribe(self._revoked)
+
+    def sign_out(self, member: Member, viewer: Viewer) -> None:
+        members = self._signed_in.get(viewer.user_id, {})
+        known = members.pop(member, None)
+        if not members:
+            self._signed_in.pop(viewer.user_id, None)
+        if known is not None:
+            of_login = self._logins.get(known.login_id, set())
+            of_login.discard(member)
+            if not of_login:
+                self._logins.pop(known.login_id, None)
+        if not self._signed_in and self._unsubscribe is not None:
+            self._unsubscribe()
+            self._unsubscribe = None
+
+    def _revoked(self, revocation: Revocation) -> None:
+        for member in self._meant(revocation):
+            member.end(Closed(4403, "Signed out"))
+
+    def _meant(self, revocation: Revocation) -> list[Member]:
+        if revocation.kind is not Kind.USER:
+            return list(self._logins.get(revocation.subject, ()))
+        members = self._signed_in.get(revocation.subject, {})
+        return [one for one, viewer in members.items() if viewer.issued_at <= revocation.at]
+
+
+class MessageBucket:
+    """How busy one socket may be: so many messages a second, some seconds' worth at once."""
+
+    def __init__(self, per_second: float) -> None:
+        self._per_second = per_second
+        self._most = max(1.0, per_second * _BURST_SECONDS)
+        self._left = self._most
+        self._clock = asyncio.get_running_loop().time
+        self._filled_at = self._clock()
+
+    def take(self) -> None:
+        """
+        Raises:
+            Closed: it is empty.
+        """
+        now = self._clock()
+        self._left = min(self._most, self._left + (now - self._filled_at) * self._per_second)
+        self._filled_at = now
+        if self._left < 1:
+            raise Closed(4429, "Too many messages")
+        self._left -= 1

@@ -1,0 +1,62 @@
+"""Messages of graphql-transport-ws as clients send them, and what is wrong with some of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+from starlette.websockets import WebSocketDisconnect
+
+_MAX_ID_CHARACTERS = 200
+_NONE: dict[str, Any] = {}
+
+
+class Closed(Exception):
+    """The protocol says to close: with this code and reason."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason
+
+
+def decoded(message: Any) -> dict[str, Any]:
+    """The JSON object in what ASGI received.
+
+    Raises:
+        Closed: it is none.
+        WebSocketDisconnect: the client has gone.
+    """
+    if message["type"] == "websocket.disconnect":
+        raise WebSocketDisconnect(message.get("code") or 1005)
+    text = message.get("text")
+    if text is None:
+        raise Closed(4400, "Messages are text")
+    try:
+        found = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        raise Closed(4400, "Messages are JSON") from None
+    if not isinstance(found, dict):
+        raise Closed(4400, "Messages are JSON objects")
+    return found
+
+
+def id_of(message: dict[str, Any]) -> str:
+    found = message.get("id")
+    if not isinstance(found, str) or not 0 < len(found) <= _MAX_ID_CHARACTERS:
+        raise Closed(4400, "A message of this type needs an id")
+    return found
+
+
+def payload_of(message: dict[str, Any]) -> dict[str, Any]:
+    found = message.get("payload")
+    if not isinstance(found, dict | None):
+        raise Closed(4400, "The payload must be an object")
+    return found or _NONE
+
+
+def authorization_of(payload: dict[str, Any]) -> str | None:
+    found = payload.get("authorization", payload.get("Authorization"))
+    if not isinstance(found, str | None):
+        raise Closed(4400, "The authorization must be a string")
+    return found

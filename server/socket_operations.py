@@ -1,0 +1,204 @@
+"""Operations that run on one socket: side by side, each with an id, a context and an end.
+
+What nobody waits for any more is cancelled, but a mutation that has begun runs to its end: half of
+one would be worse than none. Its answer is dropped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing, suppress
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from starlette.websockets import WebSocketDisconnect
+
+from graph.operations import Answer, Operations, Prepared
+from resolvers.context import Context, Viewer
+from server.graphql_http import is_our_fault, operation_label, request_of
+from server.operation_log import OperationLog, Told
+from server.replies import Refused
+from server.socket_messages import Closed
+from services import metrics
+from services.errors import ErrorCode
+from services.logs import get_logger
+
+log = get_logger("graphql_ws")
+MAX_OPERATIONS = 100
+_MASKED = {
+    "message": "Something went wrong on our side.",
+    "extensions": {"code": ErrorCode.INTERNAL_SERVER_ERROR.value},
+}
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+
+class Unwanted(Exception):
+    """The client has completed the operation: it wants no answer."""
+
+
+@dataclass(eq=False, slots=True)
+class Running:
+    id: str
+    payload: Any
+    told: Told
+    is_mutation: bool = False
+    task: asyncio.Task[None] | None = None
+
+    def cancel(self) -> None:
+        if self.task is not None and not self.is_mutation:
+            self.task.cancel()
+
+
+class SocketOperations:
+    """`send` sends a message to the client and waits until it went out."""
+
+    def __init__(self, operations: Operations, log: OperationLog, send: Send) -> None:
+        self._operations = operations
+        self._log = log
+        self._send = send
+        self._running: dict[str, Running] = {}
+        self._tasks: dict[asyncio.Task[None], Running] = {}  # those that are ending, too
+        self._quiet_since = asyncio.get_running_loop().time()
+
+    @property
+    def quiet_seconds(self) -> float:
+        """How long nothing has been running."""
+        if self._running:
+            return 0.0
+        return asyncio.get_running_loop().time() - self._quiet_since
+
+    # ---- beginning and ending
+
+    def begin(self, operation_id: str, payload: Any, context: Context) -> None:
+        """
+        Raises:
+            Closed: the id is in use, or too many operations are running.
+        """
+        if operation_id in self._running:
+            raise Closed(4409, f"Subscriber for {operation_id[:60]} already exists")
+        if max(len(self._running), len(self._tasks) // 2) >= MAX_OPERATIONS:
+            raise Closed(4429, f"At most {MAX_OPERATIONS} operations at once")
+        context.runtime.abuse_watch.note_request(context.client_address)
+        told = Told(context, outcome="cancelled")  # unless it is heard of again
+        running = self._running[operation_id] = Running(operation_id, payload, told)
+        task = running.task = asyncio.create_task(self._operation(running))
+        self._tasks[task] = running
+        task.add_done_callback(self._tasks.pop)
+
+    def cancel(self, operation_id: str) -> None:
+        running = self._running.get(operation_id)
+        if running is not None:
+            self._forget(running)
+            running.cancel()
+
+    def cancel_streams(self) -> None:
+        for running in self._running.values():
+            if running.told.is_stream:
+                running.cancel()
+
+    def renew(self, viewer: Viewer) -> None:
+        """Streams go on with these rights, from their next event on."""
+        for running in self._running.values():
+            if running.told.is_stream:
+                running.told.context.viewer = viewer
+
+    async def finish(self, seconds: float) -> None:
+        """Lets what runs come to its end for so long."""
+        if self._tasks:
+            await asyncio.wait(list(self._tasks), timeout=seconds)
+
+    async def stop(self) -> None:
+        """Ends all but mutations."""
+        for running in self._tasks.values():
+            running.cancel()
+        ending = [task for task, running in self._tasks.items() if not running.is_mutation]
+        await asyncio.gather(*ending, return_exceptions=True)
+
+    def _forget(self, running: Running) -> None:
+        """The id may be another's by now."""
+        if self._running.get(running.id) is running:
+            del self._running[running.id]
+            self._quiet_since = asyncio.get_running_loop().time()
+
+    # ---- running
+
+    async def _operation(self, running: Running) -> None:
+        told = running.told
+        try:
+            if await self._run(running):
+                await self._end(running, {"type": "complete", "id": running.id})
+                told.outcome = "complete"
+            else:
+                told.outcome = "refused"
+        except Unwanted:
+            pass
+        except WebSocketDisconnect:
+            told.outcome = "gone"
+        except Exception as error:  # a fault of one operation must not silence it
+            log.error("operation_failed", exc_info=error)
+            told.outcome, told.is_our_fault = "failed", True
+            with suppress(Unwanted):
+                await self._refuse(running, [_MASKED])
+        finally:
+            self._forget(running)
+            self._log.write(told)
+
+    async def _run(self, running: Running) -> bool:
+        """Sends the answers; False when the last message was an error, which needs no complete."""
+        told, context = running.told, running.told.context
+        try:
+            prepared = await self._operations.admit(request_of(running.payload), context)
+        except Refused as refused:
+            return await self._refuse(running, orjson.loads(refused.body())["errors"])
+        if isinstance(prepared, Answer):
+            return await self._without_running(running, prepared)
+        told.label = operation_label(prepared)
+        told.is_stream = prepared.operation.kind == "subscription"
+        running.is_mutation = prepared.operation.kind == "mutation"
+        if told.is_stream:
+            return await self._stream(running, prepared)
+        answer = await self._operations.run(prepared, context)
+        told.is_our_fault = is_our_fault(answer)
+        await self._next(running, answer)
+        return True
+
+    async def _without_running(self, running: Running, answer: Answer) -> bool:
+        """Sends a public answer that was kept, or a refusal."""
+        if not answer.started:
+            return await self._refuse(running, answer.errors)
+        await self._next(running, answer)
+        return True
+
+    async def _stream(self, running: Running, prepared: Prepared) -> bool:
+        events = self._operations.subscribe(prepared, running.told.context)
+        with metrics.active_streams.track_inprogress():
+            async with aclosing(events) as answers:
+                async for answer in answers:
+                    if not answer.started:
+                        return await self._refuse(running, answer.errors)
+                    await self._next(running, answer)
+        return True
+
+    # ---- answering
+
+    async def _next(self, running: Running, answer: Answer) -> None:
+        self._check_wanted(running)
+        payload = orjson.Fragment(answer.encoded())
+        await self._send({"type": "next", "id": running.id, "payload": payload})
+
+    async def _refuse(self, running: Running, errors: list[Any]) -> bool:
+        await self._end(running, {"type": "error", "id": running.id, "payload": errors})
+        return False
+
+    def _check_wanted(self, running: Running) -> None:
+        if self._running.get(running.id) is not running:
+            raise Unwanted
+
+    async def _end(self, running: Running, message: dict[str, Any]) -> None:
+        """The operation's last message; who has read it may use the id again."""
+        self._check_wanted(running)
+        self._forget(running)
+        with suppress(WebSocketDisconnect):
+            await self._send(message)

@@ -1,0 +1,99 @@
+"""Uvicorn's WebSocket protocol with bounds where it has none: for clients that do not read, that
+ping without end, that send fragments without end, or that never finish a close.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from asyncio.transports import BaseTransport
+
+from uvicorn._types import ASGIReceiveEvent
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import Frame
+
+MAX_FRAGMENTS = 1024
+PINGS_PER_SECOND = 10.0
+PINGS_AT_ONCE = 50.0
+_LINGER_SECONDS = 5.0
+
+
+class BoundedSocket(WebSocketsSansIOProtocol):
+    """A client that takes nothing for `ws_ping_timeout` seconds is cut off, not waited for."""
+
+    _cut: asyncio.TimerHandle | None = None
+    _pings_left = PINGS_AT_ONCE
+    _pinged_at = 0.0
+
+    def connection_made(self, transport: BaseTransport) -> None:
+        super().connection_made(transport)
+        tcp = transport.get_extra_info("socket")
+        if tcp is not None and hasattr(socket, "TCP_USER_TIMEOUT"):
+            # the kernel's part: what it holds for a client whose window stays shut
+            timeout_ms = int((self.config.ws_ping_timeout or 0) * 1000)
+            tcp.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, timeout_ms)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_cut()
+        super().connection_lost(exc)
+
+    # ---- clients that do not read
+
+    def pause_writing(self) -> None:
+        """Reads no more, too: pongs are written without asking, and operations only add to it."""
+        super().pause_writing()
+        if not self.transport.is_closing():
+            self.transport.pause_reading()
+        self._cut = self.loop.call_later(self.config.ws_ping_timeout or 0, self.transport.abort)
+
+    async def receive(self) -> ASGIReceiveEvent:
+        """Taking a message resumes reading, which waits for the client's turn here."""
+        message = await super().receive()
+        if not self.writable.is_set() and not self.transport.is_closing():
+            self.transport.pause_reading()
+        return message
+
+    def resume_writing(self) -> None:
+        self._stop_cut()
+        super().resume_writing()
+        if not self.read_paused and not self.transport.is_closing():
+            self.transport.resume_reading()
+
+    def _stop_cut(self) -> None:
+        if self._cut is not None:
+            self._cut.cancel()
+            self._cut = None
+
+    # ---- closes that never finish
+
+    def shutdown(self) -> None:
+        super().shutdown()
+        self.loop.call_later(_LINGER_SECONDS, self.transport.abort)
+
+    def keepalive_timeout(self) -> None:
+        super().keepalive_timeout()
+        self.loop.call_later(_LINGER_SECONDS, self.transport.abort)
+
+    # ---- floods below the application
+
+    def handle_ping(self) -> None:
+        now = self.loop.time()
+        refilled = self._pings_left + (now - self._pinged_at) * PINGS_PER_SECOND
+        self._pings_left, self._pinged_at = min(PINGS_AT_ONCE, refilled) - 1, now
+        if self._pings_left < 0:
+            self._fail(1008, "Too many pings")
+        else:
+            super().handle_ping()
+
+    def handle_cont(self, event: Frame) -> None:
+        """Fragments without content have no size that would add up."""
+        if len(self.frames) >= MAX_FRAGMENTS:
+            self._fail(1009, "Too many fragments")
+        else:
+            super().handle_cont(event)
+
+    def _fail(self, code: int, reason: str) -> None:
+        self.frames = []
+        if not self.close_sent:
+            self.conn.fail(code, reason)
+            self.handle_parser_exception()

@@ -1,0 +1,74 @@
+"""How tests serve sockets with other settings, and sign in to them as somebody."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import models
+from models import ids
+from resolvers.context import Runtime
+from server.app import build_app
+from services import metrics
+from services.access_log import AccessLog
+from tests.front_door import LiveServer, Socket, serving_app
+
+ASK = "{ __typename }"
+LIVE = "subscription { liveMetrics { cursor } }"
+
+
+@dataclass
+class Clock:
+    now: float
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@asynccontextmanager
+async def serving(
+    runtime: Runtime, *, clock: Clock | None = None, **changes: Any
+) -> AsyncIterator[LiveServer]:
+    """Our server with other settings."""
+    settings = runtime.settings.model_copy(update=changes)
+    changed = replace(runtime, settings=settings, clock=clock or runtime.clock)
+    app = build_app(changed, access_log=AccessLog(enabled=False))
+    async with serving_app(app, settings) as server:
+        yield server
+
+
+@asynccontextmanager
+async def sockets(server: LiveServer, count: int, token: str | None) -> AsyncIterator[list[Socket]]:
+    """So many, each with the hello answered."""
+    async with AsyncExitStack() as stack:
+        found = [await stack.enter_async_context(server.socket()) for _ in range(count)]
+        yield [await socket.initialised(token) for socket in found]
+
+
+def signed_in(
+    runtime: Runtime,
+    *,
+    now: float | None = None,
+    user: str = "ada",
+    login: str = "login_ada",
+    role: models.Role = models.Role.OPERATOR,
+) -> str:
+    """An access token; it lives for 900 s."""
+    return runtime.access_tokens.issue(
+        user_id=ids.derive("user", "sockets", user),
+        role=role.value,
+        tier=models.AccountTier.FREE.value,
+        login_id=login,
+        now=runtime.clock() if now is None else now,
+    )
+
+
+def open_sockets() -> float:
+    return metrics.REGISTRY.get_sample_value("active_connections") or 0.0
+
+
+def closed_with(code: int) -> float:
+    found = metrics.REGISTRY.get_sample_value("sockets_closed_total", {"code": str(code)})
+    return found or 0.0
