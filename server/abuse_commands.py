@@ -1,0 +1,107 @@
+"""`python -m server abuse ...`: who is slowed down or blocked, shown; blocks made and lifted.
+
+What is done here holds in all processes within a second, and is in the audit log.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import sys
+from contextlib import suppress
+from datetime import UTC, datetime
+
+from models import AuditEvent
+from resolvers import audit
+from resolvers.context import Context, Runtime
+from resolvers.opening import open_runtime
+from services.abuse_rules import Level, Standing
+from services.client_addresses import network_of, parsed
+from services.errors import StartupError, UpstreamUnavailable
+from services.settings import Settings
+
+_AWAY = "The state Redis does not answer: see STATE_REDIS_URL."
+
+
+async def show_all(settings: Settings) -> int:
+    """Prints them, the worst first; returns how many there are."""
+    async with open_runtime(settings) as runtime:
+        store = runtime.abuse_watch.store
+        try:
+            standings, _ = await store.standings(runtime.clock())
+            standings.sort(key=lambda one: (-one.level, -one.score, one.prefix))
+            for standing in standings:
+                is_blocked = standing.level is Level.BLOCKED
+                reason = await store.reason(standing.prefix) if is_blocked else None
+                _tell(_line(standing, reason))
+        except UpstreamUnavailable as error:
+            raise StartupError(_AWAY) from error
+    _tell(f"{len(standings)} prefixes.")
+    return len(standings)
+
+
+async def lift(settings: Settings, text: str) -> bool:
+    """Says whether there was anything to lift."""
+    prefix = prefix_of(text)
+    async with open_runtime(settings) as runtime:
+        try:
+            is_lifted = await runtime.abuse_watch.store.lift(prefix)
+        except UpstreamUnavailable as error:
+            raise StartupError(_AWAY) from error
+        if is_lifted:
+            await _record(runtime, AuditEvent.ADDRESS_LIFTED, prefix)
+    _tell(f"{prefix}: lifted." if is_lifted else f"{prefix}: nothing was held against it.")
+    return is_lifted
+
+
+async def block(settings: Settings, text: str, minutes: int, reason: str) -> None:
+    """
+    Raises:
+        StartupError: it is no prefix, exempt, or Redis does not answer.
+    """
+    prefix = prefix_of(text)
+    async with open_runtime(settings) as runtime:
+        if runtime.abuse_watch.is_exempt(prefix):
+            raise StartupError(f"{prefix} is exempt: see ABUSE_EXEMPT and TRUSTED_PROXIES.")
+        now = runtime.clock()
+        until = now + 60 * minutes
+        try:
+            await runtime.abuse_watch.store.block(prefix, until, now, reason)
+        except UpstreamUnavailable as error:
+            raise StartupError(_AWAY) from error
+        await _record(runtime, AuditEvent.ADDRESS_BLOCKED, prefix, minutes=minutes, reason=reason)
+    _tell(f"{prefix}: blocked until {_time(until)}.")
+
+
+def prefix_of(text: str) -> str:
+    """
+    Raises:
+        StartupError: neither an address nor a prefix as they are watched.
+    """
+    address = parsed(text)
+    if address is not None:
+        return str(network_of(address))
+    with suppress(ValueError):
+        network = ipaddress.ip_network(text)
+        if network == network_of(network.network_address):
+            return str(network)
+    raise StartupError(f"{text!r} is no address, no IPv4 /24 and no IPv6 /64.")
+
+
+async def _record(runtime: Runtime, event: AuditEvent, prefix: str, **facts: audit.Fact) -> None:
+    await audit.record(Context(runtime), event, subject=prefix, **facts)
+
+
+def _line(standing: Standing, reason: str | None) -> str:
+    line = f"{standing.prefix:<24} {standing.level.label:<10} {standing.score:7.1f} points"
+    if standing.level is Level.BLOCKED:
+        line += f"  until {_time(standing.until)}"
+    return line + (f"  {reason}" if reason else "")
+
+
+def _time(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
+
+
+def _tell(line: str) -> None:
+    with suppress(BrokenPipeError):
+        sys.stdout.write(line + "\n")

@@ -1,0 +1,36 @@
+"""Who asks and by which scheme, where proxies of ours are in front.
+
+Nothing else in the server reads X-Forwarded-For or X-Forwarded-Proto; nobody else is believed.
+"""
+
+from __future__ import annotations
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from services.client_addresses import ClientAddresses
+
+_SCHEMES = {
+    "http": {b"http": "http", b"https": "https"},
+    "websocket": {b"http": "ws", b"https": "wss", b"ws": "ws", b"wss": "wss"},
+}
+
+
+class ClientAddress:
+    def __init__(self, app: ASGIApp, addresses: ClientAddresses) -> None:
+        self._app = app
+        self._addresses = addresses
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        client = scope.get("client")
+        if client and self._addresses.is_trusted(client[0]):
+            self._believe(scope, client[0])
+        await self._app(scope, receive, send)
+
+    def _believe(self, scope: Scope, peer: str) -> None:
+        forwarded = [value for name, value in scope["headers"] if name == b"x-forwarded-for"]
+        if forwarded:
+            scope["client"] = (self._addresses.of(peer, forwarded), 0)
+        for name, value in scope["headers"]:
+            if name == b"x-forwarded-proto":
+                schemes = _SCHEMES[scope["type"]]
+                scope["scheme"] = schemes.get(value.strip().lower(), scope["scheme"])

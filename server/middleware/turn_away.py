@@ -1,0 +1,88 @@
+"""What the abuse watch decided, done: a blocked prefix gets 403, a suspicious one waits.
+
+Waiting is bounded, of a prefix and of all: who comes on top of that gets 429. Health checks pass.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import Counter
+
+import orjson
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from resolvers.abuse import BLOCKED
+from server.replies import reply
+from services import metrics
+from services.abuse_rules import Level, Standing
+from services.abuse_watch import AbuseWatch
+from services.errors import ErrorCode
+
+_ALWAYS = frozenset({"/health", "/ready"})
+_MOST_WAITING = 500
+_MOST_WAITING_OF_PREFIX = 20
+_BUSY = "Too many requests come from your network: wait before the next one."
+
+
+class TurnAway:
+    def __init__(self, app: ASGIApp, watch: AbuseWatch) -> None:
+        self._app = app
+        self._watch = watch
+        self._waiting: Counter[str] = Counter()
+        self._all_waiting = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan" or scope["path"] in _ALWAYS:
+            await self._app(scope, receive, send)
+            return
+        client = scope.get("client")
+        address = client[0] if client else None
+        self._watch.note_request(address)
+        standing = self._watch.standing(address)
+        if standing is not None and self._watch.enforces:
+            level = self._watch.level(standing)
+            if level is Level.BLOCKED:
+                seconds = self._watch.seconds_left(standing)
+                await _refuse(scope, send, "blocked", max(1, math.ceil(seconds)))
+                return
+            if level is not Level.NORMAL and not await self._has_waited(standing):
+                await _refuse(scope, send, "waiting", 1)
+                return
+        await self._app(scope, receive, send)
+
+    async def _has_waited(self, standing: Standing) -> bool:
+        prefix = standing.prefix
+        if self._all_waiting >= _MOST_WAITING or self._waiting[prefix] >= _MOST_WAITING_OF_PREFIX:
+            return False
+        metrics.abuse_delayed_total.inc()
+        self._waiting[prefix] += 1
+        self._all_waiting += 1
+        try:
+            await asyncio.sleep(self._watch.delay_seconds(standing))
+        finally:
+            self._all_waiting -= 1
+            self._waiting[prefix] -= 1
+            if not self._waiting[prefix]:
+                del self._waiting[prefix]
+        return True
+
+
+async def _refuse(scope: Scope, send: Send, why: str, seconds: int) -> None:
+    metrics.abuse_refused_total.labels(why).inc()
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close", "code": 1008, "reason": "Try again later"})
+        return
+    is_blocked = why == "blocked"
+    code = ErrorCode.FORBIDDEN if is_blocked else ErrorCode.RATE_LIMITED
+    error = {
+        "message": BLOCKED if is_blocked else _BUSY,
+        "extensions": {"code": code.value, "retryAfterSeconds": seconds},
+    }
+    await reply(
+        send,
+        403 if is_blocked else 429,
+        orjson.dumps({"errors": [error]}),
+        headers={b"retry-after": b"%d" % seconds},
+        head_only=scope["method"] == "HEAD",
+    )
