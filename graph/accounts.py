@@ -8,15 +8,20 @@ from typing import Annotated
 import strawberry
 
 import models
+from graph.api_keys import ViewerApiKeys
 from graph.devices import DeviceInput
 from graph.enums import described
 from graph.errors import UserError
 from graph.fields import plain, resolver
+from graph.history import ViewerPlayback
 from graph.info import Info
 from graph.interfaces import Node
 from graph.payloads import told
+from graph.preferences import Preferences
 from graph.progress import ViewerProgress
 from graph.scalars import DateTime, EmailAddress
+from graph.sessions import ViewerSessions
+from graph.watchlist import ViewerWatchlist
 from resolvers import accounts
 from services import errors
 
@@ -32,12 +37,13 @@ described(
 
 
 @strawberry.type(description="The signed-in person, seen by nobody else.")
-class Viewer(ViewerProgress, Node):
+class Viewer(ViewerSessions, ViewerApiKeys, ViewerProgress, ViewerPlayback, ViewerWatchlist, Node):
     email: EmailAddress = plain("The address to sign in with, in lower case.")
     email_verified: bool = plain("The address was proved to be the viewer's own.")
     display_name: str = plain("The name shown to people.")
     role: models.Role = plain("What the viewer may do.")
     tier: models.AccountTier = plain("What the viewer has paid for.")
+    preferences: Preferences = plain("What the viewer prefers.", passes="preferences")
     created_at: DateTime = plain("When the account was made.")
 
     @classmethod
@@ -50,13 +56,16 @@ class AuthTokens:
     access_token: str = plain("Sent as `Authorization: Bearer ...` with every request.")
     expires_in_seconds: int = plain("How long the access token lives.")
     refresh_token: str | None = plain(
-        "Exchanged once for new tokens by refreshTokens; used twice, it ends the sign-in."
+        "Exchanged once for new tokens by refreshTokens; used twice, it ends the sign-in. "
+        "Null for a browser that keeps it in a cookie."
     )
 
 
 @strawberry.type(description="Somebody signed in, or why not.")
 class AuthPayload:
-    tokens: AuthTokens | None = plain("The new tokens; null if it failed.")
+    tokens: AuthTokens | None = plain(
+        "The new tokens; null if it failed, or if the address has to be proved first."
+    )
     viewer: Viewer | None = plain("Who is signed in now; null if it failed.")
     errors: list[UserError] = plain("Why it failed; empty if it did not.")
 
@@ -66,7 +75,9 @@ class RegisterInput:
     email: EmailAddress = strawberry.field(
         description="The address to sign in with; one account each, in any case of letters."
     )
-    password: str = strawberry.field(description="12 characters to 1 KB, of any kind.")
+    password: str = strawberry.field(
+        description="12 characters to 1 KB, none of the common ones, nor the address or the name."
+    )
     display_name: str = strawberry.field(description="The name shown: 1 to 80 characters.")
     device: DeviceInput | None = strawberry.field(
         default=None, description="The device to remember the sign-in by."
@@ -85,7 +96,7 @@ class LoginInput:
 @strawberry.input(description="The sign-in to continue.")
 class RefreshTokensInput:
     refresh_token: str | None = strawberry.field(
-        default=None, description="The refresh token last received."
+        default=None, description="The refresh token last received; nothing, if it is in a cookie."
     )
 
 
@@ -147,7 +158,11 @@ class AccountsQuery:
 
 @strawberry.type
 class AccountsMutation:
-    register: AuthPayload = resolver(_register, "Makes an account and signs it in.")
+    register: AuthPayload = resolver(
+        _register,
+        "Makes an account and signs it in; where addresses have to be proved first, all is null "
+        "and a mail says how it goes on.",
+    )
     login: AuthPayload = resolver(
         _login, "Signs somebody in; does not tell whether the address or the password is wrong."
     )

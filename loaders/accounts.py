@@ -28,4 +28,4 @@ class PrivateLoader(CachedLoader[V]):
 
 class UserById(PrivateLoader[models.UserRecord]):
     async def fetch(self, keys: list[str], fields: Fields) -> Mapping[str, models.UserRecord]:
-        return await models.find_by_id(models.User, models.UserRecord, keys, fields)
+        return await models.users_by_id(keys, fields)

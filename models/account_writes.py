@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
 from pymongo.errors import DuplicateKeyError
 
-from models.accounts import CredentialRecord, Login, LoginRecord, User
-from models.reading import database_errors, find
+from models.accounts import CredentialRecord, Login, LoginRecord, User, UserRecord
+from models.reading import Fields, database_errors, find
 
 USED_HASHES_KEPT = 32  # an older token is refused like any unknown one
 
@@ -44,6 +45,19 @@ async def credential_of(email: str) -> CredentialRecord | None:
     """By folded address."""
     found = await find(User, CredentialRecord, {"email": email}, limit=1)
     return found[0] if found else None
+
+
+async def credential_by_id(user_id: str) -> CredentialRecord | None:
+    where = {"_id": user_id, "deleted_at": None}
+    found = await find(User, CredentialRecord, where, limit=1)
+    return found[0] if found else None
+
+
+async def users_by_id(ids: Collection[str], fields: Fields = None) -> dict[str, UserRecord]:
+    """By id; deleted accounts are absent."""
+    where = {"_id": {"$in": list(ids)}, "deleted_at": None}
+    found = await find(User, UserRecord, where, fields=fields, limit=len(ids))
+    return {user.id: user for user in found}
 
 
 async def taken_emails(emails: list[str]) -> set[str]:

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from pymongo import IndexModel
 
 from models.base import EPOCH, Identified, Record, Stored
+from services.quality import Quality
 
 
 class Role(Enum):
@@ -47,8 +48,22 @@ class Device(BaseModel):
     kind: DeviceKind = DeviceKind.WEB
 
 
+class Preferences(BaseModel):
+    """Languages as BCP 47 tags, the best liked first."""
+
+    language: str = "en"
+    audio_languages: list[str] = []
+    subtitle_languages: list[str] = []
+    max_quality: Quality | None = None
+    autoplay_next: bool = True
+
+
 class User(Stored):
-    """`email` is stored folded to lower case; `password_hash` is argon2id's encoded form."""
+    """`email` is stored folded to lower case; `password_hash` is argon2id's encoded form.
+
+    `deleted_at` marks what is left of a deleted account while its data are being erased;
+    `erase_at` is when that goes on.
+    """
 
     email: str
     email_verified: bool = False
@@ -56,10 +71,20 @@ class User(Stored):
     display_name: str
     role: Role = Role.USER
     tier: AccountTier = AccountTier.FREE
+    preferences: Preferences = Preferences()
+    deleted_at: datetime | None = None
+    erase_at: datetime | None = None
 
     class Settings:
         name = "users"
-        indexes = [IndexModel([("email", 1)], name="email", unique=True)]
+        indexes = [
+            IndexModel([("email", 1)], name="email", unique=True),
+            IndexModel(
+                [("erase_at", 1)],
+                name="to_erase",
+                partialFilterExpression={"erase_at": {"$type": "date"}},
+            ),
+        ]
 
 
 class Login(Stored):
@@ -96,6 +121,14 @@ class DeviceRecord(Record, frozen=True):
     kind: DeviceKind = DeviceKind.WEB
 
 
+class PreferencesRecord(Record, frozen=True):
+    language: str = "en"
+    audio_languages: list[str] = []
+    subtitle_languages: list[str] = []
+    max_quality: Quality | None = None
+    autoplay_next: bool = True
+
+
 class UserRecord(Identified, frozen=True):
     """Without the password hash: what is not read cannot leak."""
 
@@ -104,12 +137,16 @@ class UserRecord(Identified, frozen=True):
     display_name: str = ""
     role: Role = Role.USER
     tier: AccountTier = AccountTier.FREE
+    preferences: PreferencesRecord = PreferencesRecord()
     created_at: datetime = EPOCH
 
 
 class CredentialRecord(Identified, frozen=True):
     """What signing in reads, and nothing else does."""
 
+    email: str = ""
+    email_verified: bool = False
+    display_name: str = ""
     password_hash: str = ""
 
 
@@ -117,6 +154,8 @@ class LoginRecord(Identified, frozen=True):
     """For rotating its token; never handed to clients."""
 
     user_id: str = ""
+    device: DeviceRecord | None = None
+    created_at: datetime = EPOCH
     token_hash: str = ""
     used_hashes: list[str] = []
     sealed_successor: str | None = None

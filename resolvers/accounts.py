@@ -6,20 +6,38 @@ password get one answer at one cost; a refresh token that was used before ends i
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import models
 from loaders import UserById
+from models import AuditEvent, MailPurpose
+from resolvers import audit
+from resolvers.account_input import (
+    MAX_DISPLAY_NAME_CHARACTERS,
+    checked_device,
+    folded_email,
+    new_user,
+    now,
+    one_line,
+)
+from resolvers.api_keys import authenticate_key, is_api_key
 from resolvers.context import Context, Runtime, Viewer
-from services import emails, metrics
-from services.errors import AlreadyExists, InvalidCredentials, TokenReused, ValidationFailed
+from resolvers.mail_requests import ask_for_mail
+from resolvers.proofs import count_try, is_right
+from services import metrics
+from services.errors import (
+    AlreadyExists,
+    EmailNotVerified,
+    InvalidCredentials,
+    InvalidToken,
+    TokenReused,
+)
+from services.password_rules import refuse_weak
+from services.throttles import Throttle
 from services.tokens import RefreshToken, refuse
 
-MIN_PASSWORD_CHARACTERS = 12
-MAX_DISPLAY_NAME_CHARACTERS = 80
 DEMO_PASSWORD = "marquee-demo-password"  # noqa: S105 - published; these users never exist in production
 _DEMO_USERS = (
     ("viewer@marquee.test", "Vera Viewer", models.Role.USER, models.AccountTier.FREE),
@@ -35,7 +53,7 @@ _MAX_USER_AGENT_CHARACTERS = 200
 class Tokens:
     access_token: str
     expires_in_seconds: int
-    refresh_token: str
+    refresh_token: str | None  # None: it is in a cookie
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,24 +63,32 @@ class SignedIn:
 
 
 async def authenticate(runtime: Runtime, authorization_header: str | None) -> Viewer | None:
-    """Who a request's `Authorization: Bearer <access token>` stands for; None without the header.
+    """Who a request's `Authorization: Bearer <access token or API key>` stands for; None without.
 
-    Reads nothing: rights are those of the moment the token was issued.
+    Reads nothing for a token: rights are those of the moment it was issued, unless revoked since.
 
     Raises:
-        InvalidToken: the header is there, but holds no access token of ours that is in time.
+        InvalidToken: the header is there, but holds nothing of ours that is in force.
+        UpstreamUnavailable: an API key could not be looked up.
     """
     if not authorization_header:
         return None
     scheme, _, token = authorization_header.strip().partition(" ")
     if scheme.lower() != "bearer":
         refuse()
+    if is_api_key(token.strip()):
+        return await authenticate_key(runtime, token.strip())
     claims = runtime.access_tokens.verify(token.strip(), runtime.clock())
     try:
         role, tier = models.Role(claims.role), models.AccountTier(claims.tier)
     except ValueError:
         refuse()  # issued by another version of us
-    return Viewer(claims.user_id, role, tier, claims.login_id)
+    viewer = Viewer(
+        claims.user_id, role, tier, claims.login_id, claims.issued_at, claims.expires_at
+    )
+    if runtime.revocations.is_revoked(viewer):
+        refuse()
+    return viewer
 
 
 async def viewer(context: Context) -> models.UserRecord | None:
@@ -87,32 +113,41 @@ async def register(
     password: str,
     display_name: str,
     device: models.Device | None = None,
-) -> SignedIn:
+) -> SignedIn | None:
     """A new account, signed in.
+
+    None where addresses have to be proved first: a mail says how it goes on, and whether the
+    address has an account already is told to nobody else, nor by the time this takes.
 
     Raises:
         ValidationFailed: address, password or name is not acceptable.
         AlreadyExists: the address has an account.
-        RateLimited: too many passwords are being hashed.
+        RateLimited: too many registrations, or passwords being hashed.
     """
-    address = _folded(context, email)
-    name = _one_line(display_name, MAX_DISPLAY_NAME_CHARACTERS, ["displayName"])
-    checked = _checked_device(device)
-    if len(password) < MIN_PASSWORD_CHARACTERS:
-        least = f"The password needs at least {MIN_PASSWORD_CHARACTERS} characters."
-        raise ValidationFailed(least, path=["password"])
-    user = models.User(
-        id=models.ids.new("user"),
-        email=address,
-        password_hash=await context.runtime.passwords.hash(password),
-        display_name=name,
-        created_at=_now(context),
-        updated_at=_now(context),
-    )
+    address = folded_email(context, email)
+    name = one_line(display_name, MAX_DISPLAY_NAME_CHARACTERS, ["displayName"])
+    checked = checked_device(device)
+    refuse_weak(password, ["password"], [address, name])
+    await _count_registration(context, address)
+    password_hash = await context.runtime.passwords.hash(password)
+    if context.runtime.settings.needs_verified_email:
+        asked = models.Registration(display_name=name, password_hash=password_hash)
+        await ask_for_mail(context, MailPurpose.REGISTER, address, asked)
+        return None
+    user = new_user(address, name, password_hash, now(context))
     if not await models.insert_user(user):
         raise AlreadyExists("This email address has an account already.", path=["email"])
     metrics.sign_ins_total.labels("registered").inc()
+    await audit.record(context, AuditEvent.REGISTERED, subject=user.id)
+    await ask_for_mail(context, MailPurpose.VERIFY_EMAIL, address)
     return await _new_login(context, user.id, checked)
+
+
+async def _count_registration(context: Context, address: str) -> None:
+    throttles, client = context.runtime.throttles, context.client_address
+    await throttles.check(Throttle.REGISTER, address=client)
+    if context.runtime.settings.needs_verified_email:
+        await throttles.check(Throttle.MAIL, account=address, address=client)
 
 
 async def login(
@@ -122,22 +157,28 @@ async def login(
     Raises:
         ValidationFailed: the address is none, or the password exceeds 1 KB.
         InvalidCredentials: unknown address or wrong password; which one is not told.
-        RateLimited: too many passwords are being checked.
+        EmailNotVerified: all is right, but the address has to be proved first.
+        RateLimited: too many tries, or passwords being checked.
     """
-    address = _folded(context, email)
-    checked = _checked_device(device)
+    address = folded_email(context, email)
+    checked = checked_device(device)
+    await count_try(context, address)
     credential = await models.credential_of(address)
-    stored = credential.password_hash if credential else None
-    if not await context.runtime.passwords.verify(stored, password) or credential is None:
+    if not await is_right(context, credential, password, address) or credential is None:
         metrics.sign_ins_total.labels("refused").inc()
+        known = credential.id if credential else None
+        await audit.record(context, AuditEvent.SIGN_IN_REFUSED, subject=known)
         raise InvalidCredentials("Wrong email address or password.")
+    if context.runtime.settings.needs_verified_email and not credential.email_verified:
+        await audit.record(context, AuditEvent.SIGN_IN_REFUSED, subject=credential.id, proved=False)
+        raise EmailNotVerified("Prove your address first: open the link we mailed you.")
     await _renew_hash(context, credential, password)
     metrics.sign_ins_total.labels("signed_in").inc()
     return await _new_login(context, credential.id, checked)
 
 
 async def refresh_tokens(context: Context, refresh_token: str | None) -> SignedIn:
-    """New tokens for a refresh token, which is used up by this.
+    """New tokens for a refresh token (or that of the browser's cookie), which is used up by this.
 
     The token just used up gets the same successor again, within ten seconds and from the same
     user agent.
@@ -146,12 +187,24 @@ async def refresh_tokens(context: Context, refresh_token: str | None) -> SignedI
         InvalidToken: unknown, expired or revoked.
         TokenReused: used up before; its login is revoked by this.
     """
-    presented = RefreshToken.parse(refresh_token or "")
+    if refresh_token or context.browser is None:
+        return await _refreshed(context, refresh_token or "")
+    try:
+        return await _refreshed(context, context.browser.refresh_token or "")
+    except (InvalidToken, TokenReused):
+        context.browser.forget()  # its scripts cannot
+        raise
+
+
+async def _refreshed(context: Context, refresh_token: str) -> SignedIn:
+    presented = RefreshToken.parse(refresh_token)
     found = _living(context, await models.login_of(presented.hash))
+    issued_at = _issue_time(context, found.user_id)
     user = await _user(context, found.user_id)  # first: a read that fails must not cost the token
     if user is None:
         refuse()
-    return _signed_in(context, user, found.id, await _successor(context, found, presented))
+    successor = await _successor(context, found, presented)
+    return _signed_in(context, user, found.id, successor, issued_at)
 
 
 async def ensure_demo_users(context: Context) -> int:
@@ -178,22 +231,24 @@ async def ensure_demo_users(context: Context) -> int:
 
 
 async def _new_login(context: Context, user_id: str, device: models.Device | None) -> SignedIn:
+    issued_at = _issue_time(context, user_id)
     user = await _user(context, user_id)
     if user is None:
         raise InvalidCredentials("Wrong email address or password.")  # deleted a moment ago
-    token, now = RefreshToken.new(), _now(context)
+    token, at = RefreshToken.new(), now(context)
     login = models.Login(
         id=models.ids.new("login"),
         user_id=user_id,
         device=device,
         token_hash=token.hash,
-        last_used_at=now,
+        last_used_at=at,
         expires_at=_refresh_deadline(context),
-        created_at=now,
-        updated_at=now,
+        created_at=at,
+        updated_at=at,
     )
     await models.insert_login(login)
-    return _signed_in(context, user, login.id, token)
+    await audit.record(context, AuditEvent.SIGNED_IN, subject=user_id, session=login.id)
+    return _signed_in(context, user, login.id, token, issued_at)
 
 
 async def _successor(
@@ -208,8 +263,10 @@ async def _successor(
     if _is_replay(context, found, presented) and found.sealed_successor:
         metrics.sign_ins_total.labels("replayed").inc()
         return presented.unseal(found.sealed_successor)
-    await models.revoke_login(found.id, _now(context))
     metrics.sign_ins_total.labels("reused").inc()
+    await context.runtime.revocations.revoke_login(found.id, at=context.runtime.clock())
+    await models.revoke_login(found.id, now(context))
+    await audit.record(context, AuditEvent.TOKEN_REUSED, subject=found.user_id, session=found.id)
     raise TokenReused("This refresh token was used before: sign in again.")
 
 
@@ -219,7 +276,7 @@ def _rotation(context: Context, used: RefreshToken, successor: RefreshToken) -> 
         successor_hash=successor.hash,
         sealed_successor=used.seal(successor),
         user_agent=_user_agent(context),
-        now=_now(context),
+        now=now(context),
         expires_at=_refresh_deadline(context),
     )
 
@@ -227,19 +284,28 @@ def _rotation(context: Context, used: RefreshToken, successor: RefreshToken) -> 
 def _is_replay(context: Context, login: models.LoginRecord, presented: RefreshToken) -> bool:
     return (
         login.used_hashes[-1:] == [presented.hash]
-        and _now(context) - login.last_used_at <= timedelta(seconds=_REPLAY_SECONDS)
+        and now(context) - login.last_used_at <= timedelta(seconds=_REPLAY_SECONDS)
         and login.rotated_by == _user_agent(context)
     )
 
 
 def _living(context: Context, login: models.LoginRecord | None) -> models.LoginRecord:
-    if login is None or login.revoked_at is not None or login.expires_at <= _now(context):
+    if login is None or login.revoked_at is not None or login.expires_at <= now(context):
         refuse()
     return login
 
 
+def _issue_time(context: Context, user_id: str) -> float:
+    """To be asked before the user is read: a token then has the rights of its time, or newer."""
+    return context.runtime.revocations.issue_time(user_id, context.runtime.clock())
+
+
 def _signed_in(
-    context: Context, user: models.UserRecord, login_id: str, refresh_token: RefreshToken
+    context: Context,
+    user: models.UserRecord,
+    login_id: str,
+    refresh_token: RefreshToken,
+    issued_at: float,
 ) -> SignedIn:
     issuer = context.runtime.access_tokens
     access_token = issuer.issue(
@@ -247,9 +313,12 @@ def _signed_in(
         role=user.role.value,
         tier=user.tier.value,
         login_id=login_id,
-        now=context.runtime.clock(),
+        now=issued_at,
     )
-    return SignedIn(Tokens(access_token, issuer.lifetime_seconds, refresh_token.text), user)
+    if context.browser is not None:
+        context.browser.keep(access_token, refresh_token.text)
+    kept_here = None if context.browser is not None else refresh_token.text
+    return SignedIn(Tokens(access_token, issuer.lifetime_seconds, kept_here), user)
 
 
 async def _renew_hash(context: Context, credential: models.CredentialRecord, password: str) -> None:
@@ -258,7 +327,7 @@ async def _renew_hash(context: Context, credential: models.CredentialRecord, pas
     if passwords.is_outdated(credential.password_hash):
         renewed = await passwords.hash(password)
         await models.replace_password_hash(
-            credential.id, credential.password_hash, renewed, _now(context)
+            credential.id, credential.password_hash, renewed, now(context)
         )
 
 
@@ -266,34 +335,9 @@ async def _user(context: Context, user_id: str) -> models.UserRecord | None:
     return await context.load(UserById, user_id)  # type: ignore[no-any-return]
 
 
-def _folded(context: Context, email: str) -> str:
-    return emails.folded(email, allow_test_domain=not context.runtime.settings.is_production)
-
-
-def _checked_device(device: models.Device | None) -> models.Device | None:
-    if device is None:
-        return None
-    name = _one_line(device.name, 80, ["device", "name"]) if device.name else None
-    key = _one_line(device.key, 128, ["device", "key"])
-    return models.Device(key=key, name=name, kind=device.kind)
-
-
-def _one_line(text: str, most: int, path: list[str]) -> str:
-    """Trimmed and normalised text of 1 to `most` characters, without control characters."""
-    line = unicodedata.normalize("NFC", text[: 4 * most].strip())
-    unfit = any(unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"} for character in line)
-    if unfit or not 1 <= len(line) <= most:
-        raise ValidationFailed(f"This must be one line of 1 to {most} characters.", path=path)
-    return line
-
-
 def _user_agent(context: Context) -> str | None:
     return context.user_agent[:_MAX_USER_AGENT_CHARACTERS] if context.user_agent else None
 
 
 def _refresh_deadline(context: Context) -> datetime:
-    return _now(context) + timedelta(seconds=context.runtime.settings.refresh_token_seconds)
-
-
-def _now(context: Context) -> datetime:
-    return datetime.fromtimestamp(context.runtime.clock(), UTC)
+    return now(context) + timedelta(seconds=context.runtime.settings.refresh_token_seconds)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -43,13 +43,13 @@ class Passwords:
         self._deadline_seconds = deadline_seconds
         self._waiting = 0
 
-    async def hash(self, password: str) -> str:
-        """The encoded hash, salt and costs included.
+    async def hash(self, password: str, path: Sequence[str] = ("password",)) -> str:
+        """The encoded hash, salt and costs included. `path` is the input field it came in.
 
         Raises:
             ValidationFailed, RateLimited, OperationTimeout: see `_run`.
         """
-        return await self._run(self._argon2.hash, canonical(password))
+        return await self._run(self._argon2.hash, canonical(password, path))
 
     async def verify(self, stored: str | None, password: str) -> bool:
         """Whether `stored` is a hash of this password; None (no such account) takes as long."""
@@ -91,7 +91,7 @@ class Passwords:
             self._waiting -= 1
 
 
-def canonical(password: str) -> bytes:
+def canonical(password: str, path: Sequence[str] = ("password",)) -> bytes:
     """The bytes that are hashed: NFC, so that every keyboard's spelling is the same (RFC 8265).
 
     Raises:
@@ -100,7 +100,7 @@ def canonical(password: str) -> bytes:
     try:
         size = len(password.encode())
     except UnicodeEncodeError as error:
-        raise ValidationFailed("The password is not valid text.", path=["password"]) from error
+        raise ValidationFailed("The password is not valid text.", path=path) from error
     if size > MAX_BYTES:
-        raise ValidationFailed("The password is longer than 1 KB.", path=["password"])
+        raise ValidationFailed("The password is longer than 1 KB.", path=path)
     return unicodedata.normalize("NFC", password).encode()

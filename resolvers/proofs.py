@@ -1,0 +1,65 @@
+"""Proving an account's password: at sign-in, and again before what cannot be undone.
+
+Every try is counted before it is made, by account and address; one that succeeds is given back. An
+address without an account costs a hash, too.
+"""
+
+from __future__ import annotations
+
+import models
+from models import AuditEvent
+from resolvers import audit
+from resolvers.context import Context, Viewer
+from services.abuse_rules import Signal
+from services.errors import InvalidCredentials, RateLimited
+from services.throttles import Throttle
+
+
+async def count_try(context: Context, account: str) -> None:
+    """
+    Raises:
+        RateLimited: too many tries for this account (which need not exist) or from this address.
+    """
+    address = context.client_address
+    try:
+        await context.runtime.throttles.check(Throttle.LOGIN, account=account, address=address)
+    except RateLimited:
+        context.runtime.abuse_watch.note(address, Signal.RATE_LIMITED)
+        raise
+
+
+async def is_right(
+    context: Context, credential: models.CredentialRecord | None, password: str, account: str
+) -> bool:
+    """Whether there is such an account and this is its password; takes as long if not.
+
+    Raises:
+        ValidationFailed: the password exceeds 1 KB.
+        RateLimited, OperationTimeout: too many passwords are being checked.
+    """
+    stored = credential.password_hash if credential else None
+    if not await context.runtime.passwords.verify(stored, password):
+        context.runtime.abuse_watch.note(context.client_address, Signal.FAILED_SIGN_IN)
+        return False
+    await context.runtime.throttles.succeeded(
+        Throttle.LOGIN, account=account, address=context.client_address
+    )
+    return True
+
+
+async def prove_again(
+    context: Context, viewer: Viewer, password: str, field: str
+) -> models.CredentialRecord:
+    """The viewer's credential, if this is the password; counted as at sign-in.
+
+    Raises:
+        InvalidCredentials: a wrong password, or the account is gone; at `field` of the input.
+        ValidationFailed, RateLimited, OperationTimeout, UpstreamUnavailable.
+    """
+    credential = await models.credential_by_id(viewer.user_id)
+    account = credential.email if credential else viewer.user_id
+    await count_try(context, account)
+    if not await is_right(context, credential, password, account) or credential is None:
+        await audit.record(context, AuditEvent.PASSWORD_REFUSED, subject=viewer.user_id)
+        raise InvalidCredentials("The password is wrong.", path=[field])
+    return credential

@@ -1,0 +1,40 @@
+"""Settings of accounts and of the mail they are sent."""
+
+from __future__ import annotations
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings
+
+
+class AccountSettings(BaseSettings):
+    """A part of `Settings`."""
+
+    email_verification_required: bool | None = Field(
+        None,
+        description="Sign-in only with a proved address; then `register` answers the same whether "
+        "an address has an account or not; default only in production",
+    )
+    public_web_url: str = Field(
+        "",
+        description="Address of the web client that mailed links lead to; empty: mails hold the "
+        "code alone",
+    )
+    mail_from: str = Field(
+        "Marquee <no-reply@localhost>", description="Sender of our mails, with or without a name"
+    )
+    smtp_host: str = Field(
+        "",
+        description="Mail server; empty: in development mails are kept in DATA_DIR/outbox, in "
+        "production there are none",
+    )
+    smtp_port: int = Field(587, ge=1, le=65535, description="Its port")
+    smtp_username: str = Field("", description="Its user; empty: no sign-in there")
+    smtp_password: SecretStr = Field(SecretStr(""), description="With SMTP_USERNAME")
+    smtp_security: str = Field(
+        "starttls",
+        pattern="^(starttls|tls|none)$",
+        description="starttls (required, never optional), tls from the first byte, or none",
+    )
+    smtp_timeout_seconds: float = Field(
+        10.0, gt=0, description="How long handing one mail to the server may take"
+    )

@@ -1,0 +1,52 @@
+"""Secrets handed out once and kept only as hashes: codes in mails, and API keys.
+
+256 random bits need no salt and no slow hash. What a code is for is hashed with it, so one made for
+proving an address resets no password.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+from dataclasses import dataclass
+
+KEY_SCHEME = "marquee_"
+_BYTES = 32
+_PREFIX_HEX = 8
+_CODE = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
+_KEY = re.compile(rf"{KEY_SCHEME}([0-9a-f]{{{_PREFIX_HEX}}})_[A-Za-z0-9_-]{{43}}", re.ASCII)
+
+
+def new_code() -> str:
+    return secrets.token_urlsafe(_BYTES)
+
+
+def code_hash(purpose: str, code: str) -> str | None:
+    """What is stored of a code; None if the text is no code."""
+    if not _CODE.fullmatch(code):
+        return None
+    return hashlib.sha256(f"mail\0{purpose}\0{code}".encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKeyText:
+    """`marquee_<prefix>_<secret>`; the prefix is no secret, people know their keys by it."""
+
+    text: str
+    prefix: str
+
+    @classmethod
+    def new(cls) -> ApiKeyText:
+        prefix = secrets.token_hex(_PREFIX_HEX // 2)
+        return cls(f"{KEY_SCHEME}{prefix}_{secrets.token_urlsafe(_BYTES)}", prefix)
+
+    @classmethod
+    def parse(cls, text: str) -> ApiKeyText | None:
+        """None if it cannot be a key of ours."""
+        found = _KEY.fullmatch(text)
+        return cls(text, found[1]) if found else None
+
+    @property
+    def hash(self) -> str:
+        return hashlib.sha256(b"api key\0" + self.text.encode()).hexdigest()

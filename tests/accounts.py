@@ -1,0 +1,124 @@
+"""What the tests of accounts share: a clock, people who signed in, and the mails they got."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import models
+from resolvers import accounts
+from resolvers.accounts import SignedIn
+from resolvers.context import Context, Runtime
+from services.errors import MailFailed
+from services.mail import Mail
+from services.passwords import Passwords
+from workers.send_mail import send_mail
+
+EMAIL = "ada@example.org"
+PASSWORD = "correct horse battery"
+NEW_PASSWORD = "zebra lamp cactus"
+START = 1_800_000_000.0
+_CODE = re.compile(r"[A-Za-z0-9_-]{43}")
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = START
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@dataclass
+class KeptMails:
+    """A mail server's place: keeps what it gets, or fails as it is told."""
+
+    is_on: bool = True
+    failure: MailFailed | None = None
+    mails: list[Mail] = field(default_factory=list)
+
+    async def send(self, mail: Mail) -> None:
+        if self.failure is not None:
+            raise self.failure
+        self.mails.append(mail)
+
+    @property
+    def codes(self) -> list[str]:
+        """In the order they were mailed."""
+        return [code for mail in self.mails for code in _CODE.findall(mail.text)]
+
+    @property
+    def subjects(self) -> list[str]:
+        return [f"{mail.to}: {mail.subject}" for mail in self.mails]
+
+
+@asynccontextmanager
+async def cheap_runtime(runtime: Runtime, **settings: Any) -> AsyncIterator[Runtime]:
+    """With a clock of the test's, passwords that cost little, mails that are kept."""
+    passwords = Passwords(memory_kib=64, passes=1)
+    yield dataclasses.replace(
+        runtime,
+        clock=Clock(),
+        passwords=passwords,
+        mailer=KeptMails(),
+        settings=runtime.settings.model_copy(update=settings),
+    )
+    passwords.close()
+
+
+def clock_of(context: Context) -> Clock:
+    assert isinstance(context.runtime.clock, Clock)
+    return context.runtime.clock
+
+
+def mails_of(context: Context) -> KeptMails:
+    assert isinstance(context.runtime.mailer, KeptMails)
+    return context.runtime.mailer
+
+
+async def mailed(context: Context) -> KeptMails:
+    """What has been mailed, once the worker came by."""
+    await send_mail(context.runtime)
+    return mails_of(context)
+
+
+def again(context: Context, **changes: Any) -> Context:
+    """Another operation of the same client."""
+    return dataclasses.replace(context.for_event(), **changes)
+
+
+async def registered(context: Context, email: str = EMAIL) -> Context:
+    """Somebody signed in, ready for another operation; the mail about it is not sent."""
+    signed_in = await accounts.register(context, email=email, password=PASSWORD, display_name="Ada")
+    assert signed_in is not None
+    await models.MailRequest.get_pymongo_collection().delete_many({})
+    return await signed_in_as(context, signed_in)
+
+
+async def signed_in_as(context: Context, signed_in: SignedIn) -> Context:
+    viewer = await accounts.authenticate(context.runtime, bearer(signed_in))
+    return again(context, viewer=viewer)
+
+
+async def logged_in(context: Context, email: str = EMAIL, password: str = PASSWORD) -> Context:
+    """The same person on another device."""
+    signed_in = await accounts.login(again(context, viewer=None), email=email, password=password)
+    return await signed_in_as(context, signed_in)
+
+
+def bearer(signed_in: SignedIn) -> str:
+    return f"Bearer {signed_in.tokens.access_token}"
+
+
+async def stored(document: Any) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = await document.get_pymongo_collection().find({}).to_list(None)
+    return rows
+
+
+async def account() -> dict[str, Any]:
+    (user,) = await stored(models.User)
+    return user

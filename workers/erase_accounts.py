@@ -1,0 +1,15 @@
+"""Deleted accounts' data go, from MongoDB and Redis."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from resolvers.context import Runtime
+from resolvers.erasure import erase_deleted
+from services.errors import UpstreamUnavailable
+
+
+async def erase_accounts(runtime: Runtime) -> None:
+    """Those that are due; while a store is away, they are tried again in a minute."""
+    with suppress(UpstreamUnavailable):
+        await erase_deleted(runtime)
