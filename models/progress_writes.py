@@ -15,7 +15,7 @@ from pymongo.errors import BulkWriteError
 
 from models.base import utc_now
 from models.playback import ProgressRecord, ViewingProgress, holds
-from models.reading import database_errors
+from models.reading import database_errors, refused_writes
 from services.progress_state import HELD_FOR_EVER_MS
 
 _DUPLICATE_KEY = 11000
@@ -60,11 +60,8 @@ async def _send(records: Sequence[ProgressRecord], *, upsert: bool) -> tuple[int
         try:
             result = await collection.bulk_write(operations, ordered=False)
         except BulkWriteError as error:
-            details = error.details
-            if details.get("writeConcernErrors"):
-                raise
-            failed = {failure["index"]: failure["code"] for failure in details["writeErrors"]}
-            return details["nMatched"] + details["nUpserted"], failed
+            failed, done = refused_writes(error), error.details
+            return done["nMatched"] + done["nUpserted"], failed
     return result.matched_count + result.upserted_count, {}
 
 

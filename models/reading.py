@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import msgspec
 from beanie import Document
-from pymongo.errors import OperationFailure, PyMongoError
+from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError
 
 from models.base import Identified, Record
 from models.replicas import readable
@@ -25,6 +25,11 @@ D = TypeVar("D", bound=Identified)
 Filter = Mapping[str, Any]
 Sort = Sequence[tuple[str, int]]
 _NO_SUCH_INDEX = 2  # MongoDB's BadValue, which a hint at no index is to it
+# The server is ending, stepping down, out of time or of room: not the document's fault.
+_PASSING = frozenset(
+    {6, 7, 24, 46, 50, 89, 91, 112, 189, 262, 9001, 10058, 10107}
+    | {11600, 11601, 11602, 13435, 13436, 14031}
+)
 Fields = frozenset[str] | None  # record fields to read, dotted for embedded ones; None reads all
 
 
@@ -43,6 +48,19 @@ def database_errors() -> Iterator[None]:
         raise UpstreamUnavailable("The database did not answer in time.") from error
     finally:
         metrics.database_seconds.observe(time.perf_counter() - started)
+
+
+def refused_writes(error: BulkWriteError) -> dict[int, int]:
+    """The code of each write of a bulk that MongoDB will not take, by its place.
+
+    Raises:
+        BulkWriteError: some failed for a reason that passes: write all of them again.
+    """
+    details = error.details
+    refused = {failure["index"]: failure["code"] for failure in details["writeErrors"]}
+    if details.get("writeConcernErrors") or not _PASSING.isdisjoint(refused.values()):
+        raise error
+    return refused
 
 
 async def find(

@@ -15,7 +15,7 @@ from pymongo.errors import BulkWriteError
 
 from models.base import utc_now
 from models.playback import milliseconds
-from models.reading import database_errors, find
+from models.reading import database_errors, find, refused_writes
 from models.viewings import (
     StoredSession,
     StoredSessionRecord,
@@ -128,9 +128,7 @@ async def _send(records: Sequence[ViewingRecord], *, upsert: bool) -> dict[int, 
         try:
             await Viewing.get_pymongo_collection().bulk_write(operations, ordered=False)
         except BulkWriteError as error:
-            if error.details.get("writeConcernErrors"):
-                raise
-            return {one["index"]: one["code"] for one in error.details["writeErrors"]}
+            return refused_writes(error)
     return {}
 
 

@@ -6,7 +6,7 @@ moved by that. An impossible batch is refused whole, naming the first event at f
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,6 +16,7 @@ import models
 from resolvers.catalog import require_kind
 from resolvers.context import Context
 from resolvers.progress_reports import PAST_THE_END_SECONDS, check_seconds
+from services import progress_rule
 from services.errors import NotFound, ValidationFailed
 from services.progress_buffer import DeviceTag, OfflineEvent, Outcome
 
@@ -64,6 +65,7 @@ async def report_progress_batch(
         _check(index, event, sent_at)
     titles = await _titles(context, events)
     stored = await models.progress_by_playable(viewer.user_id, titles)
+    _refuse_beyond(events, titles, stored)
     now_ms = int(context.runtime.clock() * 1000)
     drift_ms = now_ms - models.milliseconds(sent_at)
     changed = await context.progress_buffer.apply_offline(
@@ -92,6 +94,22 @@ async def _titles(context: Context, events: Sequence[OfflineReport]) -> dict[str
     return found
 
 
+def _refuse_beyond(
+    events: Sequence[OfflineReport],
+    titles: Mapping[str, Any],
+    stored: Mapping[str, models.ProgressRecord],
+) -> None:
+    """Of events without a duration, by the longest that is known of the title."""
+    for index, event in enumerate(events):
+        if event.duration_seconds is not None:
+            continue
+        known = stored.get(event.playable_id)
+        told = (known and known.duration_seconds) or 0.0
+        runtime = titles[event.playable_id].runtime_seconds or 0.0
+        if progress_rule.is_beyond(event.position_seconds, max(told, runtime)):
+            raise progress_rule.beyond_the_end(["events", str(index), "positionSeconds"])
+
+
 def _event(event: OfflineReport, title: Any, drift_ms: int, now_ms: int) -> OfflineEvent:
     at_ms = models.milliseconds(event.occurred_at) + drift_ms
     return OfflineEvent(
@@ -117,7 +135,7 @@ def _check_one(event: OfflineReport, sent_at: datetime) -> None:
     _check_key(event.event_id, "eventId")
     _check_key(event.device_key, "deviceKey")
     check_seconds(event.position_seconds, "positionSeconds")
-    if event.occurred_at > sent_at + _AFTER_SENDING:
+    if event.occurred_at - sent_at > _AFTER_SENDING:  # a sum may lie beyond the year 9999
         raise ValidationFailed("It happened after it was sent.", path=["occurredAt"])
     if event.duration_seconds is None:
         return

@@ -64,7 +64,7 @@ async def report_progress(
 
 
 async def apply(context: Context, report: Report) -> Applied:
-    """Raises: as report_progress, but for ValidationFailed."""
+    """Raises: as report_progress."""
     viewer = context.require(models.Role.USER)
     if ids.kind_of(report.session_id) != "session":
         raise SessionNotFound("There is no such playback session: start playback again.")
@@ -98,9 +98,7 @@ async def _by_redis(context: Context, user_id: str, report: Report, now_ms: int)
         reported = await context.progress_buffer.report(user_id, report, now_ms)
     except SessionNotFound:
         is_ending = report.state == models.PlaybackState.STOPPED.value
-        if not await session_starts.bring_to_redis(
-            context, report.session_id, is_ending=is_ending
-        ):
+        if not await session_starts.bring_to_redis(context, report.session_id, is_ending=is_ending):
             raise
         reported = await context.progress_buffer.report(user_id, report, now_ms)
     if reported.outcome is Outcome.BASE_NEEDED:

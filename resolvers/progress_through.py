@@ -17,6 +17,7 @@ from services.progress_state import (
     Base,
     Buffered,
     DeviceTag,
+    ProgressState,
     Report,
     Reported,
     SessionState,
@@ -74,7 +75,7 @@ async def _write_through(context: Context, user_id: str, report: Report, now_ms:
     for _ in range(_TRIES):
         stored = await models.progress_by_playable(user_id, [began.playable_id])
         base = models.progress_base(stored.get(began.playable_id))
-        session = _session(began)
+        session = _session(began, base.state)
         _refuse_old(session, base, now_ms)
         outcome, state, _ = progress_rule.apply(
             base.state, session, report, now_ms, playback.progress.rules
@@ -93,15 +94,16 @@ async def _replace(written: Buffered, base: Base) -> bool:
     return await models.replace_progress(models.live_progress(written), read_stamp_ms)
 
 
-def _session(began: models.StoredSessionRecord) -> SessionState:
+def _session(began: models.StoredSessionRecord, state: ProgressState) -> SessionState:
     """As it began: how it went on is in the progress it left (progress_rule.py)."""
+    told_seconds = state.known_duration_seconds if state.session_id == began.id else 0.0
     device = DeviceTag(began.device.key, began.device.name, began.device.kind.value)
     return SessionState(
         session_id=began.id,
         device_json=device_json(device),
         started_ms=models.milliseconds(began.started_at),
         position_seconds=began.start_position_seconds,
-        duration_seconds=began.duration_seconds or 0.0,
+        duration_seconds=told_seconds or began.duration_seconds or 0.0,
         quality=began.quality,
     )
 

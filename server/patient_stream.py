@@ -1,6 +1,7 @@
 """Bodies too large to be held: sent piece by piece, as fast as the client takes them.
 
-A client that takes nothing for a minute is let go, and so is one that closed its connection.
+A client that takes nothing for a minute is let go, and so is one that closed its connection, or
+takes longer for all of it than `most_seconds`.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ class PatientStream(StreamingResponse):
     sent."""
 
     stalled_seconds = 60.0
+    most_seconds: float | None = None
 
     def __init__(
         self,
@@ -40,10 +42,11 @@ class PatientStream(StreamingResponse):
                 await send(message)
 
         try:
-            if scope["method"] == "HEAD":
-                await self._send_head(patient)
-            else:
-                await super().__call__(scope, receive, patient)
+            async with asyncio.timeout(self.most_seconds):
+                if scope["method"] == "HEAD":
+                    await self._send_head(patient)
+                else:
+                    await super().__call__(scope, receive, patient)
         except (TimeoutError, ClientDisconnect):
             log.info("client_stalled", status=self.status_code)
         finally:

@@ -109,6 +109,10 @@ class Subscription(Generic[T]):
         return self
 
     async def __anext__(self) -> Batch[T]:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            # Python 3.11's wait_for, inside the drivers, may have swallowed it: wait for nothing.
+            raise asyncio.CancelledError
         await self._ready.wait()
         if self._closed:
             raise StopAsyncIteration
@@ -205,7 +209,7 @@ class Hub(Generic[T]):
     async def _read(self) -> None:
         last: Id | None = None
         pause_seconds = 0.05
-        while True:
+        while not self._closed:  # its being cancelled may be swallowed likewise
             try:
                 async with asyncio.timeout(2 * _BLOCK_SECONDS):
                     last = await (self._catch_up() if last is None else self._next(last))

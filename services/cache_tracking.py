@@ -33,6 +33,7 @@ class CacheTracking:
         self._prefixes = list(prefixes)
         self._listening = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._closed = False
 
     async def start(self, wait_seconds: float = 1.0) -> None:
         """Listens from now on; waits a moment for Redis, but does not need it."""
@@ -45,6 +46,7 @@ class CacheTracking:
             log.warning("cache_memory_off", reason="Redis did not answer")
 
     async def aclose(self) -> None:
+        self._closed = True
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -55,7 +57,7 @@ class CacheTracking:
 
     async def _keep_listening(self) -> None:
         tries = 0
-        while True:
+        while not self._closed:  # Python 3.11's wait_for may swallow its being cancelled
             try:
                 async with self._redis.pubsub() as pubsub:
                     await self._listen(pubsub)
@@ -72,7 +74,7 @@ class CacheTracking:
         self._cache.forget_here(None)  # what changed before we listened was not told
         self._cache.trusts_memory = True
         self._listening.set()
-        while True:
+        while not self._closed:
             if self._cache.owes:
                 await self._cache.catch_up()
             message = await self._next(pubsub, _QUIET_SECONDS)

@@ -1,5 +1,5 @@
-"""The process's one HTTP client for services outside: bounded pool, no redirects, no proxies read
-from the environment, an honest User-Agent. Whoever calls puts the whole call under a deadline.
+"""The process's one HTTP client for services outside: bounded pool, no redirects, no cookies, no
+proxies read from the environment, an honest User-Agent. Whoever calls sets the call's deadline.
 
 Promise: no query of an address reaches a log: some services want their key there.
 """
@@ -7,6 +7,7 @@ Promise: no query of an address reaches a log: some services want their key ther
 from __future__ import annotations
 
 import logging
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 
 import httpx
 
@@ -22,6 +23,8 @@ def connect(timeout_seconds: float) -> HttpClient:
     """`timeout_seconds` bounds connecting, waiting for a connection, each read and each write."""
     return httpx.AsyncClient(
         headers={"User-Agent": USER_AGENT},
+        # A jar that keeps nothing: a service's cookies would only grow, and tie our calls together.
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
         timeout=timeout_seconds,
         limits=httpx.Limits(
             max_connections=_MAX_CONNECTIONS, max_keepalive_connections=20, keepalive_expiry=30

@@ -16,6 +16,7 @@ from services import metrics, progress_changes
 from services.errors import SessionNotFound, TooManyStreams, UpstreamUnavailable
 from services.progress_changes import MOST_CHANGES, Change, Changed, Mark, OfflineEvent
 from services.progress_keys import ProgressKeys
+from services.progress_rule import beyond_the_end
 from services.progress_state import (
     Base,
     Buffered,
@@ -61,7 +62,7 @@ _UNFLUSHED = Script("unflushed_progress")
 UNFLUSHED_TITLES = 500  # of one user; a flush lag holds a handful, a marked show its episodes
 _EVENTS_REMEMBERED = 2000  # of one user: the four largest batches; older repeats lose by their time
 _EVENTS_REMEMBERED_MS = 30 * 86400 * 1000
-_NO_SESSION, _NO_BASE, _FULL = 0, 1, 2
+_NO_SESSION, _NO_BASE, _FULL, _BEYOND = 0, 1, 2, 3
 _NO_BASES: Mapping[str, Base] = MappingProxyType({})
 _REPORT_OUTCOMES = (Outcome.REPEATED, Outcome.APPLIED, Outcome.KEPT)
 
@@ -294,6 +295,8 @@ class ProgressBuffer:
             raise _full()
         if answer == _NO_BASE:
             return Reported(Outcome.BASE_NEEDED, None)
+        if answer == _BEYOND:
+            raise beyond_the_end(["positionSeconds"])
         if isinstance(answer, int):
             _REFUSED.inc()
             raise TooManyStreams.of(-answer)

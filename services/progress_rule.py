@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from services.errors import ValidationFailed
 from services.progress_state import (
     HELD_FOR_EVER_MS,
     Outcome,
@@ -30,11 +31,18 @@ def apply(
     """What becomes of the stored state and of the session.
 
     A session that applied its last report elsewhere goes on from what `state` knows of it.
+
+    Raises:
+        ValidationFailed: far beyond the end, as far as that is known.
     """
     session = _caught_up(session, state)
     sequence = session.sequence + 1 if report.sequence is None else report.sequence
     if session.state == _STOPPED or sequence <= session.sequence:
         return Outcome.REPEATED, state, session
+    if not report.duration_seconds and is_beyond(
+        report.position_seconds or 0.0, session.duration_seconds
+    ):
+        raise beyond_the_end(["positionSeconds"])
     heard = _heard(state, session, report, now_ms, rules, sequence)
     if report.position_seconds is None:
         return Outcome.APPLIED, _let_go(state, heard), heard
@@ -55,6 +63,17 @@ def is_completed(position_seconds: float, duration_seconds: float, rules: Rules)
     if duration_seconds < rules.completed_least_seconds:
         percent = max(percent, _AT_THE_END_PERCENT)
     return position_seconds * 100 >= duration_seconds * percent
+
+
+def is_beyond(position_seconds: float, known_duration_seconds: float) -> bool:
+    """Farther than a runtime is off that no player measured: 5 % (PAL runs 4 % faster)."""
+    known = known_duration_seconds
+    return known > 0 and position_seconds > known + max(60.0, known * 0.05)
+
+
+def beyond_the_end(path: list[str]) -> ValidationFailed:
+    message = "The position is beyond the end: tell `durationSeconds` if this is longer."
+    return ValidationFailed(message, path=path)
 
 
 def _keeps(
@@ -80,13 +99,18 @@ def _has_yet_to_catch_up(
 
 def _holds(state: ProgressState, session: SessionState) -> bool:
     is_held = 0 < state.held_until_ms < HELD_FOR_EVER_MS
-    return is_held and state.session_id == session.session_id
+    return is_held and _is_latest(state, session)
+
+
+def _is_latest(state: ProgressState, session: SessionState) -> bool:
+    """A key may start a session again once the first is forgotten: what that left is another's."""
+    return state.session_id == session.session_id and state.claimed_ms >= session.started_ms
 
 
 def _caught_up(session: SessionState, state: ProgressState) -> SessionState:
     claimed_ms = max(session.claimed_ms, session.started_ms)
     seen_ms = max(session.seen_ms, session.started_ms)
-    if state.session_id != session.session_id:
+    if not _is_latest(state, session):
         return replace(session, claimed_ms=claimed_ms, seen_ms=seen_ms)
     if _holds(state, session):
         claimed_ms = max(claimed_ms, state.claimed_ms)

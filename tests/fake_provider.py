@@ -80,6 +80,7 @@ class FakeProvider:
     port: int = 0
     bodies: dict[str, tuple[int, bytes]] = field(default_factory=lambda: dict(_BODIES))
     seen: list[tuple[str, dict[str, str], dict[str, str]]] = field(default_factory=list)
+    retry_after: bytes = b"7"  # of 429
     hangs: bool = True  # what /hang does; else it answers as /ok
     given_up: asyncio.Event = field(default_factory=asyncio.Event)  # a client of /hang left
 
@@ -100,7 +101,11 @@ class FakeProvider:
         if switch == "slow":
             await asyncio.sleep(SLOW_SECONDS)
         status, body = self.bodies.get(scope["path"][1:], self.bodies[switch])
-        more = {302: [(b"location", self.url("ok").encode())], 429: [(b"retry-after", b"7")]}
+        more = {
+            200: [(b"set-cookie", b"visit=%d; Path=/" % len(self.seen))],
+            302: [(b"location", self.url("ok").encode())],
+            429: [(b"retry-after", self.retry_after)],
+        }
         told = {"type": "http.response.start", "status": status, "headers": more.get(status, [])}
         await send(told)
         await send({"type": "http.response.body", "body": body})

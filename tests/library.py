@@ -24,6 +24,7 @@ async def fill(runtime: Runtime, movies: int, people: int) -> None:
     await store(part for number in range(1, SOME + 1) for part in _show(number))
     await store(person(number, f"Harbour Person {number}") for number in range(SOME))
     await store(_progress())
+    await models.write_viewings(list(_viewings()))
 
 
 async def drop() -> None:
@@ -71,4 +72,32 @@ def _progress() -> Iterator[models.Stored]:
             playable_id=film_id(number),
             position_seconds=60.0,
             last_watched_at=datetime(2026, 1, 1, tzinfo=UTC) + timedelta(minutes=number),
+        )
+        yield models.ViewingProgress(
+            id=f"progress_episode_{number}",
+            user_id=_VIEWER,
+            playable_id=f"episode_{number}.1.1",
+            position_seconds=1800.0,
+            completed=True,
+            last_watched_at=datetime(2025, 1, 1, tzinfo=UTC) + timedelta(minutes=number),
+        )
+        yield models.WatchlistEntry(
+            id=f"{_VIEWER}:{film_id(number)}",
+            user_id=_VIEWER,
+            title_id=film_id(number),
+            added_at=datetime(2026, 1, 1, tzinfo=UTC) + timedelta(minutes=number),
+        )
+
+
+def _viewings() -> Iterator[models.ViewingRecord]:
+    for number in range(1, SOME + 1):
+        at = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(minutes=number)
+        yield models.ViewingRecord(
+            id=f"viewing_{number}",
+            user_id=_VIEWER,
+            playable_id=film_id(number),
+            started_at=at,
+            last_seen_at=at,
+            watched_seconds=60.0,
+            stamp_ms=1,
         )

@@ -17,6 +17,7 @@ class Relay:
         self._is_cut = False
         self.is_silent = False  # what is sent is swallowed, both ways
         self.is_mute = False  # what the server answers is swallowed; it hears all
+        self.delay_seconds = 0.0  # of each piece the server answers
         self.port = 0
 
     @property
@@ -51,6 +52,8 @@ class Relay:
     ) -> None:
         try:
             while data := await reader.read(65536):
+                if is_answer and self.delay_seconds:
+                    await asyncio.sleep(self.delay_seconds)
                 if not self.is_silent and not (self.is_mute and is_answer):
                     writer.write(data)
                     await writer.drain()

@@ -1,7 +1,7 @@
 """GET /bandwidth-test?bytes=N: so many random bytes, for a client to measure its connection by.
 
-Bounded in size, in requests a minute from one address (in all processes together), and in how many
-run at once (in this one); never stored or compressed on the way.
+Bounded in size, in time, in requests a minute from one address (in all processes together), and in
+how many run at once (in this one); never stored or compressed on the way.
 """
 
 from __future__ import annotations
@@ -35,6 +35,10 @@ _HEADERS = {
 }
 
 
+class _Stream(PatientStream):
+    most_seconds = 120.0  # the largest one at 1/3 Mbit/s: who is slower takes a smaller one
+
+
 class BandwidthTest:
     """One per process."""
 
@@ -58,7 +62,7 @@ class BandwidthTest:
         headers = {**_HEADERS, "Content-Length": str(size_bytes)}
         self._running += 1
         pieces = self._pieces(size_bytes)
-        return PatientStream(pieces, 200, headers, "application/octet-stream", self._ended)
+        return _Stream(pieces, 200, headers, "application/octet-stream", self._ended)
 
     def _ended(self) -> None:
         self._running -= 1

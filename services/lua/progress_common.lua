@@ -20,6 +20,11 @@ local function is_completed(position, duration, percent, least_seconds)
   return position * 100 >= duration * percent
 end
 
+-- Farther than a catalogue's runtime is off (services/progress_rule.py).
+local function is_beyond(position, duration)
+  return duration > 0 and position > duration + math.max(60, duration * 0.05)
+end
+
 -- Whether a session has the position: nobody took it since its last report.
 local function holds(state, session)
   return state[SESSION] == session and state[HELD_UNTIL] > 0 and state[HELD_UNTIL] < FOR_EVER

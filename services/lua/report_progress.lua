@@ -7,7 +7,7 @@
 --   duration (0: unknown), state, quality, seeked, now in ms; base version; session seconds, shard
 --   bound, channel, completed percent and least seconds, short session and hold in ms.
 --   nil: the next sequence, no new position, quality kept, no base. ARGV[2]: the base's packed state.
--- Answers 0: no such session of this user; 1: give a base; 2: the shard is full;
+-- Answers 0: no such session of this user; 1: give a base; 2: the shard is full; 3: far beyond the end;
 --   below 0: as many streams as that play, and this session is not among them any more;
 --   else {applied (2: the stored state counts on), playable, version, durable stamp, packed state}.
 local report = cmsgpack.unpack(ARGV[1])
@@ -27,12 +27,15 @@ if not version then return 1 end
 local was = unpacked(packed)
 local durable_ms = tonumber(stored[2] or was[STAMP])
 
-local last, is_latest, is_holder = tonumber(session[5]), was[SESSION] == id, holds(was, id)
+-- A key may start a session again once the first is forgotten: what that one left is another's.
+local is_latest = was[SESSION] == id and was[CLAIMED] >= tonumber(session[10])
+local last, is_holder = tonumber(session[5]), is_latest and holds(was, id)
 if is_latest then last = math.max(last, was[SEQUENCE]) end
 if session[7] == 'STOPPED' or (sequence and sequence <= last) then
   return {0, playable, version, durable_ms, packed}
 end
 sequence = sequence or last + 1
+if position and duration <= 0 and is_beyond(position, tonumber(session[6])) then return 3 end
 
 local is_stop, playing = state == 'STOPPED', session[15]
 if playing and not is_stop and now - tonumber(session[12]) > tonumber(session[16]) then

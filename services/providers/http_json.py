@@ -211,10 +211,9 @@ def _retry_after_seconds(text: str) -> float | None:
     if re.fullmatch(r"[0-9]{1,9}", text):
         return float(text)
     try:
-        at = parsedate_to_datetime(text)
-    except ValueError:
+        return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
+    except (ValueError, OverflowError):
         return None
-    return max(0.0, at.timestamp() - time.time())
 
 
 async def _capped(response: httpx.Response) -> bytes:

@@ -174,7 +174,15 @@ async def test_a_worker_that_is_asked_to_stop_does_so_cleanly(
     with ExitStack() as stack:
         marquee = Marquee(stores, tmp_path, stack)
         marquee.start("worker")
-        await asyncio.sleep(2)
+        await until(lambda: minds_signals(marquee.running["worker"]))
+        await asyncio.sleep(1)  # at work
         marquee.running["worker"].send(number)
-        assert await marquee.running["worker"].ended(12) == 0
+        assert await marquee.running["worker"].ended() == 0
         assert "Traceback" not in marquee.running["worker"].output
+
+
+def minds_signals(process: Process) -> bool:
+    """It has begun: before that a signal ends it at once."""
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    caught = next(line for line in status.splitlines() if line.startswith("SigCgt:"))
+    return bool(int(caught.split()[1], 16) >> (signal.SIGTERM - 1) & 1)

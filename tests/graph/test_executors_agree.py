@@ -28,7 +28,7 @@ from graph.limits import Limits
 from graph.operations import Request
 from graph.schema import CONFIG as PRODUCT_CONFIG
 from graph.schema import schema as product_schema
-from resolvers import accounts, playback
+from resolvers import accounts, playback, progress_reports
 from resolvers.context import Context, Runtime, Viewer
 from resolvers.imports import synthetic
 from services.cache import Cache
@@ -172,13 +172,14 @@ async def catalogue(runtime: Runtime) -> tuple[Catalogue, Viewer]:
     signed_in = await accounts.register(
         context, email="ada@example.org", password="correct horse battery", display_name="Ada"
     )
+    assert signed_in is not None
     token = f"Bearer {signed_in.tokens.access_token}"
     context.viewer = await accounts.authenticate(runtime, token)
     assert context.viewer is not None
     device = models.Device(key="tv", kind=models.DeviceKind.TV)
     for number in (1, 2):
         started = await playback.start_playback(context, synthetic.movie_id(number), device)
-        await playback.report_progress(context, started.session.id, 1, 60.0 * number)
+        await progress_reports.report_progress(context, started.session.id, 1, 60.0 * number)
     people = await models.find(models.Person, models.PersonRecord, {}, sort=[("_id", 1)])
     genres = await models.find(models.Genre, models.GenreRecord, {}, sort=[("_id", 1)])
     ids = [person.id for person in people[:4]]

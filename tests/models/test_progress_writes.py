@@ -5,9 +5,11 @@ from datetime import UTC, datetime, timedelta
 
 import pymongo
 import pytest
+from pymongo.errors import BulkWriteError
 
 import models
 from models.playback import instant, progress_id
+from models.reading import refused_writes
 from resolvers.context import Runtime
 from services.errors import UpstreamUnavailable
 from services.progress_buffer import Buffered
@@ -129,6 +131,18 @@ async def test_what_the_database_refuses_is_named_and_the_rest_written(runtime: 
     assert outcome.refused == {("user_1", "movie_1")}
     assert (outcome.written, outcome.older) == (1, 0)
     assert [row["playable_id"] for row in await stored()] == ["movie_2"]
+
+
+@pytest.mark.parametrize("code", [91, 10107, 11600, 14031])
+def test_what_passes_is_no_refusal(code: int) -> None:
+    # given a bulk of which MongoDB will never take one, and could not take another just now
+    bad, unlucky = {"index": 0, "code": 121}, {"index": 3, "code": code}
+    # then the first alone is refused, and with the second all is to be written again
+    assert refused_writes(BulkWriteError({"writeErrors": [bad]})) == {0: 121}
+    with pytest.raises(BulkWriteError):
+        refused_writes(BulkWriteError({"writeErrors": [bad, unlucky]}))
+    with pytest.raises(BulkWriteError):
+        refused_writes(BulkWriteError({"writeErrors": [bad], "writeConcernErrors": [{}]}))
 
 
 async def test_a_database_out_of_time_is_an_error(runtime: Runtime) -> None:

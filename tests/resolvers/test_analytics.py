@@ -11,7 +11,8 @@ import models
 from models import AccountTier, Role
 from resolvers import analytics
 from resolvers.analytics import HealthCheck, HealthStatus, LiveMetricsEvent, live_metrics
-from resolvers.context import Context, Runtime, Viewer, open_playback
+from resolvers.context import Context, Runtime, Viewer
+from resolvers.opening import open_playback
 from services import broadcast, redis_pool
 from services.broadcast import Hub
 from services.errors import (

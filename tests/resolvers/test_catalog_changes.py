@@ -411,15 +411,15 @@ async def test_a_tag_is_purged_softly_or_for_good(runtime: Runtime, redis: Clien
     one = await cached(Context(here), query)
     tags = ["movies:genre:noir", f"movie:{film_id(1)}"]
     # softly: they answer until they are read anew
-    assert await purge(Context(here), tags, soft=True) == 3
+    assert await purge(Context(here), tags, soft=True) == (3, None)
     context = Context(here)
     again = await context.load(loaders.MovieById, film_id(1))
     assert (again.id, context.is_degraded) == (film_id(1), True)
     await until(lambda: not here.cache.flights)
     # for good: they are gone
-    assert await purge(Context(here), tags, soft=False) == 3
+    assert await purge(Context(here), tags, soft=False) == (3, None)
     assert await held(redis, one.page_key, one.count_key, f"movie:{film_id(1)}") == set()
-    for wrong in ([], ["movies:all"] * 101):
+    for wrong in ([], ["movies:all"] * 101, [""], ["a" * 501]):
         with pytest.raises(ValidationFailed):
             await purge(Context(here), wrong, soft=True)
 

@@ -209,6 +209,32 @@ async def test_a_senseless_report_is_refused_and_changes_nothing(
     assert await progress.progress_of(viewer_of(ada.runtime), [title]) == {title: None}
 
 
+async def test_far_beyond_the_known_end_is_refused_and_changes_nothing(
+    ada: Context, redis: Client
+) -> None:
+    # given a film whose player does not tell how long it is
+    title = await film()
+    session = await started(ada, title)
+    first = await progress_reports.report_progress(ada, session, 0, 10.0)
+    key = KEYS.session(ada.viewer_id or "", session)
+    heard = await redis.hgetall(key)
+    # when it tells of a place far behind the end
+    for position in (RUNTIME_SECONDS * 1.05 + 1, RUNTIME_SECONDS * 3.0):
+        with pytest.raises(ValidationFailed) as told:
+            await progress_reports.report_progress(ada, session, 1, position)
+        assert told.value.path == ["positionSeconds"]
+        with pytest.raises(ValidationFailed):
+            await playback.stop_playback(ada, session, position)
+    # then nothing changed, and with its length the same report counts
+    assert await progress.progress_of(viewer_of(ada.runtime), [title]) == {title: first.progress}
+    assert await redis.hgetall(key) == heard
+    longer = RUNTIME_SECONDS * 4.0
+    applied = await progress_reports.report_progress(
+        ada, session, 1, RUNTIME_SECONDS * 3.0, duration_seconds=longer
+    )
+    assert applied.applied
+
+
 async def test_a_player_may_overshoot_the_end_a_little(ada: Context) -> None:
     session = await started(ada, await film())
     applied = await progress_reports.report_progress(ada, session, 0, 105.0, duration_seconds=100.0)

@@ -117,6 +117,13 @@ async def test_times_of_a_device_whose_clock_is_wrong_are_put_right(
     assert [one.last_watched_at for one in batch.progress] == [at]
 
 
+@pytest.mark.parametrize("sent_at", [datetime.max, datetime.min])
+async def test_a_clock_at_the_end_of_time_is_put_right_too(ada: Context, sent_at: datetime) -> None:
+    sent_at = sent_at.replace(tzinfo=UTC)
+    batch = await send(ada, event(occurred_at=sent_at), sent_at=sent_at)
+    assert [one.last_watched_at for one in batch.progress] == [AT]
+
+
 async def test_nothing_was_watched_in_the_future(ada: Context) -> None:
     # given an event a little after the batch was sent, as a clock that was set while it was packed
     batch = await send(ada, event(occurred_at=AT + timedelta(minutes=4)))
@@ -138,6 +145,7 @@ async def test_nothing_was_watched_in_the_future(ada: Context) -> None:
         ({"position_seconds": -0.1}, "positionSeconds"),
         ({"position_seconds": 200_000.0}, "positionSeconds"),
         ({"position_seconds": 106.0, "duration_seconds": 100.0}, "positionSeconds"),
+        ({"position_seconds": 6301.0}, "positionSeconds"),  # of a film of 6,000 s
         ({"duration_seconds": 0.0, "position_seconds": 0.0}, "durationSeconds"),
         ({"duration_seconds": math.nan}, "durationSeconds"),
         ({"duration_seconds": -1.0}, "durationSeconds"),

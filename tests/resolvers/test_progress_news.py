@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,9 +12,12 @@ import models
 from models import ids
 from resolvers import progress_marks, progress_reports
 from resolvers.context import Context, Runtime
+from resolvers.opening import open_playback
 from resolvers.progress_news import progress_changed
+from services import redis_pool
 from services.errors import NotFound, Unauthenticated, ValidationFailed
 from services.redis_pool import Client
+from services.settings import Settings
 from tests.titles import film, film_id, store
 from tests.watching import seen_offline, started, viewer_of
 from workers.flush_progress import flush_progress
@@ -105,6 +109,20 @@ async def test_a_late_reader_gets_the_newest_state_only(ada: Context) -> None:
         assert seen[-1] == last
         assert len(seen) <= 2  # one may have been on its way already
         assert await events.is_silent()
+
+
+async def test_what_another_process_takes_is_told_here(ada: Context, settings: Settings) -> None:
+    # given a second process, whose way to Redis is its own
+    client = redis_pool.connect(settings)
+    there = replace(ada.runtime, redis=client, playback=open_playback(settings, client))
+    async with aclosing(await Events(progress_changed(ada)).begun(ada)) as events:
+        # when it takes a report
+        other = viewer_of(there)
+        session = await started(other, FILM)
+        applied = await progress_reports.report_progress(other, session, 0, 60.0)
+        # then the first one tells it
+        assert await events.next() == applied.progress
+    await client.aclose()
 
 
 async def test_what_changed_nothing_is_not_told(ada: Context) -> None:

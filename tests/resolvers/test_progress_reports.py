@@ -16,11 +16,11 @@ from resolvers import analytics, playback, progress, progress_reports
 from resolvers.context import Context, Runtime
 from resolvers.opening import open_playback
 from services import redis_pool
-from services.errors import SessionNotFound, UpstreamUnavailable
+from services.errors import SessionNotFound, UpstreamUnavailable, ValidationFailed
 from services.redis_pool import Client
 from services.settings import Settings
 from tests.relay import Relay, relaying
-from tests.watching import film, started, stored, viewer_of
+from tests.watching import RUNTIME_SECONDS, film, started, stored, viewer_of
 from workers.adopt_progress import adopt_progress, look_for_repairs
 from workers.flush_progress import flush_progress
 
@@ -120,6 +120,23 @@ async def test_without_redis_a_report_is_in_mongodb_before_it_is_acknowledged(
     # and sent again it changes nothing
     before = await stored()
     assert not await report(ada, session, 0, 10.0)
+    assert await stored() == before
+
+
+async def test_without_redis_the_length_a_player_told_once_is_known(
+    ada: Context, relay: Relay
+) -> None:
+    # given a player that told that the film is longer than its runtime, before Redis went away
+    session, longer = await started(ada, await film()), RUNTIME_SECONDS * 2.0
+    await progress_reports.report_progress(ada, session, 0, 10.0, duration_seconds=longer)
+    await flush_progress(ada.runtime)
+    relay.cut()
+    # then a place behind the runtime counts, and one far behind the length is refused
+    assert await report(ada, session, 1, RUNTIME_SECONDS * 1.5)
+    before = await stored()
+    with pytest.raises(ValidationFailed) as told:
+        await report(ada, session, 2, RUNTIME_SECONDS * 2.5)
+    assert told.value.path == ["positionSeconds"]
     assert await stored() == before
 
 

@@ -22,6 +22,10 @@ class Hasty(PatientStream):
     stalled_seconds = 0.05
 
 
+class Brief(PatientStream):
+    most_seconds = 0.2
+
+
 class Told:
     """Counts the pieces that were read and how often the stream was closed."""
 
@@ -36,8 +40,8 @@ class Told:
             self.pieces += 1
             yield b"x" * 1000
 
-    def stream(self) -> PatientStream:
-        return Hasty(self.read(), 200, {"Content-Length": "1000000"}, "video/mp4", self.close)
+    def stream(self, kind: type[PatientStream] = Hasty) -> PatientStream:
+        return kind(self.read(), 200, {"Content-Length": "1000000"}, "video/mp4", self.close)
 
 
 async def never() -> Message:
@@ -55,6 +59,18 @@ async def test_a_client_that_takes_nothing_is_let_go() -> None:
     async with asyncio.timeout(15):
         await told.stream()(SCOPE, never, send)
     assert (told.closed, told.pieces) == (1, 1)
+
+
+async def test_a_client_that_takes_too_long_for_all_is_let_go() -> None:
+    told = Told()
+
+    async def send(message: Message) -> None:
+        await asyncio.sleep(0.03)  # never stalls
+
+    async with asyncio.timeout(15):
+        await told.stream(Brief)(SCOPE, never, send)
+    assert told.closed == 1
+    assert told.pieces < 1000
 
 
 async def test_a_client_that_left_is_sent_no_more() -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,7 @@ from services.broadcast import Hub, Message, Subscription, from_cursor, to_curso
 from services.errors import InvalidCursor, UpstreamUnavailable
 from services.redis_pool import Client
 from services.settings import Settings
+from tests import deaf
 from tests.fake_provider import free_port
 
 STREAM = "test:live"
@@ -186,6 +187,40 @@ async def test_closing_ends_every_subscription(settings: Settings, redis: Client
             assert await anext(late, None) is None
     names = {task.get_name() for task in asyncio.all_tasks()}
     assert f"hub {STREAM}" not in names
+
+
+async def test_closing_ends_a_reading_that_cannot_be_cancelled(
+    settings: Settings, redis: Client
+) -> None:
+    # given a hub whose reading is under way
+    hub: Hub[int] = Hub(redis, deaf.connect(settings), STREAM, EachAlone)
+    with hub.subscribe() as subscription:
+        await publish(hub, 1)
+        assert await following(subscription) == ([1], False)
+        # when the cancelling is swallowed, it ends all the same
+        async with asyncio.timeout(15):
+            await hub.aclose()
+    names = {task.get_name() for task in asyncio.all_tasks()}
+    assert f"hub {STREAM}" not in names
+
+
+async def test_who_was_cancelled_waits_for_no_message() -> None:
+    # given a reader whose being cancelled is swallowed by something it calls
+    subscription: Subscription[int] = Subscription(room=1)
+
+    async def read() -> None:
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(60)
+        await anext(subscription)
+
+    reader = asyncio.create_task(read())
+    await asyncio.sleep(0)
+    # when it is cancelled
+    reader.cancel()
+    # then it ends all the same
+    async with asyncio.timeout(10):
+        await asyncio.wait([reader])
+    assert reader.cancelled()
 
 
 async def test_the_hub_survives_a_redis_restart(settings: Settings, tmp_path: Path) -> None:

@@ -10,8 +10,11 @@ import pytest
 
 from services import redis_pool
 from services.cache import Cache
+from services.cache_keys import tracked_prefixes
+from services.cache_tracking import CacheTracking
 from services.redis_pool import Client
 from services.settings import Settings
+from tests import deaf
 from tests.caching import (
     CODEC,
     KIND,
@@ -254,3 +257,18 @@ async def test_what_one_command_failed_to_tell_is_told_though_the_connection_nev
             await until(lambda: not cache.owes, 5)
             assert await in_redis(Cache(redis), "movie:1") == {}
             assert cache.trusts_memory
+
+
+async def test_closing_ends_a_listening_that_cannot_be_cancelled(
+    redis: Client, settings: Settings
+) -> None:
+    # given a connection whose library swallows being cancelled
+    cache = Cache(redis)
+    async with deaf.connect(settings) as blocking:
+        tracking = CacheTracking(blocking, cache, tracked_prefixes(""))
+        await tracking.start(wait_seconds=10)
+        assert tracking.listens
+        # when the tracking is closed, it ends all the same
+        async with asyncio.timeout(15):
+            await tracking.aclose()
+    assert not cache.trusts_memory

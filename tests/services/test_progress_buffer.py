@@ -57,6 +57,24 @@ async def entries(redis: Client) -> list[dict[bytes, bytes]]:
     return [fields for _, fields in await redis.xrange(KEYS.stream(KEYS.shard(USER)))]
 
 
+async def test_a_key_used_again_after_its_session_was_forgotten_counts_from_the_start(
+    runtime: Runtime, redis: Client
+) -> None:
+    # given a session that stopped reporting and is forgotten
+    buffer, later = runtime.playback.progress, NOW + 2 * SESSION_SECONDS * 1000
+    await open_session(runtime)
+    await buffer.report(USER, heartbeat(5, 950.0), NOW)
+    await redis.delete(KEYS.session(USER, SESSION))
+    # when its key starts another one, which begins a little before the end
+    await open_session(runtime, at=later, start=930.0)
+    early = await buffer.report(USER, heartbeat(0, 931.0), later)
+    late = await buffer.report(USER, heartbeat(1, 940.0), later + 61_000)
+    # then its reports count as any new session's: not at first, but from its second minute on
+    assert (early.outcome, late.outcome) == (Outcome.KEPT, Outcome.APPLIED)
+    assert late.progress is not None
+    assert late.progress.state.position_seconds == 940.0
+
+
 def test_all_keys_of_a_user_share_one_slot() -> None:
     shard = KEYS.shard(USER)
     tag = f"{{p{shard}}}"

@@ -20,10 +20,11 @@ from msgspec import msgpack
 from resolvers.context import Playback
 from resolvers.opening import open_playback
 from services import redis_pool
+from services.errors import ValidationFailed
 from services.progress_buffer import Base, Buffered, Changed, Mark, OfflineEvent, Report
 from services.progress_keys import ProgressKeys
 from services.progress_rule import apply
-from services.progress_state import DeviceTag, Outcome, Rules, SessionState
+from services.progress_state import DeviceTag, Outcome, Reported, Rules, SessionState
 from services.settings import Settings
 from services.viewing_sessions import ViewingSession
 
@@ -72,6 +73,8 @@ class Reference:
     def report(self, who: Player, sequence: int, position: float, sought: bool, now: int) -> str:
         if who.has_stopped or sequence <= who.sequence:
             return "repeated"
+        if self.duration and position > self.duration + max(60, self.duration / 20):
+            return "refused"
         position = min(position, self.duration or position)
         stands_still = who.sequence >= 0 and position == who.position
         is_early = now - who.began < 60_000 and not who.has_sought and position < self.position
@@ -231,7 +234,7 @@ class TwoDevices(RuleBasedStateMachine):
             position = max(0.0, player.position + moved)
         report = Report(session_id, sequence, position, None, state, None, sought)
         expected = self.reference.report(player, sequence, position, sought, self.now)
-        if state == "STOPPED" and expected != "repeated":
+        if state == "STOPPED" and expected not in ("repeated", "refused"):
             player.has_stopped = True
             if expected == "applied":
                 self.reference.let_go(player)
@@ -322,9 +325,15 @@ class TwoDevices(RuleBasedStateMachine):
 
     def _report(self, report: Report, expected: str) -> None:
         before, twin = self._stored(), self.twins[report.session_id]
-        reported = self.world.run(self.buffer.report(self.user, report, self.now))
-        if reported.outcome is Outcome.BASE_NEEDED:
-            reported = self.world.run(self.buffer.report(self.user, report, self.now, self.base))
+        if expected == "refused":
+            with pytest.raises(ValidationFailed):
+                self._told(report)
+            with pytest.raises(ValidationFailed):
+                apply(before.state, twin, report, self.now, Rules())
+            assert self._stored() == before
+            self._check_session(twin)
+            return
+        reported = self._told(report)
         assert reported.outcome.value == expected
         # the rule's twin, for what does not pass through Redis, says the same to the last field
         outcome, state, heard = apply(before.state, twin, report, self.now, Rules())
@@ -334,6 +343,12 @@ class TwoDevices(RuleBasedStateMachine):
             assert msgpack.encode(state) == msgpack.encode(reported.progress.state)
         self._remember(reported.progress, grows=expected == "applied")
         self._check_session(heard)
+
+    def _told(self, report: Report) -> Reported:
+        reported = self.world.run(self.buffer.report(self.user, report, self.now))
+        if reported.outcome is Outcome.BASE_NEEDED:
+            reported = self.world.run(self.buffer.report(self.user, report, self.now, self.base))
+        return reported
 
     def _change(self, call: Any, expected: list[str]) -> None:
         changed: Changed = self.world.run(call({}))

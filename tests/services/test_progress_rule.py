@@ -54,6 +54,17 @@ def test_a_session_known_only_from_its_start_still_holds_its_position() -> None:
     assert (session.sequence, session.position_seconds) == (8, 300.0)
 
 
+def test_a_session_started_again_by_its_key_knows_nothing_of_the_forgotten_one() -> None:
+    # given a session of the same key, begun two minutes after the first was last heard of
+    later = NOW + 120_000
+    anew = replace(SESSION, started_ms=later, position_seconds=0.0)
+    # then its first report counts as any new session's
+    outcome, state, session = apply(STORED, anew, report(0, 10.0), later + 1, RULES)
+    assert (outcome, state, session.sequence) == (Outcome.KEPT, STORED, 0)
+    outcome, state, _ = apply(STORED, session, report(1, 70.0), later + 60_000, RULES)
+    assert (outcome, state.position_seconds, state.sequence) == (Outcome.APPLIED, 70.0, 1)
+
+
 def test_a_session_that_counted_before_counts_no_second_time() -> None:
     counted = replace(STORED, session_counted=1, watch_count=1)
     outcome, state, _ = apply(counted, SESSION, report(8, 950.0), NOW, RULES)

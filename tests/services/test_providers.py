@@ -178,6 +178,34 @@ async def test_a_provider_that_asks_for_rest_is_left_alone(
     assert [path for path, _, _ in fake.seen[asked:]] == ["/ok/sources"]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"soon",
+        b"-7",
+        b"9" * 40,
+        b"Mon, 01 Jan 99999999999999999999 00:00:00 GMT",
+        b"Mon, 01 Jan 0001 00:00:00 -0000",
+    ],
+)
+async def test_a_senseless_retry_after_asks_for_nothing(
+    fake: FakeProvider, client: HttpClient, text: bytes
+) -> None:
+    fake.retry_after = text
+    with pytest.raises(ProviderFailed) as told:
+        await JsonApi(ProviderInfo("acme", "Acme"), client, fake.url("429")).sources(TITLE)
+    assert told.value.reason == "HTTP_429"
+    assert not told.value.retry_after_seconds
+
+
+async def test_a_providers_cookies_are_not_kept(fake: FakeProvider, client: HttpClient) -> None:
+    provider = JsonApi(ProviderInfo("acme", "Acme"), client, fake.url("ok"))
+    for _ in range(2):
+        await provider.sources(TITLE)
+    assert "cookie" not in fake.seen[-1][2]
+    assert list(client.cookies.jar) == []
+
+
 async def test_the_whole_chain_has_one_deadline(
     fake: FakeProvider, client: HttpClient, tmp_path: Path
 ) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 import models
 from models import JobRecord, JobState, Role
-from resolvers import jobs, playback
+from resolvers import jobs, progress_reports
 from resolvers.context import Context, Runtime, Viewer
 from resolvers.jobs import JobKind
 from services import metrics, redis_pool
@@ -324,7 +324,7 @@ async def test_a_hundred_open_jobs_are_enough(runtime: Runtime) -> None:
 async def test_flushing_progress_is_a_job(runtime: Runtime) -> None:
     # given a report that is only in Redis
     context, title = viewer_of(runtime), await film()
-    await playback.report_progress(context, await started(context, title), 0, 10.0)
+    await progress_reports.report_progress(context, await started(context, title), 0, 10.0)
     # when an operator flushes and a worker comes
     job = await jobs.flush_progress(by(runtime, Role.OPERATOR))
     await run_jobs(runtime)

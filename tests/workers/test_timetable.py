@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from resolvers import playback
+from resolvers import progress_reports
 from resolvers.context import Runtime
 from services import metrics
 from tests.watching import film, started, stored, viewer_of
@@ -26,7 +26,7 @@ async def test_workers_run_until_stopped_and_flush_at_the_end(runtime: Runtime) 
     # when a report comes and the process is told to stop at once
     context, title = viewer_of(runtime), await film()
     session = await started(context, title)
-    await playback.report_progress(context, session, 0, 10.0)
+    await progress_reports.report_progress(context, session, 0, 10.0)
     stop.set()
     await asyncio.wait_for(running, 5)
     # then it was flushed before the workers left

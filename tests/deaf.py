@@ -1,0 +1,44 @@
+"""A Redis client whose library swallows being cancelled once, as wait_for of Python 3.11 may."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from redis.asyncio.client import PubSub
+
+from services import redis_pool
+from services.redis_pool import Client
+from services.settings import Settings
+
+
+class _DeafPubSub(PubSub):
+    has_swallowed = False
+
+    async def get_message(self, *given: Any, **options: Any) -> Any:
+        try:
+            return await super().get_message(*given, **options)
+        except asyncio.CancelledError:
+            if self.has_swallowed:
+                raise
+            self.has_swallowed = True
+
+
+class _DeafClient(Client):
+    has_swallowed = False
+
+    async def execute_command(self, *given: Any, **options: Any) -> Any:
+        try:
+            return await super().execute_command(*given, **options)  # type: ignore[no-untyped-call]
+        except asyncio.CancelledError:
+            if self.has_swallowed:
+                raise
+            self.has_swallowed = True
+
+    def pubsub(self, **options: Any) -> PubSub:
+        return _DeafPubSub(self.connection_pool, **options)
+
+
+def connect(settings: Settings) -> Client:
+    """For blocking reads."""
+    return _DeafClient(connection_pool=redis_pool.connect_blocking(settings).connection_pool)
