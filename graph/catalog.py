@@ -12,6 +12,7 @@ import models
 from graph.catalog_inputs import MovieBy, MovieFilter, MovieOrder, given
 from graph.enums import described
 from graph.fields import batched, computed, plain, relation, resolver
+from graph.hls import TitleHls
 from graph.info import Info, needs_of
 from graph.interfaces import Node
 from graph.media import Image, ImageRef
@@ -19,6 +20,7 @@ from graph.paging import After, Before, Count, First, Last, PageInfo
 from graph.progress import TitleProgress
 from graph.scalars import Date, DateTime, LanguageTag
 from graph.sources import TitleSources
+from graph.watchlist import TitleWatchlist
 from resolvers import catalog
 
 Department = described(
@@ -70,7 +72,7 @@ def _credits(
 
 
 @strawberry.interface(description="Something to watch that has a page of its own.")
-class Title(Node):
+class Title(TitleWatchlist, Node):
     tmdb_id: int | None = plain("The title's number in TMDb.")
     title: str = plain("The title in the language of the catalogue.")
     overview: str | None = plain("What it is about.")
@@ -93,7 +95,7 @@ class Title(Node):
 
 
 @strawberry.interface(description="Something that plays: a film or an episode.")
-class Playable(TitleSources, TitleProgress, Node):
+class Playable(TitleSources, TitleHls, TitleProgress, Node):
     runtime_seconds: int | None = plain("How long it runs.")
 
 

@@ -69,6 +69,7 @@ class Document:
 
     errors: Sequence[GraphQLError] = ()
     operations: Mapping[str, Operation] = field(default_factory=dict)
+    shape: str = ""  # a digest of its text
 
     def operation(self, name: str | None) -> Operation:
         """The operation to run.
@@ -139,6 +140,10 @@ class Documents:
             self._register(document_id, text)
         return document
 
+    def knows(self, document_id: str | None) -> bool:
+        """Whether a document is registered under this id."""
+        return document_id is not None and document_id in self._by_id
+
     def _register(self, document_id: str, text: str) -> None:
         self._by_id[document_id] = text
         self._by_id.move_to_end(document_id)
@@ -154,6 +159,7 @@ class Documents:
         if len(text) > MAX_CHARACTERS:  # not worth remembering
             return Document([_coded(CostLimitExceeded(_TOO_LONG))])
         document = self._read(text)
+        document.shape = hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
         self._known[text] = document
         if len(self._known) > self._capacity:
             self._known.popitem(last=False)

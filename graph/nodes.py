@@ -11,9 +11,10 @@ import loaders
 from graph.fields import resolver
 from graph.info import Info
 from graph.interfaces import FindMany, Node
-from graph.sources import find_providers
+from graph.providers import find_providers
 from models import ids
-from resolvers import accounts
+from resolvers import accounts, api_keys, history, logouts, playback, progress
+from resolvers.breakers import find_breakers
 from resolvers.context import Context
 from resolvers.jobs import find_jobs
 from services.errors import ValidationFailed
@@ -37,7 +38,13 @@ FINDERS: dict[str, FindMany] = {
     "season": _by_loader(loaders.SeasonById),
     "episode": _by_loader(loaders.EpisodeById),
     "user": accounts.own_account,
+    "login": logouts.sessions_by_id,
+    "apikey": api_keys.api_keys_by_id,
+    "session": playback.sessions_by_id,
+    "viewing": history.viewings_by_id,
+    "progress": progress.progress_by_id,
     "provider": find_providers,
+    "breaker": find_breakers,
     "job": find_jobs,
 }
 

@@ -110,7 +110,8 @@ class Operations:
             abuse.refuse_unwelcome(context, is_document_known=known)
             rate_limits.refuse_known(context)
             prepared = self.prepare(request, context)
-            await rate_limits.admit(context, prepared.cost)
+            if not rate_limits.admit_now(context, prepared.cost):
+                await rate_limits.admit(context, prepared.cost)
         except (RateLimited, Forbidden, PersistedQueryRequired) as error:
             prepared = refusal([GraphQLError(error.message, original_error=error)], context)
         if isinstance(prepared, Answer) and prepared.errors:

@@ -35,8 +35,8 @@ described(
         "PAUSED": "It waits for somebody.",
         "BUFFERING": "It waits for data.",
         "STOPPED": "It ended; the session takes no more reports.",
-        "EXPIRED": "It was not heard of for three heartbeats, so it counts no more among the streams; "
-        "a report within the hour brings it back. Told, never reported.",
+        "EXPIRED": "It was not heard of for three heartbeats, so it counts no more among the "
+        "streams; a report within the hour brings it back. Told, never reported.",
     },
 )
 

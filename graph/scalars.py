@@ -28,17 +28,28 @@ def _text(value: object) -> str:
 
 
 def _parse_date(value: object) -> str:
-    return datetime.strptime(_text(value), "%Y-%m-%d").date().isoformat()
+    text = _text(value)
+    try:
+        return datetime.strptime(text, "%Y-%m-%d").date().isoformat()
+    except ValueError:  # whose words are Python's
+        raise ValueError("A day is needed, such as 2026-01-31.") from None
 
 
 def _parse_instant(value: object) -> datetime:
-    instant = datetime.fromisoformat(_text(value))
+    text = _text(value)
+    try:
+        if not (text.isascii() and text.isprintable()):
+            raise ValueError
+        instant = datetime.fromisoformat(text)
+        in_utc = instant.astimezone(UTC)
+    except (ValueError, OverflowError):  # the latter for a year before 1 or after 9999
+        raise ValueError("An instant is needed, such as 2026-01-31T12:00:00Z.") from None
     if instant.tzinfo is None:
         raise ValueError("An instant needs an offset, such as Z.")
-    return instant.astimezone(UTC)
+    return in_utc
 
 
-def _write_instant(value: datetime) -> str:
+def write_instant(value: datetime) -> str:
     return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
@@ -90,7 +101,7 @@ SCALARS: dict[object, ScalarDefinition] = {
         name="DateTime",
         description="An instant in ISO 8601 with an offset; we answer in UTC with milliseconds.",
         specified_by_url="https://scalars.graphql.org/andimarek/date-time",
-        serialize=_write_instant,
+        serialize=write_instant,
         parse_value=_parse_instant,
     ),
     URL: strawberry.scalar(

@@ -15,12 +15,14 @@ from loaders.catalog import (
     TitleIdsByPersonId,
 )
 from loaders.figures import AllGenreFigures, MovieCountByQuery, ShowCountByQuery
-from loaders.playback import ProgressByPlayableId
+from loaders.playback import OnWatchlistByTitleId, ProgressByPlayableId
+from loaders.providers import AllProviderSettings
 from loaders.search import SearchPageByQuery, SearchQuery
 from loaders.shows import (
     EpisodeById,
     EpisodeIdByPlace,
     EpisodeIdsBySeasonId,
+    EpisodesByShowId,
     SeasonById,
     SeasonIdsByShowId,
     ShowById,
@@ -31,10 +33,12 @@ from loaders.shows import (
 __all__ = [
     "AllGenreFigures",
     "AllGenreIds",
+    "AllProviderSettings",
     "CachedLoader",
     "EpisodeById",
     "EpisodeIdByPlace",
     "EpisodeIdsBySeasonId",
+    "EpisodesByShowId",
     "Fields",
     "GenreById",
     "MovieById",
@@ -43,6 +47,7 @@ __all__ = [
     "MovieIdByTmdbId",
     "MoviePageByQuery",
     "MoviePagesByQuery",
+    "OnWatchlistByTitleId",
     "PersonById",
     "PlayableById",
     "PrivateLoader",

@@ -12,16 +12,30 @@ from pymongo.errors import PyMongoError
 from pymongo.monitoring import CommandListener
 
 from models.accounts import Login, User
+from models.api_keys import ApiKey
+from models.audit import AuditEntry
 from models.catalog import Episode, Genre, Movie, Person, Season, Show
 from models.imported_titles import ImportedTitle
 from models.jobs import Job
+from models.mails import MailRequest, MailToken
 from models.playback import ViewingProgress
+from models.progress_through import ProgressRepair
+from models.provider_settings import ProviderSetting
+from models.purges import Purge
+from models.revocations import RevokedAccess
+from models.viewings import StoredSession, Viewing
+from models.watchlist import WatchlistEntry
 from services.errors import StartupError
 from services.settings import Settings
 
 DOCUMENTS: Sequence[type[Document]] = (
     User,
     Login,
+    RevokedAccess,
+    ApiKey,
+    MailRequest,
+    MailToken,
+    AuditEntry,
     Movie,
     Show,
     Season,
@@ -29,8 +43,14 @@ DOCUMENTS: Sequence[type[Document]] = (
     Person,
     Genre,
     ViewingProgress,
+    ProgressRepair,
+    StoredSession,
+    Viewing,
     ImportedTitle,
     Job,
+    WatchlistEntry,
+    ProviderSetting,
+    Purge,
 )
 
 

@@ -26,6 +26,7 @@ KINDS = frozenset(
         "provider",
         "breaker",
         "job",
+        "purge",
         "apikey",
     }
 )

@@ -6,6 +6,8 @@ them together.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import msgspec
 
 from models import ids
@@ -46,9 +48,13 @@ def tags_of(query: MovieQuery | ListDescription) -> list[str]:
 
 def tags_near(*versions: MovieRecord | None) -> set[str]:
     """Tags under which any list may be that holds one of these versions of a film."""
-    genres = {id_ for version in versions if version for id_ in version.genre_ids}
+    return tags_of_genres({id_ for one in versions if one for id_ in one.genre_ids})
+
+
+def tags_of_genres(genre_ids: Collection[str]) -> set[str]:
+    """Tags under which any list may be that holds a film of these genres."""
     categories = {f"movies:category:{category.value.lower()}" for category in MovieCategory}
-    return {"movies:all", *categories, *(f"movies:genre:{ids.slug_of(id_)}" for id_ in genres)}
+    return {"movies:all", *categories, *(f"movies:genre:{ids.slug_of(id_)}" for id_ in genre_ids)}
 
 
 def is_changed_by(

@@ -30,8 +30,8 @@ def refuse_unwelcome(context: Context, *, is_document_known: bool) -> None:
         PersistedQueryRequired: it may only run documents known by their id, and this is none.
     """
     watch = context.runtime.abuse_watch
-    standing = watch.standing(context.client_address)
-    if standing is None or not watch.enforces:
+    standing = watch.standing(context.client_address) if watch.enforces else None
+    if standing is None:
         return
     level = watch.level(standing)
     if level is Level.BLOCKED:

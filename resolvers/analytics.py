@@ -14,7 +14,8 @@ from enum import Enum
 
 import models
 from models import Role
-from resolvers.context import Context, Runtime
+from resolvers.context import Context
+from services import redis_pool
 from services.broadcast import Batch, Hub, Id, Subscription, from_cursor
 from services.errors import UpstreamUnavailable, ValidationFailed
 from services.live_metrics import Point
@@ -120,9 +121,13 @@ def _event(batch: Batch[Point]) -> LiveMetricsEvent:
 async def health(context: Context) -> Health:
     """DEGRADED while one store is away: the other still serves. UNHEALTHY when both are."""
     runtime = context.runtime
-    checks = await asyncio.gather(
-        _check("database", models.ping_database(_PING_SECONDS)), _check("cache", _ping(runtime))
-    )
+    asked = [
+        _check("database", models.ping_database(_PING_SECONDS)),
+        _check("cache", _ping(runtime.redis)),
+    ]
+    if runtime.state_redis is not runtime.redis:
+        asked.append(_check("state", _ping(runtime.state_redis)))
+    checks = await asyncio.gather(*asked)
     now = runtime.clock()
     return Health(
         status=overall(checks),
@@ -140,8 +145,8 @@ def overall(checks: Sequence[HealthCheck]) -> HealthStatus:
     return HealthStatus.DEGRADED if any(away) else HealthStatus.HEALTHY
 
 
-async def _ping(runtime: Runtime) -> None:
-    await runtime.redis.ping()
+async def _ping(redis: redis_pool.Client) -> None:
+    await redis.ping()
 
 
 async def _check(name: str, ping: Awaitable[None]) -> HealthCheck:

@@ -15,7 +15,8 @@ from typing import Any
 
 import models
 from models import JobRecord, Role, ids
-from resolvers import warming
+from resolvers import audit, warming
+from resolvers.audit import AuditEvent
 from resolvers.catalog import bounded, require_kind
 from resolvers.context import Context, Runtime
 from services.broadcast import Subscription
@@ -93,18 +94,17 @@ async def import_from_tmdb(
     wanted = list(dict.fromkeys(tmdb_ids or ()))
     _check_import(wanted, category, pages)
     context.runtime.tmdb.require_key()
-    return await start(
+    list_name = category.value if category is not None else None
+    job = await start(
         context.runtime,
         JobKind.IMPORT_FROM_TMDB,
-        {
-            "tmdb_ids": wanted,
-            "category": category.value if category is not None else None,
-            "pages": pages,
-            "tv": tv,
-        },
+        {"tmdb_ids": wanted, "category": list_name, "pages": pages, "tv": tv},
         total=len(wanted) or None,
         created_by=viewer.user_id,
     )
+    facts: dict[str, audit.Fact] = {"titles": len(wanted), "category": list_name, "tv": tv}
+    await audit.record(context, AuditEvent.IMPORT_STARTED, subject=job.id, **facts)
+    return job
 
 
 def _check_import(
@@ -129,7 +129,9 @@ async def flush_progress(context: Context) -> JobRecord:
         Unauthenticated, Forbidden, RateLimited, UpstreamUnavailable.
     """
     viewer = context.require(Role.OPERATOR)
-    return await start(context.runtime, JobKind.FLUSH_PROGRESS, created_by=viewer.user_id)
+    job = await start(context.runtime, JobKind.FLUSH_PROGRESS, created_by=viewer.user_id)
+    await audit.record(context, AuditEvent.PROGRESS_FLUSHED, subject=job.id)
+    return job
 
 
 async def warm_cache(context: Context, first: int | None = None) -> JobRecord:
@@ -141,13 +143,15 @@ async def warm_cache(context: Context, first: int | None = None) -> JobRecord:
     """
     viewer = context.require(Role.OPERATOR)
     wanted = bounded(first, "first", warming.AT_START, MAX_WARMED_FILMS)
-    return await start(
+    job = await start(
         context.runtime,
         JobKind.WARM_CACHE,
         {"first": wanted},
         total=wanted,
         created_by=viewer.user_id,
     )
+    await audit.record(context, AuditEvent.CACHE_WARMED, subject=job.id, films=wanted)
+    return job
 
 
 async def find_jobs(context: Context, wanted: Collection[str]) -> Mapping[str, JobRecord]:

@@ -29,16 +29,32 @@ class Standing:
     requested_cost: int
 
 
-async def admit(context: Context, points: int) -> None:
-    """Counts one operation that may cost `points`.
+def admit_now(context: Context, points: int) -> bool:
+    """Counts one operation that may cost `points` where nothing has to be asked first, as for most;
+    False: `admit` has to be waited for.
 
     Raises:
         RateLimited: the window is used up; nothing was counted.
     """
     limiter = context.runtime.rate_limiter
     if not limiter.is_on:
-        return
-    admission = await limiter.admit(_who(context), points)
+        return True
+    admission = limiter.admit_now(_who(context), points)
+    if admission is None:
+        return False
+    _admitted(context, admission)
+    return True
+
+
+async def admit(context: Context, points: int) -> None:
+    """
+    Raises:
+        RateLimited: the window is used up; nothing was counted.
+    """
+    _admitted(context, await context.runtime.rate_limiter.admit(_who(context), points))
+
+
+def _admitted(context: Context, admission: Admission) -> None:
     context.admission = admission
     if not admission.is_allowed:
         raise _refusal(admission)

@@ -1,4 +1,4 @@
-"""The command line: python -m server dev|serve|worker|schema|env|seed|import|indexes."""
+"""The command line: python -m server dev|serve|worker|schema|env|seed|import|ingest|indexes|..."""
 
 from __future__ import annotations
 
@@ -10,9 +10,23 @@ import typer
 from pydantic import ValidationError
 
 from graph.schema import sdl
-from server import commands, dev, env_example, serving
+from models import Role
+from server import (
+    abuse_commands,
+    account_commands,
+    check_commands,
+    commands,
+    dev,
+    env_example,
+    ingest_commands,
+    progress_commands,
+    purge_commands,
+    serving,
+)
+from server.key_commands import keys
 from services import logs
 from services.errors import StartupError
+from services.ladder import SegmentType
 from services.settings import Settings
 
 cli = typer.Typer(
@@ -23,8 +37,15 @@ cli = typer.Typer(
 )
 importing = typer.Typer(no_args_is_help=True, help="Load a catalogue from elsewhere.")
 indexes = typer.Typer(no_args_is_help=True, help="MongoDB indexes.")
+progress = typer.Typer(no_args_is_help=True, help="Progress on its way to MongoDB.")
+abuse = typer.Typer(no_args_is_help=True, help="Neighbourhoods of addresses that misbehave.")
+cli.add_typer(abuse, name="abuse")
+account = typer.Typer(no_args_is_help=True, help="One person's account and data.")
+cli.add_typer(account, name="account")
 cli.add_typer(importing, name="import")
 cli.add_typer(indexes, name="indexes")
+cli.add_typer(progress, name="progress")
+cli.add_typer(keys, name="keys")
 
 
 @cli.command("dev")
@@ -70,6 +91,81 @@ def seed(
     serving.run(commands.seed(_settings(), movies, people))
 
 
+@cli.command()
+def ingest(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A video file.")],
+    title: Annotated[str, typer.Option(help="Id of the film or the episode.")],
+    subtitles: Annotated[
+        list[str], typer.Option(help="Language and WebVTT or SRT file: en=FILE; repeatable.")
+    ] = [],  # noqa: B006 - never changed
+    segments: Annotated[
+        SegmentType, typer.Option(help="fMP4, or MPEG-TS for old players.")
+    ] = SegmentType.FMP4,
+    force: Annotated[bool, typer.Option(help="Replace what the title plays now.")] = False,
+) -> None:
+    """Encode a film for our own library: up to 1080p, 720p, 480p and 360p, as HLS."""
+    serving.run(ingest_commands.run(_settings(), file, title, subtitles, segments, force=force))
+
+
+@cli.command()
+def purges(
+    retry: Annotated[bool, typer.Option(help="Try all that failed again.")] = False,
+) -> None:
+    """Show what the CDN would not purge."""
+    serving.run(purge_commands.purges(_settings(), retry=retry))
+
+
+@cli.command()
+def check(
+    production: Annotated[
+        bool, typer.Option(help="Look at the settings as production would.")
+    ] = False,
+) -> None:
+    """Tell which settings and stores are not fit; exits with 1 if something is refused."""
+    if not serving.run(check_commands.check(_settings(), production=production)):
+        raise typer.Exit(1)
+
+
+@cli.command()
+def audit(
+    of: Annotated[str | None, typer.Option(help="Only what this id did, or was done to.")] = None,
+    last: Annotated[int, typer.Option(min=1, max=100_000, help="How many at most.")] = 100,
+) -> None:
+    """Print who did what, the newest first."""
+    serving.run(account_commands.show_audit(_settings(), of, last))
+
+
+@account.command("export")
+def export_account(
+    email: Annotated[str, typer.Argument(help="The account's address.")],
+    out: Annotated[
+        Path | None, typer.Option(help="A new file, instead of printing; yours alone to read.")
+    ] = None,
+) -> None:
+    """Everything that is stored about a person, as one JSON document."""
+    serving.run(account_commands.export(_settings(), email, out))
+
+
+@account.command("delete")
+def delete_account(
+    email: Annotated[str, typer.Argument(help="The account's address.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Delete an account; what is stored about the person goes behind that."""
+    if not yes:
+        typer.confirm(f"Delete the account of {email} for good?", abort=True)
+    serving.run(account_commands.delete(_settings(), email))
+
+
+@account.command("role")
+def change_role(
+    email: Annotated[str, typer.Argument(help="The account's address.")],
+    role: Annotated[Role, typer.Argument(help="USER, EDITOR, OPERATOR or ADMIN.")],
+) -> None:
+    """Give an account another role and end its sessions."""
+    serving.run(account_commands.change_role(_settings(), email, role))
+
+
 @importing.command("movielens")
 def import_movielens(
     folder: Annotated[Path, typer.Argument(help="Folder with movies.csv, links.csv, ratings.csv")],
@@ -97,6 +193,36 @@ def apply_indexes(
 ) -> None:
     """Build what is missing or changed, then drop what that replaces."""
     serving.run(commands.apply_indexes(_settings(), drop_extra=drop_extra))
+
+
+@abuse.command("list")
+def list_abuse() -> None:
+    """Show who is slowed down, held to known documents, or blocked."""
+    serving.run(abuse_commands.show_all(_settings()))
+
+
+@abuse.command("lift")
+def lift_abuse(prefix: Annotated[str, typer.Argument(help="A /24, a /64 or an address.")]) -> None:
+    """Forget what is held against a prefix; its block ends within a second."""
+    serving.run(abuse_commands.lift(_settings(), prefix))
+
+
+@abuse.command("block")
+def block_abuse(
+    prefix: Annotated[str, typer.Argument(help="A /24, a /64 or an address, which means its own.")],
+    reason: Annotated[str, typer.Option(help="Why; shown in the list.")],
+    minutes: Annotated[int, typer.Option(min=1, max=43_200)] = 60,
+) -> None:
+    """Block a prefix for so long, within a second."""
+    serving.run(abuse_commands.block(_settings(), prefix, minutes, reason))
+
+
+@progress.command("dead-letters")
+def dead_letters(
+    replay: Annotated[bool, typer.Option(help="Put each back, to be written again.")] = False,
+) -> None:
+    """Show the reports that were set aside because nobody could write them."""
+    serving.run(progress_commands.dead_letters(_settings(), replay=replay))
 
 
 def _settings() -> Settings:

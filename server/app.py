@@ -11,9 +11,8 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.routing import Route, WebSocketRoute
-from starlette_compress import CompressMiddleware
+from starlette_compress import CompressMiddleware, add_compress_type
 
 import workers
 from graph.answers import Answers
@@ -23,15 +22,31 @@ from resolvers import warming
 from resolvers.context import Context, Runtime
 from server.graphql_http import GraphQLOverHTTP
 from server.graphql_ws import GraphQLOverWebSocket
+from server.middleware.client_address import ClientAddress
 from server.middleware.observe import Observe
+from server.middleware.one_host import OneHost
+from server.middleware.security_headers import SecurityHeaders
 from server.middleware.shortcut import Shortcut
-from server.routes import art, fallback, operations
+from server.middleware.turn_away import TurnAway
+from server.routes import art, fallback, media, operations
+from server.routes.bandwidth import BandwidthTest
+from server.routes.jwks import KeySet
 from services.access_log import AccessLog
+from services.hls import PLAYLIST_TYPE
 from services.logs import get_logger
 from services.settings import Settings
 
 log = get_logger("server")
 _COMPRESSION: Any = {"zstd_level": 3, "brotli_quality": 4, "gzip_level": 4}
+add_compress_type(PLAYLIST_TYPE)
+_EXPOSED_HEADERS = [
+    "x-request-id",
+    "retry-after",
+    "ratelimit",
+    "ratelimit-policy",
+    "content-length",
+    "content-range",
+]
 
 
 def build_app(runtime: Runtime, *, access_log: AccessLog | None = None) -> Starlette:
@@ -45,20 +60,19 @@ def build_app(runtime: Runtime, *, access_log: AccessLog | None = None) -> Starl
     )
     over_http = GraphQLOverHTTP(graphql, runtime)
     requests = access_log or AccessLog()
+    security = SecurityHeaders(settings)
     app = Starlette(
         routes=[
             Route("/graphql", over_http),
             WebSocketRoute("/graphql", GraphQLOverWebSocket(graphql, runtime, log=requests)),
-            Route("/health", operations.health),
-            Route("/ready", operations.ready),
-            Route("/metrics", operations.prometheus),
-            Route("/art/posters/{title_id}.svg", art.poster),
-            Route("/art/backdrops/{title_id}.svg", art.backdrop),
+            *_routes(runtime),
         ],
         middleware=[
-            Middleware(Observe, log=requests, live=runtime.live_metrics),
+            *_proxies(runtime),
+            Middleware(Observe, log=requests, live=runtime.live_metrics, security=security),
             *_hosts(settings),
             *_origins(settings),
+            *_turning_away(runtime),
             Middleware(
                 Shortcut,
                 path="/graphql",
@@ -70,15 +84,40 @@ def build_app(runtime: Runtime, *, access_log: AccessLog | None = None) -> Starl
         exception_handlers={HTTPException: fallback.http_error, Exception: fallback.server_error},
         lifespan=_lifespan,
     )
+    app.router.redirect_slashes = False  # a redirect would name whatever host was asked for
     app.state.runtime = runtime
     app.state.operations = graphql
+    app.state.security = security
     app.state.draining = asyncio.Event()
     return app
 
 
+def _routes(runtime: Runtime) -> list[Route]:
+    return [
+        Route("/health", operations.health),
+        Route("/ready", operations.ready),
+        Route("/metrics", operations.prometheus),
+        Route("/.well-known/jwks.json", KeySet(runtime.access_tokens).answer),
+        Route("/art/posters/{title_id}.svg", art.poster),
+        Route("/art/backdrops/{title_id}.svg", art.backdrop),
+        Route("/media/{token}/{title_id}/{path:path}", media.media),
+        Route("/bandwidth-test", BandwidthTest(runtime.rate_limiter).answer),
+    ]
+
+
+def _proxies(runtime: Runtime) -> list[Middleware]:
+    addresses = runtime.abuse_watch.addresses
+    return [Middleware(ClientAddress, addresses=addresses)] if addresses.trusted else []
+
+
+def _turning_away(runtime: Runtime) -> list[Middleware]:
+    watch = runtime.abuse_watch
+    return [Middleware(TurnAway, watch=watch)] if watch.is_on else []
+
+
 def _hosts(settings: Settings) -> list[Middleware]:
     names = [name.strip() for name in settings.trusted_hosts.split(",") if name.strip()]
-    return [] if names == ["*"] else [Middleware(TrustedHostMiddleware, allowed_hosts=names)]
+    return [] if names == ["*"] else [Middleware(OneHost, allowed_hosts=names)]
 
 
 def _origins(settings: Settings) -> list[Middleware]:
@@ -91,8 +130,15 @@ def _origins(settings: Settings) -> list[Middleware]:
             CORSMiddleware,
             allow_origins=origins,
             allow_methods=["GET", "POST"],
-            allow_headers=["authorization", "content-type", "x-request-id"],
-            expose_headers=["x-request-id", "retry-after"],
+            allow_credentials="*" not in origins,
+            allow_headers=[
+                "authorization",
+                "content-type",
+                "x-marquee-auth",
+                "range",
+                "x-request-id",
+            ],
+            expose_headers=_EXPOSED_HEADERS,
             max_age=86400,
         )
     ]

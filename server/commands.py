@@ -10,13 +10,14 @@ from pathlib import Path
 
 import models
 import workers
-from resolvers.context import open_runtime
 from resolvers.imports import demo, movielens, synthetic
 from resolvers.imports.report import Report
+from resolvers.opening import open_runtime
 from server import serving
 from server.app import build_app
 from server.progress_bar import ProgressBar
 from server.report_text import text_of, text_of_indexes
+from services import redis_state
 from services.settings import Settings
 
 
@@ -37,20 +38,19 @@ def stop_on_signals() -> asyncio.Event:
 async def serve(settings: Settings) -> None:
     listening = serving.bind(settings)
     stop = stop_on_signals()
-    async with open_runtime(settings) as runtime:
+    async with open_runtime(settings) as runtime, redis_state.watched(runtime.state_redis):
         app = build_app(runtime)
         await serving.serve(
             app,
             listening,
             stop,
-            trusted_proxies=settings.trusted_proxies,
             stopping=app.state.draining.set,
         )
 
 
 async def work(settings: Settings) -> None:
     stop = stop_on_signals()
-    async with open_runtime(settings) as runtime:
+    async with open_runtime(settings) as runtime, redis_state.watched(runtime.state_redis):
         await workers.run_workers(runtime, workers.names_for("worker"), stop)
 
 

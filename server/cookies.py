@@ -77,6 +77,8 @@ async def who_asks(
     bearer = headers.get(b"authorization", b"").decode("latin-1")
     sent = read(raw) if b"cookie" in headers or HEADER in headers else _NOTHING
     if not bearer:
+        if sent is _NOTHING:
+            return None, None
         sent.refuse_forgery()
     try:
         viewer = await accounts.authenticate(runtime, bearer or sent.authorization)

@@ -8,20 +8,22 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 import models
 import workers
 from models.replica_set import ensure_initiated
 from resolvers import accounts
-from resolvers.context import Context, Runtime, open_runtime
-from resolvers.imports import demo
+from resolvers.context import Context, Runtime
+from resolvers.imports import demo, demo_media
+from resolvers.opening import open_runtime
 from server import serving
 from server.app import build_app
 from server.commands import stop_on_signals
 from server.report_text import text_of
-from services import embedded
+from services import embedded, redis_state
 from services.access_log import AccessLog
+from services.errors import StartupError
 from services.settings import Settings
 
 _DEMO_USERS = ("viewer", "premium", "editor", "operator")
@@ -39,23 +41,26 @@ async def run(settings: Settings) -> None:
     stop = stop_on_signals()
     with ExitStack() as servers:
         settings = await _with_databases(settings, servers)
-        async with open_runtime(settings) as runtime:
+        async with open_runtime(settings) as runtime, redis_state.watched(runtime.state_redis):
             await _fill_if_empty(runtime)
             stop_workers = asyncio.Event()
             names = workers.names_for("worker")
             working = asyncio.create_task(workers.run_workers(runtime, names, stop_workers))
+            clip = asyncio.create_task(_make_clip(settings))
             app = build_app(runtime, access_log=AccessLog(enabled=settings.log_level == "debug"))
             await serving.serve(
                 app,
                 listening,
                 stop,
-                trusted_proxies=settings.trusted_proxies,
                 started=lambda: _say(_welcome(settings)),
                 stopping=app.state.draining.set,
             )
             _say("Stopping ...")
             stop_workers.set()
             await working
+            clip.cancel()
+            with suppress(asyncio.CancelledError):
+                await clip
 
 
 async def _with_databases(settings: Settings, servers: ExitStack) -> Settings:
@@ -84,6 +89,15 @@ async def _fill_if_empty(runtime: Runtime) -> None:
         report = await demo.load(runtime, lambda _what, _done, _total: None)
         _say(text_of(report))
     await accounts.ensure_demo_users(Context(runtime))
+
+
+async def _make_clip(settings: Settings) -> None:
+    """Beside the API, which is there at once; without ffmpeg all but playing works."""
+    try:
+        if settings.demo_clip and await demo_media.make_if_missing(settings):
+            _say("The demo films' clip is made: they play now.")
+    except StartupError as error:
+        _say(f"The demo films do not play: {error}")
 
 
 def _welcome(settings: Settings) -> str:

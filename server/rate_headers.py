@@ -20,14 +20,14 @@ def add(headers: dict[bytes, bytes], status: int, admission: Admission) -> int:
         status = _TOO_MANY_REQUESTS
     if b"cache-control" not in headers:
         tier, _, limits = admission.who
-        name = tier.lower().encode()
-        headers[b"ratelimit-policy"] = _policy(name, limits.requests, limits.window_ms)
+        name, headers[b"ratelimit-policy"] = _policy(tier, limits.requests, limits.window_ms)
         standing = name, admission.requests_left, admission.full_seconds
         headers[b"ratelimit"] = b'"%b";r=%d;t=%d' % standing
     return status
 
 
 @lru_cache(maxsize=16)
-def _policy(name: bytes, requests: int, window_ms: int) -> bytes:
-    """Windows are told in whole seconds."""
-    return b'"%b";q=%d;w=%d' % (name, requests, -(-window_ms // 1000))
+def _policy(tier: str, requests: int, window_ms: int) -> tuple[bytes, bytes]:
+    """The policy's name and its header; windows are told in whole seconds."""
+    name = tier.lower().encode()
+    return name, b'"%b";q=%d;w=%d' % (name, requests, -(-window_ms // 1000))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import orjson
 from starlette.types import Send
@@ -11,6 +11,8 @@ from services.errors import CodedError, ErrorCode
 
 JSON = b"application/json; charset=utf-8"
 GRAPHQL_JSON = b"application/graphql-response+json; charset=utf-8"
+_VARIES = (b"vary", b"Accept")
+_NOT_STORED = (b"cache-control", b"no-store")
 
 
 class Refused(Exception):
@@ -47,14 +49,18 @@ async def reply(
     headers: Mapping[bytes, bytes] | None = None,
     *,
     head_only: bool = False,
+    cookies: Sequence[bytes] = (),
 ) -> None:
     lines = [
         (b"content-type", content_type),
         (b"content-length", b"%d" % len(body)),
-        (b"vary", b"Accept"),
+        _VARIES,
     ]
-    lines += (headers or {}).items()
+    if headers:
+        lines += headers.items()
+    if cookies:
+        lines += [(b"set-cookie", cookie) for cookie in cookies]
     if not headers or b"cache-control" not in headers:
-        lines.append((b"cache-control", b"no-store"))
+        lines.append(_NOT_STORED)
     await send({"type": "http.response.start", "status": status, "headers": lines})
     await send({"type": "http.response.body", "body": b"" if head_only else body})

@@ -109,6 +109,8 @@ class AbuseWatch:
 
     def standing(self, address: str | None) -> Standing | None:
         """How the address's prefix stands; None for most: nothing is held against it."""
+        if not self._standings and not self._alone:
+            return None
         prefix = self._prefix_of(address)
         if prefix is None:
             return None

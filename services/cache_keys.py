@@ -42,6 +42,7 @@ SHOW_LIST = Kind("show_list", "show:list:{}", 300, DAY)
 SHOW_COUNT = Kind("show_count", "show:count:{}", 300, DAY)
 SHOW_BY_TMDB = Kind("show_by_tmdb", "show:tmdb:{}", HOUR, DAY)
 SHOW_SEASONS = Kind("show_seasons", "show:{}:seasons", 300, DAY)
+SHOW_EPISODES = Kind("show_episodes", "show:{}:episodes", 300, DAY)
 SEASON = Kind("season", "season:{}", HOUR, DAY)
 SEASON_EPISODES = Kind("season_episodes", "season:{}:episodes", 300, DAY)
 EPISODE = Kind("episode", "episode:{}", HOUR, DAY)
@@ -51,18 +52,36 @@ STREAMING_SOURCES = Kind("streaming_sources", "streaming:sources:{}", HOUR, HOUR
 # A fallback's answer, under the same key: the first provider is asked again sooner.
 FALLBACK_SOURCES = Kind("streaming_sources", STREAMING_SOURCES.text, 1800, HOUR)
 NO_SOURCES = Kind("streaming_sources", STREAMING_SOURCES.text, 30, 0)
+EMBED = Kind("embed", "streaming:embed:{}", HOUR, HOUR)
+FALLBACK_EMBED = Kind("embed", EMBED.text, 1800, HOUR)
+PROVIDER_SETTINGS = Kind("provider_settings", "provider:settings", 60, DAY)
+PROVIDER_STATUS = Kind("provider_status", "provider:status:{}", 30, 0)
+PROVIDER_SEARCH = Kind("provider_search", "provider:search:{}", 300, 0)
 
 # State, not cache: never evicted, written by one owner each.
 USER_SESSION = "user:{}:session"  # 24 h
 # Playback's keys end in {p<shard>}, a Redis Cluster tag (progress_keys.py).
 USER_PROGRESS = "user:{}:progress:{}:{{p{}}}"  # hash; 7 d once flushed, no end before
 USER_UNFLUSHED = "user:{}:unflushed:{{p{}}}"  # sorted set of titles by time; emptied by flushing
+USER_VIEWING = "user:{}:sessions:{{p{}}}"  # sorted set of sessions by when last heard; 1 h
 VIEWING_SESSION = "session:{}:{{p{}}}"  # hash; 1 h since the last heartbeat
 PROGRESS_STREAM = "progress:stream:{{p{}}}"  # entries live until flushed
+PROGRESS_CHANGED = "progress:changed:{{p{}}}"  # a channel: "user playable" of each change
+USER_OFFLINE_EVENTS = "user:{}:offline:{{p{}}}"  # sorted set of event ids seen; the newest, 30 d
 PROGRESS_DEAD_LETTERS = "progress:dead:{{p{}}}"  # capped
 METRICS_STREAM = "metrics:live"
 JOB_QUEUE = "jobs:queue"  # ids of jobs to run; capped, MongoDB has the jobs
 JOBS_CHANGED = "jobs:changed"  # ids of jobs that changed; capped
+PURGES_READY = "purges:ready"  # a list, capped: ids of purges that may go out, with their tags
+# Breakers share one script, so one server: {{breakers}} is a Redis Cluster tag.
+BREAKER = "breaker:{}:{{breakers}}"  # a day since it last changed; no end while forced
+BREAKERS_CHANGED = "breakers:changed:{breakers}"  # how they stood when they changed; capped
+THROTTLE = "throttle:{}:{}"  # tries at a thing, of whom; two of its windows
+REVOCATIONS = "revocations"  # a stream of what ended early; capped, MongoDB has it too
+# The abuse watch's share scripts, as breakers do. Of a prefix: its score, till it is forgotten.
+ABUSE_PREFIX = "abuse:{}:{{abuse}}"
+ABUSE_SHAPES = "abuse:{}:documents:{{abuse}}"  # digests of what it sent in a minute
+ABUSE_STANDINGS = "abuse:standings:{abuse}"  # a hash, capped: prefixes held to something
 TURN = "turn:{}"  # whose turn a periodic thing is; lives for its period
 
 # Beside a cached key: who reads it now, and that it changed moments ago.
@@ -70,6 +89,7 @@ LEASE = "lease:"
 CHANGED = "changed:"
 # Which list pages are cached under a tag: a hash of page key -> what was asked.
 LISTS = "lists:{}"
+RATE_LIMIT = "ratelimit:{}:{}"  # by tier and user or address; two windows; lost without harm
 WARMING = "warming"  # held by who fills the caches at start
 
 

@@ -3,6 +3,8 @@
 MarqueeError
 ├── StartupError               one clear line on stderr, exit 1
 ├── ProviderFailed             stays inside the provider chain, which asks the next one
+├── PurgeFailed                stays inside the outbox of purges, which tries again
+├── MailFailed                 stays inside the queue of mails, which tries again
 └── CodedError                 has an ErrorCode; its message is written for clients
     ├── ValidationFailed, InvalidCursor, NotFound, AlreadyExists, Conflict
     ├── Unauthenticated, InvalidCredentials, InvalidToken, TokenReused, EmailNotVerified, Forbidden
@@ -55,11 +57,39 @@ class StartupError(MarqueeError):
 
 
 class ProviderFailed(MarqueeError):
-    """A provider is at fault; `reason` is a short word of ours, safe to show to anybody."""
+    """A provider is at fault; `reason` is a short word of ours, safe to show to anybody.
 
-    def __init__(self, reason: str) -> None:
+    `retry_after_seconds` is how long it asked to be left alone.
+    """
+
+    def __init__(self, reason: str, *, retry_after_seconds: float | None = None) -> None:
         super().__init__(reason)
         self.reason = reason
+        self.retry_after_seconds = retry_after_seconds
+
+
+class PurgeFailed(MarqueeError):
+    """A CDN may not have dropped what it was asked to; the message is safe to show to operators.
+
+    `is_final`: asking the same again will not help. `retry_after_seconds`: it has nothing against
+    us, but wants to be left alone that long.
+    """
+
+    def __init__(
+        self, message: str, *, is_final: bool = False, retry_after_seconds: float | None = None
+    ) -> None:
+        super().__init__(message)
+        self.is_final = is_final
+        self.retry_after_seconds = retry_after_seconds
+
+
+class MailFailed(MarqueeError):
+    """A mail was not taken; `reason` is a short word of ours. `is_final`: nor will it be."""
+
+    def __init__(self, reason: str, *, is_final: bool = False) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.is_final = is_final
 
 
 class CodedError(MarqueeError):
@@ -142,6 +172,12 @@ class SessionNotFound(CodedError):
 
 class TooManyStreams(CodedError):
     code = ErrorCode.TOO_MANY_STREAMS
+
+    @classmethod
+    def of(cls, most: int) -> TooManyStreams:
+        """For a user of whom as many streams play as may at once."""
+        streams = "one stream plays" if most == 1 else f"{most} streams play"
+        return cls(f"Already {streams}, as many as this account may have at once: stop one first.")
 
 
 class NoSourceAvailable(CodedError):

@@ -52,8 +52,13 @@ def _dump(value: Any, **_options: Any) -> bytes:
     return orjson.dumps(value, default=str)
 
 
+def is_secret(name: str) -> bool:
+    """Whether what goes by this name is not to be shown, whatever it is."""
+    return any(word in name.lower() for word in _SECRET_WORDS)
+
+
 def _blank_secrets(_logger: Any, _method: str, event: Any) -> Any:
     for name in event:
-        if any(word in name.lower() for word in _SECRET_WORDS):
+        if is_secret(name):
             event[name] = "***"
     return event

@@ -26,6 +26,9 @@ http_requests_total = Counter(
 active_connections = Gauge(
     "active_connections", "HTTP requests and WebSockets open now", registry=REGISTRY
 )
+sockets_closed_total = Counter(
+    "sockets_closed_total", "WebSockets we closed or did not open", ["code"], registry=REGISTRY
+)
 cache_hits_total = Counter(
     "cache_hits_total", "Reads that this cache level answered", ["cache_type"], registry=REGISTRY
 )
@@ -67,8 +70,56 @@ sign_ins_total = Counter(
     ["outcome"],
     registry=REGISTRY,
 )
+rate_limited_total = Counter(
+    "rate_limited_total",
+    "Operations over a rate limit: refused, or (RATE_LIMIT_MODE=log) let through",
+    ["tier", "outcome"],
+    registry=REGISTRY,
+)
+rate_limit_fallbacks_total = Counter(
+    "rate_limit_fallbacks_total",
+    "Countings done in this process alone because Redis was away",
+    registry=REGISTRY,
+)
+throttled_total = Counter(
+    "throttled_total", "Refused tries to sign in, get mail or register", ["what"], registry=REGISTRY
+)
+revocations_total = Counter(
+    "revocations_total",
+    "Sign-ins, users' tokens and API keys ended by this process before their time",
+    ["kind"],
+    registry=REGISTRY,
+)
+revocations_known = Gauge(
+    "revocations_known", "Revocations in force that this process knows", registry=REGISTRY
+)
+mails_total = Counter("mails_total", "Mails about accounts", ["outcome"], registry=REGISTRY)
+accounts_erased_total = Counter(
+    "accounts_erased_total", "Deleted accounts of which nothing is left", registry=REGISTRY
+)
 provider_attempts_total = Counter(
     "provider_attempts_total", "Provider calls", ["provider", "outcome"], registry=REGISTRY
+)
+playback_starts_total = Counter(
+    "playback_starts_total", "Playback sessions asked for", ["outcome"], registry=REGISTRY
+)
+provider_hedges_total = Counter(
+    "provider_hedges_total",
+    "Providers asked because an earlier one was slow: started, and won",
+    ["provider", "outcome"],
+    registry=REGISTRY,
+)
+breaker_state = Gauge(
+    "breaker_state",
+    "How a circuit breaker stands: 0 closed, 1 half-open, 2 open",
+    ["breaker"],
+    registry=REGISTRY,
+)
+breaker_transitions_total = Counter(
+    "breaker_transitions_total",
+    "Changes of circuit breakers, each counted by the process that made it",
+    ["breaker", "state"],
+    registry=REGISTRY,
 )
 progress_reports_total = Counter(
     "progress_reports_total", "Progress reports", ["outcome"], registry=REGISTRY
@@ -90,6 +141,42 @@ tmdb_requests_total = Counter(
 )
 jobs_finished_total = Counter(
     "jobs_finished_total", "Jobs that ended", ["kind", "state"], registry=REGISTRY
+)
+purges_waiting = Gauge(
+    "purges_waiting", "Purges that caches or the CDN have yet to do", registry=REGISTRY
+)
+purges_oldest_seconds = Gauge(
+    "purges_oldest_seconds", "Age of the oldest purge that waits", registry=REGISTRY
+)
+purges_finished_total = Counter(
+    "purges_finished_total", "Purges that ended", ["state"], registry=REGISTRY
+)
+purge_requests_total = Counter(
+    "purge_requests_total", "Requests to the CDN's API", ["outcome"], registry=REGISTRY
+)
+audit_entries_total = Counter(
+    "audit_entries_total", "Entries for the audit log", ["outcome"], registry=REGISTRY
+)
+abuse_prefixes = Gauge(
+    "abuse_prefixes",
+    "Prefixes of addresses that are slowed down, held to known documents, or blocked",
+    ["level"],
+    registry=REGISTRY,
+)
+abuse_transitions_total = Counter(
+    "abuse_transitions_total",
+    "Changes of prefixes' levels, each counted by the process that made or found it",
+    ["level"],
+    registry=REGISTRY,
+)
+abuse_signals_total = Counter(
+    "abuse_signals_total", "What made prefixes suspicious", ["signal"], registry=REGISTRY
+)
+abuse_delayed_total = Counter(
+    "abuse_delayed_total", "Requests that the abuse watch delayed", registry=REGISTRY
+)
+abuse_refused_total = Counter(
+    "abuse_refused_total", "Requests that the abuse watch refused", ["why"], registry=REGISTRY
 )
 worker_runs_total = Counter(
     "worker_runs_total", "Runs of background workers", ["worker", "outcome"], registry=REGISTRY

@@ -15,6 +15,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 from services import cache_keys, metrics
@@ -26,6 +27,7 @@ from services.sliding_window import REQUESTS, Limits, SlidingWindows, Taken
 log = get_logger("rate_limit")
 ANONYMOUS = "ANONYMOUS"
 _MOST_KNOWN = 50_000
+_MOST_REMEMBERED = 16_384
 _MOST_RETURNS = 20_000
 _HOLD_SECONDS = 1.0
 _SWEEP_SECONDS = 0.05
@@ -89,6 +91,7 @@ class RateLimiter:
         self._enforces = settings.rate_limit_mode == "enforce"
         self._limits = _limits(settings)
         self._prefix = settings.redis_key_prefix
+        self._who = lru_cache(maxsize=_MOST_REMEMBERED)(self._named)
         self._windows = windows
         self._clock = clock
         self._known: OrderedDict[str, _Known] = OrderedDict()
@@ -104,7 +107,7 @@ class RateLimiter:
     def address(self, address: str | None) -> Who:
         return self._who(ANONYMOUS, counted_as(address))
 
-    def _who(self, tier: str, subject: str) -> Who:
+    def _named(self, tier: str, subject: str) -> Who:
         return Who(
             tier,
             self._prefix + cache_keys.RATE_LIMIT.format(tier, subject),

@@ -24,10 +24,10 @@ _AWAY = "Redis did not answer in time."
 
 
 class Script:
-    """The text of `services/lua/<name>.lua` and the digest Redis knows it by."""
+    """The text of `services/lua/<name>.lua`, several put together, and Redis's digest of it."""
 
-    def __init__(self, name: str) -> None:
-        self.text = (_FOLDER / f"{name}.lua").read_bytes()
+    def __init__(self, *names: str) -> None:
+        self.text = b"\n".join((_FOLDER / f"{name}.lua").read_bytes() for name in names)
         self.sha = hashlib.sha1(self.text).hexdigest()  # noqa: S324 - Redis's own name for it
 
 

@@ -10,12 +10,15 @@ from enum import Enum
 from pathlib import Path
 
 from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
-from services.errors import StartupError
+from services.abuse_settings import AbuseSettings
+from services.account_settings import AccountSettings
+from services.cdn_settings import CdnSettings
+from services.limit_settings import LimitSettings
+from services.socket_settings import SocketSettings
 
 DEVELOPMENT_SECRET = "development-only-secret-change-me-32"  # noqa: S105 - refused in production
-_EXAMPLE_SECRETS = {DEVELOPMENT_SECRET, "super_secure_jwt_secret_change_in_production"}
 
 
 class Environment(Enum):
@@ -23,7 +26,7 @@ class Environment(Enum):
     PRODUCTION = "production"
 
 
-class Settings(BaseSettings):
+class Settings(AbuseSettings, AccountSettings, CdnSettings, LimitSettings, SocketSettings):
     """Read once at start from the environment and, if present, `.env`."""
 
     model_config = SettingsConfigDict(frozen=True, env_file=".env", extra="ignore")
@@ -75,19 +78,36 @@ class Settings(BaseSettings):
     redis_timeout_ms: int = Field(250, ge=10, description="One Redis command's deadline in ms")
     redis_max_connections: int = Field(50, ge=1, description="Connections at most, per pool")
     redis_key_prefix: str = Field("", description="Put before every Redis key and stream")
+    state_redis_url: str | None = Field(
+        None,
+        description="Redis of what must not be evicted: sessions, unflushed progress, jobs; "
+        "empty: the same as REDIS_URL",
+    )
 
     jwt_secret: SecretStr = Field(
-        SecretStr(DEVELOPMENT_SECRET), description="Signs tokens and cursors; at least 32 bytes"
+        SecretStr(DEVELOPMENT_SECRET),
+        description="Signs cursors and media addresses, tokens in development; at least 32 bytes",
+    )
+    jwt_private_keys: SecretStr = Field(
+        SecretStr(""),
+        description="Ed25519 keys in PEM, or paths of files with them, separated by commas: the "
+        "first signs access tokens, all verify them; empty only in development",
     )
     access_token_seconds: int = Field(900, ge=30, description="Life of an access token")
     refresh_token_seconds: int = Field(
         30 * 86400, ge=60, description="Life of a refresh token since its last use"
     )
     trusted_proxies: str = Field(
-        "", description="Addresses whose X-Forwarded-For is believed, separated by commas"
+        "",
+        description="Addresses and networks of our own proxies, separated by commas, whose "
+        "X-Forwarded-For is believed; none: clients come straight to us",
     )
     cors_origin: str = Field("", description="Allowed browser origins, separated by commas")
     trusted_hosts: str = Field("*", description="Host headers served, separated by commas")
+
+    audit_days: int = Field(
+        365, ge=0, le=36500, description="How long entries of the audit log are kept; 0: for ever"
+    )
 
     graphql_executor: str = Field(
         "plan", pattern="^(plan|core)$", description="plan (breadth-first) or core (graphql-core)"
@@ -102,8 +122,40 @@ class Settings(BaseSettings):
         description="Which tiers answer before MongoDB: any of answers, memory, redis; or none",
     )
 
+    media_address_seconds: int = Field(
+        6 * 3600, ge=60, description="Life of a signed address of one of our own films"
+    )
+    media_bind_address: bool = Field(
+        False,
+        description="Films' addresses work only from the client address they were made for; "
+        "leave off where viewers change networks",
+    )
+
     playback_heartbeat_seconds: int = Field(
         10, ge=1, description="How often players are asked to report progress"
+    )
+    playback_streams_free: int = Field(
+        2,
+        ge=1,
+        le=100,
+        description="Streams a FREE account may play at once: one, and the device that takes over",
+    )
+    playback_streams_premium: int = Field(
+        4, ge=1, le=100, description="Streams a PREMIUM account may play at once"
+    )
+    playback_streams_api: int = Field(
+        4, ge=1, le=100, description="Streams an API account may play at once"
+    )
+    progress_completed_percent: float = Field(
+        90, gt=0, le=100, description="How much of a title must be behind to count as watched"
+    )
+    progress_completed_least_seconds: float = Field(
+        300, ge=0, description="Titles shorter than this count as watched only at their end (99 %)"
+    )
+    progress_short_session_seconds: float = Field(
+        60,
+        ge=0,
+        description="How long a new session below the stored position does not take it back",
     )
     progress_shards: int = Field(
         8, ge=1, le=256, description="Streams of unflushed progress; change only while it is empty"
@@ -131,11 +183,45 @@ class Settings(BaseSettings):
         30, gt=0, description="When another worker takes over a job whose worker fell silent"
     )
 
-    cdn_provider: str = Field("passthrough", description="passthrough: assets served by the API")
+    ffmpeg_binary: str | None = Field(
+        None, description="Path of ffmpeg; empty looks for the media extra's, then on PATH"
+    )
+    ingest_preset: str = Field(
+        "medium",
+        pattern="^(ultrafast|superfast|veryfast|faster|fast|medium|slow|slower|veryslow)$",
+        description="How long x264 may look for a smaller picture: ultrafast to veryslow",
+    )
+    demo_clip: bool = Field(
+        True, description="In development, make one short clip that every demo film plays"
+    )
+
     provider_deadline_seconds: float = Field(
         2.0, gt=0, description="The whole provider chain's deadline"
     )
     provider_timeout_seconds: float = Field(1.0, gt=0, description="One provider's deadline")
+    provider_hedge_seconds: float = Field(
+        0.5,
+        gt=0,
+        description="When the next provider is asked too, until one's own p95 is known",
+    )
+    provider_max_calls: int = Field(
+        20, ge=1, description="Calls to one provider at the same time, per process"
+    )
+    breaker_minimum_calls: int = Field(
+        20, ge=1, description="Calls in the window before a circuit breaker may open"
+    )
+    breaker_failure_percent: int = Field(
+        50, ge=1, le=100, description="Failed calls, in percent, that open a circuit breaker"
+    )
+    breaker_slow_percent: int = Field(
+        50, ge=1, le=100, description="Slow calls, in percent, that open a circuit breaker"
+    )
+    breaker_window_seconds: float = Field(
+        60, ge=1, description="How far back a circuit breaker counts calls"
+    )
+    breaker_open_seconds: float = Field(
+        60, gt=0, description="How long a circuit breaker stays open before it lets probes through"
+    )
     providers: SecretStr = Field(
         SecretStr("[]"),
         description=(
@@ -143,6 +229,35 @@ class Settings(BaseSettings):
             '"name":"Acme","base_url":"https://api.acme.example","api_key":"..."}]'
         ),
     )
+
+    vidking_enabled: bool = Field(False, description="Ask VidKing; needs VIDKING_BASE_URL")
+    vidking_base_url: str = Field(
+        "",
+        description="Address of VidKing's API, as https://vidking.net/api/v1; empty: it is off",
+    )
+    vidking_api_key: SecretStr = Field(
+        SecretStr(""), description="VidKing's key; it goes into the query of what is asked there"
+    )
+    vidking_priority: int = Field(
+        1,
+        ge=1,
+        le=2,
+        description="1: asked before those of PROVIDERS; 2: after them, as a fallback",
+    )
+    vidsrc_template: str = Field(
+        "",
+        description="Address of VidSrc's player page for a film, e.g. "
+        "https://host/embed/movie/{tmdb_id}; {imdb_id}, {start} (seconds) and {language} are known "
+        "too; empty: not for films",
+    )
+    vidsrc_tv_template: str = Field(
+        "",
+        description="The same for an episode, with {season} and {episode}; the ids are the show's",
+    )
+    embed_su_template: str = Field("", description="As VIDSRC_TEMPLATE, for Embed.su")
+    embed_su_tv_template: str = Field("", description="As VIDSRC_TV_TEMPLATE, for Embed.su")
+    super_embed_template: str = Field("", description="As VIDSRC_TEMPLATE, for SuperEmbed")
+    super_embed_tv_template: str = Field("", description="As VIDSRC_TV_TEMPLATE, for SuperEmbed")
 
     @property
     def public_address(self) -> str:
@@ -152,6 +267,12 @@ class Settings(BaseSettings):
     @property
     def is_production(self) -> bool:
         return self.environment is Environment.PRODUCTION
+
+    @property
+    def needs_verified_email(self) -> bool:
+        if self.email_verification_required is None:
+            return self.is_production
+        return self.email_verification_required
 
     @property
     def introspection_allowed(self) -> bool:
@@ -171,15 +292,6 @@ class Settings(BaseSettings):
         login = f":{password.get_secret_value()}@" if password else ""
         return f"redis://{login}{self.redis_host}:{self.redis_port}/0"
 
-
-def refuse_unsafe(settings: Settings) -> None:
-    """Production starts only with secrets of its own.
-
-    Raises:
-        StartupError: names the setting at fault.
-    """
-    secret = settings.jwt_secret.get_secret_value()
-    if len(secret.encode()) < 32:
-        raise StartupError("JWT_SECRET is shorter than 32 bytes: set a longer random one.")
-    if settings.is_production and secret in _EXAMPLE_SECRETS:
-        raise StartupError("JWT_SECRET is a published default: set a random one of your own.")
+    def state_redis_address(self) -> str | None:
+        """STATE_REDIS_URL, else the same server as for the cache."""
+        return self.state_redis_url or self.redis_address()

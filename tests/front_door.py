@@ -141,7 +141,6 @@ async def serving_app(app: Starlette, settings: Settings) -> AsyncIterator[LiveS
             app,
             listening,
             stop,
-            trusted_proxies="",
             started=started.set,
             stopping=getattr(app.state, "draining", asyncio.Event()).set,
         )

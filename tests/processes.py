@@ -15,11 +15,16 @@ from typing import Any
 
 import httpx
 
+from tests import log_watch
 from tests.front_door import GraphQL
 
 ROOT = Path(__file__).parents[1]
 START_SECONDS = 40.0
-_UNLIMITED = {"RATE_LIMIT_MODE": "off", "THROTTLES": "false", "ABUSE_MODE": "off"}  # for tests of something else
+_UNLIMITED = {
+    "RATE_LIMIT_MODE": "off",
+    "THROTTLES": "false",
+    "ABUSE_MODE": "off",
+}  # for tests of something else
 _KEPT = ("PATH", "HOME", "LANG", "TMPDIR", "LD_LIBRARY_PATH")
 
 
@@ -30,6 +35,9 @@ class Process:
         folder.mkdir(parents=True, exist_ok=True)
         self.output_file = folder / "output.txt"
         kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
+        self.output_file.unlink(missing_ok=True)
+        self.output_file.touch()
+        log_watch.also(self.output_file)
         with self.output_file.open("wb") as output:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "server", *arguments],

@@ -15,11 +15,15 @@ from typing import Literal
 from resolvers.context import Runtime
 from services import metrics
 from services.logs import get_logger
+from workers.adopt_progress import adopt_progress, look_for_repairs
 from workers.drop_dead_workers import drop_dead_workers
+from workers.erase_accounts import erase_accounts
 from workers.flush_progress import finish_flushing, flush_progress
 from workers.import_tmdb import import_tmdb
 from workers.publish_metrics import publish_metrics
+from workers.purge_cdn import purge_cdn
 from workers.run_jobs import run_jobs
+from workers.send_mail import send_mail
 
 _JITTER = 0.1  # of a period, so that processes started together do not come together
 _RUN_SECONDS = 60.0
@@ -44,9 +48,14 @@ class Worker:
 
 WORKERS: dict[str, Worker] = {
     "flush_progress": Worker(1, flush_progress, finish=finish_flushing),
+    "adopt_progress": Worker(1, adopt_progress),
+    "look_for_repairs": Worker(1, look_for_repairs, where="api"),
+    "send_mail": Worker(1, send_mail),
+    "erase_accounts": Worker(10, erase_accounts),
     "drop_dead_workers": Worker(600, drop_dead_workers),
     "run_jobs": Worker(1, run_jobs, run_seconds=None),
     "import_tmdb": Worker(3600, import_tmdb),
+    "purge_cdn": Worker(1, purge_cdn),
     "publish_metrics": Worker(1, publish_metrics, where="api"),
 }
 

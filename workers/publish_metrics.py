@@ -8,12 +8,14 @@ from __future__ import annotations
 from contextlib import suppress
 
 from resolvers.context import Runtime
-from services import live_metrics
+from services import live_metrics, metrics
 from services.errors import UpstreamUnavailable
 
 
 async def publish_metrics(runtime: Runtime) -> None:
     with suppress(UpstreamUnavailable):
         backlog = await runtime.playback.stream.backlog()
+        metrics.progress_backlog_entries.set(backlog.entries)
+        metrics.progress_lag_seconds.set(backlog.oldest_seconds)
         sample = runtime.live_metrics.take(backlog.entries, backlog.oldest_seconds)
         await runtime.metrics_hub.publish(live_metrics.encode(sample))

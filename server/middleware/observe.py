@@ -1,14 +1,16 @@
-"""Gives every request an id, measures it, counts it and logs it: the outermost layer."""
+"""Gives every request an id, measures, counts and logs it, and closes its answer to misuse by
+browsers (security_headers.py): the outermost layer."""
 
 from __future__ import annotations
 
 import re
 import time
-from secrets import token_hex
+from random import getrandbits
 from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from server.middleware.security_headers import SecurityHeaders
 from services import metrics
 from services.access_log import AccessLog
 from services.live_metrics import LiveMetrics
@@ -20,10 +22,13 @@ _SILENT = frozenset({"/health", "/ready", "/metrics"})
 class Observe:
     """`scope["state"]["request_id"]` is the id; it is also sent back as X-Request-Id."""
 
-    def __init__(self, app: ASGIApp, log: AccessLog, live: LiveMetrics) -> None:
+    def __init__(
+        self, app: ASGIApp, log: AccessLog, live: LiveMetrics, security: SecurityHeaders
+    ) -> None:
         self._app = app
         self._log = log
         self._live = live
+        self._security = security
         self._children: dict[tuple[str, str, int], tuple[Any, Any]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -40,7 +45,9 @@ class Observe:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message["headers"], header]
+                message["headers"] = self._security.added(
+                    scope["path"], [*message["headers"], header]
+                )
             await send(message)
 
         metrics.active_connections.inc()
@@ -89,7 +96,7 @@ def _request_id(scope: Scope) -> str:
     for name, value in scope["headers"]:
         if name == b"x-request-id" and _GIVEN_ID.fullmatch(value):
             return str(value.decode())
-    return token_hex(8)
+    return f"{getrandbits(64):016x}"  # unlike any other, not secret
 
 
 def _route(scope: Scope) -> str:

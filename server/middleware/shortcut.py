@@ -22,5 +22,12 @@ class Shortcut:
             await self._app(scope, receive, send)
             return
         scope["route_label"] = self._path
-        offered = any(name == b"accept-encoding" for name, _ in scope["headers"])
-        await (self._compressed if offered else self._endpoint)(scope, receive, send)
+        endpoint = self._compressed if _offers_encoding(scope) else self._endpoint
+        await endpoint(scope, receive, send)
+
+
+def _offers_encoding(scope: Scope) -> bool:
+    for name, _ in scope["headers"]:  # noqa: SIM110 - `any` takes three times as long
+        if name == b"accept-encoding":
+            return True
+    return False

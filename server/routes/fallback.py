@@ -7,6 +7,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from server.middleware.security_headers import SecurityHeaders
 from services.errors import ErrorCode
 from services.logs import get_logger
 
@@ -23,7 +24,11 @@ async def server_error(request: Request, error: Exception) -> Response:
     """The last resort: the fault is logged with the request id, which is all the client sees."""
     request_id = request.scope.get("state", {}).get("request_id", "-")
     log.error("request_failed", request_id=request_id, exc_info=error)
-    return _answer(500, "Something went wrong on our side.", ErrorCode.INTERNAL_SERVER_ERROR)
+    answer = _answer(500, "Something went wrong on our side.", ErrorCode.INTERNAL_SERVER_ERROR)
+    # This answer passes no middleware.
+    security: SecurityHeaders = request.app.state.security
+    answer.raw_headers = security.added(request.url.path, answer.raw_headers)
+    return answer
 
 
 def _answer(status: int, message: str, code: ErrorCode, headers: object = None) -> Response:

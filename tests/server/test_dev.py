@@ -33,7 +33,9 @@ def dev(tmp_path: Path) -> Iterator[Dev]:
         def start(port: int, **environment: str) -> Process:
             nonlocal count
             count += 1
-            settings = {"PORT": str(port), "DATA_DIR": str(tmp_path / "data"), **environment}
+            # the clip that demo films play is tried in tests/browser
+            own = {"PORT": str(port), "DATA_DIR": str(tmp_path / "data"), "DEMO_CLIP": "false"}
+            settings = own | environment
             folder = tmp_path / f"run-{count}"
             return running.enter_context(Process(folder, "dev", environment=settings))
 
@@ -173,6 +175,35 @@ async def test_a_wrong_setting_is_one_clear_line(
     assert await process.ended() == 1
     assert told in one_line(process)
     assert one_line(process).startswith("marquee: ")
+
+
+async def test_without_ffmpeg_all_but_the_demo_clip_is_there(dev: Dev) -> None:
+    port = free_port()
+    process = dev(port, DEMO_CLIP="true", FFMPEG_BINARY="/nowhere/ffmpeg")
+    await process.says(RUNNING)
+    await process.says("The demo films do not play: FFMPEG_BINARY is '/nowhere/ffmpeg'")
+    async with Served(port) as served:
+        assert await served.is_healthy()
+    process.send(signal.SIGINT)
+    assert await process.ended(15) == 0
+
+
+async def test_ctrl_c_while_the_demo_clip_is_drawn_ends_that_too(dev: Dev, tmp_path: Path) -> None:
+    # given a program in ffmpeg's place that is never done
+    program = tmp_path / "ffmpeg"
+    program.write_text("#!/bin/sh\nexec sleep 600\n")
+    program.chmod(0o755)
+    process = dev(free_port(), DEMO_CLIP="true", FFMPEG_BINARY=str(program))
+    await process.says(RUNNING)
+    await until(lambda: len(process.children()) == 3)
+    children = process.children()
+    # when the terminal sends what Ctrl-C sends
+    process.send(signal.SIGINT)
+    # then it is gone, and what it had begun too
+    assert await process.ended(15) == 0
+    assert not [pid for pid in children if is_running(pid)]
+    assert list((tmp_path / "data" / "media").iterdir()) == []
+    assert "Traceback" not in process.output
 
 
 async def test_production_refuses_the_published_secret(dev: Dev) -> None:

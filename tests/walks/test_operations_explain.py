@@ -20,7 +20,10 @@ _SIZE = 20
 _PAGES = 3
 _WHOLE = {"statistics"}  # figures over the whole catalogue look at all of it
 _SEARCHES = {"search", "search_films"}  # MongoDB scores every match before it orders them
-_COLLECTIONS = ("movies", "shows", "seasons", "episodes", "people", "genres", "viewing_progress")
+_COLLECTIONS = (
+    *("movies", "shows", "seasons", "episodes", "people", "genres"),
+    *("viewing_progress", "viewings", "watchlist"),
+)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,106 @@
+"""The audit log's one way in: who did what to whom, from where, in which request. Never secrets.
+
+Promise: what is recorded has happened already, so recording neither fails nor undoes it, and makes
+it wait a second at most. What MongoDB does not take in time goes into the process's own log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+
+import models
+from models import AuditEvent
+from models.audit import Fact
+from resolvers.context import Context
+from services import metrics
+from services.addresses import shortened
+from services.logs import get_logger, is_secret
+
+__all__ = ["AuditEvent", "Fact", "record"]
+
+_WAIT_SECONDS = 1.0
+_MOST_WRITING = 100
+_MOST_FACTS = 20
+_MOST_ITEMS = 50
+_MOST_LETTERS = 200
+
+_writing: set[asyncio.Task[None]] = set()
+log = get_logger("audit")
+
+
+async def record(
+    context: Context, event: AuditEvent, *, subject: str | None = None, **facts: Fact
+) -> None:
+    """Adds an entry about what was just done by the context's viewer.
+
+    `subject` is the id of whom or what it was done to. Facts are short and no secrets: long ones
+    are cut, those with a secret's name are blanked.
+    """
+    entry = _entry(context, event, subject, facts)
+    if len(_writing) >= _MOST_WRITING:
+        _lost(entry, "too many at once")
+        return
+    task = asyncio.create_task(_write(entry))
+    _writing.add(task)
+    task.add_done_callback(_writing.discard)
+    # The insert goes on behind when its time is over, and when nobody waits for the answer.
+    await asyncio.wait({task}, timeout=_WAIT_SECONDS)
+
+
+async def _write(entry: models.AuditEntry) -> None:
+    try:
+        await models.insert_audit_entry(entry)
+    except Exception as error:  # the operation it tells of is done and must not fail for it
+        _lost(entry, repr(error)[:_MOST_LETTERS])
+    else:
+        metrics.audit_entries_total.labels("written").inc()
+
+
+def _lost(entry: models.AuditEntry, why: str) -> None:
+    metrics.audit_entries_total.labels("lost").inc()
+    log.error(
+        "audit_entry_not_stored",
+        why=why,
+        what=entry.event.value,
+        actor=entry.actor,
+        subject=entry.subject,
+        request=entry.request_id,
+        address=entry.address,
+        at=entry.at.isoformat(),
+        facts=entry.facts,
+    )
+
+
+def _entry(
+    context: Context, event: AuditEvent, subject: str | None, facts: Mapping[str, Fact]
+) -> models.AuditEntry:
+    at = datetime.fromtimestamp(context.runtime.clock(), UTC)
+    days = context.runtime.settings.audit_days
+    return models.AuditEntry(
+        id=models.ids.new("audit"),
+        event=event,
+        actor=context.viewer_id,
+        subject=subject,
+        request_id=context.request_id[:_MOST_LETTERS],
+        address=shortened(context.client_address),
+        at=at,
+        facts={name: _kept(name, fact) for name, fact in list(facts.items())[:_MOST_FACTS]},
+        expires_at=at + timedelta(days=days) if days else None,
+    )
+
+
+def _kept(name: str, fact: Fact) -> Fact:
+    if is_secret(name) and isinstance(fact, str | list):
+        return "***"
+    if isinstance(fact, str):
+        return _text(fact)
+    if isinstance(fact, list):
+        return [_text(item) for item in fact[:_MOST_ITEMS]]
+    return fact
+
+
+def _text(given: str) -> str:
+    """Cut, and storable: half a surrogate pair from outside is none of Unicode's letters."""
+    return given[:_MOST_LETTERS].encode(errors="replace").decode()

@@ -1,0 +1,115 @@
+"""`python -m server account ...`: a person's data handed out, an account deleted, a role changed;
+and `audit`: who did what."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import orjson
+
+import models
+from resolvers import personal_data
+from resolvers.context import Context, Runtime
+from resolvers.opening import open_runtime
+from services.errors import CodedError, StartupError
+from services.settings import Settings
+
+_READ_MS = 60_000  # nobody waits for an answer as for a request's
+
+
+async def export(settings: Settings, email: str, out: Path | None) -> None:
+    """Prints one JSON document, or writes it where only this user of the machine can read it.
+
+    Raises:
+        StartupError: there is no such account, a store is away, or the file is there already.
+    """
+    async with open_runtime(_patient(settings)) as runtime:
+        await export_to(runtime, email, out)
+
+
+async def export_to(runtime: Runtime, email: str, out: Path | None) -> None:
+    try:
+        found = await personal_data.export(Context(runtime), email)
+    except CodedError as error:
+        raise StartupError(error.message) from error
+    text = orjson.dumps(found, default=str, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+    if out is None:
+        with suppress(BrokenPipeError):
+            sys.stdout.write(text.decode())
+        return
+    _write_private(out, text)
+    _tell(f"{out}: everything about {found['account']}.")
+
+
+def _write_private(out: Path, text: bytes) -> None:
+    try:
+        with open(os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(text)
+    except OSError as error:
+        raise StartupError(f"{out} cannot be written: {error.strerror}.") from error
+
+
+async def delete(settings: Settings, email: str) -> None:
+    """
+    Raises:
+        StartupError: there is no such account, or a store is away.
+    """
+    async with open_runtime(settings) as runtime:
+        await delete_of(runtime, email)
+
+
+async def delete_of(runtime: Runtime, email: str) -> None:
+    try:
+        user_id = await personal_data.delete(Context(runtime), email)
+    except CodedError as error:
+        raise StartupError(error.message) from error
+    _tell(f"{user_id}: deleted. Its data go while workers run; see accounts_erased_total.")
+
+
+async def change_role(settings: Settings, email: str, role: models.Role) -> None:
+    """
+    Raises:
+        StartupError: there is no such account, or a store is away.
+    """
+    async with open_runtime(settings) as runtime:
+        await change_role_of(runtime, email, role)
+
+
+async def change_role_of(runtime: Runtime, email: str, role: models.Role) -> None:
+    try:
+        user_id = await personal_data.change_role(Context(runtime), email, role)
+    except CodedError as error:
+        raise StartupError(error.message) from error
+    _tell(f"{user_id}: {role.value} with the next sign-in; all sessions have ended.")
+
+
+async def show_audit(settings: Settings, of: str | None, most: int) -> None:
+    async with open_runtime(_patient(settings)):
+        await print_audit(of, most)
+
+
+async def print_audit(of: str | None, most: int) -> None:
+    """One JSON object a line, the newest first."""
+    for entry in await models.audit_entries(most, of=of):
+        line = {
+            "at": entry.at,
+            "event": entry.event.value,
+            "actor": entry.actor,
+            "subject": entry.subject,
+            "address": entry.address,
+            "request_id": entry.request_id,
+            "facts": entry.facts,
+        }
+        _tell(orjson.dumps(line).decode())
+
+
+def _patient(settings: Settings) -> Settings:
+    return settings.model_copy(update={"mongodb_timeout_ms": _READ_MS})
+
+
+def _tell(line: str) -> None:
+    with suppress(BrokenPipeError):
+        sys.stdout.write(line + "\n")

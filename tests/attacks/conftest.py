@@ -1,0 +1,67 @@
+"""The application as it stands in production, under attack."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import httpx
+import pytest
+from pydantic import SecretStr
+from starlette.applications import Starlette
+
+from resolvers.context import Runtime
+from server.app import build_app
+from services.access_log import AccessLog
+from services.settings import Environment
+from services.token_keys import new_pem, open_keys
+from services.tokens import AccessTokens
+from tests.front_door import GraphQL, LiveServer, serving_app
+
+OUR_SITE = "https://app.example"
+
+
+@pytest.fixture(scope="session")
+def private_key() -> str:
+    return new_pem()
+
+
+@pytest.fixture
+def hardened(runtime: Runtime, private_key: str) -> Runtime:
+    """With production's settings and secrets of its own."""
+    settings = runtime.settings.model_copy(
+        update={
+            "environment": Environment.PRODUCTION,
+            "jwt_secret": SecretStr("a-secret-of-these-tests-and-nobody-elses"),
+            "jwt_private_keys": SecretStr(private_key),
+            "trusted_hosts": "test,127.0.0.1",
+            "public_url": "https://api.example",
+            "cors_origin": OUR_SITE,
+            "email_verification_required": False,
+        }
+    )
+    tokens = AccessTokens(open_keys(settings), lifetime_seconds=settings.access_token_seconds)
+    return replace(runtime, settings=settings, access_tokens=tokens)
+
+
+@pytest.fixture
+def app(hardened: Runtime) -> Starlette:
+    return build_app(hardened, access_log=AccessLog(enabled=False))
+
+
+@pytest.fixture
+async def client(app: Starlette) -> AsyncIterator[httpx.AsyncClient]:
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        yield client
+
+
+@pytest.fixture
+def graphql(client: httpx.AsyncClient) -> GraphQL:
+    return GraphQL(client)
+
+
+@pytest.fixture
+async def live_server(app: Starlette, hardened: Runtime) -> AsyncIterator[LiveServer]:
+    async with serving_app(app, hardened.settings) as server:
+        yield server

@@ -1,0 +1,133 @@
+"""`python -m server account ...` and `audit`, as operators run them."""
+
+from __future__ import annotations
+
+import json
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import orjson
+import pytest
+
+import models
+from models import AuditEvent
+from resolvers import audit
+from resolvers.context import Context, Runtime
+from server import account_commands
+from services.errors import StartupError
+from services.settings import Settings
+from tests.processes import Process
+
+EMAIL = "ada@example.org"
+Run = Callable[..., Process]
+
+
+@pytest.fixture
+async def ada(runtime: Runtime) -> str:
+    user = models.User(id="user_ada", email=EMAIL, password_hash="-", display_name="Ada")
+    assert await models.insert_user(user)
+    return user.id
+
+
+@pytest.fixture
+def run(settings: Settings, tmp_path: Path) -> Iterator[Run]:
+    """Starts the command on this worker's stores."""
+    with ExitStack() as running:
+
+        def start(*arguments: str) -> Process:
+            environment = {
+                "MONGODB_URI": settings.mongodb_uri or "",
+                "MONGODB_DATABASE": settings.mongodb_database,
+                "REDIS_URL": settings.redis_url or "",
+                "DATA_DIR": str(tmp_path / "data"),
+            }
+            return running.enter_context(
+                Process(tmp_path / "run", *arguments, environment=environment)
+            )
+
+        yield start
+
+
+async def test_an_export_is_written_where_only_its_maker_reads_it(
+    ada: str, run: Run, tmp_path: Path
+) -> None:
+    # when the data are written to a file
+    process = run("account", "export", EMAIL, "--out", str(tmp_path / "ada.json"))
+    assert await process.ended() == 0, process.output
+    # then it is one JSON document, for nobody else
+    found = json.loads((tmp_path / "ada.json").read_text())
+    assert (found["account"], found["collections"]["users"][0]["email"]) == (ada, EMAIL)
+    assert stat.S_IMODE((tmp_path / "ada.json").stat().st_mode) == 0o600
+    assert [entry.event for entry in await models.audit_entries(10)] == [
+        AuditEvent.ACCOUNT_EXPORTED
+    ]
+
+
+async def test_an_export_is_printed_and_never_replaces_a_file(
+    ada: str, runtime: Runtime, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await account_commands.export_to(runtime, EMAIL, None)
+    assert orjson.loads(capsys.readouterr().out)["account"] == ada
+    # given a file that is there
+    there = tmp_path / "there.json"
+    there.write_text("kept")
+    # then it stays
+    with pytest.raises(StartupError, match="cannot be written: File exists"):
+        await account_commands.export_to(runtime, EMAIL, there)
+    assert there.read_text() == "kept"
+
+
+async def test_an_account_is_deleted_and_its_role_changed(
+    ada: str, runtime: Runtime, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await account_commands.change_role_of(runtime, EMAIL, models.Role.EDITOR)
+    assert (await models.users_by_id([ada]))[ada].role is models.Role.EDITOR
+    await account_commands.delete_of(runtime, EMAIL)
+    assert await models.users_by_id([ada]) == {}
+    assert capsys.readouterr().out.splitlines() == [
+        "user_ada: EDITOR with the next sign-in; all sessions have ended.",
+        "user_ada: deleted. Its data go while workers run; see accounts_erased_total.",
+    ]
+    for act in (account_commands.delete_of,):
+        with pytest.raises(StartupError, match="no account of this address"):
+            await act(runtime, EMAIL)
+
+
+async def test_nothing_is_deleted_unasked(ada: str, run: Run) -> None:
+    # given nobody who answers the question
+    process = run("account", "delete", EMAIL)
+    # then nothing happens
+    assert await process.ended() == 1
+    assert "Delete the account of ada@example.org for good?" in process.output
+    assert ada in await models.users_by_id([ada])
+    # and with the answer given before it does
+    process = run("account", "delete", EMAIL, "--yes")
+    assert await process.ended() == 0, process.output
+    assert await models.users_by_id([ada]) == {}
+
+
+async def test_the_audit_log_is_printed_newest_first_and_by_whom(
+    runtime: Runtime, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # given three entries, two of which name somebody
+    context = Context(runtime, request_id="request-1", client_address="203.0.113.9")
+    await audit.record(context, AuditEvent.SIGNED_IN, subject="user_1")
+    await audit.record(context, AuditEvent.SIGNED_IN, subject="user_2")
+    await audit.record(context, AuditEvent.SIGNED_OUT, subject="user_1", sessions=2)
+    # when one's are printed, and then the newest of all
+    await account_commands.print_audit("user_1", 10)
+    await account_commands.print_audit(None, 1)
+    # then they come a line each
+    lines = [orjson.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(line["event"], line["subject"]) for line in lines] == [
+        ("SIGNED_OUT", "user_1"),
+        ("SIGNED_IN", "user_1"),
+        ("SIGNED_OUT", "user_1"),
+    ]
+    assert (lines[0]["address"], lines[0]["request_id"], lines[0]["facts"]) == (
+        "203.0.113.0",
+        "request-1",
+        {"sessions": 2},
+    )

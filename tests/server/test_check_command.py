@@ -1,0 +1,141 @@
+"""`python -m server check`, as operators run it before a release."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from resolvers.context import Runtime
+from server import check_commands
+from services.posture import Finding, Level
+from services.settings import Environment, Settings
+from services.token_keys import new_pem
+from tests.fake_provider import free_port
+from tests.processes import Process
+
+FIT = {
+    "ENVIRONMENT": "production",
+    "JWT_SECRET": "q8R2m-one-of-our-own-Zt71xWc94LbvNs03",
+    "TRUSTED_HOSTS": "api.marquee.example",
+    "TRUSTED_PROXIES": "none",
+    "PUBLIC_URL": "https://api.marquee.example",
+    "PUBLIC_WEB_URL": "https://marquee.example",
+    "SMTP_HOST": "smtp.marquee.example",
+    "MAIL_FROM": "no-reply@marquee.example",
+    "RATE_LIMIT_MODE": "enforce",
+    "THROTTLES": "true",
+    "ABUSE_MODE": "enforce",
+}
+Check = Callable[..., Process]
+
+
+@pytest.fixture
+def check(runtime: Runtime, settings: Settings, tmp_path: Path) -> Iterator[Check]:
+    """Starts the command with settings that are fit, on this worker's stores."""
+    with ExitStack() as running:
+
+        def start(*arguments: str, **changed: str) -> Process:
+            own = {
+                "JWT_PRIVATE_KEYS": new_pem(),
+                "MONGODB_URI": settings.mongodb_uri or "",
+                "MONGODB_DATABASE": settings.mongodb_database,
+                "REDIS_URL": settings.redis_url or "",
+                "REDIS_TIMEOUT_MS": "2000",
+            }
+            return running.enter_context(
+                Process(tmp_path / "run", "check", *arguments, environment=FIT | own | changed)
+            )
+
+        yield start
+
+
+def told(process: Process) -> list[tuple[str, str]]:
+    """Level and setting of each finding."""
+    lines = [line.split() for line in process.output.splitlines()]
+    levels = {level.value for level in Level}
+    return [(line[0], line[1]) for line in lines if line[0] in levels and line[1].isupper()]
+
+
+async def test_fit_settings_pass_with_warnings_alone(check: Check) -> None:
+    process = check("--production")
+    assert await process.ended() == 0, process.output
+    # databases without a password, as they are here, are for closed networks
+    assert set(told(process)) == {
+        ("warning", "MONGODB_URI"),
+        ("warning", "REDIS_URL"),
+        ("warning", "STATE_REDIS_URL"),  # the test's writes nothing to disk
+    }
+    assert process.output.splitlines()[-1].startswith("0 refused, ")
+
+
+async def test_what_is_refused_is_told_with_what_to_do(check: Check) -> None:
+    # given a house that is open in several ways
+    process = check(
+        "--production",
+        JWT_SECRET="development-only-secret-change-me-32",
+        GRAPHQL_INTROSPECTION="true",
+        CORS_ORIGIN="*",
+        TRUSTED_PROXIES="",
+    )
+    # then the command fails, and names each with a remedy
+    assert await process.ended() == 1
+    refused = [setting for level, setting in told(process) if level == "refused"]
+    assert refused == ["JWT_SECRET", "GRAPHQL_INTROSPECTION", "CORS_ORIGIN", "TRUSTED_PROXIES"]
+    assert "-> set a random one of your own" in process.output
+    assert process.output.splitlines()[-1].startswith("4 refused, ")
+    # and shows no value
+    assert "development-only" not in process.output
+
+
+async def test_stores_that_do_not_answer_are_refused_also_in_development(check: Check) -> None:
+    nobody = f"127.0.0.1:{free_port()}"
+    process = check(
+        ENVIRONMENT="development",
+        MONGODB_URI=f"mongodb://{nobody}/?directConnection=true",
+        MONGODB_TIMEOUT_MS="1000",
+        REDIS_URL=f"redis://{nobody}",
+    )
+    assert await process.ended() == 1
+    assert told(process) == [
+        ("refused", "MONGODB_URI"),
+        ("refused", "REDIS_URL"),
+        ("refused", "STATE_REDIS_URL"),
+    ]
+
+
+async def test_development_with_its_defaults_passes(check: Check) -> None:
+    process = check(ENVIRONMENT="development", JWT_PRIVATE_KEYS="", MONGODB_URI="", REDIS_URL="")
+    assert await process.ended() == 0, process.output
+    assert process.output == "0 refused, 0 warnings.\n"
+
+
+def test_a_key_that_cannot_be_read_is_refused() -> None:
+    settings = Settings(
+        _env_file=None, environment=Environment.PRODUCTION, jwt_private_keys="/nowhere.pem"
+    )
+    found = [one.what for one in check_commands.posture(settings) if "KEYS" in one.setting]
+    assert found == ["is not fit"]
+
+
+def test_what_is_not_production_is_told_so() -> None:
+    found = check_commands.posture(Settings(_env_file=None))
+    assert (found[0].setting, found[0].level) == ("ENVIRONMENT", Level.REFUSED)
+
+
+def test_the_table_has_two_lines_a_finding_the_refused_first() -> None:
+    found = [
+        Finding(Level.WARNING, "LOG_LEVEL", "is debug", "set info"),
+        Finding(Level.REFUSED, "TRUSTED_HOSTS", "serves every host", "name them"),
+    ]
+    assert check_commands.table(found) == "\n".join(
+        [
+            "refused  TRUSTED_HOSTS  serves every host",
+            "                        -> name them",
+            "warning  LOG_LEVEL      is debug",
+            "                        -> set info",
+            "1 refused, 1 warnings.",
+        ]
+    )
