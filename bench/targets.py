@@ -121,6 +121,7 @@ def settings(
         "JWT_SECRET": secrets.token_hex(32),
         "JWT_PRIVATE_KEYS": new_pem(),
         "ABUSE_MODE": "off",  # all load comes from one address
+        "EMAIL_VERIFICATION_REQUIRED": "false",  # its viewers sign up and play at once
         "ACCESS_TOKEN_SECONDS": "86400",  # one sign-in lasts the whole bench
         "DATA_DIR": str(ROOT / ".data/bench/ours"),
     }

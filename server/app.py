@@ -52,12 +52,7 @@ _EXPOSED_HEADERS = [
 def build_app(runtime: Runtime, *, access_log: AccessLog | None = None) -> Starlette:
     """The API on an open Runtime. Its lifespan runs the workers that belong to API processes."""
     settings = runtime.settings
-    graphql = Operations(
-        open_documents(settings),
-        by_plan=settings.graphql_executor == "plan",
-        deadline_seconds=settings.graphql_deadline_seconds,
-        answers=Answers(runtime.cache),
-    )
+    graphql = _operations(runtime)
     over_http = GraphQLOverHTTP(graphql, runtime)
     requests = access_log or AccessLog()
     security = SecurityHeaders(settings)
@@ -90,6 +85,16 @@ def build_app(runtime: Runtime, *, access_log: AccessLog | None = None) -> Starl
     app.state.security = security
     app.state.draining = asyncio.Event()
     return app
+
+
+def _operations(runtime: Runtime) -> Operations:
+    settings = runtime.settings
+    return Operations(
+        open_documents(settings),
+        by_plan=settings.graphql_executor == "plan",
+        deadline_seconds=settings.graphql_deadline_seconds,
+        answers=Answers(runtime.cache),
+    )
 
 
 def _routes(runtime: Runtime) -> list[Route]:

@@ -40,6 +40,7 @@ async def serve(settings: Settings) -> None:
     stop = stop_on_signals()
     async with open_runtime(settings) as runtime, redis_state.watched(runtime.state_redis):
         app = build_app(runtime)
+        serving.settle()
         await serving.serve(
             app,
             listening,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import socket
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
@@ -55,6 +56,13 @@ def run(main: Coroutine[Any, Any, T]) -> T:
     """The process's one event loop: uvloop's where there is one."""
     with asyncio.Runner(loop_factory=_new_loop) as runner:
         return runner.run(main)
+
+
+def settle() -> None:
+    """What is there now stays until the process ends: the collector need not go through it again
+    and again, which takes a tenth of the CPU of large answers."""
+    gc.collect()
+    gc.freeze()
 
 
 class Server(uvicorn.Server):
