@@ -1,6 +1,6 @@
 """How reads are batched and cached. The only room that speaks aiodataloader."""
 
-from loaders.accounts import PrivateLoader, UserById
+from loaders.accounts import PrivateLoader, UserByIdUnscoped
 from loaders.base import CachedLoader, Fields, Tally, in_order
 from loaders.by_kind import PlayableById, SearchResultById, TitleById
 from loaders.catalog import (
@@ -64,6 +64,6 @@ __all__ = [
     "Tally",
     "TitleById",
     "TitleIdsByPersonId",
-    "UserById",
+    "UserByIdUnscoped",
     "in_order",
 ]

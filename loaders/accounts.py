@@ -26,6 +26,8 @@ class PrivateLoader(CachedLoader[V]):
         """No tier holds it."""
 
 
-class UserById(PrivateLoader[models.UserRecord]):
+class UserByIdUnscoped(PrivateLoader[models.UserRecord]):
+    """Anybody's, not only the viewer's own: who calls it says why it may."""
+
     async def fetch(self, keys: list[str], fields: Fields) -> Mapping[str, models.UserRecord]:
         return await models.users_by_id(keys, fields)

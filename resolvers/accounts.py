@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import models
-from loaders import UserById
+from loaders import UserByIdUnscoped
 from models import AuditEvent, MailPurpose
 from resolvers import audit
 from resolvers.account_input import (
@@ -332,7 +332,8 @@ async def _renew_hash(context: Context, credential: models.CredentialRecord, pas
 
 
 async def _user(context: Context, user_id: str) -> models.UserRecord | None:
-    return await context.load(UserById, user_id)  # type: ignore[no-any-return]
+    # unscoped: signing in asks before there is a viewer, with an id that was just proved
+    return await context.load(UserByIdUnscoped, user_id)  # type: ignore[no-any-return]
 
 
 def _user_agent(context: Context) -> str | None:

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 import models
-from loaders import UserById
+from loaders import UserByIdUnscoped
 from resolvers.context import Context
 from tests.conftest import CountCommands
 
@@ -30,8 +30,8 @@ async def test_many_users_cost_one_find_and_no_redis(
     context: Context, users: list[str], count_commands: CountCommands
 ) -> None:
     # when one operation asks for all of them, in both ways, and for one that is not there
-    found = await context.load_many(UserById, [*users, "user_none"])
-    alone = await asyncio.gather(*(context.load(UserById, user_id) for user_id in users))
+    found = await context.load_many(UserByIdUnscoped, [*users, "user_none"])
+    alone = await asyncio.gather(*(context.load(UserByIdUnscoped, user_id) for user_id in users))
     # then one command answered all
     assert [found[user_id].display_name for user_id in users] == [f"User {n}" for n in range(5)]
     assert found["user_none"] is None
@@ -43,15 +43,15 @@ async def test_many_users_cost_one_find_and_no_redis(
 async def test_nothing_private_is_kept_for_another_operation(
     context: Context, users: list[str], count_commands: CountCommands
 ) -> None:
-    loader = context.loader(UserById)
+    loader = context.loader(UserByIdUnscoped)
     await loader.keep(await loader.fetch(users, None))
     await loader.many(users)
-    await context.for_event().load_many(UserById, users)
+    await context.for_event().load_many(UserByIdUnscoped, users)
     assert count_commands.mongo == ["users.find", "users.find"]
     assert await context.runtime.redis.keys("*") == []
 
 
 async def test_a_user_record_holds_no_hash(context: Context, users: list[str]) -> None:
-    user = await context.load(UserById, users[0])
+    user = await context.load(UserByIdUnscoped, users[0])
     assert "secret" not in repr(user)
     assert not hasattr(user, "password_hash")
