@@ -13,6 +13,7 @@ import models
 from resolvers import accounts
 from resolvers.accounts import SignedIn
 from resolvers.context import Context, Runtime
+from resolvers.mail_requests import send_next
 from services.errors import MailFailed
 from services.mail import Mail
 from services.passwords import Passwords
@@ -81,7 +82,9 @@ def mails_of(context: Context) -> KeptMails:
 
 
 async def mailed(context: Context) -> KeptMails:
-    """What has been mailed, once the worker came by."""
+    """What has been mailed, in the order it was asked for, once the worker came by."""
+    while await send_next(context.runtime):  # one by one: the worker sends some at once
+        pass
     await send_mail(context.runtime)
     return mails_of(context)
 
