@@ -92,6 +92,9 @@ class Jobs:
     queue: JobQueue
     changed: Hub[str]
 
+    async def aclose(self) -> None:
+        await self.changed.aclose()
+
 
 @dataclass(frozen=True, slots=True)
 class Runtime:

@@ -18,7 +18,6 @@ from resolvers.context import Context
 from resolvers.next_up import find_next, is_begun, is_watched
 from resolvers.progress import newest, unflushed
 from services import cursors
-from services.errors import InvalidCursor
 
 Place = tuple[int, str]  # when it was watched last, in ms, and the progress's id
 _ORDER = "continue_watching"
@@ -87,7 +86,7 @@ async def continue_watching(
     viewer = context.require(models.Role.USER)
     size = bounded(first, "first", PAGE_SIZE)
     secret = context.runtime.settings.secret_bytes
-    before = _position(secret, after) if after is not None else None
+    before = cursors.decode_instant(secret, _ORDER, after)
     items: list[Item] = []
     async for some in _watched(context, viewer.user_id):
         wanted = [one for one in some if before is None or one.place < before]
@@ -164,10 +163,3 @@ def _blocks(some: list[_Watched], size: int) -> Iterator[list[_Watched]]:
 
 def _place(progress: models.LiveProgress) -> Place:
     return models.milliseconds(progress.last_watched_at), progress.id
-
-
-def _position(secret: bytes, after: str) -> Place:
-    value, last_id = cursors.decode(secret, _ORDER, after, "after")
-    if not isinstance(value, int):
-        raise InvalidCursor("`after` is not a cursor of this list.", path=["after"])
-    return value, last_id

@@ -15,7 +15,7 @@ from models import ids
 from resolvers.catalog import bounded
 from resolvers.context import Context
 from services import cursors
-from services.errors import InvalidCursor, NotFound, ValidationFailed
+from services.errors import NotFound, ValidationFailed
 
 PAGE_SIZE = 50
 _ORDER = "history"
@@ -59,7 +59,7 @@ async def history(
     viewer = context.require(models.Role.USER)
     size = bounded(first, "first", PAGE_SIZE)
     secret = context.runtime.settings.secret_bytes
-    before = _position(secret, after) if after is not None else None
+    before = cursors.decode_instant(secret, _ORDER, after)
     rows = await models.read_history(
         viewer.user_id, since=since, until=until, before=before, limit=size + 1
     )
@@ -114,10 +114,3 @@ def _heard_since(context: Context) -> datetime:
 
 def _now(context: Context) -> datetime:
     return datetime.fromtimestamp(context.runtime.clock(), UTC)
-
-
-def _position(secret: bytes, after: str) -> tuple[int, str]:
-    value, last_id = cursors.decode(secret, _ORDER, after, "after")
-    if not isinstance(value, int):
-        raise InvalidCursor("`after` is not a cursor of this list.", path=["after"])
-    return value, last_id

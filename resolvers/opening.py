@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, closing
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, closing
+from typing import Any, TypeVar
 
 import models
 from resolvers.context import Jobs, Media, Playback, Runtime
 from services import cache_keys, circuit_breaker, http_client, job_queue, live_metrics, redis_pool
 from services.abuse_watch import AbuseWatch
-from services.broadcast import Hub
+from services.broadcast import Fold, Hub
 from services.cache import Cache
 from services.cache_tracking import CacheTracking
 from services.cdn import open_cdn
@@ -50,31 +50,51 @@ from services.token_keys import open_keys
 from services.tokens import AccessTokens
 from services.viewing_sessions import SESSION_SECONDS, ViewingSessions
 
+T = TypeVar("T")
 # A media address lives up to five minutes beyond its lifetime; clocks differ.
 _REVOKED_LATEST_SECONDS = 600
 
 
-@asynccontextmanager
-async def _breakers(settings: Settings, redis: redis_pool.Client) -> AsyncIterator[CircuitBreakers]:
-    prefix, rules = settings.redis_key_prefix, BreakerRules.of(settings)
-    breakers = CircuitBreakers(ScriptCalls(redis), rules, prefix=prefix)
-    try:
-        yield breakers
-    finally:
-        await breakers.aclose()
+def _breakers(settings: Settings, redis: redis_pool.Client) -> CircuitBreakers:
+    rules = BreakerRules.of(settings)
+    return CircuitBreakers(ScriptCalls(redis), rules, prefix=settings.redis_key_prefix)
 
 
-@asynccontextmanager
-async def _breakers_changed(
-    settings: Settings, redis: redis_pool.Client
-) -> AsyncIterator[Hub[BreakerSnapshot]]:
-    stream = settings.redis_key_prefix + cache_keys.BREAKERS_CHANGED
+def _state_hub(
+    settings: Settings, redis: redis_pool.Client, stream: str, fold: Callable[[], Fold[T]]
+) -> Hub[T]:
     blocking = redis_pool.connect_blocking(settings, state=True)
-    hub = Hub(redis, blocking, stream, circuit_breaker.Changed)
-    try:
-        yield hub
-    finally:
-        await hub.aclose()
+    return Hub(redis, blocking, settings.redis_key_prefix + stream, fold)
+
+
+def _breakers_changed(settings: Settings, redis: redis_pool.Client) -> Hub[BreakerSnapshot]:
+    return _state_hub(settings, redis, cache_keys.BREAKERS_CHANGED, circuit_breaker.Changed)
+
+
+def _jobs(settings: Settings, redis: redis_pool.Client) -> Jobs:
+    changed = _state_hub(settings, redis, cache_keys.JOBS_CHANGED, job_queue.Changed)
+    return Jobs(JobQueue(redis, settings.redis_key_prefix), changed)
+
+
+def _metrics_hub(settings: Settings, redis: redis_pool.Client) -> Hub[Point]:
+    stream = settings.redis_key_prefix + cache_keys.METRICS_STREAM
+    return Hub(redis, redis_pool.connect_blocking(settings), stream, live_metrics.Fold)
+
+
+def _progress_news(settings: Settings) -> ProgressNews:
+    blocking = redis_pool.connect_blocking(settings, state=True)
+    return ProgressNews(blocking, _progress_keys(settings))
+
+
+@asynccontextmanager
+async def _abuse_watch(settings: Settings, redis: redis_pool.Client) -> AsyncIterator[AbuseWatch]:
+    async with aclosing(AbuseWatch(settings, redis)) as watch:
+        await watch.start()
+        yield watch
+
+
+def _rate_limiter(settings: Settings, redis: redis_pool.Client) -> RateLimiter:
+    return RateLimiter(settings, SlidingWindows(ScriptCalls(redis)))
 
 
 @asynccontextmanager
@@ -83,56 +103,6 @@ async def _providers(
 ) -> AsyncIterator[Chain]:
     async with http_client.connect(settings.provider_timeout_seconds) as client:
         yield open_chain(settings, client, changed, breakers)
-
-
-@asynccontextmanager
-async def _metrics_hub(settings: Settings, redis: redis_pool.Client) -> AsyncIterator[Hub[Point]]:
-    stream = settings.redis_key_prefix + cache_keys.METRICS_STREAM
-    hub = Hub(redis, redis_pool.connect_blocking(settings), stream, live_metrics.Fold)
-    try:
-        yield hub
-    finally:
-        await hub.aclose()
-
-
-@asynccontextmanager
-async def open_jobs(settings: Settings, redis: redis_pool.Client) -> AsyncIterator[Jobs]:
-    prefix = settings.redis_key_prefix
-    blocking = redis_pool.connect_blocking(settings, state=True)
-    hub = Hub(redis, blocking, prefix + cache_keys.JOBS_CHANGED, job_queue.Changed)
-    try:
-        yield Jobs(JobQueue(redis, prefix), hub)
-    finally:
-        await hub.aclose()
-
-
-@asynccontextmanager
-async def _rate_limiter(settings: Settings, redis: redis_pool.Client) -> AsyncIterator[RateLimiter]:
-    limiter = RateLimiter(settings, SlidingWindows(ScriptCalls(redis)))
-    try:
-        yield limiter
-    finally:
-        await limiter.aclose()
-
-
-@asynccontextmanager
-async def _abuse_watch(settings: Settings, redis: redis_pool.Client) -> AsyncIterator[AbuseWatch]:
-    watch = AbuseWatch(settings, redis)
-    try:
-        await watch.start()
-        yield watch
-    finally:
-        await watch.aclose()
-
-
-@asynccontextmanager
-async def _progress_news(settings: Settings) -> AsyncIterator[ProgressNews]:
-    keys = ProgressKeys(settings.progress_shards, settings.redis_key_prefix)
-    news = ProgressNews(redis_pool.connect_blocking(settings, state=True), keys)
-    try:
-        yield news
-    finally:
-        await news.aclose()
 
 
 @asynccontextmanager
@@ -155,7 +125,7 @@ async def open_cache(settings: Settings, redis: redis_pool.Client) -> AsyncItera
 
 def open_playback(settings: Settings, redis: redis_pool.Client) -> Playback:
     scripts = ScriptCalls(redis)
-    keys = ProgressKeys(settings.progress_shards, settings.redis_key_prefix)
+    keys = _progress_keys(settings)
     return Playback(
         ViewingSessions(
             redis, scripts, keys, heartbeat_seconds=settings.playback_heartbeat_seconds
@@ -214,14 +184,6 @@ async def _look_for_repairs(known: OpenRepairs) -> None:
 
 
 @asynccontextmanager
-async def _redis(client: redis_pool.Client) -> AsyncIterator[redis_pool.Client]:
-    try:
-        yield client
-    finally:
-        await client.aclose()
-
-
-@asynccontextmanager
 async def open_runtime(settings: Settings, listeners: Sequence[Any] = ()) -> AsyncIterator[Runtime]:
     """Connects everything a process needs and closes it in reverse order.
 
@@ -237,13 +199,13 @@ async def open_runtime(settings: Settings, listeners: Sequence[Any] = ()) -> Asy
 
 async def _opened(settings: Settings, listeners: Sequence[Any], stack: AsyncExitStack) -> Runtime:
     enter = stack.enter_async_context
-    redis = state = await enter(_redis(redis_pool.connect(settings)))
+    redis = state = await enter(aclosing(redis_pool.connect(settings)))
     if settings.state_redis_url:
-        state = await enter(_redis(redis_pool.connect(settings, state=True)))
+        state = await enter(aclosing(redis_pool.connect(settings, state=True)))
     await enter(models.connected(settings, listeners))
     playback = open_playback(settings, state)
     await _look_for_repairs(playback.repairs)
-    breakers = await enter(_breakers(settings, state))
+    breakers = await enter(aclosing(_breakers(settings, state)))
     revocations = await enter(open_revocations(settings, state))
     provider_settings = ProviderSettings()
     return Runtime(
@@ -257,17 +219,17 @@ async def _opened(settings: Settings, listeners: Sequence[Any], stack: AsyncExit
         cdn=await enter(open_cdn(settings)),
         purge_outbox=PurgeOutbox(state, settings.redis_key_prefix),
         breakers=breakers,
-        breakers_changed=await enter(_breakers_changed(settings, state)),
+        breakers_changed=await enter(aclosing(_breakers_changed(settings, state))),
         providers=await enter(_providers(settings, provider_settings, breakers)),
         provider_settings=provider_settings,
         live_metrics=LiveMetrics(f"{socket.gethostname()}-{os.getpid()}"),
-        metrics_hub=await enter(_metrics_hub(settings, redis)),
-        progress_news=await enter(_progress_news(settings)),
-        jobs=await enter(open_jobs(settings, state)),
+        metrics_hub=await enter(aclosing(_metrics_hub(settings, redis))),
+        progress_news=await enter(aclosing(_progress_news(settings))),
+        jobs=await enter(aclosing(_jobs(settings, state))),
         tmdb=await enter(open_tmdb(settings)),
         media=await enter(open_media(settings, revocations)),
         playback=playback,
-        rate_limiter=await enter(_rate_limiter(settings, redis)),
+        rate_limiter=await enter(aclosing(_rate_limiter(settings, redis))),
         throttles=Throttles(settings, SlidingWindows(ScriptCalls(state))),
         abuse_watch=await enter(_abuse_watch(settings, state)),
         mailer=open_mailer(settings),

@@ -15,7 +15,7 @@ import models
 from resolvers.catalog import PAGE_SIZE, bounded, require_kind
 from resolvers.context import Context
 from services import cursors
-from services.errors import InvalidCursor, NotFound, ValidationFailed
+from services.errors import NotFound, ValidationFailed
 
 MOST_TITLES = 1_000
 _ORDER = "watchlist"
@@ -81,7 +81,7 @@ async def watchlist(
     viewer = context.require(models.Role.USER)
     size = bounded(first, "first", PAGE_SIZE)
     secret = context.runtime.settings.secret_bytes
-    before = _position(secret, after) if after is not None else None
+    before = cursors.decode_instant(secret, _ORDER, after)
     entries = await models.read_watchlist(viewer.user_id, before=before, limit=size + 1)
     page = entries[:size]
     titles = await context.load_many(loaders.TitleById, [entry.title_id for entry in page], fields)
@@ -133,10 +133,3 @@ async def _title(context: Context, title_id: str) -> models.TitleRecord:
 def _cursor(secret: bytes, entry: models.WatchlistEntryRecord) -> str:
     position = cursors.Position(models.milliseconds(entry.added_at), entry.id)
     return cursors.encode(secret, _ORDER, position)
-
-
-def _position(secret: bytes, after: str) -> tuple[int, str]:
-    value, last_id = cursors.decode(secret, _ORDER, after, "after")
-    if not isinstance(value, int):
-        raise InvalidCursor("`after` is not a cursor of this list.", path=["after"])
-    return value, last_id

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from services import metrics
+from services.cancellation import raise_if_cancelled
 from services.errors import InvalidCursor, TooManyStreams, UpstreamUnavailable
 from services.redis_pool import Client, Failure
 
@@ -109,10 +110,7 @@ class Subscription(Generic[T]):
         return self
 
     async def __anext__(self) -> Batch[T]:
-        task = asyncio.current_task()
-        if task is not None and task.cancelling():
-            # Python 3.11's wait_for, inside the drivers, may have swallowed it: wait for nothing.
-            raise asyncio.CancelledError
+        raise_if_cancelled()
         await self._ready.wait()
         if self._closed:
             raise StopAsyncIteration

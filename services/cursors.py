@@ -56,6 +56,20 @@ def decode(secret: bytes, order: str, cursor: str, argument: str) -> Position:
     return Position(value, id_)
 
 
+def decode_instant(secret: bytes, order: str, after: str | None) -> tuple[int, str] | None:
+    """`after` of a list ordered by instants (ms since 1970) and ids; None: from the beginning.
+
+    Raises:
+        InvalidCursor: as decode.
+    """
+    if after is None:
+        return None
+    value, id_ = decode(secret, order, after, "after")
+    if not isinstance(value, int):
+        raise InvalidCursor("`after` is not a cursor of this list.", path=["after"])
+    return value, id_
+
+
 def _sign(secret: bytes, payload: bytes) -> bytes:
     """`person` keeps this apart from what else the secret signs."""
     keyed = hashlib.blake2b(payload, key=secret[:64], person=_PURPOSE, digest_size=_SIGNATURE_BYTES)

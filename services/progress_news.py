@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from redis.asyncio.client import PubSub
 
 from services import metrics
+from services.cancellation import raise_if_cancelled
 from services.errors import TooManyStreams
 from services.logs import get_logger
 from services.progress_keys import ProgressKeys
@@ -67,10 +68,7 @@ class Listener:
         return self
 
     async def __anext__(self) -> News:
-        task = asyncio.current_task()
-        if task is not None and task.cancelling():
-            # Python 3.11's wait_for, inside the drivers, may have swallowed it: wait for nothing.
-            raise asyncio.CancelledError
+        raise_if_cancelled()
         await self._ready.wait()
         if self._closed:
             raise StopAsyncIteration

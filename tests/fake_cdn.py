@@ -19,9 +19,8 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qs
 from xml.etree import ElementTree
 
-import uvicorn
-
 from services.settings import Settings
+from tests.fake_server import listening
 
 TOKEN, ZONE = "cloudflare-token", "023e105f4ecef8ad9ca31a8372d0c353"
 CLOUD, API_KEY, API_SECRET = "demo", "874837483274837", "abcd-secret"
@@ -214,16 +213,5 @@ def settings_for(provider: str, url: str, **changes: Any) -> Settings:
 @asynccontextmanager
 async def running() -> AsyncIterator[FakeCdn]:
     fake = FakeCdn()
-    config = uvicorn.Config(
-        fake, port=0, log_level="critical", lifespan="off", ws="none", timeout_graceful_shutdown=1
-    )
-    server = uvicorn.Server(config)
-    task = asyncio.create_task(server.serve())
-    while not server.started:
-        await asyncio.sleep(0.01)
-    fake.port = server.servers[0].sockets[0].getsockname()[1]
-    try:
+    async with listening(fake) as fake.port:
         yield fake
-    finally:
-        server.should_exit = True
-        await task

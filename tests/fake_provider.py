@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl
 
-import uvicorn
+from tests.fake_server import listening
 
 GOOD = {
     "sources": [
@@ -120,16 +120,5 @@ def free_port() -> int:
 @asynccontextmanager
 async def running() -> AsyncIterator[FakeProvider]:
     fake = FakeProvider()
-    config = uvicorn.Config(
-        fake, port=0, log_level="critical", lifespan="off", ws="none", timeout_graceful_shutdown=1
-    )
-    server = uvicorn.Server(config)
-    task = asyncio.create_task(server.serve())
-    while not server.started:
-        await asyncio.sleep(0.01)
-    fake.port = server.servers[0].sockets[0].getsockname()[1]
-    try:
+    async with listening(fake) as fake.port:
         yield fake
-    finally:
-        server.should_exit = True
-        await task

@@ -11,12 +11,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
-import uvicorn
-
 from resolvers.context import Runtime
 from services import tmdb
 from services.settings import Settings
 from services.tmdb import Tmdb
+from tests.fake_server import listening
 
 KEY = "eyJhbGciOiJIUzI1NiJ9.read-access-token"
 SLOW_SECONDS = 0.3
@@ -200,19 +199,8 @@ class FakeTmdb:
 @asynccontextmanager
 async def running() -> AsyncIterator[FakeTmdb]:
     fake = FakeTmdb()
-    config = uvicorn.Config(
-        fake, port=0, log_level="critical", lifespan="off", ws="none", timeout_graceful_shutdown=1
-    )
-    server = uvicorn.Server(config)
-    task = asyncio.create_task(server.serve())
-    while not server.started:
-        await asyncio.sleep(0.01)
-    fake.port = server.servers[0].sockets[0].getsockname()[1]
-    try:
+    async with listening(fake) as fake.port:
         yield fake
-    finally:
-        server.should_exit = True
-        await task
 
 
 @asynccontextmanager

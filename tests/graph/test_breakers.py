@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -12,44 +11,17 @@ from models import Role
 from resolvers.context import Runtime
 from server.app import build_app
 from services.access_log import AccessLog
-from tests import fake_provider
 from tests.fake_provider import FakeProvider
 from tests.front_door import serving_app, token_for
 from tests.titles import film, film_id, store
 from tests.with_providers import (
     Ask,
     asking,
-    vidking,
-    with_providers,
 )
 
 SET_BREAKER = """mutation ($input: SetBreakerInput!) { setBreaker(input: $input) {
   breaker { id name state forced } errors { code path } } }"""
 BREAKER = "breaker_provider-vidking"
-
-
-@pytest.fixture(scope="module")
-async def fake() -> AsyncIterator[FakeProvider]:
-    async with fake_provider.running() as provider:
-        yield provider
-
-
-@pytest.fixture(autouse=True)
-def unseen(fake: FakeProvider) -> None:
-    fake.seen.clear()
-
-
-@pytest.fixture
-async def own(runtime: Runtime, fake: FakeProvider) -> AsyncIterator[Runtime]:
-    """A process with VidKing and a templated provider."""
-    template = {"vidsrc_template": "https://t.example/{tmdb_id}"}
-    async with with_providers(runtime, **vidking(fake), **template) as own:
-        yield own
-
-
-@pytest.fixture(params=["plan", "core"])
-def ask(own: Runtime, request: pytest.FixtureRequest) -> Ask:
-    return asking(own, request.param)
 
 
 async def test_an_operator_holds_a_breaker_and_lets_it_go(

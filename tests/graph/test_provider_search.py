@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import pytest
 
 from models import Role
 from resolvers.context import Runtime
-from tests import fake_provider
 from tests.fake_provider import FakeProvider
 from tests.titles import film, film_id, show, show_id, store
 from tests.with_providers import (
@@ -22,30 +19,6 @@ from tests.with_providers import (
 SEARCH = """query ($query: String!, $kind: SearchKind! = MOVIE) {
   providerSearch(query: $query, kind: $kind) {
     __typename ... on Movie { id } ... on TvShow { id } } }"""
-
-
-@pytest.fixture(scope="module")
-async def fake() -> AsyncIterator[FakeProvider]:
-    async with fake_provider.running() as provider:
-        yield provider
-
-
-@pytest.fixture(autouse=True)
-def unseen(fake: FakeProvider) -> None:
-    fake.seen.clear()
-
-
-@pytest.fixture
-async def own(runtime: Runtime, fake: FakeProvider) -> AsyncIterator[Runtime]:
-    """A process with VidKing and a templated provider."""
-    template = {"vidsrc_template": "https://t.example/{tmdb_id}"}
-    async with with_providers(runtime, **vidking(fake), **template) as own:
-        yield own
-
-
-@pytest.fixture(params=["plan", "core"])
-def ask(own: Runtime, request: pytest.FixtureRequest) -> Ask:
-    return asking(own, request.param)
 
 
 @pytest.mark.parametrize(("role", "code"), [(None, "UNAUTHENTICATED"), (Role.USER, "FORBIDDEN")])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -14,7 +13,6 @@ from models import Role
 from resolvers import providers
 from resolvers.context import Context, Runtime
 from services.cache import Cache
-from tests import fake_provider
 from tests.caching import Clock, tracked
 from tests.conftest import CountCommands
 from tests.fake_provider import FakeProvider
@@ -38,30 +36,6 @@ SET_PROVIDER = """mutation ($input: SetProviderInput!) { setProvider(input: $inp
 SET_BREAKER = """mutation ($input: SetBreakerInput!) { setBreaker(input: $input) {
   breaker { id name state forced } errors { code path } } }"""
 BREAKER = "breaker_provider-vidking"
-
-
-@pytest.fixture(scope="module")
-async def fake() -> AsyncIterator[FakeProvider]:
-    async with fake_provider.running() as provider:
-        yield provider
-
-
-@pytest.fixture(autouse=True)
-def unseen(fake: FakeProvider) -> None:
-    fake.seen.clear()
-
-
-@pytest.fixture
-async def own(runtime: Runtime, fake: FakeProvider) -> AsyncIterator[Runtime]:
-    """A process with VidKing and a templated provider."""
-    template = {"vidsrc_template": "https://t.example/{tmdb_id}"}
-    async with with_providers(runtime, **vidking(fake), **template) as own:
-        yield own
-
-
-@pytest.fixture(params=["plan", "core"])
-def ask(own: Runtime, request: pytest.FixtureRequest) -> Ask:
-    return asking(own, request.param)
 
 
 async def test_everybody_sees_which_providers_are_asked(ask: Ask) -> None:
