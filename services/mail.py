@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import sys
 import time
 from dataclasses import dataclass
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import formatdate, make_msgid, parseaddr
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TextIO
 
 import aiosmtplib
 
@@ -72,13 +73,17 @@ class SmtpMailer:
 
 
 class OutboxMailer:
-    """For development: one .eml file a mail, readable by its owner only; the newest 200 stay."""
+    """For development: one .eml file a mail, readable by its owner only; the newest 200 stay.
+
+    On a `terminal` it is also printed; never into a log, where its code would stay.
+    """
 
     is_on = True
 
-    def __init__(self, folder: Path, sender: str) -> None:
+    def __init__(self, folder: Path, sender: str, terminal: TextIO | None = None) -> None:
         self.folder = folder
         self._sender = sender
+        self._terminal = terminal
 
     async def send(self, mail: Mail) -> None:
         file = self.folder / f"{time.time_ns()}-{secrets.token_hex(3)}.eml"
@@ -87,6 +92,9 @@ class OutboxMailer:
         except OSError as error:
             raise MailFailed(type(error).__name__) from error
         log.info("mail_kept", file=str(file), subject=mail.subject)
+        if self._terminal is not None:
+            self._terminal.write(f"\nTo: {mail.to}\nSubject: {mail.subject}\n\n{mail.text}\n")
+            self._terminal.flush()
 
     def _keep(self, file: Path, content: bytes) -> None:
         self.folder.mkdir(_FOLDER_MODE, parents=True, exist_ok=True)
@@ -110,7 +118,8 @@ def open_mailer(settings: Settings) -> Mailer:
         return SmtpMailer(settings)
     if settings.is_production:
         return NoMailer()
-    return OutboxMailer(settings.data_dir / "outbox", settings.mail_from)
+    terminal = sys.stdout if sys.stdout.isatty() else None
+    return OutboxMailer(settings.data_dir / "outbox", settings.mail_from, terminal)
 
 
 def written(mail: Mail, sender: str) -> EmailMessage:

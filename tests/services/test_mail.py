@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import time
 from collections.abc import AsyncIterator
 from email import message_from_bytes, message_from_string
@@ -163,6 +164,21 @@ async def test_development_keeps_mails_as_files_of_their_owner(tmp_path: Path) -
     assert lines(message) == MAIL.text.splitlines()
     assert file.stat().st_mode & 0o077 == 0
     assert file.parent.stat().st_mode & 0o077 == 0
+
+
+async def test_on_a_terminal_a_mail_is_printed_and_in_a_log_it_is_not(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # given a terminal, and an output that goes elsewhere, as in production or into a file
+    terminal = io.StringIO()
+    elsewhere = open_mailer(Settings(_env_file=None, data_dir=tmp_path))
+    # when a mail is sent by either
+    await OutboxMailer(tmp_path / "outbox", "no-reply@films.test", terminal).send(MAIL)
+    await elsewhere.send(MAIL)
+    # then only the terminal shows what is in it
+    assert MAIL.text in terminal.getvalue()
+    assert f"To: {MAIL.to}\nSubject: {MAIL.subject}\n" in terminal.getvalue()
+    assert MAIL.text.splitlines()[0] not in capsys.readouterr().out
 
 
 async def test_the_outbox_does_not_grow_for_ever(tmp_path: Path) -> None:
