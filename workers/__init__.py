@@ -14,6 +14,7 @@ from typing import Literal
 
 from resolvers.context import Runtime
 from services import metrics
+from services.errors import UpstreamUnavailable
 from services.logs import get_logger
 from workers.adopt_progress import adopt_progress, look_for_repairs
 from workers.drop_dead_workers import drop_dead_workers
@@ -99,6 +100,9 @@ async def _attempt(
             await _until_stopped(run, stop)
         else:
             await asyncio.wait_for(run, seconds)
+    except UpstreamUnavailable as error:  # expected: the next run tries again
+        metrics.worker_runs_total.labels(name, "failed").inc()
+        log.warning("worker_waits", worker=name, error=error.message)
     except Exception as error:  # a worker that stopped for ever would be worse
         metrics.worker_runs_total.labels(name, "failed").inc()
         log.error("worker_failed", worker=name, error=repr(error), exc_info=error)

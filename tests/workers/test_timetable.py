@@ -3,10 +3,12 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from structlog.testing import capture_logs
 
 from resolvers import progress_reports
 from resolvers.context import Runtime
 from services import metrics
+from services.errors import UpstreamUnavailable
 from tests.watching import film, started, stored, viewer_of
 from workers import WORKERS, Worker, names_for, run_workers
 from workers.flush_progress import finish_flushing, flush_progress
@@ -57,6 +59,38 @@ async def test_a_failing_worker_is_counted_and_comes_again(runtime: Runtime) -> 
     await asyncio.wait_for(running, 5)
     # then both came again and again
     assert failed._value.get() == runs["bad"] >= 3
+
+
+async def test_a_worker_whose_store_is_away_fails_without_a_traceback(runtime: Runtime) -> None:
+    # given one that a store does not answer, and one with a fault of ours
+    runs, again = 0, asyncio.Event()
+
+    async def waits(_: Runtime) -> None:
+        nonlocal runs
+        runs += 1
+        if runs == 2:
+            again.set()
+        raise UpstreamUnavailable("Redis did not answer in time.")
+
+    async def breaks(_: Runtime) -> None:
+        raise ValueError("no")
+
+    failed = metrics.worker_runs_total.labels("waits", "failed")
+    stop = asyncio.Event()
+    timetable = {"waits": Worker(0.001, waits), "breaks": Worker(60, breaks)}
+    # when they run
+    with capture_logs() as lines:
+        running = asyncio.create_task(run_workers(runtime, list(timetable), stop, timetable))
+        await asyncio.wait_for(again.wait(), 5)
+        stop.set()
+        await asyncio.wait_for(running, 5)
+    # then the outage is one line each time, and counted; the fault is told with its traceback
+    told = [line for line in lines if line.get("worker") == "waits"]
+    assert {(line["event"], line["log_level"]) for line in told} == {("worker_waits", "warning")}
+    assert not any("exc_info" in line for line in told)
+    assert failed._value.get() == runs == len(told) >= 2
+    (fault,) = [line for line in lines if line.get("worker") == "breaks"]
+    assert isinstance(fault["exc_info"], ValueError)
 
 
 async def test_an_unknown_worker_is_an_error_at_once(runtime: Runtime) -> None:
