@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from models.replica_set import ensure_initiated
-from services.embedded import find_mongod, find_redis_server, start_mongod, start_redis
+from services.embedded.servers import find_mongod, find_redis_server, start_mongod, start_redis
 
 
 @dataclass(frozen=True)

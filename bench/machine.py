@@ -12,7 +12,7 @@ from pathlib import Path
 
 from bench.load import generator
 from bench.targets import PEERS
-from services.embedded import find_mongod, find_redis_server
+from services.embedded.servers import find_mongod, find_redis_server
 
 _OURS = ("strawberry-graphql", "graphql-core", "starlette", "uvicorn", "uvloop", "httptools")
 _OURS_TOO = ("pymongo", "redis", "hiredis", "msgspec", "orjson", "aiodataloader")

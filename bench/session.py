@@ -8,9 +8,9 @@ import time
 from typing import Any
 
 from bench.processes import BenchError
-from services.settings import Settings
-from services.token_keys import open_keys
-from services.tokens import AccessTokens
+from services.accounts.token_keys import open_keys
+from services.accounts.tokens import AccessTokens
+from services.settings.settings import Settings
 
 
 class Session:

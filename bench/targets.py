@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bench.databases import Addresses
 from bench.dataset import DATABASE, ROOT
-from services.token_keys import new_pem
+from services.accounts.token_keys import new_pem
 
 PEERS = Path(__file__).parent / "peers"
 PUBLIC_URL = "http://media.bench"  # images: the same address whichever port a server has

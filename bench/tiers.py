@@ -26,11 +26,13 @@ from bench.session import Session, answers
 from loaders.base import Fields
 from resolvers.context import Context, Runtime
 from resolvers.opening import open_cache, open_runtime
-from services import embedded, logs, redis_pool
-from services.cache import Cache
-from services.cache_keys import MOVIE, tracked_prefixes
-from services.cache_tracking import CacheTracking
-from services.settings import Settings
+from services.cache.cache import Cache
+from services.cache.tracking import CacheTracking
+from services.embedded import servers
+from services.redis import pool
+from services.redis.cache_keys import MOVIE, tracked_prefixes
+from services.settings.settings import Settings
+from services.telemetry import logs
 
 Say = Callable[[str], None]
 _READERS = 20
@@ -195,10 +197,10 @@ def _overview(reader: Session, film: str) -> str:
 
 async def _cuts(folder: Path, say: Say) -> None:
     """On a Redis of its own, which is stopped and goes on again."""
-    binary = embedded.find_redis_server(None)
-    with embedded.start_redis(folder / "redis-cut", binary=binary, persist=False) as server:
+    binary = servers.find_redis_server(None)
+    with servers.start_redis(folder / "redis-cut", binary=binary, persist=False) as server:
         settings = Settings(_env_file=None, redis_url=server.uri, redis_timeout_ms=5000)
-        redis, blocking = redis_pool.connect(settings), redis_pool.connect_blocking(settings)
+        redis, blocking = pool.connect(settings), pool.connect_blocking(settings)
         cache = Cache(redis)
         tracking = CacheTracking(blocking, cache, tracked_prefixes(""))
         await tracking.start()
@@ -231,18 +233,18 @@ async def _noticed(cache: Cache, cut: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
-async def _kill(redis: redis_pool.Client) -> None:
+async def _kill(redis: pool.Client) -> None:
     for client in await redis.client_list(_type="pubsub"):
         await redis.client_kill_filter(_id=client["id"])
 
 
-def _stop(server: embedded.Server) -> None:
+def _stop(server: servers.Server) -> None:
     os.kill(server.pid, signal.SIGSTOP)
 
 
 async def _forget_everything(addresses: Addresses) -> None:
     settings = settings_of(addresses)
-    redis = redis_pool.connect(settings)
+    redis = pool.connect(settings)
     async with open_cache(settings, redis) as cache:
         for prefix in tracked_prefixes(""):
             await cache.forget_all(prefix + "*")

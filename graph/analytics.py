@@ -14,7 +14,7 @@ from graph.info import Info
 from graph.scalars import DateTime
 from models import Role
 from resolvers import analytics
-from services.live_metrics import CacheLevel
+from services.telemetry.live_metrics import CacheLevel
 
 described(
     CacheLevel,

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from graph.documents import Operation
-from services.cache import Cache, count
+from services.cache.cache import Cache, count
 
 Key = tuple[Operation, bytes]
 _MAX_BYTES = 64 * 1024 * 1024

@@ -18,7 +18,7 @@ from graph.scalars import DateTime
 from models import Role
 from resolvers import breakers
 from services import errors
-from services.circuit_breaker import BreakerSnapshot, BreakerState
+from services.breaker.breaker import BreakerSnapshot, BreakerState
 
 described(
     BreakerState,

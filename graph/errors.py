@@ -14,8 +14,9 @@ from graphql import FieldNode, GraphQLError
 
 from graph.enums import described
 from graph.fields import plain
-from services import errors, metrics
-from services.logs import get_logger
+from services import errors
+from services.telemetry import metrics
+from services.telemetry.logs import get_logger
 
 log = get_logger("graphql")
 _MAX_MESSAGE = 300  # graphql-core repeats what the client sent, however long

@@ -15,7 +15,7 @@ from graph.info import Info
 from graph.quality import Quality
 from graph.scalars import URL, DateTime
 from resolvers import hls
-from services.quality_profiles import QualityProfile as Profile
+from services.media.profiles import QualityProfile as Profile
 
 
 @strawberry.type(description="One quality of a film. Bit rates are per second.")

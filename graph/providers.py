@@ -19,7 +19,7 @@ from models import Role
 from resolvers import breakers, provider_status, providers
 from resolvers.context import Context
 from services import errors
-from services.circuit_breaker import BreakerSnapshot
+from services.breaker.breaker import BreakerSnapshot
 from services.providers.base import ProviderInfo
 
 One = strawberry.Parent[ProviderInfo]

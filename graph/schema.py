@@ -30,7 +30,7 @@ from graph.search import SearchQuery
 from graph.sessions import AuthSession, SessionsMutation
 from graph.shows import Episode, Season, ShowsQuery, TvShow
 from graph.watchlist import WatchlistMutation
-from services.settings import Settings
+from services.settings.settings import Settings
 
 
 @strawberry.type(description="Everything that can be read.")

@@ -16,10 +16,10 @@ from aiodataloader import DataLoader
 
 from loaders import tiers
 from loaders.tiers import Level
-from services import metrics
-from services.cache import Cache, Codec, Entry, count
-from services.cache_keys import Kind
-from services.cache_lists import Noted
+from services.cache.cache import Cache, Codec, Entry, count
+from services.cache.lists import Noted
+from services.redis.cache_keys import Kind
+from services.telemetry import metrics
 
 V = TypeVar("V")
 L = TypeVar("L", bound="CachedLoader[Any]")

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import models
 from loaders.asked import AskedLoader
 from loaders.base import CachedLoader, Fields
-from services import cache_keys
-from services.cache import Codec
-from services.cache_lists import Noted
+from services.cache.cache import Codec
+from services.cache.lists import Noted
+from services.redis import cache_keys
 
 MOST_GENRES = 100
 

@@ -8,8 +8,8 @@ from typing import Protocol, TypeVar
 import models
 from loaders.base import CachedLoader, Fields, Scope
 from services.errors import UpstreamUnavailable
-from services.open_repairs import OpenRepairs
-from services.progress_buffer import Buffered, ProgressBuffer
+from services.playback.buffer import Buffered, ProgressBuffer
+from services.playback.repairs import OpenRepairs
 
 V = TypeVar("V")
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import models
 from loaders.base import CachedLoader, Fields
-from services import cache_keys
-from services.cache import Codec
+from services.cache.cache import Codec
+from services.redis import cache_keys
 
 
 class AllProviderSettings(CachedLoader[list[models.ProviderSettingRecord]]):

@@ -11,8 +11,8 @@ from itertools import chain
 import models
 from loaders.asked import AskedLoader
 from loaders.base import Fields
-from services import cache_keys
-from services.cache import Codec
+from services.cache.cache import Codec
+from services.redis import cache_keys
 
 
 @dataclass(frozen=True, slots=True)

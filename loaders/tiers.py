@@ -11,12 +11,12 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
 import models
-from services import metrics
-from services.cache import Cache, Codec, Entry, Lease, count
-from services.cache_keys import Kind
-from services.cache_lists import Noted
+from services.cache.cache import Cache, Codec, Entry, Lease, count
+from services.cache.lists import Noted
 from services.errors import UpstreamUnavailable
-from services.logs import get_logger
+from services.redis.cache_keys import Kind
+from services.telemetry import metrics
+from services.telemetry.logs import get_logger
 
 log = get_logger("tiers")
 Names = dict[str, str]  # cache key -> the loader's own key

@@ -26,7 +26,7 @@ from models.revocations import RevokedAccess
 from models.viewings import StoredSession, Viewing
 from models.watchlist import WatchlistEntry
 from services.errors import StartupError
-from services.settings import Settings
+from services.settings.settings import Settings
 
 DOCUMENTS: Sequence[type[Document]] = (
     User,

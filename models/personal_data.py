@@ -1,7 +1,7 @@
 """Where a person's data are, in one list: exported from it, erased by it.
 
 Every document with the id of a user is here; what is kept after the account has gone names its
-reason. Redis has what services/personal_keys.py says.
+reason. Redis has what services/playback/personal_keys.py says.
 """
 
 from __future__ import annotations

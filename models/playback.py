@@ -1,6 +1,6 @@
 """What watching leaves behind: one `viewing_progress` document per user and playable title.
 
-A running playback session lives in Redis only (services/viewing_sessions.py).
+A running playback session lives in Redis only (services/playback/sessions.py).
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from pymongo import IndexModel
 from models import ids
 from models.accounts import Device, DeviceKind, DeviceRecord
 from models.base import EPOCH, Identified, Stored
-from services.progress_state import (
+from services.playback.sessions import ViewingSession
+from services.playback.state import (
     HELD_FOR_EVER_MS,
     Base,
     Buffered,
@@ -22,7 +23,6 @@ from services.progress_state import (
     device_json,
 )
 from services.quality import Quality
-from services.viewing_sessions import ViewingSession
 
 
 class PlaybackState(Enum):

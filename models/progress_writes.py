@@ -16,7 +16,7 @@ from pymongo.errors import BulkWriteError
 from models.base import utc_now
 from models.playback import ProgressRecord, ViewingProgress, holds
 from models.reading import database_errors, refused_writes
-from services.progress_state import HELD_FOR_EVER_MS
+from services.playback.state import HELD_FOR_EVER_MS
 
 _DUPLICATE_KEY = 11000
 

@@ -17,8 +17,8 @@ from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError
 
 from models.base import Identified, Record
 from models.replicas import readable
-from services import metrics
 from services.errors import UpstreamUnavailable
+from services.telemetry import metrics
 
 R = TypeVar("R", bound=Record)
 D = TypeVar("D", bound=Identified)

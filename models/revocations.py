@@ -9,7 +9,7 @@ from pymongo import IndexModel, UpdateOne
 
 from models.base import Identified, Stored, utc_now
 from models.reading import database_errors, find
-from services.revocations import Kind, Revocation
+from services.accounts.revocations import Kind, Revocation
 
 _KINDS = {kind.value: kind for kind in Kind}
 
@@ -38,7 +38,7 @@ class RevokedAccessRecord(Identified, frozen=True):
 
 
 class RevocationStore:
-    """services.revocations.Store in MongoDB."""
+    """services.accounts.revocations.Store in MongoDB."""
 
     async def keep(self, revocations: Sequence[Revocation], lifetime_seconds: float) -> None:
         """One command. The later one of the same subject stands.

@@ -18,7 +18,7 @@ from models.base import utc_now
 from models.playback import instant
 from models.reading import database_errors, find, projection, to_records
 from models.viewings import StoredSession, StoredSessionRecord, device_of
-from services.viewing_sessions import ViewingSession
+from services.playback.sessions import ViewingSession
 
 _BESIDE_SECONDS = 1.0  # how long a start that Redis has taken waits for MongoDB
 

@@ -15,15 +15,15 @@ from models import ids
 from models.accounts import Device, DeviceKind, DeviceRecord
 from models.base import EPOCH, Identified, Stored
 from models.playback import instant
-from services.progress_state import DeviceTag
-from services.viewing_entries import ViewingEntry
+from services.playback.state import DeviceTag
+from services.playback.viewings import ViewingEntry
 
 _KEPT_SECONDS = 30 * 86400
 
 
 class StoredSession(Stored):
-    """`address` is cut short (services/addresses.py). `in_redis` is False from a start without
-    Redis until Redis knows the session."""
+    """`address` is cut short (services/limits/address_prefixes.py). `in_redis` is False from a
+    start without Redis until Redis knows the session."""
 
     user_id: str
     playable_id: str

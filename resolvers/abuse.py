@@ -10,9 +10,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from resolvers.context import Context
-from services import metrics
-from services.abuse_rules import Level, Signal
 from services.errors import ErrorCode, Forbidden, PersistedQueryRequired
+from services.limits.abuse_rules import Level, Signal
+from services.telemetry import metrics
 
 _SIGNALS = {
     ErrorCode.VALIDATION_FAILED.value: Signal.INVALID_REQUEST,

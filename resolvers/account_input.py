@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import models
 from resolvers.context import Context, Viewer
-from services import emails
+from services.accounts import emails
 from services.errors import Forbidden, ValidationFailed
 
 MAX_DISPLAY_NAME_CHARACTERS = 80

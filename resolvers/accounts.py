@@ -26,7 +26,8 @@ from resolvers.api_keys import authenticate_key, is_api_key
 from resolvers.context import Context, Runtime, Viewer
 from resolvers.mail_requests import ask_for_mail
 from resolvers.proofs import count_try, is_right
-from services import metrics
+from services.accounts.password_policy import refuse_weak
+from services.accounts.tokens import RefreshToken, refuse
 from services.errors import (
     AlreadyExists,
     EmailNotVerified,
@@ -34,9 +35,8 @@ from services.errors import (
     InvalidToken,
     TokenReused,
 )
-from services.password_rules import refuse_weak
-from services.throttles import Throttle
-from services.tokens import RefreshToken, refuse
+from services.limits.throttles import Throttle
+from services.telemetry import metrics
 
 DEMO_PASSWORD = "marquee-demo-password"  # noqa: S105 - published; these users never exist in production
 _DEMO_USERS = (

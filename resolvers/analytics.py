@@ -15,11 +15,11 @@ from enum import Enum
 import models
 from models import Role
 from resolvers.context import Context
-from services import redis_pool
-from services.broadcast import Batch, Hub, Id, Subscription, from_cursor
 from services.errors import UpstreamUnavailable, ValidationFailed
-from services.live_metrics import Point
-from services.redis_pool import Failure
+from services.redis import pool
+from services.redis.hub import Batch, Hub, Id, Subscription, from_cursor
+from services.redis.pool import Failure
+from services.telemetry.live_metrics import Point
 from services.version import VERSION
 
 MAX_INTERVAL_SECONDS = 60
@@ -145,7 +145,7 @@ def overall(checks: Sequence[HealthCheck]) -> HealthStatus:
     return HealthStatus.DEGRADED if any(away) else HealthStatus.HEALTHY
 
 
-async def _ping(redis: redis_pool.Client) -> None:
+async def _ping(redis: pool.Client) -> None:
     await redis.ping()
 
 

@@ -1,7 +1,7 @@
 """API keys: how programs come in, with the rights of a plain user and the limits of machines.
 
 A key is shown once and stored as a hash. Each process reads a key at most once a second, and hears
-of its end within one (services/revocations.py).
+of its end within one (services/accounts/revocations.py).
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from models import AuditEvent
 from resolvers import audit
 from resolvers.account_input import is_person, now, one_line, require_person
 from resolvers.context import Context, Runtime, Viewer
+from services.accounts.secret_codes import KEY_SCHEME, ApiKeyText
+from services.accounts.tokens import refuse
 from services.errors import ValidationFailed
-from services.secret_texts import KEY_SCHEME, ApiKeyText
-from services.tokens import refuse
 
 MOST_KEYS = 20
 MAX_NAME_CHARACTERS = 80

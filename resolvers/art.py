@@ -6,7 +6,7 @@ import loaders
 import models
 from models import ids
 from resolvers.context import Context
-from services import art
+from services.media import art
 
 
 async def poster(context: Context, title_id: str) -> str | None:

@@ -14,9 +14,9 @@ import models
 from models import AuditEvent
 from models.audit import Fact
 from resolvers.context import Context
-from services import metrics
-from services.addresses import shortened
-from services.logs import get_logger, is_secret
+from services.limits.address_prefixes import shortened
+from services.telemetry import metrics
+from services.telemetry.logs import get_logger, is_secret
 
 __all__ = ["AuditEvent", "Fact", "record"]
 

@@ -10,7 +10,7 @@ from models import Role
 from resolvers import audit
 from resolvers.catalog import require_kind
 from resolvers.context import Context
-from services.circuit_breaker import BreakerSnapshot, BreakerState
+from services.breaker.breaker import BreakerSnapshot, BreakerState
 from services.errors import NotFound, ValidationFailed
 from services.providers.base import ProviderInfo
 from services.providers.chain import breaker_name

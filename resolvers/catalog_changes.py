@@ -12,8 +12,8 @@ from typing import NamedTuple
 import models
 from resolvers import audit, purging
 from resolvers.context import Context
-from services import cache_keys
 from services.errors import UpstreamUnavailable, ValidationFailed
+from services.redis import cache_keys
 
 Version = models.MovieRecord | None
 _MOST_TAGS = 100

@@ -13,37 +13,37 @@ from typing import Any, TypeVar
 
 import models
 from loaders import CachedLoader, Fields, Tally
-from services import redis_pool
-from services.abuse_watch import AbuseWatch
-from services.brief_memory import BriefMemory
-from services.broadcast import Hub
-from services.cache import Cache
+from services.accounts.mail import Mailer
+from services.accounts.passwords import Passwords
+from services.accounts.revocations import Revocations
+from services.accounts.tokens import AccessTokens
+from services.breaker.breaker import BreakerSnapshot, CircuitBreakers
+from services.cache.brief_memory import BriefMemory
+from services.cache.cache import Cache
+from services.cache.single_flight import SingleFlight
 from services.cdn import Cdn
-from services.circuit_breaker import BreakerSnapshot, CircuitBreakers
-from services.dead_letters import DeadLetters
+from services.cdn.outbox import PurgeOutbox
 from services.errors import Forbidden, Unauthenticated
-from services.job_queue import JobQueue
-from services.live_metrics import LiveMetrics, Point
-from services.mail import Mailer
-from services.media_addresses import MediaAddresses
-from services.media_library import MediaLibrary
-from services.open_repairs import OpenRepairs
-from services.passwords import Passwords
-from services.personal_keys import PersonalKeys
-from services.progress_buffer import ProgressBuffer
-from services.progress_news import ProgressNews
-from services.progress_stream import ProgressStream
-from services.provider_settings import ProviderSettings
+from services.limits.abuse_watch import AbuseWatch
+from services.limits.rate_limit import Admission, RateLimiter
+from services.limits.throttles import Throttles
+from services.media.library import MediaLibrary
+from services.media.signed_urls import MediaAddresses
+from services.playback.buffer import ProgressBuffer
+from services.playback.dead_letters import DeadLetters
+from services.playback.notifications import ProgressNews
+from services.playback.personal_keys import PersonalKeys
+from services.playback.repairs import OpenRepairs
+from services.playback.sessions import ViewingSessions
+from services.playback.stream import ProgressStream
 from services.providers import Chain
-from services.purge_outbox import PurgeOutbox
-from services.rate_limit import Admission, RateLimiter
-from services.revocations import Revocations
-from services.settings import Settings
-from services.single_flight import SingleFlight
-from services.throttles import Throttles
-from services.tmdb import Tmdb
-from services.tokens import AccessTokens
-from services.viewing_sessions import ViewingSessions
+from services.providers.overrides import ProviderSettings
+from services.redis import pool
+from services.redis.hub import Hub
+from services.redis.job_queue import JobQueue
+from services.settings.settings import Settings
+from services.telemetry.live_metrics import LiveMetrics, Point
+from services.tmdb.client import Tmdb
 
 L = TypeVar("L", bound=CachedLoader[Any])
 
@@ -104,8 +104,8 @@ class Runtime:
     """
 
     settings: Settings
-    redis: redis_pool.Client
-    state_redis: redis_pool.Client
+    redis: pool.Client
+    state_redis: pool.Client
     cache: Cache
     access_tokens: AccessTokens
     revocations: Revocations

@@ -14,9 +14,10 @@ from resolvers.context import Context, Runtime
 from resolvers.kept import DataOrigin, Kept, read_kept
 from resolvers.provider_calls import ask
 from resolvers.title_refs import Asked, Sourced, asked
-from services import cache_keys, metrics
-from services.cache import Codec, Entry
+from services.cache.cache import Codec, Entry
 from services.errors import ProviderFailed, ValidationFailed
+from services.redis import cache_keys
+from services.telemetry import metrics
 
 MAX_START_SECONDS = 7 * 86400
 _AT_ONCE = 10  # titles of one operation that are asked for at the same time

@@ -11,8 +11,8 @@ from datetime import UTC, datetime, timedelta
 import models
 from resolvers.context import Context, Runtime
 from resolvers.logouts import close_account
-from services import metrics
-from services.logs import get_logger
+from services.telemetry import metrics
+from services.telemetry.logs import get_logger
 
 _MOST_AT_ONCE = 20
 _SOONEST, _LATEST = timedelta(minutes=1), timedelta(minutes=30)

@@ -13,11 +13,12 @@ from datetime import UTC, datetime
 
 import models
 from resolvers.context import Context
-from services import hls, quality_profiles
 from services.errors import Forbidden, InvalidToken
-from services.media_format import Media, Rendition
-from services.media_library import OpenedFile, TitleMedia
-from services.quality_profiles import PROFILES, QualityProfile
+from services.media import hls
+from services.media import profiles as quality_profiles
+from services.media.library import OpenedFile, TitleMedia
+from services.media.manifest import Media, Rendition
+from services.media.profiles import PROFILES, QualityProfile
 
 _VARIANTS = ("variants", "")
 

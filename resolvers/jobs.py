@@ -19,8 +19,8 @@ from resolvers import audit, warming
 from resolvers.audit import AuditEvent
 from resolvers.catalog import bounded, require_kind
 from resolvers.context import Context, Runtime
-from services.broadcast import Subscription
 from services.errors import NotFound, RateLimited, UpstreamUnavailable, ValidationFailed
+from services.redis.hub import Subscription
 
 MAX_OPEN_JOBS = 100
 MAX_TMDB_IDS = 500

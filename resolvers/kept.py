@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from enum import Enum
 from typing import Any
 
-from services.cache import Cache, Codec, Entry, count
-from services.cache_keys import Kind
+from services.cache.cache import Cache, Codec, Entry, count
+from services.redis.cache_keys import Kind
 
 
 class DataOrigin(Enum):

@@ -1,7 +1,7 @@
 """Signing out: this sign-in, another of one's own, or all; and the list of those that live.
 
-Access tokens end with their sign-in, on every process within a second (services/revocations.py).
-Promise: what failed half-way is whole after trying again.
+Access tokens end with their sign-in, on every process within a second
+(services/accounts/revocations.py). Promise: what failed half-way is whole after trying again.
 """
 
 from __future__ import annotations

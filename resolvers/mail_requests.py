@@ -13,11 +13,12 @@ from models import AuditEvent, MailPurpose
 from resolvers import audit
 from resolvers.account_input import new_user, now
 from resolvers.context import Context, Runtime
-from services import mail_texts, metrics
+from services.accounts import mail_texts
+from services.accounts.mail import Mail
+from services.accounts.secret_codes import code_hash, new_code
 from services.errors import MailFailed
-from services.logs import get_logger
-from services.mail import Mail
-from services.secret_texts import code_hash, new_code
+from services.telemetry import metrics
+from services.telemetry.logs import get_logger
 
 _LIVES = timedelta(hours=1)
 _LEASE = timedelta(seconds=60)  # nobody else takes it while it is being sent

@@ -13,10 +13,10 @@ from resolvers.account_input import folded_email, now
 from resolvers.context import Context
 from resolvers.logouts import close_account, end_sessions
 from resolvers.mail_requests import ask_for_mail
+from services.accounts.password_policy import refuse_weak
+from services.accounts.secret_codes import code_hash
 from services.errors import InvalidToken
-from services.password_rules import refuse_weak
-from services.secret_texts import code_hash
-from services.throttles import Throttle
+from services.limits.throttles import Throttle
 
 
 async def resend_verification(context: Context, email: str) -> None:

@@ -13,87 +13,90 @@ from typing import Any, TypeVar
 
 import models
 from resolvers.context import Jobs, Media, Playback, Runtime
-from services import cache_keys, circuit_breaker, http_client, job_queue, live_metrics, redis_pool
-from services.abuse_watch import AbuseWatch
-from services.broadcast import Fold, Hub
-from services.cache import Cache
-from services.cache_tracking import CacheTracking
+from services import http_client
+from services.accounts.mail import open_mailer
+from services.accounts.passwords import Passwords
+from services.accounts.revocations import Revocations
+from services.accounts.token_keys import open_keys
+from services.accounts.tokens import AccessTokens
+from services.breaker import breaker
+from services.breaker.breaker import BreakerRules, BreakerSnapshot, CircuitBreakers
+from services.cache.cache import Cache
+from services.cache.tracking import CacheTracking
 from services.cdn import open_cdn
-from services.circuit_breaker import BreakerRules, BreakerSnapshot, CircuitBreakers
-from services.dead_letters import DeadLetters
+from services.cdn.outbox import PurgeOutbox
 from services.errors import UpstreamUnavailable
-from services.job_queue import JobQueue
-from services.live_metrics import LiveMetrics, Point
-from services.mail import open_mailer
-from services.media_addresses import MediaAddresses
-from services.media_library import DEMO, MediaLibrary
-from services.open_repairs import OpenRepairs
-from services.passwords import Passwords
-from services.personal_keys import PersonalKeys
-from services.posture import refuse_unsafe
-from services.progress_buffer import ProgressBuffer
-from services.progress_keys import ProgressKeys
-from services.progress_news import ProgressNews
-from services.progress_state import Rules
-from services.progress_stream import ProgressStream
-from services.provider_settings import ProviderSettings
+from services.limits.abuse_watch import AbuseWatch
+from services.limits.rate_limit import RateLimiter
+from services.limits.sliding_window import SlidingWindows
+from services.limits.throttles import Throttles
+from services.media.library import DEMO, MediaLibrary
+from services.media.signed_urls import MediaAddresses
+from services.playback.buffer import ProgressBuffer
+from services.playback.dead_letters import DeadLetters
+from services.playback.keys import ProgressKeys
+from services.playback.notifications import ProgressNews
+from services.playback.personal_keys import PersonalKeys
+from services.playback.repairs import OpenRepairs
+from services.playback.sessions import SESSION_SECONDS, ViewingSessions
+from services.playback.state import Rules
+from services.playback.stream import ProgressStream
+from services.production_check import refuse_unsafe
 from services.providers import Chain, open_chain
-from services.purge_outbox import PurgeOutbox
-from services.rate_limit import RateLimiter
-from services.revocations import Revocations
-from services.scripts import ScriptCalls
-from services.settings import Settings
-from services.sliding_window import SlidingWindows
-from services.throttles import Throttles
-from services.tmdb import open_tmdb
-from services.token_keys import open_keys
-from services.tokens import AccessTokens
-from services.viewing_sessions import SESSION_SECONDS, ViewingSessions
+from services.providers.overrides import ProviderSettings
+from services.redis import cache_keys, job_queue, pool
+from services.redis.hub import Fold, Hub
+from services.redis.job_queue import JobQueue
+from services.redis.scripts import ScriptCalls
+from services.settings.settings import Settings
+from services.telemetry import live_metrics
+from services.telemetry.live_metrics import LiveMetrics, Point
+from services.tmdb.client import open_tmdb
 
 T = TypeVar("T")
 # A media address lives up to five minutes beyond its lifetime; clocks differ.
 _REVOKED_LATEST_SECONDS = 600
 
 
-def _breakers(settings: Settings, redis: redis_pool.Client) -> CircuitBreakers:
+def _breakers(settings: Settings, redis: pool.Client) -> CircuitBreakers:
     rules = BreakerRules.of(settings)
     return CircuitBreakers(ScriptCalls(redis), rules, prefix=settings.redis_key_prefix)
 
 
 def _state_hub(
-    settings: Settings, redis: redis_pool.Client, stream: str, fold: Callable[[], Fold[T]]
+    settings: Settings, redis: pool.Client, stream: str, fold: Callable[[], Fold[T]]
 ) -> Hub[T]:
-    blocking = redis_pool.connect_blocking(settings, state=True)
+    blocking = pool.connect_blocking(settings, state=True)
     return Hub(redis, blocking, settings.redis_key_prefix + stream, fold)
 
 
-def _breakers_changed(settings: Settings, redis: redis_pool.Client) -> Hub[BreakerSnapshot]:
-    return _state_hub(settings, redis, cache_keys.BREAKERS_CHANGED, circuit_breaker.Changed)
+def _breakers_changed(settings: Settings, redis: pool.Client) -> Hub[BreakerSnapshot]:
+    return _state_hub(settings, redis, cache_keys.BREAKERS_CHANGED, breaker.Changed)
 
 
-def _jobs(settings: Settings, redis: redis_pool.Client) -> Jobs:
+def _jobs(settings: Settings, redis: pool.Client) -> Jobs:
     changed = _state_hub(settings, redis, cache_keys.JOBS_CHANGED, job_queue.Changed)
     return Jobs(JobQueue(redis, settings.redis_key_prefix), changed)
 
 
-def _metrics_hub(settings: Settings, redis: redis_pool.Client) -> Hub[Point]:
+def _metrics_hub(settings: Settings, redis: pool.Client) -> Hub[Point]:
     stream = settings.redis_key_prefix + cache_keys.METRICS_STREAM
-    return Hub(redis, redis_pool.connect_blocking(settings), stream, live_metrics.Fold)
+    return Hub(redis, pool.connect_blocking(settings), stream, live_metrics.Fold)
 
 
 def _progress_news(settings: Settings) -> ProgressNews:
-    blocking = redis_pool.connect_blocking(settings, state=True)
+    blocking = pool.connect_blocking(settings, state=True)
     return ProgressNews(blocking, _progress_keys(settings))
 
 
 @asynccontextmanager
-async def _abuse_watch(settings: Settings, redis: redis_pool.Client) -> AsyncIterator[AbuseWatch]:
+async def _abuse_watch(settings: Settings, redis: pool.Client) -> AsyncIterator[AbuseWatch]:
     async with aclosing(AbuseWatch(settings, redis)) as watch:
         await watch.start()
         yield watch
 
 
-def _rate_limiter(settings: Settings, redis: redis_pool.Client) -> RateLimiter:
+def _rate_limiter(settings: Settings, redis: pool.Client) -> RateLimiter:
     return RateLimiter(settings, SlidingWindows(ScriptCalls(redis)))
 
 
@@ -106,14 +109,14 @@ async def _providers(
 
 
 @asynccontextmanager
-async def open_cache(settings: Settings, redis: redis_pool.Client) -> AsyncIterator[Cache]:
+async def open_cache(settings: Settings, redis: pool.Client) -> AsyncIterator[Cache]:
     """The cache tiers, with process memory kept right by what Redis tells of changes."""
     prefix = settings.redis_key_prefix
     cache = Cache(redis, tiers=settings.cache_tiers, prefix=prefix)
     if not cache.uses_memory or not cache.uses_redis:
         yield cache
         return
-    blocking = redis_pool.connect_blocking(settings)
+    blocking = pool.connect_blocking(settings)
     tracking = CacheTracking(blocking, cache, cache_keys.tracked_prefixes(prefix))
     await tracking.start()
     try:
@@ -123,7 +126,7 @@ async def open_cache(settings: Settings, redis: redis_pool.Client) -> AsyncItera
         await blocking.aclose()
 
 
-def open_playback(settings: Settings, redis: redis_pool.Client) -> Playback:
+def open_playback(settings: Settings, redis: pool.Client) -> Playback:
     scripts = ScriptCalls(redis)
     keys = _progress_keys(settings)
     return Playback(
@@ -199,9 +202,9 @@ async def open_runtime(settings: Settings, listeners: Sequence[Any] = ()) -> Asy
 
 async def _opened(settings: Settings, listeners: Sequence[Any], stack: AsyncExitStack) -> Runtime:
     enter = stack.enter_async_context
-    redis = state = await enter(aclosing(redis_pool.connect(settings)))
+    redis = state = await enter(aclosing(pool.connect(settings)))
     if settings.state_redis_url:
-        state = await enter(aclosing(redis_pool.connect(settings, state=True)))
+        state = await enter(aclosing(pool.connect(settings, state=True)))
     await enter(models.connected(settings, listeners))
     playback = open_playback(settings, state)
     await _look_for_repairs(playback.repairs)
@@ -246,12 +249,10 @@ def _access_tokens(settings: Settings) -> AccessTokens:
 
 
 @asynccontextmanager
-async def open_revocations(
-    settings: Settings, redis: redis_pool.Client
-) -> AsyncIterator[Revocations]:
+async def open_revocations(settings: Settings, redis: pool.Client) -> AsyncIterator[Revocations]:
     revocations = Revocations(
         redis,
-        redis_pool.connect_blocking(settings, state=True),
+        pool.connect_blocking(settings, state=True),
         settings.redis_key_prefix + cache_keys.REVOCATIONS,
         models.RevocationStore(),
         lifetime_seconds=_REVOKED_LATEST_SECONDS

@@ -21,9 +21,9 @@ from services.errors import (
     UpstreamUnavailable,
     ValidationFailed,
 )
-from services.progress_buffer import Base, DeviceTag, Report
+from services.playback.buffer import Base, DeviceTag, Report
+from services.playback.sessions import ViewingSession
 from services.quality import Quality
-from services.viewing_sessions import ViewingSession
 
 _MAX_KEY_CHARACTERS = 128
 _MAX_NAME_CHARACTERS = 80

@@ -17,8 +17,8 @@ from resolvers.context import Context
 from resolvers.logouts import close_account, end_sessions
 from resolvers.mail_requests import ask_for_mail
 from resolvers.proofs import prove_again
+from services.accounts.password_policy import refuse_weak
 from services.errors import Conflict, InvalidToken, ValidationFailed
-from services.password_rules import refuse_weak
 from services.quality import Quality
 
 MOST_LANGUAGES = 20

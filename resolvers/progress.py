@@ -12,7 +12,7 @@ import loaders
 import models
 from resolvers.context import Context
 from services.errors import UpstreamUnavailable
-from services.progress_buffer import UNFLUSHED_TITLES
+from services.playback.buffer import UNFLUSHED_TITLES
 
 
 async def progress_of(

@@ -16,9 +16,9 @@ import models
 from resolvers.catalog import require_kind
 from resolvers.context import Context
 from resolvers.progress_reports import PAST_THE_END_SECONDS, check_seconds
-from services import progress_rule
 from services.errors import NotFound, ValidationFailed
-from services.progress_buffer import DeviceTag, OfflineEvent, Outcome
+from services.playback import conflict_rule
+from services.playback.buffer import DeviceTag, OfflineEvent, Outcome
 
 MOST_EVENTS = 500
 _MAX_KEY_CHARACTERS = 128
@@ -106,8 +106,8 @@ def _refuse_beyond(
         known = stored.get(event.playable_id)
         told = (known and known.duration_seconds) or 0.0
         runtime = titles[event.playable_id].runtime_seconds or 0.0
-        if progress_rule.is_beyond(event.position_seconds, max(told, runtime)):
-            raise progress_rule.beyond_the_end(["events", str(index), "positionSeconds"])
+        if conflict_rule.is_beyond(event.position_seconds, max(told, runtime)):
+            raise conflict_rule.beyond_the_end(["events", str(index), "positionSeconds"])
 
 
 def _event(event: OfflineReport, title: Any, drift_ms: int, now_ms: int) -> OfflineEvent:

@@ -17,7 +17,7 @@ from resolvers.next_up import today
 from resolvers.progress import progress_among
 from resolvers.progress_reports import Applied
 from services.errors import NotFound, ValidationFailed
-from services.progress_buffer import MOST_CHANGES, Mark, Outcome
+from services.playback.buffer import MOST_CHANGES, Mark, Outcome
 
 Known = Mapping[str, models.LiveProgress]
 _AHEAD = timedelta(minutes=5)  # how far a client's clock may be

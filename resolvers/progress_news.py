@@ -1,7 +1,7 @@
 """A viewer's own progress, told whenever it changes: the newest state of each title, read anew.
 
-Redis tells only that something changed (services/progress_news.py). After a break everything that
-may have changed meanwhile is read once more, so nobody is left with an old state.
+Redis tells only that something changed (services/playback/notifications.py). After a break
+everything that may have changed meanwhile is read once more, so nobody is left with an old state.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from resolvers.catalog import require_kind
 from resolvers.context import Context
 from resolvers.progress import newest, progress_of, unflushed
 from services.errors import NotFound
-from services.progress_news import News
+from services.playback.notifications import News
 
 _MOST_RECENT = 200
 _MOST_TOLD = 1_000  # stamps remembered; a title told before those may be told once more

@@ -15,7 +15,7 @@ from models import ids
 from resolvers import progress_through, session_starts
 from resolvers.context import Context
 from services.errors import SessionNotFound, UpstreamUnavailable, ValidationFailed
-from services.progress_state import Outcome, Report, Reported
+from services.playback.state import Outcome, Report, Reported
 from services.quality import Quality
 
 MAX_SEQUENCE = 2**31 - 1  # GraphQL's largest Int

@@ -11,9 +11,10 @@ from typing import NoReturn
 
 import models
 from resolvers.context import Context
-from services import metrics, progress_rule
 from services.errors import SessionNotFound, UpstreamUnavailable
-from services.progress_state import (
+from services.playback import conflict_rule
+from services.playback.sessions import SESSION_SECONDS
+from services.playback.state import (
     Base,
     Buffered,
     DeviceTag,
@@ -23,7 +24,7 @@ from services.progress_state import (
     SessionState,
     device_json,
 )
-from services.viewing_sessions import SESSION_SECONDS
+from services.telemetry import metrics
 
 # Redis may have taken the report all the same (an answer lost, a frozen server that wakes), and
 # may hold changes that MongoDB has not seen. Neither is lost, no position goes back, because:
@@ -77,7 +78,7 @@ async def _write_through(context: Context, user_id: str, report: Report, now_ms:
         base = models.progress_base(stored.get(began.playable_id))
         session = _session(began, base.state)
         _refuse_old(session, base, now_ms)
-        outcome, state, _ = progress_rule.apply(
+        outcome, state, _ = conflict_rule.apply(
             base.state, session, report, now_ms, playback.progress.rules
         )
         version = base.version + (state != base.state)

@@ -10,9 +10,9 @@ import models
 from models import AuditEvent
 from resolvers import audit
 from resolvers.context import Context, Viewer
-from services.abuse_rules import Signal
 from services.errors import InvalidCredentials, RateLimited
-from services.throttles import Throttle
+from services.limits.abuse_rules import Signal
+from services.limits.throttles import Throttle
 
 
 async def count_try(context: Context, account: str) -> None:

@@ -12,11 +12,11 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from resolvers.context import Runtime
-from services.circuit_breaker import CircuitBreaker, Permit, Verdict
+from services.breaker.breaker import CircuitBreaker, Permit, Verdict
 from services.errors import ProviderFailed
-from services.logs import get_logger
 from services.providers.base import Provider
 from services.providers.chain import breaker_name
+from services.telemetry.logs import get_logger
 
 T = TypeVar("T")
 Question = Callable[[Provider], Awaitable[T]]

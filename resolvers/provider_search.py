@@ -13,10 +13,10 @@ from models import Role, SearchKind
 from resolvers.context import Context, Runtime
 from resolvers.provider_calls import ask
 from resolvers.providers import asked_for, providers, viewer_key
-from services import cache_keys
-from services.cache import Codec
+from services.cache.cache import Codec
 from services.errors import ProviderFailed, UpstreamUnavailable, ValidationFailed
 from services.providers.base import TitleKind
+from services.redis import cache_keys
 
 MAX_QUERY_CHARACTERS = 100
 MAX_FOUND = 50

@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 
 from resolvers.context import Context, Runtime
 from resolvers.provider_calls import ask_anyway
-from services import cache_keys
-from services.cache import Codec
+from services.cache.cache import Codec
 from services.errors import ProviderFailed
 from services.providers.base import Availability, ProviderInfo
+from services.redis import cache_keys
 
 
 @dataclass(frozen=True, slots=True)

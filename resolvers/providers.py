@@ -16,13 +16,13 @@ from models import Role
 from resolvers import audit
 from resolvers.catalog import require_kind
 from resolvers.context import Context
-from services import cache_keys
 from services.errors import NotFound, UpstreamUnavailable, ValidationFailed
-from services.logs import get_logger
-from services.provider_settings import effective
 from services.providers.attempts import Override
 from services.providers.base import ProviderInfo
+from services.providers.overrides import effective
 from services.providers.rollout import takes_part
+from services.redis import cache_keys
+from services.telemetry.logs import get_logger
 
 MAX_PRIORITY = 1000
 _PREFIX = "provider_"

@@ -13,10 +13,11 @@ from typing import Any
 import models
 from models import ids
 from resolvers.context import Runtime
-from services import cache_keys, cdn
+from services import cdn
 from services.cdn import Stale
 from services.errors import UpstreamUnavailable
-from services.redis_pool import Failure
+from services.redis import cache_keys
+from services.redis.pool import Failure
 
 CATALOGUE = ("movie:*", "show:*", "season:*", "episode:*", "person:*", "genre:*")
 _SETTLE_SECONDS = 10.0  # besides MongoDB's own deadline; then a change is made, or never will be

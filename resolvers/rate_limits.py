@@ -11,8 +11,8 @@ from datetime import UTC, datetime, timedelta
 import models
 from resolvers.context import Context
 from services.errors import RateLimited
-from services.rate_limit import Admission, Who
-from services.sliding_window import REQUESTS
+from services.limits.rate_limit import Admission, Who
+from services.limits.sliding_window import REQUESTS
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,13 +11,13 @@ from datetime import UTC, datetime, timedelta
 
 import models
 from resolvers.context import Context, Viewer
-from services import metrics
-from services.addresses import shortened
 from services.errors import TooManyStreams, UpstreamUnavailable
-from services.logs import get_logger
-from services.progress_buffer import Base, DeviceTag
-from services.settings import Settings
-from services.viewing_sessions import MOST_STREAMS, ViewingSession
+from services.limits.address_prefixes import shortened
+from services.playback.buffer import Base, DeviceTag
+from services.playback.sessions import MOST_STREAMS, ViewingSession
+from services.settings.settings import Settings
+from services.telemetry import metrics
+from services.telemetry.logs import get_logger
 
 _MAX_USER_AGENT_CHARACTERS = 300
 _AWAITED = timedelta(hours=24)  # how long a session opened without Redis may yet come to it

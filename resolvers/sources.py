@@ -19,13 +19,14 @@ from resolvers.hls import streams_of_titles
 from resolvers.kept import DataOrigin, Kept, read_kept
 from resolvers.providers import provider
 from resolvers.title_refs import Asked, Sourced, asked
-from services import cache_keys, metrics
-from services.cache import Codec, Entry
+from services.cache.cache import Codec, Entry
 from services.errors import UpstreamUnavailable
 from services.providers import LIBRARY
 from services.providers.base import ProviderInfo, Source, SourceType
 from services.providers.chain import Attempt, Found
 from services.quality import Quality
+from services.redis import cache_keys
+from services.telemetry import metrics
 
 _AT_ONCE = 10  # titles of one operation that are asked for at the same time
 _REFRESH_SECONDS = 30  # what is younger is not asked for again, whoever asks

@@ -11,7 +11,7 @@ import loaders
 import models
 from resolvers import catalog
 from resolvers.context import Context
-from services import cache_keys
+from services.redis import cache_keys
 
 AT_START = 100
 _MOST = 1_000

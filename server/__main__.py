@@ -24,10 +24,10 @@ from server import (
     serving,
 )
 from server.key_commands import keys
-from services import logs
 from services.errors import StartupError
-from services.ladder import SegmentType
-from services.settings import Settings
+from services.media.ladder import SegmentType
+from services.settings.settings import Settings
+from services.telemetry import logs
 
 cli = typer.Typer(
     no_args_is_help=True,

@@ -14,10 +14,10 @@ from models import AuditEvent
 from resolvers import audit
 from resolvers.context import Context, Runtime
 from resolvers.opening import open_runtime
-from services.abuse_rules import Level, Standing
-from services.client_addresses import network_of, parsed
 from services.errors import StartupError, UpstreamUnavailable
-from services.settings import Settings
+from services.limits.abuse_rules import Level, Standing
+from services.limits.client_address import network_of, parsed
+from services.settings.settings import Settings
 
 _AWAY = "The state Redis does not answer: see STATE_REDIS_URL."
 

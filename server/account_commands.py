@@ -15,7 +15,7 @@ from resolvers import personal_data
 from resolvers.context import Context, Runtime
 from resolvers.opening import open_runtime
 from services.errors import CodedError, StartupError
-from services.settings import Settings
+from services.settings.settings import Settings
 
 _READ_MS = 60_000  # nobody waits for an answer as for a request's
 

@@ -31,10 +31,10 @@ from server.middleware.turn_away import TurnAway
 from server.routes import art, fallback, media, operations
 from server.routes.bandwidth import BandwidthTest
 from server.routes.jwks import KeySet
-from services.access_log import AccessLog
-from services.hls import PLAYLIST_TYPE
-from services.logs import get_logger
-from services.settings import Settings
+from services.media.hls import PLAYLIST_TYPE
+from services.settings.settings import Settings
+from services.telemetry.access_log import AccessLog
+from services.telemetry.logs import get_logger
 
 log = get_logger("server")
 _COMPRESSION: Any = {"zstd_level": 3, "brotli_quality": 4, "gzip_level": 4}

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 import models
-from services import redis_pool, redis_state
+from services.accounts.token_keys import open_keys
 from services.errors import StartupError, UpstreamUnavailable
-from services.posture import Finding, Level, findings
-from services.redis_pool import Failure
-from services.settings import Environment, Settings
-from services.token_keys import open_keys
+from services.production_check import Finding, Level, findings
+from services.redis import eviction, pool
+from services.redis.pool import Failure
+from services.settings.settings import Environment, Settings
 
 _START = "start it, or name another"
 _PING_SECONDS = 5.0
@@ -82,12 +82,12 @@ async def _mongodb(settings: Settings) -> list[Finding]:
 
 async def _redis(settings: Settings, name: str, *, is_state: bool) -> list[Finding]:
     """Of the state's also whether it keeps what it is given."""
-    client = redis_pool.connect(settings, state=is_state)
+    client = pool.connect(settings, state=is_state)
     try:
         if not is_state:
             await client.ping()
             return []
-        found = await redis_state.examine(client)
+        found = await eviction.examine(client)
     except Failure:
         return [Finding(Level.REFUSED, name, "does not answer", _START)]
     finally:

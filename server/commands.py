@@ -17,8 +17,8 @@ from server import serving
 from server.app import build_app
 from server.progress_bar import ProgressBar
 from server.report_text import text_of, text_of_indexes
-from services import redis_state
-from services.settings import Settings
+from services.redis import eviction
+from services.settings.settings import Settings
 
 
 def stop_on_signals() -> asyncio.Event:
@@ -38,7 +38,7 @@ def stop_on_signals() -> asyncio.Event:
 async def serve(settings: Settings) -> None:
     listening = serving.bind(settings)
     stop = stop_on_signals()
-    async with open_runtime(settings) as runtime, redis_state.watched(runtime.state_redis):
+    async with open_runtime(settings) as runtime, eviction.watched(runtime.state_redis):
         app = build_app(runtime)
         serving.settle()
         await serving.serve(
@@ -51,7 +51,7 @@ async def serve(settings: Settings) -> None:
 
 async def work(settings: Settings) -> None:
     stop = stop_on_signals()
-    async with open_runtime(settings) as runtime, redis_state.watched(runtime.state_redis):
+    async with open_runtime(settings) as runtime, eviction.watched(runtime.state_redis):
         await workers.run_workers(runtime, workers.names_for("worker"), stop)
 
 

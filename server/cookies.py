@@ -13,7 +13,7 @@ from resolvers import accounts
 from resolvers.context import Browser, Runtime, Viewer
 from server.replies import Refused
 from services.errors import CodedError, ErrorCode, InvalidToken
-from services.settings import Settings
+from services.settings.settings import Settings
 
 HEADER = b"x-marquee-auth"
 ACCESS, REFRESH = "marquee_access", "marquee_refresh"

@@ -21,10 +21,11 @@ from server import serving
 from server.app import build_app
 from server.commands import stop_on_signals
 from server.report_text import text_of
-from services import embedded, redis_state
-from services.access_log import AccessLog
+from services.embedded import servers as embedded
 from services.errors import StartupError
-from services.settings import Settings
+from services.redis import eviction
+from services.settings.settings import Settings
+from services.telemetry.access_log import AccessLog
 
 _DEMO_USERS = ("viewer", "premium", "editor", "operator")
 
@@ -41,7 +42,7 @@ async def run(settings: Settings) -> None:
     stop = stop_on_signals()
     with ExitStack() as servers:
         settings = await _with_databases(settings, servers)
-        async with open_runtime(settings) as runtime, redis_state.watched(runtime.state_redis):
+        async with open_runtime(settings) as runtime, eviction.watched(runtime.state_redis):
             await _fill_if_empty(runtime)
             stop_workers = asyncio.Event()
             names = workers.names_for("worker")

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from services.settings import Settings
+from services.settings.settings import Settings
 
 
 def text() -> str:

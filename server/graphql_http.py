@@ -24,8 +24,8 @@ from resolvers.context import Context, Runtime
 from server import cookies, rate_headers
 from server.presence import ClientGone, while_connected
 from server.replies import GRAPHQL_JSON, JSON, Refused, reply
-from services.abuse_rules import Signal
-from services.logs import get_logger
+from services.limits.abuse_rules import Signal
+from services.telemetry.logs import get_logger
 
 log = get_logger("graphql_http")
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)

@@ -17,8 +17,8 @@ from resolvers.context import Runtime
 from server.operation_log import OperationLog
 from server.socket_connection import Connection, Office
 from server.socket_limits import OpenSockets
-from services import metrics
-from services.access_log import AccessLog
+from services.telemetry import metrics
+from services.telemetry.access_log import AccessLog
 
 PROTOCOL = "graphql-transport-ws"
 INIT_SECONDS = 5.0

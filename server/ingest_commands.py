@@ -9,12 +9,12 @@ from pathlib import Path
 
 from models import ids
 from server.progress_bar import ProgressBar
-from services import ffmpeg, hls
 from services.errors import StartupError
-from services.ingest import Encoder, film_of, ingest
-from services.ladder import SegmentType
-from services.media_library import Media
-from services.settings import Settings
+from services.media import ffmpeg, hls
+from services.media.ingest import Encoder, film_of, ingest
+from services.media.ladder import SegmentType
+from services.media.library import Media
+from services.settings.settings import Settings
 
 _PLAYABLE = ("movie", "episode")
 

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from services.token_keys import new_pem
+from services.accounts.token_keys import new_pem
 
 keys = typer.Typer(no_args_is_help=True, help="Keys that sign access tokens.")
 

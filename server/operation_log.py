@@ -9,8 +9,8 @@ import time
 from dataclasses import dataclass, field
 
 from resolvers.context import Context
-from services.access_log import AccessLog
-from services.live_metrics import LiveMetrics
+from services.telemetry.access_log import AccessLog
+from services.telemetry.live_metrics import LiveMetrics
 
 
 @dataclass(slots=True)

@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
-from services.logs import get_logger
+from services.telemetry.logs import get_logger
 
 log = get_logger("server")
 

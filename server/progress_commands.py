@@ -8,10 +8,10 @@ from contextlib import suppress
 from datetime import UTC, datetime
 
 from resolvers.opening import open_playback
-from services import redis_pool
-from services.dead_letters import DeadLetter, DeadLetters
 from services.errors import StartupError, UpstreamUnavailable
-from services.settings import Settings
+from services.playback.dead_letters import DeadLetter, DeadLetters
+from services.redis import pool
+from services.settings.settings import Settings
 
 
 async def dead_letters(settings: Settings, *, replay: bool) -> int:
@@ -21,7 +21,7 @@ async def dead_letters(settings: Settings, *, replay: bool) -> int:
         StartupError: Redis does not answer.
     """
     count = 0
-    redis = redis_pool.connect(settings, state=True)
+    redis = pool.connect(settings, state=True)
     letters = open_playback(settings, redis).dead_letters
     try:
         async for letter in _all(letters, settings.progress_shards):

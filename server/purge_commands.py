@@ -9,7 +9,7 @@ import models
 from resolvers import purging
 from resolvers.context import Runtime
 from resolvers.opening import open_runtime
-from services.settings import Settings
+from services.settings.settings import Settings
 
 _MOST = 1000
 

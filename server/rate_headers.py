@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from services.rate_limit import Admission
+from services.limits.rate_limit import Admission
 
 _TOO_MANY_REQUESTS = 429
 

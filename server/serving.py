@@ -19,7 +19,7 @@ except ImportError:  # Windows
 
 from server.socket_transport import BoundedSocket
 from services.errors import StartupError
-from services.settings import Settings
+from services.settings.settings import Settings
 
 T = TypeVar("T")
 _SHUTDOWN_SECONDS = 10

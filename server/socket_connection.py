@@ -23,8 +23,8 @@ from server.operation_log import OperationLog
 from server.socket_limits import MessageBucket, OpenSockets
 from server.socket_messages import Closed, authorization_of, decoded, id_of, payload_of
 from server.socket_operations import SocketOperations
-from services import metrics
 from services.errors import CodedError, UpstreamUnavailable
+from services.telemetry import metrics
 
 _FAREWELL_SECONDS = 0.5  # for answers under way, as to the mutation that signed the viewer out
 _CLOSE_SECONDS = 5.0

@@ -14,9 +14,9 @@ from typing import Protocol
 
 from resolvers.context import Viewer
 from server.socket_messages import Closed
-from services.addresses import counted_as
-from services.revocations import Kind, Revocation, Revocations
-from services.settings import Settings
+from services.accounts.revocations import Kind, Revocation, Revocations
+from services.limits.address_prefixes import counted_as
+from services.settings.settings import Settings
 
 _BURST_SECONDS = 4.0
 

@@ -21,9 +21,9 @@ from server.graphql_http import is_our_fault, operation_label, request_of
 from server.operation_log import OperationLog, Told
 from server.replies import Refused
 from server.socket_messages import Closed
-from services import metrics
 from services.errors import ErrorCode
-from services.logs import get_logger
+from services.telemetry import metrics
+from services.telemetry.logs import get_logger
 
 log = get_logger("graphql_ws")
 MAX_OPERATIONS = 100

@@ -14,9 +14,9 @@ from resolvers import accounts
 from resolvers.accounts import SignedIn
 from resolvers.context import Context, Runtime
 from resolvers.mail_requests import send_next
+from services.accounts.mail import Mail
+from services.accounts.passwords import Passwords
 from services.errors import MailFailed
-from services.mail import Mail
-from services.passwords import Passwords
 from workers.send_mail import send_mail
 
 EMAIL = "ada@example.org"

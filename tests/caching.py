@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from services import redis_pool
-from services.cache import Cache, Codec, Entry
-from services.cache_keys import Kind, tracked_prefixes
-from services.cache_tracking import CacheTracking
-from services.redis_pool import Client
-from services.settings import Settings
+from services.cache.cache import Cache, Codec, Entry
+from services.cache.tracking import CacheTracking
+from services.redis import pool
+from services.redis.cache_keys import Kind, tracked_prefixes
+from services.redis.pool import Client
+from services.settings.settings import Settings
 from tests.relay import Relay
 
 KIND = Kind("film", "movie:{}", fresh_seconds=100, stale_seconds=1000)
@@ -51,7 +51,7 @@ async def remember(cache: Cache, *keys: str) -> None:
 
 @asynccontextmanager
 async def client_through(relay: Relay, settings: Settings) -> AsyncIterator[Client]:
-    redis = redis_pool.connect(settings.model_copy(update={"redis_url": relay.uri}))
+    redis = pool.connect(settings.model_copy(update={"redis_url": relay.uri}))
     try:
         yield redis
     finally:
@@ -64,7 +64,7 @@ async def tracked(
 ) -> AsyncIterator[CacheTracking]:
     """The cache's memory kept right, perhaps through a relay."""
     address = {"redis_url": relay.uri} if relay is not None else {}
-    redis = redis_pool.connect_blocking(settings.model_copy(update=address))
+    redis = pool.connect_blocking(settings.model_copy(update=address))
     tracking = CacheTracking(redis, cache, tracked_prefixes(prefix))
     await tracking.start(wait_seconds=2.0)
     try:

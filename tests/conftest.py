@@ -24,10 +24,10 @@ from resolvers.context import Context, Runtime
 from resolvers.imports import demo
 from resolvers.opening import open_runtime
 from server.app import build_app
-from services import embedded
-from services.access_log import AccessLog
-from services.redis_pool import Client
-from services.settings import Settings
+from services.embedded import servers
+from services.redis.pool import Client
+from services.settings.settings import Settings
+from services.telemetry.access_log import AccessLog
 from tests import log_watch
 from tests.front_door import GraphQL, LiveServer, Socket, serving_app
 
@@ -40,7 +40,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if hasattr(config, "workerinput"):
         return
     folder = Path(tempfile.mkdtemp(prefix="marquee-tests-"))
-    server = embedded.start_mongod(folder / "mongo", binary=embedded.find_mongod(None))
+    server = servers.start_mongod(folder / "mongo", binary=servers.find_mongod(None))
     asyncio.run(ensure_initiated(server.uri))
     config.marquee_mongod, config.marquee_folder = server, folder  # type: ignore[attr-defined]
 
@@ -68,10 +68,10 @@ def mongodb_uri(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="session")
-def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[embedded.Server]:
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Server]:
     """This worker's own Redis, so that commands can be counted and nobody else is flushed."""
     folder = tmp_path_factory.mktemp("redis")
-    server = embedded.start_redis(folder, binary=embedded.find_redis_server(None), persist=False)
+    server = servers.start_redis(folder, binary=servers.find_redis_server(None), persist=False)
     yield server
     server.stop()
 
@@ -79,7 +79,7 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[embedded.
 @pytest.fixture(scope="session")
 def settings(
     mongodb_uri: str,
-    redis_server: embedded.Server,
+    redis_server: servers.Server,
     worker_name: str,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Settings:

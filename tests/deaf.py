@@ -7,9 +7,9 @@ from typing import Any
 
 from redis.asyncio.client import PubSub
 
-from services import redis_pool
-from services.redis_pool import Client
-from services.settings import Settings
+from services.redis import pool
+from services.redis.pool import Client
+from services.settings.settings import Settings
 
 
 class _DeafPubSub(PubSub):
@@ -41,4 +41,4 @@ class _DeafClient(Client):
 
 def connect(settings: Settings) -> Client:
     """For blocking reads."""
-    return _DeafClient(connection_pool=redis_pool.connect_blocking(settings).connection_pool)
+    return _DeafClient(connection_pool=pool.connect_blocking(settings).connection_pool)

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qs
 from xml.etree import ElementTree
 
-from services.settings import Settings
+from services.settings.settings import Settings
 from tests.fake_server import listening
 
 TOKEN, ZONE = "cloudflare-token", "023e105f4ecef8ad9ca31a8372d0c353"

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
 from resolvers.context import Runtime
-from services import tmdb
-from services.settings import Settings
-from services.tmdb import Tmdb
+from services.settings.settings import Settings
+from services.tmdb import client as tmdb
+from services.tmdb.client import Tmdb
 from tests.fake_server import listening
 
 KEY = "eyJhbGciOiJIUzI1NiJ9.read-access-token"

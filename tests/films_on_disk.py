@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from services.media_format import INDEX, Media, Piece, Rendition, Segment, Subtitles
+from services.media.manifest import INDEX, Media, Piece, Rendition, Segment, Subtitles
 
 
 def segment(number: int, seconds: float = 4.0, size_bytes: int = 1000, **more: Any) -> Segment:

@@ -12,9 +12,9 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from services.settings import Settings
-from services.token_keys import Key, new_pem, open_keys
-from services.tokens import RefreshToken
+from services.accounts.token_keys import Key, new_pem, open_keys
+from services.accounts.tokens import RefreshToken
+from services.settings.settings import Settings
 
 OURS = Key.from_pem(new_pem())
 REMOVED = Key.from_pem(new_pem())

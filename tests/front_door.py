@@ -18,7 +18,7 @@ import models
 from models import ids
 from resolvers.context import Runtime
 from server import serving
-from services.settings import Settings
+from services.settings.settings import Settings
 
 PROTOCOL = Subprotocol("graphql-transport-ws")
 ISSUE_QUERY = """

@@ -21,8 +21,8 @@ from resolvers.context import Runtime
 from resolvers.imports import demo
 from resolvers.opening import open_runtime
 from server.app import build_app
-from services.access_log import AccessLog
-from services.settings import Settings
+from services.settings.settings import Settings
+from services.telemetry.access_log import AccessLog
 from tests.front_door import GraphQL, token_for
 from tests.operation_files import operations
 

@@ -11,8 +11,8 @@ import models
 from models import ids
 from resolvers.context import Runtime
 from server.app import build_app
-from services import metrics
-from services.access_log import AccessLog
+from services.telemetry import metrics
+from services.telemetry.access_log import AccessLog
 from tests.front_door import LiveServer, Socket, serving_app
 
 ASK = "{ __typename }"

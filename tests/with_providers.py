@@ -16,12 +16,12 @@ from models import ids
 from resolvers.context import Context, Runtime, Viewer
 from server.app import build_app
 from services import http_client
-from services.access_log import AccessLog
-from services.cache import Cache
-from services.circuit_breaker import BreakerRules, CircuitBreakers
-from services.provider_settings import ProviderSettings
+from services.breaker.breaker import BreakerRules, CircuitBreakers
+from services.cache.cache import Cache
 from services.providers import open_chain
-from services.scripts import ScriptCalls
+from services.providers.overrides import ProviderSettings
+from services.redis.scripts import ScriptCalls
+from services.telemetry.access_log import AccessLog
 from tests.fake_provider import FakeProvider
 from tests.front_door import GraphQL, token_for
 

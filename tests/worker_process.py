@@ -8,7 +8,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from services.settings import Settings
+from services.settings.settings import Settings
 from tests.fake_tmdb import KEY, FakeTmdb
 from tests.house.house import ROOT
 

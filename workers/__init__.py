@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from resolvers.context import Runtime
-from services import metrics
 from services.errors import UpstreamUnavailable
-from services.logs import get_logger
+from services.telemetry import metrics
+from services.telemetry.logs import get_logger
 from workers.adopt_progress import adopt_progress, look_for_repairs
 from workers.drop_dead_workers import drop_dead_workers
 from workers.erase_accounts import erase_accounts

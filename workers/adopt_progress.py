@@ -37,7 +37,7 @@ async def adopt_progress(runtime: Runtime) -> int:
 
 
 async def look_for_repairs(runtime: Runtime) -> None:
-    """While any is open, reads compare Redis and MongoDB (services/open_repairs.py).
+    """While any is open, reads compare Redis and MongoDB (services/playback/repairs.py).
 
     While MongoDB is away what was known stays.
     """

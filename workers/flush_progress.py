@@ -17,11 +17,11 @@ from operator import itemgetter
 
 import models
 from resolvers.context import Runtime
-from services import metrics
-from services.logs import get_logger
-from services.progress_buffer import Buffered
-from services.progress_stream import Delivery
-from services.viewing_entries import viewing_entry
+from services.playback.buffer import Buffered
+from services.playback.stream import Delivery
+from services.playback.viewings import viewing_entry
+from services.telemetry import metrics
+from services.telemetry.logs import get_logger
 
 _ROUNDS = 100  # of reading until nothing is left; then the timetable has its say
 _WRITES = 500  # titles in one bulk write

@@ -8,8 +8,8 @@ from __future__ import annotations
 from contextlib import suppress
 
 from resolvers.context import Runtime
-from services import live_metrics, metrics
 from services.errors import UpstreamUnavailable
+from services.telemetry import live_metrics, metrics
 
 
 async def publish_metrics(runtime: Runtime) -> None:

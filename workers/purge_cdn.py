@@ -16,9 +16,9 @@ import models
 from models import PurgeRecord
 from resolvers import purging
 from resolvers.context import Runtime
-from services import metrics
 from services.errors import PurgeFailed, UpstreamUnavailable
-from services.logs import get_logger
+from services.telemetry import metrics
+from services.telemetry.logs import get_logger
 
 MOST_TRIES = 15
 _AT_ONCE = 100

@@ -21,9 +21,9 @@ from resolvers import warming
 from resolvers.context import Context, Runtime
 from resolvers.imports import tmdb, tmdb_changes
 from resolvers.jobs import JobKind, now
-from services import metrics
 from services.errors import CodedError, UpstreamUnavailable
-from services.logs import get_logger
+from services.telemetry import metrics
+from services.telemetry.logs import get_logger
 from workers.flush_progress import flush_progress
 
 JOB_SECONDS = 3600.0

@@ -9,11 +9,11 @@ from fractions import Fraction
 from pathlib import Path
 
 from resolvers.imports.demo_files import FOLDER
-from services import ffmpeg
-from services.ingest import Encoder, Film, ingest
-from services.ladder import Source
-from services.media_library import DEMO, INDEX
-from services.settings import Settings
+from services.media import ffmpeg
+from services.media.ingest import Encoder, Film, ingest
+from services.media.ladder import Source
+from services.media.library import DEMO, INDEX
+from services.settings.settings import Settings
 
 SECONDS = 10
 _SEGMENT_SECONDS = 2  # players change quality at segments: five are enough to show it

@@ -9,7 +9,7 @@ from typing import TypeVar
 import models
 from resolvers import purging
 from resolvers.context import Runtime
-from services.redis_pool import Failure
+from services.redis.pool import Failure
 
 D = TypeVar("D", bound=models.Stored)
 Progress = Callable[[str, int, int], None]  # stage, done, of how many

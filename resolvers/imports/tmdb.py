@@ -19,7 +19,7 @@ from resolvers.imports.external_ids import Claim, granted
 from resolvers.imports.report import Problems, Report, Writer, quiet
 from resolvers.imports.tmdb_documents import SOURCE
 from services.errors import Conflict, UpstreamUnavailable
-from services.tmdb_types import (
+from services.tmdb.types import (
     Images,
     MovieDetails,
     SeasonDetails,

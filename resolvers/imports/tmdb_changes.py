@@ -14,8 +14,8 @@ from resolvers.context import Runtime
 from resolvers.imports import tmdb
 from resolvers.imports.tmdb import Advance
 from resolvers.jobs import JobKind
-from services.tmdb import MAX_PAGE
-from services.tmdb_types import TitleKind
+from services.tmdb.client import MAX_PAGE
+from services.tmdb.types import TitleKind
 
 MOST_DAYS = 13
 _DOCUMENTS: dict[TitleKind, type[models.Movie] | type[models.Show]] = {

@@ -14,7 +14,7 @@ import models
 from models import Department, ShowStatus, ids
 from resolvers.imports import genres
 from resolvers.imports.titles import sort_title
-from services.tmdb_types import (
+from services.tmdb.types import (
     CastMember,
     Creator,
     CrewMember,

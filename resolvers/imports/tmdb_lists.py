@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from models import MovieCategory
 from resolvers.context import Runtime
 from services.errors import ValidationFailed
-from services.tmdb_types import Page, TitleKind
+from services.tmdb.types import Page, TitleKind
 
 _NEW_DAYS = 45
 _UPCOMING_DAYS = 180

@@ -13,7 +13,7 @@ import models
 from models import ids
 from resolvers.context import Runtime
 from resolvers.imports.tmdb_documents import SOURCE, iso_date, seconds
-from services.tmdb_types import EpisodeDetails, Images, SeasonDetails, ShowDetails
+from services.tmdb.types import EpisodeDetails, Images, SeasonDetails, ShowDetails
 
 MAX_SEASONS = 100
 

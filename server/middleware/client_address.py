@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from services.client_addresses import ClientAddresses
+from services.limits.client_address import ClientAddresses
 
 _SCHEMES = {
     "http": {b"http": "http", b"https": "https"},

@@ -11,9 +11,9 @@ from typing import Any
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from server.middleware.security_headers import SecurityHeaders
-from services import metrics
-from services.access_log import AccessLog
-from services.live_metrics import LiveMetrics
+from services.telemetry import metrics
+from services.telemetry.access_log import AccessLog
+from services.telemetry.live_metrics import LiveMetrics
 
 _GIVEN_ID = re.compile(rb"[A-Za-z0-9._-]{8,64}", re.ASCII)
 _SILENT = frozenset({"/health", "/ready", "/metrics"})

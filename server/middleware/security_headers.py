@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from services.settings import Settings
+from services.settings.settings import Settings
 
 Header = tuple[bytes, bytes]
 _YEAR_SECONDS = 365 * 86400

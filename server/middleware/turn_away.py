@@ -14,10 +14,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from resolvers.abuse import BLOCKED
 from server.replies import reply
-from services import metrics
-from services.abuse_rules import Level, Standing
-from services.abuse_watch import AbuseWatch
 from services.errors import ErrorCode
+from services.limits.abuse_rules import Level, Standing
+from services.limits.abuse_watch import AbuseWatch
+from services.telemetry import metrics
 
 _ALWAYS = frozenset({"/health", "/ready"})
 _MOST_WAITING = 500

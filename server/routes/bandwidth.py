@@ -18,8 +18,8 @@ from starlette.responses import Response
 from server.patient_stream import PatientStream
 from server.replies import Refused
 from services.errors import CodedError, RateLimited, ValidationFailed
-from services.rate_limit import RateLimiter
-from services.sliding_window import Limits
+from services.limits.rate_limit import RateLimiter
+from services.limits.sliding_window import Limits
 
 MOST_BYTES = 5_000_000
 DEFAULT_BYTES = 1_000_000

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from server.middleware.security_headers import SecurityHeaders
 from services.errors import ErrorCode
-from services.logs import get_logger
+from services.telemetry.logs import get_logger
 
 log = get_logger("server")
 

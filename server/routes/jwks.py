@@ -6,7 +6,7 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
-from services.tokens import AccessTokens
+from services.accounts.tokens import AccessTokens
 
 _SECONDS = 300  # a new key is made known this long, and longer, before it signs
 

@@ -18,8 +18,8 @@ from server.conditions import NoSuchBytes, Span, Version
 from server.patient_stream import PatientStream
 from server.replies import Refused
 from services.errors import CodedError, ErrorCode, InvalidToken, NotFound
-from services.hls import PLAYLIST_TYPE
-from services.media_library import MediaLibrary, OpenedFile
+from services.media.hls import PLAYLIST_TYPE
+from services.media.library import MediaLibrary, OpenedFile
 
 _PLAYLIST_SECONDS = 60
 _FILE_SECONDS = 86400

@@ -7,7 +7,7 @@ from starlette.responses import JSONResponse, Response
 
 from resolvers import analytics
 from resolvers.context import Context
-from services import metrics
+from services.telemetry import metrics
 
 _NO_STORE = {"Cache-Control": "no-store"}
 

@@ -12,7 +12,7 @@ from services.cdn.cloudfront import CloudFront
 from services.cdn.cloudinary import Cloudinary
 from services.cdn.passthrough import Passthrough
 from services.errors import StartupError
-from services.settings import Settings
+from services.settings.settings import Settings
 
 __all__ = [
     "ALL_ANSWERS", "ALL_ART", "WIDTHS", "Cdn", "CloudFront", "Cloudflare", "Cloudinary",

@@ -13,9 +13,9 @@ from email.utils import parsedate_to_datetime
 
 import httpx
 
-from services import metrics
 from services.errors import PurgeFailed
 from services.http_client import HttpClient
+from services.telemetry import metrics
 
 _MAX_ANSWER_BYTES = 4 * 1024 * 1024
 _DEFAULT_PAUSE_SECONDS = 30.0

@@ -26,7 +26,7 @@ from services.cdn.base import (
 )
 from services.cdn.calls import Calls
 from services.http_client import HttpClient
-from services.settings import Settings
+from services.settings.settings import Settings
 
 _PER_CALL = 30  # tags, or prefixes
 

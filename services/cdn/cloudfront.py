@@ -26,9 +26,9 @@ from services.cdn.base import (
 )
 from services.cdn.calls import Calls
 from services.cdn.passthrough import query_of
-from services.cdn_signing import Signer
+from services.cdn.signing import Signer
 from services.http_client import HttpClient
-from services.settings import Settings
+from services.settings.settings import Settings
 
 _API = "2020-05-31"
 _PER_CALL = 1000

@@ -28,7 +28,7 @@ from services.cdn.base import (
 )
 from services.cdn.calls import Calls
 from services.http_client import HttpClient
-from services.settings import Settings
+from services.settings.settings import Settings
 
 _AT_ONCE = 8
 _GONE = ("ok", "not found")

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import msgspec
 
-from services.circuit_breaker import CircuitBreakers
+from services.breaker.breaker import CircuitBreakers
 from services.errors import StartupError
 from services.http_client import HttpClient
 from services.providers import vidking
@@ -23,7 +23,7 @@ from services.providers.json_api import JsonApi
 from services.providers.library import KEY as LIBRARY
 from services.providers.library import Library
 from services.providers.vidking import VidKing
-from services.settings import Settings
+from services.settings.settings import Settings
 
 _Key = Annotated[str, msgspec.Meta(pattern=r"\A[a-z][a-z0-9-]{0,31}\Z")]
 # No login, query or fragment in an address: secrets belong into api_key.

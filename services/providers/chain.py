@@ -1,6 +1,6 @@
 """Asks providers until one has the title, under one deadline, and tells every try.
 
-Order: priority / health score (services/provider_health.py), as operators set it; a slow one is
+Order: priority / health score (services/providers/health.py), as operators set it; a slow one is
 hedged (hedging.py). When all have failed, those whose fault may be over are asked once more, if
 their retry budget allows. A provider's fault is never raised: it is an Attempt with a coded reason.
 """
@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import NamedTuple, TypeVar
 
-from services.circuit_breaker import CircuitBreakers
+from services.breaker.breaker import CircuitBreakers
 from services.providers.attempts import Attempt, AttemptOutcome, Found, Override, Overrides
 from services.providers.base import Provider, TitleRef, ranked
 from services.providers.hedging import Race, Turn

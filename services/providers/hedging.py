@@ -13,10 +13,10 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from services import metrics
 from services.providers.attempts import AttemptOutcome
 from services.providers.base import TitleRef
 from services.providers.lane import OVERTAKEN, Lane, Try
+from services.telemetry import metrics
 
 _LEAST_SECONDS = 0.005  # left: less is not worth a call
 

@@ -9,14 +9,14 @@ import asyncio
 import time
 from dataclasses import dataclass, field
 
-from services import metrics
-from services.circuit_breaker import CircuitBreaker, Permit, Verdict
+from services.breaker.breaker import CircuitBreaker, Permit, Verdict
 from services.errors import ProviderFailed
-from services.logs import get_logger
-from services.provider_health import ProviderHealth
 from services.providers.attempts import Attempt, AttemptOutcome
 from services.providers.base import Provider, Source, TitleRef
-from services.retry_budget import RetryBudget
+from services.providers.health import ProviderHealth
+from services.providers.retry_budget import RetryBudget
+from services.telemetry import metrics
+from services.telemetry.logs import get_logger
 
 log = get_logger("providers")
 

@@ -1,4 +1,4 @@
-"""Our own library: the HLS stream of a title that lies on our disk (services/media_library.py).
+"""Our own library: the HLS stream of a title that lies on our disk (services/media/library.py).
 
 Whoever asks has looked there and says so in the TitleRef; addresses are signed for each viewer, so
 the one told here only stands for it in what is shared.

@@ -12,10 +12,10 @@ from starlette.applications import Starlette
 
 from resolvers.context import Runtime
 from server.app import build_app
-from services.access_log import AccessLog
-from services.settings import Environment
-from services.token_keys import new_pem, open_keys
-from services.tokens import AccessTokens
+from services.accounts.token_keys import new_pem, open_keys
+from services.accounts.tokens import AccessTokens
+from services.settings.settings import Environment
+from services.telemetry.access_log import AccessLog
 from tests.front_door import GraphQL, LiveServer, serving_app
 
 OUR_SITE = "https://app.example"

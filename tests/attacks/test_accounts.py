@@ -14,10 +14,10 @@ import pytest
 import models
 from resolvers.context import Runtime
 from server.app import build_app
-from services.access_log import AccessLog
-from services.scripts import ScriptCalls
-from services.sliding_window import SlidingWindows
-from services.throttles import Throttles
+from services.limits.sliding_window import SlidingWindows
+from services.limits.throttles import Throttles
+from services.redis.scripts import ScriptCalls
+from services.telemetry.access_log import AccessLog
 from tests.attacks.payloads import (
     answers,
     assert_nothing_leaks,

@@ -14,14 +14,14 @@ import models
 from resolvers.context import Runtime
 from resolvers.opening import open_playback
 from server.app import build_app
-from services import redis_pool
-from services.access_log import AccessLog
-from services.cache import Cache
-from services.rate_limit import RateLimiter
-from services.redis_pool import Client
-from services.scripts import ScriptCalls
-from services.settings import Settings
-from services.sliding_window import Limits, SlidingWindows, Taken
+from services.cache.cache import Cache
+from services.limits.rate_limit import RateLimiter
+from services.limits.sliding_window import Limits, SlidingWindows, Taken
+from services.redis import pool
+from services.redis.pool import Client
+from services.redis.scripts import ScriptCalls
+from services.settings.settings import Settings
+from services.telemetry.access_log import AccessLog
 from tests.relay import Relay, relaying
 from tests.watching import film, seen_offline, viewer_of
 
@@ -40,7 +40,7 @@ async def relay(runtime: Runtime) -> AsyncIterator[Relay]:
 async def one_connection(relay: Relay, settings: Settings) -> AsyncIterator[Client]:
     """A client with a single connection, so that the next command must use the last one's."""
     changed = {"redis_url": relay.uri, "redis_max_connections": 1, "redis_timeout_ms": 5000}
-    redis = redis_pool.connect(settings.model_copy(update=changed))
+    redis = pool.connect(settings.model_copy(update=changed))
     yield redis
     await redis.aclose()
 
@@ -100,13 +100,13 @@ async def test_a_command_that_timed_out_answers_nobody_else(
     redis: Client, relay: Relay, settings: Settings
 ) -> None:
     changed = {"redis_url": relay.uri, "redis_max_connections": 1, "redis_timeout_ms": 200}
-    impatient = redis_pool.connect(settings.model_copy(update=changed))
+    impatient = pool.connect(settings.model_copy(update=changed))
     await redis.set("secret:0", "of 0")
     await redis.set("secret:1", "of 1")
     await impatient.ping()
     # given an answer that comes after its asker's patience
     relay.delay_seconds = 0.4
-    with pytest.raises(redis_pool.Failure):
+    with pytest.raises(pool.Failure):
         await impatient.get("secret:0")
     relay.delay_seconds = 0.0
     # then the next one waits for its own
@@ -148,7 +148,7 @@ async def delayed(relay: Relay, runtime: Runtime) -> AsyncIterator[Runtime]:
             "rate_limit_mode": "enforce",
         }
     )
-    redis = redis_pool.connect(settings)
+    redis = pool.connect(settings)
     yield replace(
         runtime,
         settings=settings,

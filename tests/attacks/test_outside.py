@@ -16,8 +16,8 @@ from structlog.testing import CapturingLoggerFactory
 import models
 from resolvers.context import Runtime
 from server.app import build_app
-from services.access_log import AccessLog
 from services.errors import ErrorCode
+from services.telemetry.access_log import AccessLog
 from tests import fake_provider
 from tests.attacks.payloads import (
     LEAK_WORDS,

@@ -39,14 +39,14 @@ ROWS: dict[str, list[str]] = {
     "mass assignment and secret fields": [],
     "values at their limits": [],
     "access tokens": ["tests/walks/test_token_attacks.py::test_all_bad_tokens_get_one_answer"],
-    "key rotation": ["tests/services/test_token_keys.py::"],
+    "key rotation": ["tests/services/accounts/test_token_keys.py::"],
     "mailed and refresh tokens": [
         "tests/walks/test_token_attacks.py::test_ten_racing_refreshes_give_one_session",
         "tests/walks/test_token_attacks.py::test_a_replayed_refresh_token_ends_the_whole_sign_in",
     ],
     "login and reset enumeration": [
         "tests/resolvers/test_accounts.py::test_a_wrong_password_and_an_unknown_address",
-        "tests/services/test_throttles.py::test_many_addresses_together",
+        "tests/services/limits/test_throttles.py::test_many_addresses_together",
     ],
     "X-Forwarded-For": [
         "tests/server/test_abuse.py::test_without_trusted_proxies_even_loopback_is_not_believed"
@@ -70,15 +70,17 @@ ROWS: dict[str, list[str]] = {
     ],
     "cross-site WebSocket hijacking": [],
     "cache poisoning": ["tests/privacy/test_caches.py::test_an_answer_with_anything_personal"],
-    "SSRF and providers": ["tests/services/test_vidking.py::test_a_redirect_is_not_followed"],
+    "SSRF and providers": [
+        "tests/services/providers/test_vidking.py::test_a_redirect_is_not_followed"
+    ],
     "provider keys": [
-        "tests/services/test_vidking.py::test_its_key_is_in_no_log_and_no_error",
-        "tests/services/test_tmdb.py::test_the_key_is_in_no_log",
+        "tests/services/providers/test_vidking.py::test_its_key_is_in_no_log_and_no_error",
+        "tests/services/tmdb/test_client.py::test_the_key_is_in_no_log",
     ],
     "secrets and forged lines in logs": [],
     "error masking": ["tests/graph/test_errors.py::test_a_value_of_ours_that_does_not_fit"],
     "Host and path confusion": [
-        "tests/services/test_media_library.py::test_no_path_leads_out_of_the_folder"
+        "tests/services/media/test_library.py::test_no_path_leads_out_of_the_folder"
     ],
     "request smuggling": [],
     "slow clients": ["tests/server/test_bad_requests.py::test_a_body_that_never_ends"],

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from services import embedded
+from services.embedded import servers
 from tests.fake_provider import free_port
 
 DEADLINE_SECONDS = 2.0  # MONGODB_TIMEOUT_MS
@@ -24,13 +24,13 @@ class Stores:
         self.mongod = self._start_mongod()
         self.redis = self.start_redis()
 
-    def _start_mongod(self) -> embedded.Server:
-        binary = embedded.find_mongod(None)
-        return embedded.start_mongod(self._folder / "mongo", binary=binary, port=self._ports[0])
+    def _start_mongod(self) -> servers.Server:
+        binary = servers.find_mongod(None)
+        return servers.start_mongod(self._folder / "mongo", binary=binary, port=self._ports[0])
 
-    def start_redis(self) -> embedded.Server:
-        binary = embedded.find_redis_server(None)
-        self.redis = embedded.start_redis(
+    def start_redis(self) -> servers.Server:
+        binary = servers.find_redis_server(None)
+        self.redis = servers.start_redis(
             self._folder / "redis",
             binary=binary,
             port=self._ports[1],
@@ -58,7 +58,7 @@ class Stores:
 
 
 @contextmanager
-def frozen(server: embedded.Server) -> Iterator[None]:
+def frozen(server: servers.Server) -> Iterator[None]:
     os.kill(server.pid, signal.SIGSTOP)
     try:
         yield

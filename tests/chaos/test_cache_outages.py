@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import pytest
 from redis.asyncio import Redis
 
-from services.cache import Cache
+from services.cache.cache import Cache
 from tests.chaos.stores import DEADLINE_SECONDS, Stores, frozen
 from tests.fake_provider import free_port
 from tests.processes import Process, Served, until

@@ -15,8 +15,8 @@ from graph.info import Info
 from graph.scalars import SCALARS
 from loaders import CachedLoader, Fields
 from resolvers.context import Context
-from services.cache_keys import Kind
 from services.errors import NotFound, UpstreamUnavailable
+from services.redis.cache_keys import Kind
 from tests.graph.sample_world import Unstored
 
 Parent = strawberry.Parent

@@ -17,9 +17,9 @@ from typing import Any, ClassVar
 
 from loaders import CachedLoader, Fields
 from resolvers.context import Context
-from services.cache import Codec
-from services.cache_keys import Kind
+from services.cache.cache import Codec
 from services.errors import Conflict, NotFound, RateLimited, UpstreamUnavailable, ValidationFailed
+from services.redis.cache_keys import Kind
 
 
 class Colour(Enum):

@@ -18,10 +18,10 @@ from graph.operations import Answer, Operations, Request
 from graph.schema import CONFIG
 from models import AccountTier, Role
 from resolvers.context import Context, Runtime, Viewer
-from services import redis_pool
-from services.broadcast import Hub
-from services.live_metrics import Fold, LiveMetrics
-from services.settings import Settings
+from services.redis import pool
+from services.redis.hub import Hub
+from services.settings.settings import Settings
+from services.telemetry.live_metrics import Fold, LiveMetrics
 from workers.publish_metrics import publish_metrics
 
 
@@ -48,7 +48,7 @@ LIVE = """subscription($every: Int! = 1, $after: String) {
 
 @pytest.fixture
 async def operator(runtime: Runtime, settings: Settings) -> AsyncIterator[Context]:
-    hub = Hub(runtime.redis, redis_pool.connect_blocking(settings), "metrics:graph", Fold)
+    hub = Hub(runtime.redis, pool.connect_blocking(settings), "metrics:graph", Fold)
     own = replace(runtime, metrics_hub=hub, live_metrics=LiveMetrics("one"))
     yield Context(own, Viewer("user_1", Role.OPERATOR, AccountTier.FREE, "login_1"))
     await hub.aclose()

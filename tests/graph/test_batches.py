@@ -14,7 +14,7 @@ from graph.schema import open_documents
 from loaders import CachedLoader
 from resolvers.context import Context, Runtime
 from resolvers.imports import synthetic
-from services.cache import Cache
+from services.cache.cache import Cache
 from tests.conftest import CountCommands
 
 DEEP = """query Deep($first: Int!) { movies(category: POPULAR, first: $first) { nodes {

@@ -10,7 +10,7 @@ import pytest
 from models import Role
 from resolvers.context import Runtime
 from server.app import build_app
-from services.access_log import AccessLog
+from services.telemetry.access_log import AccessLog
 from tests.fake_provider import FakeProvider
 from tests.front_door import serving_app, token_for
 from tests.titles import film, film_id, store

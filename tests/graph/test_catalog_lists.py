@@ -12,7 +12,7 @@ import models
 from resolvers import catalog
 from resolvers.catalog import PageArguments
 from resolvers.context import Context, Runtime
-from services.cache import Cache
+from services.cache.cache import Cache
 from tests import library
 from tests.conftest import CountCommands
 from tests.front_door import GraphQL

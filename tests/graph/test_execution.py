@@ -10,7 +10,7 @@ import pytest
 from graph.documents import Documents
 from graph.operations import Operations, Prepared, Request
 from resolvers.context import Runtime
-from services.cache import Cache
+from services.cache.cache import Cache
 from tests.graph.chosen import Send, have, sender, told
 from tests.graph.chosen_schema import CONFIG, SCHEMA, ChosenContext, ItemRecord, RockRecord
 

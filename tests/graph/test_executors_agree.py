@@ -31,7 +31,7 @@ from graph.schema import schema as product_schema
 from resolvers import accounts, playback, progress_reports
 from resolvers.context import Context, Runtime, Viewer
 from resolvers.imports import synthetic
-from services.cache import Cache
+from services.cache.cache import Cache
 from tests.graph.agreement import Disagreement, Executors
 from tests.graph.document_generator import Generator, Made, operations
 from tests.graph.sample_schema import CONFIG, SCHEMA

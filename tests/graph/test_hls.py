@@ -13,9 +13,9 @@ import pytest
 
 from resolvers.context import Media, Runtime
 from server.app import build_app
-from services.access_log import AccessLog
-from services.media_addresses import MediaAddresses
-from services.media_library import MediaLibrary
+from services.media.library import MediaLibrary
+from services.media.signed_urls import MediaAddresses
+from services.telemetry.access_log import AccessLog
 from tests import titles
 from tests.conftest import CountCommands
 from tests.films_on_disk import film, store

@@ -15,8 +15,8 @@ from graph.documents import Documents
 from graph.schema import open_documents
 from resolvers.context import Runtime
 from server.app import build_app
-from services.access_log import AccessLog
-from services.settings import Settings
+from services.settings.settings import Settings
+from services.telemetry.access_log import AccessLog
 from tests.conftest import CountCommands
 from tests.front_door import GraphQL, serving_app
 

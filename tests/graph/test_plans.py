@@ -12,7 +12,7 @@ from graph.execution import Watch
 from graph.execution.plan import GroupPlan, Plan
 from graph.operations import Operations, Prepared, Request
 from resolvers.context import Runtime
-from services.cache import Cache
+from services.cache.cache import Cache
 from tests.graph import sample_schema
 from tests.graph.chosen import have, sender, told
 from tests.graph.chosen_schema import CONFIG, SCHEMA, ChosenContext, ItemRecord

@@ -13,7 +13,7 @@ import models
 from models import Role, ids
 from resolvers.context import Context, Runtime, Viewer
 from server.app import build_app
-from services.access_log import AccessLog
+from services.telemetry.access_log import AccessLog
 from tests.front_door import GraphQL, Socket, token_for
 from tests.titles import film, film_id, show_id, store, whole_show
 from tests.watching import seen_offline

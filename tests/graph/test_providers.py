@@ -12,7 +12,7 @@ import models
 from models import Role
 from resolvers import providers
 from resolvers.context import Context, Runtime
-from services.cache import Cache
+from services.cache.cache import Cache
 from tests.caching import Clock, tracked
 from tests.conftest import CountCommands
 from tests.fake_provider import FakeProvider

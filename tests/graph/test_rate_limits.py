@@ -12,10 +12,10 @@ from graph.answers import Answers
 from graph.operations import Answer, Operations, Prepared, Request
 from graph.schema import open_documents
 from resolvers.context import Context, Runtime
-from services.rate_limit import RateLimiter
-from services.redis_pool import Client
-from services.scripts import ScriptCalls
-from services.sliding_window import SlidingWindows
+from services.limits.rate_limit import RateLimiter
+from services.limits.sliding_window import SlidingWindows
+from services.redis.pool import Client
+from services.redis.scripts import ScriptCalls
 from tests import titles
 from tests.processes import until
 

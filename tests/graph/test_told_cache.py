@@ -13,8 +13,8 @@ import pytest
 
 from resolvers.context import Runtime
 from server.app import build_app
-from services.access_log import AccessLog
-from services.settings import Environment
+from services.settings.settings import Environment
+from services.telemetry.access_log import AccessLog
 from tests.conftest import CountCommands
 from tests.front_door import Socket
 from tests.titles import film, film_id, genre, store

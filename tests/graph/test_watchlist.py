@@ -12,7 +12,7 @@ import pytest
 from models import Role
 from resolvers.context import Runtime
 from server.app import build_app
-from services.access_log import AccessLog
+from services.telemetry.access_log import AccessLog
 from tests.front_door import GraphQL, token_for
 from tests.titles import film, film_id, show, show_id, store
 

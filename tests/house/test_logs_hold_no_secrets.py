@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 import structlog
 
-from services.passwords import Passwords
-from services.secret_texts import ApiKeyText, new_code
-from services.settings import Settings
-from services.token_keys import new_pem, open_keys
-from services.tokens import AccessTokens
+from services.accounts.passwords import Passwords
+from services.accounts.secret_codes import ApiKeyText, new_code
+from services.accounts.token_keys import new_pem, open_keys
+from services.accounts.tokens import AccessTokens
+from services.settings.settings import Settings
 from tests import log_watch
 from tests.house.house import ROOT
 from tests.log_watch import leaks

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from services import metrics
 from services.errors import ErrorCode
-from services.settings import Settings
+from services.settings.settings import Settings
+from services.telemetry import metrics
 from tests.house.house import texts
 from workers import WORKERS
 

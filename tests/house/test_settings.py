@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from server import env_example
-from services.settings import Settings
+from services.settings.settings import Settings
 from tests.house.house import ROOT
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import loaders
 from resolvers import progress_reports
 from resolvers.context import Context, Runtime
-from services.redis_pool import Client
+from services.redis.pool import Client
 from tests.conftest import CountCommands
 from tests.watching import film, started, viewer_of
 from workers.flush_progress import flush_progress

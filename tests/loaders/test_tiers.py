@@ -17,11 +17,11 @@ import models
 from loaders.base import Fields
 from resolvers.catalog_changes import movie_changed
 from resolvers.context import Context, Runtime
-from services.cache import Cache, Codec
-from services.cache_keys import MOVIE
+from services.cache.cache import Cache, Codec
 from services.errors import UpstreamUnavailable
-from services.redis_pool import Client
-from services.settings import Settings
+from services.redis.cache_keys import MOVIE
+from services.redis.pool import Client
+from services.settings.settings import Settings
 from tests.caching import Clock, client_through
 from tests.conftest import CountCommands
 from tests.processes import until

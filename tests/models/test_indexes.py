@@ -13,7 +13,7 @@ import pytest
 import models
 from resolvers.context import Runtime
 from services.errors import StartupError
-from services.settings import Settings
+from services.settings.settings import Settings
 from tests.house.house import ROOT
 
 

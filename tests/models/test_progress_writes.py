@@ -12,7 +12,7 @@ from models.playback import instant, progress_id
 from models.reading import refused_writes
 from resolvers.context import Runtime
 from services.errors import UpstreamUnavailable
-from services.progress_buffer import Buffered
+from services.playback.buffer import Buffered
 from tests.conftest import CountCommands
 from tests.watching import stored
 

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from server.app import build_app
-from services.access_log import AccessLog
+from services.telemetry.access_log import AccessLog
 from tests.front_door import LiveServer, Socket, serving_app
 from tests.privacy.operations import Made, variants
 from tests.privacy.test_matrix import root_fields

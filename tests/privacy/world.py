@@ -20,11 +20,11 @@ import models
 from models import ids
 from resolvers.context import Media, Runtime
 from server.app import build_app
-from services.access_log import AccessLog
-from services.media_addresses import MediaAddresses
-from services.media_library import MediaLibrary
-from services.passwords import Passwords
-from services.redis_pool import Client
+from services.accounts.passwords import Passwords
+from services.media.library import MediaLibrary
+from services.media.signed_urls import MediaAddresses
+from services.redis.pool import Client
+from services.telemetry.access_log import AccessLog
 from tests import films_on_disk, titles
 from tests.front_door import GraphQL
 from tests.privacy.operations import OWNED, Made

@@ -14,8 +14,8 @@ import pytest
 import models
 from resolvers import accounts, mail_tokens
 from resolvers.context import Context, Runtime
+from services.accounts.passwords import Passwords
 from services.errors import InvalidCredentials
-from services.passwords import Passwords
 from tests.accounts import EMAIL, PASSWORD, KeptMails, again
 from tests.conftest import CountCommands
 

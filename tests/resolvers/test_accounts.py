@@ -13,6 +13,8 @@ import models
 from resolvers import accounts
 from resolvers.accounts import SignedIn
 from resolvers.context import Context, Runtime, Viewer
+from services.accounts.passwords import Passwords
+from services.accounts.tokens import RefreshToken
 from services.errors import (
     AlreadyExists,
     ErrorCode,
@@ -22,9 +24,7 @@ from services.errors import (
     TokenReused,
     ValidationFailed,
 )
-from services.passwords import Passwords
-from services.settings import Environment
-from services.tokens import RefreshToken
+from services.settings.settings import Environment
 from tests.conftest import CountCommands
 
 EMAIL = "ada@example.org"

@@ -13,9 +13,9 @@ import models
 from resolvers import accounts, api_keys, logouts, mail_tokens, profiles
 from resolvers.context import Context, Runtime
 from services.errors import InvalidCredentials, InvalidToken, RateLimited, TokenReused
-from services.scripts import ScriptCalls
-from services.sliding_window import SlidingWindows
-from services.throttles import Throttles
+from services.limits.sliding_window import SlidingWindows
+from services.limits.throttles import Throttles
+from services.redis.scripts import ScriptCalls
 from tests.accounts import (
     EMAIL,
     NEW_PASSWORD,

@@ -12,6 +12,7 @@ import models
 from models import MailPurpose
 from resolvers import accounts, api_keys, mail_tokens
 from resolvers.context import Context, Runtime
+from services.accounts.secret_codes import code_hash
 from services.errors import (
     EmailNotVerified,
     InvalidCredentials,
@@ -19,7 +20,6 @@ from services.errors import (
     MailFailed,
     ValidationFailed,
 )
-from services.secret_texts import code_hash
 from tests.accounts import (
     EMAIL,
     NEW_PASSWORD,

@@ -13,8 +13,6 @@ from resolvers import analytics
 from resolvers.analytics import HealthCheck, HealthStatus, LiveMetricsEvent, live_metrics
 from resolvers.context import Context, Runtime, Viewer
 from resolvers.opening import open_playback
-from services import broadcast, redis_pool
-from services.broadcast import Hub
 from services.errors import (
     Forbidden,
     InvalidCursor,
@@ -22,8 +20,11 @@ from services.errors import (
     UpstreamUnavailable,
     ValidationFailed,
 )
-from services.live_metrics import Fold, LiveMetrics
-from services.settings import Settings
+from services.redis import hub as broadcast
+from services.redis import pool
+from services.redis.hub import Hub
+from services.settings.settings import Settings
+from services.telemetry.live_metrics import Fold, LiveMetrics
 from tests.fake_provider import free_port
 from workers.publish_metrics import publish_metrics
 
@@ -46,7 +47,7 @@ def clock() -> Clock:
 @pytest.fixture
 async def operator(runtime: Runtime, settings: Settings, clock: Clock) -> AsyncIterator[Context]:
     """An operator on a hub and counters of this test's own."""
-    hub = Hub(runtime.redis, redis_pool.connect_blocking(settings), "metrics:test", Fold)
+    hub = Hub(runtime.redis, pool.connect_blocking(settings), "metrics:test", Fold)
     own = replace(runtime, metrics_hub=hub, live_metrics=LiveMetrics("one", clock), clock=clock)
     yield Context(own, Viewer("user_1", Role.OPERATOR, AccountTier.FREE, "login_1"))
     await hub.aclose()
@@ -150,7 +151,7 @@ async def test_publishing_while_redis_is_away_fails_nobody_and_forgets_nothing(
     settings = runtime.settings.model_copy(
         update={"redis_url": f"redis://127.0.0.1:{free_port()}/0"}
     )
-    away = redis_pool.connect(settings)
+    away = pool.connect(settings)
     playback = open_playback(settings, away)
     operator.runtime.live_metrics.record_request(0.01, False)
     clock.now += 1
@@ -180,7 +181,7 @@ async def test_one_store_away_is_degraded_and_told_in_time(runtime: Runtime) -> 
 
     server = await asyncio.start_server(silent, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    redis = redis_pool.connect(
+    redis = pool.connect(
         runtime.settings.model_copy(
             update={"redis_url": f"redis://127.0.0.1:{port}/0", "redis_timeout_ms": 5000}
         )

@@ -12,9 +12,9 @@ import models
 from models import AccountTier, Role
 from resolvers import accounts, api_keys
 from resolvers.context import Context, Runtime, Viewer
-from services.brief_memory import BriefMemory
+from services.accounts.secret_codes import ApiKeyText
+from services.cache.brief_memory import BriefMemory
 from services.errors import InvalidToken, UpstreamUnavailable, ValidationFailed
-from services.secret_texts import ApiKeyText
 from tests.accounts import START, again, cheap_runtime, clock_of, registered, stored
 from tests.conftest import CountCommands
 

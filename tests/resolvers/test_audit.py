@@ -15,10 +15,10 @@ import models
 from models import AuditEvent
 from resolvers import audit, breakers, catalog_changes, catalog_edits, jobs
 from resolvers.context import Context, Runtime, Viewer
-from services.circuit_breaker import BreakerState
+from services.breaker.breaker import BreakerState
 from services.errors import Forbidden, NotFound
-from services.metrics import REGISTRY
-from services.settings import Settings
+from services.settings.settings import Settings
+from services.telemetry.metrics import REGISTRY
 from tests.processes import until
 from tests.titles import film, film_id, genre, store
 

@@ -24,12 +24,12 @@ from resolvers import catalog_edits
 from resolvers.catalog_changes import movie_changed, purge
 from resolvers.context import Context, Runtime, Viewer
 from server.app import build_app
-from services.access_log import AccessLog
-from services.cache import Cache
+from services.cache.cache import Cache
 from services.errors import UpstreamUnavailable, ValidationFailed
-from services.metrics import REGISTRY
-from services.redis_pool import Client
-from services.settings import Settings
+from services.redis.pool import Client
+from services.settings.settings import Settings
+from services.telemetry.access_log import AccessLog
+from services.telemetry.metrics import REGISTRY
 from tests.caching import client_through, tracked
 from tests.front_door import GraphQL, token_for
 from tests.processes import until

@@ -14,7 +14,7 @@ import models
 from resolvers import catalog
 from resolvers.catalog import PageArguments
 from resolvers.context import Context, Runtime
-from services.cache import Cache
+from services.cache.cache import Cache
 from tests.titles import film_id
 
 _DAY = datetime(2026, 1, 1, tzinfo=UTC)

@@ -14,8 +14,8 @@ from resolvers.context import Context, Runtime
 from resolvers.embeds import Embed, embeds_of_titles
 from resolvers.kept import DataOrigin
 from resolvers.providers import set_provider
-from services.cache import Cache
-from services.circuit_breaker import BreakerSnapshot, BreakerState
+from services.breaker.breaker import BreakerSnapshot, BreakerState
+from services.cache.cache import Cache
 from services.errors import ValidationFailed
 from services.providers.base import TitleRef
 from services.providers.chain import breaker_name

@@ -13,7 +13,7 @@ from models import ids
 from resolvers import history, playback, progress, progress_reports
 from resolvers.context import Context, Runtime
 from services.errors import InvalidCursor, NotFound, Unauthenticated, ValidationFailed
-from services.redis_pool import Client
+from services.redis.pool import Client
 from tests.conftest import CountCommands
 from tests.watching import PHONE, PHONE_RECORD, film, started, viewer_of
 from workers.flush_progress import flush_progress

@@ -10,7 +10,7 @@ import models
 from resolvers import progress_marks
 from resolvers.context import Context, Runtime
 from resolvers.next_up import next_up_of_shows
-from services.progress_buffer import UNFLUSHED_TITLES
+from services.playback.buffer import UNFLUSHED_TITLES
 from tests.conftest import CountCommands
 from tests.titles import episode, season, show, show_id, store, whole_show
 from tests.watching import seen_offline, viewer_of

@@ -13,8 +13,8 @@ from models import ids
 from resolvers import continue_watching, playback, progress, progress_reports
 from resolvers.context import Context, Runtime
 from resolvers.opening import open_playback
-from services import embedded, redis_pool
-from services.cache import Cache
+from services.cache.cache import Cache
+from services.embedded import servers
 from services.errors import (
     Conflict,
     NotFound,
@@ -23,9 +23,10 @@ from services.errors import (
     UpstreamUnavailable,
     ValidationFailed,
 )
-from services.progress_keys import ProgressKeys
+from services.playback.keys import ProgressKeys
 from services.quality import Quality
-from services.redis_pool import Client
+from services.redis import pool
+from services.redis.pool import Client
 from tests.conftest import CountCommands
 from tests.watching import PHONE, PHONE_RECORD, RUNTIME_SECONDS, film, started, stored, viewer_of
 from workers.flush_progress import flush_progress
@@ -335,19 +336,19 @@ async def test_progress_and_sessions_are_found_by_their_ids_by_their_owner(ada: 
 
 
 @pytest.fixture
-def doomed_redis(tmp_path: Path) -> Iterator[embedded.Server]:
+def doomed_redis(tmp_path: Path) -> Iterator[servers.Server]:
     """A Redis of its own, to be stopped."""
-    binary = embedded.find_redis_server(None)
-    with embedded.start_redis(tmp_path, binary=binary, persist=False) as server:
+    binary = servers.find_redis_server(None)
+    with servers.start_redis(tmp_path, binary=binary, persist=False) as server:
         yield server
 
 
 async def test_without_redis_what_the_database_has_is_told(
-    runtime: Runtime, doomed_redis: embedded.Server
+    runtime: Runtime, doomed_redis: servers.Server
 ) -> None:
     # given progress that was flushed
     own = runtime.settings.model_copy(update={"redis_url": doomed_redis.uri})
-    redis = redis_pool.connect(own)
+    redis = pool.connect(own)
     runtime = replace(
         runtime, settings=own, redis=redis, cache=Cache(redis), playback=open_playback(own, redis)
     )

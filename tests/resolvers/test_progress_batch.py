@@ -19,7 +19,7 @@ from resolvers.progress_batch import (
     report_progress_batch,
 )
 from services.errors import NotFound, Unauthenticated, UpstreamUnavailable, ValidationFailed
-from services.redis_pool import Client
+from services.redis.pool import Client
 from tests.conftest import CountCommands
 from tests.titles import film, film_id, store, whole_show
 from tests.watching import viewer_of

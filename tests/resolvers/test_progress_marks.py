@@ -12,7 +12,7 @@ from resolvers import progress, progress_marks
 from resolvers.context import Context, Runtime
 from resolvers.opening import open_playback
 from services.errors import NotFound, Unauthenticated, UpstreamUnavailable, ValidationFailed
-from services.redis_pool import Client
+from services.redis.pool import Client
 from tests.conftest import CountCommands
 from tests.titles import episode, film, film_id, season, show, show_id, store, whole_show
 from tests.watching import seen_offline, viewer_of

@@ -14,10 +14,10 @@ from resolvers import progress_marks, progress_reports
 from resolvers.context import Context, Runtime
 from resolvers.opening import open_playback
 from resolvers.progress_news import progress_changed
-from services import redis_pool
 from services.errors import NotFound, Unauthenticated, ValidationFailed
-from services.redis_pool import Client
-from services.settings import Settings
+from services.redis import pool
+from services.redis.pool import Client
+from services.settings.settings import Settings
 from tests.titles import film, film_id, store
 from tests.watching import seen_offline, started, viewer_of
 from workers.flush_progress import flush_progress
@@ -113,7 +113,7 @@ async def test_a_late_reader_gets_the_newest_state_only(ada: Context) -> None:
 
 async def test_what_another_process_takes_is_told_here(ada: Context, settings: Settings) -> None:
     # given a second process, whose way to Redis is its own
-    client = redis_pool.connect(settings)
+    client = pool.connect(settings)
     there = replace(ada.runtime, redis=client, playback=open_playback(settings, client))
     async with aclosing(await Events(progress_changed(ada)).begun(ada)) as events:
         # when it takes a report

@@ -15,10 +15,10 @@ from models import ids
 from resolvers import analytics, playback, progress, progress_reports
 from resolvers.context import Context, Runtime
 from resolvers.opening import open_playback
-from services import redis_pool
 from services.errors import SessionNotFound, UpstreamUnavailable, ValidationFailed
-from services.redis_pool import Client
-from services.settings import Settings
+from services.redis import pool
+from services.redis.pool import Client
+from services.settings.settings import Settings
 from tests.relay import Relay, relaying
 from tests.watching import RUNTIME_SECONDS, film, started, stored, viewer_of
 from workers.adopt_progress import adopt_progress, look_for_repairs
@@ -46,7 +46,7 @@ async def reaching(runtime: Runtime, settings: Settings, uri: str) -> AsyncItera
     own = settings.model_copy(
         update={"redis_url": uri, "redis_timeout_ms": TIMEOUT_MS, "mongodb_timeout_ms": 20_000}
     )
-    redis = redis_pool.connect(own)
+    redis = pool.connect(own)
     try:
         yield replace(runtime, settings=own, state_redis=redis, playback=open_playback(own, redis))
     finally:

@@ -15,13 +15,13 @@ from resolvers.context import Context, Runtime
 from resolvers.kept import DataOrigin
 from resolvers.sources import Wanted, streaming_sources
 from services import http_client
-from services.cache import Cache
+from services.cache.cache import Cache
 from services.errors import StartupError
 from services.providers import open_chain
 from services.providers.base import Source, SourceType, TitleRef
 from services.providers.chain import Attempt, AttemptOutcome
 from services.quality import Quality
-from services.settings import Settings
+from services.settings.settings import Settings
 from tests import fake_provider
 from tests.fake_provider import FakeProvider
 

@@ -15,11 +15,12 @@ from models import ids
 from resolvers import playback, progress, progress_reports
 from resolvers.context import Context, Runtime
 from resolvers.opening import open_playback
-from services import embedded, redis_pool
+from services.embedded import servers
 from services.errors import Conflict, SessionNotFound, TooManyStreams, Unauthenticated
+from services.playback.sessions import SESSION_SECONDS
 from services.quality import Quality
-from services.redis_pool import Client
-from services.viewing_sessions import SESSION_SECONDS
+from services.redis import pool
+from services.redis.pool import Client
 from tests.conftest import CountCommands
 from tests.fake_provider import free_port
 from tests.watching import PHONE, film, started, viewer_of
@@ -259,19 +260,19 @@ async def test_a_key_used_again_after_it_was_forgotten_is_another_viewing(
 
 
 @pytest.fixture
-def doomed_redis(tmp_path: Path) -> Iterator[embedded.Server]:
+def doomed_redis(tmp_path: Path) -> Iterator[servers.Server]:
     """A Redis of its own, at an address where another may take its place."""
-    binary = embedded.find_redis_server(None)
-    with embedded.start_redis(tmp_path, binary=binary, port=free_port(), persist=False) as server:
+    binary = servers.find_redis_server(None)
+    with servers.start_redis(tmp_path, binary=binary, port=free_port(), persist=False) as server:
         yield server
 
 
 async def test_without_redis_sessions_open_uncounted_and_come_to_it_later(
-    few: Runtime, doomed_redis: embedded.Server, tmp_path: Path
+    few: Runtime, doomed_redis: servers.Server, tmp_path: Path
 ) -> None:
     # given no Redis
     own = few.settings.model_copy(update={"redis_url": doomed_redis.uri})
-    redis = redis_pool.connect(own)
+    redis = pool.connect(own)
     few = replace(few, settings=own, playback=open_playback(own, redis))
     port = int(doomed_redis.uri.rsplit(":", 1)[1].split("/")[0])
     title, other = await film(), await film("other")
@@ -292,8 +293,8 @@ async def test_without_redis_sessions_open_uncounted_and_come_to_it_later(
         await playback.start_playback(viewer_of(few), other, PHONE, idempotency_key="one")
     assert [row["in_redis"] for row in await records()] == [False] * 3
     # and once there is a Redis again, it learns of as many as may play when they report
-    binary = embedded.find_redis_server(None)
-    with embedded.start_redis(tmp_path / "again", binary=binary, port=port, persist=False):
+    binary = servers.find_redis_server(None)
+    with servers.start_redis(tmp_path / "again", binary=binary, port=port, persist=False):
         assert (await playback.playback_session(ada, opened[0].id)) == opened[0]
         for session in opened[:2]:
             applied = await progress_reports.report_progress(ada, session.id, 0, 70.0)

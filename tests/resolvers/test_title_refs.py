@@ -13,7 +13,7 @@ from resolvers.context import Context, Media, Runtime
 from resolvers.kept import DataOrigin
 from resolvers.providers import set_provider
 from resolvers.sources import Wanted, sources_of_titles, streaming_sources
-from services.media_library import MediaLibrary
+from services.media.library import MediaLibrary
 from services.providers.attempts import AttemptOutcome
 from services.providers.base import SourceType, TitleRef
 from services.providers.rollout import takes_part

@@ -20,12 +20,12 @@ import models
 from resolvers.context import Runtime
 from server.app import build_app
 from server.middleware.turn_away import TurnAway
-from services.abuse_rules import Level, Signal
-from services.abuse_watch import AbuseWatch
-from services.access_log import AccessLog
-from services.metrics import REGISTRY
-from services.redis_pool import Client
-from services.settings import Settings
+from services.limits.abuse_rules import Level, Signal
+from services.limits.abuse_watch import AbuseWatch
+from services.redis.pool import Client
+from services.settings.settings import Settings
+from services.telemetry.access_log import AccessLog
+from services.telemetry.metrics import REGISTRY
 from tests.front_door import LiveServer, serving_app, token_for
 from tests.processes import until
 

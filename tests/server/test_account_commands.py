@@ -17,7 +17,7 @@ from resolvers import audit
 from resolvers.context import Context, Runtime
 from server import account_commands
 from services.errors import StartupError
-from services.settings import Settings
+from services.settings.settings import Settings
 from tests.processes import Process
 
 EMAIL = "ada@example.org"

@@ -13,7 +13,7 @@ import pytest
 
 import models
 from resolvers.context import Runtime
-from services.tokens import AccessTokens, Key
+from services.accounts.tokens import AccessTokens, Key
 from tests.front_door import LiveServer, token_for
 
 JSON = {"content-type": "application/json"}

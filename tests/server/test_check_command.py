@@ -10,9 +10,9 @@ import pytest
 
 from resolvers.context import Runtime
 from server import check_commands
-from services.posture import Finding, Level
-from services.settings import Environment, Settings
-from services.token_keys import new_pem
+from services.accounts.token_keys import new_pem
+from services.production_check import Finding, Level
+from services.settings.settings import Environment, Settings
 from tests.fake_provider import free_port
 from tests.processes import Process
 

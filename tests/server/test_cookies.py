@@ -12,9 +12,9 @@ import models
 from resolvers.context import Browser, Runtime
 from server import cookies
 from server.app import build_app
-from services.access_log import AccessLog
 from services.errors import InvalidToken
-from services.settings import Environment, Settings
+from services.settings.settings import Environment, Settings
+from services.telemetry.access_log import AccessLog
 from tests.front_door import token_for
 
 REGISTER = """

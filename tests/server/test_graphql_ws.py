@@ -19,9 +19,9 @@ from resolvers.context import Runtime
 from server.app import build_app
 from server.graphql_ws import GraphQLOverWebSocket
 from server.socket_operations import MAX_OPERATIONS
-from services import metrics
-from services.access_log import AccessLog
-from services.settings import Settings
+from services.settings.settings import Settings
+from services.telemetry import metrics
+from services.telemetry.access_log import AccessLog
 from tests.front_door import LiveServer, Socket, serving_app, token_for
 from tests.processes import until
 

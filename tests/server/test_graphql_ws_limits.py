@@ -22,8 +22,8 @@ from resolvers.context import Runtime
 from server import serving
 from server.app import build_app
 from server.socket_transport import MAX_FRAGMENTS
-from services.access_log import AccessLog
-from services.settings import Settings
+from services.settings.settings import Settings
+from services.telemetry.access_log import AccessLog
 from tests import sockets as helpers
 from tests.front_door import PROTOCOL, Socket, serving_app
 from tests.processes import until

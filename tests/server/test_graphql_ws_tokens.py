@@ -16,10 +16,10 @@ from resolvers.context import Context, Runtime, Viewer
 from resolvers.opening import open_revocations
 from server.operation_log import OperationLog
 from server.socket_operations import SocketOperations
-from services.access_log import AccessLog
-from services.brief_memory import BriefMemory
+from services.cache.brief_memory import BriefMemory
 from services.errors import UpstreamUnavailable
-from services.settings import Settings
+from services.settings.settings import Settings
+from services.telemetry.access_log import AccessLog
 from tests.front_door import LiveServer, Socket
 from tests.processes import until
 from tests.sockets import ASK, LIVE, Clock, serving, signed_in, sockets

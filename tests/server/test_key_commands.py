@@ -5,9 +5,9 @@ from __future__ import annotations
 from typer.testing import CliRunner
 
 from server.__main__ import cli
-from services.posture import refuse_unsafe
-from services.settings import Environment, Settings
-from services.token_keys import open_keys
+from services.accounts.token_keys import open_keys
+from services.production_check import refuse_unsafe
+from services.settings.settings import Environment, Settings
 
 
 def test_a_new_key_is_all_that_production_needs() -> None:

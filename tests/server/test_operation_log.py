@@ -14,8 +14,8 @@ import pytest
 from models import Role
 from resolvers.context import Runtime
 from server.app import build_app
-from services.access_log import AccessLog
-from services.settings import Settings
+from services.settings.settings import Settings
+from services.telemetry.access_log import AccessLog
 from tests.front_door import LiveServer, serving_app, token_for
 
 

@@ -12,9 +12,9 @@ from starlette.applications import Starlette
 
 from resolvers.context import Runtime
 from server.app import build_app
-from services import redis_pool
-from services.access_log import AccessLog
-from services.settings import Settings
+from services.redis import pool
+from services.settings.settings import Settings
+from services.telemetry.access_log import AccessLog
 from services.version import VERSION
 from tests.fake_provider import free_port
 from tests.front_door import GraphQL, LiveServer
@@ -37,7 +37,7 @@ async def test_without_redis_it_is_degraded_and_ready_still(
 ) -> None:
     # given a process whose Redis is away
     away = settings.model_copy(update={"redis_url": f"redis://127.0.0.1:{free_port()}/0"})
-    client = redis_pool.connect(away)
+    client = pool.connect(away)
     app = build_app(replace(runtime, redis=client), access_log=AccessLog(enabled=False))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://t") as ask:
         response = await ask.get("/ready")

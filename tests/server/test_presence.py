@@ -15,8 +15,8 @@ from graph.schema import open_documents
 from resolvers.context import Runtime
 from server.app import build_app
 from services import http_client
-from services.access_log import AccessLog
 from services.providers import open_chain
+from services.telemetry.access_log import AccessLog
 from tests.fake_provider import FakeProvider, running
 from tests.front_door import LiveServer, serving_app
 

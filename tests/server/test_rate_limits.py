@@ -14,12 +14,12 @@ import pytest
 import models
 from resolvers.context import Runtime
 from server.app import build_app
-from services.access_log import AccessLog
-from services.rate_limit import RateLimiter
-from services.redis_pool import Client
-from services.scripts import ScriptCalls
-from services.settings import Settings
-from services.sliding_window import SlidingWindows
+from services.limits.rate_limit import RateLimiter
+from services.limits.sliding_window import SlidingWindows
+from services.redis.pool import Client
+from services.redis.scripts import ScriptCalls
+from services.settings.settings import Settings
+from services.telemetry.access_log import AccessLog
 from tests.front_door import LiveServer, serving_app, token_for
 
 NOW = 1_800_000_000.0

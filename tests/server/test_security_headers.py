@@ -11,8 +11,8 @@ from pydantic import SecretStr
 
 from resolvers.context import Runtime
 from server.app import build_app
-from services.access_log import AccessLog
-from services.settings import Environment
+from services.settings.settings import Environment
+from services.telemetry.access_log import AccessLog
 from tests.front_door import serving_app
 from tests.titles import film, film_id, store
 

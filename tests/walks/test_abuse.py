@@ -21,11 +21,11 @@ from models import AuditEvent
 from resolvers.context import Runtime
 from server import abuse_commands
 from server.app import build_app
-from services.abuse_rules import Level
-from services.abuse_watch import AbuseWatch
-from services.access_log import AccessLog
 from services.errors import StartupError
-from services.settings import Settings
+from services.limits.abuse_rules import Level
+from services.limits.abuse_watch import AbuseWatch
+from services.settings.settings import Settings
+from services.telemetry.access_log import AccessLog
 from tests.front_door import LiveServer, serving_app
 from tests.processes import Process, until
 

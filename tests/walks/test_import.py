@@ -13,7 +13,7 @@ import workers
 from models import Role
 from resolvers.context import Runtime
 from server.app import build_app
-from services.access_log import AccessLog
+from services.telemetry.access_log import AccessLog
 from tests import fake_tmdb, worker_process
 from tests.fake_tmdb import FakeTmdb
 from tests.front_door import GraphQL, LiveServer, Socket, serving_app, token_for

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from services.settings import Settings
+from services.settings.settings import Settings
 from tests.sealed_process import OUTSIDE
 
 _ROOT = Path(__file__).parents[2]

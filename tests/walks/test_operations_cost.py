@@ -10,7 +10,7 @@ import pytest
 
 from resolvers.context import Runtime
 from server.app import build_app
-from services.access_log import AccessLog
+from services.telemetry.access_log import AccessLog
 from tests import library
 from tests.conftest import CountCommands, CountedCommands
 from tests.operation_files import Client, Operation, operations

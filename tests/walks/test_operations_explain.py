@@ -10,8 +10,8 @@ import pytest
 import models
 from resolvers.context import Runtime
 from server.app import build_app
-from services.access_log import AccessLog
 from services.cursors import Position
+from services.telemetry.access_log import AccessLog
 from tests import library
 from tests.operation_files import Client, Operation, operations
 

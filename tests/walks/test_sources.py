@@ -17,9 +17,9 @@ import models
 from resolvers.context import Runtime
 from server.app import build_app
 from services import http_client
-from services.access_log import AccessLog
 from services.providers import open_chain
-from services.settings import Settings
+from services.settings.settings import Settings
+from services.telemetry.access_log import AccessLog
 from tests.fake_provider import FakeProvider, running
 from tests.films_on_disk import film as film_on_disk
 from tests.films_on_disk import store as put_on_disk

@@ -17,9 +17,9 @@ import models
 from resolvers.context import Runtime
 from resolvers.opening import open_revocations
 from server.app import build_app
-from services.access_log import AccessLog
-from services.settings import Settings
-from services.tokens import AccessTokens
+from services.accounts.tokens import AccessTokens
+from services.settings.settings import Settings
+from services.telemetry.access_log import AccessLog
 from tests.conftest import CountCommands
 from tests.forged_tokens import ATTACKS, OURS, payload_at, segment, signed
 from tests.front_door import GraphQL, serving_app, token_for

@@ -12,11 +12,11 @@ import models
 from resolvers import progress, progress_reports
 from resolvers.context import Context, Runtime
 from resolvers.opening import open_playback
-from services import metrics
 from services.errors import UpstreamUnavailable
-from services.progress_buffer import FLUSHED_SECONDS
-from services.progress_keys import ProgressKeys
-from services.redis_pool import Client
+from services.playback.buffer import FLUSHED_SECONDS
+from services.playback.keys import ProgressKeys
+from services.redis.pool import Client
+from services.telemetry import metrics
 from tests.conftest import CountCommands
 from tests.watching import film, started, stored, viewer_of
 from workers.drop_dead_workers import drop_dead_workers

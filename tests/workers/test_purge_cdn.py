@@ -21,11 +21,11 @@ from resolvers.context import Context, Runtime, Viewer
 from resolvers.imports.report import Writer, quiet
 from server import purge_commands
 from services import cdn
-from services.cache import Cache
+from services.cache.cache import Cache
 from services.errors import Conflict, UpstreamUnavailable
-from services.metrics import REGISTRY
-from services.redis_pool import Client
-from services.settings import Settings
+from services.redis.pool import Client
+from services.settings.settings import Settings
+from services.telemetry.metrics import REGISTRY
 from tests import fake_cdn
 from tests.caching import client_through
 from tests.conftest import CountCommands

@@ -15,8 +15,9 @@ from models import JobRecord, JobState, Role
 from resolvers import jobs, progress_reports
 from resolvers.context import Context, Runtime, Viewer
 from resolvers.jobs import JobKind
-from services import metrics, redis_pool
 from services.errors import Conflict, Forbidden, NotFound, RateLimited, ValidationFailed
+from services.redis import pool
+from services.telemetry import metrics
 from tests import fake_tmdb, worker_process
 from tests.fake_tmdb import FakeTmdb
 from tests.watching import film, started, stored, viewer_of
@@ -159,7 +160,7 @@ async def _nothing(_: Runtime, __: Mapping[str, Any], ___: Advance) -> None: ...
 async def test_jobs_are_run_while_redis_is_away(runtime: Runtime) -> None:
     # given a worker whose Redis does not answer
     nowhere = runtime.settings.model_copy(update={"redis_url": "redis://127.0.0.1:1/0"})
-    away = redis_pool.connect(nowhere)
+    away = pool.connect(nowhere)
     queue = type(runtime.jobs.queue)(away)
     alone = replace(later(runtime, 31), jobs=replace(runtime.jobs, queue=queue))
     job = await jobs.start(replace(alone, clock=runtime.clock), JobKind.FLUSH_PROGRESS)

@@ -7,8 +7,8 @@ from structlog.testing import capture_logs
 
 from resolvers import progress_reports
 from resolvers.context import Runtime
-from services import metrics
 from services.errors import UpstreamUnavailable
+from services.telemetry import metrics
 from tests.watching import film, started, stored, viewer_of
 from workers import WORKERS, Worker, names_for, run_workers
 from workers.flush_progress import finish_flushing, flush_progress

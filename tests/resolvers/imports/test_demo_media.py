@@ -6,11 +6,11 @@ import m3u8
 import pytest
 
 from resolvers.imports import demo_media
-from services import hls
-from services.embedded_find import MissingBinary
-from services.ladder import LADDER
-from services.media_library import DEMO, MediaLibrary
-from services.settings import Settings
+from services.embedded.binaries import MissingBinary
+from services.media import hls
+from services.media.ladder import LADDER
+from services.media.library import DEMO, MediaLibrary
+from services.settings.settings import Settings
 
 
 async def test_the_clip_is_made_once_in_all_qualities_with_subtitles(

@@ -18,7 +18,7 @@ from resolvers.imports import tmdb, tmdb_changes, tmdb_lists
 from resolvers.imports.report import Report
 from resolvers.imports.tmdb_documents import person_id
 from services.errors import UpstreamUnavailable
-from services.tmdb_types import TitleKind
+from services.tmdb.types import TitleKind
 from tests import fake_tmdb
 from tests.fake_tmdb import KEY, Answer, FakeTmdb
 

@@ -12,7 +12,7 @@ from starlette.routing import Route
 import models
 from resolvers.context import Runtime
 from server.routes import art
-from services.art import Subject, backdrop, poster
+from services.media.art import Subject, backdrop, poster
 
 
 @pytest.fixture

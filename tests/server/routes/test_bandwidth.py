@@ -14,10 +14,10 @@ import pytest
 from resolvers.context import Runtime
 from server.app import build_app
 from server.routes.bandwidth import AT_ONCE, MOST_BYTES, PER_MINUTE
-from services.access_log import AccessLog
-from services.rate_limit import RateLimiter
-from services.scripts import ScriptCalls
-from services.sliding_window import SlidingWindows
+from services.limits.rate_limit import RateLimiter
+from services.limits.sliding_window import SlidingWindows
+from services.redis.scripts import ScriptCalls
+from services.telemetry.access_log import AccessLog
 from tests.front_door import LiveServer, serving_app
 
 

@@ -9,9 +9,9 @@ import pytest
 
 from resolvers.context import Runtime
 from server.app import build_app
-from services.access_log import AccessLog
-from services.token_keys import Key, new_pem
-from services.tokens import AccessTokens
+from services.accounts.token_keys import Key, new_pem
+from services.accounts.tokens import AccessTokens
+from services.telemetry.access_log import AccessLog
 from tests.front_door import token_for
 
 ADDRESS = "/.well-known/jwks.json"

@@ -16,10 +16,10 @@ import pytest
 
 from resolvers.context import Media, Runtime
 from server.app import build_app
-from services.access_log import AccessLog
 from services.errors import UpstreamUnavailable
-from services.media_addresses import MediaAddresses
-from services.media_library import MediaLibrary
+from services.media.library import MediaLibrary
+from services.media.signed_urls import MediaAddresses
+from services.telemetry.access_log import AccessLog
 from tests import titles
 from tests.films_on_disk import content, film, rendition, segment, store
 from tests.front_door import LiveServer, serving_app, token_for

@@ -1,0 +1,156 @@
+"""The keys that sign access tokens: Ed25519 from JWT_PRIVATE_KEYS, or JWT_SECRET in development.
+
+A key's id follows from the key (RFC 7638), so processes that share keys agree on names. The first
+signs, all verify: a key is added last, later moved to the front, and dropped when its tokens ended.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+)
+
+from services.errors import StartupError
+from services.settings.settings import Settings
+
+_PURPOSE = b"marquee access tokens 1"  # the secret signs other things too, each with its own key
+_PEM = re.compile(r"-----BEGIN [A-Z ]+-----.*?-----END [A-Z ]+-----", re.DOTALL)
+_LARGEST_FILE_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A signing key; `verifying` differs from `signing` only for asymmetric algorithms."""
+
+    id: str
+    algorithm: str
+    signing: Any
+    verifying: Any
+
+    def __repr__(self) -> str:
+        return f"Key({self.id!r}, {self.algorithm!r})"
+
+    @classmethod
+    def from_secret(cls, secret: bytes) -> Key:
+        """HS256. The id follows from the secret, so another secret is another key."""
+        name = hashlib.blake2b(secret, digest_size=6, person=b"marquee-kid").hexdigest()
+        return cls(name, "HS256", secret, secret)
+
+    @classmethod
+    def from_pem(cls, pem: str) -> Key:
+        """EdDSA with Ed25519.
+
+        Raises:
+            ValueError: no private key of this kind.
+        """
+        try:
+            private = load_pem_private_key(pem.encode(), password=None)
+        except (TypeError, UnsupportedAlgorithm) as error:
+            raise ValueError("no private key that can be read without a password") from error
+        if not isinstance(private, Ed25519PrivateKey):
+            raise ValueError("no Ed25519 key")
+        public = private.public_key()
+        return cls(_thumbprint(public), "EdDSA", private, public)
+
+    @property
+    def public_jwk(self) -> dict[str, str] | None:
+        """What others verify with (RFC 8037); None for a shared secret, which is nobody's."""
+        if not isinstance(self.verifying, Ed25519PublicKey):
+            return None
+        return {**_required_members(self.verifying), "kid": self.id, "use": "sig", "alg": "EdDSA"}
+
+
+def open_keys(settings: Settings) -> list[Key]:
+    """The ring, signer first: JWT_PRIVATE_KEYS, else a key derived from JWT_SECRET.
+
+    Raises:
+        StartupError: an entry is no key, or the second one is not and this is production.
+    """
+    given = settings.jwt_private_keys.get_secret_value()
+    keys = [_key(pem, at) for at, pem in enumerate(_pems(given), 1)]
+    if keys:
+        return keys
+    if settings.is_production:
+        raise StartupError(
+            "JWT_PRIVATE_KEYS is not set: make one with `python -m server keys new`."
+        )
+    return [Key.from_secret(hmac.digest(settings.secret_bytes, _PURPOSE, hashlib.sha256))]
+
+
+def new_pem() -> str:
+    """A new private key, for JWT_PRIVATE_KEYS."""
+    private = Ed25519PrivateKey.generate()
+    return private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+
+
+def key_set(keys: Sequence[Key]) -> dict[str, list[dict[str, str]]]:
+    """A JWK Set (RFC 7517, 5) of the public halves."""
+    found = [key.public_jwk for key in keys]
+    return {"keys": [jwk for jwk in found if jwk is not None]}
+
+
+def _pems(given: str) -> list[str]:
+    """Each key's text, in order; a path stands for the keys in its file."""
+    found: list[str] = []
+    at = 0
+    for block in _PEM.finditer(given):
+        found += _in_files(given[at : block.start()])
+        found.append(block[0].replace("\\n", "\n"))  # as one line, in an environment file
+        at = block.end()
+    return found + _in_files(given[at:])
+
+
+def _in_files(paths: str) -> list[str]:
+    names = re.split(r"[,\n]|\\n", paths)
+    return [pem for name in names if name.strip() for pem in _in_file(name.strip())]
+
+
+def _in_file(name: str) -> list[str]:
+    try:
+        with Path(name).open("rb") as file:
+            text = file.read(_LARGEST_FILE_BYTES).decode("ascii")
+    except (OSError, ValueError):
+        # not told: what was meant as a key may stand there
+        raise StartupError("JWT_PRIVATE_KEYS names a file that cannot be read.") from None
+    pems = _PEM.findall(text)
+    if not pems:
+        raise StartupError("JWT_PRIVATE_KEYS names a file without a key in PEM.")
+    return pems
+
+
+def _key(pem: str, at: int) -> Key:
+    try:
+        return Key.from_pem(pem)
+    except ValueError:
+        raise StartupError(f"Key {at} of JWT_PRIVATE_KEYS is no Ed25519 private key.") from None
+
+
+def _required_members(public: Ed25519PublicKey) -> dict[str, str]:
+    raw = public.public_bytes(Encoding.Raw, PublicFormat.Raw)
+    return {"crv": "Ed25519", "kty": "OKP", "x": _base64url(raw)}
+
+
+def _thumbprint(public: Ed25519PublicKey) -> str:
+    """RFC 7638: the required members, sorted, without spaces."""
+    text = json.dumps(_required_members(public), separators=(",", ":"), sort_keys=True)
+    return _base64url(hashlib.sha256(text.encode()).digest())
+
+
+def _base64url(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).decode().rstrip("=")

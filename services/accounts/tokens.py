@@ -1,0 +1,195 @@
+"""Access tokens (signed JWTs, RFC 9068 and 8725) and refresh tokens (opaque, kept only as hashes).
+
+A key decides its algorithm, never the token; only known keys are tried, and a header may hold
+nothing but algorithm, type and key id. Every bad token gets the same answer.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import jwt
+
+from services.accounts.token_keys import Key, key_set
+from services.errors import InvalidToken
+
+_ISSUER = "marquee"
+_AUDIENCE = "marquee-api"
+_TYPE = "at+jwt"
+_MAX_CHARACTERS = 4096
+_CLAIMS = ("iss", "aud", "sub", "exp", "iat", "jti", "role", "tier", "sid")
+_LAST_MOMENT = 32_503_680_000.0
+_HEADERS = {"alg", "typ", "kid"}
+_LEEWAY_SECONDS = 5.0  # how far ahead the clock of the process may be that issued a token
+_REFRESH_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What a verified access token says; times in seconds since 1970."""
+
+    user_id: str
+    role: str
+    tier: str
+    login_id: str
+    issued_at: float
+    starts_at: float
+    expires_at: float
+    token_id: str
+
+
+class AccessTokens:
+    """Issues with the first key, verifies with any. A token seen before costs one dict lookup."""
+
+    def __init__(
+        self, keys: Sequence[Key], *, lifetime_seconds: int, remembered: int = 10_000
+    ) -> None:
+        self._signer = keys[0]
+        self._keys = {key.id: key for key in keys}
+        self.public_keys = key_set(keys)
+        self._verified: dict[str, Claims] = {}
+        self._remembered = remembered
+        self.lifetime_seconds = lifetime_seconds
+
+    def issue(self, *, user_id: str, role: str, tier: str, login_id: str, now: float) -> str:
+        """`iat` has fractions of a second: a revocation ends what was issued before it."""
+        payload = {
+            "iss": _ISSUER,
+            "aud": _AUDIENCE,
+            "sub": user_id,
+            "role": role,
+            "tier": tier,
+            "sid": login_id,
+            "iat": now,
+            "exp": int(now) + self.lifetime_seconds,
+            "jti": secrets.token_hex(8),
+        }
+        key = self._signer
+        headers = {"typ": _TYPE, "kid": key.id}
+        return jwt.encode(payload, key.signing, algorithm=key.algorithm, headers=headers)
+
+    def verify(self, token: str, now: float) -> Claims:
+        """The claims of a token that is ours, whole and in time.
+
+        Raises:
+            InvalidToken: for whatever is wrong with it, always with the same message.
+        """
+        claims = self._verified.get(token)
+        if claims is None:
+            claims = self._checked(token)
+            self._remember(token, claims)
+        if claims.expires_at <= now:
+            self._verified.pop(token, None)
+            refuse()
+        if claims.starts_at > now + _LEEWAY_SECONDS:
+            refuse()
+        return claims
+
+    def _checked(self, token: str) -> Claims:
+        if len(token) > _MAX_CHARACTERS or not token.isascii():
+            refuse()
+        try:
+            header = jwt.get_unverified_header(token)
+            key = self._keys[header["kid"]]
+            if header["typ"] != _TYPE or header.keys() != _HEADERS:
+                refuse()
+            return _claims(_decoded(token, key))
+        except (jwt.PyJWTError, KeyError, TypeError, ValueError, RecursionError):
+            refuse()
+
+    def _remember(self, token: str, claims: Claims) -> None:
+        if len(self._verified) >= self._remembered:
+            for oldest in list(self._verified)[: self._remembered // 4 + 1]:
+                del self._verified[oldest]
+        self._verified[token] = claims
+
+
+def _decoded(token: str, key: Key) -> Mapping[str, Any]:
+    """Times are compared by `verify`, with the caller's clock."""
+    return jwt.decode(
+        token,
+        key.verifying,
+        algorithms=[key.algorithm],
+        audience=_AUDIENCE,
+        issuer=_ISSUER,
+        options={
+            "require": list(_CLAIMS),
+            "verify_exp": False,
+            "verify_iat": False,
+            "verify_nbf": False,
+        },
+    )
+
+
+def _claims(payload: Mapping[str, Any]) -> Claims:
+    texts = [payload[name] for name in ("sub", "role", "tier", "sid", "jti")]
+    if {type(text) for text in texts} != {str}:
+        refuse()
+    issued_at, expires_at = _moment(payload["iat"]), _moment(payload["exp"])
+    starts_at = max(issued_at, _moment(payload.get("nbf", issued_at)))
+    user_id, role, tier, login_id, token_id = texts
+    return Claims(user_id, role, tier, login_id, issued_at, starts_at, expires_at, token_id)
+
+
+def _moment(given: object) -> float:
+    """A NumericDate (RFC 7519, 2) of this millennium."""
+    if type(given) not in (int, float) or not 0 <= given < _LAST_MOMENT:  # type: ignore[operator]
+        refuse()
+    return given  # type: ignore[return-value]
+
+
+def refuse() -> NoReturn:
+    """The one answer to every bad token, access or refresh."""
+    raise InvalidToken("The token is not valid: sign in again.") from None
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshToken:
+    """256 random bits. Only `hash` is stored."""
+
+    secret: bytes
+
+    @classmethod
+    def new(cls) -> RefreshToken:
+        return cls(secrets.token_bytes(_REFRESH_BYTES))
+
+    @classmethod
+    def parse(cls, text: str) -> RefreshToken:
+        """Raises:
+        InvalidToken: not the text of a refresh token.
+        """
+        try:
+            token = cls(base64.urlsafe_b64decode(text.encode("ascii") + b"="))
+        except ValueError:
+            refuse()
+        if len(token.secret) != _REFRESH_BYTES or token.text != text:
+            refuse()
+        return token
+
+    @property
+    def text(self) -> str:
+        return base64.urlsafe_b64encode(self.secret).decode().rstrip("=")
+
+    @property
+    def hash(self) -> str:
+        return hashlib.sha256(b"stored\0" + self.secret).hexdigest()
+
+    def seal(self, successor: RefreshToken) -> str:
+        """The successor, readable only with this token: what lets a lost answer be given again."""
+        return _xor(successor.secret, self._pad()).hex()
+
+    def unseal(self, sealed: str) -> RefreshToken:
+        return RefreshToken(_xor(bytes.fromhex(sealed), self._pad()))
+
+    def _pad(self) -> bytes:
+        """Used once, as a token has one successor; tells nothing about `hash`."""
+        return hashlib.sha256(b"successor\0" + self.secret).digest()
+
+
+def _xor(left: bytes, right: bytes) -> bytes:
+    return bytes(a ^ b for a, b in zip(left, right, strict=True))

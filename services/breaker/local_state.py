@@ -1,0 +1,123 @@
+"""A circuit breaker in one process's memory, with the rules of
+services/breaker/lua/breaker_step.lua.
+
+While Redis answers it only follows what Redis says and remembers this process's own calls; while
+Redis is away it decides by them. Times are ms of the clock that the caller reads.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from services.breaker.rules import BUCKETS, BreakerRules, BreakerState, Standing, Verdict
+
+Counts = tuple[int, int, int]  # calls, failures, slow calls
+
+
+class Window:
+    """Counts of the last `BUCKETS` parts of time."""
+
+    def __init__(self, bucket_ms: int) -> None:
+        self._bucket_ms = bucket_ms
+        self._buckets: dict[int, Counts] = {}
+
+    def add(self, now_ms: int, failed: bool, slow: bool) -> None:
+        self.merge(now_ms // self._bucket_ms, (1, int(failed), int(slow)))
+        self._drop_old(now_ms)
+
+    def merge(self, bucket: int, counts: Counts) -> None:
+        calls, failures, slow = self._buckets.get(bucket, (0, 0, 0))
+        self._buckets[bucket] = (calls + counts[0], failures + counts[1], slow + counts[2])
+
+    def totals(self, now_ms: int) -> Counts:
+        self._drop_old(now_ms)
+        seen = self._buckets.values()
+        return sum(s[0] for s in seen), sum(s[1] for s in seen), sum(s[2] for s in seen)
+
+    def take(self) -> dict[int, Counts]:
+        """All of it; the window is empty then."""
+        taken, self._buckets = self._buckets, {}
+        return taken
+
+    def _drop_old(self, now_ms: int) -> None:
+        oldest = now_ms // self._bucket_ms - BUCKETS
+        for bucket in [bucket for bucket in self._buckets if bucket <= oldest]:
+            del self._buckets[bucket]
+
+
+class BreakerAlone:
+    """One name's breaker. A forced state holds until Redis says otherwise."""
+
+    def __init__(self, name: str, rules: BreakerRules) -> None:
+        self._rules = rules
+        self._window = Window(rules.bucket_ms)
+        self._permits: dict[str, int] = {}  # permit -> when it expires
+        self._successes = 0
+        self.standing = Standing(name)
+
+    @property
+    def state(self) -> BreakerState:
+        return self.standing.state
+
+    def follow(self, told: Standing) -> None:
+        """Redis says so."""
+        if told.state is not self.state:
+            self._become(told.state, 0)
+        self.standing = told
+
+    def add(self, now_ms: int, failed: bool, slow: bool) -> None:
+        self._window.add(now_ms, failed, slow)
+
+    def judge(self, now_ms: int) -> None:
+        """Opens after too many failures or slow calls."""
+        is_closed = self.state is BreakerState.CLOSED and not self.standing.forced
+        if is_closed and self._rules.is_too_much(*self._window.totals(now_ms)):
+            self._become(BreakerState.OPEN, now_ms)
+
+    def grant(self, now_ms: int, permit: str) -> bool:
+        """May this call be made? Starts probing when the time has come."""
+        if self.standing.forced:
+            return self.state is BreakerState.CLOSED
+        if self.state is BreakerState.OPEN and now_ms >= self.standing.retry_ms:
+            self._become(BreakerState.HALF_OPEN, now_ms)
+        if self.state is BreakerState.HALF_OPEN:
+            return self._grant_probe(now_ms, permit)
+        return self.state is BreakerState.CLOSED
+
+    def _grant_probe(self, now_ms: int, permit: str) -> bool:
+        self._permits = {one: until for one, until in self._permits.items() if until > now_ms}
+        out, rules = len(self._permits), self._rules
+        if out >= rules.probes or out + self._successes >= rules.successes:
+            return False
+        self._permits[permit] = now_ms + rules.permit_ms
+        return True
+
+    def ended(self, now_ms: int, permit: str, verdict: Verdict) -> None:
+        """A probe ended; a permit of an earlier half-open time says nothing."""
+        if self._permits.pop(permit, None) is None or self.standing.forced:
+            return
+        if verdict is Verdict.FAILED:
+            self._become(BreakerState.OPEN, now_ms)
+        elif verdict is Verdict.OK:
+            self._successes += 1
+            if self._successes >= self._rules.successes:
+                self._become(BreakerState.CLOSED, now_ms)
+
+    def now(self, now_ms: int) -> Standing:
+        """How it stands by this process's own calls."""
+        calls, failures, slow = self._window.totals(now_ms)
+        return msgspec.structs.replace(
+            self.standing, calls=calls, failures=failures, slow_calls=slow
+        )
+
+    def _become(self, state: BreakerState, now_ms: int) -> None:
+        self._permits, self._successes = {}, 0
+        opened, retry = self.standing.opened_ms, self.standing.retry_ms
+        if state is BreakerState.OPEN:
+            opened, retry = now_ms, now_ms + self._rules.open_ms
+        if state is BreakerState.CLOSED:
+            opened = retry = 0
+            self._window.take()
+        self.standing = msgspec.structs.replace(
+            self.standing, state=state, opened_ms=opened, retry_ms=retry
+        )

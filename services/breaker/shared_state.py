@@ -1,0 +1,93 @@
+"""The way from a process's circuit breakers to Redis: one script, one step of one breaker a call.
+
+Remembers for a moment that Redis is away, so that calls do not wait for it one by one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import msgspec
+
+from services.breaker.rules import BUCKETS, BreakerRules, Standing, read_standing
+from services.errors import UpstreamUnavailable
+from services.redis import cache_keys
+from services.redis.hub import MAX_ENTRIES
+from services.redis.pool import Guard
+from services.redis.scripts import Script, ScriptCalls
+
+_STEP = Script("breaker", "breaker_step")
+_KEEP_MS = 86_400_000
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class BreakerLink:
+    """What the breakers of a process share: the way to Redis, and whether it is open."""
+
+    def __init__(
+        self,
+        scripts: ScriptCalls | None,
+        rules: BreakerRules,
+        prefix: str,
+        clock: Callable[[], float],
+    ) -> None:
+        self.rules = rules
+        self.is_up = scripts is not None  # until a call shows otherwise
+        self._scripts = scripts
+        self._clock = clock
+        self._guard = Guard()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._key = prefix + cache_keys.BREAKER
+        self._stream = prefix + cache_keys.BREAKERS_CHANGED
+        self._rules = {
+            "bucket_ms": rules.bucket_ms,
+            "buckets": BUCKETS,
+            "minimum": rules.minimum_calls,
+            "failure_percent": rules.failure_percent,
+            "slow_percent": rules.slow_percent,
+            "open_ms": rules.open_ms,
+            "probes": rules.probes,
+            "successes": rules.successes,
+            "permit_ms": rules.permit_ms,
+            "keep_ms": _KEEP_MS,
+        }
+
+    def now_ms(self) -> int:
+        return int(self._clock() * 1000)
+
+    def allows(self) -> bool:
+        return self._scripts is not None and self._guard.allows()
+
+    async def step(self, name: str, **step: Any) -> Standing:
+        """
+        Raises:
+            UpstreamUnavailable: Redis is away.
+        """
+        if self._scripts is None:
+            raise UpstreamUnavailable("There is no Redis that breakers could be shared through.")
+        given = {"name": name, "now": self.now_ms(), "rules": self._rules, "entries": MAX_ENTRIES}
+        packed = _encode(given | {"counts": [], "ended": [], "rest": 0} | step)
+        try:
+            answer = await self._scripts.call(
+                _STEP, 2, self._key.format(name), self._stream, packed
+            )
+        except UpstreamUnavailable:
+            self._guard.failed()
+            self.is_up = False
+            raise
+        self.is_up = True
+        return read_standing(answer)
+
+    def start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def aclose(self) -> None:
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,1 @@
+"""The shared cache: entries, lists, invalidation, single flight."""

@@ -1,0 +1,60 @@
+"""Answers remembered for a moment, in a bounded dict: one read per key and moment.
+
+While what is read from is away, an older answer serves a little longer.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import Generic, TypeVar
+
+from services.cache.single_flight import SingleFlight
+from services.errors import UpstreamUnavailable
+
+V = TypeVar("V")
+
+
+class BriefMemory(Generic[V]):
+    def __init__(
+        self,
+        *,
+        fresh_seconds: float,
+        stale_seconds: float,
+        most: int = 10_000,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._fresh_seconds = fresh_seconds
+        self._stale_seconds = stale_seconds
+        self._most = most
+        self._clock = clock
+        self._known: dict[str, tuple[float, V]] = {}
+        self._reads: SingleFlight[V] = SingleFlight()
+
+    async def get(self, key: str, read: Callable[[], Awaitable[V]]) -> V:
+        """
+        Raises:
+            UpstreamUnavailable: nothing is known, and `read` raised it.
+        """
+        read_at, value = self._known.get(key) or (None, None)
+        if read_at is not None and self._clock() - read_at < self._fresh_seconds:
+            return value  # type: ignore[return-value]  # they come together
+        try:
+            return await self._reads.run(key, lambda: self._read(key, read))
+        except UpstreamUnavailable:
+            if read_at is None or self._clock() - read_at >= self._stale_seconds:
+                raise
+            return value  # type: ignore[return-value]
+
+    def forget(self, key: str) -> None:
+        self._known.pop(key, None)
+
+    async def _read(self, key: str, read: Callable[[], Awaitable[V]]) -> V:
+        began_at = self._clock()  # what is read is at least as new
+        value = await read()
+        if len(self._known) >= self._most:
+            for oldest in list(self._known)[: self._most // 4 + 1]:
+                del self._known[oldest]
+        self._known.pop(key, None)  # to the end: the oldest go first
+        self._known[key] = (began_at, value)
+        return value

@@ -1,0 +1,96 @@
+"""Which lists are cached, by tag, with what each was asked: so that a change can forget exactly the
+lists it changed, and a tag can be purged.
+
+A tag is a hash of cache key -> description. It lives longer than any entry it names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import NamedTuple
+
+from services.redis.cache_keys import CHANGED, DAY, LISTS
+from services.redis.pool import Client, Failure
+
+_SECONDS = 2 * DAY
+_MOST_LISTS = 20_000  # under one tag; then it begins anew
+_CHANGED_MS = 10_000  # as long as a changed key is marked
+Described = Mapping[str, tuple[Iterable[str], bytes]]  # cache key -> its tags, its description
+
+
+class Noted(NamedTuple):
+    """What is to be known before lists are read."""
+
+    may_store: bool
+    is_changed: bool = False  # a film of these tags changed moments ago: a secondary may lag
+    full: tuple[str, ...] = ()  # tags with too many lists
+
+
+class ListIndex:
+    """One per process."""
+
+    def __init__(self, redis: Client, prefix: str) -> None:
+        self._redis = redis
+        self._prefix = prefix
+
+    async def remember(self, lists: Described) -> Noted | None:
+        """Notes lists before they are read. None: Redis is away, so nothing may be stored."""
+        by_tag: dict[str, dict[str, bytes]] = {}
+        for key, (tags, description) in lists.items():
+            for tag in tags:
+                by_tag.setdefault(tag, {})[key] = description
+        pipeline = self._redis.pipeline(transaction=False)
+        for tag, described in by_tag.items():
+            pipeline.hset(self._name(tag), mapping=described)  # type: ignore[arg-type]
+            pipeline.expire(self._name(tag), _SECONDS)
+            pipeline.hlen(self._name(tag))
+            pipeline.exists(self._mark(tag))  # after HSET: a change marks before it looks
+        try:
+            answers = await pipeline.execute()
+        except Failure:
+            return None
+        sizes = zip(by_tag, answers[2::4], strict=True)
+        full = tuple(tag for tag, size in sizes if size > _MOST_LISTS)
+        return Noted(not full, any(answers[3::4]), full)
+
+    async def read(self, tags: Iterable[str]) -> dict[str, bytes] | None:
+        """Every list noted under these tags, with its description; None with Redis away."""
+        return await self._read(tags, marking=False)
+
+    async def read_changing(self, tags: Iterable[str]) -> dict[str, bytes] | None:
+        """As `read`, once a film of these tags has changed: lists that are noted from now on are
+        read where changes are first."""
+        return await self._read(tags, marking=True)
+
+    async def _read(self, tags: Iterable[str], *, marking: bool) -> dict[str, bytes] | None:
+        names = list(tags)
+        pipeline = self._redis.pipeline(transaction=False)
+        for tag in names if marking else ():
+            pipeline.set(self._mark(tag), b"1", px=_CHANGED_MS)
+        for tag in names:
+            pipeline.hgetall(self._name(tag))
+        try:
+            answers = await pipeline.execute()
+        except Failure:
+            return None
+        hashes = answers[-len(names) :] if names else []
+        return {key.decode(): text for one in hashes for key, text in one.items()}
+
+    async def drop(self, tags: Iterable[str], keys: Collection[str]) -> None:
+        """Forgets that these lists were noted, before they are forgotten themselves: one that is
+        stored anew meanwhile stays noted."""
+        if not keys:
+            return
+        pipeline = self._redis.pipeline(transaction=False)
+        for tag in tags:
+            pipeline.hdel(self._name(tag), *keys)
+        try:
+            await pipeline.execute()
+        except Failure:
+            return  # they are noted once more than needed
+
+    def _name(self, tag: str) -> str:
+        return self._prefix + LISTS.format(tag)
+
+    def _mark(self, tag: str) -> str:
+        return self._prefix + CHANGED + LISTS.format(tag)

@@ -1,0 +1,108 @@
+"""Keeps process memory right: Redis tells which cached keys changed (client tracking, BCAST).
+
+While nobody tells, memory is not trusted: it answers only where the database cannot, and is emptied
+when the connection is back. A silent connection is noticed within two seconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any
+
+from redis.asyncio.client import PubSub
+
+from services.cache.cache import Cache
+from services.redis.pool import Client
+from services.telemetry.logs import get_logger
+
+log = get_logger("cache_tracking")
+_CHANNEL = "__redis__:invalidate"
+_QUIET_SECONDS = 0.7  # then a PING
+_PONG_SECONDS = 0.7
+_START_SECONDS = 2.0  # to connect and be told of changes
+_RETRY_SECONDS = (0.05, 0.2, 0.5, 1.0)
+
+
+class CacheTracking:
+    """One per process; `redis` is a client for blocking reads."""
+
+    def __init__(self, redis: Client, cache: Cache, prefixes: Iterable[str]) -> None:
+        self._redis = redis
+        self._cache = cache
+        self._prefixes = list(prefixes)
+        self._listening = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._closed = False
+
+    async def start(self, wait_seconds: float = 1.0) -> None:
+        """Listens from now on; waits a moment for Redis, but does not need it."""
+        self._cache.trusts_memory = False
+        self._task = asyncio.create_task(self._keep_listening())
+        try:
+            async with asyncio.timeout(wait_seconds):
+                await self._listening.wait()
+        except TimeoutError:
+            log.warning("cache_memory_off", reason="Redis did not answer")
+
+    async def aclose(self) -> None:
+        self._closed = True
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    @property
+    def listens(self) -> bool:
+        return self._listening.is_set()
+
+    async def _keep_listening(self) -> None:
+        tries = 0
+        while not self._closed:  # Python 3.11's wait_for may swallow its being cancelled
+            try:
+                async with self._redis.pubsub() as pubsub:
+                    await self._listen(pubsub)
+            except Exception as error:  # whatever it is, nobody tells us any more
+                log.info("cache_tracking_lost", error=repr(error))
+            tries = 0 if self._listening.is_set() else tries + 1
+            self._distrust()
+            await asyncio.sleep(_RETRY_SECONDS[min(tries, len(_RETRY_SECONDS) - 1)])
+
+    async def _listen(self, pubsub: PubSub) -> None:
+        async with asyncio.timeout(_START_SECONDS):
+            await self._track(pubsub)
+        await self._cache.catch_up()
+        self._cache.forget_here(None)  # what changed before we listened was not told
+        self._cache.trusts_memory = True
+        self._listening.set()
+        while not self._closed:
+            if self._cache.owes:
+                await self._cache.catch_up()
+            message = await self._next(pubsub, _QUIET_SECONDS)
+            if message is None:
+                await pubsub.ping()
+                message = await self._next(pubsub, _PONG_SECONDS)
+                if message is None:
+                    raise TimeoutError("no pong")
+            if message["type"] == "message":
+                self._cache.told(message["data"])
+
+    async def _track(self, pubsub: PubSub) -> None:
+        """RESP2: the connection that subscribes is the one that changes are redirected to."""
+        await pubsub.connect()  # type: ignore[no-untyped-call]
+        connection: Any = pubsub.connection
+        await connection.send_command("CLIENT", "ID")
+        own_id = await connection.read_response()
+        prefixes = [part for prefix in self._prefixes for part in ("PREFIX", prefix)]
+        await connection.send_command(
+            "CLIENT", "TRACKING", "ON", "REDIRECT", own_id, "BCAST", *prefixes
+        )
+        await connection.read_response()
+        await pubsub.subscribe(_CHANNEL)
+
+    async def _next(self, pubsub: PubSub, seconds: float) -> dict[str, Any] | None:
+        found: dict[str, Any] | None = await pubsub.get_message(timeout=seconds)
+        return found
+
+    def _distrust(self) -> None:
+        self._listening.clear()
+        self._cache.trusts_memory = False

@@ -1,0 +1,1 @@
+"""Private MongoDB and Redis servers for development and tests."""

@@ -1,0 +1,1 @@
+"""Rate limits, throttles, abuse watch, client addresses."""

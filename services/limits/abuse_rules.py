@@ -1,0 +1,167 @@
+"""What makes a neighbourhood of addresses suspicious, and how much. Nothing is sent from here.
+
+Points halve with time (ABUSE_HALF_LIFE_SECONDS). Requests and new documents cost nothing up
+to what an office full of viewers needs. lua/abuse_count.lua has the same rules, for all processes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, IntEnum
+
+from services.settings.settings import Settings
+
+BURST_SECONDS = 4  # of requests, on top of the rate
+SHAPES_SECONDS = 60
+MOST_SHAPES = 256
+REQUEST_POINTS = 0.2  # beyond the rate
+SHAPE_POINTS = 2.0  # beyond the free ones
+_LEAVES_BELOW = 0.8  # of the score that led to a level: no flapping
+
+
+class Signal(Enum):
+    """What is noted of a prefix, besides requests and the documents it sends."""
+
+    UNKNOWN_DOCUMENT = "unknown_document"  # an id nobody registered
+    INVALID_REQUEST = "invalid_request"  # a body, a document or variables that are refused
+    FAILED_SIGN_IN = "failed_sign_in"
+    COST_REFUSED = "cost_refused"  # an operation far too large
+    RATE_LIMITED = "rate_limited"
+
+
+POINTS = {
+    Signal.UNKNOWN_DOCUMENT: 2.0,
+    Signal.INVALID_REQUEST: 2.0,
+    Signal.FAILED_SIGN_IN: 10.0,
+    Signal.COST_REFUSED: 5.0,
+    Signal.RATE_LIMITED: 1.0,
+}
+
+
+class Level(IntEnum):
+    """What happens to requests of a prefix; each includes the one before."""
+
+    NORMAL = 0
+    SLOW = 1
+    DOCUMENTS = 2  # only documents known by their id are run
+    BLOCKED = 3
+
+    @property
+    def label(self) -> str:
+        return self.name.lower()
+
+
+@dataclass(frozen=True, slots=True)
+class AbuseRules:
+    requests_per_second: float = 50
+    shapes: int = 20
+    half_life_seconds: float = 60
+    slow_score: float = 100
+    documents_score: float = 200
+    block_score: float = 400
+    block_seconds: float = 60
+    block_most_seconds: float = 86_400
+
+    @classmethod
+    def of(cls, settings: Settings) -> AbuseRules:
+        return cls(
+            requests_per_second=settings.abuse_requests_per_second,
+            shapes=settings.abuse_operation_shapes,
+            half_life_seconds=settings.abuse_half_life_seconds,
+            slow_score=settings.abuse_slow_score,
+            documents_score=settings.abuse_documents_score,
+            block_score=settings.abuse_block_score,
+            block_seconds=settings.abuse_block_seconds,
+            block_most_seconds=settings.abuse_block_most_seconds,
+        )
+
+    def decayed(self, score: float, seconds: float) -> float:
+        return float(score * 0.5 ** (max(0.0, seconds) / self.half_life_seconds))
+
+    def level(self, score: float, before: Level) -> Level:
+        """`before` is left only well below what led to it; BLOCKED ends by time, not by score."""
+        found: Level = Level.NORMAL
+        for level, least in self._least():
+            is_kept = level <= before < Level.BLOCKED
+            if score >= (_LEAVES_BELOW * least if is_kept else least):
+                found = level
+        return found
+
+    def _least(self) -> tuple[tuple[Level, float], ...]:
+        return (
+            (Level.SLOW, self.slow_score),
+            (Level.DOCUMENTS, self.documents_score),
+            (Level.BLOCKED, self.block_score),
+        )
+
+
+@dataclass(slots=True)
+class Tally:
+    """What was noted of a prefix since it was last counted. `shapes` are digests of documents."""
+
+    requests: int = 0
+    points: float = 0.0
+    shapes: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Standing:
+    """How a prefix stands. Times in seconds since 1970; `until` is a block's end, else 0."""
+
+    prefix: str
+    level: Level = Level.NORMAL
+    score: float = 0.0
+    at: float = 0.0
+    until: float = 0.0
+
+    def level_at(self, now: float, rules: AbuseRules) -> Level:
+        if self.until > now:
+            return Level.BLOCKED
+        return rules.level(rules.decayed(self.score, now - self.at), self.level)
+
+
+@dataclass(slots=True)
+class Score(Standing):
+    """A prefix as one process counts it alone, while Redis is away."""
+
+    free: float | None = None
+    strikes: int = 0
+    shapes_until: float = 0.0
+    shapes: int = 0
+
+    def count(self, tally: Tally, now: float, rules: AbuseRules) -> None:
+        now = max(now, self.at)
+        if self.until > now:
+            return
+        seconds = now - self.at
+        self.score = rules.decayed(self.score, seconds)
+        before: Level = Level.NORMAL if self.level is Level.BLOCKED else self.level
+        before = rules.level(self.score, before)
+        self.score += tally.points
+        self.score += self._of_requests(tally.requests, seconds, rules)
+        self.score += self._of_shapes(len(tally.shapes), now, rules)
+        self.at = now
+        self.level, self.until = rules.level(self.score, before), 0.0
+        if self.level is Level.BLOCKED:
+            self._block(now, rules)
+
+    def _of_requests(self, requests: int, seconds: float, rules: AbuseRules) -> float:
+        most = BURST_SECONDS * rules.requests_per_second
+        free = most if self.free is None else self.free + seconds * rules.requests_per_second
+        left = min(most, free) - requests
+        self.free = max(0.0, left)
+        return max(0.0, -left) * REQUEST_POINTS
+
+    def _of_shapes(self, shapes: int, now: float, rules: AbuseRules) -> float:
+        if now >= self.shapes_until:
+            self.shapes, self.shapes_until = 0, now + SHAPES_SECONDS
+        over_before = max(0, self.shapes - rules.shapes)
+        self.shapes += shapes
+        return (max(0, self.shapes - rules.shapes) - over_before) * SHAPE_POINTS
+
+    def _block(self, now: float, rules: AbuseRules) -> None:
+        """What is done while it lasts counts for nothing; after it one starts as a slow one."""
+        self.strikes += 1
+        seconds = rules.block_seconds * 2 ** min(self.strikes - 1, 30)
+        self.until = now + min(seconds, rules.block_most_seconds)
+        self.score = min(self.score, rules.slow_score)

@@ -1,0 +1,1 @@
+"""Films of our own: ingest, HLS, signed URLs, drawn art."""

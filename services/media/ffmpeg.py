@@ -1,0 +1,192 @@
+"""ffmpeg as a child process: found by path, run with progress, ended when nobody waits for it.
+
+Promise: a run that stops moving is killed, and none outlives its caller or (Linux) our process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from importlib import metadata
+from pathlib import Path
+
+from services.embedded.binaries import MissingBinary, from_path, from_setting
+from services.embedded.servers import die_with_parent
+from services.errors import StartupError
+
+STALL_SECONDS = 120.0
+_END_SECONDS = 10.0
+_SAID_BYTES = 8192  # of what ffmpeg writes to stderr, the last is kept
+_LINE_BYTES = 200
+_FULL = ("No space left on device", "File too large", "Disk quota exceeded")
+_PROTOCOLS = "file,pipe"  # a playlist among the inputs may name no address of a network
+
+Told = Callable[[float], None]
+
+
+class FfmpegFailed(StartupError):
+    """ffmpeg ended with an error or stopped moving; the message has its last line."""
+
+
+def find_ffmpeg(setting: str | None) -> Path:
+    """The ffmpeg to run; `setting` is FFMPEG_BINARY, a path or a name on PATH, or None.
+
+    Raises:
+        MissingBinary: none was found, or the setting names no executable file.
+    """
+    found = from_setting("FFMPEG_BINARY", setting) or _from_wheel() or from_path("ffmpeg")
+    if not found:
+        raise MissingBinary(
+            "ffmpeg was not found: install the extra (pip install '.[media]') or ffmpeg from your "
+            "system's packages, or set FFMPEG_BINARY."
+        )
+    return found
+
+
+def input_of(file: Path) -> list[str]:
+    """How a file is named to ffmpeg: neither an option nor an address, whatever its name."""
+    return ["-protocol_whitelist", _PROTOCOLS, "-i", f"file:{file.absolute()}"]
+
+
+async def run(
+    binary: Path,
+    arguments: Sequence[str],
+    *,
+    folder: Path,
+    told: Told = lambda _seconds: None,
+    stall_seconds: float = STALL_SECONDS,
+    niceness: int = 0,
+) -> None:
+    """Runs in `folder` to the end; `told` hears how many seconds of film are done, twice a second.
+
+    Raises:
+        FfmpegFailed: it ended with an error, or nothing moved for `stall_seconds`.
+    """
+    options = ["-nostdin", "-hide_banner", "-loglevel", "error", "-y", "-nostats"]
+    progress = ["-stats_period", "0.5", "-progress", "pipe:1"]
+    process = await _start(binary, [*options, *progress, *arguments], folder, niceness)
+    said = asyncio.create_task(_last_of(process.stderr))
+    try:
+        await _follow(process, told, stall_seconds)
+        ended = await process.wait()
+    except TimeoutError:
+        raise FfmpegFailed(f"ffmpeg did not move for {stall_seconds:.0f} s.") from None
+    finally:
+        await _end(process)
+        text = await said
+    if ended or _is_full(text):  # not every writer of its own minds a full disk
+        raise FfmpegFailed(_why(text, ended))
+
+
+async def describe(binary: Path, file: Path, deadline_seconds: float = 30.0) -> str:
+    """What ffmpeg writes about a file: its container, streams and length.
+
+    Raises:
+        FfmpegFailed: it did not end in time.
+    """
+    process = await _start(binary, ["-nostdin", "-hide_banner", *input_of(file)])
+    said = asyncio.create_task(_last_of(process.stderr, 128 * _SAID_BYTES))
+    try:
+        async with asyncio.timeout(deadline_seconds):
+            await process.wait()
+    except TimeoutError:
+        raise FfmpegFailed(f"ffmpeg did not read {file.name} in time.") from None
+    finally:
+        await _end(process)
+        text = await said
+    return text
+
+
+def _from_wheel() -> Path | None:
+    """The file of imageio-ffmpeg; its name carries platform and version."""
+    with suppress(metadata.PackageNotFoundError):
+        folder = metadata.distribution("imageio-ffmpeg").locate_file("imageio_ffmpeg/binaries")
+        for path in sorted(Path(str(folder)).glob("ffmpeg-*"), reverse=True):
+            if path.is_file() and os.access(path, os.X_OK):
+                return path.absolute()
+    return None
+
+
+async def _start(
+    binary: Path, arguments: Sequence[str], folder: Path | None = None, niceness: int = 0
+) -> Process:
+    try:
+        return await asyncio.create_subprocess_exec(
+            binary,
+            *arguments,
+            stdin=DEVNULL,
+            stdout=PIPE,
+            stderr=PIPE,
+            cwd=folder,
+            start_new_session=True,  # Ctrl-C reaches only us, and we end it
+            preexec_fn=_before_exec(niceness),
+        )
+    except OSError as error:
+        raise FfmpegFailed(f"{binary} did not start: {error.strerror}.") from error
+
+
+def _before_exec(niceness: int) -> Callable[[], None] | None:
+    ask = die_with_parent()
+    if not niceness:
+        return ask
+
+    def before() -> None:
+        os.nice(niceness)
+        if ask:
+            ask()
+
+    return before
+
+
+async def _follow(process: Process, told: Told, stall_seconds: float) -> None:
+    """Until stdout ends; the deadline moves on with the film, not with ffmpeg's reports."""
+    assert process.stdout is not None
+    loop, reached = asyncio.get_running_loop(), -1.0
+    async with asyncio.timeout(stall_seconds) as deadline:
+        async for line in process.stdout:
+            seconds = _seconds_done(line)
+            if seconds is not None and seconds > reached:
+                reached = seconds
+                deadline.reschedule(loop.time() + stall_seconds)
+                told(seconds)
+
+
+def _seconds_done(line: bytes) -> float | None:
+    match = re.match(rb"out_time_us=(\d+)", line)  # N/A until the first frame
+    return int(match[1]) / 1e6 if match else None
+
+
+async def _last_of(stream: asyncio.StreamReader | None, kept_bytes: int = _SAID_BYTES) -> str:
+    assert stream is not None
+    said = b""
+    while some := await stream.read(_SAID_BYTES):
+        said = (said + some)[-kept_bytes:]
+    return said.decode(errors="replace")
+
+
+async def _end(process: Process) -> None:
+    """Gone when this returns, also when the caller is being cancelled."""
+    with suppress(ProcessLookupError):
+        if process.returncode is None:
+            process.kill()
+    async with asyncio.timeout(_END_SECONDS):
+        await process.wait()
+
+
+def _is_full(said: str) -> bool:
+    return any(words in said for words in _FULL)
+
+
+def _why(said: str, ended: int) -> str:
+    """One line: of a full disk, whatever follows from it, else ffmpeg's last one."""
+    if _is_full(said):
+        return "The disk is full."
+    if ended < 0:
+        return f"ffmpeg was ended by signal {-ended}."
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    last = lines[-1] if lines else f"exit status {ended}"
+    return "ffmpeg failed: " + re.sub(r"^\[[^]]*\] ", "", last)[:_LINE_BYTES]

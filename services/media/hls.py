@@ -1,0 +1,156 @@
+"""HLS playlists as text (RFC 8216), made of what media.json says; pure functions.
+
+Addresses in them are relative, so one signed address in front opens everything below it. Bit rates
+are measured from the segments' real sizes, versions and target durations follow from the content.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+from services.media.manifest import Media, Piece, Rendition, Segment, Subtitles
+
+MULTIVARIANT = "master.m3u8"
+MEDIA_PLAYLIST = "index.m3u8"
+PLAYLIST_TYPE = "application/vnd.apple.mpegurl"
+_GROUP = "subtitles"
+
+
+def multivariant_playlist(media: Media) -> str:
+    """The playlist of renditions, the lightest first: players that begin with the first one listed
+    show a picture soonest."""
+    lines = ["#EXTM3U", f"#EXT-X-VERSION:{_version(media)}", "#EXT-X-INDEPENDENT-SEGMENTS"]
+    lines += map(_subtitles_line, media.subtitles)
+    for rendition in sorted(media.renditions, key=lambda one: peak_bits_per_second(one.segments)):
+        lines.append(_variant_line(rendition, media.subtitles))
+        lines.append(f"{rendition.name}/{MEDIA_PLAYLIST}")
+    return _text(lines)
+
+
+def media_playlist(rendition: Rendition) -> str:
+    lines = list(_head(rendition.segments, version_of(rendition.segments, rendition.init)))
+    if rendition.init is not None:
+        lines.append(f"#EXT-X-MAP:{_attributes(_map(rendition.init))}")
+    return _text([*lines, *_entries(rendition.segments), "#EXT-X-ENDLIST"])
+
+
+def subtitles_playlist(subtitles: Subtitles) -> str:
+    head = _head(subtitles.segments, version_of(subtitles.segments))
+    return _text([*head, *_entries(subtitles.segments), "#EXT-X-ENDLIST"])
+
+
+def subtitles_path(subtitles: Subtitles) -> str:
+    """Where the playlist of one language is, seen from the multivariant playlist."""
+    return f"subtitles/{subtitles.language}.m3u8"
+
+
+def peak_bits_per_second(segments: Sequence[Segment]) -> int:
+    """The peak segment bit rate: of the runs of segments that last 0.5 to 1.5 target durations, the
+    heaviest (RFC 8216, 4.1). A title too short for any such run: its mean."""
+    target = target_seconds(segments)
+    peak = 0.0
+    for first in range(len(segments)):
+        seconds, size_bytes = 0.0, 0
+        for segment in segments[first:]:
+            seconds += segment.duration_seconds
+            size_bytes += segment.size_bytes
+            if seconds > 1.5 * target:
+                break
+            if seconds >= 0.5 * target:
+                peak = max(peak, size_bytes * 8 / seconds)
+    return math.ceil(peak) or average_bits_per_second(segments)
+
+
+def average_bits_per_second(segments: Sequence[Segment]) -> int:
+    seconds = math.fsum(segment.duration_seconds for segment in segments)
+    return math.ceil(sum(segment.size_bytes for segment in segments) * 8 / seconds)
+
+
+def target_seconds(segments: Sequence[Segment]) -> int:
+    """No segment is longer, each rounded to whole seconds (RFC 8216, 4.3.3.1)."""
+    longest = max(segment.duration_seconds for segment in segments)
+    return max(1, math.floor(longest + 0.5))
+
+
+def version_of(segments: Sequence[Segment], init: Piece | None = None) -> int:
+    """The lowest protocol version that has every tag used (RFC 8216, 7)."""
+    if init is not None:
+        return 6  # EXT-X-MAP
+    if any(segment.offset_bytes is not None for segment in segments):
+        return 4  # EXT-X-BYTERANGE
+    return 3  # fractions of seconds
+
+
+def _version(media: Media) -> int:
+    """Who cannot play the playlists below learns it from the first one; subtitles need 4."""
+    below = (version_of(one.segments, one.init) for one in media.renditions)
+    return max([*below, 4 if media.subtitles else 3])
+
+
+def _subtitles_line(subtitles: Subtitles) -> str:
+    attributes = {
+        "TYPE": "SUBTITLES",
+        "GROUP-ID": _quoted(_GROUP),
+        "LANGUAGE": _quoted(subtitles.language),
+        "NAME": _quoted(subtitles.name),
+        "DEFAULT": "YES" if subtitles.is_default else "NO",
+        "AUTOSELECT": "YES",
+        "FORCED": "NO",
+        "URI": _quoted(subtitles_path(subtitles)),
+    }
+    return f"#EXT-X-MEDIA:{_attributes(attributes)}"
+
+
+def _variant_line(rendition: Rendition, subtitles: Sequence[Subtitles]) -> str:
+    """Its bit rates have room for the heaviest subtitles, which play along."""
+    peak = max((peak_bits_per_second(one.segments) for one in subtitles), default=0)
+    average = max((average_bits_per_second(one.segments) for one in subtitles), default=0)
+    attributes = {
+        "BANDWIDTH": str(peak_bits_per_second(rendition.segments) + peak),
+        "AVERAGE-BANDWIDTH": str(average_bits_per_second(rendition.segments) + average),
+        "CODECS": _quoted(rendition.codecs),
+        "RESOLUTION": f"{rendition.width}x{rendition.height}",
+        "FRAME-RATE": f"{rendition.frame_rate:.3f}",
+    }
+    if subtitles:
+        attributes["SUBTITLES"] = _quoted(_GROUP)
+    return f"#EXT-X-STREAM-INF:{_attributes(attributes)}"
+
+
+def _head(segments: Sequence[Segment], version: int) -> Iterator[str]:
+    yield "#EXTM3U"
+    yield f"#EXT-X-VERSION:{version}"
+    yield f"#EXT-X-TARGETDURATION:{target_seconds(segments)}"
+    yield "#EXT-X-MEDIA-SEQUENCE:0"
+    yield "#EXT-X-PLAYLIST-TYPE:VOD"
+
+
+def _entries(segments: Sequence[Segment]) -> Iterator[str]:
+    for segment in segments:
+        yield f"#EXTINF:{segment.duration_seconds:.5f},"
+        if segment.offset_bytes is not None:
+            yield f"#EXT-X-BYTERANGE:{segment.size_bytes}@{segment.offset_bytes}"
+        yield segment.uri
+
+
+def _map(init: Piece) -> dict[str, str]:
+    attributes = {"URI": _quoted(init.uri)}
+    if init.offset_bytes is not None:
+        attributes["BYTERANGE"] = _quoted(f"{init.size_bytes}@{init.offset_bytes}")
+    return attributes
+
+
+def _attributes(values: dict[str, str]) -> str:
+    return ",".join(f"{name}={value}" for name, value in values.items())
+
+
+def _quoted(text: str) -> str:
+    """A quoted string has no way to hold a quote or a line's end (RFC 8216, 4.2): both are turned
+    into what looks the same."""
+    plain = "".join(sign if sign.isprintable() else " " for sign in text)
+    return '"' + plain.replace('"', "\N{RIGHT DOUBLE QUOTATION MARK}") + '"'
+
+
+def _text(lines: Sequence[str]) -> str:
+    return "\n".join(lines) + "\n"

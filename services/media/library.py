@@ -1,0 +1,212 @@
+"""What of our own library lies on disk: DATA_DIR/media/<title id>/media.json and what it names.
+
+`python -m server ingest` writes a title's folder, media.json last; here it is read in a thread and
+kept until it changes. Only files that media.json names are ever opened, and only inside the folder.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import stat
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO, TypeVar
+
+import msgspec
+
+from services.errors import UpstreamUnavailable
+from services.media.manifest import (
+    INDEX,
+    SUBTITLES_FOLDER,
+    Media,
+    Piece,
+    Rendition,
+    Segment,
+    Subtitles,
+)
+from services.telemetry.logs import get_logger
+
+T = TypeVar("T")
+log = get_logger("media_library")
+DEMO = "demo"
+_TITLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", re.ASCII)
+_MOST_INDEX_BYTES = 32 * 1024 * 1024
+_REMEMBERED = 64  # titles; a long film's index is a megabyte of memory
+_THREADS = 4
+_DISK_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class TitleMedia:
+    """One title's folder as media.json describes it. `made` keeps what others make of it, once."""
+
+    folder: Path
+    media: Media
+    files: frozenset[str]
+    made: dict[tuple[str, str], Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedFile:
+    """The caller closes `file`. `tag` changes with the content."""
+
+    file: BinaryIO
+    size_bytes: int
+    modified_at: float
+    tag: str
+
+
+class MediaLibrary:
+    """`fallback` names a folder that plays for every title without one of its own."""
+
+    def __init__(self, folder: Path, *, fallback: str | None = None) -> None:
+        self._folder = folder
+        self._fallback = fallback
+        self._known: OrderedDict[str, tuple[_Signature, TitleMedia | None]] = OrderedDict()
+        self._threads = ThreadPoolExecutor(_THREADS, "media")
+
+    def close(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def titles(self, title_ids: Iterable[str]) -> dict[str, TitleMedia]:
+        """Those of the titles that are here; one trip to the disk for all.
+
+        Raises:
+            UpstreamUnavailable: the disk does not answer.
+        """
+        return await self._in_thread(self._titles, list(title_ids))
+
+    async def title(self, title_id: str) -> TitleMedia | None:
+        return (await self.titles([title_id])).get(title_id)
+
+    async def has(self, title_id: str) -> bool:
+        return await self.title(title_id) is not None
+
+    async def open(self, title: TitleMedia, path: str) -> OpenedFile | None:
+        """A file that media.json names, as `360p/seg00001.m4s`; None for every other path.
+
+        Raises:
+            UpstreamUnavailable: the disk does not answer.
+        """
+        if path not in title.files:
+            return None
+        return await self._in_thread(_open, title.folder, path)
+
+    async def read(self, opened: OpenedFile, offset: int, size_bytes: int) -> bytes:
+        """At most so many bytes; none at the end.
+
+        Raises:
+            UpstreamUnavailable: the disk does not answer.
+        """
+        return await self._in_thread(os.pread, opened.file.fileno(), size_bytes, offset)
+
+    async def _in_thread(self, work: Callable[..., T], *arguments: Any) -> T:
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(_DISK_SECONDS):
+                return await loop.run_in_executor(self._threads, work, *arguments)
+        except (TimeoutError, OSError) as error:
+            log.warning("media_disk_failed", error=repr(error))
+            raise UpstreamUnavailable("Films cannot be read just now.") from None
+
+    def _titles(self, title_ids: list[str]) -> dict[str, TitleMedia]:
+        found = {title_id: self._title(title_id) for title_id in title_ids}
+        return {title_id: title for title_id, title in found.items() if title is not None}
+
+    def _title(self, title_id: str) -> TitleMedia | None:
+        if not _TITLE.fullmatch(title_id):
+            return None  # no path of its own is ever made of it
+        own = self._read(title_id)
+        return own if own is not None or self._fallback is None else self._read(self._fallback)
+
+    def _read(self, name: str) -> TitleMedia | None:
+        """From memory, if media.json is still the one that was read."""
+        folder = self._folder / name
+        signature = _signature(folder / INDEX)
+        if signature is None:
+            self._known.pop(name, None)
+            return None
+        known = self._known.get(name)
+        if known is None or known[0] != signature:
+            known = (signature, _parsed(folder))
+            self._remember(name, known)
+        return known[1]
+
+    def _remember(self, name: str, read: tuple[_Signature, TitleMedia | None]) -> None:
+        self._known.pop(name, None)
+        if len(self._known) >= _REMEMBERED:
+            self._known.popitem(last=False)
+        self._known[name] = read
+
+
+_Signature = tuple[int, int, int]
+
+
+def _signature(index: Path) -> _Signature | None:
+    try:
+        found = index.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _parsed(folder: Path) -> TitleMedia | None:
+    """None, and one line in the log, for an index that is not as it should be."""
+    try:
+        with (folder / INDEX).open("rb") as file:
+            media = msgspec.json.decode(file.read(_MOST_INDEX_BYTES), type=Media)
+    except (msgspec.DecodeError, ValueError) as error:
+        log.error("media_index_refused", title=folder.name, error=str(error)[:300])
+        return None
+    return TitleMedia(folder, media, frozenset(_files(media)))
+
+
+def _files(media: Media) -> Iterator[str]:
+    for rendition in media.renditions:
+        if rendition.init is not None:
+            yield f"{rendition.name}/{rendition.init.uri}"
+        for segment in rendition.segments:
+            yield f"{rendition.name}/{segment.uri}"
+    for subtitles in media.subtitles:
+        for segment in subtitles.segments:
+            yield f"{SUBTITLES_FOLDER}/{segment.uri}"
+
+
+def _open(folder: Path, path: str) -> OpenedFile | None:
+    """None for what is gone, is no plain file, or is linked to from inside but lies outside."""
+    root, real = os.path.realpath(folder), os.path.realpath(folder / path)
+    if not real.startswith(root + os.sep):
+        return None
+    try:
+        # Without O_NONBLOCK a named pipe would hold the thread.
+        number = os.open(real, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    found = os.fstat(number)
+    if not stat.S_ISREG(found.st_mode):
+        os.close(number)
+        return None
+    file = os.fdopen(number, "rb", buffering=0)
+    return OpenedFile(
+        file, found.st_size, found.st_mtime, f"{found.st_mtime_ns:x}-{found.st_size:x}"
+    )
+
+
+__all__ = [
+    "DEMO",
+    "INDEX",
+    "SUBTITLES_FOLDER",
+    "Media",
+    "MediaLibrary",
+    "OpenedFile",
+    "Piece",
+    "Rendition",
+    "Segment",
+    "Subtitles",
+    "TitleMedia",
+]

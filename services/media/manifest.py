@@ -1,0 +1,100 @@
+"""What media.json says of one title's folder: renditions, subtitles, and the pieces of both.
+
+Written by `python -m server ingest`, read by services/media/library.py. What does not fit is
+refused as a whole, so whoever holds a Media may trust every name and number in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated
+
+import msgspec
+
+INDEX = "media.json"
+SUBTITLES_FOLDER = "subtitles"
+_MOST_PIECES = 100_000
+
+# Plain names: no separators, nothing hidden, nothing that a shell or an address minds.
+Name = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")]
+FileName = Annotated[
+    str, msgspec.Meta(pattern=r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,90}\.(m4s|mp4|ts|vtt)\Z")
+]
+Language = Annotated[
+    str, msgspec.Meta(pattern=r"\A[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*\Z", max_length=35)
+]
+Codecs = Annotated[
+    str, msgspec.Meta(pattern=r"\A[A-Za-z0-9._-]+(,[A-Za-z0-9._-]+)*\Z", max_length=200)
+]
+Positive = Annotated[int, msgspec.Meta(ge=1, le=2**40)]
+NotNegative = Annotated[int, msgspec.Meta(ge=0, le=2**40)]
+Seconds = Annotated[float, msgspec.Meta(gt=0, le=86400)]
+
+
+class Piece(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A file, or (with `offset_bytes`) a range of one. `uri` is its name in its own folder."""
+
+    uri: FileName
+    size_bytes: Positive
+    offset_bytes: NotNegative | None = None
+
+
+class Segment(Piece, frozen=True, kw_only=True, omit_defaults=True):
+    duration_seconds: Seconds
+
+
+Segments = Annotated[list[Segment], msgspec.Meta(min_length=1, max_length=_MOST_PIECES)]
+
+
+class Rendition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One quality; its files lie in the folder `name`. Every segment begins with a key frame.
+
+    `init` is the header of fMP4 segments; without it they are MPEG-TS. `codecs` is RFC 6381 text
+    such as avc1.640028,mp4a.40.2. Bit rates are per second and of the encoder; what players are
+    told is measured from the segments.
+    """
+
+    name: Name
+    width: Positive
+    height: Positive
+    frame_rate: Annotated[float, msgspec.Meta(gt=0, le=1000)]
+    codecs: Codecs
+    video_bitrate: Positive
+    audio_bitrate: NotNegative = 0  # 0: silent
+    init: Piece | None = None
+    segments: Segments
+
+
+class Subtitles(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """WebVTT in one language, in the folder `subtitles`; mostly one segment of the whole length."""
+
+    language: Language
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=60)]
+    is_default: bool = False
+    segments: Segments
+
+
+class Media(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole of media.json. A title has each language of subtitles once.
+
+    Raises:
+        ValueError: two things have one name, or two subtitles are the default.
+    """
+
+    format: Annotated[int, msgspec.Meta(ge=1, le=1)] = 1
+    duration_seconds: Seconds
+    renditions: Annotated[list[Rendition], msgspec.Meta(min_length=1, max_length=16)]
+    subtitles: Annotated[list[Subtitles], msgspec.Meta(max_length=64)] = []
+
+    def __post_init__(self) -> None:
+        _once("renditions", [*(one.name for one in self.renditions), SUBTITLES_FOLDER])
+        _once("languages of subtitles", (one.language.lower() for one in self.subtitles))
+        _once("names of subtitles", (one.name for one in self.subtitles))
+        if sum(one.is_default for one in self.subtitles) > 1:
+            raise ValueError("two subtitles are the default")
+
+
+def _once(what: str, names: Iterable[str]) -> None:
+    names = list(names)
+    if len(set(names)) != len(names):
+        raise ValueError(f"{what} are not each there once")

@@ -1,0 +1,319 @@
+"""Progress as Redis has it, ahead of MongoDB: written by one Lua call, read by one pipeline.
+
+Promise: what was acknowledged is in Redis without expiry, and in a stream, until a worker has
+flushed it; the stamp of a (user, title) only grows. Redis away or full is an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+import msgspec
+
+from services.errors import SessionNotFound, TooManyStreams, UpstreamUnavailable
+from services.playback import changes as progress_changes
+from services.playback.changes import MOST_CHANGES, Change, Changed, Mark, OfflineEvent
+from services.playback.conflict_rule import beyond_the_end
+from services.playback.keys import ProgressKeys
+from services.playback.state import (
+    Base,
+    Buffered,
+    DeviceTag,
+    Outcome,
+    ProgressState,
+    Report,
+    Reported,
+    Rules,
+    decode,
+    device_json,
+    pack,
+    refuse_impossible,
+)
+from services.redis.pool import Client, Failure, Guard
+from services.redis.scripts import Script, ScriptCalls
+from services.telemetry import metrics
+
+__all__ = [
+    "FLUSHED_SECONDS",
+    "MOST_CHANGES",
+    "UNFLUSHED_TITLES",
+    "Base",
+    "Buffered",
+    "Changed",
+    "DeviceTag",
+    "Mark",
+    "OfflineEvent",
+    "Outcome",
+    "ProgressBuffer",
+    "ProgressState",
+    "Report",
+    "Reported",
+    "Rules",
+    "decode",
+    "device_json",
+    "pack",
+]  # fmt: skip
+
+FLUSHED_SECONDS = 7 * 86400
+_REPORT = Script("playback", "progress_common", "report_progress")
+_CHANGE = Script("playback", "progress_common", "change_progress")
+_UNFLUSHED = Script("playback", "unflushed_progress")
+UNFLUSHED_TITLES = 500  # of one user; a flush lag holds a handful, a marked show its episodes
+_EVENTS_REMEMBERED = 2000  # of one user: the four largest batches; older repeats lose by their time
+_EVENTS_REMEMBERED_MS = 30 * 86400 * 1000
+_NO_SESSION, _NO_BASE, _FULL, _BEYOND = 0, 1, 2, 3
+_NO_BASES: Mapping[str, Base] = MappingProxyType({})
+_REPORT_OUTCOMES = (Outcome.REPEATED, Outcome.APPLIED, Outcome.KEPT)
+
+
+class ProgressBuffer:
+    """One per process."""
+
+    def __init__(
+        self,
+        redis: Client,
+        scripts: ScriptCalls,
+        keys: ProgressKeys,
+        *,
+        session_seconds: int,
+        shard_entries: int,
+        rules: Rules,
+    ) -> None:
+        self.rules = rules
+        self._redis = redis
+        self._scripts = scripts
+        self._keys = keys
+        self._guard = Guard()
+        self._reports_guard = Guard()  # a full Redis still reads
+        self._shard_entries = shard_entries
+        self._limits = (session_seconds, shard_entries)
+        self._completion = (rules.completed_percent, rules.completed_least_seconds)
+        self._ownership = (
+            round(rules.short_session_seconds * 1000),
+            round(rules.hold_seconds * 1000),
+        )
+
+    async def report(
+        self, user_id: str, report: Report, now_ms: int, base: Base | None = None
+    ) -> Reported:
+        """Applies one report if its sequence is new and its session may move the position.
+
+        Otherwise the stored progress is told: KEPT, or REPEATED.
+
+        Raises:
+            SessionNotFound: no such session, or another user's.
+            TooManyStreams: it was silent, and others play in its place.
+            UpstreamUnavailable: Redis is away, or too much waits to be flushed.
+            ValidationFailed: the position or the duration cannot be.
+        """
+        refuse_impossible(report.position_seconds, report.duration_seconds)
+        keys = self._report_keys(user_id, report.session_id)
+        if not self._reports_guard.allows():
+            raise UpstreamUnavailable("Redis did not answer in time.", retry_after_seconds=1)
+        try:
+            answer = await self._scripts.call(
+                _REPORT, 3, *keys, *self._packed(user_id, report, now_ms, base)
+            )
+        except UpstreamUnavailable:
+            self._reports_guard.failed()
+            _FAILED.inc()
+            raise
+        reported = self._reported(user_id, answer)
+        _COUNTERS[reported.outcome].inc()
+        return reported
+
+    async def apply_offline(
+        self,
+        user_id: str,
+        events: Sequence[OfflineEvent],
+        now_ms: int,
+        bases: Mapping[str, Base] = _NO_BASES,
+    ) -> Changed:
+        """Applies what was watched without a connection, earliest first; outcomes in order given.
+
+        Event ids are remembered for 30 days, the newest 2,000 of a user; a repeat beyond that
+        is not later than what it left, so it moves nothing. At most MOST_CHANGES at once.
+
+        Raises:
+            UpstreamUnavailable: Redis is away, or too much waits to be flushed.
+            ValidationFailed: a position or a duration cannot be.
+        """
+        order = sorted(range(len(events)), key=lambda place: events[place].at_ms)
+        changes = [progress_changes.offline(events[place]) for place in order]
+        changed = await self._change(user_id, changes, now_ms, bases)
+        if changed.needed:
+            return changed
+        outcomes = dict(zip(order, changed.outcomes, strict=True))
+        return changed._replace(outcomes=[outcomes[place] for place in range(len(events))])
+
+    async def set_watched(
+        self,
+        user_id: str,
+        marks: Sequence[Mark],
+        *,
+        watched: bool,
+        now_ms: int,
+        bases: Mapping[str, Base] = _NO_BASES,
+    ) -> Changed:
+        """Marks titles, at most MOST_CHANGES at once; KEPT: it was so already.
+
+        Unwatched forgets position and furthest position, and of offline events what came before;
+        it keeps `watch_count`.
+
+        Raises:
+            UpstreamUnavailable: Redis is away, or too much waits to be flushed.
+            ValidationFailed: a duration cannot be.
+        """
+        changes = [progress_changes.marked(mark, watched=watched) for mark in marks]
+        return await self._change(user_id, changes, now_ms, bases)
+
+    async def dismiss(
+        self, user_id: str, playable_id: str, now_ms: int, base: Base | None = None
+    ) -> Changed:
+        """Sets `dismissed_at_ms`, until a report moves the position; moves none itself.
+
+        Raises:
+            UpstreamUnavailable: Redis is away, or too much waits to be flushed.
+        """
+        bases = {playable_id: base} if base is not None else _NO_BASES
+        change = progress_changes.dismissed(playable_id, now_ms)
+        return await self._change(user_id, [change], now_ms, bases)
+
+    async def adopt(self, user_id: str, playable_id: str, base: Base, now_ms: int) -> Changed:
+        """Takes what was written to MongoDB past Redis; adopting it again changes nothing.
+
+        The newer stamp wins; furthest position and watch count are the larger.
+
+        Raises:
+            UpstreamUnavailable: Redis is away, or too much waits to be flushed.
+        """
+        change = progress_changes.adopted(playable_id, base.version, base.state)
+        return await self._change(user_id, [change], now_ms, {playable_id: base})
+
+    async def read_many(
+        self, user_id: str, playable_ids: Collection[str]
+    ) -> dict[str, Buffered | None]:
+        """What Redis holds of these titles, one pipeline; None: nothing was ever reported.
+
+        Titles that Redis does not hold are absent: ask MongoDB.
+
+        Raises:
+            UpstreamUnavailable: Redis is away.
+        """
+        if not playable_ids:
+            return {}
+        self._refuse_while_away()
+        pipeline = self._redis.pipeline(transaction=False)
+        for playable_id in playable_ids:
+            key = self._keys.progress(user_id, playable_id)
+            pipeline.hmget(key, "version", "durable_ms", "state")
+        try:
+            rows = await pipeline.execute()
+        except Failure as error:
+            self._guard.failed()
+            raise UpstreamUnavailable("Redis did not answer in time.") from error
+        return {
+            playable_id: decode(user_id, playable_id, *row)
+            for playable_id, row in zip(playable_ids, rows, strict=True)
+            if row[0] is not None
+        }
+
+    async def unflushed(self, user_id: str) -> list[Buffered]:
+        """What MongoDB may not have yet of this user, newest first.
+
+        Raises:
+            UpstreamUnavailable: Redis is away.
+        """
+        self._refuse_while_away()
+        before, after = self._keys.progress(user_id, "\0").split("\0")
+        rows = await self._scripts.call(
+            _UNFLUSHED, 1, self._keys.unflushed(user_id), before, after, UNFLUSHED_TITLES
+        )
+        decoded = (decode(user_id, row[0].decode(), *row[1:]) for row in rows)
+        return [progress for progress in decoded if progress is not None]
+
+    def _refuse_while_away(self) -> None:
+        if not self._guard.allows():
+            raise UpstreamUnavailable("Redis did not answer in time.")
+
+    async def _change(
+        self, user_id: str, changes: Sequence[Change], now_ms: int, bases: Mapping[str, Base]
+    ) -> Changed:
+        if len(changes) > MOST_CHANGES:
+            raise ValueError(f"{len(changes)} changes at once: at most {MOST_CHANGES}")
+        if not changes:
+            return Changed([], [], {})
+        titles = progress_changes.titles_of(changes)
+        keys, shard = self._keys, self._keys.shard(user_id)
+        packed = _packer.encode(
+            (
+                user_id, now_ms, self._shard_entries, keys.changed(shard), *self._completion,
+                _EVENTS_REMEMBERED, _EVENTS_REMEMBERED_MS,
+                progress_changes.packed_titles(titles, bases),
+                progress_changes.packed_changes(titles, changes),
+            )
+        )  # fmt: skip
+        answer = await self._scripts.call(
+            _CHANGE, 3 + len(titles),
+            keys.unflushed(user_id), keys.offline_events(user_id), keys.stream(shard),
+            *(keys.progress(user_id, title) for title in titles),
+            packed,
+        )  # fmt: skip
+        if answer[0] == _FULL:
+            raise _full()
+        return progress_changes.changed(user_id, titles, answer)
+
+    def _report_keys(self, user_id: str, session_id: str) -> tuple[str, str, str]:
+        keys = self._keys
+        return (
+            keys.session(user_id, session_id),
+            keys.unflushed(user_id),
+            keys.stream(keys.shard(user_id)),
+        )
+
+    def _packed(
+        self, user_id: str, report: Report, now_ms: int, base: Base | None
+    ) -> tuple[bytes, ...]:
+        version = base.version if base is not None else None
+        session_id, sequence, position, duration, state, quality, seeked = report
+        packed = _packer.encode(
+            (
+                user_id, session_id, sequence, position, duration or 0, state, quality, seeked,
+                now_ms, version, *self._limits, self._keys.changed(self._keys.shard(user_id)),
+                *self._completion, *self._ownership,
+            )
+        )  # fmt: skip
+        return (packed, pack(base.state)) if base is not None else (packed,)
+
+    def _reported(self, user_id: str, answer: Any) -> Reported:
+        if answer == _NO_SESSION:
+            _UNKNOWN.inc()
+            raise SessionNotFound("There is no such playback session: start playback again.")
+        if answer == _FULL:
+            _FAILED.inc()
+            raise _full()
+        if answer == _NO_BASE:
+            return Reported(Outcome.BASE_NEEDED, None)
+        if answer == _BEYOND:
+            raise beyond_the_end(["positionSeconds"])
+        if isinstance(answer, int):
+            _REFUSED.inc()
+            raise TooManyStreams.of(-answer)
+        outcome, playable_id, *row = answer
+        progress = decode(user_id, playable_id.decode(), *row)
+        return Reported(_REPORT_OUTCOMES[outcome], progress)
+
+
+def _full() -> UpstreamUnavailable:
+    return UpstreamUnavailable(
+        "Too much progress waits to be stored; try again.", retry_after_seconds=10
+    )
+
+
+_FAILED = metrics.progress_reports_total.labels("failed")
+_REFUSED = metrics.progress_reports_total.labels("too_many_streams")
+_UNKNOWN = metrics.progress_reports_total.labels("session_not_found")
+_COUNTERS = {outcome: metrics.progress_reports_total.labels(outcome.value) for outcome in Outcome}
+_packer = msgspec.msgpack.Encoder()

@@ -1,0 +1,200 @@
+"""Whose report moves the position, for writes that do not pass through Redis: the twin of
+lua/report_progress.lua, proven equal to it by a model test. Pure: no clock, nothing kept.
+
+A session's reports count once each, by `sequence`, as they arrive. Who reports holds the position,
+for `hold_seconds` after each report; docs/api.md tells when another session takes over.
+"""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from services.errors import ValidationFailed
+from services.playback.state import (
+    HELD_FOR_EVER_MS,
+    Outcome,
+    ProgressState,
+    Report,
+    Rules,
+    SessionState,
+)
+
+_AT_THE_END_PERCENT = 99  # of titles too short for credits: players rarely report the very end
+_FASTEST = 2  # times the clock that a viewing advances at most, after
+_LAG_SECONDS = 5
+_STOPPED = "STOPPED"
+
+
+def apply(
+    state: ProgressState, session: SessionState, report: Report, now_ms: int, rules: Rules
+) -> tuple[Outcome, ProgressState, SessionState]:
+    """What becomes of the stored state and of the session.
+
+    A session that applied its last report elsewhere goes on from what `state` knows of it.
+
+    Raises:
+        ValidationFailed: far beyond the end, as far as that is known.
+    """
+    session = _caught_up(session, state)
+    sequence = session.sequence + 1 if report.sequence is None else report.sequence
+    if session.state == _STOPPED or sequence <= session.sequence:
+        return Outcome.REPEATED, state, session
+    if not report.duration_seconds and is_beyond(
+        report.position_seconds or 0.0, session.duration_seconds
+    ):
+        raise beyond_the_end(["positionSeconds"])
+    heard = _heard(state, session, report, now_ms, rules, sequence)
+    if report.position_seconds is None:
+        return Outcome.APPLIED, _let_go(state, heard), heard
+    position, duration = heard.position_seconds, heard.duration_seconds
+    if not report.seeked and _keeps(state, session, position, now_ms, rules):
+        return Outcome.KEPT, state, heard
+    finishes = is_completed(position, duration, rules)
+    counts = finishes and not state.completed and not session.counted
+    heard = replace(heard, counted=session.counted or counts)
+    changed = _moved(state, heard, now_ms, rules, completed=finishes, counts=counts)
+    return Outcome.APPLIED, changed, heard
+
+
+def is_completed(position_seconds: float, duration_seconds: float, rules: Rules) -> bool:
+    if duration_seconds <= 0:
+        return False
+    percent = rules.completed_percent
+    if duration_seconds < rules.completed_least_seconds:
+        percent = max(percent, _AT_THE_END_PERCENT)
+    return position_seconds * 100 >= duration_seconds * percent
+
+
+def is_beyond(position_seconds: float, known_duration_seconds: float) -> bool:
+    """Farther than a runtime is off that no player measured: 5 % (PAL runs 4 % faster)."""
+    known = known_duration_seconds
+    return known > 0 and position_seconds > known + max(60.0, known * 0.05)
+
+
+def beyond_the_end(path: list[str]) -> ValidationFailed:
+    message = "The position is beyond the end: tell `durationSeconds` if this is longer."
+    return ValidationFailed(message, path=path)
+
+
+def _keeps(
+    state: ProgressState, session: SessionState, position: float, now_ms: int, rules: Rules
+) -> bool:
+    """What is stored counts on, whatever this session says of itself."""
+    if _holds(state, session):
+        return False
+    return (
+        (state.held_until_ms > now_ms and session.claimed_ms <= state.claimed_ms)
+        or _has_yet_to_catch_up(state, session, position, now_ms, rules)
+        or (session.sequence >= 0 and position == session.position_seconds)  # it stands still
+    )
+
+
+def _has_yet_to_catch_up(
+    state: ProgressState, session: SessionState, position: float, now_ms: int, rules: Rules
+) -> bool:
+    is_short = now_ms - session.started_ms < rules.short_session_seconds * 1000
+    has_sought = session.claimed_ms > session.started_ms
+    return position < state.position_seconds and is_short and not has_sought
+
+
+def _holds(state: ProgressState, session: SessionState) -> bool:
+    is_held = 0 < state.held_until_ms < HELD_FOR_EVER_MS
+    return is_held and _is_latest(state, session)
+
+
+def _is_latest(state: ProgressState, session: SessionState) -> bool:
+    """A key may start a session again once the first is forgotten: what that left is another's."""
+    return state.session_id == session.session_id and state.claimed_ms >= session.started_ms
+
+
+def _caught_up(session: SessionState, state: ProgressState) -> SessionState:
+    claimed_ms = max(session.claimed_ms, session.started_ms)
+    seen_ms = max(session.seen_ms, session.started_ms)
+    if not _is_latest(state, session):
+        return replace(session, claimed_ms=claimed_ms, seen_ms=seen_ms)
+    if _holds(state, session):
+        claimed_ms = max(claimed_ms, state.claimed_ms)
+    return replace(
+        session,
+        sequence=max(session.sequence, state.sequence),
+        claimed_ms=claimed_ms,
+        seen_ms=seen_ms,
+        counted=session.counted or bool(state.session_counted),
+    )
+
+
+def _heard(
+    state: ProgressState,
+    session: SessionState,
+    report: Report,
+    now_ms: int,
+    rules: Rules,
+    sequence: int,
+) -> SessionState:
+    """The session after this report, whether or not it moves the progress."""
+    heard = replace(
+        session,
+        sequence=sequence,
+        state=report.state,
+        quality=report.quality or session.quality,
+        seen_ms=max(now_ms, session.seen_ms + 1),
+    )
+    if report.seeked:
+        claimed_ms = max(now_ms, session.claimed_ms + 1, state.claimed_ms + 1)
+        heard = replace(heard, claimed_ms=claimed_ms)
+    if report.position_seconds is None:
+        return heard
+    duration = report.duration_seconds or session.duration_seconds
+    position = report.position_seconds
+    if duration > 0:
+        position = min(position, duration)
+    return replace(
+        heard,
+        position_seconds=position,
+        duration_seconds=duration,
+        watched_seconds=session.watched_seconds + _watched(session, report, position, now_ms),
+        finished=session.finished or is_completed(position, duration, rules),
+    )
+
+
+def _watched(session: SessionState, report: Report, position: float, now_ms: int) -> float:
+    if report.seeked:
+        return 0.0
+    possible = (now_ms - session.seen_ms) / 1000 * _FASTEST + _LAG_SECONDS
+    return max(0.0, min(position - session.position_seconds, possible))
+
+
+def _let_go(state: ProgressState, heard: SessionState) -> ProgressState:
+    if heard.state == _STOPPED and _holds(state, heard):
+        return replace(state, held_until_ms=0)
+    return state
+
+
+def _moved(
+    state: ProgressState,
+    heard: SessionState,
+    now_ms: int,
+    rules: Rules,
+    *,
+    completed: bool,
+    counts: bool,
+) -> ProgressState:
+    held_until_ms = 0 if heard.state == _STOPPED else now_ms + round(rules.hold_seconds * 1000)
+    moves = heard.position_seconds != state.position_seconds
+    return ProgressState(
+        position_seconds=heard.position_seconds,
+        known_duration_seconds=heard.duration_seconds,
+        completed=int(completed),
+        watch_count=state.watch_count + counts,
+        furthest_seconds=max(heard.position_seconds, state.furthest_seconds),
+        at_ms=max(now_ms, state.at_ms),
+        device_json=heard.device_json,
+        stamp_ms=max(now_ms, state.stamp_ms + 1),
+        session_id=heard.session_id,
+        sequence=heard.sequence,
+        session_counted=int(heard.counted),
+        claimed_ms=heard.claimed_ms,
+        held_until_ms=held_until_ms,
+        dismissed_at_ms=0 if moves else state.dismissed_at_ms,
+        reset_at_ms=state.reset_at_ms,
+    )

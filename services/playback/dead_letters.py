@@ -1,0 +1,101 @@
+"""Stream entries that were set aside after five tries: shown to an operator, and played again.
+
+An entry moves with all its fields, in one step: it is in its shard's stream, or here.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from services.errors import UpstreamUnavailable
+from services.playback.keys import ProgressKeys
+from services.redis.pool import Client, Failure
+from services.redis.scripts import Script, ScriptCalls
+from services.telemetry import metrics
+
+ENTRY = b"entry"  # the field that keeps the id an entry had in its stream
+_BATCH = 100
+_REPLAY = Script("playback", "replay_dead_letter")
+_AWAY = "Redis did not answer in time."
+
+
+class DeadLetter(NamedTuple):
+    """`letter_id` is its place among its shard's dead letters; both ids begin with a time in ms."""
+
+    shard: int
+    letter_id: str
+    entry_id: str
+    fields: dict[bytes, bytes]
+
+    @property
+    def user_id(self) -> str:
+        return self._text(b"user")
+
+    @property
+    def playable_id(self) -> str:
+        return self._text(b"playable")
+
+    @property
+    def set_aside_at_ms(self) -> int:
+        return int(self.letter_id.partition("-")[0])
+
+    def _text(self, name: bytes) -> str:
+        return self.fields.get(name, b"?").decode("utf-8", "replace")
+
+
+class DeadLetters:
+    """One per process."""
+
+    def __init__(self, redis: Client, scripts: ScriptCalls, keys: ProgressKeys) -> None:
+        self._redis = redis
+        self._scripts = scripts
+        self._keys = keys
+
+    async def count(self) -> int:
+        """
+        Raises:
+            UpstreamUnavailable: Redis is away.
+        """
+        pipeline = self._redis.pipeline(transaction=False)
+        for shard in self._keys.shards:
+            pipeline.xlen(self._keys.dead_letters(shard))
+        try:
+            return sum(await pipeline.execute())
+        except Failure as error:
+            raise _away(error) from error
+
+    async def page(self, shard: int, after: str | None = None) -> list[DeadLetter]:
+        """Up to a hundred of one shard, oldest first, behind the letter `after`.
+
+        Raises:
+            UpstreamUnavailable: Redis is away.
+        """
+        start = f"({after}" if after is not None else "-"
+        try:
+            rows: Any = await self._redis.xrange(
+                self._keys.dead_letters(shard), min=start, count=_BATCH
+            )
+        except Failure as error:
+            raise _away(error) from error
+        return [_letter(shard, *row) for row in rows]
+
+    async def replay(self, letter: DeadLetter) -> bool:
+        """Puts it back at the end of its shard's stream; False if it is not here any more.
+
+        Written late it harms nothing: the newest state wins. What still cannot be read comes back.
+
+        Raises:
+            UpstreamUnavailable: Redis is away, or full; ask whether it is still here.
+        """
+        keys = self._keys.dead_letters(letter.shard), self._keys.stream(letter.shard)
+        return bool(await self._scripts.call(_REPLAY, 2, *keys, letter.letter_id, ENTRY))
+
+
+def _letter(shard: int, letter_id: bytes, fields: dict[bytes, bytes]) -> DeadLetter:
+    rest = {name: value for name, value in fields.items() if name != ENTRY}
+    return DeadLetter(shard, letter_id.decode(), fields.get(ENTRY, b"?").decode(), rest)
+
+
+def _away(error: BaseException) -> UpstreamUnavailable:
+    metrics.redis_errors_total.inc()
+    return UpstreamUnavailable(_AWAY, retry_after_seconds=1)

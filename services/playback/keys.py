@@ -1,0 +1,47 @@
+"""The keys of playback. A user's keys and its stream shard carry one {p<shard>} tag.
+
+So one script may touch them all, also on a Redis Cluster, where the tag decides which server
+holds a key.
+"""
+
+from __future__ import annotations
+
+import zlib
+
+from services.redis import cache_keys
+
+
+class ProgressKeys:
+    """`shards` may change only while nothing is unflushed: keys name their shard."""
+
+    def __init__(self, shards: int, prefix: str = "") -> None:
+        self.shards = range(shards)
+        self._prefix = prefix
+
+    def shard(self, user_id: str) -> int:
+        return zlib.crc32(user_id.encode()) % len(self.shards)
+
+    def session(self, user_id: str, session_id: str) -> str:
+        return self._prefix + cache_keys.VIEWING_SESSION.format(session_id, self.shard(user_id))
+
+    def progress(self, user_id: str, playable_id: str) -> str:
+        shard = self.shard(user_id)
+        return self._prefix + cache_keys.USER_PROGRESS.format(user_id, playable_id, shard)
+
+    def unflushed(self, user_id: str) -> str:
+        return self._prefix + cache_keys.USER_UNFLUSHED.format(user_id, self.shard(user_id))
+
+    def viewing(self, user_id: str) -> str:
+        return self._prefix + cache_keys.USER_VIEWING.format(user_id, self.shard(user_id))
+
+    def stream(self, shard: int) -> str:
+        return self._prefix + cache_keys.PROGRESS_STREAM.format(shard)
+
+    def changed(self, shard: int) -> str:
+        return self._prefix + cache_keys.PROGRESS_CHANGED.format(shard)
+
+    def offline_events(self, user_id: str) -> str:
+        return self._prefix + cache_keys.USER_OFFLINE_EVENTS.format(user_id, self.shard(user_id))
+
+    def dead_letters(self, shard: int) -> str:
+        return self._prefix + cache_keys.PROGRESS_DEAD_LETTERS.format(shard)

@@ -1,0 +1,129 @@
+-- One progress report: compare, write, queue, answer; all or nothing. The rule is told in
+-- services/playback/conflict_rule.py, its twin.
+-- KEYS: session, the user's sorted set of unflushed titles, the user's stream shard. The progress hash
+--   and the user's set of playing sessions are named by the session; all carry the same {p<shard>} tag,
+--   so they live on one server.
+-- ARGV[1], packed as one because redis-py pays per argument: user, session, sequence, position,
+--   duration (0: unknown), state, quality, seeked, now in ms; base version; session seconds, shard
+--   bound, channel, completed percent and least seconds, short session and hold in ms.
+--   nil: the next sequence, no new position, quality kept, no base. ARGV[2]: the base's packed state.
+-- Answers 0: no such session of this user; 1: give a base; 2: the shard is full; 3: far beyond the end;
+--   below 0: as many streams as that play, and this session is not among them any more;
+--   else {applied (2: the stored state counts on), playable, version, durable stamp, packed state}.
+local report = cmsgpack.unpack(ARGV[1])
+local user, id, sequence, position, duration, state, quality, seeked, now = unpack(report, 1, 9)
+local session_seconds, shard_bound, channel, percent, least_seconds, short_ms, hold_ms =
+  unpack(report, 11, 17)
+
+local session = redis.call('HMGET', KEYS[1], 'user', 'playable', 'progress', 'device', 'sequence',
+  'duration', 'state', 'counted', 'claimed', 'started_at', 'position', 'seen_at', 'watched',
+  'finished', 'playing', 'counts_ms', 'most')
+if session[1] ~= user then return 0 end
+local playable, key, device = session[2], session[3], session[4]
+
+local stored = redis.call('HMGET', key, 'version', 'durable_ms', 'state')
+local version, packed = tonumber(stored[1] or report[10]), stored[3] or ARGV[2]
+if not version then return 1 end
+local was = unpacked(packed)
+local durable_ms = tonumber(stored[2] or was[STAMP])
+
+-- A key may start a session again once the first is forgotten: what that one left is another's.
+local is_latest = was[SESSION] == id and was[CLAIMED] >= tonumber(session[10])
+local last, is_holder = tonumber(session[5]), is_latest and holds(was, id)
+if is_latest then last = math.max(last, was[SEQUENCE]) end
+if session[7] == 'STOPPED' or (sequence and sequence <= last) then
+  return {0, playable, version, durable_ms, packed}
+end
+sequence = sequence or last + 1
+if position and duration <= 0 and is_beyond(position, tonumber(session[6])) then return 3 end
+
+local is_stop, playing = state == 'STOPPED', session[15]
+if playing and not is_stop and now - tonumber(session[12]) > tonumber(session[16]) then
+  -- Silent for so long, it was counted no more: it comes back where there is room (start_viewing.lua).
+  redis.call('ZREMRANGEBYSCORE', playing, '-inf', string.format('(%.0f', now - tonumber(session[16])))
+  local most = tonumber(session[17])
+  if redis.call('ZCARD', playing) >= most then return -most end
+end
+
+local started, was_at = tonumber(session[10]), tonumber(session[11])
+local claimed = tonumber(session[9] or session[10])
+if is_holder then claimed = math.max(claimed, was[CLAIMED]) end
+local has_sought = claimed > started
+local seen = math.max(now, tonumber(session[12]) + 1)
+local heartbeat = {'sequence', sequence, 'state', state, 'seen_at', seen}
+local function note(field, value)
+  heartbeat[#heartbeat + 1] = field
+  heartbeat[#heartbeat + 1] = value
+end
+if quality then note('quality', quality) end
+local watched, finished = tonumber(session[13] or 0), session[14] == '1'
+local function viewing()
+  return cmsgpack.pack({id, started, watched, is_stop and seen or 0, finished and 1 or 0, device, seen})
+end
+local applied = 1
+if seeked then
+  claimed = math.max(now, claimed + 1, was[CLAIMED] + 1)
+  note('claimed', claimed)
+end
+if (position or (is_stop and version > 0)) and redis.call('XLEN', KEYS[3]) >= shard_bound then
+  return 2
+end
+
+if position then
+  local was_duration = tonumber(session[6])
+  if duration <= 0 then duration = was_duration end
+  if duration > 0 and position > duration then position = duration end
+  if not seeked then
+    local possible = (now - tonumber(session[12])) / 1000 * 2 + 5
+    watched = watched + math.max(0, math.min(position - was_at, possible))
+    note('watched', watched)
+  end
+  local finishes = is_completed(position, duration, percent, least_seconds)
+  note('position', position)
+  if duration ~= was_duration then note('duration', duration) end
+  if finishes and not finished then
+    finished = true
+    note('finished', 1)
+  end
+
+  local is_kept = not seeked and not is_holder and (
+    (was[HELD_UNTIL] > now and claimed <= was[CLAIMED])
+    or (position < was[POSITION] and now - started < short_ms and not has_sought)
+    or (last >= 0 and position == was_at)) -- it stands still
+  if is_kept then
+    applied = 2
+  else
+    local counted = session[8] == '1' or (is_latest and was[COUNTED] == 1)
+    local watch_count = was[WATCH_COUNT]
+    if finishes and was[COMPLETED] == 0 and not counted then
+      watch_count, counted = watch_count + 1, true -- at most once a session
+      note('counted', 1)
+    end
+    version = version + 1
+    local at, dismissed_at = math.max(now, was[AT]), was[DISMISSED_AT]
+    if position ~= was[POSITION] then dismissed_at = 0 end
+    packed = cmsgpack.pack({position, duration, finishes and 1 or 0, watch_count,
+      math.max(position, was[FURTHEST]), at, device, math.max(now, was[STAMP] + 1), id, sequence,
+      counted and 1 or 0, claimed, is_stop and 0 or now + hold_ms, dismissed_at, was[RESET_AT]})
+    store(KEYS[3], KEYS[2], channel, key, user, playable, version, durable_ms, packed, at, viewing())
+  end
+elseif is_stop and is_holder then
+  was[HELD_UNTIL] = 0 -- whoever else plays may go on at once
+  packed = cmsgpack.pack(was)
+  redis.call('HSET', key, 'version', version, 'durable_ms', durable_ms, 'state', packed)
+  if not stored[3] then redis.call('EXPIRE', key, session_seconds) end -- MongoDB has the rest
+end
+if version > 0 and (applied == 2 or (is_stop and not position)) then
+  -- Nothing new of the progress, which MongoDB will refuse, but of the session, for the history.
+  redis.call('XADD', KEYS[3], '*', 'user', user, 'playable', playable, 'version', version,
+    'state', packed, 'viewing', viewing())
+end
+redis.call('HSET', KEYS[1], unpack(heartbeat))
+redis.call('EXPIRE', KEYS[1], session_seconds)
+if playing and is_stop then
+  redis.call('ZREM', playing, id)
+elseif playing then
+  redis.call('ZADD', playing, seen, id)
+  redis.call('EXPIRE', playing, session_seconds)
+end
+return {applied, playable, version, durable_ms, packed}

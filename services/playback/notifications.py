@@ -1,0 +1,246 @@
+"""Which progress changed, as Redis tells it: one pub/sub connection per process, opened with the
+first listener, on the channels of listeners' shards only.
+
+A listener holds names of changed titles, each once and a bounded number: who reads late reads the
+newest state. What may have been missed, it is told as "everything may have changed".
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Any, NamedTuple
+
+from redis.asyncio.client import PubSub
+
+from services.errors import TooManyStreams
+from services.playback.keys import ProgressKeys
+from services.redis.cancellation import raise_if_cancelled
+from services.redis.pool import Client, Failure
+from services.telemetry import metrics
+from services.telemetry.logs import get_logger
+
+log = get_logger("progress_news")
+_MOST_TITLES = 200  # of one listener, unread
+_WAIT_SECONDS = 1.0  # for a new listener's channel; without it news begin a moment later
+_QUIET_SECONDS = 5.0  # then a PING
+_PONG_SECONDS = 2.0
+_LONGEST_PAUSE_SECONDS = 2.0
+
+
+class News(NamedTuple):
+    """Titles that changed since the last news; `may_have_missed`: and perhaps any other."""
+
+    playable_ids: list[str]
+    may_have_missed: bool
+
+
+class Listener:
+    """One subscriber's slot. Iterating gives what changed, and ends when the hub closes."""
+
+    def __init__(self, wants: Callable[[str], bool]) -> None:
+        self._wants = wants
+        self._changed: dict[str, None] = {}
+        self._missed = False
+        self._closed = False
+        self._ready = asyncio.Event()
+
+    def put(self, playable_id: str) -> None:
+        if not self._wants(playable_id):
+            return
+        if len(self._changed) >= _MOST_TITLES and playable_id not in self._changed:
+            self._missed = True
+        else:
+            self._changed[playable_id] = None
+        self._ready.set()
+
+    def mark_missed(self) -> None:
+        self._missed = True
+        self._ready.set()
+
+    def close(self) -> None:
+        self._closed = True
+        self._ready.set()
+
+    def __aiter__(self) -> Listener:
+        return self
+
+    async def __anext__(self) -> News:
+        raise_if_cancelled()
+        await self._ready.wait()
+        if self._closed:
+            raise StopAsyncIteration
+        news = News(list(self._changed), self._missed)
+        self._changed, self._missed = {}, False
+        self._ready.clear()
+        return news
+
+
+class _Channel:
+    """The listeners of one shard, by user."""
+
+    def __init__(self) -> None:
+        self.listeners: dict[str, set[Listener]] = {}
+        self.is_heard = asyncio.Event()
+
+
+class ProgressNews:
+    """One per process; `blocking` is a client for blocking reads, closed with it."""
+
+    def __init__(
+        self, blocking: Client, keys: ProgressKeys, *, most_listeners: int = 10_000
+    ) -> None:
+        self._redis = blocking
+        self._keys = keys
+        self._most_listeners = most_listeners
+        self._channels: dict[str, _Channel] = {}
+        self._count = 0
+        self._pubsub: PubSub | None = None
+        self._reader: asyncio.Task[None] | None = None
+        self._closed = False
+
+    @asynccontextmanager
+    async def listen(self, user_id: str, playable_id: str | None = None) -> AsyncIterator[Listener]:
+        """Hears of this user's changes from now on, of one title or of all.
+
+        Raises:
+            TooManyStreams: this process serves as many listeners as it may.
+        """
+        if self._count >= self._most_listeners:
+            raise TooManyStreams("Too many subscribers: try again later.", retry_after_seconds=10)
+        listener = Listener(lambda changed: playable_id in (None, changed))
+        name = self._keys.changed(self._keys.shard(user_id))
+        channel = self._channels.setdefault(name, _Channel())
+        channel.listeners.setdefault(user_id, set()).add(listener)
+        self._count += 1
+        try:
+            if self._closed:
+                listener.close()
+            else:
+                await self._hear(name, channel)
+                listener.mark_missed()  # what came before it listened
+            yield listener
+        finally:
+            self._count -= 1
+            await self._leave(name, channel, user_id, listener)
+
+    async def aclose(self) -> None:
+        """Ends every listener and the reading."""
+        self._closed = True
+        for listener in self._all():
+            listener.close()
+        await self._stop_reading()
+        await self._redis.aclose()
+
+    @property
+    def is_connected(self) -> bool:
+        return self._pubsub is not None
+
+    async def _hear(self, name: str, channel: _Channel) -> None:
+        if self._reader is None:
+            self._reader = asyncio.create_task(self._keep_reading(), name="progress news")
+        elif self._pubsub is not None and not channel.is_heard.is_set():
+            with suppress(*Failure):  # the reader notices the same, and begins anew
+                await self._pubsub.subscribe(name)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_WAIT_SECONDS):
+                await channel.is_heard.wait()
+
+    async def _leave(self, name: str, channel: _Channel, user_id: str, listener: Listener) -> None:
+        others = channel.listeners[user_id]
+        others.discard(listener)
+        if others:
+            return
+        del channel.listeners[user_id]
+        if channel.listeners or self._channels.get(name) is not channel:
+            return
+        del self._channels[name]
+        if not self._channels:
+            await self._stop_reading()
+        elif self._pubsub is not None:
+            with suppress(*Failure):
+                await self._pubsub.unsubscribe(name)
+
+    async def _stop_reading(self) -> None:
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            reader.cancel()
+            await asyncio.gather(reader, return_exceptions=True)
+
+    @property
+    def _is_reading(self) -> bool:
+        """Asked by the reader, whose being cancelled may be swallowed likewise."""
+        return self._reader is asyncio.current_task()
+
+    async def _keep_reading(self) -> None:
+        pause_seconds = 0.05
+        while self._is_reading:
+            try:
+                async with self._redis.pubsub() as pubsub:
+                    try:
+                        await self._subscribe_all(pubsub)
+                        pause_seconds = 0.05
+                        await self._read(pubsub)
+                    finally:
+                        self._lost(pubsub)
+            except Exception as error:  # whatever it is, nobody tells us any more
+                metrics.redis_errors_total.inc()
+                log.info("progress_news_lost", error=repr(error))
+            await asyncio.sleep(pause_seconds * random.uniform(0.5, 1))  # noqa: S311
+            pause_seconds = min(2 * pause_seconds, _LONGEST_PAUSE_SECONDS)
+
+    async def _subscribe_all(self, pubsub: PubSub) -> None:
+        first = list(self._channels)
+        async with asyncio.timeout(_PONG_SECONDS):
+            await pubsub.subscribe(*first)
+        self._pubsub = pubsub
+        late = [name for name in self._channels if name not in first]
+        if late:  # came while the first ones were on their way
+            await pubsub.subscribe(*late)
+
+    def _lost(self, pubsub: PubSub) -> None:
+        if self._pubsub is not pubsub:
+            return  # another reader has begun
+        self._pubsub = None
+        for channel in self._channels.values():
+            channel.is_heard.clear()
+
+    async def _read(self, pubsub: PubSub) -> None:
+        while self._is_reading:
+            message = await _next(pubsub, _QUIET_SECONDS)
+            if message is None:
+                await pubsub.ping()
+                message = await _next(pubsub, _PONG_SECONDS)
+                if message is None:
+                    raise TimeoutError("no pong")
+            self._take(message)
+
+    def _take(self, message: dict[str, Any]) -> None:
+        name = (message["channel"] or b"").decode()
+        channel = self._channels.get(name)
+        if channel is None:
+            return
+        if message["type"] == "subscribe":
+            channel.is_heard.set()
+            for listeners in channel.listeners.values():
+                for listener in listeners:
+                    listener.mark_missed()  # what changed before was not told
+        elif message["type"] == "message":
+            user_id, _, playable_id = message["data"].decode().partition(" ")
+            for listener in channel.listeners.get(user_id, ()):
+                listener.put(playable_id)
+
+    def _all(self) -> list[Listener]:
+        return [
+            listener
+            for channel in self._channels.values()
+            for listeners in channel.listeners.values()
+            for listener in listeners
+        ]
+
+
+async def _next(pubsub: PubSub, seconds: float) -> dict[str, Any] | None:
+    found: dict[str, Any] | None = await pubsub.get_message(timeout=seconds)
+    return found

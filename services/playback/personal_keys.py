@@ -1,0 +1,72 @@
+"""What the state's Redis holds of one person, and how it is taken out for good.
+
+Titles with reports that are not flushed yet stay until they are: the flush worker would not know
+what to make of half of them. So erasing is repeated until nothing is left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from typing import Any
+
+from services.errors import UpstreamUnavailable
+from services.playback.dead_letters import DeadLetters
+from services.playback.keys import ProgressKeys
+from services.redis.pool import Client, Failure
+
+_BATCH = 500
+
+
+class PersonalKeys:
+    """One per process."""
+
+    def __init__(self, redis: Client, keys: ProgressKeys, dead_letters: DeadLetters) -> None:
+        self._redis = redis
+        self._keys = keys
+        self._dead_letters = dead_letters
+
+    async def erase(
+        self, user_id: str, playable_ids: Iterable[str], session_ids: Iterable[str]
+    ) -> bool:
+        """Whether nothing of the user's waits to be flushed any more.
+
+        The ids are those that MongoDB has; what Redis alone knows is found here.
+
+        Raises:
+            UpstreamUnavailable: Redis is away; erasing again does no harm.
+        """
+        try:
+            waiting = await self._members(self._keys.unflushed(user_id))
+            sessions = {*session_ids, *await self._members(self._keys.viewing(user_id))}
+            titles = set(playable_ids) - waiting
+            await self._delete(list(self._names(user_id, titles, sessions)))
+            if not waiting:
+                await self._redis.delete(self._keys.unflushed(user_id))
+            await self._erase_dead_letters(user_id)
+        except Failure as error:
+            raise UpstreamUnavailable("Redis did not answer in time.") from error
+        return not waiting
+
+    async def _members(self, key: str) -> set[str]:
+        found: Any = await self._redis.zrange(key, 0, -1)
+        return {member.decode() for member in found}
+
+    def _names(
+        self, user_id: str, titles: Collection[str], sessions: Collection[str]
+    ) -> Iterator[str]:
+        yield self._keys.viewing(user_id)
+        yield self._keys.offline_events(user_id)
+        yield from (self._keys.progress(user_id, title) for title in titles)
+        yield from (self._keys.session(user_id, session) for session in sessions)
+
+    async def _delete(self, names: list[str]) -> None:
+        for start in range(0, len(names), _BATCH):
+            await self._redis.unlink(*names[start : start + _BATCH])
+
+    async def _erase_dead_letters(self, user_id: str) -> None:
+        shard, after = self._keys.shard(user_id), None
+        while letters := await self._dead_letters.page(shard, after):
+            own = [letter.letter_id for letter in letters if letter.user_id == user_id]
+            if own:
+                await self._redis.xdel(self._keys.dead_letters(shard), *own)
+            after = letters[-1].letter_id

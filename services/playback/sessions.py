@@ -1,0 +1,165 @@
+"""Playback sessions: one hash in Redis per running player, alive for an hour after each heartbeat.
+
+The report script (progress_buffer.py) moves them; here they are opened, counted and read. One that
+is silent for three heartbeats counts no more against the user's streams, but may come back. A
+session is its user's own: the key is looked for in that user's shard, and the stored user compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any, NamedTuple
+
+from services.errors import TooManyStreams, UpstreamUnavailable
+from services.playback.buffer import FLUSHED_SECONDS
+from services.playback.keys import ProgressKeys
+from services.playback.state import Base, DeviceTag, device_json, pack
+from services.playback.state import ProgressState as _State
+from services.redis.pool import Client, Failure
+from services.redis.scripts import Script, ScriptCalls
+
+SESSION_SECONDS = 3600
+MOST_STREAMS = 100  # of one user, whatever the settings say
+_START = Script("playback", "start_viewing")
+_PLAYING = Script("playback", "playing_sessions")
+_MISSED_HEARTBEATS = 3
+
+
+class ViewingSession(NamedTuple):
+    """`sequence` is the last report's, -1 before the first; 0 stands for an unknown duration."""
+
+    session_id: str
+    user_id: str
+    playable_id: str
+    device: DeviceTag | None
+    state: str
+    position_seconds: float
+    duration_seconds: float
+    quality: str | None
+    started_at_ms: int
+    seen_at_ms: int
+    sequence: int = -1
+
+
+class ViewingSessions:
+    """One per process."""
+
+    def __init__(
+        self, redis: Client, scripts: ScriptCalls, keys: ProgressKeys, *, heartbeat_seconds: int
+    ) -> None:
+        self._redis = redis
+        self._scripts = scripts
+        self._keys = keys
+        self.silent_after_ms = heartbeat_seconds * _MISSED_HEARTBEATS * 1000
+
+    def is_silent(self, session: ViewingSession, now_ms: int) -> bool:
+        """Not heard of for three heartbeats, so it counts no more."""
+        return now_ms - session.seen_at_ms > self.silent_after_ms
+
+    async def start(
+        self, session: ViewingSession, base: Base | None, most_streams: int = MOST_STREAMS
+    ) -> ViewingSession:
+        """Opens the session, unless it is open already: returns what is stored now.
+
+        `base` is the title's progress as MongoDB has it, used only if Redis holds none: with it,
+        reports do not need MongoDB. None: it is not known.
+
+        Raises:
+            TooManyStreams: the user's other sessions are as many as may play.
+            UpstreamUnavailable: Redis is away.
+        """
+        user_id = session.user_id
+        progress_key = self._keys.progress(user_id, session.playable_id)
+        flat = await self._scripts.call(
+            _START, 3,
+            self._keys.session(user_id, session.session_id), progress_key,
+            self._keys.viewing(user_id),
+            session.session_id, SESSION_SECONDS, FLUSHED_SECONDS,
+            session.seen_at_ms, self.silent_after_ms, most_streams,
+            base.version if base is not None else "", pack(base.state) if base is not None else "",
+            *_fields(session, progress_key), "playing", self._keys.viewing(user_id),
+        )  # fmt: skip
+        if not flat:
+            raise TooManyStreams.of(most_streams)
+        return _session(session.session_id, _paired(flat))
+
+    async def read_many(
+        self, user_id: str, session_ids: Collection[str]
+    ) -> dict[str, ViewingSession]:
+        """Those that are the user's and neither gone nor too old; one pipeline.
+
+        Raises:
+            UpstreamUnavailable: Redis is away.
+        """
+        if not session_ids:
+            return {}
+        pipeline = self._redis.pipeline(transaction=False)
+        for session_id in session_ids:
+            pipeline.hgetall(self._keys.session(user_id, session_id))
+        try:
+            rows: list[dict[Any, Any]] = await pipeline.execute()
+        except Failure as error:
+            raise UpstreamUnavailable("Redis did not answer in time.") from error
+        return {
+            session_id: _session(session_id, row)
+            for session_id, row in zip(session_ids, rows, strict=True)
+            if row.get(b"user") == user_id.encode()
+        }
+
+    async def read(self, user_id: str, session_id: str) -> ViewingSession | None:
+        """The user's session; None if it is gone, too old or another user's.
+
+        Raises:
+            UpstreamUnavailable: Redis is away.
+        """
+        return (await self.read_many(user_id, [session_id])).get(session_id)
+
+    async def playing(self, user_id: str, now_ms: int) -> list[ViewingSession]:
+        """Those that count against the user's streams, last heard of first.
+
+        Raises:
+            UpstreamUnavailable: Redis is away.
+        """
+        before, after = self._keys.session(user_id, "\0").split("\0")
+        rows = await self._scripts.call(
+            _PLAYING, 1, self._keys.viewing(user_id),
+            before, after, now_ms - self.silent_after_ms, MOST_STREAMS,
+        )  # fmt: skip
+        return [_session(id_.decode(), _paired(flat)) for id_, flat in rows]
+
+
+def _paired(flat: Sequence[bytes]) -> dict[bytes, bytes]:
+    return dict(zip(flat[::2], flat[1::2], strict=True))
+
+
+def _fields(session: ViewingSession, progress_key: str) -> Sequence[str | int | float]:
+    return (
+        "user", session.user_id,
+        "playable", session.playable_id,
+        "progress", progress_key,
+        "device", device_json(session.device),
+        "state", session.state,
+        "sequence", session.sequence,
+        "position", session.position_seconds,
+        "duration", session.duration_seconds,
+        "quality", session.quality or "",
+        "started_at", session.started_at_ms,
+        "seen_at", session.seen_at_ms,
+    )  # fmt: skip
+
+
+def _session(session_id: str, stored: dict[bytes, bytes]) -> ViewingSession:
+    text = {name.decode(): value.decode() for name, value in stored.items()}
+    return ViewingSession(
+        session_id=session_id,
+        user_id=text["user"],
+        playable_id=text["playable"],
+        device=_State(device_json=text["device"]).device,
+        state=text["state"],
+        position_seconds=float(text["position"]),
+        duration_seconds=float(text["duration"]),
+        quality=text["quality"] or None,
+        started_at_ms=int(text["started_at"]),
+        seen_at_ms=int(text["seen_at"]),
+        sequence=int(text["sequence"]),
+    )

@@ -1,0 +1,226 @@
+"""The flushing side of the progress streams: one consumer group, one stream per shard.
+
+Entries stay in their stream until MongoDB has them; those of a worker that died are claimed by
+another; those nobody can read are set aside after five tries. Reads do not block: a worker comes
+every second, so a batch is worth writing. Each command names one shard: fit for a Redis Cluster.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+from redis.exceptions import ResponseError
+
+from services.errors import UpstreamUnavailable
+from services.playback.buffer import FLUSHED_SECONDS, Buffered, decode
+from services.playback.dead_letters import ENTRY
+from services.playback.keys import ProgressKeys
+from services.redis.pool import Client, Failure
+from services.redis.scripts import Script, ScriptCalls
+from services.telemetry import metrics
+
+_GROUP = "flush"
+_BATCH = 500  # entries of one shard in one read
+_TRIES = 5
+_DEAD_LETTERS = 10_000  # kept per shard for someone to look at
+_CONFIRM = Script("playback", "progress_common", "confirm_progress")
+_DROP = Script("playback", "drop_consumers")
+_RELEASE = Script("playback", "release_entries")
+
+
+class Delivery(NamedTuple):
+    """One stream entry; `progress` is None if it cannot be read."""
+
+    shard: int
+    entry_id: bytes
+    fields: dict[bytes, bytes]
+    progress: Buffered | None
+
+
+class Backlog(NamedTuple):
+    entries: int
+    oldest_seconds: float
+
+
+class ProgressStream:
+    """One per process; `consumer` names a worker, uniquely."""
+
+    def __init__(
+        self,
+        redis: Client,
+        scripts: ScriptCalls,
+        keys: ProgressKeys,
+        *,
+        claim_idle_seconds: float,
+    ) -> None:
+        self._redis = redis
+        self._scripts = scripts
+        self._keys = keys
+        self._claim_idle_ms = int(claim_idle_seconds * 1000)
+
+    async def read(self, consumer: str) -> list[Delivery]:
+        """Entries left behind too long by any worker, then new ones; one pipeline for all shards.
+
+        Raises:
+            UpstreamUnavailable: Redis is away.
+        """
+        with _errors():
+            try:
+                return await self._read(consumer)
+            except ResponseError as error:
+                if "NOGROUP" not in str(error):
+                    raise
+            # The first worker, or Redis came back empty. Not before: a full Redis makes no groups.
+            await self._create_groups()
+            return await self._read(consumer)
+
+    async def confirm(self, deliveries: Collection[Delivery]) -> None:
+        """MongoDB has these: titles unchanged since may expire, and the entries go.
+
+        Raises:
+            UpstreamUnavailable: Redis is away; applying the batch again does no harm.
+        """
+        for shard, entries in _by_shard(deliveries).items():
+            keys: list[str] = []
+            arguments: list[Any] = [FLUSHED_SECONDS]
+            for progress in _newest(entries):
+                keys.append(self._keys.progress(progress.user_id, progress.playable_id))
+                keys.append(self._keys.unflushed(progress.user_id))
+                arguments += [progress.state.stamp_ms, progress.playable_id]
+            await self._scripts.call(_CONFIRM, len(keys), *keys, *arguments)
+            await self._remove(shard, entries)
+            metrics.progress_flushed_total.inc(len(entries))
+
+    async def set_aside(self, deliveries: Collection[Delivery]) -> int:
+        """Moves entries tried often enough to their shard's dead letters; returns how many.
+
+        Raises:
+            UpstreamUnavailable: Redis is away.
+        """
+        moved = 0
+        with _errors():
+            for shard, entries in _by_shard(deliveries).items():
+                given_up = [entry for entry in entries if await self._tries(entry) >= _TRIES]
+                await self._remove(shard, given_up, keep_copies=True)
+                moved += len(given_up)
+        metrics.progress_dead_letters_total.inc(moved)
+        return moved
+
+    async def backlog(self) -> Backlog:
+        """What waits to be flushed, and for how long the oldest of it has.
+
+        Raises:
+            UpstreamUnavailable: Redis is away.
+        """
+        pipeline = self._redis.pipeline(transaction=False)
+        for shard in self._keys.shards:
+            pipeline.xlen(self._keys.stream(shard))
+            pipeline.xrange(self._keys.stream(shard), count=1)
+        with _errors():
+            answers = await pipeline.execute()
+        firsts = [int(entry_id.split(b"-")[0]) for ((entry_id, _),) in filter(None, answers[1::2])]
+        oldest = max(0.0, time.time() - min(firsts) / 1000) if firsts else 0.0
+        return Backlog(sum(answers[::2]), oldest)
+
+    async def leave(self, consumer: str) -> None:
+        """Takes this worker's name off every shard where nothing is left in its hands.
+
+        Raises:
+            UpstreamUnavailable: Redis is away.
+        """
+        await self._drop_consumers(consumer, 0)
+
+    async def drop_dead_consumers(self, idle_seconds: float = 3600) -> None:
+        """Forgets workers that died long ago, once others took over all they held.
+
+        Raises:
+            UpstreamUnavailable: Redis is away.
+        """
+        await self._drop_consumers("", int(idle_seconds * 1000))
+
+    async def _drop_consumers(self, consumer: str, idle_ms: int) -> None:
+        for shard in self._keys.shards:
+            await self._scripts.call(_DROP, 1, self._keys.stream(shard), _GROUP, consumer, idle_ms)
+
+    async def _create_groups(self) -> None:
+        """From the stream's beginning: what came before the first worker is flushed too."""
+        for shard in self._keys.shards:
+            try:
+                await self._redis.xgroup_create(
+                    self._keys.stream(shard), _GROUP, id="0", mkstream=True
+                )
+            except ResponseError as error:
+                if "BUSYGROUP" not in str(error):
+                    raise
+
+    async def _read(self, consumer: str) -> list[Delivery]:
+        pipeline = self._redis.pipeline(transaction=False)
+        for shard in self._keys.shards:
+            stream = self._keys.stream(shard)
+            pipeline.xautoclaim(stream, _GROUP, consumer, self._claim_idle_ms, count=_BATCH)
+            pipeline.xreadgroup(_GROUP, consumer, {stream: ">"}, count=_BATCH)
+        answers = await pipeline.execute()
+        found: list[Delivery] = []
+        for shard, claimed, new in zip(self._keys.shards, answers[::2], answers[1::2], strict=True):
+            # Redis 6.2 answers two items and (None, None) for a deleted entry, 7 three items.
+            entries = [*claimed[1], *(entry for _, batch in new for entry in batch)]
+            found += [_delivery(shard, *entry) for entry in entries if entry[0] is not None]
+        return found
+
+    async def _tries(self, delivery: Delivery) -> int:
+        pending = await self._redis.xpending_range(
+            self._keys.stream(delivery.shard), _GROUP, delivery.entry_id, delivery.entry_id, 1
+        )
+        return int(pending[0]["times_delivered"]) if pending else 0
+
+    async def _remove(
+        self, shard: int, entries: list[Delivery], *, keep_copies: bool = False
+    ) -> None:
+        if not entries:
+            return
+        await self._scripts.call(
+            _RELEASE, 2, self._keys.stream(shard), self._keys.dead_letters(shard),
+            _GROUP, _DEAD_LETTERS if keep_copies else 0, ENTRY,
+            *(entry.entry_id for entry in entries),
+        )  # fmt: skip
+
+
+def _delivery(shard: int, entry_id: bytes, fields: dict[bytes, bytes]) -> Delivery:
+    try:
+        progress = decode(
+            fields[b"user"].decode(), fields[b"playable"].decode(), fields[b"version"], 0,
+            fields[b"state"],
+        )  # fmt: skip
+    except (KeyError, ValueError):  # msgspec's and Unicode's errors are ValueErrors
+        progress = None
+    return Delivery(shard, entry_id, fields, progress)
+
+
+def _by_shard(deliveries: Collection[Delivery]) -> dict[int, list[Delivery]]:
+    found = defaultdict(list)
+    for delivery in deliveries:
+        found[delivery.shard].append(delivery)
+    return found
+
+
+def _newest(entries: Collection[Delivery]) -> Collection[Buffered]:
+    """Of each title the state with the highest stamp: entries claimed from others come anyhow."""
+    newest: dict[tuple[str, str], Buffered] = {}
+    for progress in filter(None, (entry.progress for entry in entries)):
+        key = (progress.user_id, progress.playable_id)
+        if key not in newest or newest[key].state.stamp_ms < progress.state.stamp_ms:
+            newest[key] = progress
+    return newest.values()
+
+
+@contextmanager
+def _errors() -> Iterator[None]:
+    try:
+        yield
+    except Failure as error:
+        metrics.redis_errors_total.inc()
+        raise UpstreamUnavailable("Redis did not answer in time.") from error

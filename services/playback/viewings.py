@@ -1,0 +1,42 @@
+"""What a stream entry says about its session, for the history: written by the report script.
+
+An entry may say nothing about a session: then its change was made without watching.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from services.playback.state import DeviceTag, ProgressState
+
+
+class ViewingEntry(msgspec.Struct, frozen=True, array_like=True):
+    """A session as it was at this entry; `ended_at_ms` is 0 while it runs. `seen_ms`, when it was
+    last heard of, grows from entry to entry."""
+
+    session_id: str
+    started_at_ms: int
+    watched_seconds: float
+    ended_at_ms: int
+    completed: int
+    device_json: str
+    seen_ms: int
+
+    @property
+    def device(self) -> DeviceTag | None:
+        return ProgressState(device_json=self.device_json).device
+
+
+_decoder = msgspec.msgpack.Decoder(ViewingEntry, strict=False)
+
+
+def viewing_entry(fields: Mapping[bytes, bytes]) -> ViewingEntry | None:
+    """The entry's session; None if it has none.
+
+    Raises:
+        ValueError: not written by us.
+    """
+    packed = fields.get(b"viewing")
+    return _decoder.decode(packed) if packed else None

@@ -1,0 +1,1 @@
+"""The connection to Redis: pools, scripts, streams, key texts."""

@@ -1,0 +1,254 @@
+"""From any process to every subscriber of this one, over a capped Redis stream.
+
+One hub per process reads the stream with its own blocking client and outlives Redis restarts. A
+subscriber holds at most `room` messages: newest win, `gap` tells. The stream id is the cursor.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import re
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from services.errors import InvalidCursor, TooManyStreams, UpstreamUnavailable
+from services.redis.cancellation import raise_if_cancelled
+from services.redis.pool import Client, Failure
+from services.telemetry import metrics
+
+T = TypeVar("T")
+Id = tuple[int, int]
+Fold = Callable[[bytes], tuple[int, T] | None]  # body -> (round, value); state is its own
+
+MAX_ENTRIES = 600
+MAX_SUBSCRIBERS = 10_000
+_FIELD = b"body"
+_BLOCK_SECONDS = 2.0
+_LONGEST_PAUSE_SECONDS = 2.0
+_LOOK_BACK_MS = 3000  # what a fold needs to have seen before the first message it tells
+
+
+class Message(NamedTuple, Generic[T]):
+    """Messages of one round say the same thing; the last of them says it best."""
+
+    id: Id
+    round: int
+    value: T
+
+
+class Batch(NamedTuple, Generic[T]):
+    """Oldest first. `gap`: something before or between these was dropped or is gone."""
+
+    messages: list[Message[T]]
+    gap: bool
+
+    @property
+    def cursor(self) -> str:
+        return to_cursor(self.messages[-1].id)
+
+
+def to_cursor(stream_id: Id) -> str:
+    return f"{stream_id[0]}-{stream_id[1]}"
+
+
+def from_cursor(cursor: str) -> Id:
+    """
+    Raises:
+        InvalidCursor: it is not the id of a stream's entry.
+    """
+    match = re.fullmatch(r"([0-9]{1,15})-([0-9]{1,15})", cursor)
+    if match is None:
+        raise InvalidCursor("This cursor is not one of ours.")
+    return int(match[1]), int(match[2])
+
+
+class Subscription(Generic[T]):
+    """One subscriber's bounded slot. Iterating gives one batch when there are `room` messages, the
+    first one as soon as there is anything; it ends when the hub closes."""
+
+    def __init__(self, room: int) -> None:
+        self._slot: deque[Message[T]] = deque()
+        self._room = room
+        self._enough = 1
+        self._after: Id = (0, 0)
+        self._told_round = -1
+        self._gap = False
+        self._closed = False
+        self._ready = asyncio.Event()
+
+    def put(self, message: Message[T]) -> None:
+        if message.id <= self._after or message.round <= self._told_round:
+            return
+        if self._slot and self._slot[-1].round == message.round:
+            self._slot[-1] = message
+        else:
+            if len(self._slot) == self._room:
+                self._slot.popleft()
+                self._gap = True
+            self._slot.append(message)
+        if len(self._slot) >= self._enough:
+            self._ready.set()
+
+    def skip_to(self, stream_id: Id) -> None:
+        """What came up to here was told in another way."""
+        self._after = stream_id
+        self._slot = deque(message for message in self._slot if message.id > stream_id)
+        if len(self._slot) < self._enough:
+            self._ready.clear()
+
+    def mark_gap(self) -> None:
+        self._gap = True
+
+    def close(self) -> None:
+        self._closed = True
+        self._ready.set()
+
+    def __aiter__(self) -> Subscription[T]:
+        return self
+
+    async def __anext__(self) -> Batch[T]:
+        raise_if_cancelled()
+        await self._ready.wait()
+        if self._closed:
+            raise StopAsyncIteration
+        batch = Batch(list(self._slot), self._gap)
+        self._slot.clear()
+        self._ready.clear()
+        self._gap, self._enough = False, self._room
+        self._after, self._told_round = batch.messages[-1].id, batch.messages[-1].round
+        return batch
+
+
+class Hub(Generic[T]):
+    """Reads from the first subscriber on, until closed. `new_fold` turns bodies into values."""
+
+    def __init__(
+        self, redis: Client, blocking: Client, stream: str, new_fold: Callable[[], Fold[T]]
+    ) -> None:
+        self._redis = redis
+        self._blocking = blocking
+        self._stream = stream
+        self._new_fold = new_fold
+        self._fold = new_fold()
+        self._newest: Message[T] | None = None
+        self._subscriptions: set[Subscription[T]] = set()
+        self._reader: asyncio.Task[None] | None = None
+        self._closed = False
+
+    async def publish(self, body: bytes) -> None:
+        """
+        Raises:
+            UpstreamUnavailable: Redis did not take it; nobody will see it.
+        """
+        entry: dict[bytes | str, bytes] = {_FIELD: body}
+        try:
+            await self._redis.xadd(self._stream, entry, maxlen=MAX_ENTRIES, approximate=True)  # type: ignore[arg-type]
+        except Failure as error:
+            metrics.redis_errors_total.inc()
+            raise UpstreamUnavailable("Redis did not answer in time.") from error
+
+    @contextmanager
+    def subscribe(self, room: int = 1) -> Iterator[Subscription[T]]:
+        """A slot that starts with the newest message, if there is one.
+
+        Raises:
+            TooManyStreams: this process serves as many subscribers as it may.
+        """
+        if len(self._subscriptions) >= MAX_SUBSCRIBERS:
+            raise TooManyStreams("Too many subscribers: try again later.", retry_after_seconds=10)
+        subscription: Subscription[T] = Subscription(room)
+        self._subscriptions.add(subscription)
+        if self._newest is not None:
+            subscription.put(self._newest)
+        if self._closed:
+            subscription.close()
+        elif self._reader is None:
+            self._reader = asyncio.create_task(self._read(), name=f"hub {self._stream}")
+        try:
+            yield subscription
+        finally:
+            self._subscriptions.discard(subscription)
+
+    async def missed(self, after: Id) -> Batch[T]:
+        """What was published after this id and is still there, the best message of each round.
+
+        Raises:
+            UpstreamUnavailable: Redis did not answer in time.
+        """
+        start = f"{max(after[0] - _LOOK_BACK_MS, 0)}-0"
+        pipeline = self._redis.pipeline(transaction=False)
+        pipeline.xrange(self._stream, count=1)
+        pipeline.xrange(self._stream, min=start, count=2 * MAX_ENTRIES)
+        try:
+            oldest, entries = await pipeline.execute()
+        except Failure as error:
+            metrics.redis_errors_total.inc()
+            raise UpstreamUnavailable("Redis did not answer in time.") from error
+        rounds: dict[int, Message[T]] = {}
+        fold = self._new_fold()
+        for message in _messages(entries, fold):
+            if message.id > after:
+                rounds[message.round] = message
+        return Batch(list(rounds.values()), gap=not oldest or _id(oldest[0][0]) > after)
+
+    async def aclose(self) -> None:
+        """Ends every subscription and the reading."""
+        self._closed = True
+        for subscription in self._subscriptions:
+            subscription.close()
+        if self._reader is not None:
+            self._reader.cancel()
+            await asyncio.gather(self._reader, return_exceptions=True)
+        await self._blocking.aclose()
+
+    async def _read(self) -> None:
+        last: Id | None = None
+        pause_seconds = 0.05
+        while not self._closed:  # its being cancelled may be swallowed likewise
+            try:
+                async with asyncio.timeout(2 * _BLOCK_SECONDS):
+                    last = await (self._catch_up() if last is None else self._next(last))
+                pause_seconds = 0.05
+            except Failure:
+                metrics.redis_errors_total.inc()
+                for subscription in self._subscriptions:
+                    subscription.mark_gap()  # publishers could not write either
+                await asyncio.sleep(pause_seconds * random.uniform(0.5, 1))  # noqa: S311
+                pause_seconds = min(2 * pause_seconds, _LONGEST_PAUSE_SECONDS)
+
+    async def _catch_up(self) -> Id:
+        """Starts with the newest state; what it was made of is read, but not told one by one."""
+        entries: Any = await self._blocking.xrevrange(self._stream, count=32)
+        messages = list(_messages(entries[::-1], self._fold))
+        self._tell(messages[-1:])
+        return messages[-1].id if messages else (0, 0)
+
+    async def _next(self, last: Id) -> Id:
+        found: Any = await self._blocking.xread(
+            {self._stream: to_cursor(last)}, count=100, block=int(_BLOCK_SECONDS * 1000)
+        )
+        entries = found[0][1] if found else []
+        self._tell(list(_messages(entries, self._fold)))
+        return _id(entries[-1][0]) if entries else last
+
+    def _tell(self, messages: list[Message[T]]) -> None:
+        for message in messages:
+            self._newest = message
+            for subscription in self._subscriptions:
+                subscription.put(message)
+
+
+def _id(raw: bytes) -> Id:
+    return from_cursor(raw.decode())
+
+
+def _messages(
+    entries: list[tuple[bytes, dict[bytes, bytes]]], fold: Fold[T]
+) -> Iterator[Message[T]]:
+    for raw_id, fields in entries:
+        told = fold(fields.get(_FIELD, b""))
+        if told is not None:
+            yield Message(_id(raw_id), *told)

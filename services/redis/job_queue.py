@@ -1,0 +1,108 @@
+"""Which job is next, and whose turn a periodic thing is. The jobs themselves are in MongoDB.
+
+The stream only says at once, to one worker, what a look at MongoDB would say a little later: an id
+that gets lost here loses nothing.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+from redis.exceptions import ResponseError
+
+from services.errors import UpstreamUnavailable
+from services.redis import cache_keys
+from services.redis.pool import Client, Failure
+from services.telemetry import metrics
+
+MAX_ENTRIES = 1000
+_GROUP = "workers"
+_FIELD = b"job"
+_AWAY = "Redis did not answer in time."
+
+
+class Changed:
+    """Ids of jobs from the stream of changes, each one news of its own (services/redis/hub.py)."""
+
+    def __init__(self) -> None:
+        self._round = 0
+
+    def __call__(self, body: bytes) -> tuple[int, str]:
+        self._round += 1
+        return self._round, body.decode("ascii", "replace")
+
+
+class JobQueue:
+    """One per process."""
+
+    def __init__(self, redis: Client, prefix: str = "") -> None:
+        self._redis = redis
+        self._prefix = prefix
+        self._stream = prefix + cache_keys.JOB_QUEUE
+
+    async def push(self, job_id: str) -> None:
+        """
+        Raises:
+            UpstreamUnavailable: Redis is away; workers will find the job in MongoDB.
+        """
+        try:
+            await self._redis.xadd(
+                self._stream, {_FIELD: job_id}, maxlen=MAX_ENTRIES, approximate=True
+            )
+        except Failure as error:
+            metrics.redis_errors_total.inc()
+            raise UpstreamUnavailable(_AWAY) from error
+
+    async def take(self) -> str | None:
+        """The id of a job that no other worker was told of; None when there is none.
+
+        Raises:
+            UpstreamUnavailable: Redis is away.
+        """
+        try:
+            try:
+                return await self._take()
+            except ResponseError as error:
+                if "NOGROUP" not in str(error):
+                    raise
+            await self._create_group()  # the first time, or Redis came back empty
+            return await self._take()
+        except Failure as error:
+            metrics.redis_errors_total.inc()
+            raise UpstreamUnavailable(_AWAY) from error
+
+    async def turn(self, name: str, seconds: float) -> bool:
+        """True for one caller in all processes every so many seconds.
+
+        Raises:
+            UpstreamUnavailable: Redis is away.
+        """
+        key = self._prefix + cache_keys.TURN.format(name)
+        try:
+            return bool(await self._redis.set(key, 1, nx=True, px=int(seconds * 1000)))
+        except Failure as error:
+            metrics.redis_errors_total.inc()
+            raise UpstreamUnavailable(_AWAY) from error
+
+    async def give_back(self, name: str) -> None:
+        """What the turn was taken for did not happen: it is the next caller's."""
+        with suppress(*Failure):
+            await self._redis.delete(self._prefix + cache_keys.TURN.format(name))
+
+    async def _take(self) -> str | None:
+        # Without acknowledgement: whether a job is done is told by MongoDB alone.
+        found: Any = await self._redis.xreadgroup(
+            _GROUP, "worker", {self._stream: ">"}, count=1, noack=True
+        )
+        if not found:
+            return None
+        _, fields = found[0][1][0]
+        return str(fields.get(_FIELD, b"").decode("ascii", "replace"))
+
+    async def _create_group(self) -> None:
+        try:
+            await self._redis.xgroup_create(self._stream, _GROUP, id="0", mkstream=True)
+        except ResponseError as error:
+            if "BUSYGROUP" not in str(error):
+                raise

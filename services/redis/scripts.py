@@ -1,0 +1,113 @@
+"""Lua scripts in Redis. Calls made in the same moment leave in one pipeline.
+
+redis-py costs about 60 us a round trip whatever it carries; while one pipeline is under way, the
+next calls gather. A script that Redis forgot is loaded again. A failed call is never a false yes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from redis.exceptions import NoScriptError
+
+from services.errors import UpstreamUnavailable
+from services.redis.pool import Client, Failure
+from services.telemetry import metrics
+
+_SERVICES = Path(__file__).parents[1]
+_PIPELINE_CALLS = 200  # in one pipeline: about 3 ms of Redis's time
+_WAITING_CALLS = 10_000  # beyond it callers are told to come back
+_AWAY = "Redis did not answer in time."
+
+
+class Script:
+    """The text of `services/<subject>/lua/<name>.lua`, several put together, and its digest."""
+
+    def __init__(self, subject: str, *names: str) -> None:
+        folder = _SERVICES / subject / "lua"
+        self.text = b"\n".join((folder / f"{name}.lua").read_bytes() for name in names)
+        self.sha = hashlib.sha1(self.text).hexdigest()  # noqa: S324 - Redis's own name for it
+
+
+class _Call(NamedTuple):
+    script: Script
+    parts: tuple[Any, ...]
+    answer: asyncio.Future[Any]
+
+
+class ScriptCalls:
+    """One per process."""
+
+    def __init__(self, redis: Client) -> None:
+        self._redis = redis
+        self._waiting: list[_Call] = []
+        self._sender: asyncio.Task[None] | None = None
+
+    async def call(self, script: Script, key_count: int, *parts: Any) -> Any:
+        """Runs the script; `parts` are its keys, then its arguments.
+
+        Raises:
+            UpstreamUnavailable: Redis is away, full or refused; the script may or may not have run.
+        """
+        if len(self._waiting) >= _WAITING_CALLS:
+            raise UpstreamUnavailable(_AWAY, retry_after_seconds=1)
+        call = _Call(script, (key_count, *parts), asyncio.get_running_loop().create_future())
+        self._waiting.append(call)
+        if self._sender is None:
+            self._sender = asyncio.create_task(self._send_all())
+        return await call.answer
+
+    async def _send_all(self) -> None:
+        """Its first step runs in the loop's next turn: all calls of this turn are then waiting."""
+        try:
+            while self._waiting:
+                calls = self._waiting[:_PIPELINE_CALLS]
+                del self._waiting[:_PIPELINE_CALLS]
+                await self._send(calls)
+        finally:
+            self._sender = None
+
+    async def _send(self, calls: list[_Call]) -> None:
+        try:
+            unknown = _settle(calls, await self._execute(calls))
+            if unknown:
+                for text in {call.script.text for call in unknown}:
+                    await self._redis.script_load(text)
+                _settle(unknown, await self._execute(unknown), final=True)
+        except Failure as error:
+            metrics.redis_errors_total.inc()
+            _fail(calls, error)
+        except BaseException as error:
+            _fail(calls, error)  # nobody waits for ever
+            raise
+
+    async def _execute(self, calls: list[_Call]) -> list[Any]:
+        pipeline = self._redis.pipeline(transaction=False)
+        for script, parts, _ in calls:
+            pipeline.execute_command("EVALSHA", script.sha, *parts)
+        return await pipeline.execute(raise_on_error=False)
+
+
+def _settle(calls: list[_Call], answers: list[Any], *, final: bool = False) -> list[_Call]:
+    """Gives each caller its answer; returns the calls whose script Redis does not know."""
+    unknown = []
+    for call, answer in zip(calls, answers, strict=True):
+        if isinstance(answer, NoScriptError) and not final:
+            unknown.append(call)
+        elif isinstance(answer, Exception):
+            metrics.redis_errors_total.inc()
+            _fail([call], answer)
+        elif not call.answer.done():  # a cancelled caller left
+            call.answer.set_result(answer)
+    return unknown
+
+
+def _fail(calls: list[_Call], error: BaseException) -> None:
+    for call in calls:
+        if not call.answer.done():
+            away = UpstreamUnavailable(_AWAY, retry_after_seconds=1)
+            away.__cause__ = error
+            call.answer.set_exception(away)

@@ -1,0 +1,1 @@
+"""Metrics, live metrics and logs."""

@@ -1,0 +1,266 @@
+"""This process's real traffic, second by second: counted where it happens, summed when told.
+
+A request costs two additions. A Sample is what one process saw since its last one; samples of
+several processes merge without loss, because they carry counts per bucket, not percentiles.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from bisect import bisect_left
+from collections import Counter as Tally
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import Enum
+
+import msgspec
+from prometheus_client import Counter, Gauge
+
+from services.telemetry import metrics
+
+# Each bound 5 % above the one before, 0.1 ms to 60 s: a percentile is told at most 5 % too high.
+_STEP = 1.05
+BOUNDS_SECONDS = [0.0001 * _STEP**step for step in range(math.ceil(math.log(600_000, _STEP)) + 1)]
+SILENT_AFTER_SECONDS = 3  # a process that told nothing for this long is gone
+
+
+class CacheLevel(Enum):
+    MEMORY = "MEMORY"
+    REDIS = "REDIS"
+    RESPONSE = "RESPONSE"
+
+
+@dataclass(frozen=True, slots=True)
+class CacheLevelStats:
+    level: CacheLevel
+    hits: int = 0
+    misses: int = 0
+    stale: int = 0
+
+    @property
+    def hit_rate(self) -> float:
+        asked = self.hits + self.misses
+        return self.hits / asked if asked else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One process, one stretch of time. `durations` and `database`: bucket -> how many."""
+
+    process: str
+    at: float
+    seconds: float
+    durations: dict[int, int]
+    failed: int
+    cache: list[CacheLevelStats]
+    database: dict[int, int]
+    active_connections: int
+    active_streams: int
+    progress_backlog: int
+    progress_lag_seconds: float
+
+    @property
+    def requests(self) -> int:
+        return sum(self.durations.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """The whole service at one moment."""
+
+    at: datetime
+    requests_per_second: float
+    error_rate: float
+    p50_ms: float
+    p95_ms: float
+    p99_ms: float
+    cache: list[CacheLevelStats]
+    database_p95_ms: float | None
+    active_connections: int
+    active_streams: int
+    progress_backlog: int
+    progress_lag_seconds: float
+
+
+class LiveMetrics:
+    """One per process. `clock` is the wall clock, `process` names this one among its peers."""
+
+    def __init__(self, process: str, clock: Callable[[], float] = time.time) -> None:
+        self._process = process
+        self._clock = clock
+        self._taken_at = clock()
+        self._durations = [0] * (len(BOUNDS_SECONDS) + 1)
+        self._failed = 0
+        self._before = _Totals.now()
+
+    def record_request(self, duration_seconds: float, failed: bool) -> None:
+        """Called for every request: well under a microsecond."""
+        self._durations[bisect_left(BOUNDS_SECONDS, duration_seconds)] += 1
+        if failed:
+            self._failed += 1
+
+    def take(self, progress_backlog: int = 0, progress_lag_seconds: float = 0.0) -> Sample:
+        """What happened since the last take; what the clock cannot tell apart counts as 1 ms."""
+        now, totals = self._clock(), _Totals.now()
+        before, durations, failed = self._before, self._durations, self._failed
+        seconds = max(now - self._taken_at, 0.001)
+        self._taken_at, self._before = now, totals
+        self._durations, self._failed = [0] * len(durations), 0
+        return Sample(
+            self._process,
+            now,
+            seconds,
+            {bucket: many for bucket, many in enumerate(durations) if many},
+            failed,
+            [totals.level(level, before) for level in CacheLevel],
+            dict(totals.database - before.database),
+            int(_gauge(metrics.active_connections)),
+            int(_gauge(metrics.active_streams)),
+            progress_backlog,
+            progress_lag_seconds,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Totals:
+    """The process's ever-growing counters at one moment."""
+
+    hits: Mapping[str, int]
+    misses: Mapping[str, int]
+    stale: Mapping[str, int]
+    database: Tally[int]
+
+    @classmethod
+    def now(cls) -> _Totals:
+        return cls(
+            _by_level(metrics.cache_hits_total),
+            _by_level(metrics.cache_misses_total),
+            _by_level(metrics.cache_stale_total),
+            _database(),
+        )
+
+    def level(self, level: CacheLevel, before: _Totals) -> CacheLevelStats:
+        name = level.value.lower()  # as the metrics' label has it
+        return CacheLevelStats(
+            level,
+            self.hits.get(name, 0) - before.hits.get(name, 0),
+            self.misses.get(name, 0) - before.misses.get(name, 0),
+            self.stale.get(name, 0) - before.stale.get(name, 0),
+        )
+
+
+def _by_level(counter: Counter) -> dict[str, int]:
+    (family,) = counter.collect()
+    return {
+        sample.labels["cache_type"]: int(sample.value)
+        for sample in family.samples
+        if sample.name.endswith("_total")
+    }
+
+
+def _database() -> Tally[int]:
+    """Calls by our own bucket of their upper bound; Prometheus keeps them cumulated."""
+    (family,) = metrics.database_seconds.collect()
+    tally: Tally[int] = Tally()
+    below = 0
+    for sample in family.samples:
+        if sample.name.endswith("_bucket"):
+            many = int(sample.value)
+            tally[bisect_left(BOUNDS_SECONDS, float(sample.labels["le"]))] += many - below
+            below = many
+    return tally
+
+
+def _gauge(gauge: Gauge) -> float:
+    (family,) = gauge.collect()
+    return family.samples[0].value
+
+
+def merge(samples: Iterable[Sample]) -> Point:
+    """Samples (at least one) of different processes as one.
+
+    Progress backlog and lag are the whole service's, whoever tells them: the worst counts.
+    """
+    every = list(samples)
+    durations: Tally[int] = Tally()
+    database: Tally[int] = Tally()
+    for sample in every:
+        durations.update(sample.durations)
+        database.update(sample.database)
+    requests = durations.total()
+    failed = sum(sample.failed for sample in every)
+    return Point(
+        at=datetime.fromtimestamp(max(sample.at for sample in every), UTC),
+        requests_per_second=sum(sample.requests / sample.seconds for sample in every),
+        error_rate=failed / requests if requests else 0.0,
+        p50_ms=percentile_ms(durations, 0.50),
+        p95_ms=percentile_ms(durations, 0.95),
+        p99_ms=percentile_ms(durations, 0.99),
+        cache=[_level(level, every) for level in CacheLevel],
+        database_p95_ms=percentile_ms(database, 0.95) if database else None,
+        active_connections=sum(sample.active_connections for sample in every),
+        active_streams=sum(sample.active_streams for sample in every),
+        progress_backlog=max(sample.progress_backlog for sample in every),
+        progress_lag_seconds=max(sample.progress_lag_seconds for sample in every),
+    )
+
+
+def _level(level: CacheLevel, samples: list[Sample]) -> CacheLevelStats:
+    stats = [one for sample in samples for one in sample.cache if one.level is level]
+    return CacheLevelStats(
+        level,
+        sum(one.hits for one in stats),
+        sum(one.misses for one in stats),
+        sum(one.stale for one in stats),
+    )
+
+
+def percentile_ms(tally: Mapping[int, int], part: float) -> float:
+    """The upper bound of the bucket in which this part of all ends; 0 when there was nothing."""
+    wanted = math.ceil(part * sum(tally.values()))
+    below = 0
+    for bucket in sorted(tally):
+        below += tally[bucket]
+        if below >= wanted:
+            return BOUNDS_SECONDS[min(bucket, len(BOUNDS_SECONDS) - 1)] * 1000
+    return 0.0
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Sample)
+
+
+def encode(sample: Sample) -> bytes:
+    return _encoder.encode(sample)
+
+
+class Fold:
+    """Samples in stream order to points: each the newest sample of every process still reporting.
+
+    A round ends when a process reports again, so points of one round are one moment, ever fuller.
+    """
+
+    def __init__(self) -> None:
+        self._newest: dict[str, Sample] = {}
+        self._reported: set[str] = set()
+        self._round = 0
+
+    def __call__(self, body: bytes) -> tuple[int, Point] | None:
+        """The round and the point; None for what another version of us wrote."""
+        try:
+            sample = _decoder.decode(body)
+        except msgspec.DecodeError:
+            return None
+        if sample.process in self._reported:
+            self._reported.clear()
+            self._round += 1
+        self._reported.add(sample.process)
+        self._newest[sample.process] = sample
+        self._newest = {
+            name: one
+            for name, one in self._newest.items()
+            if sample.at - one.at <= SILENT_AFTER_SECONDS
+        }
+        return self._round, merge(self._newest.values())

@@ -1,0 +1,138 @@
+"""TMDb's API, version 3, as typed calls: details, seasons, search, discovery, genres, changes.
+
+Off without a key. What TMDb does not have is None; an answer of another shape than documented is
+UpstreamUnavailable naming the path, never the body. How it is asked: services/tmdb/requests.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import date
+from typing import Any, TypeVar
+
+import msgspec
+
+from services import http_client
+from services.errors import StartupError, UpstreamUnavailable
+from services.settings.settings import Settings
+from services.tmdb.requests import Query, Requests
+from services.tmdb.types import (
+    Changes,
+    Configuration,
+    Genres,
+    MovieDetails,
+    NamedId,
+    Page,
+    SeasonDetails,
+    ShowDetails,
+    TitleKind,
+)
+
+T = TypeVar("T")
+MAX_PAGE = 500  # of any list; TMDb refuses more
+_WITH = {"append_to_response": "credits,external_ids,similar"}
+_NOTHING: Query = {}
+_decoders: dict[type[Any], msgspec.json.Decoder[Any]] = {
+    kind: msgspec.json.Decoder(kind)
+    for kind in (Changes, Configuration, Genres, MovieDetails, Page, SeasonDetails, ShowDetails)
+}
+
+
+class Tmdb:
+    """One per process."""
+
+    def __init__(self, requests: Requests) -> None:
+        self._requests = requests
+
+    @property
+    def is_on(self) -> bool:
+        return self._requests.is_on
+
+    def require_key(self) -> None:
+        """
+        Raises:
+            UpstreamUnavailable: there is none.
+        """
+        self._requests.require_key()
+
+    async def configuration(self) -> Configuration:
+        return await self._always("/configuration", Configuration)
+
+    async def movie(self, number: int) -> MovieDetails | None:
+        return await self._get(f"/movie/{number}", MovieDetails, _WITH)
+
+    async def show(self, number: int) -> ShowDetails | None:
+        return await self._get(f"/tv/{number}", ShowDetails, _WITH)
+
+    async def season(self, show_number: int, number: int) -> SeasonDetails | None:
+        return await self._get(f"/tv/{show_number}/season/{number}", SeasonDetails, {})
+
+    async def genres(self, kind: TitleKind) -> list[NamedId]:
+        return (await self._always(f"/genre/{kind.value}/list", Genres)).genres
+
+    async def search(self, kind: TitleKind, text: str, page: int = 1) -> Page:
+        return await self._always(f"/search/{kind.value}", Page, _search(text, page))
+
+    async def search_people(self, text: str, page: int = 1) -> Page:
+        return await self._always("/search/person", Page, _search(text, page))
+
+    async def trending(self, kind: TitleKind, page: int = 1) -> Page:
+        """The week's most watched."""
+        return await self._always(f"/trending/{kind.value}/week", Page, {"page": page})
+
+    async def discover(self, kind: TitleKind, page: int = 1, **filters: str | int) -> Page:
+        """`filters` are TMDb's own, with `__` for the dot: vote_count__gte=300."""
+        own = {name.replace("__", "."): value for name, value in filters.items()}
+        query: Query = {"page": page, "include_adult": "false", **own}
+        return await self._always(f"/discover/{kind.value}", Page, query)
+
+    async def changes(self, kind: TitleKind, start: date, end: date, page: int = 1) -> Changes:
+        """Numbers of titles changed from `start` to `end`, at most 14 days."""
+        query: Query = {
+            "start_date": start.isoformat(),
+            "end_date": end.isoformat(),
+            "page": page,
+        }
+        return await self._always(f"/{kind.value}/changes", Changes, query)
+
+    async def _always(self, path: str, kind: type[T], query: Query = _NOTHING) -> T:
+        found = await self._get(path, kind, query)
+        if found is None:
+            raise UpstreamUnavailable(f"TMDb answered 404 ({path}): look at TMDB_BASE_URL.")
+        return found
+
+    async def _get(self, path: str, kind: type[T], query: Query) -> T | None:
+        body = await self._requests.get(path, query)
+        if body is None:
+            return None
+        try:
+            found: T = _decoders[kind].decode(body)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            # Not chained: the library tells which part of the body is wrong.
+            raise UpstreamUnavailable(f"TMDb's answer makes no sense ({path}).") from None
+        return found
+
+
+def _search(text: str, page: int) -> Query:
+    return {"query": text, "page": page, "include_adult": "false"}
+
+
+@asynccontextmanager
+async def open_tmdb(settings: Settings) -> AsyncIterator[Tmdb]:
+    """
+    Raises:
+        StartupError: TMDB_BASE_URL is no address.
+    """
+    base_url = settings.tmdb_base_url.rstrip("/")
+    if not base_url.startswith(("https://", "http://")):
+        raise StartupError("TMDB_BASE_URL is not an address that starts with https://.")
+    async with http_client.connect(settings.tmdb_timeout_seconds) as client:
+        yield Tmdb(
+            Requests(
+                client,
+                base_url,
+                settings.tmdb_api_key.get_secret_value().strip(),
+                deadline_seconds=settings.tmdb_deadline_seconds,
+            )
+        )

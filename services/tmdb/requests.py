@@ -1,0 +1,221 @@
+"""How TMDb is asked: GET with the key in a header, every call under one deadline.
+
+At most 40 requests at once; Retry-After holds back all of them; 5xx, timeouts and broken
+connections are tried twice more. ETags are kept with their bodies, so what did not change is not
+sent again. No redirect is followed; neither key nor body ever gets into an error or a log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections import OrderedDict
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import NamedTuple
+
+import httpx
+
+from services.errors import UpstreamUnavailable
+from services.http_client import HttpClient
+from services.telemetry import metrics
+
+MAX_IN_FLIGHT = 40
+MAX_BODY_BYTES = 8 * 1024 * 1024
+KEPT_BODIES = 500
+KEPT_BYTES = 32 * 1024 * 1024
+_RETRIES = 2
+_MAX_PAUSES = 20  # 429 answers to one call
+_FIRST_BACKOFF_SECONDS = 0.25
+_DEFAULT_PAUSE_SECONDS = 1.0
+_LONGEST_PAUSE_SECONDS = 3600.0
+
+Query = Mapping[str, str | int]
+
+
+class Kept(NamedTuple):
+    etag: str
+    body: bytes
+
+
+class Bodies:
+    """The last answers by address, the longest unused dropped first."""
+
+    def __init__(self, at_most: int = KEPT_BODIES, bytes_at_most: int = KEPT_BYTES) -> None:
+        self._kept: OrderedDict[str, Kept] = OrderedDict()
+        self._at_most = at_most
+        self._bytes_at_most = bytes_at_most
+        self.bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def get(self, address: str) -> Kept | None:
+        found = self._kept.get(address)
+        if found is not None:
+            self._kept.move_to_end(address)
+        return found
+
+    def put(self, address: str, kept: Kept) -> None:
+        before = self._kept.pop(address, None)
+        self.bytes += len(kept.body) - (len(before.body) if before else 0)
+        self._kept[address] = kept
+        while len(self._kept) > self._at_most or self.bytes > self._bytes_at_most:
+            self.bytes -= len(self._kept.popitem(last=False)[1].body)
+
+
+class _Busy(Exception):
+    """429: ask again after this long."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(seconds)
+        self.seconds = seconds
+
+
+class _Failing(Exception):
+    """Asking again may help; the text says what happened."""
+
+
+class Requests:
+    """One per process. `base_url` has no slash at its end; an empty key makes it refuse."""
+
+    def __init__(
+        self, client: HttpClient, base_url: str, key: str, *, deadline_seconds: float
+    ) -> None:
+        self._client = client
+        self._base_url = base_url
+        self._deadline_seconds = deadline_seconds
+        self._slots = asyncio.Semaphore(MAX_IN_FLIGHT)
+        self._bodies = Bodies()
+        self._paused_until = 0.0  # monotonic
+        self.is_on = bool(key)
+        # Not compressed: what is counted is then what is held in memory.
+        self._headers = {
+            "Authorization": f"Bearer {key}",
+            "Accept": "application/json",
+            "Accept-Encoding": "identity",
+        }
+
+    def require_key(self) -> None:
+        if not self.is_on:
+            raise UpstreamUnavailable(
+                "TMDb is off: set TMDB_API_KEY to an API read access token of TMDb."
+            )
+
+    async def get(self, path: str, query: Query) -> bytes | None:
+        """The answer's body; None when TMDb has no such thing.
+
+        Raises:
+            UpstreamUnavailable: there is no key, TMDb refused, or the deadline passed.
+        """
+        self.require_key()
+        deadline = time.monotonic() + self._deadline_seconds
+        try:
+            async with asyncio.timeout(self._deadline_seconds):
+                return await self._try_until_answered(path, query, deadline)
+        except TimeoutError:
+            metrics.tmdb_requests_total.labels("late").inc()
+            raise self._failed(path, "did not answer in time") from None
+
+    async def _try_until_answered(self, path: str, query: Query, deadline: float) -> bytes | None:
+        failures = pauses = 0
+        while True:
+            await self._wait_for_pause(path, deadline)
+            try:
+                return await self._ask(path, query)
+            except _Busy as busy:
+                pauses += 1
+                if pauses > _MAX_PAUSES:
+                    raise self._failed(path, "keeps saying that it is asked too often") from None
+                self._pause(busy.seconds)
+            except _Failing as failing:
+                failures += 1
+                if failures > _RETRIES:
+                    raise self._failed(path, str(failing)) from None
+                # Full jitter: callers that failed together do not come back together.
+                most = _FIRST_BACKOFF_SECONDS * 2**failures
+                await asyncio.sleep(random.uniform(0, most))  # noqa: S311
+
+    async def _wait_for_pause(self, path: str, deadline: float) -> None:
+        while (left := self._paused_until - time.monotonic()) > 0:
+            if self._paused_until > deadline:
+                message = f"TMDb is asked too often; it wants us to wait ({path})."
+                raise UpstreamUnavailable(message, retry_after_seconds=int(left) + 1)
+            await asyncio.sleep(left)
+
+    def _pause(self, seconds: float) -> None:
+        self._paused_until = max(self._paused_until, time.monotonic() + seconds)
+        metrics.tmdb_requests_total.labels("limited").inc()
+
+    async def _ask(self, path: str, query: Query) -> bytes | None:
+        address = self._base_url + path
+        name = f"{path}?{httpx.QueryParams(dict(query))}"
+        kept = self._bodies.get(name)
+        headers = self._headers | ({"If-None-Match": kept.etag} if kept else {})
+        try:
+            async with (
+                self._slots,
+                self._client.stream("GET", address, params=query, headers=headers) as response,
+            ):
+                return await self._read(path, name, kept, response)
+        except httpx.HTTPError as error:
+            # Not chained: the library's error can hold the request with its headers.
+            metrics.tmdb_requests_total.labels("failed").inc()
+            late = isinstance(error, httpx.TimeoutException)
+            raise _Failing("did not answer in time" if late else "broke the connection") from None
+
+    async def _read(
+        self, path: str, name: str, kept: Kept | None, response: httpx.Response
+    ) -> bytes | None:
+        status = response.status_code
+        metrics.tmdb_requests_total.labels(_outcome(status)).inc()
+        if status == 304 and kept is not None:
+            return kept.body
+        if status == 404:
+            return None
+        if status == 429:
+            raise _Busy(_retry_after_seconds(response.headers.get("retry-after")))
+        if status >= 500:
+            raise _Failing(f"answered {status}")
+        if status in (401, 403):
+            raise self._failed(path, "refused the key: look at TMDB_API_KEY")
+        if status != 200:
+            raise self._failed(path, f"answered {status}")
+        body = await self._capped(path, response)
+        if etag := response.headers.get("etag"):
+            self._bodies.put(name, Kept(etag, body))
+        return body
+
+    async def _capped(self, path: str, response: httpx.Response) -> bytes:
+        if response.headers.get("content-encoding", "identity") != "identity":
+            raise self._failed(path, "answered compressed, which was not asked for")
+        body = bytearray()
+        async for chunk in response.aiter_raw():
+            body += chunk
+            if len(body) > MAX_BODY_BYTES:
+                raise self._failed(path, "answered more than fits")
+        return bytes(body)
+
+    @staticmethod
+    def _failed(path: str, what: str) -> UpstreamUnavailable:
+        return UpstreamUnavailable(f"TMDb {what} ({path}).")
+
+
+def _outcome(status: int) -> str:
+    known = {200: "answered", 304: "unchanged", 404: "absent", 429: "busy"}
+    return known.get(status, "failed")
+
+
+def _retry_after_seconds(text: str | None) -> float:
+    """Seconds or a date, as RFC 9110 has it; a second where it makes no sense."""
+    try:
+        if text is None:
+            return _DEFAULT_PAUSE_SECONDS
+        if text.strip().isdecimal():
+            return min(float(text), _LONGEST_PAUSE_SECONDS)
+        left = (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds()
+    except (ValueError, TypeError, OverflowError):
+        return _DEFAULT_PAUSE_SECONDS
+    return min(max(0.0, left), _LONGEST_PAUSE_SECONDS)

@@ -1,0 +1,274 @@
+"""Memory kept right by Redis: who changes a key elsewhere is heard, and so is silence."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+
+from services.cache.cache import Cache
+from services.cache.tracking import CacheTracking
+from services.redis import pool
+from services.redis.cache_keys import tracked_prefixes
+from services.redis.pool import Client
+from services.settings.settings import Settings
+from tests import deaf
+from tests.caching import (
+    CODEC,
+    KIND,
+    client_through,
+    in_memory,
+    in_redis,
+    keep,
+    remember,
+    tracked,
+)
+from tests.processes import until
+from tests.relay import relaying
+
+NOTICE_SECONDS = 2.0
+SLACK_SECONDS = 1.5  # of a busy machine
+
+
+@pytest.fixture
+async def cache(redis: Client, settings: Settings) -> AsyncIterator[Cache]:
+    """Tracked, and the only one of its process."""
+    cache = Cache(redis)
+    async with tracked(cache, settings):
+        assert cache.uses_memory
+        yield cache
+
+
+@pytest.fixture
+async def other(redis: Client, settings: Settings) -> AsyncIterator[Client]:
+    """Another process's connection."""
+    client = pool.connect(settings)
+    yield client
+    await client.aclose()
+
+
+async def hold(cache: Cache, redis: Client, *keys: str) -> None:
+    """Keys in Redis and, once its word of their coming has passed, in memory."""
+    heard = cache.changes
+    await keep(Cache(redis), dict.fromkeys(keys, "old"))
+    await until(lambda: cache.changes > heard, 2)
+    await remember(cache, *keys)
+
+
+async def listeners(redis: Client) -> list[int]:
+    """Ids of the connections that changes are told to."""
+    found = await redis.client_list(_type="pubsub")
+    return [int(client["id"]) for client in found]
+
+
+@pytest.mark.parametrize("how", ["set", "deleted", "expired", "forgotten"])
+async def test_a_key_that_changes_elsewhere_leaves_memory(
+    cache: Cache, redis: Client, other: Client, how: str
+) -> None:
+    await hold(cache, redis, "movie:1", "movie:2")
+    if how == "set":
+        await other.set("movie:1", b"new")
+    elif how == "deleted":
+        await other.delete("movie:1")
+    elif how == "expired":
+        await other.pexpire("movie:1", 20)
+        await asyncio.sleep(0.03)
+        await other.exists("movie:1")
+    else:
+        await Cache(other).forget(["movie:1"])
+    # then it, and it alone
+    await until(lambda: "movie:1" not in in_memory(cache, "movie:1"), 2)
+    assert in_memory(cache, "movie:1", "movie:2") == {"movie:2": "old"}
+
+
+async def test_what_is_no_cached_thing_is_not_told(
+    cache: Cache, redis: Client, other: Client
+) -> None:
+    await hold(cache, redis, "movie:1")
+    changes = cache.changes
+    await other.set("user:1:session", b"state")
+    await other.xadd("metrics:live", {"a": b"b"})
+    await other.set("movie:2", b"x")
+    await until(lambda: cache.changes > changes, 2)
+    assert cache.changes == changes + 1
+
+
+async def test_a_flush_empties_memory(cache: Cache, redis: Client, other: Client) -> None:
+    await hold(cache, redis, "movie:1", "movie:2")
+    await other.flushdb()
+    await until(lambda: in_memory(cache, "movie:1", "movie:2") == {}, 2)
+    assert cache.trusts_memory
+
+
+async def test_a_change_reaches_memory_in_milliseconds(
+    cache: Cache, redis: Client, other: Client
+) -> None:
+    took = []
+    for _ in range(30):
+        await hold(cache, redis, "movie:1")
+        started = time.perf_counter()
+        await other.delete("movie:1")
+        while in_memory(cache, "movie:1"):
+            await asyncio.sleep(0)
+        took.append(time.perf_counter() - started)
+    assert sorted(took)[15] < 0.1
+
+
+async def test_only_keys_with_our_prefix_are_told(
+    redis: Client, other: Client, settings: Settings
+) -> None:
+    cache = Cache(redis, prefix="ours:")
+    async with tracked(cache, settings, prefix="ours:"):
+        changes = cache.changes
+        await other.set("movie:1", b"theirs")
+        await other.set("ours:movie:2", b"ours")
+        await until(lambda: cache.changes > changes, 2)
+        assert cache.changes == changes + 1
+
+
+async def test_a_key_of_strange_bytes_disturbs_nothing(
+    cache: Cache, redis: Client, other: Client
+) -> None:
+    changes = cache.changes
+    await other.set(b"movie:\xff\xfe", b"x")
+    await until(lambda: cache.changes > changes, 2)
+    await hold(cache, redis, "movie:1")
+    await other.delete("movie:1")
+    await until(lambda: in_memory(cache, "movie:1") == {}, 2)
+    assert cache.trusts_memory
+
+
+async def test_a_killed_connection_is_noticed_at_once_and_memory_emptied_before_it_is_trusted(
+    redis: Client, other: Client, settings: Settings
+) -> None:
+    cache = Cache(redis)
+    async with relaying(settings.redis_url or "") as relay, tracked(cache, settings, relay):
+        await hold(cache, redis, "movie:1")
+        # when it is cut, and the film changes while nobody tells us
+        started = time.monotonic()
+        relay.cut()
+        await until(lambda: not cache.trusts_memory, 2)
+        assert time.monotonic() - started < 1
+        await other.set("movie:1", b"new")
+        # then memory answers nothing, and takes nothing in
+        assert in_memory(cache, "movie:1") == {}
+        await cache.fetch(KIND, CODEC, ["movie:1"])
+        assert in_memory(cache, "movie:1") == {}
+        # and when it is back, it begins empty
+        relay.mend()
+        await until(lambda: cache.trusts_memory, 5)
+        assert cache.last_resort(["movie:1"]) == {}
+        await hold(cache, redis, "movie:1")
+
+
+async def test_redis_closing_the_connection_is_noticed(
+    cache: Cache, redis: Client, other: Client
+) -> None:
+    await hold(cache, redis, "movie:1")
+    lost = asyncio.create_task(until(lambda: not cache.trusts_memory, 2))
+    await asyncio.sleep(0)
+    for client_id in await listeners(other):
+        await other.client_kill_filter(_id=str(client_id))
+    await lost
+    await until(lambda: cache.trusts_memory, 5)
+    assert in_memory(cache, "movie:1") == {}
+    # and changes are told again, on the new connection
+    await hold(cache, redis, "movie:1")
+    await other.delete("movie:1")
+    await until(lambda: in_memory(cache, "movie:1") == {}, 2)
+
+
+async def test_a_connection_that_fell_silent_is_noticed_within_two_seconds(
+    redis: Client, other: Client, settings: Settings
+) -> None:
+    cache = Cache(redis)
+    async with relaying(settings.redis_url or "") as relay, tracked(cache, settings, relay):
+        await hold(cache, redis, "movie:1")
+        started = time.monotonic()
+        relay.is_silent = True
+        await other.set("movie:1", b"new")
+        await until(lambda: not cache.trusts_memory, NOTICE_SECONDS + SLACK_SECONDS)
+        assert time.monotonic() - started > 1.3
+        assert in_memory(cache, "movie:1") == {}
+        # and when it speaks again, memory is trusted, and empty
+        relay.mend()
+        await until(lambda: cache.trusts_memory, 10)
+        assert in_memory(cache, "movie:1") == {}
+
+
+async def test_a_quiet_hour_is_no_silence(cache: Cache, redis: Client) -> None:
+    await hold(cache, redis, "movie:1")
+    changes = cache.changes
+    ended = time.monotonic() + NOTICE_SECONDS + 0.3
+    while time.monotonic() < ended:
+        assert cache.trusts_memory
+        await asyncio.sleep(0.01)
+    assert (cache.changes, in_memory(cache, "movie:1")) == (changes, {"movie:1": "old"})
+
+
+async def test_without_redis_at_the_start_memory_is_trusted_once_it_is_there(
+    redis: Client, settings: Settings
+) -> None:
+    async with relaying(settings.redis_url or "") as relay:
+        relay.cut()
+        cache = Cache(redis)
+        async with tracked(cache, settings, relay):
+            assert not cache.trusts_memory
+            await keep(cache, {"movie:1": "film"})
+            assert in_memory(cache, "movie:1") == {}
+            relay.mend()
+            await until(lambda: cache.trusts_memory, 5)
+
+
+async def test_what_is_owed_to_redis_is_told_once_it_is_back(
+    redis: Client, settings: Settings
+) -> None:
+    async with (
+        relaying(settings.redis_url or "") as relay,
+        client_through(relay, settings) as through,
+    ):
+        cache = Cache(through)
+        async with tracked(cache, settings, relay):
+            await keep(cache, {"movie:1": "old", "movie:2": "film"})
+            relay.cut()
+            await cache.forget(["movie:1"])
+            assert cache.owes
+            # when Redis is back, then nobody has to ask for it
+            relay.mend()
+            await until(lambda: not cache.owes, 5)
+            assert await in_redis(Cache(redis), "movie:1", "movie:2") == {"movie:2": "film"}
+
+
+async def test_what_one_command_failed_to_tell_is_told_though_the_connection_never_broke(
+    redis: Client, settings: Settings
+) -> None:
+    async with (
+        relaying(settings.redis_url or "") as relay,
+        client_through(relay, settings) as through,
+    ):
+        cache = Cache(through)
+        async with tracked(cache, settings):  # straight
+            await keep(cache, {"movie:1": "old"})
+            relay.cut()
+            await cache.forget(["movie:1"])
+            relay.mend()
+            await until(lambda: not cache.owes, 5)
+            assert await in_redis(Cache(redis), "movie:1") == {}
+            assert cache.trusts_memory
+
+
+async def test_closing_ends_a_listening_that_cannot_be_cancelled(
+    redis: Client, settings: Settings
+) -> None:
+    # given a connection whose library swallows being cancelled
+    cache = Cache(redis)
+    async with deaf.connect(settings) as blocking:
+        tracking = CacheTracking(blocking, cache, tracked_prefixes(""))
+        await tracking.start(wait_seconds=10)
+        assert tracking.listens
+        # when the tracking is closed, it ends all the same
+        async with asyncio.timeout(15):
+            await tracking.aclose()
+    assert not cache.trusts_memory

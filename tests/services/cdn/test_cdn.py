@@ -1,0 +1,192 @@
+"""Addresses of images as clients get them."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services import cdn
+from services.cdn import ImageFormat, Passthrough
+from services.errors import StartupError, ValidationFailed
+from services.settings.settings import Settings
+from tests.fake_cdn import settings_for
+
+PATH = cdn.poster_path("movie_1")
+
+
+@pytest.fixture
+def images() -> Passthrough:
+    return Passthrough("https://films.example")
+
+
+def test_defaults_are_not_in_the_address(images: Passthrough) -> None:
+    address = images.image_url(PATH, quality=80, format=ImageFormat.AUTO)
+    assert address == "https://films.example/art/posters/movie_1.svg"
+
+
+def test_what_is_asked_for_is_in_the_address(images: Passthrough) -> None:
+    address = images.image_url(PATH, width=500, height=750, quality=60, format=ImageFormat.WEBP)
+    assert address == "https://films.example/art/posters/movie_1.svg?w=500&h=750&q=60&f=webp"
+
+
+@pytest.mark.parametrize(
+    ("asked", "given"), [(1, 185), (185, 185), (186, 342), (640, 780), (1280, 1280), (9000, 1280)]
+)
+def test_widths_climb_a_ladder(images: Passthrough, asked: int, given: int) -> None:
+    assert images.image_url(PATH, width=asked).endswith(f"?w={given}")
+
+
+def test_a_source_set_names_each_rung_once_and_rising(images: Passthrough) -> None:
+    assert images.src_set("/a.svg", [1280, 300, 342, 10]) == (
+        "https://films.example/a.svg?w=185 185w, "
+        "https://films.example/a.svg?w=342 342w, "
+        "https://films.example/a.svg?w=1280 1280w"
+    )
+    assert images.src_set("/a.svg").count("w=") == 5
+
+
+def test_paths_are_quoted(images: Passthrough) -> None:
+    assert images.image_url("/a b?c.svg") == "https://films.example/a%20b%3Fc.svg"
+
+
+def test_a_whole_address_stays_as_it_is(images: Passthrough) -> None:
+    assert images.image_url("https://other.example/p.jpg", width=500) == (
+        "https://other.example/p.jpg"
+    )
+
+
+@pytest.mark.parametrize(
+    ("wanted", "path"),
+    [
+        ({"width": 0}, ["width"]),
+        ({"height": -1}, ["height"]),
+        ({"quality": 0}, ["quality"]),
+        ({"quality": 101}, ["quality"]),
+    ],
+)
+def test_sizes_out_of_range_are_refused(
+    images: Passthrough, wanted: dict[str, int], path: list[str]
+) -> None:
+    with pytest.raises(ValidationFailed) as caught:
+        images.image_url(PATH, **wanted)  # type: ignore[arg-type]
+    assert caught.value.path == path
+
+
+def test_a_source_set_refuses_a_width_of_nothing(images: Passthrough) -> None:
+    with pytest.raises(ValidationFailed):
+        images.src_set(PATH, [500, 0])
+
+
+async def test_the_public_address_is_the_base() -> None:
+    settings = Settings(_env_file=None, public_url="https://films.example/")
+    async with cdn.open_cdn(settings) as found:
+        assert found.image_url("/a.svg") == "https://films.example/a.svg"
+        assert not found.is_told
+
+
+async def test_an_unknown_adapter_stops_the_start() -> None:
+    with pytest.raises(StartupError) as caught:
+        async with cdn.open_cdn(Settings(_env_file=None, cdn_provider="nowhere")):
+            pass
+    assert str(caught.value) == (
+        "CDN_PROVIDER 'nowhere' is unknown: use passthrough, cloudflare, cloudinary, aws."
+    )
+
+
+@pytest.mark.parametrize(
+    ("provider", "missing"),
+    [
+        ("cloudflare", "cloudflare_cdn_url"),
+        ("cloudflare", "cloudflare_api_key"),
+        ("cloudflare", "cloudflare_zone_id"),
+        ("cloudinary", "cloudinary_cloud_name"),
+        ("cloudinary", "cloudinary_api_key"),
+        ("cloudinary", "cloudinary_api_secret"),
+        ("aws", "aws_cloudfront_url"),
+        ("aws", "aws_cloudfront_distribution_id"),
+        ("aws", "aws_access_key_id"),
+        ("aws", "aws_secret_access_key"),
+    ],
+)
+async def test_what_the_chosen_adapter_lacks_is_named(provider: str, missing: str) -> None:
+    settings = settings_for(provider, "http://127.0.0.1:9", **{missing: " "})
+    with pytest.raises(StartupError) as caught:
+        async with cdn.open_cdn(settings):
+            pass
+    assert str(caught.value) == f"{missing.upper()} is not set: the chosen CDN_PROVIDER needs it."
+
+
+async def test_an_address_without_a_scheme_stops_the_start() -> None:
+    settings = settings_for("aws", "http://127.0.0.1:9", aws_cloudfront_url="d1.cloudfront.net")
+    with pytest.raises(StartupError, match=r"^AWS_CLOUDFRONT_URL is not an address"):
+        async with cdn.open_cdn(settings):
+            pass
+
+
+PHOTO, DRAWN, ELSEWHERE = "/art/a b.jpg", PATH, "https://image.example/p.jpg?v=1&w=2"
+SIZED = {"width": 300, "height": 600, "quality": 60, "format": ImageFormat.JPEG}
+
+
+@pytest.mark.parametrize(
+    ("provider", "path", "wanted", "address"),
+    [
+        ("cloudflare", PHOTO, {"width": 300},
+         "https://cdn.example.com/cdn-cgi/image/width=342,quality=80,format=auto/art/a%20b.jpg"),
+        ("cloudflare", PHOTO, SIZED,
+         "https://cdn.example.com/cdn-cgi/image/width=342,height=600,quality=60,format=jpeg"
+         "/art/a%20b.jpg"),
+        ("cloudflare", DRAWN, SIZED, "https://cdn.example.com/art/posters/movie_1.svg"),
+        ("cloudflare", ELSEWHERE, {"width": 300}, ELSEWHERE),
+        ("cloudinary", PHOTO, {"width": 300},
+         "https://res.cloudinary.com/demo/image/fetch/c_limit,w_342,q_80,f_auto"
+         "/https://api.example.com/art/a%2520b.jpg"),
+        ("cloudinary", PHOTO, {},
+         "https://res.cloudinary.com/demo/image/fetch/q_80,f_auto"
+         "/https://api.example.com/art/a%2520b.jpg"),
+        ("cloudinary", ELSEWHERE, SIZED,
+         "https://res.cloudinary.com/demo/image/fetch/c_limit,w_342,h_600,q_60,f_jpg"
+         "/https://image.example/p.jpg%3Fv%3D1%26w%3D2"),
+        ("cloudinary", DRAWN, {"width": 300},
+         "https://res.cloudinary.com/demo/image/fetch"
+         "/https://api.example.com/art/posters/movie_1.svg"),
+        ("cloudinary", DRAWN, {"width": 300, "format": ImageFormat.PNG},
+         "https://res.cloudinary.com/demo/image/fetch/c_limit,w_342,q_80,f_png"
+         "/https://api.example.com/art/posters/movie_1.svg"),
+        ("aws", PHOTO, SIZED, "https://d1.cloudfront.net/art/a%20b.jpg?w=342&h=600&q=60&f=jpeg"),
+        ("aws", PHOTO, {}, "https://d1.cloudfront.net/art/a%20b.jpg"),
+        ("aws", DRAWN, {"width": 300}, "https://d1.cloudfront.net/art/posters/movie_1.svg"),
+        ("aws", ELSEWHERE, {"width": 300}, ELSEWHERE),
+    ],
+)  # fmt: skip
+async def test_each_service_gets_addresses_of_its_own(
+    provider: str, path: str, wanted: dict[str, Any], address: str
+) -> None:
+    async with cdn.open_cdn(settings_for(provider, "http://127.0.0.1:9")) as images:
+        assert images.image_url(path, **wanted) == address
+        assert images.is_told
+
+
+@pytest.mark.parametrize("provider", ["cloudflare", "cloudinary", "aws"])
+async def test_sizes_are_checked_whatever_the_service(provider: str) -> None:
+    async with cdn.open_cdn(settings_for(provider, "http://127.0.0.1:9")) as images:
+        with pytest.raises(ValidationFailed):
+            images.image_url("/a.jpg", width=0)
+        asked = images.src_set("/a.jpg", [300, 342, 5000])
+    assert [one.rpartition(" ")[2] for one in asked.split(", ")] == ["342w", "1280w"]
+
+
+@given(st.text(min_size=1, max_size=300))
+def test_any_tag_is_one_that_every_service_takes(tag: str) -> None:
+    rendered = cdn.tag_text(tag)
+    assert re.fullmatch(r"[!-+\--~]{1,256}", rendered)
+    assert cdn.tag_text(tag) == rendered == cdn.tag_text(rendered)
+
+
+def test_tags_that_differ_stay_different() -> None:
+    tags = ["movies:genre:science-fiction", "a b", "a,b", "å", "x" * 257, "x" * 258]
+    assert len({cdn.tag_text(tag) for tag in tags}) == len(tags)
+    assert cdn.tag_text("movies:genre:drama") == "movies:genre:drama"

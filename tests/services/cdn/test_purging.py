@@ -1,0 +1,320 @@
+"""How CDNs are asked to purge: each in its own way, within its limits, and how their failures end.
+
+Against local servers that answer as those services document (tests/fake_cdn.py).
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+
+import pytest
+
+from services import cdn
+from services.cdn import Cdn, Stale
+from services.cdn.signing import Signer
+from services.errors import PurgeFailed
+from tests import fake_cdn
+from tests.fake_cdn import Answer, FakeCdn, settings_for
+
+POSTER = "/art/posters/movie_1.svg"
+PHOTO = "/art/photos/a b.jpg"
+ELSEWHERE = "https://image.example/p.jpg?a=1&b=2"
+TAGS = frozenset({"movie:movie_1", "movies:genre:drama"})
+EVERYTHING = Stale(TAGS, frozenset({POSTER, PHOTO, ELSEWHERE}), frozenset({"/art/", "/graphql"}))
+PROVIDERS = ["cloudflare", "cloudinary", "aws"]
+ONE = Stale(paths=frozenset({POSTER}))  # something that each of them can purge
+
+
+@pytest.fixture
+async def fake() -> AsyncIterator[FakeCdn]:
+    async with fake_cdn.running() as fake:
+        yield fake
+
+
+async def purge(fake: FakeCdn, provider: str, stale: Stale = ONE, **changes: object) -> None:
+    async with cdn.open_cdn(settings_for(provider, fake.url, **changes)) as adapter:
+        await adapter.purge(stale, "reference")
+
+
+async def failure(adapter: Cdn, stale: Stale = ONE) -> PurgeFailed:
+    with pytest.raises(PurgeFailed) as caught:
+        await adapter.purge(stale, "reference")
+    return caught.value
+
+
+# ---- what each is told
+
+
+async def test_cloudflare_is_told_addresses_tags_and_prefixes(fake: FakeCdn) -> None:
+    await purge(fake, "cloudflare", EVERYTHING)
+    assert fake.purged == [
+        (
+            "files",
+            [
+                "https://cdn.example.com/art/photos/a%20b.jpg",
+                "https://cdn.example.com/art/posters/movie_1.svg",
+            ],
+        ),
+        ("tags", ["movie:movie_1", "movies:genre:drama"]),
+        ("prefixes", ["cdn.example.com/art", "cdn.example.com/graphql"]),
+    ]
+    assert {json.dumps(sorted(json.loads(seen.body))) for seen in fake.seen} == {
+        '["files"]',
+        '["tags"]',
+        '["prefixes"]',
+    }
+
+
+async def test_cloudinary_is_told_images_alone(fake: FakeCdn) -> None:
+    await purge(fake, "cloudinary", EVERYTHING)
+    # the ids of fetched images are their own addresses
+    assert fake.dropped() == {
+        ELSEWHERE,
+        "https://api.example.com/art/photos/a%20b.jpg",
+        "https://api.example.com/art/posters/movie_1.svg",
+    }
+    assert len(fake.seen) == 3
+
+
+async def test_cloudinary_may_never_have_fetched_an_image(fake: FakeCdn) -> None:
+    await purge(fake, "cloudinary", Stale(paths=frozenset({"/art/never-seen.svg"})))
+    assert fake.dropped() == {"https://api.example.com/art/never-seen.svg"}
+
+
+async def test_cloudfront_is_told_paths_and_wildcards(fake: FakeCdn) -> None:
+    await purge(fake, "aws", EVERYTHING)
+    # what has variants by query, and what tags may be on, goes by wildcard
+    assert fake.purged == [
+        ("paths", ["/art/*", "/art/photos/a%20b.jpg*", POSTER, "/graphql*"]),
+    ]
+
+
+async def test_cloudfront_knows_tags_where_they_are_configured(fake: FakeCdn) -> None:
+    await purge(fake, "aws", Stale(tags=TAGS), aws_cloudfront_cache_tags=True)
+    assert fake.purged == [("paths", ["#movie:movie_1", "#movies:genre:drama"])]
+
+
+async def test_cloudfront_takes_few_wildcards_so_many_images_go_by_folder(fake: FakeCdn) -> None:
+    photos = frozenset(f"/art/photos/{number}.jpg" for number in range(11))
+    await purge(fake, "aws", Stale(paths=photos | {POSTER}))
+    assert fake.purged == [("paths", ["/art/photos/*", POSTER])]
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+async def test_nothing_stale_asks_nothing(fake: FakeCdn, provider: str) -> None:
+    await purge(fake, provider, Stale())
+    assert fake.seen == []
+
+
+async def test_passthrough_asks_nobody() -> None:
+    async with cdn.open_cdn(settings_for("passthrough", "http://127.0.0.1:9")) as adapter:
+        await adapter.purge(EVERYTHING, "reference")
+
+
+# ---- limits
+
+
+async def test_cloudflare_gets_thirty_a_call(fake: FakeCdn) -> None:
+    tags = frozenset(f"movie:{number}" for number in range(31))
+    paths = frozenset(f"/art/{number}.svg" for number in range(61))
+    prefixes = frozenset(f"/art/{number}/" for number in range(31))
+    await purge(fake, "cloudflare", Stale(tags, paths, prefixes))
+    sizes = [(what, len(items)) for what, items in fake.purged]
+    assert sizes == [
+        ("files", 30),
+        ("files", 30),
+        ("files", 1),
+        ("tags", 30),
+        ("tags", 1),
+        ("prefixes", 30),
+        ("prefixes", 1),
+    ]
+    assert len(fake.dropped()) == 31 + 61 + 31
+
+
+async def test_an_enterprise_zone_takes_more_addresses(fake: FakeCdn) -> None:
+    fake.files_per_call = 500
+    paths = frozenset(f"/art/{number}.svg" for number in range(600))
+    await purge(fake, "cloudflare", Stale(paths=paths), cloudflare_files_per_purge=500)
+    assert [len(items) for _, items in fake.purged] == [500, 100]
+
+
+async def test_cloudfront_gets_a_thousand_a_call(fake: FakeCdn) -> None:
+    paths = frozenset(f"/art/{number}.svg" for number in range(1001))
+    await purge(fake, "aws", Stale(paths=paths))
+    assert [len(items) for _, items in fake.purged] == [1000, 1]
+    assert sorted(fake.references) == ["reference-0", "reference-1"]
+
+
+async def test_the_same_invalidation_is_made_once_at_cloudfront(fake: FakeCdn) -> None:
+    for _ in range(2):
+        await purge(fake, "aws", EVERYTHING)
+    assert (len(fake.seen), len(fake.purged)) == (2, 1)
+
+
+async def test_tags_that_a_service_would_refuse_are_purged_as_they_are_rendered(
+    fake: FakeCdn,
+) -> None:
+    await purge(fake, "cloudflare", Stale(tags=frozenset({"two words", "a,b", "Capital"})))
+    assert fake.dropped() == {cdn.tag_text("two words"), cdn.tag_text("a,b"), "capital"}
+
+
+# ---- failures
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+@pytest.mark.parametrize("status", [500, 503])
+async def test_a_fault_of_theirs_may_be_tried_again(
+    fake: FakeCdn, provider: str, status: int
+) -> None:
+    fake.failures = [Answer(status)]
+    async with cdn.open_cdn(settings_for(provider, fake.url)) as adapter:
+        failed = await failure(adapter)
+        assert str(failed).endswith(f" answered {status}.")
+        assert (failed.is_final, failed.retry_after_seconds) == (False, None)
+        await adapter.purge(ONE, "reference")
+    assert len(fake.purged) == 1
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+async def test_asked_too_often_it_is_left_alone_as_long_as_it_says(
+    fake: FakeCdn, provider: str
+) -> None:
+    fake.failures = [Answer(429, headers={"retry-after": "120"})]
+    async with cdn.open_cdn(settings_for(provider, fake.url)) as adapter:
+        failed = await failure(adapter)
+        assert (failed.is_final, failed.retry_after_seconds) == (False, 120.0)
+        # until then it is not even asked
+        again = await failure(adapter)
+        assert again.retry_after_seconds is not None
+        assert 0 < again.retry_after_seconds <= 120
+    assert len(fake.seen) == 1
+
+
+@pytest.mark.parametrize("said", [None, "soon", "9" * 400])
+async def test_a_retry_after_that_makes_no_sense_is_bounded(
+    fake: FakeCdn, said: str | None
+) -> None:
+    fake.failures = [Answer(429, headers={"retry-after": said} if said else {})]
+    async with cdn.open_cdn(settings_for("cloudflare", fake.url)) as adapter:
+        failed = await failure(adapter)
+    assert failed.retry_after_seconds in (30.0, 3600.0)
+
+
+@pytest.mark.parametrize(
+    ("provider", "key"),
+    [
+        ("cloudflare", "cloudflare_api_key"),
+        ("cloudinary", "cloudinary_api_secret"),
+        ("aws", "aws_secret_access_key"),
+    ],
+)
+async def test_a_wrong_key_is_told_but_not_shown(
+    fake: FakeCdn, provider: str, key: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    settings = settings_for(provider, fake.url, **{key: "wrong-and-secret"})
+    async with cdn.open_cdn(settings) as adapter:
+        failed = await failure(adapter)
+    # it may be mended: trying again later can help
+    assert "refused the key" in str(failed)
+    assert not failed.is_final
+    assert "wrong-and-secret" not in f"{failed!r} {failed.__cause__!r} {caplog.text}"
+    assert fake.purged == []
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+async def test_what_they_refuse_is_not_asked_again(fake: FakeCdn, provider: str) -> None:
+    refused = {
+        "cloudflare": f"https://cdn.example.com{POSTER}",
+        "cloudinary": f"https://api.example.com{POSTER}",
+        "aws": POSTER,
+    }
+    fake.refused = {refused[provider]}
+    async with cdn.open_cdn(settings_for(provider, fake.url)) as adapter:
+        failed = await failure(adapter)
+    assert failed.is_final
+    assert "refused to purge (" in str(failed)
+    assert fake.purged == []
+
+
+async def test_a_success_that_says_it_is_none_is_a_refusal(fake: FakeCdn) -> None:
+    for body in (b'{"success": false}', b"{}", b"<html>", b"[1]"):
+        fake.failures = [Answer(200, body)]
+        async with cdn.open_cdn(settings_for("cloudflare", fake.url)) as adapter:
+            assert (await failure(adapter)).is_final, body
+
+
+async def test_an_unknown_distribution_is_named_by_its_code(fake: FakeCdn) -> None:
+    settings = settings_for("aws", fake.url, aws_cloudfront_distribution_id="GONE")
+    async with cdn.open_cdn(settings) as adapter:
+        failed = await failure(adapter)
+    assert str(failed) == "CloudFront refused to purge (NoSuchDistribution)."
+    assert failed.is_final
+
+
+async def test_too_many_invalidations_under_way_is_waited_out(fake: FakeCdn) -> None:
+    fake.failures = [fake_cdn.aws_error(400, "TooManyInvalidationsInProgress")]
+    async with cdn.open_cdn(settings_for("aws", fake.url)) as adapter:
+        failed = await failure(adapter)
+    assert (failed.is_final, failed.retry_after_seconds) == (False, 30.0)
+
+
+async def test_a_silent_service_ends_with_the_deadline(fake: FakeCdn) -> None:
+    fake.failures = [Answer(200, seconds=3)]
+    settings = settings_for("cloudflare", fake.url, cdn_timeout_seconds=0.2)
+    async with cdn.open_cdn(settings) as adapter:
+        failed = await failure(adapter)
+    assert str(failed) == "Cloudflare did not answer in time."
+    assert not failed.is_final
+
+
+async def test_nobody_there_is_a_failure_to_try_again() -> None:
+    settings = settings_for("cloudflare", "http://127.0.0.1:9")
+    async with cdn.open_cdn(settings) as adapter:
+        failed = await failure(adapter)
+    assert str(failed) == "Cloudflare broke the connection."
+    assert not failed.is_final
+
+
+async def test_one_image_that_fails_at_cloudinary_fails_the_purge(fake: FakeCdn) -> None:
+    paths = frozenset(f"/art/{number}.svg" for number in range(20))
+    fake.refused = {"https://api.example.com/art/13.svg"}
+    async with cdn.open_cdn(settings_for("cloudinary", fake.url)) as adapter:
+        assert (await failure(adapter, Stale(paths=paths))).is_final
+
+
+# ---- the signature, held to AWS's own vectors
+
+
+NOW = datetime(2015, 8, 30, 12, 36, tzinfo=UTC)
+SECRET = b"wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
+
+
+@pytest.mark.parametrize(
+    ("service", "method", "address", "given", "signature"),
+    [
+        # "get-vanilla" and "post-vanilla" of the test suite; the example of the documentation
+        ("service", "GET", "https://example.amazonaws.com/", {},
+         "5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31"),
+        ("service", "POST", "https://example.amazonaws.com/", {},
+         "5da7c1a2acd57cee7505fc6676e4e544621c30862966e37dddb68e92efbe5d6b"),
+        ("iam", "GET", "https://iam.amazonaws.com/?Action=ListUsers&Version=2010-05-08",
+         {"content-type": "application/x-www-form-urlencoded; charset=utf-8"},
+         "5d672d79c15b13162d9279b0855cfba6789a8edb4c82c400e06b5924a6f2b5d7"),
+    ],
+)  # fmt: skip
+def test_signatures_are_those_that_aws_publishes(
+    service: str, method: str, address: str, given: dict[str, str], signature: str
+) -> None:
+    signer = Signer("AKIDEXAMPLE", SECRET, "us-east-1", service)
+    headers = signer.headers(method, address, b"", NOW, given)
+    assert headers["authorization"].rpartition("Signature=")[2] == signature
+    assert headers["x-amz-date"] == "20150830T123600Z"
+
+
+def test_a_signer_does_not_show_its_secret() -> None:
+    assert "wJalr" not in repr(Signer("AKIDEXAMPLE", SECRET, "us-east-1", "cloudfront"))
