@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from models.replica_set import ensure_initiated
+from models.mongo.replica_set import ensure_initiated
 from services.embedded.servers import find_mongod, find_redis_server, start_mongod, start_redis
 
 

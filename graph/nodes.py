@@ -12,7 +12,7 @@ from graph.fields import resolver
 from graph.info import Info
 from graph.interfaces import FindMany, Node
 from graph.providers import find_providers
-from models import ids
+from models.mongo import ids
 from resolvers import accounts, api_keys, history, logouts, playback, progress
 from resolvers.breakers import find_breakers
 from resolvers.context import Context

@@ -14,7 +14,6 @@ from loaders.catalog import (
     PersonById,
     TitleIdsByPersonId,
 )
-from loaders.figures import AllGenreFigures, MovieCountByQuery, ShowCountByQuery
 from loaders.playback import OnWatchlistByTitleId, ProgressByPlayableId
 from loaders.providers import AllProviderSettings
 from loaders.search import SearchPageByQuery, SearchQuery
@@ -29,6 +28,7 @@ from loaders.shows import (
     ShowIdByTmdbId,
     ShowPageByQuery,
 )
+from loaders.statistics import AllGenreFigures, MovieCountByQuery, ShowCountByQuery
 
 __all__ = [
     "AllGenreFigures",

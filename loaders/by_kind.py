@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from loaders.base import CachedLoader, Fields
 from loaders.catalog import MovieById, PersonById
 from loaders.shows import EpisodeById, ShowById
-from models import ids
+from models.mongo import ids
 
 
 class LoaderByKind(CachedLoader[Any]):

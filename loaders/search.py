@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from itertools import chain
 
 import models
-from loaders.asked import AskedLoader
 from loaders.base import Fields
+from loaders.query_loader import AskedLoader
 from services.cache.cache import Codec
 from services.redis import cache_keys
 

@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Mapping
 
 import models
-from loaders.asked import AskedLoader, LoaderInTurns
 from loaders.base import CachedLoader, Fields
+from loaders.query_loader import AskedLoader, LoaderInTurns
 from services.cache.cache import Codec
 from services.redis import cache_keys
 

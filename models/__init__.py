@@ -1,32 +1,16 @@
 """What is stored. The only room that speaks Beanie and PyMongo; reach everything as `models.X`."""
 
-from models import ids, purges
-from models.account_edits import (
-    change_password,
-    edit_profile,
-    end_logins,
-    forget_password,
-    living_login_ids,
-    living_logins,
-    mark_deleted,
-    reset_password,
-    set_role,
-    verify_email,
+from models.accounts.api_keys import (
+    ApiKey,
+    ApiKeyRecord,
+    api_key_of,
+    api_keys_of,
+    delete_api_key,
+    delete_api_keys,
+    insert_api_key,
+    use_api_key,
 )
-from models.account_writes import (
-    Rotation,
-    credential_by_id,
-    credential_of,
-    insert_login,
-    insert_user,
-    login_of,
-    replace_password_hash,
-    revoke_login,
-    rotate_login,
-    taken_emails,
-    users_by_id,
-)
-from models.accounts import (
+from models.accounts.documents import (
     AccountTier,
     CredentialRecord,
     Device,
@@ -40,20 +24,57 @@ from models.accounts import (
     User,
     UserRecord,
 )
-from models.analytics import ping_database
-from models.api_keys import (
-    ApiKey,
-    ApiKeyRecord,
-    api_key_of,
-    api_keys_of,
-    delete_api_key,
-    delete_api_keys,
-    insert_api_key,
-    use_api_key,
+from models.accounts.edits import (
+    change_password,
+    edit_profile,
+    end_logins,
+    forget_password,
+    living_login_ids,
+    living_logins,
+    mark_deleted,
+    reset_password,
+    set_role,
+    verify_email,
 )
-from models.audit import AuditEntry, AuditEntryRecord, AuditEvent, audit_entries, insert_audit_entry
-from models.base import EPOCH, Identified, Record, Stored, utc_now
-from models.catalog import (
+from models.accounts.mails import (
+    MailPurpose,
+    MailRequest,
+    MailRequestRecord,
+    MailToken,
+    MailTokenRecord,
+    Registration,
+    RegistrationRecord,
+    delay_mail_request,
+    delete_mail_request,
+    delete_mail_tokens,
+    insert_mail_request,
+    insert_mail_token,
+    mail_token_of,
+    take_mail_request,
+    use_mail_token,
+)
+from models.accounts.revocations import RevocationStore, RevokedAccess, RevokedAccessRecord
+from models.accounts.writes import (
+    Rotation,
+    credential_by_id,
+    credential_of,
+    insert_login,
+    insert_user,
+    login_of,
+    replace_password_hash,
+    revoke_login,
+    rotate_login,
+    taken_emails,
+    users_by_id,
+)
+from models.catalog.counts import (
+    COUNTED_EXACTLY,
+    Count,
+    CountPrecision,
+    count_movies,
+    count_shows,
+)
+from models.catalog.documents import (
     Credit,
     CreditRecord,
     Department,
@@ -72,13 +93,54 @@ from models.catalog import (
     ShowStatus,
     TitleRecord,
 )
-from models.catalog_search import SearchHit, SearchKind, plain_words, search_kind
-from models.catalog_statistics import GenreFigures, figures_by_genre
-from models.catalog_writes import BATCH, Changes, batches, upsert
+from models.catalog.imported_titles import ImportedTitle, ImportedTitleRecord, respect_edits
+from models.catalog.lists import (
+    describe,
+    described,
+    is_changed_by,
+    tags_near,
+    tags_of,
+    tags_of_genres,
+)
+from models.catalog.movie_edits import Edited, edit_movie, insert_movie, movie_to_edit
+from models.catalog.pages import read_movie_page, read_movie_pages, read_show_page
+from models.catalog.people import title_ids_by_person
+from models.catalog.queries import (
+    MovieCategory,
+    MovieFilter,
+    MovieOrder,
+    MovieOrderField,
+    MoviePage,
+    MovieQuery,
+    OrderDirection,
+    sort_value,
+)
+from models.catalog.search import SearchHit, SearchKind, plain_words, search_kind
+from models.catalog.shows import (
+    EpisodeInOrder,
+    EpisodePlace,
+    episodes_at,
+    episodes_of_seasons,
+    episodes_of_shows,
+    seasons_of_shows,
+)
+from models.catalog.statistics import GenreFigures, figures_by_genre
+from models.catalog.writes import BATCH, Changes, batches, upsert
 from models.database import DOCUMENTS, connected
-from models.imported_titles import ImportedTitle, ImportedTitleRecord, respect_edits
 from models.indexes import IndexPlan, apply_indexes, plan_indexes
-from models.jobs import (
+from models.mongo import ids
+from models.mongo.base import EPOCH, Identified, Record, Stored, utc_now
+from models.mongo.read_preference import readable, reading_primary
+from models.mongo.reading import Fields, find, find_by_id
+from models.ops import purges
+from models.ops.audit import (
+    AuditEntry,
+    AuditEntryRecord,
+    AuditEvent,
+    audit_entries,
+    insert_audit_entry,
+)
+from models.ops.jobs import (
     Job,
     JobEnd,
     JobRecord,
@@ -91,26 +153,13 @@ from models.jobs import (
     open_jobs,
     release_job,
 )
-from models.mails import (
-    MailPurpose,
-    MailRequest,
-    MailRequestRecord,
-    MailToken,
-    MailTokenRecord,
-    Registration,
-    RegistrationRecord,
-    delay_mail_request,
-    delete_mail_request,
-    delete_mail_tokens,
-    insert_mail_request,
-    insert_mail_token,
-    mail_token_of,
-    take_mail_request,
-    use_mail_token,
+from models.ops.provider_settings import (
+    ProviderSetting,
+    ProviderSettingRecord,
+    all_provider_settings,
+    change_provider_setting,
 )
-from models.movie_edits import Edited, edit_movie, insert_movie, movie_to_edit
-from models.movie_pages import read_movie_page, read_movie_pages, read_show_page
-from models.people_reads import title_ids_by_person
+from models.ops.purges import Purge, PurgeRecord, PurgeState
 from models.personal_data import (
     PERSONAL_DATA,
     DeletedUser,
@@ -122,7 +171,8 @@ from models.personal_data import (
     read_personal_data,
     take_deleted_user,
 )
-from models.playback import (
+from models.ping import ping_database
+from models.playback.documents import (
     LiveProgress,
     PlaybackSession,
     PlaybackState,
@@ -135,8 +185,8 @@ from models.playback import (
     progress_base,
     progress_id,
 )
-from models.progress_reads import progress_by_playable, watched_progress
-from models.progress_through import (
+from models.playback.progress_reads import progress_by_playable, watched_progress
+from models.playback.progress_repairs import (
     ProgressRepair,
     ProgressRepairRecord,
     close_repairs,
@@ -144,18 +194,8 @@ from models.progress_through import (
     open_repairs,
     replace_progress,
 )
-from models.progress_writes import ProgressWrites, write_progress
-from models.provider_settings import (
-    ProviderSetting,
-    ProviderSettingRecord,
-    all_provider_settings,
-    change_provider_setting,
-)
-from models.purges import Purge, PurgeRecord, PurgeState
-from models.reading import Fields, find, find_by_id
-from models.replicas import readable, reading_primary
-from models.revocations import RevocationStore, RevokedAccess, RevokedAccessRecord
-from models.session_starts import (
+from models.playback.progress_writes import ProgressWrites, write_progress
+from models.playback.sessions import (
     awaited_sessions,
     keep_session,
     open_session,
@@ -163,42 +203,9 @@ from models.session_starts import (
     session_arrived,
     stored_session,
 )
-from models.show_reads import (
-    EpisodeInOrder,
-    EpisodePlace,
-    episodes_at,
-    episodes_of_seasons,
-    episodes_of_shows,
-    seasons_of_shows,
-)
-from models.title_counts import (
-    COUNTED_EXACTLY,
-    Count,
-    CountPrecision,
-    count_movies,
-    count_shows,
-)
-from models.title_lists import (
-    describe,
-    described,
-    is_changed_by,
-    tags_near,
-    tags_of,
-    tags_of_genres,
-)
-from models.title_queries import (
-    MovieCategory,
-    MovieFilter,
-    MovieOrder,
-    MovieOrderField,
-    MoviePage,
-    MovieQuery,
-    OrderDirection,
-    sort_value,
-)
-from models.viewing_reads import read_history, viewings_by_id, with_ends
-from models.viewing_writes import delete_viewing, delete_viewings, write_viewings
-from models.viewings import (
+from models.playback.viewing_reads import read_history, viewings_by_id, with_ends
+from models.playback.viewing_writes import delete_viewing, delete_viewings, write_viewings
+from models.playback.viewings import (
     StoredSession,
     StoredSessionRecord,
     Viewing,
@@ -206,7 +213,7 @@ from models.viewings import (
     viewing_id,
     viewing_record,
 )
-from models.watchlist import (
+from models.playback.watchlist import (
     WatchlistEntry,
     WatchlistEntryRecord,
     add_to_watchlist,

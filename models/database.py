@@ -11,20 +11,20 @@ from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import PyMongoError
 from pymongo.monitoring import CommandListener
 
-from models.accounts import Login, User
-from models.api_keys import ApiKey
-from models.audit import AuditEntry
-from models.catalog import Episode, Genre, Movie, Person, Season, Show
-from models.imported_titles import ImportedTitle
-from models.jobs import Job
-from models.mails import MailRequest, MailToken
-from models.playback import ViewingProgress
-from models.progress_through import ProgressRepair
-from models.provider_settings import ProviderSetting
-from models.purges import Purge
-from models.revocations import RevokedAccess
-from models.viewings import StoredSession, Viewing
-from models.watchlist import WatchlistEntry
+from models.accounts.api_keys import ApiKey
+from models.accounts.documents import Login, User
+from models.accounts.mails import MailRequest, MailToken
+from models.accounts.revocations import RevokedAccess
+from models.catalog.documents import Episode, Genre, Movie, Person, Season, Show
+from models.catalog.imported_titles import ImportedTitle
+from models.ops.audit import AuditEntry
+from models.ops.jobs import Job
+from models.ops.provider_settings import ProviderSetting
+from models.ops.purges import Purge
+from models.playback.documents import ViewingProgress
+from models.playback.progress_repairs import ProgressRepair
+from models.playback.viewings import StoredSession, Viewing
+from models.playback.watchlist import WatchlistEntry
 from services.errors import StartupError
 from services.settings.settings import Settings
 

@@ -20,7 +20,7 @@ from pymongo import IndexModel
 from pymongo.errors import OperationFailure
 
 from models.database import DOCUMENTS
-from models.reading import database_errors
+from models.mongo.reading import database_errors
 from services.errors import StartupError
 
 _BUILD_SECONDS = 3600.0

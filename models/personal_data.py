@@ -13,17 +13,17 @@ from typing import Any, NamedTuple
 
 from beanie import Document
 
-from models.accounts import Login, User
-from models.api_keys import ApiKey
-from models.audit import AuditEntry
-from models.jobs import Job
-from models.mails import MailToken
-from models.playback import ViewingProgress
-from models.progress_through import ProgressRepair
-from models.reading import database_errors
-from models.revocations import RevokedAccess
-from models.viewings import StoredSession, Viewing
-from models.watchlist import WatchlistEntry
+from models.accounts.api_keys import ApiKey
+from models.accounts.documents import Login, User
+from models.accounts.mails import MailToken
+from models.accounts.revocations import RevokedAccess
+from models.mongo.reading import database_errors
+from models.ops.audit import AuditEntry
+from models.ops.jobs import Job
+from models.playback.documents import ViewingProgress
+from models.playback.progress_repairs import ProgressRepair
+from models.playback.viewings import StoredSession, Viewing
+from models.playback.watchlist import WatchlistEntry
 
 _BATCH = 2000
 _AUDITED = "the audit log is only added to; it names ids and networks, and forgets by itself"

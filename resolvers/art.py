@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import loaders
 import models
-from models import ids
+from models.mongo import ids
 from resolvers.context import Context
 from services.media import art
 

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 import models
 from models import AuditEvent
-from models.audit import Fact
+from models.ops.audit import Fact
 from resolvers.context import Context
 from services.limits.address_prefixes import shortened
 from services.telemetry import metrics

@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 
 import loaders
 import models
-from models import ids
+from models.mongo import ids
 from resolvers.context import Context
 from services import cursors
 from services.errors import ValidationFailed

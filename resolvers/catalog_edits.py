@@ -8,7 +8,7 @@ from typing import Any
 
 import loaders
 import models
-from models import ids
+from models.mongo import ids
 from resolvers import audit
 from resolvers.catalog import require_kind
 from resolvers.catalog_changes import movie_changed

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import loaders
 import models
-from models import ids
+from models.mongo import ids
 from resolvers.catalog import PAGE_SIZE, bounded
 from resolvers.context import Context
 from resolvers.next_up import find_next, is_begun, is_watched

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import models
-from models import ids
+from models.mongo import ids
 from resolvers.catalog import bounded
 from resolvers.context import Context
 from services import cursors

@@ -14,7 +14,8 @@ from enum import Enum
 from typing import Any
 
 import models
-from models import JobRecord, Role, ids
+from models import JobRecord, Role
+from models.mongo import ids
 from resolvers import audit, warming
 from resolvers.audit import AuditEvent
 from resolvers.catalog import bounded, require_kind

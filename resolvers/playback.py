@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import loaders
 import models
-from models import ids
+from models.mongo import ids
 from resolvers import progress_reports, session_starts
 from resolvers.catalog import require_kind
 from resolvers.context import Context

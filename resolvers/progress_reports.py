@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import loaders
 import models
-from models import ids
+from models.mongo import ids
 from resolvers import progress_through, session_starts
 from resolvers.context import Context
 from services.errors import SessionNotFound, UpstreamUnavailable, ValidationFailed

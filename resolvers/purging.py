@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import models
-from models import ids
+from models.mongo import ids
 from resolvers.context import Runtime
 from services import cdn
 from services.cdn import Stale

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import loaders
 import models
-from models import ids
+from models.mongo import ids
 from resolvers.catalog import (
     PageArguments,
     ShowConnection,

@@ -12,7 +12,7 @@ from contextlib import ExitStack, suppress
 
 import models
 import workers
-from models.replica_set import ensure_initiated
+from models.mongo.replica_set import ensure_initiated
 from resolvers import accounts
 from resolvers.context import Context, Runtime
 from resolvers.imports import demo, demo_media

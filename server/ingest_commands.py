@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from models import ids
+from models.mongo import ids
 from server.progress_bar import ProgressBar
 from services.errors import StartupError
 from services.media import ffmpeg, hls

@@ -19,7 +19,7 @@ from pymongo.monitoring import CommandListener
 from starlette.applications import Starlette
 
 import models
-from models.replica_set import ensure_initiated
+from models.mongo.replica_set import ensure_initiated
 from resolvers.context import Context, Runtime
 from resolvers.imports import demo
 from resolvers.opening import open_runtime

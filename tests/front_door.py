@@ -15,7 +15,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
 import models
-from models import ids
+from models.mongo import ids
 from resolvers.context import Runtime
 from server import serving
 from services.settings.settings import Settings

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import models
-from models import ids
+from models.mongo import ids
 from resolvers.context import Runtime
 from resolvers.imports import synthetic
 from tests.titles import credit, film, film_id, person, show_id, store, whole_show

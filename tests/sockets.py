@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import models
-from models import ids
+from models.mongo import ids
 from resolvers.context import Runtime
 from server.app import build_app
 from services.telemetry import metrics

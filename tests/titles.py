@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import models
-from models import ids
+from models.mongo import ids
 
 
 def film(number: int, **given: Any) -> models.Movie:

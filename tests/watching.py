@@ -6,7 +6,7 @@ import secrets
 from datetime import UTC, datetime, timedelta
 
 import models
-from models import ids
+from models.mongo import ids
 from resolvers import playback, progress_batch
 from resolvers.context import Context, Runtime, Viewer
 

@@ -12,7 +12,7 @@ import httpx
 from pydantic import SecretStr
 
 import models
-from models import ids
+from models.mongo import ids
 from resolvers.context import Context, Runtime, Viewer
 from server.app import build_app
 from services import http_client

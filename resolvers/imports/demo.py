@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import models
-from models import ids
+from models.mongo import ids
 from resolvers.context import Runtime
 from resolvers.imports import demo_files, genres
 from resolvers.imports.demo_files import Demo, Film, Season, Show, Title

@@ -6,7 +6,7 @@ import re
 import unicodedata
 
 import models
-from models import ids
+from models.mongo import ids
 
 _KNOWN = """
     action adventure animation biography comedy crime documentary drama experimental family fantasy

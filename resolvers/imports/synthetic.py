@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import models
-from models import ids
+from models.mongo import ids
 from resolvers.context import Runtime
 from resolvers.imports import genres
 from resolvers.imports import synthetic_words as words

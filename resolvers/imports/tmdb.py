@@ -1,8 +1,8 @@
 """Titles from TMDb: read a few at a time, mapped, written with their people and genres.
 
 A title that is here already, whatever its source, is the one that is written to; what others wrote
-of it stays (models/imported_titles.py). Importing again without a change writes nothing. A title
-that cannot be had is left out and told; when none of a batch can, the import ends.
+of it stays (models/catalog/imported_titles.py). Importing again without a change writes nothing. A
+title that cannot be had is left out and told; when none of a batch can, the import ends.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import models
-from models import ids
+from models.mongo import ids
 from resolvers.context import Runtime
 from resolvers.imports import tmdb_documents, tmdb_lists, tmdb_seasons
 from resolvers.imports.external_ids import Claim, granted

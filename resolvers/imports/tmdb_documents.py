@@ -11,7 +11,8 @@ from datetime import date
 from typing import Any, NamedTuple
 
 import models
-from models import Department, ShowStatus, ids
+from models import Department, ShowStatus
+from models.mongo import ids
 from resolvers.imports import genres
 from resolvers.imports.titles import sort_title
 from services.tmdb.types import (

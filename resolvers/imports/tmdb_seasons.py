@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import models
-from models import ids
+from models.mongo import ids
 from resolvers.context import Runtime
 from resolvers.imports.tmdb_documents import SOURCE, iso_date, seconds
 from services.tmdb.types import EpisodeDetails, Images, SeasonDetails, ShowDetails

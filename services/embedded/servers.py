@@ -98,8 +98,8 @@ def start_mongod(
 ) -> Server:
     """Start a one-member replica set; blocks until it listens (about half a second).
 
-    The set is not initiated: `models.replica_set.ensure_initiated(server.uri)` does that, also
-    after every start, because a new port has to be written into the set's configuration.
+    The set is not initiated: `models.mongo.replica_set.ensure_initiated(server.uri)` does that,
+    also after every start, because a new port has to be written into the set's configuration.
 
     Raises:
         DataFolderUnusable, ServerDidNotStart

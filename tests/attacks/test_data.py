@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 import models
-from models import ids
+from models.mongo import ids
 from resolvers.context import Runtime
 from services import cursors
 from tests.attacks.payloads import (

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from models.replica_set import ensure_initiated
+from models.mongo.replica_set import ensure_initiated
 from tests.chaos.stores import Stores
 from tests.processes import Process
 

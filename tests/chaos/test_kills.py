@@ -22,7 +22,7 @@ from pymongo import AsyncMongoClient
 from pymongo.errors import PyMongoError
 from redis.asyncio import Redis
 
-from models.replica_set import ensure_initiated
+from models.mongo.replica_set import ensure_initiated
 from tests.chaos.mischief import Marquee, Mischief
 from tests.chaos.stores import Stores
 from tests.chaos.watching import READ, Viewer, viewers

@@ -12,7 +12,7 @@ import models
 from graph.documents import Documents
 from graph.operations import Answer, Operations, Request
 from graph.schema import CONFIG, schema
-from models import ids
+from models.mongo import ids
 from resolvers import playback, progress_reports
 from resolvers.context import Context, Runtime
 from tests.watching import PHONE, film, viewer_of

@@ -10,7 +10,8 @@ import httpx
 import pytest
 
 import models
-from models import Role, ids
+from models import Role
+from models.mongo import ids
 from resolvers.context import Context, Runtime, Viewer
 from server.app import build_app
 from services.telemetry.access_log import AccessLog

@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 import models
-from models import ids
+from models.mongo import ids
 from resolvers.context import Media, Runtime
 from server.app import build_app
 from services.accounts.passwords import Passwords

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 
 import loaders
 import models
-from models import ids
-from models.title_filters import list_clauses
-from models.title_lists import belongs
-from models.title_queries import Chosen
+from models.catalog.filters import list_clauses
+from models.catalog.lists import belongs
+from models.catalog.queries import Chosen
+from models.mongo import ids
 from resolvers import catalog_edits
 from resolvers.catalog_changes import movie_changed, purge
 from resolvers.context import Context, Runtime, Viewer

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import models
-from models import ids
+from models.mongo import ids
 from resolvers import progress, progress_marks
 from resolvers.context import Context, Runtime
 from resolvers.opening import open_playback

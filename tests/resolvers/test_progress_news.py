@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import models
-from models import ids
+from models.mongo import ids
 from resolvers import progress_marks, progress_reports
 from resolvers.context import Context, Runtime
 from resolvers.opening import open_playback

@@ -11,7 +11,7 @@ import pymongo
 import pytest
 
 import models
-from models import ids
+from models.mongo import ids
 from resolvers import analytics, playback, progress, progress_reports
 from resolvers.context import Context, Runtime
 from resolvers.opening import open_playback

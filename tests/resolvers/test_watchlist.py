@@ -8,7 +8,7 @@ import pytest
 
 import loaders
 import models
-from models import ids
+from models.mongo import ids
 from resolvers import watchlist
 from resolvers.context import Context, Runtime
 from services.errors import InvalidCursor, NotFound, Unauthenticated, ValidationFailed

@@ -14,7 +14,8 @@ from starlette.routing import WebSocketRoute
 from websockets.exceptions import InvalidStatus
 
 import models
-from models import Role, ids
+from models import Role
+from models.mongo import ids
 from resolvers.context import Runtime
 from server.app import build_app
 from server.graphql_ws import GraphQLOverWebSocket

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from starlette.applications import Starlette
 
-from models import AccountTier, Role, ids
+from models import AccountTier, Role
+from models.mongo import ids
 from resolvers.api_keys import NewApiKey, create_api_key
 from resolvers.context import Context, Runtime, Viewer
 from resolvers.opening import open_revocations

@@ -91,7 +91,7 @@ function apply.dismissed(row, change)
   return true
 end
 
--- Of one session's reports the later in its count; else the later in time (models/playback.py).
+-- Of one session's reports the later in its count; else the later in time (models/playback/documents.py).
 local function is_later(one, other)
   local session = one[SESSION]
   if session == other[SESSION] and one[CLAIMED] == other[CLAIMED] and one[SEQUENCE] ~= other[SEQUENCE]

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 import models
-from models import Department, ShowStatus, ids
-from models.base import utc_now
+from models import Department, ShowStatus
+from models.mongo import ids
+from models.mongo.base import utc_now
 from resolvers.context import Runtime
 from resolvers.imports import tmdb, tmdb_changes, tmdb_lists
 from resolvers.imports.report import Report

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from pymongo import AsyncMongoClient
 
-from models.replica_set import ensure_initiated
+from models.mongo.replica_set import ensure_initiated
 from services.embedded import servers
 from services.errors import StartupError
 

@@ -1,0 +1,53 @@
+"""Loaders of what is counted: lengths of lists, figures of genres."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import models
+from loaders.base import CachedLoader, Fields
+from loaders.query_loader import AskedLoader
+from services.cache.cache import Codec
+from services.cache.lists import Noted
+from services.redis import cache_keys
+
+MOST_GENRES = 100
+
+
+class MovieCountByQuery(AskedLoader[models.Count, models.MovieQuery]):
+    kind = cache_keys.MOVIE_COUNT
+    codec = Codec(models.Count)
+
+    async def fetch(self, keys: list[str], fields: Fields) -> Mapping[str, models.Count]:
+        return await models.count_movies({key: self._questions[key] for key in keys})
+
+    async def note(self, names: dict[str, str]) -> Noted:
+        queries = {name: self._questions[key] for name, key in names.items()}
+        lists = {
+            name: (models.tags_of(query), models.describe(query, members_only=True))
+            for name, query in queries.items()
+        }
+        return await self._cache.note_lists(lists)
+
+
+class ShowCountByQuery(AskedLoader[models.Count, models.MovieQuery]):
+    kind = cache_keys.SHOW_COUNT
+    codec = Codec(models.Count)
+
+    async def fetch(self, keys: list[str], fields: Fields) -> Mapping[str, models.Count]:
+        return await models.count_shows({key: self._questions[key] for key in keys})
+
+
+class AllGenreFigures(CachedLoader[list[models.GenreFigures]]):
+    """Its one key is "all"; the genres with the most films first."""
+
+    kind = cache_keys.GENRE_FIGURES
+    codec = Codec(list[models.GenreFigures])
+
+    async def fetch(
+        self, keys: list[str], fields: Fields
+    ) -> Mapping[str, list[models.GenreFigures]]:
+        return {"all": await models.figures_by_genre(MOST_GENRES)}
+
+    def cache_key(self, key: str) -> str:
+        return self.kind.key()

@@ -1,0 +1,1 @@
+"""Accounts, sign-ins, API keys, mails, revocations as stored."""

@@ -1,0 +1,83 @@
+"""API keys in MongoDB, kept as hashes. A revoked key is deleted: nothing of it is left to use."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from pymongo import IndexModel
+
+from models.mongo.base import EPOCH, Identified, Stored
+from models.mongo.reading import database_errors, find
+
+
+class ApiKey(Stored):
+    user_id: str
+    name: str
+    prefix: str
+    secret_hash: str
+    last_used_at: datetime | None = None
+    expires_at: datetime | None = None
+
+    class Settings:
+        name = "api_keys"
+        indexes = [
+            IndexModel([("secret_hash", 1)], name="secret_hash", unique=True),
+            IndexModel([("user_id", 1), ("created_at", -1)], name="user"),
+        ]
+
+
+class ApiKeyRecord(Identified, frozen=True):
+    """Without the hash."""
+
+    user_id: str = ""
+    name: str = ""
+    prefix: str = ""
+    created_at: datetime = EPOCH
+    last_used_at: datetime | None = None
+    expires_at: datetime | None = None
+
+
+async def insert_api_key(key: ApiKey, most: int) -> bool:
+    """False: the account has as many as it may, and nothing changed."""
+    collection = ApiKey.get_pymongo_collection()
+    with database_errors():
+        await key.insert()
+        # After the insert: of two that race for the last place, neither can slip over the bound.
+        count = await collection.count_documents({"user_id": key.user_id}, limit=most + 1)
+        if count > most:
+            await collection.delete_one({"_id": key.id})
+    return count <= most
+
+
+async def api_keys_of(user_id: str, most: int) -> list[ApiKeyRecord]:
+    """Newest first."""
+    order = [("created_at", -1), ("_id", -1)]
+    return await find(ApiKey, ApiKeyRecord, {"user_id": user_id}, sort=order, limit=most)
+
+
+async def api_key_of(secret_hash: str) -> ApiKeyRecord | None:
+    found = await find(ApiKey, ApiKeyRecord, {"secret_hash": secret_hash}, limit=1)
+    return found[0] if found else None
+
+
+async def use_api_key(key_id: str, now: datetime, unless_within: timedelta) -> None:
+    """Notes the use, unless one was noted lately."""
+    lately = {"$not": {"$gt": now - unless_within}}
+    with database_errors():
+        await ApiKey.get_pymongo_collection().update_one(
+            {"_id": key_id, "last_used_at": lately}, {"$set": {"last_used_at": now}}
+        )
+
+
+async def delete_api_keys(user_id: str) -> None:
+    with database_errors():
+        await ApiKey.get_pymongo_collection().delete_many({"user_id": user_id})
+
+
+async def delete_api_key(user_id: str, key_id: str) -> bool:
+    """Whether the account had it."""
+    with database_errors():
+        answer = await ApiKey.get_pymongo_collection().delete_one(
+            {"_id": key_id, "user_id": user_id}
+        )
+    return answer.deleted_count == 1

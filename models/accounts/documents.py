@@ -1,0 +1,165 @@
+"""What accounts store: people who sign in, and the refresh-token family of each sign-in."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import Enum
+
+from pydantic import BaseModel
+from pymongo import IndexModel
+
+from models.mongo.base import EPOCH, Identified, Record, Stored
+from services.quality import Quality
+
+
+class Role(Enum):
+    """In rising order of rights; each includes those before it."""
+
+    ANONYMOUS = "ANONYMOUS"
+    USER = "USER"
+    EDITOR = "EDITOR"
+    OPERATOR = "OPERATOR"
+    ADMIN = "ADMIN"
+
+    @property
+    def rank(self) -> int:
+        return _RANKS[self]
+
+
+_RANKS = {role: rank for rank, role in enumerate(Role)}
+
+
+class AccountTier(Enum):
+    FREE = "FREE"
+    PREMIUM = "PREMIUM"
+    API = "API"
+
+
+class DeviceKind(Enum):
+    WEB = "WEB"
+    MOBILE = "MOBILE"
+    TV = "TV"
+    OTHER = "OTHER"
+
+
+class Device(BaseModel):
+    key: str
+    name: str | None = None
+    kind: DeviceKind = DeviceKind.WEB
+
+
+class Preferences(BaseModel):
+    """Languages as BCP 47 tags, the best liked first."""
+
+    language: str = "en"
+    audio_languages: list[str] = []
+    subtitle_languages: list[str] = []
+    max_quality: Quality | None = None
+    autoplay_next: bool = True
+
+
+class User(Stored):
+    """`email` is stored folded to lower case; `password_hash` is argon2id's encoded form.
+
+    `deleted_at` marks what is left of a deleted account while its data are being erased;
+    `erase_at` is when that goes on.
+    """
+
+    email: str
+    email_verified: bool = False
+    password_hash: str
+    display_name: str
+    role: Role = Role.USER
+    tier: AccountTier = AccountTier.FREE
+    preferences: Preferences = Preferences()
+    deleted_at: datetime | None = None
+    erase_at: datetime | None = None
+
+    class Settings:
+        name = "users"
+        indexes = [
+            IndexModel([("email", 1)], name="email", unique=True),
+            IndexModel(
+                [("erase_at", 1)],
+                name="to_erase",
+                partialFilterExpression={"erase_at": {"$type": "date"}},
+            ),
+        ]
+
+
+class Login(Stored):
+    """One sign-in on one device: a family of rotating refresh tokens, kept as hashes only.
+
+    `token_hash` is the living token's SHA-256; `used_hashes` are the last ones it replaced, newest
+    last: one of them coming back means theft or a lost answer. `sealed_successor` is the living
+    token, readable only with the one before it; `rotated_by` is the user agent that asked for it.
+    """
+
+    user_id: str
+    device: Device | None = None
+    token_hash: str
+    used_hashes: list[str] = []
+    sealed_successor: str | None = None
+    rotated_by: str | None = None
+    last_used_at: datetime
+    expires_at: datetime
+    revoked_at: datetime | None = None
+
+    class Settings:
+        name = "logins"
+        indexes = [
+            IndexModel([("token_hash", 1)], name="token_hash", unique=True),
+            IndexModel([("used_hashes", 1)], name="used_hashes"),
+            IndexModel([("user_id", 1), ("last_used_at", -1)], name="user"),
+            IndexModel([("expires_at", 1)], name="expires", expireAfterSeconds=0),
+        ]
+
+
+class DeviceRecord(Record, frozen=True):
+    key: str = ""
+    name: str | None = None
+    kind: DeviceKind = DeviceKind.WEB
+
+
+class PreferencesRecord(Record, frozen=True):
+    language: str = "en"
+    audio_languages: list[str] = []
+    subtitle_languages: list[str] = []
+    max_quality: Quality | None = None
+    autoplay_next: bool = True
+
+
+class UserRecord(Identified, frozen=True):
+    """Without the password hash: what is not read cannot leak."""
+
+    email: str = ""
+    email_verified: bool = False
+    display_name: str = ""
+    role: Role = Role.USER
+    tier: AccountTier = AccountTier.FREE
+    preferences: PreferencesRecord = PreferencesRecord()
+    created_at: datetime = EPOCH
+
+
+class CredentialRecord(Identified, frozen=True):
+    """What signing in reads, and nothing else does."""
+
+    email: str = ""
+    email_verified: bool = False
+    display_name: str = ""
+    password_hash: str = ""
+
+
+class LoginRecord(Identified, frozen=True):
+    """For rotating its token; never handed to clients."""
+
+    user_id: str = ""
+    device: DeviceRecord | None = None
+    created_at: datetime = EPOCH
+    token_hash: str = ""
+    used_hashes: list[str] = []
+    sealed_successor: str | None = None
+    rotated_by: str | None = None
+    last_used_at: datetime = EPOCH
+    expires_at: datetime = EPOCH
+    revoked_at: datetime | None = None

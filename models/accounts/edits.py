@@ -1,0 +1,123 @@
+"""Changes of an account by its owner, each one atomic command; and the logins that live."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from typing import Any
+
+from pymongo import ReturnDocument
+
+from models.accounts.documents import Login, LoginRecord, Role, User, UserRecord
+from models.accounts.mails import RegistrationRecord
+from models.mongo.reading import database_errors, find, projection, to_records
+
+
+async def edit_profile(
+    user_id: str, changes: Mapping[str, Any], now: datetime
+) -> UserRecord | None:
+    """The account with these fields (dotted for embedded ones) set; None if it is gone."""
+    return await _edit({"_id": user_id, "deleted_at": None}, dict(changes), now)
+
+
+async def verify_email(
+    user_id: str, email: str, registration: RegistrationRecord | None, now: datetime
+) -> UserRecord | None:
+    """None if the account has another address by now, or none.
+
+    The first proof of an address gives the account the password and name of the registration that
+    was proved: somebody else may have registered the address before.
+    """
+    where = {"_id": user_id, "email": email, "deleted_at": None}
+    if registration is not None:
+        first = {
+            "email_verified": True,
+            "password_hash": registration.password_hash,
+            "display_name": registration.display_name,
+        }
+        user = await _edit(where | {"email_verified": False}, first, now)
+        if user is not None:
+            return user
+    return await _edit(where, {"email_verified": True}, now)
+
+
+async def forget_password(user_id: str, password_hash: str, now: datetime) -> None:
+    """Of an unproved account two people want: until one proves the address no password opens it."""
+    where = {"_id": user_id, "email_verified": False, "password_hash": password_hash}
+    await _edit(where, {"password_hash": ""}, now)
+
+
+async def reset_password(user_id: str, email: str, password_hash: str, now: datetime) -> bool:
+    """Whoever read mail sent to the address has proved it, too."""
+    where = {"_id": user_id, "email": email, "deleted_at": None}
+    changes = {"password_hash": password_hash, "email_verified": True}
+    return await _edit(where, changes, now) is not None
+
+
+async def change_password(user_id: str, old_hash: str, new_hash: str, now: datetime) -> bool:
+    """False: it was changed meanwhile, or the account is gone."""
+    where = {"_id": user_id, "password_hash": old_hash, "deleted_at": None}
+    return await _edit(where, {"password_hash": new_hash}, now) is not None
+
+
+async def set_role(user_id: str, role: Role, now: datetime) -> UserRecord | None:
+    """None: the account is gone."""
+    return await _edit({"_id": user_id, "deleted_at": None}, {"role": role.value}, now)
+
+
+async def mark_deleted(user_id: str, password_hash: str, now: datetime) -> bool:
+    """From now on nobody can sign in or be found; the address is free for another account.
+
+    False: the password was changed since it was proved, or the account is gone.
+    """
+    blank = User(
+        id=user_id, email=f"{user_id}@deleted.invalid", password_hash="", display_name=""
+    ).model_dump(mode="json", include={"email", "email_verified", "display_name", "preferences"})
+    changes = {**blank, "password_hash": "", "deleted_at": now, "erase_at": now}
+    where = {"_id": user_id, "password_hash": password_hash, "deleted_at": None}
+    return await _edit(where, changes, now) is not None
+
+
+async def _edit(
+    where: Mapping[str, Any], changes: dict[str, Any], now: datetime
+) -> UserRecord | None:
+    with database_errors():
+        row = await User.get_pymongo_collection().find_one_and_update(
+            where,
+            {"$set": {**changes, "updated_at": now}, "$inc": {"version": 1}},
+            projection(UserRecord, None),
+            return_document=ReturnDocument.AFTER,
+        )
+    return to_records([row], UserRecord)[0] if row else None
+
+
+async def living_logins(user_id: str, now: datetime, most: int) -> list[LoginRecord]:
+    """Last used first."""
+    order = [("last_used_at", -1)]
+    return await find(Login, LoginRecord, _living(user_id, now), sort=order, limit=most)
+
+
+async def living_login_ids(user_id: str, now: datetime, only: str | None = None) -> list[str]:
+    """All of a user's, or that one if it lives and is the user's."""
+    where = _living(user_id, now) | ({"_id": only} if only is not None else {})
+    with database_errors():
+        rows = await Login.get_pymongo_collection().find(where, {"_id": 1}).to_list(None)
+    return [row["_id"] for row in rows]
+
+
+async def end_logins(user_id: str, now: datetime, ids: Collection[str] | None = None) -> int:
+    """Ends these of the user's, or all; how many lived.
+
+    Kept until they expire, so that their tokens are still recognised.
+    """
+    where = _living(user_id, now) | ({"_id": {"$in": list(ids)}} if ids is not None else {})
+    changes = {"revoked_at": now, "updated_at": now, "sealed_successor": None}
+    with database_errors():
+        answer = await Login.get_pymongo_collection().update_many(
+            where, {"$set": changes, "$inc": {"version": 1}}
+        )
+    return answer.modified_count
+
+
+def _living(user_id: str, now: datetime) -> dict[str, Any]:
+    return {"user_id": user_id, "revoked_at": None, "expires_at": {"$gt": now}}

@@ -1,0 +1,153 @@
+"""Mails to be sent, and the codes in them. Both forget by themselves.
+
+A request says only which address asked for what: whether it has an account is looked up when the
+mail is made, so that asking takes the same time either way. A code is stored as a hash, for one
+use.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from enum import Enum
+
+from pydantic import BaseModel
+from pymongo import IndexModel, ReturnDocument
+
+from models.mongo.base import EPOCH, Identified, Record, Stored
+from models.mongo.reading import database_errors, find, projection, to_records
+
+
+class MailPurpose(Enum):
+    """REGISTER carries an account yet to be made; the last two tell of something done."""
+
+    REGISTER = "REGISTER"
+    VERIFY_EMAIL = "VERIFY_EMAIL"
+    RESET_PASSWORD = "RESET_PASSWORD"  # noqa: S105 - a purpose, not a password
+    PASSWORD_CHANGED = "PASSWORD_CHANGED"  # noqa: S105 - likewise
+    ACCOUNT_DELETED = "ACCOUNT_DELETED"
+
+
+class Registration(BaseModel):
+    """An account asked for; `password_hash` is argon2id's encoded form."""
+
+    display_name: str
+    password_hash: str
+
+
+class RegistrationRecord(Record, frozen=True):
+    display_name: str = ""
+    password_hash: str = ""
+
+
+class MailRequest(Stored):
+    """`due_at` is when it may be taken up; who takes it moves that on, and nobody else has it."""
+
+    purpose: MailPurpose
+    email: str
+    registration: Registration | None = None
+    due_at: datetime
+    attempts: int = 0
+    expires_at: datetime
+
+    class Settings:
+        name = "mail_requests"
+        indexes = [
+            IndexModel([("due_at", 1)], name="due"),
+            IndexModel([("expires_at", 1)], name="expires", expireAfterSeconds=0),
+        ]
+
+
+class MailRequestRecord(Identified, frozen=True):
+    purpose: MailPurpose = MailPurpose.VERIFY_EMAIL
+    email: str = ""
+    registration: RegistrationRecord | None = None
+    due_at: datetime = EPOCH
+    attempts: int = 0
+    expires_at: datetime = EPOCH
+
+
+class MailToken(Stored):
+    """A code that was mailed: for one purpose, one account, and the address it was sent to.
+
+    `registration` is the one that the code confirms, if it came with one.
+    """
+
+    token_hash: str
+    purpose: MailPurpose
+    user_id: str
+    email: str
+    registration: Registration | None = None
+    expires_at: datetime
+
+    class Settings:
+        name = "mail_tokens"
+        indexes = [
+            IndexModel([("token_hash", 1)], name="token_hash", unique=True),
+            IndexModel([("user_id", 1), ("purpose", 1)], name="user"),
+            IndexModel([("expires_at", 1)], name="expires", expireAfterSeconds=0),
+        ]
+
+
+class MailTokenRecord(Identified, frozen=True):
+    purpose: MailPurpose = MailPurpose.VERIFY_EMAIL
+    user_id: str = ""
+    email: str = ""
+    registration: RegistrationRecord | None = None
+    expires_at: datetime = EPOCH
+
+
+async def insert_mail_request(request: MailRequest) -> None:
+    with database_errors():
+        await request.insert()
+
+
+async def take_mail_request(now: datetime, pause: timedelta) -> MailRequestRecord | None:
+    """The one longest due, nobody else's for `pause`; its attempt is counted."""
+    with database_errors():
+        row = await MailRequest.get_pymongo_collection().find_one_and_update(
+            {"due_at": {"$lte": now}, "expires_at": {"$gt": now}},
+            {"$set": {"due_at": now + pause}, "$inc": {"attempts": 1, "version": 1}},
+            projection(MailRequestRecord, None),
+            sort=[("due_at", 1)],
+            return_document=ReturnDocument.AFTER,
+        )
+    return to_records([row], MailRequestRecord)[0] if row else None
+
+
+async def delay_mail_request(request_id: str, due_at: datetime) -> None:
+    with database_errors():
+        await MailRequest.get_pymongo_collection().update_one(
+            {"_id": request_id}, {"$set": {"due_at": due_at}, "$inc": {"version": 1}}
+        )
+
+
+async def delete_mail_request(request_id: str) -> None:
+    with database_errors():
+        await MailRequest.get_pymongo_collection().delete_one({"_id": request_id})
+
+
+async def insert_mail_token(token: MailToken) -> None:
+    with database_errors():
+        await token.insert()
+
+
+async def mail_token_of(
+    token_hash: str, purpose: MailPurpose, now: datetime
+) -> MailTokenRecord | None:
+    where = {"token_hash": token_hash, "purpose": purpose.value, "expires_at": {"$gt": now}}
+    found = await find(MailToken, MailTokenRecord, where, limit=1)
+    return found[0] if found else None
+
+
+async def use_mail_token(token_id: str) -> bool:
+    """Of any number of racing uses one gets True."""
+    with database_errors():
+        answer = await MailToken.get_pymongo_collection().delete_one({"_id": token_id})
+    return answer.deleted_count == 1
+
+
+async def delete_mail_tokens(user_id: str, purpose: MailPurpose | None = None) -> None:
+    """All of an account's, or those of one purpose."""
+    where = {"user_id": user_id} | ({"purpose": purpose.value} if purpose else {})
+    with database_errors():
+        await MailToken.get_pymongo_collection().delete_many(where)

@@ -1,0 +1,84 @@
+"""Access that ended before its token did, kept in MongoDB as long as such a token could live."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+from pymongo import IndexModel, UpdateOne
+
+from models.mongo.base import Identified, Stored, utc_now
+from models.mongo.reading import database_errors, find
+from services.accounts.revocations import Kind, Revocation
+
+_KINDS = {kind.value: kind for kind in Kind}
+
+
+class RevokedAccess(Stored):
+    """`at` is in seconds since 1970: MongoDB's times are too coarse. `created_at` is what the other
+    processes ask by."""
+
+    kind: str
+    subject: str
+    at: float
+    expires_at: datetime
+
+    class Settings:
+        name = "revocations"
+        indexes = [
+            IndexModel([("created_at", 1)], name="created"),
+            IndexModel([("expires_at", 1)], name="expires", expireAfterSeconds=0),
+        ]
+
+
+class RevokedAccessRecord(Identified, frozen=True):
+    kind: str = ""
+    subject: str = ""
+    at: float = 0.0
+
+
+class RevocationStore:
+    """services.accounts.revocations.Store in MongoDB."""
+
+    async def keep(self, revocations: Sequence[Revocation], lifetime_seconds: float) -> None:
+        """One command. The later one of the same subject stands.
+
+        Raises:
+            UpstreamUnavailable: MongoDB did not answer in time or refused.
+        """
+        now = utc_now()
+        writes = [_upsert(one, now, lifetime_seconds) for one in revocations]
+        with database_errors():
+            await RevokedAccess.get_pymongo_collection().bulk_write(writes, ordered=False)
+
+    async def since(self, moment: float, most: int) -> list[Revocation]:
+        """Newest first.
+
+        Raises:
+            UpstreamUnavailable: MongoDB did not answer in time or refused.
+        """
+        where = {"created_at": {"$gte": datetime.fromtimestamp(moment, UTC)}}
+        found = await find(
+            RevokedAccess, RevokedAccessRecord, where, sort=[("created_at", -1)], limit=most
+        )
+        known = [one for one in found if one.kind in _KINDS]
+        return [Revocation(_KINDS[one.kind], one.subject, one.at) for one in known]
+
+
+def _upsert(one: Revocation, now: datetime, lifetime_seconds: float) -> UpdateOne:
+    expires_at = now + timedelta(seconds=lifetime_seconds)
+    return UpdateOne(
+        {"_id": f"{one.kind.value}:{one.subject}"},
+        {
+            "$set": {
+                "kind": one.kind.value,
+                "subject": one.subject,
+                "created_at": now,
+                "updated_at": now,
+                "schema_version": 1,
+            },
+            "$max": {"at": one.at, "expires_at": expires_at},
+            "$inc": {"version": 1},
+        },
+        upsert=True,
+    )

@@ -1,0 +1,1 @@
+"""Films, shows, people, genres as stored."""

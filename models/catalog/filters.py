@@ -1,0 +1,108 @@
+"""Page queries as MongoDB understands them, and the index each of them walks.
+
+A page is read along one index from its position on, so it costs what it returns: ranges of numbers
+are decided on index keys, and ties and nulls are branches that each begin at their place.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from models.catalog.index_definitions import (
+    FEATURED_INDEX,
+    LANGUAGE_INDEX,
+    PERSON_INDEX,
+    Keys,
+    genre_index,
+    order_index,
+)
+from models.catalog.queries import MovieCategory, MovieFilter, MovieQuery
+from models.mongo import ids
+from services.cursors import Position, Value
+
+Clause = dict[str, Any]
+
+
+def where(query: MovieQuery) -> Clause:
+    """An `$or` stands outermost, each branch whole: only then does MongoDB merge index scans."""
+    clauses = list_clauses(query)
+    if query.position is None:
+        return _all(clauses)
+    beyond = _beyond(query.order.field, query.direction, query.position)
+    branches = [_all([*clauses, branch]) for branch in beyond]
+    return branches[0] if len(branches) == 1 else {"$or": branches}
+
+
+def list_clauses(query: MovieQuery) -> list[Clause]:
+    """The list itself, wherever a page of it begins."""
+    return [{"is_active": True}, *_category_clauses(query), *filter_clauses(query.filter)]
+
+
+def index_of(query: MovieQuery) -> Keys:
+    """The most selective index that serves: a person's titles, the featured ones, a genre's or a
+    language's in this order, else all in this order. Always named, so no plan ever flips."""
+    order, chosen = query.order.field, query.filter
+    if chosen.person_id is not None:
+        return PERSON_INDEX
+    if query.category is MovieCategory.FEATURED:
+        return FEATURED_INDEX
+    if chosen.genres:
+        return genre_index(order)
+    if chosen.language is not None and order == "popularity":
+        return LANGUAGE_INDEX
+    return order_index(order)
+
+
+def filter_clauses(chosen: MovieFilter) -> list[Clause]:
+    clauses: list[Clause] = []
+    if chosen.genres:
+        clauses.append({"genre_ids": {"$in": list(map(ids.of_genre, chosen.genres))}})
+    if chosen.exclude_genres:
+        clauses.append({"genre_ids": {"$nin": list(map(ids.of_genre, chosen.exclude_genres))}})
+    bounds = (
+        ("year", "$gte", chosen.year_from),
+        ("year", "$lte", chosen.year_to),
+        ("rating", "$gte", chosen.min_rating),
+        ("vote_count", "$gte", chosen.min_votes),
+        ("runtime_seconds", "$lte", chosen.max_runtime_seconds),
+        ("languages", "$eq", chosen.language),
+        ("credits.person_id", "$eq", chosen.person_id),
+    )
+    clauses += [{name: {sign: value}} for name, sign, value in bounds if value is not None]
+    return clauses
+
+
+def _category_clauses(query: MovieQuery) -> list[Clause]:
+    if query.category is MovieCategory.FEATURED:
+        return [{"is_featured": True}]
+    if query.category is MovieCategory.TOP_RATED:
+        return [{"rating": {"$ne": None}}]
+    if query.category is MovieCategory.NEW_RELEASES:
+        return [{"release_date": {"$lte": query.today}}]
+    if query.category is MovieCategory.UPCOMING:
+        return [{"release_date": {"$gt": query.today}}]
+    return []
+
+
+def _beyond(field: str, direction: int, position: Position) -> list[Clause]:
+    """Branches that are strictly after the position, none overlapping. MongoDB sorts null before
+    everything, but compares only values of one type, so null has branches of its own."""
+    sign = "$gt" if direction > 0 else "$lt"
+    value = _stored_value(field, position.value)
+    tie = {field: value, "_id": {sign: position.id}}
+    if value is None:
+        return [{field: {"$ne": None}}, tie] if direction > 0 else [tie]
+    if direction > 0:
+        return [{field: {sign: value}}, tie]
+    return [{field: {sign: value}}, {field: None}, tie]
+
+
+def _stored_value(field: str, value: Value) -> Any:
+    if field == "created_at" and isinstance(value, int):
+        return datetime.fromtimestamp(value / 1000, UTC)
+    return value
+
+
+def _all(clauses: list[Clause]) -> Clause:
+    return clauses[0] if len(clauses) == 1 else {"$and": clauses}

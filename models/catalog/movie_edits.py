@@ -1,0 +1,93 @@
+"""One film written by hand: each edit is one atomic command that tells what was there before.
+
+A film's version grows by one with each, so whoever read version n may ask to change only that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import msgspec
+from pymongo import ReadPreference, ReturnDocument
+from pymongo.errors import DuplicateKeyError
+
+from models.catalog.documents import Movie, MovieRecord
+from models.catalog.writes import stored_row
+from models.mongo.base import utc_now
+from models.mongo.reading import database_errors, projection, to_records
+from services.errors import AlreadyExists
+
+
+class Edited(NamedTuple):
+    before: MovieRecord
+    after: MovieRecord
+
+
+async def movie_to_edit(id_: str | None, tmdb_id: int | None) -> MovieRecord | None:
+    """The film of this id, else of this TMDb number, deleted ones too; read from the primary.
+
+    Raises:
+        UpstreamUnavailable: MongoDB did not answer in time or refused.
+    """
+    if id_ is None and tmdb_id is None:
+        return None
+    # $type, because the index holds only films that have such a number.
+    where = {"_id": id_} if id_ is not None else {"tmdb_id": {"$eq": tmdb_id, "$type": "int"}}
+    collection = Movie.get_pymongo_collection().with_options(read_preference=ReadPreference.PRIMARY)
+    with database_errors():
+        row = await collection.find_one(where, projection(MovieRecord, None))
+    return None if row is None else to_records([row], MovieRecord)[0]
+
+
+async def insert_movie(movie: Movie) -> MovieRecord:
+    """
+    Raises:
+        AlreadyExists: another film has this TMDb number.
+        UpstreamUnavailable: MongoDB did not answer in time or refused.
+    """
+    movie.created_at = movie.updated_at = _now()
+    row = stored_row(movie)
+    with database_errors():
+        try:
+            await Movie.get_pymongo_collection().insert_one(row)
+        except DuplicateKeyError:
+            raise _taken() from None
+    return to_records([row], MovieRecord)[0]
+
+
+async def edit_movie(id_: str, changes: Mapping[str, Any], version: int | None) -> Edited | None:
+    """Sets these fields of a film, deleted or not; None if it is not there in this version.
+
+    Raises:
+        AlreadyExists: another film has this TMDb number.
+        UpstreamUnavailable: MongoDB did not answer in time or refused.
+    """
+    where = {"_id": id_} if version is None else {"_id": id_, "version": version}
+    changed = {**changes, "updated_at": _now()}
+    with database_errors():
+        try:
+            row = await Movie.get_pymongo_collection().find_one_and_update(
+                where,
+                {"$set": changed, "$inc": {"version": 1}},
+                projection(MovieRecord, None),
+                return_document=ReturnDocument.BEFORE,
+            )
+        except DuplicateKeyError:
+            raise _taken() from None
+    if row is None:
+        return None
+    (before,) = to_records([row], MovieRecord)
+    # What was there, changed as MongoDB changed it: no other writer can have come in between.
+    return Edited(before, msgspec.structs.replace(before, **changed, version=before.version + 1))
+
+
+def _now() -> datetime:
+    """As exactly as MongoDB keeps it."""
+    now = utc_now()
+    return now.replace(microsecond=now.microsecond // 1000 * 1000)
+
+
+def _taken() -> AlreadyExists:
+    return AlreadyExists("Another film has this number in TMDb.", path=["tmdbId"])

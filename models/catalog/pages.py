@@ -1,0 +1,84 @@
+"""Pages of titles, each as one MongoDB command, however many are asked for at once.
+
+Paging is by key, never by offset: a page starts at a sort value and an id, so titles that come or
+go meanwhile make none appear twice and none disappear.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from models.catalog.documents import Movie, MovieRecord, Show, ShowRecord, TitleRecord
+from models.catalog.filters import index_of, where
+from models.catalog.queries import MoviePage, MovieQuery
+from models.mongo.read_preference import readable
+from models.mongo.reading import Fields, database_errors, find
+
+T = TypeVar("T", bound=TitleRecord)
+Titles = type[Movie] | type[Show]
+Stages = list[dict[str, Any]]
+
+
+async def read_movie_page(query: MovieQuery, fields: Fields) -> tuple[MoviePage, list[MovieRecord]]:
+    """The page and its films in order; one command. Reads one film more to see if there is more.
+
+    Raises:
+        UpstreamUnavailable: MongoDB did not answer in time or refused.
+    """
+    return await _read_page(Movie, MovieRecord, query, fields)
+
+
+async def read_show_page(query: MovieQuery, fields: Fields) -> tuple[MoviePage, list[ShowRecord]]:
+    """As `read_movie_page`, for shows."""
+    return await _read_page(Show, ShowRecord, query, fields)
+
+
+async def _read_page(
+    document: Titles, record: type[T], query: MovieQuery, fields: Fields
+) -> tuple[MoviePage, list[T]]:
+    rows = await find(
+        document,
+        record,
+        where(query),
+        fields=fields,
+        sort=[(query.order.field, query.direction), ("_id", query.direction)],
+        limit=query.size + 1,
+        hint=index_of(query),
+    )
+    page = MoviePage.of(query, [row.id for row in rows])
+    by_id = {row.id: row for row in rows}
+    return page, [by_id[id_] for id_ in page.ids]
+
+
+async def read_movie_pages(queries: Mapping[str, MovieQuery]) -> dict[str, MoviePage]:
+    """Many pages by their keys in one command; each is a union's branch with an index scan of its
+    own, so no page costs more for being read with others.
+
+    Raises:
+        UpstreamUnavailable: MongoDB did not answer in time or refused.
+    """
+    rows = await union(Movie, {key: _page_stages(query) for key, query in queries.items()})
+    found = {row["_id"]: row["ids"] for row in rows}
+    return {key: MoviePage.of(query, found.get(key, [])) for key, query in queries.items()}
+
+
+def _page_stages(query: MovieQuery) -> Stages:
+    return [
+        {"$match": where(query)},
+        {"$sort": {query.order.field: query.direction, "_id": query.direction}},
+        {"$limit": query.size + 1},
+        {"$group": {"_id": None, "ids": {"$push": "$_id"}}},
+    ]
+
+
+async def union(document: Titles, wanted: Mapping[str, Stages]) -> Stages:
+    """The results of all pipelines, each with its key as `_id`."""
+    first, *others = [
+        [*stages, {"$set": {"_id": {"$literal": key}}}] for key, stages in wanted.items()
+    ]
+    collection = readable(document)
+    unions = [{"$unionWith": {"coll": collection.name, "pipeline": stages}} for stages in others]
+    with database_errors():
+        cursor = await collection.aggregate([*first, *unions], batchSize=len(wanted) + 2)
+        return await cursor.to_list(None)

@@ -1,0 +1,40 @@
+"""Which titles people worked on: many people, films and shows, in one command."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from models.catalog.documents import Movie, Show
+from models.mongo.read_preference import readable
+from models.mongo.reading import database_errors
+
+
+async def title_ids_by_person(people: Collection[str], at_most: int) -> dict[str, list[str]]:
+    """Ids of active titles by person, most popular first, `at_most` each.
+
+    Raises:
+        UpstreamUnavailable: MongoDB did not answer in time or refused.
+    """
+    wanted = list(people)
+    shows = {"coll": Show.get_settings().name, "pipeline": _works_of(wanted)}
+    best = {"n": at_most, "sortBy": {"popularity": -1, "_id": -1}, "output": "$_id"}
+    pipeline: list[dict[str, Any]] = [
+        *_works_of(wanted),
+        {"$unionWith": shows},
+        {"$group": {"_id": "$person", "titles": {"$topN": best}}},
+    ]
+    with database_errors():
+        cursor = await readable(Movie).aggregate(pipeline, batchSize=len(wanted) + 2)
+        rows = await cursor.to_list(None)
+    found = {row["_id"]: row["titles"] for row in rows}
+    return {person: found.get(person, []) for person in wanted}
+
+
+def _works_of(people: list[str]) -> list[dict[str, Any]]:
+    return [
+        {"$match": {"credits.person_id": {"$in": people}, "is_active": True}},
+        {"$project": {"popularity": 1, "person": {"$setUnion": "$credits.person_id"}}},
+        {"$unwind": "$person"},
+        {"$match": {"person": {"$in": people}}},
+    ]

@@ -1,0 +1,154 @@
+"""What a page of titles is asked for: ready-made list, filter, order, size and position."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+
+from models.catalog.documents import TitleRecord
+from models.mongo.base import Record
+from services.cursors import Position, Value
+
+
+class MovieCategory(Enum):
+    POPULAR = "POPULAR"
+    TRENDING = "TRENDING"
+    TOP_RATED = "TOP_RATED"
+    NEW_RELEASES = "NEW_RELEASES"
+    UPCOMING = "UPCOMING"
+    FEATURED = "FEATURED"
+
+
+class MovieOrderField(Enum):
+    POPULARITY = "POPULARITY"
+    RATING = "RATING"
+    RELEASE_DATE = "RELEASE_DATE"
+    TITLE = "TITLE"
+    CREATED_AT = "CREATED_AT"
+
+
+class OrderDirection(Enum):
+    ASC = "ASC"
+    DESC = "DESC"
+
+
+_ORDER_FIELDS = {
+    MovieOrderField.POPULARITY: "popularity",
+    MovieOrderField.RATING: "rating",
+    MovieOrderField.RELEASE_DATE: "release_date",
+    MovieOrderField.TITLE: "sort_title",
+    MovieOrderField.CREATED_AT: "created_at",
+}
+_SHOW_ORDER_FIELDS = _ORDER_FIELDS | {MovieOrderField.RELEASE_DATE: "year"}
+_CATEGORY_ORDERS = {
+    MovieCategory.POPULAR: ("popularity", -1),
+    MovieCategory.TRENDING: ("views", -1),
+    MovieCategory.TOP_RATED: ("rating", -1),
+    MovieCategory.NEW_RELEASES: ("release_date", -1),
+    MovieCategory.UPCOMING: ("release_date", 1),
+    MovieCategory.FEATURED: ("rating", -1),
+}
+Chosen = tuple[MovieOrderField, OrderDirection] | None
+
+
+@dataclass(frozen=True, slots=True)
+class MovieFilter:
+    genres: Sequence[str] | None = None  # slugs, any of them
+    exclude_genres: Sequence[str] | None = None
+    year_from: int | None = None
+    year_to: int | None = None
+    min_rating: float | None = None
+    min_votes: int | None = None
+    max_runtime_seconds: int | None = None
+    language: str | None = None
+    person_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MovieOrder:
+    field: str  # the document's
+    direction: int  # 1 or -1
+
+    @classmethod
+    def of(cls, category: MovieCategory | None, chosen: Chosen) -> MovieOrder:
+        """An explicit order wins over the category's own; popularity is the default."""
+        if chosen is not None:
+            return cls(_ORDER_FIELDS[chosen[0]], _sign(chosen[1]))
+        return cls(*_CATEGORY_ORDERS[category or MovieCategory.POPULAR])
+
+    @classmethod
+    def of_shows(cls, chosen: Chosen) -> MovieOrder:
+        """Shows know the year of their release, not the day."""
+        if chosen is None:
+            return cls("popularity", -1)
+        return cls(_SHOW_ORDER_FIELDS[chosen[0]], _sign(chosen[1]))
+
+    @property
+    def name(self) -> str:
+        return f"{self.field}:{self.direction}"
+
+
+@dataclass(frozen=True, slots=True)
+class MovieQuery:
+    """One page: `size` titles after (or, `backwards`, before) a position."""
+
+    category: MovieCategory | None
+    filter: MovieFilter
+    order: MovieOrder
+    size: int
+    backwards: bool = False
+    position: Position | None = None
+    today: str = ""  # ISO date, for the categories that look at the calendar
+
+    @property
+    def direction(self) -> int:
+        """Which way the index is walked."""
+        return -self.order.direction if self.backwards else self.order.direction
+
+    def key(self) -> str:
+        """The same text for the same page."""
+        return _digest(self)
+
+    def list_key(self) -> str:
+        """The same text for all pages and orders of the same list."""
+        return _digest((self.category, self.filter, self.today))
+
+
+class MoviePage(Record, frozen=True):
+    """A page as it is cached: ids; the titles themselves are cached one by one."""
+
+    ids: list[str] = []
+    has_next: bool = False
+    has_previous: bool = False
+
+    @classmethod
+    def of(cls, query: MovieQuery, ids: Sequence[str]) -> MoviePage:
+        """From the ids in the order they were read, one more than asked for if there is more."""
+        more, found = len(ids) > query.size, list(ids[: query.size])
+        if query.backwards:
+            found.reverse()
+        beyond = query.position is not None
+        return cls(
+            ids=found,
+            has_next=beyond if query.backwards else more,
+            has_previous=more if query.backwards else beyond,
+        )
+
+
+def sort_value(title: TitleRecord, order: MovieOrder) -> Value:
+    """What a cursor holds: MongoDB's own precision, instants as milliseconds."""
+    value = getattr(title, order.field)
+    if isinstance(value, datetime):
+        return round(value.timestamp() * 1000)
+    return value  # type: ignore[no-any-return]
+
+
+def _sign(direction: OrderDirection) -> int:
+    return 1 if direction is OrderDirection.ASC else -1
+
+
+def _digest(what: object) -> str:
+    return hashlib.blake2b(repr(what).encode(), digest_size=16).hexdigest()

@@ -1,0 +1,96 @@
+"""Seasons and episodes: all of many shows or seasons in one command, each list bounded."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from typing import NamedTuple, TypeVar
+
+from models.catalog.documents import Episode, EpisodeRecord, Season, SeasonRecord
+from models.mongo.base import Identified
+from models.mongo.reading import Filter, Sort, find
+
+D = TypeVar("D", bound=Identified)
+MOST_SEASONS = 100  # of one show
+MOST_EPISODES = 500  # of one season
+MOST_OF_SHOW = 2_000  # episodes of one show, specials included
+
+
+class EpisodePlace(NamedTuple):
+    """What an episode is called: show, season's number, number in the season."""
+
+    show_id: str
+    season_number: int
+    number: int
+
+    @classmethod
+    def of(cls, episode: EpisodeRecord) -> EpisodePlace:
+        return cls(episode.show_id, episode.season_number, episode.number)
+
+
+async def seasons_of_shows(show_ids: Collection[str]) -> dict[str, list[SeasonRecord]]:
+    """Seasons by show, in order of number; the first 100 of each.
+
+    Raises:
+        UpstreamUnavailable: MongoDB did not answer in time or refused.
+    """
+    where: Filter = {"show_id": {"$in": list(show_ids)}}
+    order: Sort = [("show_id", 1), ("number", 1)]
+    rows = await find(Season, SeasonRecord, where, sort=order)
+    return _grouped(show_ids, ((row.show_id, row) for row in rows), MOST_SEASONS)
+
+
+async def episodes_of_seasons(season_ids: Collection[str]) -> dict[str, list[EpisodeRecord]]:
+    """Episodes by season, in order of number; the first 500 of each.
+
+    Raises:
+        UpstreamUnavailable: MongoDB did not answer in time or refused.
+    """
+    where: Filter = {"season_id": {"$in": list(season_ids)}}
+    order: Sort = [("season_id", 1), ("number", 1)]
+    rows = await find(Episode, EpisodeRecord, where, sort=order)
+    return _grouped(season_ids, ((row.season_id, row) for row in rows), MOST_EPISODES)
+
+
+class EpisodeInOrder(Identified, frozen=True):
+    """What says whether an episode comes next: its place, and whether it was shown yet."""
+
+    show_id: str = ""
+    season_id: str = ""
+    season_number: int = 0
+    number: int = 0
+    air_date: str | None = None
+    runtime_seconds: int | None = None
+
+    def is_aired(self, today: str) -> bool:
+        """`today` is an ISO date. An episode of unknown date counts as shown."""
+        return self.air_date is None or self.air_date <= today
+
+
+async def episodes_of_shows(show_ids: Collection[str]) -> dict[str, list[EpisodeInOrder]]:
+    """Episodes by show, in order of season and number; the first 2,000 of each.
+
+    Raises:
+        UpstreamUnavailable: MongoDB did not answer in time or refused.
+    """
+    where: Filter = {"show_id": {"$in": list(show_ids)}}
+    order: Sort = [("show_id", 1), ("season_number", 1), ("number", 1)]
+    rows = await find(Episode, EpisodeInOrder, where, sort=order)
+    return _grouped(show_ids, ((row.show_id, row) for row in rows), MOST_OF_SHOW)
+
+
+async def episodes_at(places: Collection[EpisodePlace]) -> list[EpisodeRecord]:
+    """The episodes of these places that exist, in no order.
+
+    Raises:
+        UpstreamUnavailable: MongoDB did not answer in time or refused.
+    """
+    branches = [place._asdict() for place in places]
+    return await find(Episode, EpisodeRecord, {"$or": branches}, limit=len(branches))
+
+
+def _grouped(keys: Collection[str], rows: Iterable[tuple[str, D]], most: int) -> dict[str, list[D]]:
+    found: dict[str, list[D]] = {key: [] for key in keys}
+    for key, row in rows:
+        if len(found[key]) < most:
+            found[key].append(row)
+    return found

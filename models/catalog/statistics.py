@@ -1,0 +1,44 @@
+"""Figures over the whole catalogue: films, mean rating and views by genre."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from models.catalog.documents import Movie
+from models.mongo.base import Record
+from models.mongo.read_preference import readable
+from models.mongo.reading import database_errors, to_records
+
+
+class GenreFigures(Record, frozen=True):
+    genre_id: str = ""
+    count: int = 0
+    average_rating: float | None = None  # of the rated ones
+    total_views: int = 0
+
+
+async def figures_by_genre(at_most: int) -> list[GenreFigures]:
+    """The genres with the most active films first. Looks at every film: to be cached.
+
+    Raises:
+        UpstreamUnavailable: MongoDB did not answer in time or refused.
+    """
+    pipeline: list[dict[str, Any]] = [
+        {"$match": {"is_active": True}},
+        {"$project": {"genre_ids": 1, "rating": 1, "views": 1}},
+        {"$unwind": "$genre_ids"},
+        {
+            "$group": {
+                "_id": "$genre_ids",
+                "count": {"$sum": 1},
+                "average_rating": {"$avg": "$rating"},
+                "total_views": {"$sum": "$views"},
+            }
+        },
+        {"$sort": {"count": -1, "_id": 1}},
+        {"$limit": at_most},
+        {"$set": {"genre_id": "$_id"}},
+    ]
+    with database_errors():
+        cursor = await readable(Movie).aggregate(pipeline, batchSize=at_most + 2)
+        return to_records(await cursor.to_list(None), GenreFigures)

@@ -1,0 +1,157 @@
+"""Bulk writes of the catalogue: inserts what is new, sets what differs, leaves the rest alone.
+
+Importing the same source twice writes nothing the second time. A document's explicitly set fields
+are those its import speaks for: on stored documents only they are compared and written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, TypeVar
+
+import pymongo
+from pymongo import InsertOne, UpdateOne
+from pymongo.errors import BulkWriteError
+
+from models.mongo.base import Stored, utc_now
+from models.mongo.reading import database_errors
+from services.errors import Conflict
+
+T = TypeVar("T")
+D = TypeVar("D", bound=Stored)
+Row = Mapping[str, Any]
+Write = InsertOne[dict[str, Any]] | UpdateOne
+
+BATCH = 1000
+_BATCH_SECONDS = 30.0  # a thousand inserts into fourteen indexes take longer than one operation may
+_OURS = {"id", "revision_id", "version", "created_at", "updated_at"}
+_DUPLICATE_KEY = 11000
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What one bulk write did, in documents."""
+
+    inserted: int = 0
+    updated: int = 0
+    unchanged: int = 0
+
+    @property
+    def total(self) -> int:
+        return self.inserted + self.updated + self.unchanged
+
+    def __add__(self, other: Changes) -> Changes:
+        return Changes(
+            self.inserted + other.inserted,
+            self.updated + other.updated,
+            self.unchanged + other.unchanged,
+        )
+
+
+async def upsert(
+    document: type[D],
+    documents: Iterable[D],
+    *,
+    once: Collection[str] = (),
+    written: Callable[[int], None] | None = None,
+) -> Changes:
+    """Documents of one class, a thousand a command; `written` hears how many are done.
+
+    Fields named in `once` are written to new documents only. Documents are validated where they are
+    made, so one iterable made lazily keeps memory flat.
+
+    Raises:
+        Conflict: another document holds a unique key of one of these; the others are written.
+        UpstreamUnavailable: MongoDB did not answer in time or refused.
+    """
+    changes = Changes()
+    for batch in batches(documents, BATCH):
+        changes += await _write(document, batch, _OURS | set(once))
+        if written is not None:
+            written(changes.total)
+    return changes
+
+
+def batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    iterator = iter(items)
+    while batch := list(islice(iterator, size)):
+        yield batch
+
+
+class _Overtaken(Conflict):
+    """Another writer inserted some of these documents since we looked."""
+
+
+async def _write(document: type[D], batch: Sequence[D], kept: set[str]) -> Changes:
+    """Overtaken once, what the other inserted is there to be compared with; nobody deletes."""
+    try:
+        return await _write_once(document, batch, kept)
+    except _Overtaken:
+        return await _write_once(document, batch, kept)
+
+
+async def _write_once(document: type[D], batch: Sequence[D], kept: set[str]) -> Changes:
+    owned = {item.id: item.model_fields_set - kept for item in batch}
+    stored = await _stored(document, owned)
+    operations: list[Write] = []
+    inserted = 0
+    for item in batch:
+        row = stored_row(item)
+        before = stored.get(item.id)
+        if before is None:
+            operations.append(InsertOne(row))
+            inserted += 1
+        elif changed := {name: row[name] for name in owned[item.id] if _differs(before, row, name)}:
+            operations.append(_update(item.id, changed))
+    await _send(document, operations)
+    return Changes(inserted, len(operations) - inserted, len(batch) - len(operations))
+
+
+async def _stored(document: type[D], owned: Mapping[str, set[str]]) -> dict[str, Row]:
+    names = set().union(*owned.values())
+    collection = document.get_pymongo_collection()
+    with database_errors(), pymongo.timeout(_BATCH_SECONDS):
+        cursor = collection.find({"_id": {"$in": list(owned)}}, dict.fromkeys(sorted(names), 1))
+        rows = await cursor.batch_size(len(owned) + 1).to_list(None)
+    return {row["_id"]: row for row in rows}
+
+
+async def _send(document: type[D], operations: list[Write]) -> None:
+    if not operations:
+        return
+    collection = document.get_pymongo_collection()
+    with database_errors(), pymongo.timeout(_BATCH_SECONDS):
+        try:
+            await collection.bulk_write(operations, ordered=False)
+        except BulkWriteError as error:
+            failures = error.details.get("writeErrors", [])
+            if not failures or any(each.get("code") != _DUPLICATE_KEY for each in failures):
+                raise
+            if all("_id" in each.get("keyValue", {}) for each in failures):
+                raise _Overtaken(_clash(document, failures)) from error
+            raise Conflict(_clash(document, failures)) from error
+
+
+def _clash(document: type[D], failures: Sequence[Row]) -> str:
+    first = failures[0].get("keyValue", {})
+    name = document.get_settings().name
+    return f"{len(failures)} of {name} share a unique key with stored ones, first {dict(first)}."
+
+
+def stored_row(item: Stored) -> dict[str, Any]:
+    """As stored. The JSON mode turns enums into their values; the catalogue's instants are ours."""
+    row = item.model_dump(mode="json", exclude=_OURS)
+    created_at, updated_at = item.created_at, item.updated_at
+    ours = {"version": item.version, "created_at": created_at, "updated_at": updated_at}
+    return {"_id": item.id, **row, **ours}
+
+
+def _differs(before: Row, row: Row, name: str) -> bool:
+    return name not in before or before[name] != row[name]
+
+
+def _update(document_id: str, changed: dict[str, Any]) -> UpdateOne:
+    changes = {"$set": {**changed, "updated_at": utc_now()}, "$inc": {"version": 1}}
+    return UpdateOne({"_id": document_id}, changes)

@@ -1,0 +1,1 @@
+"""What every document stands on: ids, base classes, reads, replica sets."""

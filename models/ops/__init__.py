@@ -1,0 +1,1 @@
+"""Jobs, audit entries, purges, provider settings as stored."""

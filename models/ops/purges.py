@@ -1,0 +1,224 @@
+"""The outbox of purges: what caches and the CDN have yet to drop, each with its next try.
+
+A record is there before the change it is about; until it is told that the change is made, it waits
+long enough for that. So a process that dies in between purges too much, never too little.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime, timedelta
+from enum import Enum
+from typing import Any, NamedTuple
+
+from pymongo import IndexModel, UpdateOne
+
+from models.mongo.base import EPOCH, Identified, Stored
+from models.mongo.reading import database_errors, find
+
+_KEPT_DONE = timedelta(days=1)
+_KEPT_FAILED = timedelta(days=30)
+_COUNTED = 10_000  # beyond it waiting ones are not counted
+
+
+class PurgeState(Enum):
+    WAITING = "WAITING"
+    DONE = "DONE"
+    FAILED = "FAILED"
+
+
+class Purge(Stored):
+    """`keys`: of cached entries; `tags`: of lists and answers; `paths`, `prefixes`: of images and
+    addresses at the CDN; `is_everything`: all that is cached of the catalogue. `is_told`: our own
+    caches have dropped it. `lease`: of who is at it, until `due_at`."""
+
+    state: PurgeState = PurgeState.WAITING
+    movie_id: str | None = None
+    keys: list[str] = []
+    tags: list[str] = []
+    paths: list[str] = []
+    prefixes: list[str] = []
+    is_everything: bool = False
+    is_told: bool = False
+    due_at: datetime
+    lease: str | None = None
+    attempts: int = 0
+    error: str | None = None
+    expires_at: datetime | None = None
+
+    class Settings:
+        name = "purges"
+        indexes = [
+            IndexModel([("state", 1), ("due_at", 1)], name="due"),
+            IndexModel([("expires_at", 1)], name="expires", expireAfterSeconds=0),
+        ]
+
+
+class PurgeRecord(Identified, frozen=True):
+    state: PurgeState = PurgeState.WAITING
+    movie_id: str | None = None
+    keys: list[str] = []
+    tags: list[str] = []
+    paths: list[str] = []
+    prefixes: list[str] = []
+    is_everything: bool = False
+    is_told: bool = False
+    due_at: datetime = EPOCH
+    attempts: int = 0
+    error: str | None = None
+    created_at: datetime = EPOCH
+
+
+class Waiting(NamedTuple):
+    """How many wait, and since when the oldest does."""
+
+    purges: int
+    oldest_at: datetime | None
+
+
+async def insert(purge: Purge) -> None:
+    """
+    Raises:
+        UpstreamUnavailable: MongoDB did not answer in time or refused.
+    """
+    with database_errors():
+        await purge.insert()
+
+
+async def ready(made: Mapping[str, Collection[str]], now: datetime) -> None:
+    """The changes of these are made and our caches know; by id, the tags that are left to purge."""
+    changes = [
+        UpdateOne(
+            {"_id": id_, "state": PurgeState.WAITING.value, "lease": None},
+            {
+                "$set": {
+                    "keys": [],
+                    "tags": sorted(tags),
+                    "is_told": True,
+                    "due_at": now,
+                    "updated_at": now,
+                },
+                "$inc": {"version": 1},
+            },
+        )
+        for id_, tags in made.items()
+    ]
+    if changes:
+        with database_errors():
+            await Purge.get_pymongo_collection().bulk_write(changes, ordered=False)
+
+
+async def hasten(purge_id: str, now: datetime, *, is_told: bool) -> bool:
+    """It is due now; False if somebody was at it already."""
+    change = {"due_at": now, "is_told": is_told, "updated_at": now}
+    with database_errors():
+        answer = await Purge.get_pymongo_collection().update_one(
+            {"_id": purge_id, "state": PurgeState.WAITING.value, "attempts": 0},
+            {"$set": change, "$inc": {"version": 1}},
+        )
+    return bool(answer.matched_count)
+
+
+async def drop(purge_id: str) -> None:
+    """Nothing was changed after all."""
+    with database_errors():
+        await Purge.get_pymongo_collection().delete_one({"_id": purge_id, "lease": None})
+
+
+async def claim(now: datetime, until: datetime, at_most: int) -> tuple[str, list[PurgeRecord]]:
+    """Those due the longest, for the caller alone until then; and the lease it holds them by."""
+    lease = secrets.token_hex(8)
+    due: dict[str, Any] = {"state": PurgeState.WAITING.value, "due_at": {"$lte": now}}
+    seen = await find(
+        Purge, PurgeRecord, due, fields=frozenset({"id"}), sort=[("due_at", 1)], limit=at_most
+    )
+    if not seen:
+        return lease, []
+    mine = {"_id": {"$in": [record.id for record in seen]}}
+    change = {"lease": lease, "due_at": until, "updated_at": now}
+    with database_errors():
+        answer = await Purge.get_pymongo_collection().update_many(
+            {**mine, **due}, {"$set": change, "$inc": {"attempts": 1, "version": 1}}
+        )
+    if not answer.modified_count:
+        return lease, []  # another worker was faster
+    return lease, await find(Purge, PurgeRecord, {**mine, "lease": lease}, limit=at_most)
+
+
+async def finish(
+    purge_ids: Sequence[str], lease: str, now: datetime, error: str | None = None
+) -> int:
+    """Done, or with an error failed; returns how many were still the caller's."""
+    kept = _KEPT_DONE if error is None else _KEPT_FAILED
+    state = PurgeState.DONE if error is None else PurgeState.FAILED
+    end = {"state": state.value, "error": error, "expires_at": now + kept}
+    return await _end_lease(purge_ids, lease, now, end)
+
+
+async def postpone(
+    purge_ids: Sequence[str],
+    lease: str,
+    now: datetime,
+    *,
+    due_at: datetime,
+    error: str,
+    is_told: bool,
+    is_counted: bool = True,
+) -> int:
+    """To be tried again then; `is_counted`: this try counts against them."""
+    change = {"due_at": due_at, "error": error, "is_told": is_told}
+    return await _end_lease(purge_ids, lease, now, change, attempts=0 if is_counted else -1)
+
+
+async def waiting() -> Waiting:
+    pipeline: list[dict[str, Any]] = [
+        {"$match": {"state": PurgeState.WAITING.value}},
+        {"$limit": _COUNTED},
+        {"$group": {"_id": None, "purges": {"$sum": 1}, "oldest_at": {"$min": "$created_at"}}},
+    ]
+    with database_errors():
+        rows = await (await Purge.get_pymongo_collection().aggregate(pipeline)).to_list()
+    return Waiting(rows[0]["purges"], rows[0]["oldest_at"]) if rows else Waiting(0, None)
+
+
+async def failed(at_most: int) -> list[PurgeRecord]:
+    """The newest first."""
+    where = {"state": PurgeState.FAILED.value}
+    return await find(Purge, PurgeRecord, where, sort=[("due_at", -1)], limit=at_most)
+
+
+async def retry_failed(now: datetime) -> int:
+    """All of them wait again, as if never tried; returns how many."""
+    again = {
+        "state": PurgeState.WAITING.value,
+        "due_at": now,
+        "attempts": 0,
+        "expires_at": None,
+        "updated_at": now,
+    }
+    with database_errors():
+        answer = await Purge.get_pymongo_collection().update_many(
+            {"state": PurgeState.FAILED.value}, {"$set": again, "$inc": {"version": 1}}
+        )
+    return answer.modified_count
+
+
+async def _end_lease(
+    purge_ids: Sequence[str],
+    lease: str,
+    now: datetime,
+    change: Mapping[str, Any],
+    attempts: int = 0,
+) -> int:
+    if not purge_ids:
+        return 0
+    with database_errors():
+        answer = await Purge.get_pymongo_collection().update_many(
+            {"_id": {"$in": list(purge_ids)}, "lease": lease},
+            {
+                "$set": {**change, "lease": None, "updated_at": now},
+                "$inc": {"version": 1, "attempts": attempts},
+            },
+        )
+    return answer.modified_count

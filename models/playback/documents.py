@@ -1,0 +1,212 @@
+"""What watching leaves behind: one `viewing_progress` document per user and playable title.
+
+A running playback session lives in Redis only (services/playback/sessions.py).
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from enum import Enum
+
+from pymongo import IndexModel
+
+from models.accounts.documents import Device, DeviceKind, DeviceRecord
+from models.mongo import ids
+from models.mongo.base import EPOCH, Identified, Stored
+from services.playback.sessions import ViewingSession
+from services.playback.state import (
+    HELD_FOR_EVER_MS,
+    Base,
+    Buffered,
+    DeviceTag,
+    ProgressState,
+    device_json,
+)
+from services.quality import Quality
+
+
+class PlaybackState(Enum):
+    PLAYING = "PLAYING"
+    PAUSED = "PAUSED"
+    BUFFERING = "BUFFERING"
+    STOPPED = "STOPPED"
+    EXPIRED = "EXPIRED"
+
+
+class ViewingProgress(Stored):
+    """`stamp_ms` orders changes: a write with a stamp not above it is refused. What services'
+    ProgressState says of a field of the same name holds here; 0 is an instant that never was."""
+
+    user_id: str
+    playable_id: str
+    position_seconds: float
+    duration_seconds: float | None = None
+    percent: float = 0.0
+    completed: bool = False
+    watch_count: int = 0
+    furthest_seconds: float = 0.0
+    last_watched_at: datetime
+    last_device: Device | None = None
+    stamp_ms: int = 0
+    session_id: str = ""
+    sequence: int = -1
+    session_counted: bool = False
+    claimed_ms: int = 0
+    held_until_ms: int = 0
+    dismissed_at_ms: int = 0
+    reset_at_ms: int = 0
+
+    class Settings:
+        name = "viewing_progress"
+        indexes = [
+            IndexModel([("user_id", 1), ("playable_id", 1)], name="user_playable", unique=True),
+            IndexModel([("user_id", 1), ("last_watched_at", -1), ("_id", -1)], name="last_watched"),
+        ]
+
+
+class ProgressRecord(Identified, frozen=True):
+    user_id: str = ""
+    playable_id: str = ""
+    position_seconds: float = 0.0
+    duration_seconds: float | None = None
+    percent: float = 0.0
+    completed: bool = False
+    watch_count: int = 0
+    furthest_seconds: float = 0.0
+    last_watched_at: datetime = EPOCH
+    last_device: DeviceRecord | None = None
+    version: int = 0
+    stamp_ms: int = 0
+    session_id: str = ""
+    sequence: int = -1
+    session_counted: bool = False
+    claimed_ms: int = 0
+    held_until_ms: int = 0
+    dismissed_at_ms: int = 0
+    reset_at_ms: int = 0
+
+
+class LiveProgress(ProgressRecord, frozen=True):
+    """Progress as its viewer sees it, Redis over MongoDB; `durable`: MongoDB has this state."""
+
+    durable: bool = True
+
+
+class PlaybackSession(Identified, frozen=True):
+    """`heartbeat_interval_seconds` is how often its player is asked to report."""
+
+    user_id: str
+    playable_id: str
+    device: DeviceRecord
+    state: PlaybackState
+    position_seconds: float
+    duration_seconds: float | None
+    quality: Quality | None
+    started_at: datetime
+    last_seen_at: datetime
+    heartbeat_interval_seconds: int
+
+
+def progress_id(user_id: str, playable_id: str) -> str:
+    return ids.derive("progress", user_id, playable_id)
+
+
+def live_progress(buffered: Buffered) -> LiveProgress:
+    state = buffered.state
+    return LiveProgress(
+        id=progress_id(buffered.user_id, buffered.playable_id),
+        user_id=buffered.user_id,
+        playable_id=buffered.playable_id,
+        position_seconds=state.position_seconds,
+        duration_seconds=state.duration_seconds,
+        percent=state.percent,
+        completed=bool(state.completed),
+        watch_count=state.watch_count,
+        furthest_seconds=state.furthest_seconds,
+        last_watched_at=instant(state.at_ms),
+        last_device=_device(state.device),
+        version=buffered.version,
+        durable=buffered.durable,
+        stamp_ms=state.stamp_ms,
+        session_id=state.session_id,
+        sequence=state.sequence,
+        session_counted=bool(state.session_counted),
+        claimed_ms=state.claimed_ms,
+        held_until_ms=state.held_until_ms,
+        dismissed_at_ms=state.dismissed_at_ms,
+        reset_at_ms=state.reset_at_ms,
+    )
+
+
+def progress_base(progress: ProgressRecord | None) -> Base:
+    """What Redis needs to count on from stored progress, or from nothing."""
+    if progress is None:
+        return Base()
+    device = progress.last_device
+    tag = DeviceTag(device.key, device.name, device.kind.value) if device is not None else None
+    state = ProgressState(
+        position_seconds=progress.position_seconds,
+        known_duration_seconds=progress.duration_seconds or 0.0,
+        completed=int(progress.completed),
+        watch_count=progress.watch_count,
+        furthest_seconds=progress.furthest_seconds,
+        at_ms=milliseconds(progress.last_watched_at),
+        device_json=device_json(tag),
+        stamp_ms=progress.stamp_ms,
+        session_id=progress.session_id,
+        sequence=progress.sequence,
+        session_counted=int(progress.session_counted),
+        claimed_ms=progress.claimed_ms,
+        held_until_ms=progress.held_until_ms,
+        dismissed_at_ms=progress.dismissed_at_ms,
+        reset_at_ms=progress.reset_at_ms,
+    )
+    return Base(progress.version, state)
+
+
+def is_later(one: ProgressRecord, other: ProgressRecord) -> bool:
+    """Of one session's reports the later in its count, whenever it came; else the later in time.
+
+    Its twin is in lua/change_progress.lua.
+    """
+    same = (one.session_id, one.claimed_ms) == (other.session_id, other.claimed_ms)
+    if same and one.sequence != other.sequence and holds(one) and holds(other):
+        return one.sequence > other.sequence
+    return one.stamp_ms > other.stamp_ms
+
+
+def holds(progress: ProgressRecord) -> bool:
+    """Its session has the position: nobody took it since its last report."""
+    return 0 < progress.held_until_ms < HELD_FOR_EVER_MS
+
+
+def playback_session(session: ViewingSession, heartbeat_seconds: int) -> PlaybackSession:
+    return PlaybackSession(
+        id=session.session_id,
+        user_id=session.user_id,
+        playable_id=session.playable_id,
+        device=_device(session.device) or DeviceRecord(),
+        state=PlaybackState(session.state),
+        position_seconds=session.position_seconds,
+        duration_seconds=session.duration_seconds or None,
+        quality=Quality(session.quality) if session.quality else None,
+        started_at=instant(session.started_at_ms),
+        last_seen_at=instant(session.seen_at_ms),
+        heartbeat_interval_seconds=heartbeat_seconds,
+    )
+
+
+def instant(at_ms: int) -> datetime:
+    """Exact to the millisecond, as MongoDB keeps it."""
+    seconds, rest_ms = divmod(at_ms, 1000)
+    return datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest_ms * 1000)
+
+
+def milliseconds(at: datetime) -> int:
+    return round(at.timestamp() * 1000)
+
+
+def _device(tag: DeviceTag | None) -> DeviceRecord | None:
+    if tag is None:
+        return None
+    return DeviceRecord(key=tag.key, name=tag.name, kind=DeviceKind(tag.kind))

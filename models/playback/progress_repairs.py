@@ -1,0 +1,108 @@
+"""Progress written past Redis while it is away or full, and what tells Redis of it afterwards.
+
+A repair names a title whose progress in MongoDB Redis has not seen. It is opened after the write
+and before the report is acknowledged; it is closed only if nothing was written since it was read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from pymongo import WriteConcern
+from pymongo.errors import DuplicateKeyError
+
+from models.mongo.base import Identified, Stored, utc_now
+from models.mongo.reading import database_errors, find
+from models.playback.documents import LiveProgress, ViewingProgress, progress_id
+from models.playback.progress_writes import stored_fields
+
+_MAJORITY = WriteConcern("majority")  # whatever the settings say: nothing else acknowledges it
+
+
+class ProgressRepair(Stored):
+    """Its id is the progress's; `version` grows with every write past Redis."""
+
+    user_id: str
+    playable_id: str
+
+    class Settings:
+        name = "progress_repairs"
+
+
+class ProgressRepairRecord(Identified, frozen=True):
+    user_id: str = ""
+    playable_id: str = ""
+    version: int = 0
+
+
+async def replace_progress(progress: LiveProgress, read_stamp_ms: int | None) -> bool:
+    """Writes it if MongoDB still has what was read (None: nothing); False if it has not.
+
+    Raises:
+        UpstreamUnavailable: MongoDB did not answer; it may be written, trying again does no harm.
+    """
+    collection = ViewingProgress.get_pymongo_collection().with_options(write_concern=_MAJORITY)
+    now = utc_now()
+    changed = {**stored_fields(progress), "updated_at": now}
+    with database_errors():
+        if read_stamp_ms is not None:
+            # what was stored before there were stamps has none
+            as_read = {"_id": progress.id, "stamp_ms": read_stamp_ms or {"$in": [0, None]}}
+            return bool((await collection.update_one(as_read, {"$set": changed})).matched_count)
+        names = {"user_id": progress.user_id, "playable_id": progress.playable_id}
+        new = {"_id": progress.id, **names, "schema_version": 1, "created_at": now, **changed}
+        try:
+            await collection.insert_one(new)
+        except DuplicateKeyError:
+            return False
+    return True
+
+
+async def open_repair(user_id: str, playable_id: str) -> None:
+    """
+    Raises:
+        UpstreamUnavailable: MongoDB did not answer.
+    """
+    now = utc_now()
+    collection = ProgressRepair.get_pymongo_collection().with_options(write_concern=_MAJORITY)
+    change = {
+        "$set": {"updated_at": now},
+        "$inc": {"version": 1},
+        "$setOnInsert": {
+            "user_id": user_id,
+            "playable_id": playable_id,
+            "schema_version": 1,
+            "created_at": now,
+        },
+    }
+    by_id = {"_id": progress_id(user_id, playable_id)}
+    with database_errors():
+        try:
+            await collection.update_one(by_id, change, upsert=True)
+        except DuplicateKeyError:  # another's insert of this moment
+            await collection.update_one(by_id, change, upsert=True)
+
+
+async def open_repairs(at_most: int, after_id: str = "") -> list[ProgressRepairRecord]:
+    """In the order of their ids, behind this one.
+
+    Raises:
+        UpstreamUnavailable: MongoDB did not answer in time or refused.
+    """
+    behind = {"_id": {"$gt": after_id}}
+    return await find(
+        ProgressRepair, ProgressRepairRecord, behind, sort=[("_id", 1)], limit=at_most
+    )
+
+
+async def close_repairs(repairs: Collection[ProgressRepairRecord]) -> None:
+    """Redis has them; those written to since stay open.
+
+    Raises:
+        UpstreamUnavailable: MongoDB did not answer; adopting again does no harm.
+    """
+    if not repairs:
+        return
+    seen = [{"_id": repair.id, "version": repair.version} for repair in repairs]
+    with database_errors():
+        await ProgressRepair.get_pymongo_collection().delete_many({"$or": seen})

@@ -1,0 +1,116 @@
+"""Writes of viewing progress: many in one unordered command, harmless to repeat, in any order.
+
+Each write is guarded by `stamp_ms < new`, and by the count of reports within a session, so what is
+stored never goes back, whoever comes late.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pymongo import UpdateOne
+from pymongo.errors import BulkWriteError
+
+from models.mongo.base import utc_now
+from models.mongo.reading import database_errors, refused_writes
+from models.playback.documents import ProgressRecord, ViewingProgress, holds
+from services.playback.state import HELD_FOR_EVER_MS
+
+_DUPLICATE_KEY = 11000
+
+
+@dataclass(frozen=True, slots=True)
+class ProgressWrites:
+    """`older`: MongoDB had this state or a newer one. `refused`: keys MongoDB will not take."""
+
+    written: int
+    older: int
+    refused: frozenset[tuple[str, str]]
+
+
+async def write_progress(records: Sequence[ProgressRecord]) -> ProgressWrites:
+    """Writes the newest of each (user, title); give each key once, at most a thousand.
+
+    A duplicate key is another writer's insert of the same moment, perhaps of an older state:
+    those are tried once more as plain updates, which tells for certain.
+
+    Raises:
+        UpstreamUnavailable: MongoDB did not answer; any part may be written, so write all again.
+    """
+    if not records:
+        return ProgressWrites(0, 0, frozenset())
+    written, failed = await _send(records, upsert=True)
+    raced = [records[i] for i, code in failed.items() if code == _DUPLICATE_KEY]
+    refused = [records[i] for i, code in failed.items() if code != _DUPLICATE_KEY]
+    if raced:
+        more, failed = await _send(raced, upsert=False)
+        written += more
+        refused += [raced[i] for i in failed]
+    keys = frozenset((record.user_id, record.playable_id) for record in refused)
+    return ProgressWrites(written, len(records) - written - len(refused), keys)
+
+
+async def _send(records: Sequence[ProgressRecord], *, upsert: bool) -> tuple[int, dict[int, int]]:
+    """How many were written, and the error code of each that was not, by its place."""
+    operations = [_operation(record, upsert=upsert) for record in records]
+    collection = ViewingProgress.get_pymongo_collection()
+    with database_errors():
+        try:
+            result = await collection.bulk_write(operations, ordered=False)
+        except BulkWriteError as error:
+            failed, done = refused_writes(error), error.details
+            return done["nMatched"] + done["nUpserted"], failed
+    return result.matched_count + result.upserted_count, {}
+
+
+def _operation(record: ProgressRecord, *, upsert: bool) -> UpdateOne:
+    now = utc_now()
+    newer: dict[str, Any] = {
+        "user_id": record.user_id,
+        "playable_id": record.playable_id,
+        # not `$lt`: what was stored before there were stamps is older than any
+        "stamp_ms": {"$not": {"$gte": record.stamp_ms}},
+    }
+    if holds(record):
+        newer["$nor"] = [_of_a_later_report(record)]
+    change = {
+        "$set": {**stored_fields(record), "updated_at": now},
+        "$setOnInsert": {"_id": record.id, "schema_version": 1, "created_at": now},
+    }
+    return UpdateOne(newer, change, upsert=upsert)
+
+
+def _of_a_later_report(record: ProgressRecord) -> dict[str, Any]:
+    """Of the same session, written past Redis; this one was sent again, later than that."""
+    return {
+        "session_id": record.session_id,
+        "claimed_ms": record.claimed_ms,
+        "held_until_ms": {"$gt": 0, "$lt": HELD_FOR_EVER_MS},
+        "sequence": {"$gt": record.sequence},
+    }
+
+
+def stored_fields(record: ProgressRecord) -> dict[str, Any]:
+    device = record.last_device
+    return {
+        "position_seconds": record.position_seconds,
+        "duration_seconds": record.duration_seconds,
+        "percent": record.percent,
+        "completed": record.completed,
+        "watch_count": record.watch_count,
+        "furthest_seconds": record.furthest_seconds,
+        "last_watched_at": record.last_watched_at,
+        "last_device": device
+        and {"key": device.key, "name": device.name, "kind": device.kind.value},
+        "version": record.version,
+        "stamp_ms": record.stamp_ms,
+        "session_id": record.session_id,
+        "sequence": record.sequence,
+        "session_counted": record.session_counted,
+        "claimed_ms": record.claimed_ms,
+        "held_until_ms": record.held_until_ms,
+        "dismissed_at_ms": record.dismissed_at_ms,
+        "reset_at_ms": record.reset_at_ms,
+    }

@@ -1,0 +1,134 @@
+"""Sessions as they began, in MongoDB: what is known of a session whatever becomes of Redis.
+
+A session's document is written once; beginning it again, by the same key, changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import Any
+
+import pymongo
+from pymongo import ReturnDocument
+from pymongo.errors import DuplicateKeyError
+
+from models.accounts.documents import DeviceRecord
+from models.mongo.base import utc_now
+from models.mongo.reading import database_errors, find, projection, to_records
+from models.playback.documents import instant
+from models.playback.viewings import StoredSession, StoredSessionRecord, device_of
+from services.playback.sessions import ViewingSession
+
+_BESIDE_SECONDS = 1.0  # how long a start that Redis has taken waits for MongoDB
+
+
+async def keep_session(started: StoredSessionRecord) -> None:
+    """Writes down a session that Redis opened; one of the same key and an earlier time gives way.
+
+    Raises:
+        UpstreamUnavailable: MongoDB did not answer in time.
+    """
+    earlier = {"_id": started.id, "started_at": {"$lt": started.started_at}}
+    with database_errors(), pymongo.timeout(_BESIDE_SECONDS):
+        try:
+            await StoredSession.get_pymongo_collection().update_one(
+                earlier, {"$set": _fields(started) | {"in_redis": True}}, upsert=True
+            )
+        except DuplicateKeyError:
+            return  # it is there
+
+
+async def open_session(started: StoredSessionRecord) -> StoredSessionRecord:
+    """Opens a session without Redis, or finds it open: returns what is stored now.
+
+    Raises:
+        UpstreamUnavailable: MongoDB did not answer in time; opening it again does no harm.
+    """
+    change = {"$setOnInsert": _fields(started), "$set": {"in_redis": False}}
+    collection = StoredSession.get_pymongo_collection()
+    with database_errors():
+        stored: Any = await collection.find_one_and_update(
+            {"_id": started.id},
+            change,
+            projection(StoredSessionRecord, None),
+            upsert=True,
+            return_document=ReturnDocument.AFTER,
+        )
+    return to_records([stored], StoredSessionRecord)[0]
+
+
+async def playback_session_record(session_id: str) -> StoredSessionRecord | None:
+    """How the session began, read from the primary; None if it is not known or forgotten.
+
+    Raises:
+        UpstreamUnavailable: MongoDB did not answer in time or refused.
+    """
+    found = await find(StoredSession, StoredSessionRecord, {"_id": session_id}, limit=1)
+    return found[0] if found else None
+
+
+async def awaited_sessions(
+    user_id: str, session_ids: Collection[str], since: datetime
+) -> list[StoredSessionRecord]:
+    """The user's sessions, begun after `since` without Redis, which does not know them yet.
+
+    Raises:
+        UpstreamUnavailable: MongoDB did not answer in time or refused.
+    """
+    where = {
+        "_id": {"$in": list(session_ids)},
+        "user_id": user_id,
+        "in_redis": False,
+        "started_at": {"$gt": since},
+    }
+    return await find(StoredSession, StoredSessionRecord, where, limit=len(session_ids))
+
+
+async def session_arrived(session_id: str) -> None:
+    """Redis knows it now.
+
+    Raises:
+        UpstreamUnavailable: MongoDB did not answer in time.
+    """
+    with database_errors():
+        await StoredSession.get_pymongo_collection().update_one(
+            {"_id": session_id}, {"$set": {"in_redis": True, "updated_at": utc_now()}}
+        )
+
+
+def stored_session(
+    session: ViewingSession, *, address: str | None, user_agent: str | None
+) -> StoredSessionRecord:
+    return StoredSessionRecord(
+        id=session.session_id,
+        user_id=session.user_id,
+        playable_id=session.playable_id,
+        device=device_of(session.device) or DeviceRecord(),
+        quality=session.quality,
+        address=address,
+        user_agent=user_agent,
+        started_at=instant(session.started_at_ms),
+        start_position_seconds=session.position_seconds,
+        duration_seconds=session.duration_seconds or None,
+    )
+
+
+def _fields(started: StoredSessionRecord) -> dict[str, Any]:
+    """All but the id and `in_redis`, as the document stores them."""
+    now, device = utc_now(), started.device
+    return {
+        "user_id": started.user_id,
+        "playable_id": started.playable_id,
+        "device": {"key": device.key, "name": device.name, "kind": device.kind.value},
+        "quality": started.quality,
+        "address": started.address,
+        "user_agent": started.user_agent,
+        "started_at": started.started_at,
+        "start_position_seconds": started.start_position_seconds,
+        "duration_seconds": started.duration_seconds,
+        "version": 1,
+        "schema_version": 1,
+        "created_at": now,
+        "updated_at": now,
+    }

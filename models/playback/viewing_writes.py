@@ -1,0 +1,155 @@
+"""Writes of the history: how viewings went, many in one command, and what a viewer takes out of it.
+
+Each write is guarded by `stamp_ms < new`, so repeating it, in any order, is harmless. What is
+deleted keeps its id and a stamp that none is above: whoever comes late writes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from pymongo import UpdateOne
+from pymongo.errors import BulkWriteError
+
+from models.mongo.base import utc_now
+from models.mongo.reading import database_errors, find, refused_writes
+from models.playback.documents import milliseconds
+from models.playback.viewings import (
+    StoredSession,
+    StoredSessionRecord,
+    Viewing,
+    ViewingRecord,
+    viewing_id,
+)
+
+_DUPLICATE_KEY = 11000
+_ABOVE_ALL = 2**62
+_ON_ITS_WAY = timedelta(days=2)  # the longest that a session's viewing may not be written yet
+_MOST_ON_THEIR_WAY = 10_000  # sessions of one viewer in that time
+_FORGOTTEN = (
+    "playable_id",
+    "started_at",
+    "last_seen_at",
+    "ended_at",
+    "watched_seconds",
+    "completed",
+    "device",
+)
+
+
+async def write_viewings(records: Sequence[ViewingRecord]) -> frozenset[str]:
+    """Writes the newest of each viewing; give each id once, at most a thousand.
+
+    Returns the ids that MongoDB will not take.
+
+    Raises:
+        UpstreamUnavailable: MongoDB did not answer; any part may be written, so write all again.
+    """
+    if not records:
+        return frozenset()
+    failed = await _send(records, upsert=True)
+    raced = [records[at] for at, code in failed.items() if code == _DUPLICATE_KEY]
+    refused = {records[at].id for at, code in failed.items() if code != _DUPLICATE_KEY}
+    if raced:  # there is a newer one, or another worker's of this moment, perhaps an older one
+        refused |= {raced[at].id for at in await _send(raced, upsert=False)}
+    return frozenset(refused)
+
+
+async def delete_viewing(user_id: str, id_: str, now: datetime) -> bool:
+    """Takes the user's own viewing out; False if there is none. Again: True."""
+    with database_errors():
+        answer = await Viewing.get_pymongo_collection().update_one(
+            {"_id": id_, "user_id": user_id}, _deleted(now)
+        )
+    return bool(answer.matched_count)
+
+
+async def delete_viewings(
+    user_id: str, now: datetime, *, playable_id: str | None = None, before: datetime | None = None
+) -> None:
+    """Takes all the user's viewings of a title, or begun before a time, out for good.
+
+    Also those on their way here: the sessions they come from are known since they began.
+
+    Raises:
+        UpstreamUnavailable: MongoDB did not answer; any part may be done, so do all again.
+    """
+    where: dict[str, Any] = {"user_id": user_id}
+    if playable_id is not None:
+        where["playable_id"] = playable_id
+    if before is not None:
+        where["started_at"] = {"$lt": before}
+    await _refuse_late_ones(where, now)
+    with database_errors():
+        await Viewing.get_pymongo_collection().update_many(where, _deleted(now))
+        await StoredSession.get_pymongo_collection().delete_many(
+            {"$and": [where, {"started_at": {"$lt": now - _ON_ITS_WAY}}]}
+        )
+
+
+async def _refuse_late_ones(where: dict[str, Any], now: datetime) -> None:
+    recent = {"$and": [where, {"started_at": {"$gte": now - _ON_ITS_WAY}}]}
+    fields = frozenset({"started_at", "user_id"})
+    sessions = await find(
+        StoredSession, StoredSessionRecord, recent, fields=fields, limit=_MOST_ON_THEIR_WAY
+    )
+    marks = list(_marks(sessions, now))
+    if marks:
+        with database_errors():
+            await Viewing.get_pymongo_collection().bulk_write(marks, ordered=False)
+
+
+def _marks(sessions: Iterable[StoredSessionRecord], now: datetime) -> Iterable[UpdateOne]:
+    for session in sessions:
+        id_ = viewing_id(session.id, milliseconds(session.started_at))
+        change = _deleted(now)
+        change["$set"]["user_id"] = session.user_id
+        change["$setOnInsert"] = _inserted(now)
+        yield UpdateOne({"_id": id_}, change, upsert=True)
+
+
+def _deleted(now: datetime) -> dict[str, dict[str, Any]]:
+    return {
+        "$set": {"deleted_at": now, "stamp_ms": _ABOVE_ALL, "updated_at": now},
+        "$unset": dict.fromkeys(_FORGOTTEN, ""),
+    }
+
+
+def _inserted(now: datetime) -> dict[str, Any]:
+    return {"version": 1, "schema_version": 1, "created_at": now}
+
+
+async def _send(records: Sequence[ViewingRecord], *, upsert: bool) -> dict[int, int]:
+    """The error code of each that was not written, by its place."""
+    operations = [_operation(record, upsert=upsert) for record in records]
+    with database_errors():
+        try:
+            await Viewing.get_pymongo_collection().bulk_write(operations, ordered=False)
+        except BulkWriteError as error:
+            return refused_writes(error)
+    return {}
+
+
+def _operation(record: ViewingRecord, *, upsert: bool) -> UpdateOne:
+    now, device = utc_now(), record.device
+    change = {
+        "$set": {
+            "user_id": record.user_id,
+            "playable_id": record.playable_id,
+            "started_at": record.started_at,
+            "last_seen_at": record.last_seen_at,
+            "ended_at": record.ended_at,
+            "watched_seconds": record.watched_seconds,
+            "completed": record.completed,
+            "device": device
+            and {"key": device.key, "name": device.name, "kind": device.kind.value},
+            "stamp_ms": record.stamp_ms,
+            "deleted_at": None,
+            "updated_at": now,
+        },
+        "$setOnInsert": _inserted(now),
+    }
+    older = {"_id": record.id, "stamp_ms": {"$lt": record.stamp_ms}}
+    return UpdateOne(older, change, upsert=upsert)

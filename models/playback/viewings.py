@@ -1,0 +1,119 @@
+"""What watching leaves behind session by session: where it began, and the viewer's history.
+
+`playback_sessions` has what is known at a session's start, for whatever must go on while Redis is
+away; `viewings` has how it went, written by the flush worker. Both forget: after 30 days a session,
+and what marks a deleted viewing.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from pymongo import IndexModel
+
+from models.accounts.documents import Device, DeviceKind, DeviceRecord
+from models.mongo import ids
+from models.mongo.base import EPOCH, Identified, Stored
+from models.playback.documents import instant
+from services.playback.state import DeviceTag
+from services.playback.viewings import ViewingEntry
+
+_KEPT_SECONDS = 30 * 86400
+
+
+class StoredSession(Stored):
+    """`address` is cut short (services/limits/address_prefixes.py). `in_redis` is False from a
+    start without Redis until Redis knows the session."""
+
+    user_id: str
+    playable_id: str
+    device: Device
+    quality: str | None = None
+    address: str | None = None
+    user_agent: str | None = None
+    started_at: datetime
+    start_position_seconds: float = 0.0
+    duration_seconds: float | None = None
+    in_redis: bool = True
+
+    class Settings:
+        name = "playback_sessions"
+        indexes = [
+            IndexModel([("user_id", 1), ("started_at", -1)], name="user"),
+            IndexModel([("started_at", 1)], name="forgotten", expireAfterSeconds=_KEPT_SECONDS),
+        ]
+
+
+class Viewing(Stored):
+    """`stamp_ms` is when the session was heard of: only a later one may write. A deleted one keeps
+    its ids, `deleted_at` and a stamp that none is above."""
+
+    user_id: str
+    playable_id: str
+    started_at: datetime
+    last_seen_at: datetime
+    ended_at: datetime | None = None
+    watched_seconds: float = 0.0
+    completed: bool = False
+    device: Device | None = None
+    stamp_ms: int = 0
+    deleted_at: datetime | None = None
+
+    class Settings:
+        name = "viewings"
+        indexes = [
+            IndexModel([("user_id", 1), ("started_at", -1), ("_id", -1)], name="history"),
+            IndexModel([("user_id", 1), ("playable_id", 1)], name="user_playable"),
+            IndexModel([("deleted_at", 1)], name="forgotten", expireAfterSeconds=_KEPT_SECONDS),
+        ]
+
+
+class StoredSessionRecord(Identified, frozen=True):
+    user_id: str = ""
+    playable_id: str = ""
+    device: DeviceRecord = DeviceRecord()
+    quality: str | None = None
+    address: str | None = None
+    user_agent: str | None = None
+    started_at: datetime = EPOCH
+    start_position_seconds: float = 0.0
+    duration_seconds: float | None = None
+    in_redis: bool = True
+
+
+class ViewingRecord(Identified, frozen=True):
+    user_id: str = ""
+    playable_id: str = ""
+    started_at: datetime = EPOCH
+    last_seen_at: datetime = EPOCH
+    ended_at: datetime | None = None
+    watched_seconds: float = 0.0
+    completed: bool = False
+    device: DeviceRecord | None = None
+    stamp_ms: int = 0
+
+
+def viewing_id(session_id: str, started_at_ms: int) -> str:
+    """A session's key may be used again once it is forgotten: that is another viewing."""
+    return ids.derive("viewing", session_id, started_at_ms)
+
+
+def viewing_record(user_id: str, playable_id: str, entry: ViewingEntry) -> ViewingRecord:
+    return ViewingRecord(
+        id=viewing_id(entry.session_id, entry.started_at_ms),
+        user_id=user_id,
+        playable_id=playable_id,
+        started_at=instant(entry.started_at_ms),
+        last_seen_at=instant(entry.seen_ms),
+        ended_at=instant(entry.ended_at_ms) if entry.ended_at_ms else None,
+        watched_seconds=entry.watched_seconds,
+        completed=bool(entry.completed),
+        device=device_of(entry.device),
+        stamp_ms=entry.seen_ms,
+    )
+
+
+def device_of(tag: DeviceTag | None) -> DeviceRecord | None:
+    if tag is None:
+        return None
+    return DeviceRecord(key=tag.key, name=tag.name, kind=DeviceKind(tag.kind))

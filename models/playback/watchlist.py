@@ -1,0 +1,105 @@
+"""Watchlists in MongoDB: one entry per user and title, whose id is made of both.
+
+So a title is on a list once, whoever adds it twice at once, and needs no lookup to be found. Always
+read from the primary: viewers read their own writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import Any
+
+from pymongo import IndexModel
+from pymongo.errors import DuplicateKeyError
+
+from models.mongo.base import EPOCH, Identified, Stored
+from models.mongo.reading import database_errors, find
+from models.playback.documents import instant
+
+
+class WatchlistEntry(Stored):
+    user_id: str
+    title_id: str
+    added_at: datetime
+
+    class Settings:
+        name = "watchlist"
+        indexes = [
+            IndexModel([("user_id", 1), ("added_at", -1), ("_id", -1)], name="newest_first"),
+        ]
+
+
+class WatchlistEntryRecord(Identified, frozen=True):
+    user_id: str = ""
+    title_id: str = ""
+    added_at: datetime = EPOCH
+
+
+def _entry_id(user_id: str, title_id: str) -> str:
+    return f"{user_id}:{title_id}"
+
+
+async def add_to_watchlist(user_id: str, title_id: str, at: datetime, most: int) -> bool:
+    """Adds the title; one that is there keeps its place. False: the list is full, nothing changed.
+
+    Raises:
+        UpstreamUnavailable: MongoDB did not answer in time; adding again does no harm.
+    """
+    entry = WatchlistEntry(
+        id=_entry_id(user_id, title_id), user_id=user_id, title_id=title_id, added_at=at
+    )
+    collection = WatchlistEntry.get_pymongo_collection()
+    with database_errors():
+        try:
+            await entry.insert()
+        except DuplicateKeyError:
+            return True
+        # After the insert: of two that race for the last place, neither can slip over the bound.
+        count = await collection.count_documents({"user_id": user_id}, limit=most + 1)
+        if count > most:
+            await collection.delete_one({"_id": entry.id})
+    return count <= most
+
+
+async def remove_from_watchlist(user_id: str, title_id: str) -> bool:
+    """Whether it was there.
+
+    Raises:
+        UpstreamUnavailable: MongoDB did not answer in time; removing again does no harm.
+    """
+    collection = WatchlistEntry.get_pymongo_collection()
+    with database_errors():
+        answer = await collection.delete_one({"_id": _entry_id(user_id, title_id)})
+    return answer.deleted_count == 1
+
+
+async def on_watchlist(user_id: str, title_ids: Collection[str]) -> set[str]:
+    """Those of these titles that are on the user's list; one command.
+
+    Raises:
+        UpstreamUnavailable: MongoDB did not answer in time or refused.
+    """
+    where = {"_id": {"$in": [_entry_id(user_id, title_id) for title_id in title_ids]}}
+    fields = frozenset({"title_id"})
+    rows = await find(
+        WatchlistEntry, WatchlistEntryRecord, where, fields=fields, limit=len(title_ids)
+    )
+    return {row.title_id for row in rows}
+
+
+async def read_watchlist(
+    user_id: str, *, before: tuple[int, str] | None, limit: int
+) -> list[WatchlistEntryRecord]:
+    """Entries in order of falling time. `before` is the position to go on from: milliseconds of
+    `added_at`, and an entry's id.
+
+    Raises:
+        UpstreamUnavailable: MongoDB did not answer in time or refused.
+    """
+    where: dict[str, Any] = {"user_id": user_id}
+    if before is not None:
+        at, last_id = instant(before[0]), before[1]
+        where["$or"] = [{"added_at": {"$lt": at}}, {"added_at": at, "_id": {"$lt": last_id}}]
+    order = [("added_at", -1), ("_id", -1)]
+    return await find(WatchlistEntry, WatchlistEntryRecord, where, sort=order, limit=limit)
