@@ -16,7 +16,7 @@ from graph.payloads import Acknowledged, AcknowledgePayload, acknowledged, told
 from graph.preferences import UpdateProfileInput
 from graph.scalars import EmailAddress
 from models import Role
-from resolvers import mail_tokens, profiles
+from resolvers.accounts import mail_tokens, profile
 from services import errors
 
 
@@ -94,7 +94,7 @@ async def _change_password(
     info: Info,
     input: Annotated[ChangePasswordInput, strawberry.argument(description="Both passwords.")],
 ) -> Acknowledged:
-    call = profiles.change_password(info.context, input.current_password, input.new_password)
+    call = profile.change_password(info.context, input.current_password, input.new_password)
     return await acknowledged(call)
 
 
@@ -102,14 +102,14 @@ async def _update_profile(
     info: Info,
     input: Annotated[UpdateProfileInput, strawberry.argument(description="What to change.")],
 ) -> ViewerAnswer:
-    return ViewerAnswer(*await told(profiles.update_profile(info.context, input.changes())))
+    return ViewerAnswer(*await told(profile.update_profile(info.context, input.changes())))
 
 
 async def _delete_account(
     info: Info,
     input: Annotated[DeleteAccountInput, strawberry.argument(description="The password.")],
 ) -> Acknowledged:
-    return await acknowledged(profiles.delete_account(info.context, input.password))
+    return await acknowledged(profile.delete_account(info.context, input.password))
 
 
 @strawberry.type

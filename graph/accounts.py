@@ -22,7 +22,7 @@ from graph.progress import ViewerProgress
 from graph.scalars import DateTime, EmailAddress
 from graph.sessions import ViewerSessions
 from graph.watchlist import ViewerWatchlist
-from resolvers import accounts
+from resolvers.accounts import sign_in
 from services import errors
 
 described(
@@ -102,12 +102,12 @@ class RefreshTokensInput:
 
 @dataclass(frozen=True, slots=True)
 class AuthAnswer:
-    tokens: accounts.Tokens | None
+    tokens: sign_in.Tokens | None
     viewer: models.UserRecord | None
     errors: list[errors.UserError]
 
 
-def _answer(signed_in: accounts.SignedIn | None, failed: list[errors.UserError]) -> AuthAnswer:
+def _answer(signed_in: sign_in.SignedIn | None, failed: list[errors.UserError]) -> AuthAnswer:
     if signed_in is None:
         return AuthAnswer(None, None, failed)
     return AuthAnswer(signed_in.tokens, signed_in.viewer, failed)
@@ -117,7 +117,7 @@ async def _register(
     info: Info,
     input: Annotated[RegisterInput, strawberry.argument(description="The new account.")],
 ) -> AuthAnswer:
-    call = accounts.register(
+    call = sign_in.register(
         info.context,
         email=input.email,
         password=input.password,
@@ -131,7 +131,7 @@ async def _login(
     info: Info,
     input: Annotated[LoginInput, strawberry.argument(description="Who signs in.")],
 ) -> AuthAnswer:
-    call = accounts.login(
+    call = sign_in.login(
         info.context,
         email=input.email,
         password=input.password,
@@ -144,11 +144,11 @@ async def _refresh_tokens(
     info: Info,
     input: Annotated[RefreshTokensInput, strawberry.argument(description="The token.")],
 ) -> AuthAnswer:
-    return _answer(*await told(accounts.refresh_tokens(info.context, input.refresh_token)))
+    return _answer(*await told(sign_in.refresh_tokens(info.context, input.refresh_token)))
 
 
 async def _viewer(info: Info) -> models.UserRecord | None:
-    return await accounts.viewer(info.context)
+    return await sign_in.viewer(info.context)
 
 
 @strawberry.type

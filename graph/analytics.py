@@ -13,7 +13,7 @@ from graph.fields import plain, resolver, subscription
 from graph.info import Info
 from graph.scalars import DateTime
 from models import Role
-from resolvers import analytics
+from resolvers.ops import health_and_metrics
 from services.telemetry.live_metrics import CacheLevel
 
 described(
@@ -26,7 +26,7 @@ described(
     },
 )
 described(
-    analytics.HealthStatus,
+    health_and_metrics.HealthStatus,
     "How well something is.",
     {
         "HEALTHY": "All is well.",
@@ -74,14 +74,14 @@ class LiveMetricsEvent:
 @strawberry.type(description="How one thing the service needs is.")
 class HealthCheck:
     name: str = plain("What was checked.")
-    status: analytics.HealthStatus = plain("How it is.")
+    status: health_and_metrics.HealthStatus = plain("How it is.")
     latency_ms: float | None = plain("How long it took to answer, in milliseconds.")
     detail: str | None = plain("What is wrong.")
 
 
 @strawberry.type(description="How the service is, asked just now.")
 class Health:
-    status: analytics.HealthStatus = plain("How it is as a whole.")
+    status: health_and_metrics.HealthStatus = plain("How it is as a whole.")
     timestamp: DateTime = plain("When this was found.")
     uptime_seconds: float = plain("How long this process has been running.")
     version: str = plain("The version that runs.")
@@ -104,12 +104,12 @@ def announce(schema_text: str) -> None:
     _Announced.schema_hash = hashlib.sha256(schema_text.encode()).hexdigest()
 
 
-async def _service() -> analytics.ServiceInfo:
-    return analytics.service_info(_Announced.schema_hash)
+async def _service() -> health_and_metrics.ServiceInfo:
+    return health_and_metrics.service_info(_Announced.schema_hash)
 
 
-async def _health(info: Info) -> analytics.Health:
-    return await analytics.health(info.context)
+async def _health(info: Info) -> health_and_metrics.Health:
+    return await health_and_metrics.health(info.context)
 
 
 def _live_metrics(
@@ -121,8 +121,8 @@ def _live_metrics(
         str | None,
         strawberry.argument(description="The cursor of the last event seen, to miss nothing."),
     ] = None,
-) -> AsyncIterator[analytics.LiveMetricsEvent]:
-    return analytics.live_metrics(info.context, interval_seconds, resume_after)
+) -> AsyncIterator[health_and_metrics.LiveMetricsEvent]:
+    return health_and_metrics.live_metrics(info.context, interval_seconds, resume_after)
 
 
 @strawberry.type

@@ -15,7 +15,7 @@ from graph.interfaces import Node
 from graph.payloads import Acknowledged, AcknowledgePayload, NodeInput, acknowledged, told
 from graph.scalars import DateTime
 from models import Role
-from resolvers import api_keys
+from resolvers.accounts import api_keys
 from services import errors
 
 

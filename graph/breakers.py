@@ -16,7 +16,7 @@ from graph.interfaces import Node
 from graph.payloads import told
 from graph.scalars import DateTime
 from models import Role
-from resolvers import breakers
+from resolvers.sources import breakers
 from services import errors
 from services.breaker.breaker import BreakerSnapshot, BreakerState
 

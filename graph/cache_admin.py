@@ -12,7 +12,7 @@ from graph.fields import plain, resolver
 from graph.info import Info
 from graph.payloads import told
 from models import Role
-from resolvers import catalog_changes
+from resolvers.catalog import invalidation
 from services import errors
 
 
@@ -49,7 +49,7 @@ async def _purge(
     input: Annotated[PurgeCacheInput, strawberry.argument(description="What to forget.")],
 ) -> PurgeAnswer:
     soft = input.soft is not False
-    purged, failed = await told(catalog_changes.purge(info.context, input.tags, soft=soft))
+    purged, failed = await told(invalidation.purge(info.context, input.tags, soft=soft))
     if purged is None:
         return PurgeAnswer(0, failed)
     return PurgeAnswer(purged.entries, failed, purged.cdn_purge_id)

@@ -21,7 +21,8 @@ from graph.progress import TitleProgress
 from graph.scalars import Date, DateTime, LanguageTag
 from graph.sources import TitleSources
 from graph.watchlist import TitleWatchlist
-from resolvers import catalog
+from resolvers import paging
+from resolvers.catalog import browse
 
 Department = described(
     models.Department,
@@ -68,7 +69,7 @@ def _genre_ids(title: Parent[models.TitleRecord]) -> list[str]:
 def _credits(
     title: Parent[models.TitleRecord], first: First = 20, department: OfDepartment = None
 ) -> list[models.CreditRecord]:
-    return catalog.credits_of_title(title, first, department)
+    return browse.credits_of_title(title, first, department)
 
 
 @strawberry.interface(description="Something to watch that has a page of its own.")
@@ -103,7 +104,7 @@ def _similar(
     movie: Parent[models.MovieRecord],
     first: Annotated[int | None, strawberry.argument(description="How many: 1 to 12.")] = 12,
 ) -> list[str]:
-    return movie.similar_ids[: catalog.bounded(first, "first", 12, 12)]
+    return movie.similar_ids[: paging.bounded(first, "first", 12, 12)]
 
 
 @strawberry.type(description="A film.")
@@ -135,11 +136,11 @@ async def _genre_movies(
     ] = None,
     first: First = 20,
     after: After = None,
-) -> list[catalog.MovieConnection]:
-    return await catalog.movies_of_genres(
+) -> list[browse.MovieConnection]:
+    return await browse.movies_of_genres(
         info.context,
         genres,
-        catalog.PageArguments(first, after),
+        paging.PageArguments(first, after),
         order=order_by.order(None) if order_by else None,
         fields=needs_of(info),
     )
@@ -168,7 +169,7 @@ async def _person_credits(
     first: First = 20,
     department: OfDepartment = None,
 ) -> list[list[models.CreditRecord]]:
-    return await catalog.credits_of_people(info.context, people, first, department)
+    return await browse.credits_of_people(info.context, people, first, department)
 
 
 @strawberry.type(description="Somebody who works on films.")
@@ -206,13 +207,13 @@ class Credit:
     order: int | None = plain("Place in the billing, 0 first.")
 
 
-def _cursor(edge: Parent[tuple[catalog.MovieConnection, models.MovieRecord]]) -> str:
+def _cursor(edge: Parent[tuple[browse.MovieConnection, models.MovieRecord]]) -> str:
     connection, movie = edge
     return connection.cursor(movie)
 
 
 def _edge_node(
-    edge: Parent[tuple[catalog.MovieConnection, models.MovieRecord]],
+    edge: Parent[tuple[browse.MovieConnection, models.MovieRecord]],
 ) -> models.MovieRecord:
     return edge[1]
 
@@ -224,19 +225,19 @@ class MovieEdge:
 
 
 def _edges(
-    connection: Parent[catalog.MovieConnection],
-) -> list[tuple[catalog.MovieConnection, models.MovieRecord]]:
+    connection: Parent[browse.MovieConnection],
+) -> list[tuple[browse.MovieConnection, models.MovieRecord]]:
     return [(connection, movie) for movie in connection.nodes]
 
 
-def _page_info(connection: Parent[catalog.MovieConnection]) -> catalog.PageBounds:
-    return catalog.PageBounds(connection)
+def _page_info(connection: Parent[browse.MovieConnection]) -> browse.PageBounds:
+    return browse.PageBounds(connection)
 
 
 async def _movie_counts(
-    connections: Parent[list[catalog.MovieConnection]], info: Info
+    connections: Parent[list[browse.MovieConnection]], info: Info
 ) -> list[models.Count | None]:
-    return await catalog.count_movies(info.context, connections)
+    return await browse.count_movies(info.context, connections)
 
 
 @strawberry.type(description="One page of films.")
@@ -277,10 +278,10 @@ async def _movies(
     after: After = None,
     last: Last = None,
     before: Before = None,
-) -> catalog.MovieConnection:
-    return await catalog.movies(
+) -> browse.MovieConnection:
+    return await browse.movies(
         info.context,
-        catalog.PageArguments(first, after, last, before),
+        paging.PageArguments(first, after, last, before),
         category=category,
         filter_=filter.query() if filter else None,
         order=order_by.order(category) if order_by else None,
@@ -292,7 +293,7 @@ async def _movie(
     info: Info,
     by: Annotated[MovieBy, strawberry.argument(description="Exactly one of the film's ids.")],
 ) -> models.MovieRecord | None:
-    return await catalog.movie(
+    return await browse.movie(
         info.context,
         id_=given(by.id),
         tmdb_id=given(by.tmdb_id),
@@ -305,18 +306,18 @@ async def _person(
     info: Info,
     id: Annotated[strawberry.ID, strawberry.argument(description="The person's id.")],
 ) -> models.PersonRecord | None:
-    return await catalog.person(info.context, id, needs_of(info))
+    return await browse.person(info.context, id, needs_of(info))
 
 
 async def _genres(info: Info) -> list[models.GenreRecord]:
-    return await catalog.genres(info.context)
+    return await browse.genres(info.context)
 
 
 async def _movie_statistics(
     info: Info,
     first: Annotated[int | None, strawberry.argument(description="How many: 1 to 100.")] = 10,
 ) -> list[models.GenreFigures]:
-    return await catalog.movie_statistics(info.context, first)
+    return await browse.movie_statistics(info.context, first)
 
 
 @strawberry.type

@@ -15,7 +15,7 @@ from graph.info import Info
 from graph.payloads import Acknowledged, AcknowledgePayload, NodeInput, acknowledged, told
 from graph.scalars import URL, Date
 from models import Role
-from resolvers import catalog_edits
+from resolvers.catalog import edits
 from services import errors
 
 # What the input calls each thing, and what the film's document does.
@@ -99,7 +99,7 @@ async def _upsert_movie(
     info: Info,
     input: Annotated[UpsertMovieInput, strawberry.argument(description="The film.")],
 ) -> MovieAnswer:
-    call = catalog_edits.upsert_movie(
+    call = edits.upsert_movie(
         info.context,
         input.changes(),
         id_=input.id or None,
@@ -115,7 +115,7 @@ async def _delete_movie(
     info: Info,
     input: Annotated[NodeInput, strawberry.argument(description="The film.")],
 ) -> Acknowledged:
-    return await acknowledged(catalog_edits.delete_movie(info.context, input.id))
+    return await acknowledged(edits.delete_movie(info.context, input.id))
 
 
 @strawberry.type

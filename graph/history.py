@@ -21,7 +21,7 @@ from graph.paging import After, First, PageInfo
 from graph.payloads import Acknowledged, AcknowledgePayload, acknowledged
 from graph.scalars import DateTime
 from models import Role
-from resolvers import history, playback
+from resolvers.playback import history, sessions
 
 if TYPE_CHECKING:
     from graph.catalog import Playable
@@ -99,7 +99,7 @@ async def _history(
 
 
 async def _now_playing(info: Info) -> list[models.PlaybackSession]:
-    return await playback.now_playing(info.context)
+    return await sessions.now_playing(info.context)
 
 
 @strawberry.type

@@ -14,7 +14,7 @@ from graph.fields import batched, plain, resolver
 from graph.info import Info
 from graph.quality import Quality
 from graph.scalars import URL, DateTime
-from resolvers import hls
+from resolvers.sources import hls
 from services.media.profiles import QualityProfile as Profile
 
 

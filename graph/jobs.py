@@ -17,7 +17,7 @@ from graph.interfaces import Node
 from graph.payloads import told
 from graph.scalars import DateTime
 from models import Role
-from resolvers import jobs
+from resolvers.ops import jobs
 from services import errors
 
 described(

@@ -13,10 +13,11 @@ from graph.info import Info
 from graph.interfaces import FindMany, Node
 from graph.providers import find_providers
 from models.mongo import ids
-from resolvers import accounts, api_keys, history, logouts, playback, progress
-from resolvers.breakers import find_breakers
+from resolvers.accounts import api_keys, sign_in, sign_out
 from resolvers.context import Context
-from resolvers.jobs import find_jobs
+from resolvers.ops.jobs import find_jobs
+from resolvers.playback import history, progress, sessions
+from resolvers.sources.breakers import find_breakers
 from services.errors import ValidationFailed
 
 _MOST = 100
@@ -37,10 +38,10 @@ FINDERS: dict[str, FindMany] = {
     "show": _by_loader(loaders.ShowById),
     "season": _by_loader(loaders.SeasonById),
     "episode": _by_loader(loaders.EpisodeById),
-    "user": accounts.own_account,
-    "login": logouts.sessions_by_id,
+    "user": sign_in.own_account,
+    "login": sign_out.sessions_by_id,
     "apikey": api_keys.api_keys_by_id,
-    "session": playback.sessions_by_id,
+    "session": sessions.sessions_by_id,
     "viewing": history.viewings_by_id,
     "progress": progress.progress_by_id,
     "provider": find_providers,

@@ -22,8 +22,8 @@ from graph.errors import formatted, request_errors
 from graph.execution.state import Run
 from graph.scalars import write_instant
 from loaders import Tally
-from resolvers import abuse, rate_limits
 from resolvers.context import Context
+from resolvers.ops import abuse, rate_limits
 from services.errors import (
     CodedError,
     CostLimitExceeded,

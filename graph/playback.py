@@ -20,7 +20,7 @@ from graph.payloads import told
 from graph.progress import ViewingProgress
 from graph.scalars import DateTime
 from models import Role
-from resolvers import playback, progress_reports
+from resolvers.playback import reports, sessions
 from services import errors
 from services.quality import Quality
 
@@ -148,7 +148,7 @@ async def _start_playback(
     info: Info,
     input: Annotated[StartPlaybackInput, strawberry.argument(description="What to play.")],
 ) -> StartAnswer:
-    call = playback.start_playback(
+    call = sessions.start_playback(
         info.context,
         input.playable_id,
         input.device.device(),
@@ -166,7 +166,7 @@ async def _report_progress(
     info: Info,
     input: Annotated[ReportProgressInput, strawberry.argument(description="Where it is.")],
 ) -> ProgressAnswer:
-    call = progress_reports.report_progress(
+    call = reports.report_progress(
         info.context,
         input.session_id,
         input.sequence,
@@ -183,11 +183,11 @@ async def _stop_playback(
     info: Info,
     input: Annotated[StopPlaybackInput, strawberry.argument(description="What ends.")],
 ) -> ProgressAnswer:
-    call = playback.stop_playback(info.context, input.session_id, input.position_seconds)
+    call = sessions.stop_playback(info.context, input.session_id, input.position_seconds)
     return await _answer(call)
 
 
-async def _answer(call: Awaitable[progress_reports.Applied]) -> ProgressAnswer:
+async def _answer(call: Awaitable[reports.Applied]) -> ProgressAnswer:
     applied, failed = await told(call)
     if applied is None:
         return ProgressAnswer(None, False, failed)
@@ -198,7 +198,7 @@ async def _playback_session(
     info: Info,
     id: Annotated[strawberry.ID, strawberry.argument(description="The session's id.")],
 ) -> models.PlaybackSession | None:
-    return await playback.playback_session(info.context, id)
+    return await sessions.playback_session(info.context, id)
 
 
 @strawberry.type

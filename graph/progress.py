@@ -19,7 +19,7 @@ from graph.interfaces import Node
 from graph.paging import After, First, PageInfo
 from graph.scalars import DateTime
 from models import Role
-from resolvers import continue_watching, next_up, progress
+from resolvers.playback import continue_watching, next_up, progress
 
 if TYPE_CHECKING:
     from graph.catalog import Playable

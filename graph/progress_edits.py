@@ -17,8 +17,8 @@ from graph.playback import ProgressAnswer, ProgressPayload
 from graph.progress import ViewingProgress
 from graph.scalars import DateTime
 from models import Role
-from resolvers import progress_batch, progress_marks, progress_news
-from resolvers.progress_reports import Applied
+from resolvers.playback import marks, notifications, offline_batch
+from resolvers.playback.reports import Applied
 from services import errors
 
 
@@ -90,7 +90,7 @@ async def _report_progress_batch(
     ],
 ) -> BatchAnswer:
     events = [
-        progress_batch.OfflineReport(
+        offline_batch.OfflineReport(
             one.playable_id,
             one.device_key,
             one.event_id,
@@ -100,7 +100,7 @@ async def _report_progress_batch(
         )
         for one in input.events
     ]
-    call = progress_batch.report_progress_batch(info.context, events, input.sent_at)
+    call = offline_batch.report_progress_batch(info.context, events, input.sent_at)
     done, failed = await told(call)
     if done is None:
         return BatchAnswer([], 0, 0, failed)
@@ -111,7 +111,7 @@ async def _mark_watched(
     info: Info,
     input: Annotated[MarkWatchedInput, strawberry.argument(description="What was watched.")],
 ) -> ProgressAnswer:
-    return await _answer(progress_marks.mark_watched(info.context, input.id, input.watched_at))
+    return await _answer(marks.mark_watched(info.context, input.id, input.watched_at))
 
 
 async def _mark_unwatched(
@@ -121,14 +121,14 @@ async def _mark_unwatched(
         strawberry.argument(description="What was not watched; also a season's or show's id."),
     ],
 ) -> ProgressAnswer:
-    return await _answer(progress_marks.mark_unwatched(info.context, input.playable_id))
+    return await _answer(marks.mark_unwatched(info.context, input.playable_id))
 
 
 async def _dismiss(
     info: Info,
     input: Annotated[PlayableInput, strawberry.argument(description="What to leave out.")],
 ) -> ProgressAnswer:
-    return await _answer(progress_marks.dismiss(info.context, input.playable_id))
+    return await _answer(marks.dismiss(info.context, input.playable_id))
 
 
 async def _answer(call: Awaitable[Applied]) -> ProgressAnswer:
@@ -145,7 +145,7 @@ def _progress_changed(
         strawberry.argument(description="Only of this title; of all without it."),
     ] = None,
 ) -> AsyncIterator[models.LiveProgress]:
-    return progress_news.progress_changed(info.context, playable_id)
+    return notifications.progress_changed(info.context, playable_id)
 
 
 @strawberry.type

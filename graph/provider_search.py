@@ -11,7 +11,7 @@ from graph.fields import resolver
 from graph.info import Info
 from graph.search import SearchResult
 from models import Role
-from resolvers import provider_search
+from resolvers.sources import provider_search
 
 
 async def _provider_search(

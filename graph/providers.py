@@ -16,8 +16,8 @@ from graph.interfaces import Node
 from graph.payloads import told
 from graph.scalars import DateTime
 from models import Role
-from resolvers import breakers, provider_status, providers
 from resolvers.context import Context
+from resolvers.sources import breakers, provider_status, providers
 from services import errors
 from services.breaker.breaker import BreakerSnapshot
 from services.providers.base import ProviderInfo

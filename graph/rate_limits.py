@@ -8,7 +8,7 @@ from graph.fields import plain, resolver
 from graph.info import Info
 from graph.scalars import DateTime
 from models import AccountTier
-from resolvers import rate_limits
+from resolvers.ops import rate_limits
 
 
 def _rate_limit(info: Info) -> rate_limits.Standing | None:

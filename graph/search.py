@@ -15,7 +15,7 @@ from graph.fields import computed, plain, resolver
 from graph.info import Info, needs_of
 from graph.paging import After, First, PageInfo
 from graph.shows import TvShow
-from resolvers import search
+from resolvers.catalog import search
 
 described(
     models.SearchKind,

@@ -15,7 +15,7 @@ from graph.interfaces import Node
 from graph.payloads import told
 from graph.scalars import DateTime
 from models import Role
-from resolvers import logouts
+from resolvers.accounts import sign_out
 from services import errors
 
 
@@ -28,11 +28,11 @@ class AuthSession(Node):
 
     @classmethod
     def is_type_of(cls, value: object, _info: object) -> bool:
-        return isinstance(value, logouts.Session)
+        return isinstance(value, sign_out.Session)
 
 
-async def _sessions(info: Info) -> list[logouts.Session]:
-    return await logouts.sessions(info.context)
+async def _sessions(info: Info) -> list[sign_out.Session]:
+    return await sign_out.sessions(info.context)
 
 
 @strawberry.type
@@ -76,7 +76,7 @@ async def _logout(
     ] = None,
 ) -> LogoutAnswer:
     asked = input or LogoutInput()
-    call = logouts.logout(info.context, asked.session_id, everywhere=bool(asked.everywhere))
+    call = sign_out.logout(info.context, asked.session_id, everywhere=bool(asked.everywhere))
     ended, failed = await told(call)
     return LogoutAnswer(ended or 0, failed)
 

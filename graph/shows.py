@@ -19,7 +19,8 @@ from graph.media import Image, ImageRef
 from graph.paging import After, Count, First, PageInfo
 from graph.progress import ShowProgress
 from graph.scalars import Date
-from resolvers import catalog, shows
+from resolvers import paging
+from resolvers.catalog import browse, shows
 
 described(
     models.ShowStatus,
@@ -128,7 +129,7 @@ class Episode(Playable, Node):
         return isinstance(value, models.EpisodeRecord)
 
 
-Edge = tuple[catalog.ShowConnection, models.ShowRecord]
+Edge = tuple[browse.ShowConnection, models.ShowRecord]
 
 
 def _cursor(edge: Parent[Edge]) -> str:
@@ -146,18 +147,18 @@ class TvShowEdge:
     node: TvShow = computed(_edge_node, "The show.", passes="")
 
 
-def _edges(connection: Parent[catalog.ShowConnection]) -> list[Edge]:
+def _edges(connection: Parent[browse.ShowConnection]) -> list[Edge]:
     return [(connection, show) for show in connection.nodes]
 
 
-def _page_info(connection: Parent[catalog.ShowConnection]) -> catalog.PageBounds:
-    return catalog.PageBounds(connection)
+def _page_info(connection: Parent[browse.ShowConnection]) -> browse.PageBounds:
+    return browse.PageBounds(connection)
 
 
 async def _show_counts(
-    connections: Parent[list[catalog.ShowConnection]], info: Info
+    connections: Parent[list[browse.ShowConnection]], info: Info
 ) -> list[models.Count | None]:
-    return await catalog.count_shows(info.context, connections)
+    return await browse.count_shows(info.context, connections)
 
 
 @strawberry.type(description="One page of shows.")
@@ -180,10 +181,10 @@ async def _tv_shows(
     ] = None,
     first: First = None,
     after: After = None,
-) -> catalog.ShowConnection:
+) -> browse.ShowConnection:
     return await shows.shows(
         info.context,
-        catalog.PageArguments(first, after),
+        paging.PageArguments(first, after),
         filter_=filter.query() if filter else None,
         order=order_by.of_shows() if order_by else None,
         fields=needs_of(info),

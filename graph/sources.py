@@ -13,9 +13,9 @@ from graph.info import Info
 from graph.providers import Provider
 from graph.quality import Quality
 from graph.scalars import URL, DateTime, LanguageTag
-from resolvers import embeds, sources
-from resolvers.kept import DataOrigin
-from resolvers.providers import provider
+from resolvers.sources import embeds, sources
+from resolvers.sources.cached_answers import DataOrigin
+from resolvers.sources.providers import provider
 from services.providers.base import ProviderInfo, Source, SourceType
 from services.providers.chain import Attempt, AttemptOutcome
 

@@ -20,7 +20,7 @@ from graph.info import Info, needs_of
 from graph.paging import After, First, PageInfo
 from graph.payloads import NodeInput, told
 from models import Role
-from resolvers import watchlist
+from resolvers.playback import watchlist
 from services import errors
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from pathlib import Path
 import orjson
 
 import models
-from resolvers import personal_data
+from resolvers.accounts import personal_data
 from resolvers.context import Context, Runtime
 from resolvers.opening import open_runtime
 from services.errors import CodedError, StartupError

@@ -18,7 +18,7 @@ import workers
 from graph.answers import Answers
 from graph.operations import Operations
 from graph.schema import open_documents
-from resolvers import warming
+from resolvers.catalog import warming
 from resolvers.context import Context, Runtime
 from server.graphql_http import GraphQLOverHTTP
 from server.graphql_ws import GraphQLOverWebSocket

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import models
 import workers
-from resolvers.imports import demo, movielens, synthetic
-from resolvers.imports.report import Report
+from resolvers.catalog.imports import demo, movielens, synthetic
+from resolvers.catalog.imports.report import Report
 from resolvers.opening import open_runtime
 from server import serving
 from server.app import build_app

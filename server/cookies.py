@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from resolvers import accounts
+from resolvers.accounts.authentication import authenticate
 from resolvers.context import Browser, Runtime, Viewer
 from server.replies import Refused
 from services.errors import CodedError, ErrorCode, InvalidToken
@@ -81,7 +81,7 @@ async def who_asks(
             return None, None
         sent.refuse_forgery()
     try:
-        viewer = await accounts.authenticate(runtime, bearer or sent.authorization)
+        viewer = await authenticate(runtime, bearer or sent.authorization)
     except InvalidToken as error:
         more = {b"www-authenticate": b'Bearer error="invalid_token"'}
         if not bearer:
@@ -98,7 +98,7 @@ async def viewer_of(runtime: Runtime, headers: Headers) -> Viewer | None:
     Raises:
         InvalidToken: the cookie's token is not in force.
     """
-    return await accounts.authenticate(runtime, read(headers).authorization)
+    return await authenticate(runtime, read(headers).authorization)
 
 
 def to_set(browser: Browser, settings: Settings) -> list[bytes]:

@@ -13,9 +13,8 @@ from contextlib import ExitStack, suppress
 import models
 import workers
 from models.mongo.replica_set import ensure_initiated
-from resolvers import accounts
+from resolvers.catalog.imports import demo, demo_media, demo_users
 from resolvers.context import Context, Runtime
-from resolvers.imports import demo, demo_media
 from resolvers.opening import open_runtime
 from server import serving
 from server.app import build_app
@@ -89,7 +88,7 @@ async def _fill_if_empty(runtime: Runtime) -> None:
     if await demo.is_empty(runtime):
         report = await demo.load(runtime, lambda _what, _done, _total: None)
         _say(text_of(report))
-    await accounts.ensure_demo_users(Context(runtime))
+    await demo_users.ensure_demo_users(Context(runtime))
 
 
 async def _make_clip(settings: Settings) -> None:
@@ -112,7 +111,7 @@ def _welcome(settings: Settings) -> str:
             f"  Health     {address}/ready",
             f"  Metrics    {address}/metrics",
             f"  Sign-ins   {users}",
-            f"             password {accounts.DEMO_PASSWORD}",
+            f"             password {demo_users.DEMO_PASSWORD}",
             f"  Data       {settings.data_dir.resolve()}",
             "  Stop with Ctrl-C.",
         ]

@@ -6,7 +6,7 @@ import sys
 from contextlib import suppress
 
 import models
-from resolvers import purging
+from resolvers.catalog import purging
 from resolvers.context import Runtime
 from resolvers.opening import open_runtime
 from services.settings.settings import Settings

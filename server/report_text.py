@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from models import IndexPlan
-from resolvers.imports.report import Problems, Report
+from resolvers.catalog.imports.report import Problems, Report
 
 
 def text_of(report: Report) -> str:

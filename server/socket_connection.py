@@ -16,7 +16,7 @@ import orjson
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from graph.operations import Operations
-from resolvers import accounts
+from resolvers.accounts.authentication import authenticate
 from resolvers.context import Context, Runtime, Viewer
 from server import cookies
 from server.operation_log import OperationLog
@@ -188,7 +188,7 @@ class Connection:
         try:
             if token is None and self._believes_cookies:
                 return await cookies.viewer_of(runtime, self._socket.scope["headers"])
-            return await accounts.authenticate(runtime, token)
+            return await authenticate(runtime, token)
         except UpstreamUnavailable:
             raise Closed(1013, "Try again later") from None
         except CodedError as error:

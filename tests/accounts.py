@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import models
-from resolvers import accounts
-from resolvers.accounts import SignedIn
+from resolvers.accounts import sign_in
+from resolvers.accounts.authentication import authenticate
+from resolvers.accounts.mail_requests import send_next
+from resolvers.accounts.sign_in import SignedIn
 from resolvers.context import Context, Runtime
-from resolvers.mail_requests import send_next
 from services.accounts.mail import Mail
 from services.accounts.passwords import Passwords
 from services.errors import MailFailed
@@ -96,20 +97,20 @@ def again(context: Context, **changes: Any) -> Context:
 
 async def registered(context: Context, email: str = EMAIL) -> Context:
     """Somebody signed in, ready for another operation; the mail about it is not sent."""
-    signed_in = await accounts.register(context, email=email, password=PASSWORD, display_name="Ada")
+    signed_in = await sign_in.register(context, email=email, password=PASSWORD, display_name="Ada")
     assert signed_in is not None
     await models.MailRequest.get_pymongo_collection().delete_many({})
     return await signed_in_as(context, signed_in)
 
 
 async def signed_in_as(context: Context, signed_in: SignedIn) -> Context:
-    viewer = await accounts.authenticate(context.runtime, bearer(signed_in))
+    viewer = await authenticate(context.runtime, bearer(signed_in))
     return again(context, viewer=viewer)
 
 
 async def logged_in(context: Context, email: str = EMAIL, password: str = PASSWORD) -> Context:
     """The same person on another device."""
-    signed_in = await accounts.login(again(context, viewer=None), email=email, password=password)
+    signed_in = await sign_in.login(again(context, viewer=None), email=email, password=password)
     return await signed_in_as(context, signed_in)
 
 

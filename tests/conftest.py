@@ -20,8 +20,8 @@ from starlette.applications import Starlette
 
 import models
 from models.mongo.replica_set import ensure_initiated
+from resolvers.catalog.imports import demo
 from resolvers.context import Context, Runtime
-from resolvers.imports import demo
 from resolvers.opening import open_runtime
 from server.app import build_app
 from services.embedded import servers

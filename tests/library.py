@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import models
 from models.mongo import ids
+from resolvers.catalog.imports import synthetic
 from resolvers.context import Runtime
-from resolvers.imports import synthetic
 from tests.titles import credit, film, film_id, person, show_id, store, whole_show
 
 SOME = 60  # of everything that comes in lists, so that a page of 50 is full

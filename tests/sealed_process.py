@@ -17,8 +17,8 @@ import httpx
 
 import models
 from models import Role
+from resolvers.catalog.imports import demo
 from resolvers.context import Runtime
-from resolvers.imports import demo
 from resolvers.opening import open_runtime
 from server.app import build_app
 from services.settings.settings import Settings

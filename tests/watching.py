@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import models
 from models.mongo import ids
-from resolvers import playback, progress_batch
 from resolvers.context import Context, Runtime, Viewer
+from resolvers.playback import offline_batch, sessions
 
 PHONE = models.Device(key="phone-1", name="Ada's phone", kind=models.DeviceKind.MOBILE)
 PHONE_RECORD = models.DeviceRecord(key=PHONE.key, name=PHONE.name, kind=PHONE.kind)
@@ -34,7 +34,7 @@ async def film(name: str = "arrival") -> str:
 
 async def started(context: Context, playable_id: str) -> str:
     """The id of a session that runs."""
-    return (await playback.start_playback(context, playable_id, PHONE)).session.id
+    return (await sessions.start_playback(context, playable_id, PHONE)).session.id
 
 
 async def seen_offline(
@@ -42,7 +42,7 @@ async def seen_offline(
 ) -> models.LiveProgress:
     """A position reached so many seconds ago, without a session."""
     now = datetime.fromtimestamp(context.runtime.clock(), UTC)
-    event = progress_batch.OfflineReport(
+    event = offline_batch.OfflineReport(
         playable_id,
         PHONE.key,
         secrets.token_hex(8),
@@ -50,7 +50,7 @@ async def seen_offline(
         None,
         now - timedelta(seconds=ago),
     )
-    (progress,) = (await progress_batch.report_progress_batch(context, [event], now)).progress
+    (progress,) = (await offline_batch.report_progress_batch(context, [event], now)).progress
     return progress
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from contextlib import suppress
 
+from resolvers.accounts.erasure import erase_deleted
 from resolvers.context import Runtime
-from resolvers.erasure import erase_deleted
 from services.errors import UpstreamUnavailable
 
 

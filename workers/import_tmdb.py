@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import random
 
-from resolvers import jobs
+from resolvers import job_queue
 from resolvers.context import Runtime
-from resolvers.jobs import JobKind
+from resolvers.job_queue import JobKind
 from services.errors import CodedError
 
 _DAY_SECONDS = 24 * 3600
@@ -26,7 +26,7 @@ async def import_tmdb(runtime: Runtime) -> bool:
     if not await runtime.jobs.queue.turn(turn, seconds):
         return False
     try:
-        await jobs.start(runtime, JobKind.IMPORT_TMDB_CHANGES)
+        await job_queue.start(runtime, JobKind.IMPORT_TMDB_CHANGES)
     except CodedError:
         await runtime.jobs.queue.give_back(turn)
         raise

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 
 import models
 from models import PurgeRecord
-from resolvers import purging
+from resolvers.catalog import purging
 from resolvers.context import Runtime
 from services.errors import PurgeFailed, UpstreamUnavailable
 from services.telemetry import metrics

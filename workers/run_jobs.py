@@ -17,10 +17,10 @@ from typing import Any
 
 import models
 from models import JobRecord, JobState
-from resolvers import warming
+from resolvers.catalog import warming
+from resolvers.catalog.imports import tmdb, tmdb_changes
 from resolvers.context import Context, Runtime
-from resolvers.imports import tmdb, tmdb_changes
-from resolvers.jobs import JobKind, now
+from resolvers.job_queue import JobKind, now
 from services.errors import CodedError, UpstreamUnavailable
 from services.telemetry import metrics
 from services.telemetry.logs import get_logger

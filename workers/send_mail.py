@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 
+from resolvers.accounts.mail_requests import send_next
 from resolvers.context import Runtime
-from resolvers.mail_requests import send_next
 from services.errors import UpstreamUnavailable
 
 _AT_ONCE = 4

@@ -12,7 +12,7 @@ from collections import Counter
 import orjson
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from resolvers.abuse import BLOCKED
+from resolvers.ops.abuse import BLOCKED
 from server.replies import reply
 from services.errors import ErrorCode
 from services.limits.abuse_rules import Level, Standing

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from resolvers import art
+from resolvers.catalog import art
 from resolvers.context import Context
 from services.errors import UpstreamUnavailable
 

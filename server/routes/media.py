@@ -11,8 +11,9 @@ from collections.abc import AsyncIterator
 from starlette.requests import Request
 from starlette.responses import Response
 
-from resolvers import accounts, hls
+from resolvers.accounts.authentication import authenticate
 from resolvers.context import Context
+from resolvers.sources import hls
 from server import conditions
 from server.conditions import NoSuchBytes, Span, Version
 from server.patient_stream import PatientStream
@@ -67,7 +68,7 @@ async def _context(request: Request) -> Context:
     """An access token that has run out since takes nothing away from the address."""
     runtime = request.app.state.runtime
     try:
-        viewer = await accounts.authenticate(runtime, request.headers.get("authorization"))
+        viewer = await authenticate(runtime, request.headers.get("authorization"))
     except InvalidToken:
         viewer = None
     address = request.client.host if request.client else None

@@ -5,22 +5,22 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from resolvers import analytics
 from resolvers.context import Context
+from resolvers.ops import health_and_metrics
 from services.telemetry import metrics
 
 _NO_STORE = {"Cache-Control": "no-store"}
 
 
 async def health(request: Request) -> Response:
-    status, body = analytics.liveness()
+    status, body = health_and_metrics.liveness()
     return JSONResponse(body, status, headers=_NO_STORE)
 
 
 async def ready(request: Request) -> Response:
     state = request.app.state
-    found = await analytics.health(Context(state.runtime))
-    status, body = analytics.readiness(found, draining=state.draining.is_set())
+    found = await health_and_metrics.health(Context(state.runtime))
+    status, body = health_and_metrics.readiness(found, draining=state.draining.is_set())
     return JSONResponse(body, status, headers=_NO_STORE)
 
 

@@ -45,7 +45,7 @@ ROWS: dict[str, list[str]] = {
         "tests/walks/test_token_attacks.py::test_a_replayed_refresh_token_ends_the_whole_sign_in",
     ],
     "login and reset enumeration": [
-        "tests/resolvers/test_accounts.py::test_a_wrong_password_and_an_unknown_address",
+        "tests/resolvers/accounts/test_sign_in.py::test_a_wrong_password_and_an_unknown_address",
         "tests/services/limits/test_throttles.py::test_many_addresses_together",
     ],
     "X-Forwarded-For": [

@@ -12,7 +12,7 @@ import models
 from graph.documents import Documents
 from graph.operations import Answer, Operations, Request
 from graph.schema import CONFIG, schema
-from resolvers import accounts
+from resolvers.accounts.authentication import authenticate
 from resolvers.context import Context, Runtime
 from services.errors import InvalidToken
 from tests.accounts import EMAIL, NEW_PASSWORD, PASSWORD, account, cheap_runtime, mailed, stored
@@ -70,7 +70,7 @@ def send(request: pytest.FixtureRequest, guest: Context) -> Send:
             )
             asked.runtime = dataclasses.replace(guest.runtime, settings=settings)
         header = f"Bearer {token}" if token else None
-        asked.viewer = await accounts.authenticate(asked.runtime, header)
+        asked.viewer = await authenticate(asked.runtime, header)
         prepared = operations.prepare(Request(query, variables), asked)
         answer = prepared if isinstance(prepared, Answer) else await operations.run(prepared, asked)
         return answer.body()

@@ -13,7 +13,7 @@ from graph.accounts import AccountsMutation, AccountsQuery
 from graph.documents import Documents
 from graph.operations import Answer, Operations, Request
 from graph.schema import CONFIG
-from resolvers import accounts
+from resolvers.accounts.authentication import authenticate
 from resolvers.context import Context
 
 
@@ -55,7 +55,7 @@ def send(request: pytest.FixtureRequest, context: Context) -> Send:
     async def run(query: str, token: str | None = None, **variables: Any) -> dict[str, Any]:
         asked = context.for_event()
         header = f"Bearer {token}" if token else None
-        asked.viewer = await accounts.authenticate(context.runtime, header)
+        asked.viewer = await authenticate(context.runtime, header)
         prepared = operations.prepare(Request(query, variables), asked)
         answer = prepared if isinstance(prepared, Answer) else await operations.run(prepared, asked)
         return answer.body()

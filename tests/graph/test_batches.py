@@ -12,8 +12,8 @@ import models
 from graph.operations import Answer, Operations, Request
 from graph.schema import open_documents
 from loaders import CachedLoader
+from resolvers.catalog.imports import synthetic
 from resolvers.context import Context, Runtime
-from resolvers.imports import synthetic
 from services.cache.cache import Cache
 from tests.conftest import CountCommands
 

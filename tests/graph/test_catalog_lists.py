@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 import models
-from resolvers import catalog
-from resolvers.catalog import PageArguments
+from resolvers.catalog import browse
 from resolvers.context import Context, Runtime
+from resolvers.paging import PageArguments
 from services.cache.cache import Cache
 from tests import library
 from tests.conftest import CountCommands
@@ -117,9 +117,9 @@ async def test_genres_at_once_cost_two_commands(
 async def test_without_caches_only_what_is_asked_for_is_read(runtime: Runtime, films: None) -> None:
     # given an operation without any cache
     context = Context(replace(runtime, cache=Cache(runtime.redis, tiers="")))
-    genres = await catalog.genres(context)
+    genres = await browse.genres(context)
     # when titles alone are asked for, then cursors work all the same
-    pages = await catalog.movies_of_genres(
+    pages = await browse.movies_of_genres(
         context, genres, PageArguments(first=2), fields=frozenset({"title"})
     )
     assert [[one.title for one in page.nodes] for page in pages] == [
@@ -130,7 +130,7 @@ async def test_without_caches_only_what_is_asked_for_is_read(runtime: Runtime, f
     ]
     assert [one.overview for page in pages for one in page.nodes] == [None] * 6
     after = pages[2].cursor(pages[2].nodes[0])
-    (again,) = await catalog.movies_of_genres(
+    (again,) = await browse.movies_of_genres(
         context, genres[2:3], PageArguments(first=1, after=after), fields=frozenset({"title"})
     )
     assert [one.title for one in again.nodes] == ["Film 6"]

@@ -28,9 +28,11 @@ from graph.limits import Limits
 from graph.operations import Request
 from graph.schema import CONFIG as PRODUCT_CONFIG
 from graph.schema import schema as product_schema
-from resolvers import accounts, playback, progress_reports
+from resolvers.accounts import sign_in
+from resolvers.accounts.authentication import authenticate
+from resolvers.catalog.imports import synthetic
 from resolvers.context import Context, Runtime, Viewer
-from resolvers.imports import synthetic
+from resolvers.playback import reports, sessions
 from services.cache.cache import Cache
 from tests.graph.agreement import Disagreement, Executors
 from tests.graph.document_generator import Generator, Made, operations
@@ -169,17 +171,17 @@ async def catalogue(runtime: Runtime) -> tuple[Catalogue, Viewer]:
     """A small real catalogue, and somebody who watches two of its films."""
     await synthetic.load(runtime, 30, 15)
     context = Context(runtime)
-    signed_in = await accounts.register(
+    signed_in = await sign_in.register(
         context, email="ada@example.org", password="correct horse battery", display_name="Ada"
     )
     assert signed_in is not None
     token = f"Bearer {signed_in.tokens.access_token}"
-    context.viewer = await accounts.authenticate(runtime, token)
+    context.viewer = await authenticate(runtime, token)
     assert context.viewer is not None
     device = models.Device(key="tv", kind=models.DeviceKind.TV)
     for number in (1, 2):
-        started = await playback.start_playback(context, synthetic.movie_id(number), device)
-        await progress_reports.report_progress(context, started.session.id, 1, 60.0 * number)
+        started = await sessions.start_playback(context, synthetic.movie_id(number), device)
+        await reports.report_progress(context, started.session.id, 1, 60.0 * number)
     people = await models.find(models.Person, models.PersonRecord, {}, sort=[("_id", 1)])
     genres = await models.find(models.Genre, models.GenreRecord, {}, sort=[("_id", 1)])
     ids = [person.id for person in people[:4]]

@@ -13,8 +13,8 @@ from graph.documents import Documents
 from graph.operations import Answer, Operations, Request
 from graph.schema import CONFIG, schema
 from models.mongo import ids
-from resolvers import playback, progress_reports
 from resolvers.context import Context, Runtime
+from resolvers.playback import reports, sessions
 from tests.watching import PHONE, film, viewer_of
 from workers.flush_progress import flush_progress
 
@@ -90,10 +90,10 @@ def send(request: pytest.FixtureRequest, ada: Context) -> Send:
 
 async def watched(ada: Context, clock: Clock, title: str) -> None:
     """Ten seconds of it, written to the history."""
-    started = await playback.start_playback(ada, title, PHONE)
+    started = await sessions.start_playback(ada, title, PHONE)
     clock.now += 10
-    await progress_reports.report_progress(ada, started.session.id, 0, 10.0)
-    await playback.stop_playback(ada, started.session.id)
+    await reports.report_progress(ada, started.session.id, 0, 10.0)
+    await sessions.stop_playback(ada, started.session.id)
     await flush_progress(ada.runtime, "worker-1")
 
 
@@ -140,7 +140,7 @@ async def test_viewings_and_sessions_are_nodes_of_their_viewer(
 ) -> None:
     await watched(ada, clock, await film())
     viewing = (await page(send))["nodes"][0]["id"]
-    started = await playback.start_playback(ada, await film("other"), PHONE)
+    started = await sessions.start_playback(ada, await film("other"), PHONE)
     wanted = [viewing, started.session.id, ids.new("viewing")]
     mine = await send(NODES, ids=wanted)
     assert mine["data"]["nodes"] == [

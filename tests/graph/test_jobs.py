@@ -8,9 +8,9 @@ import pytest
 
 import models
 from models import Role
-from resolvers import jobs
+from resolvers import job_queue
 from resolvers.context import Runtime
-from resolvers.jobs import JobKind
+from resolvers.job_queue import JobKind
 from tests.front_door import GraphQL, token_for
 
 IMPORT = """
@@ -98,7 +98,7 @@ async def test_warming_is_for_operators(
 
 
 async def test_a_job_is_a_node_for_editors_alone(graphql: GraphQL, runtime: Runtime) -> None:
-    job = await jobs.start(runtime, JobKind.FLUSH_PROGRESS, total=7)
+    job = await job_queue.start(runtime, JobKind.FLUSH_PROGRESS, total=7)
     _, answer = await graphql(NODE, {"id": job.id}, token_for(runtime, Role.EDITOR))
     assert answer["data"]["node"] == {
         "id": job.id, "kind": "flush_progress", "state": "QUEUED", "done": 0, "total": 7,

@@ -10,8 +10,8 @@ import pytest
 
 import models
 from models import Role
-from resolvers import providers
 from resolvers.context import Context, Runtime
+from resolvers.sources import providers
 from services.cache.cache import Cache
 from tests.caching import Clock, tracked
 from tests.conftest import CountCommands

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import loaders
-from resolvers import progress_reports
 from resolvers.context import Context, Runtime
+from resolvers.playback import reports
 from services.redis.pool import Client
 from tests.conftest import CountCommands
 from tests.watching import film, started, viewer_of
@@ -17,7 +17,7 @@ async def test_a_page_of_films_costs_two_reads_however_many(
     for title in titles[:2]:
         context = viewer_of(runtime)
         session = await started(context, title)
-        await progress_reports.report_progress(context, session, 0, 10.0)
+        await reports.report_progress(context, session, 0, 10.0)
     await flush_progress(runtime, "worker-1")
     (flushed_key,) = [
         key async for key in redis.scan_iter() if f":progress:{titles[1]}".encode() in key
@@ -40,7 +40,7 @@ async def test_what_redis_holds_needs_no_database(
     runtime: Runtime, count_commands: CountCommands
 ) -> None:
     context, title = viewer_of(runtime), await film()
-    await progress_reports.report_progress(context, await started(context, title), 0, 10.0)
+    await reports.report_progress(context, await started(context, title), 0, 10.0)
     await count_commands.reset()
     await viewer_of(runtime).load(loaders.ProgressByPlayableId, title)
     assert count_commands.mongo == []
@@ -51,7 +51,7 @@ async def test_viewers_do_not_see_each_other_and_the_anonymous_see_nothing(
 ) -> None:
     # given Ada's progress
     ada, title = viewer_of(runtime), await film()
-    await progress_reports.report_progress(ada, await started(ada, title), 0, 10.0)
+    await reports.report_progress(ada, await started(ada, title), 0, 10.0)
     # when Bob and nobody ask for the same film
     assert await viewer_of(runtime, "bob").load(loaders.ProgressByPlayableId, title) is None
     await count_commands.reset()
@@ -68,7 +68,7 @@ async def test_an_operation_reads_its_own_writes(runtime: Runtime) -> None:
     loader = context.loader(loaders.ProgressByPlayableId)
     assert loader.ready([title]) == {title: None}
     # when it reports
-    applied = await progress_reports.report_progress(context, session, 0, 10.0)
+    applied = await reports.report_progress(context, session, 0, 10.0)
     # then it sees the new state without another read
     assert loader.ready([title]) == {title: applied.progress}
     assert loader.ready([title, "movie_2"]) is None

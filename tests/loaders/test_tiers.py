@@ -15,7 +15,7 @@ import pytest
 import loaders
 import models
 from loaders.base import Fields
-from resolvers.catalog_changes import movie_changed
+from resolvers.catalog.invalidation import movie_changed
 from resolvers.context import Context, Runtime
 from services.cache.cache import Cache, Codec
 from services.errors import UpstreamUnavailable

@@ -13,8 +13,11 @@ import pytest
 
 import models
 from models import AuditEvent
-from resolvers import audit, breakers, catalog_changes, catalog_edits, jobs
+from resolvers import audit
+from resolvers.catalog import edits, invalidation
 from resolvers.context import Context, Runtime, Viewer
+from resolvers.ops import jobs
+from resolvers.sources import breakers
 from services.breaker.breaker import BreakerState
 from services.errors import Forbidden, NotFound
 from services.settings.settings import Settings
@@ -170,20 +173,20 @@ SAVED = {"title": "Tide", "genres": ["drama"]}
 
 
 def _purge(context: Context) -> Awaitable[Any]:
-    return catalog_changes.purge(context, ["movies:all"], soft=False)
+    return invalidation.purge(context, ["movies:all"], soft=False)
 
 
 PRIVILEGED: list[tuple[models.Role, Act, AuditEvent, str | None, dict[str, Any]]] = [
     (
         models.Role.EDITOR,
-        lambda c: catalog_edits.upsert_movie(c, SAVED, id_=film_id(1)),
+        lambda c: edits.upsert_movie(c, SAVED, id_=film_id(1)),
         AuditEvent.MOVIE_SAVED,
         film_id(1),
         {"is_new": False, "fields": ["genre_ids", "sort_title", "title"], "version": 2},
     ),
     (
         models.Role.EDITOR,
-        lambda c: catalog_edits.delete_movie(c, film_id(1)),
+        lambda c: edits.delete_movie(c, film_id(1)),
         AuditEvent.MOVIE_DELETED,
         film_id(1),
         {},
@@ -238,8 +241,8 @@ async def test_what_takes_a_right_is_recorded(
 async def test_what_is_refused_or_fails_is_not_recorded_as_done(runtime: Runtime) -> None:
     # when somebody lacks the right, and somebody with it names no film
     with pytest.raises(Forbidden):
-        await catalog_edits.delete_movie(as_(runtime, models.Role.USER), film_id(1))
+        await edits.delete_movie(as_(runtime, models.Role.USER), film_id(1))
     with pytest.raises(NotFound):
-        await catalog_edits.delete_movie(as_(runtime, models.Role.EDITOR), film_id(1))
+        await edits.delete_movie(as_(runtime, models.Role.EDITOR), film_id(1))
     # then nothing was done, and nothing says so
     assert await entries() == []

@@ -12,7 +12,7 @@ from starlette.applications import Starlette
 
 from models import AccountTier, Role
 from models.mongo import ids
-from resolvers.api_keys import NewApiKey, create_api_key
+from resolvers.accounts.api_keys import NewApiKey, create_api_key
 from resolvers.context import Context, Runtime, Viewer
 from resolvers.opening import open_revocations
 from server.operation_log import OperationLog

@@ -9,9 +9,10 @@ import pymongo
 import pytest
 
 import models
-from resolvers import progress, progress_reports
 from resolvers.context import Context, Runtime
 from resolvers.opening import open_playback
+from resolvers.playback import progress
+from resolvers.playback import reports as progress_reports
 from services.errors import UpstreamUnavailable
 from services.playback.buffer import FLUSHED_SECONDS
 from services.playback.keys import ProgressKeys

@@ -15,10 +15,10 @@ import pytest
 import loaders
 import models
 from models import PurgeState
-from resolvers import catalog_edits, purging
-from resolvers.catalog_changes import purge
+from resolvers.catalog import edits, purging
+from resolvers.catalog.imports.report import Writer, quiet
+from resolvers.catalog.invalidation import purge
 from resolvers.context import Context, Runtime, Viewer
-from resolvers.imports.report import Writer, quiet
 from server import purge_commands
 from services import cdn
 from services.cache.cache import Cache
@@ -85,7 +85,7 @@ def editor(runtime: Runtime) -> Context:
 
 
 async def edit(runtime: Runtime, number: int = 1, **given: Any) -> list[str]:
-    changed = await catalog_edits.upsert_movie(editor(runtime), given, id_=film_id(number))
+    changed = await edits.upsert_movie(editor(runtime), given, id_=film_id(number))
     return changed.purged_tags
 
 
@@ -142,8 +142,8 @@ async def test_an_edit_costs_one_insert_more(here: Runtime, count_commands: Coun
 
 
 async def test_a_film_that_comes_and_one_that_goes_are_purged(here: Runtime, fake: FakeCdn) -> None:
-    created = await catalog_edits.upsert_movie(editor(here), {"title": "New", "genres": ["noir"]})
-    await catalog_edits.delete_movie(editor(here), FILM)
+    created = await edits.upsert_movie(editor(here), {"title": "New", "genres": ["noir"]})
+    await edits.delete_movie(editor(here), FILM)
     assert await purge_cdn(here) == 2
     assert {f"movie:{created.movie.id}", f"movie:{FILM}", POSTER} <= fake.dropped()
 
@@ -166,9 +166,7 @@ async def test_without_a_cdn_there_is_nobody_to_ask(here: Runtime, fake: FakeCdn
 
 async def test_an_edit_that_is_refused_beforehand_notes_nothing(here: Runtime) -> None:
     with pytest.raises(Conflict):
-        await catalog_edits.upsert_movie(
-            editor(here), {"title": "Late"}, id_=FILM, expected_version=99
-        )
+        await edits.upsert_movie(editor(here), {"title": "Late"}, id_=FILM, expected_version=99)
     assert await stored() == []
 
 

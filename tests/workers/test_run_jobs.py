@@ -12,9 +12,11 @@ import pytest
 
 import models
 from models import JobRecord, JobState, Role
-from resolvers import jobs, progress_reports
+from resolvers import job_queue
 from resolvers.context import Context, Runtime, Viewer
-from resolvers.jobs import JobKind
+from resolvers.job_queue import JobKind
+from resolvers.ops import jobs
+from resolvers.playback import reports
 from services.errors import Conflict, Forbidden, NotFound, RateLimited, ValidationFailed
 from services.redis import pool
 from services.telemetry import metrics
@@ -47,7 +49,7 @@ def runners(run: Runner) -> dict[str, Runner]:
 
 
 async def queued(runtime: Runtime) -> JobRecord:
-    return await jobs.start(runtime, JobKind.FLUSH_PROGRESS, created_by="user_1")
+    return await job_queue.start(runtime, JobKind.FLUSH_PROGRESS, created_by="user_1")
 
 
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:
@@ -108,7 +110,7 @@ async def test_many_workers_run_each_job_once_and_one_at_a_time(runtime: Runtime
         return runners(run)
 
     for number in range(12):
-        await jobs.start(runtime, JobKind.FLUSH_PROGRESS, {"name": str(number)})
+        await job_queue.start(runtime, JobKind.FLUSH_PROGRESS, {"name": str(number)})
     # when they all work
     done = await asyncio.gather(*(run_jobs(runtime, name, of(name)) for name in "abc"))
     # then each ran once
@@ -163,7 +165,7 @@ async def test_jobs_are_run_while_redis_is_away(runtime: Runtime) -> None:
     away = pool.connect(nowhere)
     queue = type(runtime.jobs.queue)(away)
     alone = replace(later(runtime, 31), jobs=replace(runtime.jobs, queue=queue))
-    job = await jobs.start(replace(alone, clock=runtime.clock), JobKind.FLUSH_PROGRESS)
+    job = await job_queue.start(replace(alone, clock=runtime.clock), JobKind.FLUSH_PROGRESS)
     # when it looks, then it finds the job in MongoDB
     assert await run_jobs(alone, "one", runners(_nothing)) == 1
     assert (await read(job)).state is JobState.SUCCEEDED
@@ -173,7 +175,7 @@ async def test_jobs_are_run_while_redis_is_away(runtime: Runtime) -> None:
 async def test_a_job_of_a_dead_worker_is_finished_by_another(runtime: Runtime) -> None:
     # given a worker that dies in the middle of a job: it says nothing any more
     job = await queued(runtime)
-    dead = await models.claim_job("dead", jobs.now(runtime), _long_ago(), job.id)
+    dead = await models.claim_job("dead", job_queue.now(runtime), _long_ago(), job.id)
     assert dead is not None and dead.attempts == 1
     # when another looks within 30 s, then the job is left alone
     assert await run_jobs(later(runtime, 29), "other", runners(_nothing)) == 0
@@ -184,8 +186,8 @@ async def test_a_job_of_a_dead_worker_is_finished_by_another(runtime: Runtime) -
     assert found.started_at == dead.started_at
     # and what the dead one says when it wakes does not count
     end = models.JobEnd(JobState.FAILED, "late", 0, None)
-    assert not await models.finish_job(job.id, "dead", jobs.now(runtime), end)
-    assert not await models.beat_job(job.id, "dead", jobs.now(runtime), 9, 9)
+    assert not await models.finish_job(job.id, "dead", job_queue.now(runtime), end)
+    assert not await models.beat_job(job.id, "dead", job_queue.now(runtime), 9, 9)
     assert await read(job) == found
 
 
@@ -221,7 +223,7 @@ async def test_a_job_that_kills_its_workers_is_given_up(runtime: Runtime) -> Non
     for number in range(MAX_ATTEMPTS):
         at = later(runtime, 31 * number)
         claimed = await models.claim_job(
-            f"dead{number}", jobs.now(at), jobs.now(at) - timedelta(seconds=30), job.id
+            f"dead{number}", job_queue.now(at), job_queue.now(at) - timedelta(seconds=30), job.id
         )
         assert claimed is not None
     await run_jobs(later(runtime, 200), "other", runners(_nothing))
@@ -291,10 +293,10 @@ async def test_watching_needs_no_word_from_redis(runtime: Runtime) -> None:
     job = await queued(runtime)
     events = jobs.job_changed(by(runtime, Role.OPERATOR), job.id)
     assert (await anext(events)).state is JobState.QUEUED
-    claimed = await models.claim_job("mute", jobs.now(runtime), _long_ago(), job.id)
+    claimed = await models.claim_job("mute", job_queue.now(runtime), _long_ago(), job.id)
     assert claimed is not None
     end = models.JobEnd(JobState.SUCCEEDED, None, 1, 1)
-    assert await models.finish_job(job.id, "mute", jobs.now(runtime), end)
+    assert await models.finish_job(job.id, "mute", job_queue.now(runtime), end)
     # when it looks again by itself, then it hears of the end
     async with asyncio.timeout(jobs.LOOK_AGAIN_SECONDS + 2):
         assert [event.state async for event in events] == [JobState.SUCCEEDED]
@@ -315,17 +317,17 @@ async def test_who_may_see_jobs(runtime: Runtime) -> None:
 
 
 async def test_a_hundred_open_jobs_are_enough(runtime: Runtime) -> None:
-    for _ in range(jobs.MAX_OPEN_JOBS):
+    for _ in range(job_queue.MAX_OPEN_JOBS):
         await queued(runtime)
     with pytest.raises(RateLimited):
         await queued(runtime)
-    assert await models.Job.count() == jobs.MAX_OPEN_JOBS
+    assert await models.Job.count() == job_queue.MAX_OPEN_JOBS
 
 
 async def test_flushing_progress_is_a_job(runtime: Runtime) -> None:
     # given a report that is only in Redis
     context, title = viewer_of(runtime), await film()
-    await progress_reports.report_progress(context, await started(context, title), 0, 10.0)
+    await reports.report_progress(context, await started(context, title), 0, 10.0)
     # when an operator flushes and a worker comes
     job = await jobs.flush_progress(by(runtime, Role.OPERATOR))
     await run_jobs(runtime)

@@ -5,8 +5,8 @@ import asyncio
 import pytest
 from structlog.testing import capture_logs
 
-from resolvers import progress_reports
 from resolvers.context import Runtime
+from resolvers.playback import reports
 from services.errors import UpstreamUnavailable
 from services.telemetry import metrics
 from tests.watching import film, started, stored, viewer_of
@@ -28,7 +28,7 @@ async def test_workers_run_until_stopped_and_flush_at_the_end(runtime: Runtime) 
     # when a report comes and the process is told to stop at once
     context, title = viewer_of(runtime), await film()
     session = await started(context, title)
-    await progress_reports.report_progress(context, session, 0, 10.0)
+    await reports.report_progress(context, session, 0, 10.0)
     stop.set()
     await asyncio.wait_for(running, 5)
     # then it was flushed before the workers left

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from resolvers import progress_reports
 from resolvers.context import Runtime
 from resolvers.opening import open_playback
+from resolvers.playback import reports
 from server import progress_commands
 from services.errors import StartupError, UpstreamUnavailable
 from services.playback.keys import ProgressKeys
@@ -62,9 +62,9 @@ async def test_a_poison_entry_does_not_stop_its_shard_is_shown_and_can_be_replay
     ada = viewer_of(impatient)
     title, other = await film(), await film("brazil")
     session = await started(ada, title)
-    await progress_reports.report_progress(ada, session, 0, 50.0)
+    await reports.report_progress(ada, session, 0, 50.0)
     shard, sound = await spoil(redis, ada.viewer_id or "")
-    await progress_reports.report_progress(ada, await started(ada, other), 0, 20.0)
+    await reports.report_progress(ada, await started(ada, other), 0, 20.0)
     # when workers come often enough
     await flush_until_given_up(impatient)
     # then the rest is stored, and the damaged one is shown with all that is known of it

@@ -1,0 +1,1 @@
+"""Sign-in, profile, mail, API keys, erasure."""

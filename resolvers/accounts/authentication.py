@@ -1,0 +1,37 @@
+"""Who a request stands for: an access token or an API key, verified."""
+
+from __future__ import annotations
+
+import models
+from resolvers.accounts.api_keys import authenticate_key, is_api_key
+from resolvers.context import Runtime, Viewer
+from services.accounts.tokens import refuse
+
+
+async def authenticate(runtime: Runtime, authorization_header: str | None) -> Viewer | None:
+    """Who a request's `Authorization: Bearer <access token or API key>` stands for; None without.
+
+    Reads nothing for a token: rights are those of the moment it was issued, unless revoked since.
+
+    Raises:
+        InvalidToken: the header is there, but holds nothing of ours that is in force.
+        UpstreamUnavailable: an API key could not be looked up.
+    """
+    if not authorization_header:
+        return None
+    scheme, _, token = authorization_header.strip().partition(" ")
+    if scheme.lower() != "bearer":
+        refuse()
+    if is_api_key(token.strip()):
+        return await authenticate_key(runtime, token.strip())
+    claims = runtime.access_tokens.verify(token.strip(), runtime.clock())
+    try:
+        role, tier = models.Role(claims.role), models.AccountTier(claims.tier)
+    except ValueError:
+        refuse()  # issued by another version of us
+    viewer = Viewer(
+        claims.user_id, role, tier, claims.login_id, claims.issued_at, claims.expires_at
+    )
+    if runtime.revocations.is_revoked(viewer):
+        refuse()
+    return viewer

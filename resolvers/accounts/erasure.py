@@ -1,0 +1,50 @@
+"""Erasing what is kept of deleted accounts: Redis first, whose names are found in MongoDB.
+
+Promise: an account marked as deleted is erased until nothing of it can come back, whatever fails
+meanwhile. Reports under way are flushed for a while yet, so it is done again and again.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import models
+from resolvers.accounts.sign_out import close_account
+from resolvers.context import Context, Runtime
+from services.telemetry import metrics
+from services.telemetry.logs import get_logger
+
+_MOST_AT_ONCE = 20
+_SOONEST, _LATEST = timedelta(minutes=1), timedelta(minutes=30)
+_DONE_AFTER = timedelta(hours=2)  # its tokens have ended, its playback sessions are forgotten
+log = get_logger("accounts")
+
+
+async def erase_deleted(runtime: Runtime) -> int:
+    """One pass over the deleted accounts that are due; how many are gone for good with it.
+
+    Raises:
+        UpstreamUnavailable: a store is away; another pass goes on in a minute.
+    """
+    gone = 0
+    for _ in range(_MOST_AT_ONCE):
+        at = datetime.fromtimestamp(runtime.clock(), UTC)
+        taken = await models.take_deleted_user(at, _SOONEST)
+        if taken is None:
+            break
+        gone += await _erase(runtime, taken.id, at, at - taken.deleted_at)
+    return gone
+
+
+async def _erase(runtime: Runtime, user_id: str, at: datetime, age: timedelta) -> bool:
+    await close_account(Context(runtime), user_id)
+    titles, sessions = await models.personal_playables(user_id)
+    is_flushed = await runtime.personal_keys.erase(user_id, titles, sessions)
+    erased = await models.erase_personal_data(user_id)
+    if erased:
+        log.info("personal_data_erased", user=user_id, documents=erased)
+    if age < _DONE_AFTER or erased or not is_flushed:
+        await models.delay_erasure(user_id, at + min(max(_SOONEST, age), _LATEST))
+        return False
+    metrics.accounts_erased_total.inc()
+    return await models.drop_deleted_user(user_id)

@@ -1,0 +1,156 @@
+"""Mails about accounts: asked for with one write, made and sent behind by a worker.
+
+Whether the address has an account is looked up only when the mail is made, so that asking tells
+nothing, by its answer or by its time. What is asked for survives a restart; it ends within an hour.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import models
+from models import AuditEvent, MailPurpose
+from resolvers import audit
+from resolvers.accounts.input import new_user, now
+from resolvers.context import Context, Runtime
+from services.accounts import mail_texts
+from services.accounts.mail import Mail
+from services.accounts.secret_codes import code_hash, new_code
+from services.errors import MailFailed
+from services.telemetry import metrics
+from services.telemetry.logs import get_logger
+
+_LIVES = timedelta(hours=1)
+_LEASE = timedelta(seconds=60)  # nobody else takes it while it is being sent
+_TRIES = 5
+_FIRST_DELAY = timedelta(seconds=60)  # doubled each time
+_CODE_LIVES = {
+    MailPurpose.VERIFY_EMAIL: timedelta(hours=24),
+    MailPurpose.RESET_PASSWORD: timedelta(minutes=30),
+}
+log = get_logger("mail")
+
+
+async def ask_for_mail(
+    context: Context,
+    purpose: MailPurpose,
+    email: str,
+    registration: models.Registration | None = None,
+) -> None:
+    """One write, the same whatever the address is.
+
+    Raises:
+        UpstreamUnavailable: MongoDB did not answer in time; asking again does no harm.
+    """
+    asked_at = now(context)
+    request = models.MailRequest(
+        id=models.ids.new("mailrequest"),
+        purpose=purpose,
+        email=email,
+        registration=registration,
+        due_at=asked_at,
+        expires_at=asked_at + _LIVES,
+        created_at=asked_at,
+        updated_at=asked_at,
+    )
+    await models.insert_mail_request(request)
+
+
+async def send_next(runtime: Runtime) -> bool:
+    """Sends what is longest due; False if nothing is, or if it has to be tried again.
+
+    Raises:
+        UpstreamUnavailable: MongoDB is away.
+    """
+    at = _now(runtime)
+    request = await models.take_mail_request(at, _LEASE)
+    if request is None:
+        return False
+    try:
+        mail = await _made(runtime, request)
+        if mail is not None:
+            await runtime.mailer.send(mail)
+            metrics.mails_total.labels("sent").inc()
+    except MailFailed as error:
+        if not error.is_final and request.attempts < _TRIES:
+            metrics.mails_total.labels("delayed").inc()
+            delay = _FIRST_DELAY * 2 ** (request.attempts - 1)
+            await models.delay_mail_request(request.id, at + delay)
+            return False
+        metrics.mails_total.labels("dropped").inc()
+        log.error("mail_dropped", purpose=request.purpose.value, reason=error.reason)
+    await models.delete_mail_request(request.id)
+    return True
+
+
+async def _made(runtime: Runtime, request: models.MailRequestRecord) -> Mail | None:
+    """None: there is nothing to be said to this address."""
+    web_url, email = runtime.settings.public_web_url, request.email
+    if request.purpose is MailPurpose.PASSWORD_CHANGED:
+        return mail_texts.password_changed(email, web_url)
+    if request.purpose is MailPurpose.ACCOUNT_DELETED:
+        return mail_texts.account_deleted(email)
+    if request.registration is not None:
+        await _ensure_account(runtime, email, request.registration)
+    account = await models.credential_of(email)
+    if account is None:
+        return None
+    if request.purpose is MailPurpose.RESET_PASSWORD:
+        await audit.record(Context(runtime), AuditEvent.PASSWORD_RESET_ASKED, subject=account.id)
+        code = await _new_code(runtime, request.purpose, account)
+        return mail_texts.reset_password(email, code, web_url)
+    if account.email_verified:
+        is_registration = request.registration is not None
+        return mail_texts.already_registered(email, web_url) if is_registration else None
+    code = await _new_code(runtime, MailPurpose.VERIFY_EMAIL, account, request.registration)
+    return mail_texts.verify_email(email, code, web_url)
+
+
+async def _ensure_account(
+    runtime: Runtime, email: str, registration: models.RegistrationRecord
+) -> None:
+    """The account that was asked for, its address yet to be proved.
+
+    If the address has an unproved one of another password, two people want it: whoever proves the
+    address has it, and until then no password opens it.
+    """
+    at = _now(runtime)
+    user = new_user(email, registration.display_name, registration.password_hash, at)
+    if await models.insert_user(user):
+        metrics.sign_ins_total.labels("registered").inc()
+        await audit.record(Context(runtime), AuditEvent.REGISTERED, subject=user.id)
+        return
+    account = await models.credential_of(email)
+    if account is None or account.email_verified:
+        return
+    if account.password_hash != registration.password_hash:
+        await models.forget_password(account.id, account.password_hash, at)
+
+
+async def _new_code(
+    runtime: Runtime,
+    purpose: MailPurpose,
+    account: models.CredentialRecord,
+    registration: models.RegistrationRecord | None = None,
+) -> str:
+    code, at = new_code(), _now(runtime)
+    confirmed = registration and models.Registration(
+        display_name=registration.display_name, password_hash=registration.password_hash
+    )
+    token = models.MailToken(
+        id=models.ids.new("mailtoken"),
+        token_hash=code_hash(purpose.value, code) or "",
+        purpose=purpose,
+        user_id=account.id,
+        email=account.email,
+        registration=confirmed,
+        expires_at=at + _CODE_LIVES[purpose],
+        created_at=at,
+        updated_at=at,
+    )
+    await models.insert_mail_token(token)
+    return code
+
+
+def _now(runtime: Runtime) -> datetime:
+    return datetime.fromtimestamp(runtime.clock(), UTC)

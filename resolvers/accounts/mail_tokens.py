@@ -1,0 +1,102 @@
+"""What codes in mails do: prove an address, set a new password. And asking for such mails.
+
+A code is for one purpose and one address, works once and for a while. Asking answers the same
+whether there is an account or not.
+"""
+
+from __future__ import annotations
+
+import models
+from models import AuditEvent, MailPurpose
+from resolvers import audit
+from resolvers.accounts.input import folded_email, now
+from resolvers.accounts.mail_requests import ask_for_mail
+from resolvers.accounts.sign_out import close_account, end_sessions
+from resolvers.context import Context
+from services.accounts.password_policy import refuse_weak
+from services.accounts.secret_codes import code_hash
+from services.errors import InvalidToken
+from services.limits.throttles import Throttle
+
+
+async def resend_verification(context: Context, email: str) -> None:
+    """A mail to prove the address with, if it has an account that is not proved.
+
+    Raises:
+        ValidationFailed, RateLimited, UpstreamUnavailable.
+    """
+    await _ask(context, MailPurpose.VERIFY_EMAIL, email)
+
+
+async def request_password_reset(context: Context, email: str) -> None:
+    """A mail to set a new password with, if the address has an account.
+
+    Raises:
+        ValidationFailed, RateLimited, UpstreamUnavailable.
+    """
+    await _ask(context, MailPurpose.RESET_PASSWORD, email)
+
+
+async def verify_email(context: Context, code: str) -> models.UserRecord | None:
+    """Proves the address the code was sent to; the account, if it is the viewer's.
+
+    Raises:
+        InvalidToken: unknown, used, too old, or of an address the account has no more.
+        RateLimited, UpstreamUnavailable.
+    """
+    token = await _token(context, MailPurpose.VERIFY_EMAIL, code)
+    # The account first: a failure in between leaves a code that does the same again.
+    user = await models.verify_email(token.user_id, token.email, token.registration, now(context))
+    is_used = await models.use_mail_token(token.id)
+    if user is None or not is_used:
+        raise _invalid()
+    await models.delete_mail_tokens(user.id, MailPurpose.VERIFY_EMAIL)
+    if token.registration is not None:
+        await close_account(context, user.id)  # whoever was in before had proved nothing
+    await audit.record(context, AuditEvent.EMAIL_VERIFIED, subject=user.id)
+    return user if user.id == context.viewer_id else None
+
+
+async def reset_password(context: Context, code: str, new_password: str) -> None:
+    """Sets the password, ends all sign-ins; the owner of the address may sign in at once.
+
+    Raises:
+        InvalidToken: unknown, used, too old, or of an address the account has no more.
+        ValidationFailed: the new password is not acceptable; the code may be used again.
+        RateLimited, OperationTimeout, UpstreamUnavailable.
+    """
+    token = await _token(context, MailPurpose.RESET_PASSWORD, code)
+    refuse_weak(new_password, ["newPassword"], [token.email])
+    hashed = await context.runtime.passwords.hash(new_password, ["newPassword"])
+    before = (await models.users_by_id([token.user_id])).get(token.user_id)
+    if before is None or not await models.use_mail_token(token.id):
+        raise _invalid()
+    if not await models.reset_password(token.user_id, token.email, hashed, now(context)):
+        raise _invalid()
+    await models.delete_mail_tokens(token.user_id)
+    # Whoever has keys of an account whose address nobody had proved need not be its owner.
+    end = end_sessions if before.email_verified else close_account
+    await end(context, token.user_id)
+    await audit.record(context, AuditEvent.PASSWORD_RESET, subject=token.user_id)
+    await ask_for_mail(context, MailPurpose.PASSWORD_CHANGED, token.email)
+
+
+async def _ask(context: Context, purpose: MailPurpose, email: str) -> None:
+    address = folded_email(context, email)
+    await context.runtime.throttles.check(
+        Throttle.MAIL, account=address, address=context.client_address
+    )
+    await ask_for_mail(context, purpose, address)
+
+
+async def _token(context: Context, purpose: MailPurpose, code: str) -> models.MailTokenRecord:
+    await context.runtime.throttles.check(Throttle.RESET, address=context.client_address)
+    hashed = code_hash(purpose.value, code)
+    token = await models.mail_token_of(hashed, purpose, now(context)) if hashed else None
+    if token is None:
+        raise _invalid()
+    return token
+
+
+def _invalid() -> InvalidToken:
+    return InvalidToken("This code is not valid any more: ask for another mail.", path=["token"])

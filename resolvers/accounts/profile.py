@@ -1,0 +1,100 @@
+"""What people change about their account: name and preferences, the password, its end.
+
+Address, role and tier cannot be changed here. A deleted account is nobody's from the first write
+on; its data go behind that (resolvers/accounts/erasure.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import models
+from models import AuditEvent, MailPurpose
+from resolvers import audit
+from resolvers.accounts.input import MAX_DISPLAY_NAME_CHARACTERS, now, one_line, require_person
+from resolvers.accounts.mail_requests import ask_for_mail
+from resolvers.accounts.password_check import prove_again
+from resolvers.accounts.sign_out import close_account, end_sessions
+from resolvers.context import Context
+from services.accounts.password_policy import refuse_weak
+from services.errors import Conflict, InvalidToken, ValidationFailed
+from services.quality import Quality
+
+MOST_LANGUAGES = 20
+_DEFAULTS = models.Preferences().model_dump(mode="json")
+_LISTS = {"audio_languages": "audioLanguages", "subtitle_languages": "subtitleLanguages"}
+
+
+async def update_profile(context: Context, changes: Mapping[str, Any]) -> models.UserRecord:
+    """`changes` are those of display_name and the preferences' fields that are given; None empties.
+
+    Raises:
+        ValidationFailed: an unfit name, or too many languages.
+        InvalidToken: the account is gone.
+        Unauthenticated, Forbidden, UpstreamUnavailable.
+    """
+    viewer = require_person(context)
+    stored = dict(_stored(name, value) for name, value in changes.items())
+    if not stored:
+        user = (await models.users_by_id([viewer.user_id])).get(viewer.user_id)
+    else:
+        user = await models.edit_profile(viewer.user_id, stored, now(context))
+    if user is None:
+        raise InvalidToken("This account was deleted.")
+    return user
+
+
+def _stored(name: str, value: Any) -> tuple[str, Any]:
+    """The stored field and what it becomes."""
+    if name == "display_name":
+        return name, one_line(value or "", MAX_DISPLAY_NAME_CHARACTERS, ["displayName"])
+    if value is None or value is Quality.UNKNOWN:
+        value = _DEFAULTS[name]
+    if name in _LISTS:
+        value = list(dict.fromkeys(value))
+        if len(value) > MOST_LANGUAGES:
+            raise ValidationFailed(f"At most {MOST_LANGUAGES} languages.", path=[_LISTS[name]])
+    return f"preferences.{name}", value.value if isinstance(value, Quality) else value
+
+
+async def change_password(context: Context, current: str, new: str) -> None:
+    """Ends all other sign-ins; this one goes on.
+
+    Raises:
+        InvalidCredentials: the current one is wrong.
+        ValidationFailed: the new one is not acceptable.
+        Conflict: it was changed elsewhere in this moment.
+        Unauthenticated, Forbidden, RateLimited, OperationTimeout, UpstreamUnavailable.
+    """
+    viewer = require_person(context)
+    credential = await prove_again(context, viewer, current, "currentPassword")
+    refuse_weak(new, ["newPassword"], [credential.email, credential.display_name])
+    hashed = await context.runtime.passwords.hash(new, ["newPassword"])
+    if not await models.change_password(
+        credential.id, credential.password_hash, hashed, now(context)
+    ):
+        raise Conflict("The password was changed elsewhere.")
+    await models.delete_mail_tokens(viewer.user_id, MailPurpose.RESET_PASSWORD)
+    await end_sessions(context, viewer.user_id, but=viewer.login_id)
+    await audit.record(context, AuditEvent.PASSWORD_CHANGED, subject=viewer.user_id)
+    await ask_for_mail(context, MailPurpose.PASSWORD_CHANGED, credential.email)
+
+
+async def delete_account(context: Context, password: str) -> None:
+    """The account is gone with this; its data within seconds, while all stores answer.
+
+    Raises:
+        InvalidCredentials: a wrong password.
+        Conflict: the password was changed elsewhere in this moment.
+        Unauthenticated, Forbidden, RateLimited, OperationTimeout, UpstreamUnavailable.
+    """
+    viewer = require_person(context)
+    credential = await prove_again(context, viewer, password, "password")
+    if not await models.mark_deleted(credential.id, credential.password_hash, now(context)):
+        raise Conflict("The account was changed elsewhere.")
+    await close_account(context, credential.id)
+    if context.browser is not None:
+        context.browser.forget()
+    await audit.record(context, AuditEvent.ACCOUNT_DELETED, subject=viewer.user_id)
+    await ask_for_mail(context, MailPurpose.ACCOUNT_DELETED, credential.email)

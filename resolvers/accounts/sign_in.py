@@ -1,0 +1,284 @@
+"""Who somebody is: registering, signing in, staying signed in, and reading an access token.
+
+Talks to MongoDB (accounts and logins) and to the password threads. An unknown address and a wrong
+password get one answer at one cost; a refresh token that was used before ends its whole login.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import models
+from loaders import UserByIdUnscoped
+from models import AuditEvent, MailPurpose
+from resolvers import audit
+from resolvers.accounts.input import (
+    MAX_DISPLAY_NAME_CHARACTERS,
+    checked_device,
+    folded_email,
+    new_user,
+    now,
+    one_line,
+)
+from resolvers.accounts.mail_requests import ask_for_mail
+from resolvers.accounts.password_check import count_try, is_right
+from resolvers.context import Context
+from services.accounts.password_policy import refuse_weak
+from services.accounts.tokens import RefreshToken, refuse
+from services.errors import (
+    AlreadyExists,
+    EmailNotVerified,
+    InvalidCredentials,
+    InvalidToken,
+    TokenReused,
+)
+from services.limits.throttles import Throttle
+from services.telemetry import metrics
+
+_REPLAY_SECONDS = 10  # a lost answer, or three tabs refreshing at once, is no theft
+_MAX_USER_AGENT_CHARACTERS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    access_token: str
+    expires_in_seconds: int
+    refresh_token: str | None  # None: it is in a cookie
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    tokens: Tokens
+    viewer: models.UserRecord
+
+
+async def viewer(context: Context) -> models.UserRecord | None:
+    """The signed-in viewer's account; None for the anonymous and for accounts since deleted."""
+    if context.viewer is None:
+        return None
+    return await _user(context, context.viewer.user_id)
+
+
+async def own_account(context: Context, ids: Sequence[str]) -> dict[str, models.UserRecord]:
+    """Of these user ids the viewer's own, if it is among them; others' do not exist."""
+    if context.viewer is None or context.viewer.user_id not in ids:
+        return {}
+    user = await _user(context, context.viewer.user_id)
+    return {user.id: user} if user is not None else {}
+
+
+async def register(
+    context: Context,
+    *,
+    email: str,
+    password: str,
+    display_name: str,
+    device: models.Device | None = None,
+) -> SignedIn | None:
+    """A new account, signed in.
+
+    None where addresses have to be proved first: a mail says how it goes on, and whether the
+    address has an account already is told to nobody else, nor by the time this takes.
+
+    Raises:
+        ValidationFailed: address, password or name is not acceptable.
+        AlreadyExists: the address has an account.
+        RateLimited: too many registrations, or passwords being hashed.
+    """
+    address = folded_email(context, email)
+    name = one_line(display_name, MAX_DISPLAY_NAME_CHARACTERS, ["displayName"])
+    checked = checked_device(device)
+    refuse_weak(password, ["password"], [address, name])
+    await _count_registration(context, address)
+    password_hash = await context.runtime.passwords.hash(password)
+    if context.runtime.settings.needs_verified_email:
+        asked = models.Registration(display_name=name, password_hash=password_hash)
+        await ask_for_mail(context, MailPurpose.REGISTER, address, asked)
+        return None
+    user = new_user(address, name, password_hash, now(context))
+    if not await models.insert_user(user):
+        raise AlreadyExists("This email address has an account already.", path=["email"])
+    metrics.sign_ins_total.labels("registered").inc()
+    await audit.record(context, AuditEvent.REGISTERED, subject=user.id)
+    await ask_for_mail(context, MailPurpose.VERIFY_EMAIL, address)
+    return await _new_login(context, user.id, checked)
+
+
+async def _count_registration(context: Context, address: str) -> None:
+    throttles, client = context.runtime.throttles, context.client_address
+    await throttles.check(Throttle.REGISTER, address=client)
+    if context.runtime.settings.needs_verified_email:
+        await throttles.check(Throttle.MAIL, account=address, address=client)
+
+
+async def login(
+    context: Context, *, email: str, password: str, device: models.Device | None = None
+) -> SignedIn:
+    """
+    Raises:
+        ValidationFailed: the address is none, or the password exceeds 1 KB.
+        InvalidCredentials: unknown address or wrong password; which one is not told.
+        EmailNotVerified: all is right, but the address has to be proved first.
+        RateLimited: too many tries, or passwords being checked.
+    """
+    address = folded_email(context, email)
+    checked = checked_device(device)
+    await count_try(context, address)
+    credential = await models.credential_of(address)
+    if not await is_right(context, credential, password, address) or credential is None:
+        metrics.sign_ins_total.labels("refused").inc()
+        known = credential.id if credential else None
+        await audit.record(context, AuditEvent.SIGN_IN_REFUSED, subject=known)
+        raise InvalidCredentials("Wrong email address or password.")
+    if context.runtime.settings.needs_verified_email and not credential.email_verified:
+        await audit.record(context, AuditEvent.SIGN_IN_REFUSED, subject=credential.id, proved=False)
+        raise EmailNotVerified("Prove your address first: open the link we mailed you.")
+    await _renew_hash(context, credential, password)
+    metrics.sign_ins_total.labels("signed_in").inc()
+    return await _new_login(context, credential.id, checked)
+
+
+async def refresh_tokens(context: Context, refresh_token: str | None) -> SignedIn:
+    """New tokens for a refresh token (or that of the browser's cookie), which is used up by this.
+
+    The token just used up gets the same successor again, within ten seconds and from the same
+    user agent.
+
+    Raises:
+        InvalidToken: unknown, expired or revoked.
+        TokenReused: used up before; its login is revoked by this.
+    """
+    if refresh_token or context.browser is None:
+        return await _refreshed(context, refresh_token or "")
+    try:
+        return await _refreshed(context, context.browser.refresh_token or "")
+    except (InvalidToken, TokenReused):
+        context.browser.forget()  # its scripts cannot
+        raise
+
+
+async def _refreshed(context: Context, refresh_token: str) -> SignedIn:
+    presented = RefreshToken.parse(refresh_token)
+    found = _living(context, await models.login_of(presented.hash))
+    issued_at = _issue_time(context, found.user_id)
+    user = await _user(context, found.user_id)  # first: a read that fails must not cost the token
+    if user is None:
+        refuse()
+    successor = await _successor(context, found, presented)
+    return _signed_in(context, user, found.id, successor, issued_at)
+
+
+async def _new_login(context: Context, user_id: str, device: models.Device | None) -> SignedIn:
+    issued_at = _issue_time(context, user_id)
+    user = await _user(context, user_id)
+    if user is None:
+        raise InvalidCredentials("Wrong email address or password.")  # deleted a moment ago
+    token, at = RefreshToken.new(), now(context)
+    login = models.Login(
+        id=models.ids.new("login"),
+        user_id=user_id,
+        device=device,
+        token_hash=token.hash,
+        last_used_at=at,
+        expires_at=_refresh_deadline(context),
+        created_at=at,
+        updated_at=at,
+    )
+    await models.insert_login(login)
+    await audit.record(context, AuditEvent.SIGNED_IN, subject=user_id, session=login.id)
+    return _signed_in(context, user, login.id, token, issued_at)
+
+
+async def _successor(
+    context: Context, found: models.LoginRecord, presented: RefreshToken
+) -> RefreshToken:
+    if found.token_hash == presented.hash:
+        token = RefreshToken.new()
+        if await models.rotate_login(found.id, _rotation(context, presented, token)):
+            metrics.sign_ins_total.labels("refreshed").inc()
+            return token
+        found = _living(context, await models.login_of(presented.hash))  # another was faster
+    if _is_replay(context, found, presented) and found.sealed_successor:
+        metrics.sign_ins_total.labels("replayed").inc()
+        return presented.unseal(found.sealed_successor)
+    metrics.sign_ins_total.labels("reused").inc()
+    await context.runtime.revocations.revoke_login(found.id, at=context.runtime.clock())
+    await models.revoke_login(found.id, now(context))
+    await audit.record(context, AuditEvent.TOKEN_REUSED, subject=found.user_id, session=found.id)
+    raise TokenReused("This refresh token was used before: sign in again.")
+
+
+def _rotation(context: Context, used: RefreshToken, successor: RefreshToken) -> models.Rotation:
+    return models.Rotation(
+        used_hash=used.hash,
+        successor_hash=successor.hash,
+        sealed_successor=used.seal(successor),
+        user_agent=_user_agent(context),
+        now=now(context),
+        expires_at=_refresh_deadline(context),
+    )
+
+
+def _is_replay(context: Context, login: models.LoginRecord, presented: RefreshToken) -> bool:
+    return (
+        login.used_hashes[-1:] == [presented.hash]
+        and now(context) - login.last_used_at <= timedelta(seconds=_REPLAY_SECONDS)
+        and login.rotated_by == _user_agent(context)
+    )
+
+
+def _living(context: Context, login: models.LoginRecord | None) -> models.LoginRecord:
+    if login is None or login.revoked_at is not None or login.expires_at <= now(context):
+        refuse()
+    return login
+
+
+def _issue_time(context: Context, user_id: str) -> float:
+    """To be asked before the user is read: a token then has the rights of its time, or newer."""
+    return context.runtime.revocations.issue_time(user_id, context.runtime.clock())
+
+
+def _signed_in(
+    context: Context,
+    user: models.UserRecord,
+    login_id: str,
+    refresh_token: RefreshToken,
+    issued_at: float,
+) -> SignedIn:
+    issuer = context.runtime.access_tokens
+    access_token = issuer.issue(
+        user_id=user.id,
+        role=user.role.value,
+        tier=user.tier.value,
+        login_id=login_id,
+        now=issued_at,
+    )
+    if context.browser is not None:
+        context.browser.keep(access_token, refresh_token.text)
+    kept_here = None if context.browser is not None else refresh_token.text
+    return SignedIn(Tokens(access_token, issuer.lifetime_seconds, kept_here), user)
+
+
+async def _renew_hash(context: Context, credential: models.CredentialRecord, password: str) -> None:
+    """Costs rise over the years; the password is at hand only now."""
+    passwords = context.runtime.passwords
+    if passwords.is_outdated(credential.password_hash):
+        renewed = await passwords.hash(password)
+        await models.replace_password_hash(
+            credential.id, credential.password_hash, renewed, now(context)
+        )
+
+
+async def _user(context: Context, user_id: str) -> models.UserRecord | None:
+    # unscoped: signing in asks before there is a viewer, with an id that was just proved
+    return await context.load(UserByIdUnscoped, user_id)  # type: ignore[no-any-return]
+
+
+def _user_agent(context: Context) -> str | None:
+    return context.user_agent[:_MAX_USER_AGENT_CHARACTERS] if context.user_agent else None
+
+
+def _refresh_deadline(context: Context) -> datetime:
+    return now(context) + timedelta(seconds=context.runtime.settings.refresh_token_seconds)

@@ -1,0 +1,103 @@
+"""Signing out: this sign-in, another of one's own, or all; and the list of those that live.
+
+Access tokens end with their sign-in, on every process within a second
+(services/accounts/revocations.py). Promise: what failed half-way is whole after trying again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import models
+from models import AuditEvent
+from resolvers import audit
+from resolvers.accounts.input import is_person, now, require_person
+from resolvers.context import Context
+from services.errors import ValidationFailed
+
+MOST_SESSIONS = 100  # shown
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One living sign-in; `current` is the one that asks."""
+
+    id: str
+    device: models.DeviceRecord | None
+    created_at: datetime
+    last_used_at: datetime
+    current: bool
+
+
+async def sessions(context: Context) -> list[Session]:
+    """The viewer's own, last used first.
+
+    Raises:
+        Unauthenticated, Forbidden, UpstreamUnavailable.
+    """
+    viewer = require_person(context)
+    found = await models.living_logins(viewer.user_id, now(context), MOST_SESSIONS)
+    return [_session(login, viewer.login_id) for login in found]
+
+
+async def sessions_by_id(context: Context, ids: Sequence[str]) -> dict[str, Session]:
+    """Of these the viewer's own that live; others do not exist."""
+    if context.viewer is None or not is_person(context.viewer):
+        return {}
+    return {one.id: one for one in await sessions(context) if one.id in ids}
+
+
+async def logout(
+    context: Context, session_id: str | None = None, *, everywhere: bool = False
+) -> int:
+    """How many sign-ins ended: this one, the one named, or all.
+
+    One that is not the viewer's, or has ended, is none.
+
+    Raises:
+        ValidationFailed: one and all at once.
+        Unauthenticated, Forbidden, UpstreamUnavailable.
+    """
+    viewer = require_person(context)
+    if everywhere and session_id is not None:
+        raise ValidationFailed("Name one session, or everywhere, not both.", path=["sessionId"])
+    only = None if everywhere else session_id or viewer.login_id
+    ended = await end_sessions(context, viewer.user_id, only=only)
+    if context.browser is not None and only in (None, viewer.login_id):
+        context.browser.forget()
+    facts = {"everywhere": everywhere, "ended": ended}
+    await audit.record(context, AuditEvent.SIGNED_OUT, subject=viewer.user_id, **facts)
+    return ended
+
+
+async def end_sessions(
+    context: Context, user_id: str, *, only: str | None = None, but: str | None = None
+) -> int:
+    """Ends a user's sign-ins and their access tokens: all, one, or all but one.
+
+    Tokens first: a failure between the two leaves the sign-ins to be found and ended again.
+    """
+    at, revocations = now(context), context.runtime.revocations
+    ids = [one for one in await models.living_login_ids(user_id, at, only) if one != but]
+    if only is None and but is None:
+        await revocations.revoke_user(user_id, at=context.runtime.clock())
+        await revocations.revoke_logins(ids, at=context.runtime.clock())  # their media addresses
+        return await models.end_logins(user_id, at)
+    await revocations.revoke_logins(ids, at=context.runtime.clock())
+    return await models.end_logins(user_id, at, ids) if ids else 0
+
+
+async def close_account(context: Context, user_id: str) -> None:
+    """Ends whatever speaks for an account: its sign-ins and its API keys."""
+    for key in await models.api_keys_of(user_id, 0):
+        await context.runtime.revocations.revoke_key(key.id, at=context.runtime.clock())
+    await models.delete_api_keys(user_id)
+    await end_sessions(context, user_id)
+
+
+def _session(login: models.LoginRecord, current_id: str) -> Session:
+    return Session(
+        login.id, login.device, login.created_at, login.last_used_at, login.id == current_id
+    )

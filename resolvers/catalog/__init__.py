@@ -1,0 +1,1 @@
+"""Browsing, search, edits, invalidation of the catalogue."""

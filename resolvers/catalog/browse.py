@@ -1,0 +1,250 @@
+"""What happens when somebody browses: pages of films, one film, people and what they worked on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Generic, TypeVar
+
+import loaders
+import models
+from models.mongo import ids
+from resolvers.context import Context
+from resolvers.paging import PAGE_SIZE, PageArguments, bounded, require_kind
+from services import cursors
+
+T = TypeVar("T", bound=models.TitleRecord)
+
+
+@dataclass(frozen=True, slots=True)
+class TitleConnection(Generic[T]):
+    """A page of titles and what is needed to make cursors of them."""
+
+    nodes: list[T]
+    page: models.MoviePage
+    query: models.MovieQuery
+    secret: bytes
+
+    def cursor(self, title: T) -> str:
+        order = self.query.order
+        position = cursors.Position(models.sort_value(title, order), title.id)
+        return cursors.encode(self.secret, order.name, position)
+
+
+MovieConnection = TitleConnection[models.MovieRecord]
+ShowConnection = TitleConnection[models.ShowRecord]
+
+
+@dataclass(frozen=True, slots=True)
+class PageBounds:
+    """Where a page stands; cursors are made only when read."""
+
+    connection: MovieConnection | ShowConnection
+
+    @property
+    def has_next_page(self) -> bool:
+        return self.connection.page.has_next
+
+    @property
+    def has_previous_page(self) -> bool:
+        return self.connection.page.has_previous
+
+    @property
+    def start_cursor(self) -> str | None:
+        return self._cursor(0)
+
+    @property
+    def end_cursor(self) -> str | None:
+        return self._cursor(-1)
+
+    def _cursor(self, at: int) -> str | None:
+        connection: TitleConnection[Any] = self.connection
+        return connection.cursor(connection.nodes[at]) if connection.nodes else None
+
+
+async def movies(
+    context: Context,
+    arguments: PageArguments,
+    *,
+    category: models.MovieCategory | None = None,
+    filter_: models.MovieFilter | None = None,
+    order: models.MovieOrder | None = None,
+    fields: loaders.Fields = None,
+) -> MovieConnection:
+    """One page. Ids are cached for 5 minutes, films for an hour.
+
+    Raises:
+        ValidationFailed, InvalidCursor: the arguments make no page.
+        UpstreamUnavailable: neither the database nor the cache has it.
+    """
+    order = order or models.MovieOrder.of(category, None)
+    size = arguments.size()
+    secret = context.runtime.settings.secret_bytes
+    query = models.MovieQuery(
+        category=category,
+        filter=filter_ or models.MovieFilter(),
+        order=order,
+        size=size,
+        backwards=arguments.backwards,
+        position=position_of(arguments, order, secret),
+        today=_today(context, category),
+    )
+    pages = context.loader(loaders.MoviePageByQuery)
+    page = await pages.load_one(pages.ask(query), fields)
+    assert page is not None  # a page may be empty, but it exists
+    films = context.loader(loaders.MovieById)
+    nodes = loaders.in_order(await films.many(page.ids, fields), page.ids)
+    return TitleConnection(nodes, page, query, secret)
+
+
+async def movies_of_genres(
+    context: Context,
+    genres: Sequence[models.GenreRecord],
+    arguments: PageArguments,
+    *,
+    order: models.MovieOrder | None = None,
+    fields: loaders.Fields = None,
+) -> list[MovieConnection]:
+    """One page of each genre: one command for all their ids, one for all their films.
+
+    Raises:
+        ValidationFailed, InvalidCursor: the arguments make no page.
+        UpstreamUnavailable: neither the database nor the cache has it.
+    """
+    order = order or models.MovieOrder.of(None, None)
+    secret = context.runtime.settings.secret_bytes
+    size, position = arguments.size(), position_of(arguments, order, secret)
+    queries = [
+        models.MovieQuery(
+            None, models.MovieFilter(genres=(genre.slug,)), order, size, position=position
+        )
+        for genre in genres
+    ]
+    loader = context.loader(loaders.MoviePagesByQuery)
+    keys = [loader.ask(query) for query in queries]
+    found = await loader.many(keys)
+    pages = [found[key] or models.MoviePage() for key in keys]
+    wanted = None if fields is None else fields | {order.field}
+    films = await context.load_many(
+        loaders.MovieById, [id_ for page in pages for id_ in page.ids], wanted
+    )
+    return [
+        TitleConnection(loaders.in_order(films, page.ids), page, query, secret)
+        for page, query in zip(pages, queries, strict=True)
+    ]
+
+
+async def count_movies(
+    context: Context, connections: Sequence[MovieConnection]
+) -> list[models.Count | None]:
+    """How long the lists of these pages are; kept for 5 minutes."""
+    loader = context.loader(loaders.MovieCountByQuery)
+    return await _counts(loader, connections)
+
+
+async def count_shows(
+    context: Context, connections: Sequence[ShowConnection]
+) -> list[models.Count | None]:
+    loader = context.loader(loaders.ShowCountByQuery)
+    return await _counts(loader, connections)
+
+
+async def _counts(
+    loader: loaders.MovieCountByQuery | loaders.ShowCountByQuery,
+    connections: Sequence[TitleConnection[Any]],
+) -> list[models.Count | None]:
+    keys = [loader.ask(one.query.list_key(), one.query) for one in connections]
+    counts = await loader.many(keys)
+    return [counts[key] for key in keys]
+
+
+async def movie_statistics(context: Context, first: int | None) -> list[models.GenreFigures]:
+    """By genre, the one with the most films first; kept for 5 minutes."""
+    size = bounded(first, "first", 10)
+    figures: list[models.GenreFigures] = await context.load(loaders.AllGenreFigures, "all")
+    return figures[:size]
+
+
+def position_of(
+    arguments: PageArguments, order: models.MovieOrder, secret: bytes
+) -> cursors.Position | None:
+    if arguments.after is not None:
+        return cursors.decode(secret, order.name, arguments.after, "after")
+    if arguments.before is not None:
+        return cursors.decode(secret, order.name, arguments.before, "before")
+    return None
+
+
+def _today(context: Context, category: models.MovieCategory | None) -> str:
+    if category not in (models.MovieCategory.NEW_RELEASES, models.MovieCategory.UPCOMING):
+        return ""
+    return datetime.fromtimestamp(context.runtime.clock(), UTC).date().isoformat()
+
+
+async def movie(
+    context: Context,
+    *,
+    id_: str | None = None,
+    tmdb_id: int | None = None,
+    imdb_id: str | None = None,
+    fields: loaders.Fields = None,
+) -> models.MovieRecord | None:
+    """The film by exactly one of its ids, or None."""
+    if tmdb_id is not None:
+        id_ = await context.load(loaders.MovieIdByTmdbId, str(tmdb_id))
+    elif imdb_id is not None:
+        id_ = await context.load(loaders.MovieIdByImdbId, imdb_id)
+    elif id_ is not None:
+        require_kind(id_, "movie")
+    if id_ is None or ids.kind_of(id_) != "movie":
+        return None
+    return await context.loader(loaders.MovieById).load_one(id_, fields)
+
+
+async def person(
+    context: Context, id_: str, fields: loaders.Fields = None
+) -> models.PersonRecord | None:
+    if require_kind(id_) != "person":
+        return None
+    return await context.loader(loaders.PersonById).load_one(id_, fields)
+
+
+async def genres(context: Context) -> list[models.GenreRecord]:
+    """All genres in order of name."""
+    all_ids = await context.load(loaders.AllGenreIds, "all")
+    by_id = await context.load_many(loaders.GenreById, all_ids)
+    return loaders.in_order(by_id, all_ids)
+
+
+def credits_of_title(
+    title: models.TitleRecord, first: int | None, department: models.Department | None
+) -> list[models.CreditRecord]:
+    """In billing order."""
+    size = bounded(first, "first", PAGE_SIZE)
+    chosen = title.credits
+    if department is not None:
+        chosen = [credit for credit in chosen if credit.department is department]
+    return chosen[:size]
+
+
+async def credits_of_people(
+    context: Context,
+    people: Sequence[models.PersonRecord],
+    first: int | None,
+    department: models.Department | None,
+) -> list[list[models.CreditRecord]]:
+    """What each worked on, most popular title first; one load of ids and one of titles for all."""
+    size = bounded(first, "first", PAGE_SIZE)
+    titles_of = await context.load_many(loaders.TitleIdsByPersonId, [one.id for one in people])
+    wanted = dict.fromkeys(key for some in titles_of.values() for key in some or ())
+    titles = await context.load_many(loaders.TitleById, wanted)
+    return [
+        [
+            credit
+            for title in loaders.in_order(titles, titles_of[one.id] or ())
+            for credit in title.credits
+            if credit.person_id == one.id and department in (None, credit.department)
+        ][:size]
+        for one in people
+    ]

@@ -1,0 +1,173 @@
+"""What happens when an editor changes the catalogue by hand: films come, change and go."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import loaders
+import models
+from models.mongo import ids
+from resolvers import audit
+from resolvers.catalog.imports.titles import sort_title
+from resolvers.catalog.invalidation import movie_changed
+from resolvers.catalog.purging import note_edit
+from resolvers.context import Context
+from resolvers.paging import require_kind
+from services.errors import Conflict, NotFound, ValidationFailed
+
+_MOST_CHARACTERS = {"title": 500, "overview": 10_000}
+_MOST_GENRES = 20
+_MOST_RUNTIME_SECONDS = 48 * 3600
+_LARGEST = 2**31 - 1  # GraphQL's Int
+_NEVER_NULL = {"title": "title", "genres": "genres", "is_featured": "isFeatured"}
+
+
+@dataclass(frozen=True, slots=True)
+class Upserted:
+    movie: models.MovieRecord
+    purged_tags: list[str]
+
+
+async def upsert_movie(
+    context: Context,
+    given: Mapping[str, Any],
+    *,
+    id_: str | None = None,
+    expected_version: int | None = None,
+) -> Upserted:
+    """Changes the film of this id, else of this TMDb number; creates it where there is none.
+
+    `given` has what to set, by the document's names, but `genres` as slugs; the rest stays.
+
+    Raises:
+        NotFound: there is no film of this id.
+        Conflict: it is not in the expected version.
+        AlreadyExists: another film has this TMDb number.
+        ValidationFailed, Unauthenticated, Forbidden, UpstreamUnavailable.
+    """
+    context.require(models.Role.EDITOR)
+    _check(given)
+    changes = await _changes(context, given)
+    before = await _stored(id_, given.get("tmdb_id"))
+    if expected_version is not None and (before is None or before.version != expected_version):
+        raise _changed_meanwhile()
+    if before is None:
+        saved = await _create(context, changes)
+    else:
+        saved = await _edit(context, before, changes, expected_version)
+    await audit.record(
+        context,
+        audit.AuditEvent.MOVIE_SAVED,
+        subject=saved.movie.id,
+        is_new=before is None,
+        fields=sorted(changes),
+        version=saved.movie.version,
+    )
+    return saved
+
+
+async def delete_movie(context: Context, id_: str) -> None:
+    """The film is kept, but nobody sees it any more.
+
+    Raises:
+        NotFound: there is no film of this id.
+        ValidationFailed, Unauthenticated, Forbidden, UpstreamUnavailable.
+    """
+    context.require(models.Role.EDITOR)
+    stored = await _stored(id_, None)
+    changes = {"is_active": False}
+    purge_id = await note_edit(context.runtime, id_, stored, changes)
+    edited = await models.edit_movie(id_, changes, None)
+    if edited is None or not edited.before.is_active:
+        raise _not_there()
+    await movie_changed(context, edited.before, None, purge_id)
+    await audit.record(context, audit.AuditEvent.MOVIE_DELETED, subject=id_)
+
+
+async def _stored(id_: str | None, tmdb_id: int | None) -> models.MovieRecord | None:
+    """A deleted film is found by its TMDb number alone: setting it again brings it back."""
+    if id_ is not None and require_kind(id_) != "movie":
+        raise _not_there()
+    found = await models.movie_to_edit(id_, tmdb_id)
+    if id_ is not None and (found is None or not found.is_active):
+        raise _not_there()
+    return found
+
+
+async def _create(context: Context, changes: dict[str, Any]) -> Upserted:
+    if "title" not in changes:
+        raise ValidationFailed("A new film needs a title.", path=["title"])
+    changes["sort_title"] = sort_title(changes["title"])
+    movie = models.Movie(id=ids.new("movie"), **changes)
+    purge_id = await note_edit(context.runtime, movie.id, None, changes)
+    after = await models.insert_movie(movie)
+    return Upserted(after, await movie_changed(context, None, after, purge_id))
+
+
+async def _edit(
+    context: Context,
+    stored: models.MovieRecord,
+    changes: dict[str, Any],
+    expected_version: int | None,
+) -> Upserted:
+    if "title" in changes:
+        changes["sort_title"] = sort_title(changes["title"], stored.languages)
+    if not stored.is_active:
+        changes["is_active"] = True
+    if not changes:
+        return Upserted(stored, [])
+    purge_id = await note_edit(context.runtime, stored.id, stored, changes)
+    edited = await models.edit_movie(stored.id, changes, expected_version)
+    if edited is None:
+        raise _changed_meanwhile()
+    before = edited.before if edited.before.is_active else None
+    return Upserted(edited.after, await movie_changed(context, before, edited.after, purge_id))
+
+
+async def _changes(context: Context, given: Mapping[str, Any]) -> dict[str, Any]:
+    """As stored: genres by id, the year with the date."""
+    changes = dict(given)
+    if "genres" in changes:
+        changes["genre_ids"] = await _genre_ids(context, changes.pop("genres"))
+    if "release_date" in changes:
+        date = changes["release_date"]
+        changes["year"] = None if date is None else int(date[:4])
+    return changes
+
+
+async def _genre_ids(context: Context, slugs: Sequence[str]) -> list[str]:
+    wanted = list(dict.fromkeys(map(ids.of_genre, slugs)))
+    known = await context.load_many(loaders.GenreById, wanted)
+    for at, slug in enumerate(slugs):
+        if known[ids.of_genre(slug)] is None:
+            raise ValidationFailed("There is no such genre.", path=["genres", str(at)])
+    return wanted
+
+
+def _check(given: Mapping[str, Any]) -> None:
+    for name, public in _NEVER_NULL.items():
+        if name in given and given[name] is None:
+            raise ValidationFailed(f"`{public}` cannot be null.", path=[public])
+    for name, most in _MOST_CHARACTERS.items():
+        text = given.get(name)
+        if text is not None and not (text.strip() and len(text) <= most):
+            raise ValidationFailed(f"`{name}` must be 1 to {most} characters.", path=[name])
+    if len(given.get("genres", ())) > _MOST_GENRES:
+        raise ValidationFailed(f"At most {_MOST_GENRES} genres.", path=["genres"])
+    _check_number(given.get("runtime_seconds"), "runtimeSeconds", _MOST_RUNTIME_SECONDS)
+    _check_number(given.get("tmdb_id"), "tmdbId", _LARGEST)
+
+
+def _check_number(value: int | None, public: str, most: int) -> None:
+    if value is not None and not 1 <= value <= most:
+        raise ValidationFailed(f"`{public}` must be between 1 and {most}.", path=[public])
+
+
+def _not_there() -> NotFound:
+    return NotFound("There is no such film.", path=["id"])
+
+
+def _changed_meanwhile() -> Conflict:
+    return Conflict("The film changed since you read it.", path=["expectedVersion"])

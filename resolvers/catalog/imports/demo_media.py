@@ -1,0 +1,49 @@
+"""The one clip that every demo film plays: a drawn test picture, ten seconds, in all qualities.
+
+Made once by ffmpeg into DATA_DIR/media/demo, with the subtitles of demo/clip.*.vtt.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+from resolvers.catalog.imports.demo_files import FOLDER
+from services.media import ffmpeg
+from services.media.ingest import Encoder, Film, ingest
+from services.media.ladder import Source
+from services.media.library import DEMO, INDEX
+from services.settings.settings import Settings
+
+SECONDS = 10
+_SEGMENT_SECONDS = 2  # players change quality at segments: five are enough to show it
+_NICENESS = 10  # whoever makes the first requests comes first
+
+
+def folder_of(settings: Settings) -> Path:
+    return settings.data_dir / "media" / DEMO
+
+
+async def make_if_missing(settings: Settings) -> bool:
+    """True when the clip was made now, which takes some seconds.
+
+    Raises:
+        StartupError: there is no ffmpeg, it failed, or DATA_DIR has no room.
+    """
+    if (folder_of(settings) / INDEX).exists():
+        return False
+    binary = ffmpeg.find_ffmpeg(settings.ffmpeg_binary)
+    encoder = Encoder(binary, preset="ultrafast", niceness=_NICENESS)
+    await ingest(encoder, _clip(), folder_of(settings), replaces=True)
+    return True
+
+
+def _clip() -> Film:
+    picture = f"testsrc2=size=1920x1080:rate=30:duration={SECONDS}"
+    sound = f"sine=frequency=220:beep_factor=4:sample_rate=48000:duration={SECONDS}"
+    return Film(
+        Source(1920, 1080, Fraction(30), float(SECONDS), video="0:v:0", audio="1:a:0"),
+        inputs=["-f", "lavfi", "-i", picture, "-f", "lavfi", "-i", sound],
+        subtitles={language: FOLDER / f"clip.{language}.vtt" for language in ("en", "de")},
+        segment_seconds=_SEGMENT_SECONDS,
+    )

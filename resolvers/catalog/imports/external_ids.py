@@ -1,0 +1,48 @@
+"""Ids of TMDb and IMDb: each names one film of the catalogue, whoever imported it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple
+
+import models
+from resolvers.catalog.imports.report import Problems
+
+Field = Literal["imdb_id", "tmdb_id"]
+_BSON_TYPES = {"imdb_id": "string", "tmdb_id": "int"}
+
+
+class Claim(NamedTuple):
+    """An outside id that a film of ours wants; `called` is the film's name in its source."""
+
+    film_id: str
+    value: str | int
+    called: str
+
+
+async def granted(field: Field, claims: Sequence[Claim], taken: Problems) -> set[str]:
+    """Ids of the films that may have what they claim.
+
+    The first film to claim an id gets it, unless another one is stored with it; the rest are noted.
+    """
+    stored = await _holders(field, claims)
+    holders: dict[str | int, str] = {}
+    for film_id, value, called in claims:
+        holder = stored.get(value) or holders.setdefault(value, film_id)
+        if holder == film_id:
+            holders[value] = film_id
+        else:
+            taken.note(f"{called}: {field} {value} belongs to {holder}")
+    return set(holders.values())
+
+
+async def _holders(field: Field, claims: Sequence[Claim]) -> dict[str | int, str]:
+    """Film ids by outside id. `$type` lets MongoDB use the partial index."""
+    found: dict[str | int, str] = {}
+    for values in models.batches(dict.fromkeys(claim.value for claim in claims), models.BATCH):
+        where: dict[str, Any] = {field: {"$in": values, "$type": _BSON_TYPES[field]}}
+        films = await models.find(
+            models.Movie, models.MovieRecord, where, fields=frozenset({field}), limit=len(values)
+        )
+        found.update({getattr(film, field): film.id for film in films})
+    return found

@@ -1,0 +1,115 @@
+"""The public MovieLens layout: movies.csv, links.csv, ratings.csv in one folder.
+
+Ratings become a mean of 0-10 and a count. Broken rows are counted and listed, never fatal. Ids
+derive from movieId, so importing the same folder again changes nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+import models
+from models.mongo import ids
+from resolvers.catalog.imports import genres, movielens_files
+from resolvers.catalog.imports.external_ids import Claim, Field, granted
+from resolvers.catalog.imports.movielens_files import Link, Row, Tally
+from resolvers.catalog.imports.report import Problems, Progress, Report, Writer, quiet
+from resolvers.catalog.imports.similar import Features, similar_ids
+from resolvers.context import Runtime
+from services import cdn
+
+_SOURCE = "movielens"
+
+
+async def load(runtime: Runtime, folder: Path, progress: Progress = quiet) -> Report:
+    """
+    Raises:
+        StartupError: there is no movies.csv, or a file is not what its name says.
+        UpstreamUnavailable: MongoDB did not answer in time.
+    """
+    broken, taken = Problems(), Problems()
+    rows = await movielens_files.read_movies(folder, progress, broken)
+    links = await movielens_files.read_links(folder, rows, progress, broken)
+    tallies = await movielens_files.read_ratings(folder, rows, progress, broken)
+    links = await _granted(links, taken)
+    progress("similar", 0, len(rows))
+    alike = await similar_ids(
+        (_features(number, row, tallies) for number, row in rows.items()),
+        lambda done: progress("similar", done, len(rows)),
+    )
+    slugs = sorted({slug for row in rows.values() for slug in row.genres})
+    writer = Writer(runtime, progress)
+    await writer.write("genres", models.Genre, map(genres.document, slugs), len(slugs))
+    await writer.write("movies", models.Movie, _movies(rows, links, tallies, alike), len(rows))
+    return await writer.report(broken, taken)
+
+
+def movie_id(number: int) -> str:
+    return ids.derive("movie", _SOURCE, number)
+
+
+async def _granted(links: Mapping[int, Link], taken: Problems) -> dict[int, Link]:
+    """The links without the ids that another film has."""
+    has_imdb = await granted("imdb_id", _claims(links, "imdb_id"), taken)
+    has_tmdb = await granted("tmdb_id", _claims(links, "tmdb_id"), taken)
+    return {
+        number: Link(
+            link.imdb_id if movie_id(number) in has_imdb else None,
+            link.tmdb_id if movie_id(number) in has_tmdb else None,
+        )
+        for number, link in links.items()
+    }
+
+
+def _claims(links: Mapping[int, Link], field: Field) -> list[Claim]:
+    return [
+        Claim(movie_id(number), value, f"movieId {number}")
+        for number, link in links.items()
+        if (value := getattr(link, field)) is not None
+    ]
+
+
+def _features(number: int, row: Row, tallies: Mapping[int, Tally]) -> Features:
+    return Features(
+        id=movie_id(number),
+        year=row.title.year or 0,
+        genres=frozenset(row.genres),
+        popularity=_popularity(tallies.get(number)),
+    )
+
+
+def _popularity(tally: Tally | None) -> float:
+    """Grows with the logarithm of the votes: 100 votes are 20, 10,000 are 40."""
+    return round(10 * math.log10(1 + tally.count), 3) if tally else 0.0
+
+
+def _movies(
+    rows: Mapping[int, Row],
+    links: Mapping[int, Link],
+    tallies: Mapping[int, Tally],
+    alike: Mapping[str, list[str]],
+) -> Iterator[models.Movie]:
+    for number, row in rows.items():
+        id_, tally, link = movie_id(number), tallies.get(number), links.get(number, Link())
+        yield models.Movie(
+            id=id_,
+            title=row.title.title,
+            sort_title=row.title.sort_title,
+            original_title=row.title.original_title,
+            year=row.title.year,
+            genre_ids=_genre_ids(row.genres),
+            imdb_id=link.imdb_id,
+            tmdb_id=link.tmdb_id,
+            rating=tally.mean if tally else None,
+            vote_count=tally.count if tally else 0,
+            popularity=_popularity(tally),
+            similar_ids=alike[id_],
+            poster_path=cdn.poster_path(id_),
+            backdrop_path=cdn.backdrop_path(id_),
+        )
+
+
+def _genre_ids(slugs: Iterable[str]) -> list[str]:
+    return [ids.of_genre(slug) for slug in slugs]

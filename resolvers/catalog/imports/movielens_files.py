@@ -1,0 +1,224 @@
+"""Reads MovieLens files line by line: a broken line costs itself and is noted with its number.
+
+Nothing but one entry per film is held, however many ratings there are; the loop gets its turn
+between blocks of lines.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+from collections.abc import Callable, Container, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from resolvers.catalog.imports import genres
+from resolvers.catalog.imports.report import Problems, Progress
+from resolvers.catalog.imports.titles import ParsedTitle, parse
+from services.errors import StartupError
+
+_BLOCK = 20_000  # lines between two turns of the loop
+_LONGEST_LINE = 10_000  # bytes
+_LONGEST_TITLE = 500
+_LARGEST_ID = 2**31 - 1
+_NO_GENRES = "(no genres listed)"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    title: ParsedTitle
+    genres: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    imdb_id: str | None = None
+    tmdb_id: int | None = None
+
+
+@dataclass(slots=True)
+class Tally:
+    """Ratings of one film: stars from 0.5 to 5."""
+
+    count: int = 0
+    stars: float = 0.0
+
+    @property
+    def mean(self) -> float:
+        """On a scale of 0-10."""
+        return round(2 * self.stars / self.count, 2)
+
+
+class _Broken(ValueError):
+    """Says what is wrong with one line."""
+
+
+async def read_movies(folder: Path, progress: Progress, broken: Problems) -> dict[int, Row]:
+    """
+    Raises:
+        StartupError: there is no such file, or its first line is another one.
+    """
+    file = folder / "movies.csv"
+    if _size_bytes(file) is None:
+        raise StartupError(f"{file} is missing: name the folder of a MovieLens data set.")
+    rows: dict[int, Row] = {}
+
+    def take(line: bytes) -> None:
+        number, title, kinds = _cells(line, 3)
+        movie = _movie_number(number)
+        if movie in rows:
+            raise _Broken(f"movieId {movie} stands there twice")
+        rows[movie] = Row(_title(title), _genres(kinds))
+
+    await _each_line(file, "movieId,title,genres", take, progress, broken)
+    return rows
+
+
+async def read_links(
+    folder: Path, movies: Container[int], progress: Progress, broken: Problems
+) -> dict[int, Link]:
+    links: dict[int, Link] = {}
+
+    def take(line: bytes) -> None:
+        number, imdb, tmdb = _cells(line, 3)
+        movie = _known(_movie_number(number), movies)
+        if movie in links:
+            raise _Broken(f"movieId {movie} stands there twice")
+        imdb_number = _optional_number("imdbId", imdb)
+        imdb_id = f"tt{imdb_number:07}" if imdb_number else None
+        links[movie] = Link(imdb_id, _optional_number("tmdbId", tmdb))
+
+    await _each_line(folder / "links.csv", "movieId,imdbId,tmdbId", take, progress, broken)
+    return links
+
+
+async def read_ratings(
+    folder: Path, movies: Container[int], progress: Progress, broken: Problems
+) -> dict[int, Tally]:
+    tallies: dict[int, Tally] = {}
+
+    def take(line: bytes) -> None:
+        cells = line.split(b",")  # numbers only: no need of a CSV parser
+        if len(cells) != 4:
+            raise _Broken(f"{len(cells)} columns instead of 4")
+        movie = _known(_movie_number(cells[1]), movies)
+        stars = _stars(cells[2])
+        tally = tallies.get(movie)
+        if tally is None:
+            tally = tallies[movie] = Tally()
+        tally.count += 1
+        tally.stars += stars
+
+    header = "userId,movieId,rating,timestamp"
+    await _each_line(folder / "ratings.csv", header, take, progress, broken)
+    return tallies
+
+
+async def _each_line(
+    file: Path, header: str, take: Callable[[bytes], None], progress: Progress, broken: Problems
+) -> None:
+    """Hands every line to `take`; progress is told in bytes. No file, no lines."""
+    total = _size_bytes(file)
+    if total is None:
+        return
+    number, done = 1, 0
+    progress(file.name, 0, total)
+    for block in _blocks(file, header):
+        for line in block:
+            number += 1
+            done += len(line)
+            try:
+                _take_line(line, take)
+            except _Broken as reason:
+                broken.note(f"{file.name}:{number}: {reason}")
+        progress(file.name, min(done, total), total)
+        await asyncio.sleep(0)
+    progress(file.name, total, total)
+
+
+def _size_bytes(file: Path) -> int | None:
+    return file.stat().st_size if file.is_file() else None
+
+
+def _take_line(line: bytes, take: Callable[[bytes], None]) -> None:
+    if len(line) > _LONGEST_LINE:
+        raise _Broken(f"longer than {_LONGEST_LINE} bytes")
+    if text := line.strip():
+        take(text)
+
+
+def _blocks(file: Path, header: str) -> Iterator[list[bytes]]:
+    with file.open("rb") as lines:
+        first = lines.readline(_LONGEST_LINE).decode("utf-8-sig", "replace").strip()
+        if first != header:
+            raise StartupError(f"{file}: the first line is not {header}.")
+        while block := list(islice(lines, _BLOCK)):
+            yield block
+
+
+def _cells(line: bytes, count: int) -> list[str]:
+    """One line as CSV: a stray quote cannot swallow the lines behind it."""
+    try:
+        cells = next(csv.reader([line.decode()], strict=True))
+    except UnicodeDecodeError:
+        raise _Broken("not UTF-8") from None
+    except (csv.Error, StopIteration) as error:
+        raise _Broken(f"not CSV ({error})") from None
+    if len(cells) != count:
+        raise _Broken(f"{len(cells)} columns instead of {count}")
+    return cells
+
+
+def _movie_number(text: str | bytes) -> int:
+    number = _whole_number(text)
+    if not 0 < number <= _LARGEST_ID:
+        raise _Broken(f"movieId is {_shown(text)}")
+    return number
+
+
+def _optional_number(name: str, text: str) -> int | None:
+    if not text.strip():
+        return None
+    number = _whole_number(text)
+    if not 0 < number <= _LARGEST_ID:
+        raise _Broken(f"{name} is {_shown(text)}")
+    return number
+
+
+def _whole_number(text: str | bytes) -> int:
+    """0 for all that is not a number of ASCII digits: int() also takes "1_0" and "+1"."""
+    return int(text) if text.isdigit() and text.isascii() and len(text) < 12 else 0
+
+
+def _known(movie: int, movies: Container[int]) -> int:
+    if movie not in movies:
+        raise _Broken(f"movieId {movie} is not in movies.csv")
+    return movie
+
+
+def _stars(text: bytes) -> float:
+    try:
+        stars = float(text)
+    except ValueError:
+        stars = 0.0
+    if not 0.5 <= stars <= 5:  # also refuses NaN
+        raise _Broken(f"rating is {_shown(text)}")
+    return stars
+
+
+def _title(text: str) -> ParsedTitle:
+    if not text.strip() or len(text) > _LONGEST_TITLE:
+        raise _Broken("the title is empty" if not text.strip() else "the title is too long")
+    return parse(text)
+
+
+def _genres(text: str) -> list[str]:
+    """Slugs in the order listed, each once."""
+    if text == _NO_GENRES:
+        return []
+    return list(dict.fromkeys(slug for name in text.split("|") if (slug := genres.slug_of(name))))
+
+
+def _shown(text: str | bytes) -> str:
+    return repr(text.decode("utf-8", "replace") if isinstance(text, bytes) else text)[:60]

@@ -1,0 +1,93 @@
+"""What every import tells: how far it is, what it changed, what it had to leave out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import models
+from resolvers.catalog import purging
+from resolvers.context import Runtime
+from services.redis.pool import Failure
+
+D = TypeVar("D", bound=models.Stored)
+Progress = Callable[[str, int, int], None]  # stage, done, of how many
+
+_EXAMPLES = 20
+
+
+def quiet(_stage: str, _done: int, _total: int) -> None:
+    """Progress for callers that draw nothing."""
+
+
+@dataclass(slots=True)
+class Problems:
+    """Counts everything left out and remembers the first twenty reasons."""
+
+    count: int = 0
+    examples: list[str] = field(default_factory=list)
+
+    def note(self, reason: str) -> None:
+        self.count += 1
+        if len(self.examples) < _EXAMPLES:
+            self.examples.append(reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """`changes` by collection; `keys_dropped` is None when Redis was away and kept its keys."""
+
+    changes: Mapping[str, models.Changes]
+    keys_dropped: int | None
+    broken: Problems = field(default_factory=Problems)
+    taken: Problems = field(default_factory=Problems)
+
+    @property
+    def total(self) -> models.Changes:
+        return sum(self.changes.values(), models.Changes())
+
+
+class Writer:
+    """Writes one collection after another and adds up what changed."""
+
+    def __init__(self, runtime: Runtime, progress: Progress) -> None:
+        self._runtime = runtime
+        self._progress = progress
+        self._changes: dict[str, models.Changes] = {}
+        self._purge_id: str | None = None
+
+    async def write(
+        self, stage: str, document: type[D], documents: Iterable[D], total: int
+    ) -> None:
+        if self._purge_id is None:
+            self._purge_id = await purging.note_import(self._runtime)
+        self._progress(stage, 0, total)
+        self._changes[stage] = await models.upsert(
+            document, documents, written=lambda done: self._progress(stage, done, total)
+        )
+
+    async def report(self, broken: Problems | None = None, taken: Problems | None = None) -> Report:
+        """Ends the import: cached catalogue entries are dropped, if there may be stale ones."""
+        return Report(
+            self._changes, await self._drop_cached(), broken or Problems(), taken or Problems()
+        )
+
+    async def _drop_cached(self) -> int | None:
+        purge_id, self._purge_id = self._purge_id, None
+        if not any(each.inserted or each.updated for each in self._changes.values()):
+            if purge_id is not None:
+                await models.purges.drop(purge_id)
+            return 0
+        dropped = await self._dropped()
+        if purge_id is not None:
+            told = dropped is not None
+            await purging.import_written(self._runtime, purge_id, is_told=told)
+        return dropped
+
+    async def _dropped(self) -> int | None:
+        cache = self._runtime.cache
+        try:
+            return sum([await cache.forget_all(pattern) for pattern in purging.CATALOGUE])
+        except Failure:
+            return None

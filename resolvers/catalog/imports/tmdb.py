@@ -1,0 +1,236 @@
+"""Titles from TMDb: read a few at a time, mapped, written with their people and genres.
+
+A title that is here already, whatever its source, is the one that is written to; what others wrote
+of it stays (models/catalog/imported_titles.py). Importing again without a change writes nothing. A
+title that cannot be had is left out and told; when none of a batch can, the import ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+import models
+from models.mongo import ids
+from resolvers.catalog.imports import tmdb_documents, tmdb_lists, tmdb_seasons
+from resolvers.catalog.imports.external_ids import Claim, granted
+from resolvers.catalog.imports.report import Problems, Report, Writer, quiet
+from resolvers.catalog.imports.tmdb_documents import SOURCE
+from resolvers.context import Runtime
+from services.errors import Conflict, UpstreamUnavailable
+from services.tmdb.types import (
+    Images,
+    MovieDetails,
+    SeasonDetails,
+    ShowDetails,
+    TitleDetails,
+    TitleKind,
+)
+
+Show = tuple[ShowDetails, list[SeasonDetails]]
+Advance = Callable[[int, int | None], None]  # done, of how many
+BATCH = {TitleKind.MOVIE: 20, TitleKind.SHOW: 5}
+
+
+async def run_import(
+    runtime: Runtime, arguments: Mapping[str, Any], advance: Advance
+) -> str | None:
+    """The job of importFromTmdb; answers with what was left out.
+
+    Raises:
+        UpstreamUnavailable: TMDb or MongoDB is away.
+    """
+    kind = TitleKind.SHOW if arguments["tv"] else TitleKind.MOVIE
+    numbers: list[int] = arguments["tmdb_ids"]
+    if not numbers:
+        category = models.MovieCategory(arguments["category"])
+        numbers = await tmdb_lists.numbers(runtime, kind, category, arguments["pages"])
+    return left_out(await load(runtime, {kind: numbers}, advance))
+
+
+async def load(
+    runtime: Runtime, wanted: Mapping[TitleKind, Sequence[int]], advance: Advance
+) -> Report:
+    """
+    Raises:
+        UpstreamUnavailable: TMDb or MongoDB is away; what was written before stays.
+    """
+    done, total = 0, sum(len(numbers) for numbers in wanted.values())
+    advance(done, total)
+    running = _Import(runtime, (await runtime.tmdb.configuration()).images)
+    report = Report({}, 0)
+    for kind, numbers in wanted.items():
+        for some in models.batches(numbers, BATCH[kind]):
+            with models.reading_primary():  # a secondary may not have the batch before
+                report = _sum(report, await running.batch(kind, some, numbers))
+            done += len(some)
+            advance(done, total)
+    return report
+
+
+def left_out(report: Report) -> str | None:
+    broken = report.broken
+    return f"{broken.count} left out, first {broken.examples[0]}" if broken.count else None
+
+
+class _Import:
+    """One import. People are written once: TMDb tells them a little differently with each title."""
+
+    def __init__(self, runtime: Runtime, images: Images) -> None:
+        self._runtime = runtime
+        self._images = images
+        self._people: set[str] = set()
+
+    async def batch(self, kind: TitleKind, some: list[int], every: Sequence[int]) -> Report:
+        broken, tmdb = Problems(), self._runtime.tmdb
+        if kind is TitleKind.MOVIE:
+            movies = await _told(kind, some, [tmdb.movie(number) for number in some], broken)
+            return await _again_on_conflict(lambda: self._write_movies(movies, every, broken))
+        shows = await _told(kind, some, [self._show(number) for number in some], broken)
+        return await _again_on_conflict(lambda: self._write_shows(shows, broken))
+
+    async def _show(self, number: int) -> Show | None:
+        show = await self._runtime.tmdb.show(number)
+        return (show, await tmdb_seasons.read(self._runtime, show)) if show is not None else None
+
+    async def _write_movies(
+        self, told: list[MovieDetails], every: Sequence[int], broken: Problems
+    ) -> Report:
+        asked = [*(one.id for one in told), *_similar(told), *every]
+        known = {number: movie_id(number) for number in every}
+        known |= await _stored_ids(models.Movie, asked)
+        taken = Problems()
+        imdb_ids = await _granted_imdb_ids(told, known, taken)
+        documents = [
+            tmdb_documents.movie(
+                known[one.id],
+                one,
+                self._images,
+                imdb_id=imdb_ids.get(one.id),
+                similar_ids=[known[number] for number in _similar([one]) if number in known],
+            )
+            for one in told
+        ]
+        await models.respect_edits(models.Movie, documents)
+        writer = Writer(self._runtime, quiet)
+        await self._write_parts(writer, told)
+        await writer.write("movies", models.Movie, documents, len(documents))
+        return await writer.report(broken, taken)
+
+    async def _write_shows(self, told: list[Show], broken: Problems) -> Report:
+        stored = await _stored_ids(models.Show, [show.id for show, _ in told])
+        known = {show.id: stored.get(show.id) or show_id(show.id) for show, _ in told}
+        documents = [
+            tmdb_documents.show(known[show.id], show, self._images, seasons)
+            for show, seasons in told
+        ]
+        below = tmdb_seasons.Documents(
+            [(known[show.id], show.id, seasons) for show, seasons in told], self._images
+        )
+        await below.look_up()
+        await models.respect_edits(models.Show, documents)
+        writer = Writer(self._runtime, quiet)
+        await self._write_parts(writer, [show for show, _ in told])
+        await writer.write("shows", models.Show, documents, len(documents))
+        await writer.write("seasons", models.Season, below.seasons(), len(documents))
+        await writer.write("episodes", models.Episode, below.episodes(), len(documents))
+        return await writer.report(broken)
+
+    async def _write_parts(self, writer: Writer, told: Sequence[TitleDetails]) -> None:
+        """What titles point to, before they do."""
+        genres = tmdb_documents.genre_documents(genre for one in told for genre in one.genres)
+        everybody = tmdb_documents.people(told, self._images)
+        people = [person for person in everybody if person.id not in self._people]
+        await writer.write("genres", models.Genre, genres, len(genres))
+        await writer.write("people", models.Person, people, len(people))
+        self._people.update(person.id for person in people)
+
+
+async def _told(
+    kind: TitleKind, numbers: list[int], asked: Sequence[Any], broken: Problems
+) -> list[Any]:
+    """What could be had.
+
+    Raises:
+        UpstreamUnavailable: nothing could.
+    """
+    answers = await asyncio.gather(*asked, return_exceptions=True)
+    found, failed = [], []
+    for number, answer in zip(numbers, answers, strict=True):
+        if isinstance(answer, UpstreamUnavailable):
+            failed.append(answer)
+            broken.note(f"{kind.value} {number}: {answer.message}")
+        elif isinstance(answer, BaseException):
+            raise answer
+        elif answer is None:
+            broken.note(f"{kind.value} {number}: TMDb has no such title.")
+        else:
+            found.append(answer)
+    if len(failed) == len(numbers):
+        raise failed[0]
+    return found
+
+
+async def _again_on_conflict(write: Callable[[], Awaitable[Report]]) -> Report:
+    """Two imports that meet a new title at once: the second finds it stored when it tries again."""
+    try:
+        return await write()
+    except Conflict:
+        return await write()
+
+
+async def _granted_imdb_ids(
+    told: Sequence[MovieDetails], known: Mapping[int, str], taken: Problems
+) -> dict[int, str]:
+    """By TMDb's number, for films that may have theirs."""
+    imdb_ids = {one.id: tmdb_documents.imdb_number(one) for one in told}
+    wanted = {number: imdb_id for number, imdb_id in imdb_ids.items() if imdb_id is not None}
+    claims = [
+        Claim(known[number], imdb_id, f"movie {number}") for number, imdb_id in wanted.items()
+    ]
+    may = await granted("imdb_id", claims, taken)
+    return {number: imdb_id for number, imdb_id in wanted.items() if known[number] in may}
+
+
+def movie_id(number: int) -> str:
+    return ids.derive("movie", SOURCE, number)
+
+
+def show_id(number: int) -> str:
+    return ids.derive("show", SOURCE, number)
+
+
+def _similar(told: Sequence[TitleDetails]) -> list[int]:
+    return [line.id for one in told for line in one.similar.results[: tmdb_documents.MAX_SIMILAR]]
+
+
+async def _stored_ids(
+    document: type[models.Movie] | type[models.Show], numbers: Sequence[int]
+) -> dict[int, str]:
+    """Our ids by TMDb's numbers, whoever imported them. `$type` lets MongoDB use the index."""
+    wanted = list(dict.fromkeys(numbers))
+    found = await models.find(
+        document,
+        models.TitleRecord,
+        {"tmdb_id": {"$in": wanted, "$type": "int"}},
+        fields=frozenset({"tmdb_id"}),
+        limit=len(wanted),
+    )
+    return {title.tmdb_id: title.id for title in found if title.tmdb_id is not None}
+
+
+def _sum(one: Report, other: Report) -> Report:
+    stages = {*one.changes, *other.changes}
+    none = models.Changes()
+    dropped = (one.keys_dropped, other.keys_dropped)
+    return Report(
+        {name: one.changes.get(name, none) + other.changes.get(name, none) for name in stages},
+        None if None in dropped else sum(filter(None, dropped)),
+        _join(one.broken, other.broken),
+        _join(one.taken, other.taken),
+    )
+
+
+def _join(one: Problems, other: Problems) -> Problems:
+    return Problems(one.count + other.count, [*one.examples, *other.examples][:20])

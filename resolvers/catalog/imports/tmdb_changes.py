@@ -1,0 +1,67 @@
+"""What TMDb changed since this last ran well, for the titles we have; the rest is not asked for.
+
+TMDb tells changes by day, of 14 days at most: what is older is taken up by importing again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import models
+from resolvers.catalog.imports import tmdb
+from resolvers.catalog.imports.tmdb import Advance
+from resolvers.context import Runtime
+from resolvers.job_queue import JobKind
+from services.tmdb.client import MAX_PAGE
+from services.tmdb.types import TitleKind
+
+MOST_DAYS = 13
+_DOCUMENTS: dict[TitleKind, type[models.Movie] | type[models.Show]] = {
+    TitleKind.MOVIE: models.Movie,
+    TitleKind.SHOW: models.Show,
+}
+
+
+async def run_import(
+    runtime: Runtime, _arguments: Mapping[str, Any], advance: Advance
+) -> str | None:
+    """The nightly job; answers with what was left out.
+
+    Raises:
+        UpstreamUnavailable: TMDb or MongoDB is away.
+    """
+    today = datetime.fromtimestamp(runtime.clock(), UTC).date()
+    start = await _since(today)
+    wanted = {kind: await _changed_here(runtime, kind, start, today) for kind in TitleKind}
+    return tmdb.left_out(await tmdb.load(runtime, wanted, advance))
+
+
+async def _since(today: date) -> date:
+    """The day of the last run that succeeded: its changes may have gone on after it."""
+    last = await models.last_succeeded(JobKind.IMPORT_TMDB_CHANGES.value)
+    if last is None or last.started_at is None:
+        return today - timedelta(days=1)
+    return max(last.started_at.date(), today - timedelta(days=MOST_DAYS))
+
+
+async def _changed_here(runtime: Runtime, kind: TitleKind, start: date, end: date) -> list[int]:
+    found: set[int] = set()
+    for page in range(1, MAX_PAGE + 1):
+        changes = await runtime.tmdb.changes(kind, start, end, page)
+        found |= await _ours(kind, [change.id for change in changes.results])
+        if page >= changes.total_pages:
+            break
+    return sorted(found)
+
+
+async def _ours(kind: TitleKind, numbers: list[int]) -> set[int]:
+    titles = await models.find(
+        _DOCUMENTS[kind],
+        models.TitleRecord,
+        {"tmdb_id": {"$in": numbers, "$type": "int"}, "is_active": True},
+        fields=frozenset({"tmdb_id"}),
+        limit=max(1, len(numbers)),
+    )
+    return {title.tmdb_id for title in titles if title.tmdb_id is not None}

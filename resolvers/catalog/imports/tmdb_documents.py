@@ -1,0 +1,221 @@
+"""What TMDb tells as what we store: films, shows, people, genres, credits. Nothing is read here.
+
+Ids derive from TMDb's numbers. "Not told" in TMDb's ways (0, "", no votes) is None here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import date
+from typing import Any, NamedTuple
+
+import models
+from models import Department, ShowStatus
+from models.mongo import ids
+from resolvers.catalog.imports import genres
+from resolvers.catalog.imports.titles import sort_title
+from services.tmdb.types import (
+    CastMember,
+    Creator,
+    CrewMember,
+    Images,
+    MovieDetails,
+    NamedId,
+    SeasonDetails,
+    ShowDetails,
+    TitleDetails,
+)
+
+SOURCE = "tmdb"
+MAX_CREDITS = 60
+MAX_SIMILAR = 20
+_DIRECTORS = 5
+_CAST = 40
+_LANGUAGE = re.compile(r"[a-z]{2,3}", re.ASCII)
+_NO_LANGUAGE = "xx"
+_TAGS = {"cn": "yue"}  # TMDb's own code for Cantonese
+_DEPARTMENTS = {
+    "Directing": Department.DIRECTING,
+    "Writing": Department.WRITING,
+    "Production": Department.PRODUCTION,
+    "Camera": Department.CAMERA,
+    "Lighting": Department.CAMERA,
+    "Sound": Department.SOUND,
+}
+_KEY_JOBS = (
+    "Writer", "Screenplay", "Story", "Novel", "Characters", "Director of Photography",
+    "Original Music Composer", "Editor", "Producer", "Executive Producer", "Production Design",
+    "Costume Design",
+)  # fmt: skip
+_STATUSES = {
+    "Returning Series": ShowStatus.RETURNING,
+    "Canceled": ShowStatus.CANCELED,
+    "Planned": ShowStatus.PLANNED,
+    "In Production": ShowStatus.PLANNED,
+    "Pilot": ShowStatus.PLANNED,
+}
+
+
+class Part(NamedTuple):
+    """One person's part, in billing order."""
+
+    person: CastMember | CrewMember | Creator
+    department: Department
+    job: str | None = None
+    character: str | None = None
+
+
+def person_id(number: int) -> str:
+    return ids.derive("person", SOURCE, number)
+
+
+def movie(
+    id_: str, told: MovieDetails, images: Images, *, imdb_id: str | None, similar_ids: list[str]
+) -> models.Movie:
+    release_date = iso_date(told.release_date)
+    return models.Movie(
+        **_title(id_, told, told.title, told.original_title, release_date, images),
+        imdb_id=imdb_id,
+        tagline=told.tagline or None,
+        release_date=release_date,
+        runtime_seconds=seconds(told.runtime),
+        similar_ids=similar_ids,
+    )
+
+
+def show(
+    id_: str, told: ShowDetails, images: Images, seasons: Sequence[SeasonDetails]
+) -> models.Show:
+    release_date = iso_date(told.first_air_date)
+    return models.Show(
+        **_title(id_, told, told.name, told.original_name, release_date, images),
+        imdb_id=imdb_number(told),
+        status=_STATUSES.get(told.status, ShowStatus.ENDED),
+        season_count=len(seasons),
+        episode_count=sum(len(season.episodes) for season in seasons),
+    )
+
+
+def _title(
+    id_: str,
+    told: TitleDetails,
+    title: str,
+    original_title: str | None,
+    release_date: str | None,
+    images: Images,
+) -> dict[str, Any]:
+    languages = _languages(told)
+    return {
+        "id": id_,
+        "tmdb_id": told.id,
+        "title": title,
+        "sort_title": sort_title(title, languages[:1]),
+        "original_title": original_title if original_title != title else None,
+        "overview": told.overview or None,
+        "year": int(release_date[:4]) if release_date else None,
+        "languages": languages,
+        "genre_ids": [ids.of_genre(genre.slug) for genre in genre_documents(told.genres)],
+        "rating": round(told.vote_average, 3) if told.vote_count else None,
+        "vote_count": told.vote_count,
+        "popularity": told.popularity,
+        "poster_path": images.url(told.poster_path, images.poster_sizes, "w780"),
+        "backdrop_path": images.url(told.backdrop_path, images.backdrop_sizes, "w1280"),
+        "credits": _credits(id_, told),
+    }
+
+
+def genre_documents(told: Iterable[NamedId]) -> list[models.Genre]:
+    """Each once. "Action & Adventure" is two genres, so that shows are found beside films."""
+    found: dict[str, models.Genre] = {}
+    for name in (part for genre in told for part in genre.name.split("&")):
+        slug = genres.slug_of(name)
+        if slug and slug not in found:
+            found[slug] = genres.document(slug)
+    return list(found.values())
+
+
+def people(told: Iterable[TitleDetails], images: Images) -> list[models.Person]:
+    """Everybody with a credit, each once."""
+    found: dict[str, models.Person] = {}
+    for part in (part for title in told for part in parts(title)):
+        id_ = person_id(part.person.id)
+        if id_ not in found:
+            found[id_] = _person(id_, part.person, images)
+    return list(found.values())
+
+
+def _person(id_: str, told: CastMember | CrewMember | Creator, images: Images) -> models.Person:
+    fields: dict[str, Any] = {} if isinstance(told, Creator) else {"popularity": told.popularity}
+    return models.Person(
+        id=id_,
+        tmdb_id=told.id,
+        name=told.name,
+        photo_path=images.url(told.profile_path, images.profile_sizes, "h632"),
+        **fields,
+    )
+
+
+def parts(told: TitleDetails) -> list[Part]:
+    """Directors (or a show's creators), the first of the cast, then the key crew; 60 at most."""
+    crew = [member for member in told.credits.crew if member.name]
+    directors = [
+        Part(each, Department.DIRECTING, each.job) for each in crew if each.job == "Director"
+    ]
+    creators = told.created_by if isinstance(told, ShowDetails) else []
+    makers = [Part(each, Department.WRITING, "Creator") for each in creators if each.name]
+    cast = sorted((each for each in told.credits.cast if each.name), key=lambda one: one.order)
+    players = [Part(each, Department.CAST, None, each.character or None) for each in cast]
+    chosen = [*(directors + makers)[:_DIRECTORS], *players[:_CAST], *_key_crew(crew)]
+    return _each_once(chosen)[:MAX_CREDITS]
+
+
+def _key_crew(crew: Sequence[CrewMember]) -> Iterator[Part]:
+    for job in _KEY_JOBS:
+        for each in crew:
+            if each.job == job:
+                yield Part(each, _DEPARTMENTS.get(each.department, Department.OTHER), job)
+
+
+def _each_once(chosen: Iterable[Part]) -> list[Part]:
+    """TMDb lists some people twice for the same work."""
+    return list(
+        {(part.person.id, part.job, part.character): part for part in reversed(list(chosen))}
+        .values()
+    )[::-1]  # fmt: skip
+
+
+def _credits(title_id: str, told: TitleDetails) -> list[models.Credit]:
+    return [
+        models.Credit(
+            title_id=title_id,
+            person_id=person_id(part.person.id),
+            department=part.department,
+            job=part.job,
+            character=part.character,
+            order=order,
+        )
+        for order, part in enumerate(parts(told))
+    ]
+
+
+def _languages(told: TitleDetails) -> list[str]:
+    codes = [told.original_language, *(each.iso_639_1 for each in told.spoken_languages)]
+    known = (code for code in codes if _LANGUAGE.fullmatch(code) and code != _NO_LANGUAGE)
+    return list(dict.fromkeys(_TAGS.get(code, code) for code in known))
+
+
+def imdb_number(told: TitleDetails) -> str | None:
+    found = told.external_ids.imdb_id or ""
+    return found if re.fullmatch(r"tt[0-9]{7,10}", found, re.ASCII) else None
+
+
+def iso_date(text: str | None) -> str | None:
+    try:
+        return date.fromisoformat(text or "").isoformat()
+    except ValueError:
+        return None
+
+
+def seconds(minutes: int | None) -> int | None:
+    return 60 * minutes if minutes and minutes > 0 else None

@@ -1,0 +1,108 @@
+"""A show's seasons and episodes from TMDb, without the specials TMDb calls season 0.
+
+No editor writes these, so TMDb has the word, but for what it does not tell.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import models
+from models.mongo import ids
+from resolvers.catalog.imports.tmdb_documents import SOURCE, iso_date, seconds
+from resolvers.context import Runtime
+from services.tmdb.types import EpisodeDetails, Images, SeasonDetails, ShowDetails
+
+MAX_SEASONS = 100
+
+
+async def read(runtime: Runtime, show: ShowDetails) -> list[SeasonDetails]:
+    """Seasons in order, their episodes each once.
+
+    Raises:
+        UpstreamUnavailable: TMDb did not answer for one of them.
+    """
+    numbers = sorted({each.season_number for each in show.seasons if each.season_number > 0})
+    asked = [runtime.tmdb.season(show.id, number) for number in numbers[:MAX_SEASONS]]
+    found = [season for season in await asyncio.gather(*asked) if season is not None]
+    return [
+        SeasonDetails(season.season_number, season.name, season.air_date, _each_once(season))
+        for season in found
+    ]
+
+
+def _each_once(season: SeasonDetails) -> list[EpisodeDetails]:
+    return list({each.episode_number: each for each in season.episodes}.values())
+
+
+class Documents:
+    """Documents of some shows' seasons and episodes, under the ids they have already.
+
+    Shows are told by our id, TMDb's number, and seasons.
+    """
+
+    def __init__(
+        self, shows: Sequence[tuple[str, int, Sequence[SeasonDetails]]], images: Images
+    ) -> None:
+        self._shows = shows
+        self._images = images
+        self._season_ids: dict[tuple[str, int], str] = {}
+        self._episode_ids: dict[tuple[str, int, int], str] = {}
+
+    async def look_up(self) -> None:
+        where = {"show_id": {"$in": [show_id for show_id, _, _ in self._shows]}}
+        for season in await models.find(models.Season, models.SeasonRecord, where):
+            self._season_ids[season.show_id, season.number] = season.id
+        for one in await models.find(models.Episode, models.EpisodeRecord, where):
+            self._episode_ids[one.show_id, one.season_number, one.number] = one.id
+
+    def seasons(self) -> list[models.Season]:
+        return [
+            models.Season(
+                id=self._season_id(show_id, number, season.season_number),
+                show_id=show_id,
+                number=season.season_number,
+                **_told(name=season.name, air_date=iso_date(season.air_date)),
+            )
+            for show_id, number, seasons in self._shows
+            for season in seasons
+        ]
+
+    def episodes(self) -> list[models.Episode]:
+        return [
+            self._episode(show_id, number, season.season_number, episode)
+            for show_id, number, seasons in self._shows
+            for season in seasons
+            for episode in season.episodes
+        ]
+
+    def _season_id(self, show_id: str, number: int, season: int) -> str:
+        derived = ids.derive("season", SOURCE, number, season)
+        return self._season_ids.get((show_id, season), derived)
+
+    def _episode(
+        self, show_id: str, number: int, season: int, told: EpisodeDetails
+    ) -> models.Episode:
+        derived = ids.derive("episode", SOURCE, number, season, told.episode_number)
+        images = self._images
+        return models.Episode(
+            id=self._episode_ids.get((show_id, season, told.episode_number), derived),
+            show_id=show_id,
+            season_id=self._season_id(show_id, number, season),
+            season_number=season,
+            number=told.episode_number,
+            **_told(
+                name=told.name,
+                overview=told.overview,
+                air_date=iso_date(told.air_date),
+                runtime_seconds=seconds(told.runtime),
+                still_path=images.url(told.still_path, images.still_sizes, "w300"),
+            ),
+        )
+
+
+def _told(**fields: Any) -> dict[str, Any]:
+    """Without what is not told."""
+    return {name: value for name, value in fields.items() if value}

@@ -1,0 +1,114 @@
+"""What follows a change of the catalogue: exactly what was made of the old is forgotten.
+
+A film's own entry always; a list only if the film entered it, left it or moved in it; a person's
+titles only if the film entered, left or moved there. Searches are kept for a minute in any case.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import models
+from resolvers import audit
+from resolvers.catalog import purging
+from resolvers.context import Context
+from services.errors import UpstreamUnavailable, ValidationFailed
+from services.redis import cache_keys
+
+Version = models.MovieRecord | None
+_MOST_TAGS = 100
+_MOST_CHARACTERS = 500
+
+
+class Purged(NamedTuple):
+    """`cdn_purge_id` is None where no CDN is told."""
+
+    entries: int
+    cdn_purge_id: str | None
+
+
+async def movie_changed(
+    context: Context, before: Version, after: Version, purge_id: str | None = None
+) -> list[str]:
+    """Forgets what shows the film as it was; None: it was not, or is no more. Returns the tags.
+    The purge that was noted before the change is told of them."""
+    tags = models.tags_near(before, after)
+    lists = await context.cache.lists.read_changing(tags)
+    if lists is None:
+        await context.cache.forget_lists(tags)  # all of them, when Redis is back
+    changed = [
+        key
+        for key, text in (lists or {}).items()
+        if models.is_changed_by(models.described(text), before, after)
+    ]
+    own = {cache_keys.MOVIE.key(version.id) for version in (before, after) if version}
+    keys = [*own, *_by_outside_ids(before, after), *_people(before, after), *changed]
+    if _counts_changed(before, after):
+        keys.append(cache_keys.GENRE_FIGURES.key())
+    await context.cache.lists.drop(tags, changed)
+    await context.cache.forget(keys)
+    gone = sorted(own) + sorted(_tags_of(lists[key] for key in changed) if lists else tags)
+    if purge_id is not None and lists is not None:
+        await purging.change_made(context.runtime, purge_id, gone)
+    return gone
+
+
+async def purge(context: Context, tags: Sequence[str], *, soft: bool) -> Purged:
+    """Forgets (or, softly, ages) what is cached under these tags here, and has the CDN drop it: no
+    CDN here ages.
+
+    Raises:
+        ValidationFailed: no tags, or too many, or one is too long.
+        UpstreamUnavailable: Redis is away, so it is not known what is cached; or MongoDB is, and
+            the CDN will not be asked.
+    """
+    if not 1 <= len(tags) <= _MOST_TAGS:
+        raise ValidationFailed(f"Name 1 to {_MOST_TAGS} tags.", path=["tags"])
+    if any(not 1 <= len(tag) <= _MOST_CHARACTERS for tag in tags):
+        raise ValidationFailed(f"A tag has 1 to {_MOST_CHARACTERS} characters.", path=["tags"])
+    keys = [tag for tag in tags if models.ids.kind_of(tag.partition(":")[2])]
+    lists = await context.cache.lists.read(tags)
+    cache = context.cache
+    if lists is None:
+        raise UpstreamUnavailable("The cache did not answer in time.", retry_after_seconds=1)
+    entries = await (cache.age if soft else cache.forget)([*keys, *lists])
+    purged = Purged(entries, await purging.note_tags(context.runtime, tags))
+    event = audit.AuditEvent.CACHE_PURGED
+    await audit.record(context, event, tags=list(tags), soft=soft, entries=entries)
+    return purged
+
+
+def _by_outside_ids(before: Version, after: Version) -> Iterable[str]:
+    for kind, name in (
+        (cache_keys.MOVIE_BY_TMDB, "tmdb_id"),
+        (cache_keys.MOVIE_BY_IMDB, "imdb_id"),
+    ):
+        old, new = _shown(before, name), _shown(after, name)
+        if old != new:
+            yield from (kind.key(str(value)) for value in (old, new) if value is not None)
+
+
+def _shown(version: Version, name: str) -> object:
+    return getattr(version, name) if version is not None and version.is_active else None
+
+
+def _people(before: Version, after: Version) -> set[str]:
+    old, new = _credited(before), _credited(after)
+    moved = _shown(before, "popularity") != _shown(after, "popularity")
+    return {cache_keys.PERSON_TITLES.key(one) for one in (old | new if moved else old ^ new)}
+
+
+def _credited(version: Version) -> set[str]:
+    if version is None or not version.is_active:
+        return set()
+    return {credit.person_id for credit in version.credits}
+
+
+def _counts_changed(before: Version, after: Version) -> bool:
+    names = ("genre_ids", "rating", "views", "id")
+    return any(_shown(before, name) != _shown(after, name) for name in names)
+
+
+def _tags_of(descriptions: Iterable[bytes]) -> set[str]:
+    return {tag for text in descriptions for tag in models.tags_of(models.described(text))}

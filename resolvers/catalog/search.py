@@ -1,0 +1,114 @@
+"""What happens when somebody searches: films, shows and people in one list, best first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import loaders
+import models
+from resolvers.context import Context
+from resolvers.paging import bounded
+from services import cursors
+from services.errors import InvalidCursor, ValidationFailed
+
+MOST_CHARACTERS = 100
+_ORDER = "search"
+Found = models.MovieRecord | models.ShowRecord | models.PersonRecord
+
+
+@dataclass(frozen=True, slots=True)
+class SearchEdge:
+    cursor: str
+    node: Found
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class SearchConnection:
+    """A page of hits; one whose thing is gone by now has no edge, yet pages go on behind it."""
+
+    hits: list[models.SearchHit]
+    found: dict[str, Found | None]
+    has_next_page: bool
+    has_previous_page: bool
+    secret: bytes
+
+    @property
+    def nodes(self) -> list[Found]:
+        return [node for _, node in self._present()]
+
+    @property
+    def edges(self) -> list[SearchEdge]:
+        return [SearchEdge(self._cursor(hit), node, hit.score) for hit, node in self._present()]
+
+    @property
+    def start_cursor(self) -> str | None:
+        return self._cursor(self.hits[0]) if self.hits else None
+
+    @property
+    def end_cursor(self) -> str | None:
+        return self._cursor(self.hits[-1]) if self.hits else None
+
+    def _present(self) -> Iterator[tuple[models.SearchHit, Found]]:
+        for hit in self.hits:
+            node = self.found[hit.id]
+            if node is not None:
+                yield hit, node
+
+    def _cursor(self, hit: models.SearchHit) -> str:
+        return cursors.encode(self.secret, _ORDER, cursors.Position(hit.score, hit.id))
+
+
+async def search(
+    context: Context,
+    query: str,
+    *,
+    kinds: Sequence[models.SearchKind] | None = None,
+    filter_: models.MovieFilter | None = None,
+    first: int | None = None,
+    after: str | None = None,
+    fields: loaders.Fields = None,
+) -> SearchConnection:
+    """One page of what has any of the words, the best first; hits are kept for a minute.
+
+    The filter is for titles. The query is text: nothing in it is an operator.
+
+    Raises:
+        ValidationFailed: the query is empty or over 100 characters, or `first` out of range.
+        InvalidCursor, UpstreamUnavailable.
+    """
+    secret = context.runtime.settings.secret_bytes
+    asked = loaders.SearchQuery(
+        words=_words(query),
+        kinds=_kinds(kinds),
+        filter=filter_ or models.MovieFilter(),
+        size=bounded(first, "first", 20),
+        after=_hit(secret, after) if after is not None else None,
+    )
+    loader = context.loader(loaders.SearchPageByQuery)
+    hits = await loader.load(loader.ask(asked.key(), asked)) or []
+    page = hits[: asked.size]
+    found = await context.load_many(loaders.SearchResultById, [hit.id for hit in page], fields)
+    return SearchConnection(page, found, len(hits) > asked.size, after is not None, secret)
+
+
+def _words(query: str) -> str:
+    if len(query) > MOST_CHARACTERS:
+        message = f"`query` has at most {MOST_CHARACTERS} characters."
+        raise ValidationFailed(message, path=["query"])
+    words = models.plain_words(query)
+    if words is None:
+        raise ValidationFailed("`query` needs a word to look for.", path=["query"])
+    return words
+
+
+def _kinds(chosen: Sequence[models.SearchKind] | None) -> tuple[models.SearchKind, ...]:
+    return tuple(kind for kind in models.SearchKind if chosen is None or kind in chosen)
+
+
+def _hit(secret: bytes, after: str) -> models.SearchHit:
+    score, last_id = cursors.decode(secret, _ORDER, after, "after")
+    if not isinstance(score, float):
+        raise InvalidCursor("`after` is not a cursor of this list.", path=["after"])
+    return models.SearchHit(score, last_id)

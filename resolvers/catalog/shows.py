@@ -1,0 +1,100 @@
+"""What happens when somebody browses shows: pages of shows, one show, its seasons and episodes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import loaders
+import models
+from models.mongo import ids
+from resolvers.catalog.browse import ShowConnection, TitleConnection, position_of
+from resolvers.context import Context
+from resolvers.paging import PageArguments, require_kind
+
+
+async def shows(
+    context: Context,
+    arguments: PageArguments,
+    *,
+    filter_: models.MovieFilter | None = None,
+    order: models.MovieOrder | None = None,
+    fields: loaders.Fields = None,
+) -> ShowConnection:
+    """One page. Ids are cached for 5 minutes, shows for an hour.
+
+    Raises:
+        ValidationFailed, InvalidCursor: the arguments make no page.
+        UpstreamUnavailable: neither the database nor the cache has it.
+    """
+    order = order or models.MovieOrder.of_shows(None)
+    size = arguments.size()
+    secret = context.runtime.settings.secret_bytes
+    query = models.MovieQuery(
+        category=None,
+        filter=filter_ or models.MovieFilter(),
+        order=order,
+        size=size,
+        position=position_of(arguments, order, secret),
+    )
+    pages = context.loader(loaders.ShowPageByQuery)
+    page = await pages.load_one(pages.ask(query.key(), query), fields)
+    assert page is not None  # a page may be empty, but it exists
+    found = await context.load_many(loaders.ShowById, page.ids, fields)
+    return TitleConnection(loaders.in_order(found, page.ids), page, query, secret)
+
+
+async def show(
+    context: Context,
+    *,
+    id_: str | None = None,
+    tmdb_id: int | None = None,
+    fields: loaders.Fields = None,
+) -> models.ShowRecord | None:
+    """The show by exactly one of its ids, or None."""
+    if tmdb_id is not None:
+        id_ = await context.load(loaders.ShowIdByTmdbId, str(tmdb_id))
+    elif id_ is not None:
+        require_kind(id_)
+    if id_ is None or ids.kind_of(id_) != "show":
+        return None
+    return await context.loader(loaders.ShowById).load_one(id_, fields)
+
+
+async def seasons_of_shows(
+    context: Context, some: Sequence[models.ShowRecord]
+) -> list[list[models.SeasonRecord]]:
+    """Each show's, in order of number; one command for all shows."""
+    ids_of = await context.load_many(loaders.SeasonIdsByShowId, [one.id for one in some])
+    wanted = [id_ for found in ids_of.values() for id_ in found or ()]
+    seasons = await context.load_many(loaders.SeasonById, wanted)
+    return [loaders.in_order(seasons, ids_of[one.id] or ()) for one in some]
+
+
+async def season_of_shows(
+    context: Context, some: Sequence[models.ShowRecord], number: int
+) -> list[models.SeasonRecord | None]:
+    """Each show's season of this number, or None."""
+    seasons = await seasons_of_shows(context, some)
+    return [next((one for one in found if one.number == number), None) for found in seasons]
+
+
+async def episodes_of_seasons(
+    context: Context, some: Sequence[models.SeasonRecord]
+) -> list[list[models.EpisodeRecord]]:
+    """Each season's, in order of number; one command for all seasons."""
+    ids_of = await context.load_many(loaders.EpisodeIdsBySeasonId, [one.id for one in some])
+    wanted = [id_ for found in ids_of.values() for id_ in found or ()]
+    episodes = await context.load_many(loaders.EpisodeById, wanted)
+    return [loaders.in_order(episodes, ids_of[one.id] or ()) for one in some]
+
+
+async def episode_of_shows(
+    context: Context, some: Sequence[models.ShowRecord], season: int, number: int
+) -> list[models.EpisodeRecord | None]:
+    """Each show's episode of these numbers, or None; one command for all shows."""
+    loader = context.loader(loaders.EpisodeIdByPlace)
+    keys = [loader.at(models.EpisodePlace(one.id, season, number)) for one in some]
+    ids_at = await loader.many(keys)
+    wanted = [id_ for id_ in ids_at.values() if id_ is not None]
+    episodes = await context.load_many(loaders.EpisodeById, wanted)
+    return [episodes.get(ids_at[key] or "") for key in keys]

@@ -1,0 +1,151 @@
+"""Jobs: started here, run by workers/run_jobs.py, watched until they end.
+
+A job is in MongoDB before anybody is told of it, so a Redis that is away delays it by seconds and
+loses nothing. Watching wakes on the shared stream and looks again every few seconds besides.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import suppress
+
+import models
+from models import JobRecord, Role
+from resolvers import audit
+from resolvers.audit import AuditEvent
+from resolvers.catalog import warming
+from resolvers.context import Context
+from resolvers.job_queue import JobKind, start
+from resolvers.paging import bounded, require_kind
+from services.errors import NotFound, ValidationFailed
+from services.redis.hub import Subscription
+
+MAX_TMDB_IDS = 500
+MAX_PAGES = 50
+MAX_WARMED_FILMS = 1_000
+LOOK_AGAIN_SECONDS = 3.0  # for what the stream did not tell
+
+
+async def import_from_tmdb(
+    context: Context,
+    *,
+    tmdb_ids: Collection[int] | None = None,
+    category: models.MovieCategory | None = None,
+    pages: int = 1,
+    tv: bool = False,
+) -> JobRecord:
+    """A job that imports these titles, or those of a category's first pages.
+
+    Raises:
+        ValidationFailed: not exactly one of ids and category, or too much of it.
+        UpstreamUnavailable: there is no key for TMDb.
+        Unauthenticated, Forbidden, RateLimited.
+    """
+    viewer = context.require(Role.EDITOR)
+    wanted = list(dict.fromkeys(tmdb_ids or ()))
+    _check_import(wanted, category, pages)
+    context.runtime.tmdb.require_key()
+    list_name = category.value if category is not None else None
+    job = await start(
+        context.runtime,
+        JobKind.IMPORT_FROM_TMDB,
+        {"tmdb_ids": wanted, "category": list_name, "pages": pages, "tv": tv},
+        total=len(wanted) or None,
+        created_by=viewer.user_id,
+    )
+    facts: dict[str, audit.Fact] = {"titles": len(wanted), "category": list_name, "tv": tv}
+    await audit.record(context, AuditEvent.IMPORT_STARTED, subject=job.id, **facts)
+    return job
+
+
+def _check_import(
+    tmdb_ids: Collection[int], category: models.MovieCategory | None, pages: int
+) -> None:
+    if bool(tmdb_ids) == (category is not None):
+        raise ValidationFailed("Name either tmdbIds or a category.", path=["tmdbIds"])
+    if len(tmdb_ids) > MAX_TMDB_IDS:
+        raise ValidationFailed(f"At most {MAX_TMDB_IDS} ids at once.", path=["tmdbIds"])
+    if any(number < 1 for number in tmdb_ids):
+        raise ValidationFailed("Ids of TMDb are above 0.", path=["tmdbIds"])
+    if not 1 <= pages <= MAX_PAGES:
+        raise ValidationFailed(f"Ask for 1 to {MAX_PAGES} pages.", path=["pages"])
+    if category is models.MovieCategory.FEATURED:
+        raise ValidationFailed("Featured films are chosen here, not by TMDb.", path=["category"])
+
+
+async def flush_progress(context: Context) -> JobRecord:
+    """A job that writes all buffered progress to MongoDB.
+
+    Raises:
+        Unauthenticated, Forbidden, RateLimited, UpstreamUnavailable.
+    """
+    viewer = context.require(Role.OPERATOR)
+    job = await start(context.runtime, JobKind.FLUSH_PROGRESS, created_by=viewer.user_id)
+    await audit.record(context, AuditEvent.PROGRESS_FLUSHED, subject=job.id)
+    return job
+
+
+async def warm_cache(context: Context, first: int | None = None) -> JobRecord:
+    """A job that reads the most popular films into the caches.
+
+    Raises:
+        ValidationFailed: `first` is not between 1 and 1,000.
+        Unauthenticated, Forbidden, RateLimited, UpstreamUnavailable.
+    """
+    viewer = context.require(Role.OPERATOR)
+    wanted = bounded(first, "first", warming.AT_START, MAX_WARMED_FILMS)
+    job = await start(
+        context.runtime,
+        JobKind.WARM_CACHE,
+        {"first": wanted},
+        total=wanted,
+        created_by=viewer.user_id,
+    )
+    await audit.record(context, AuditEvent.CACHE_WARMED, subject=job.id, films=wanted)
+    return job
+
+
+async def find_jobs(context: Context, wanted: Collection[str]) -> Mapping[str, JobRecord]:
+    """Jobs by id, for editors and operators; for others there are none."""
+    if context.viewer is None or context.viewer.role.rank < Role.EDITOR.rank:
+        return {}
+    return await models.find_by_id(models.Job, JobRecord, wanted)
+
+
+def job_changed(context: Context, job_id: str) -> AsyncIterator[JobRecord]:
+    """The job as it is, then its newest state whenever it changed, until it has ended.
+
+    Raises:
+        Unauthenticated, Forbidden: only editors and above see jobs.
+        ValidationFailed: this is no id.
+        NotFound: at the first event: there is no such job.
+    """
+    context.require(Role.EDITOR)
+    require_kind(job_id, "job")
+    return _changes(context, job_id)
+
+
+async def _changes(context: Context, job_id: str) -> AsyncIterator[JobRecord]:
+    told = -1
+    with context.runtime.jobs.changed.subscribe() as news:
+        while True:
+            job = (await find_jobs(context, [job_id])).get(job_id)
+            if job is None:
+                raise NotFound("There is no such job.", path=["id"])
+            if job.version > told:
+                told = job.version
+                yield job
+            if job.state.is_final:
+                return
+            await _news_of(job_id, news)
+
+
+async def _news_of(job_id: str, news: Subscription[str]) -> None:
+    """Returns when something may have changed: it was told, or it is time to look."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(LOOK_AGAIN_SECONDS):
+            async for batch in news:
+                if batch.gap or batch.messages[-1].value == job_id:
+                    return
+            await asyncio.Event().wait()  # the hub has closed: only looking is left

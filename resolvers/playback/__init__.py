@@ -1,0 +1,1 @@
+"""Sessions, progress, history, watchlist."""

@@ -1,0 +1,152 @@
+"""What was watched without a connection, told later: up to 500 events, each applied once.
+
+A device's clock may be wrong: it is off by as much as `sent_at` is from now, and every event is
+moved by that. An impossible batch is refused whole, naming the first event at fault.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import loaders
+import models
+from resolvers.context import Context
+from resolvers.paging import require_kind
+from resolvers.playback.reports import PAST_THE_END_SECONDS, check_seconds
+from services.errors import NotFound, ValidationFailed
+from services.playback import conflict_rule
+from services.playback.buffer import DeviceTag, OfflineEvent, Outcome
+
+MOST_EVENTS = 500
+_MAX_KEY_CHARACTERS = 128
+_AFTER_SENDING = timedelta(minutes=5)  # more, and the clock was changed in between
+
+
+@dataclass(frozen=True, slots=True)
+class OfflineReport:
+    """As a device noted it, times by its own clock."""
+
+    playable_id: str
+    device_key: str
+    event_id: str
+    position_seconds: float
+    duration_seconds: float | None
+    occurred_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class BatchApplied:
+    """`progress` of all titles named, in that order; None had nothing to tell. `ignored` were
+    repeats, or older than what is stored and no further."""
+
+    progress: list[models.LiveProgress]
+    applied: int
+    ignored: int
+
+
+async def report_progress_batch(
+    context: Context, events: Sequence[OfflineReport], sent_at: datetime
+) -> BatchApplied:
+    """One find and one call to Redis for all.
+
+    Raises:
+        ValidationFailed: too many events, or one that cannot be; nothing was applied.
+        NotFound: one names no film or episode; nothing was applied.
+        UpstreamUnavailable: not stored for certain; send the same batch again.
+        Unauthenticated.
+    """
+    viewer = context.require(models.Role.USER)
+    if len(events) > MOST_EVENTS:
+        raise ValidationFailed(f"At most {MOST_EVENTS} events at once.", path=["events"])
+    for index, event in enumerate(events):
+        _check(index, event, sent_at)
+    titles = await _titles(context, events)
+    stored = await models.progress_by_playable(viewer.user_id, titles)
+    _refuse_beyond(events, titles, stored)
+    now_ms = int(context.runtime.clock() * 1000)
+    drift_ms = now_ms - models.milliseconds(sent_at)
+    changed = await context.progress_buffer.apply_offline(
+        viewer.user_id,
+        [_event(event, titles[event.playable_id], drift_ms, now_ms) for event in events],
+        now_ms,
+        {id_: models.progress_base(stored.get(id_)) for id_ in titles},
+    )
+    progress = [models.live_progress(one) for one in changed.progress.values() if one is not None]
+    for one in progress:
+        context.loader(loaders.ProgressByPlayableId).renew(one)
+    applied = changed.outcomes.count(Outcome.APPLIED)
+    return BatchApplied(progress, applied, len(events) - applied)
+
+
+async def _titles(context: Context, events: Sequence[OfflineReport]) -> dict[str, Any]:
+    """In the order they are first named."""
+    found = await context.load_many(
+        loaders.PlayableById, dict.fromkeys(event.playable_id for event in events)
+    )
+    for index, event in enumerate(events):
+        if found[event.playable_id] is None:
+            raise NotFound(
+                "There is no such film or episode.", path=["events", str(index), "playableId"]
+            )
+    return found
+
+
+def _refuse_beyond(
+    events: Sequence[OfflineReport],
+    titles: Mapping[str, Any],
+    stored: Mapping[str, models.ProgressRecord],
+) -> None:
+    """Of events without a duration, by the longest that is known of the title."""
+    for index, event in enumerate(events):
+        if event.duration_seconds is not None:
+            continue
+        known = stored.get(event.playable_id)
+        told = (known and known.duration_seconds) or 0.0
+        runtime = titles[event.playable_id].runtime_seconds or 0.0
+        if conflict_rule.is_beyond(event.position_seconds, max(told, runtime)):
+            raise conflict_rule.beyond_the_end(["events", str(index), "positionSeconds"])
+
+
+def _event(event: OfflineReport, title: Any, drift_ms: int, now_ms: int) -> OfflineEvent:
+    at_ms = models.milliseconds(event.occurred_at) + drift_ms
+    return OfflineEvent(
+        event.event_id,
+        event.playable_id,
+        DeviceTag(event.device_key, None, models.DeviceKind.OTHER.value),
+        event.position_seconds,
+        event.duration_seconds or title.runtime_seconds,
+        min(max(at_ms, 0), now_ms),
+    )
+
+
+def _check(index: int, event: OfflineReport, sent_at: datetime) -> None:
+    try:
+        _check_one(event, sent_at)
+    except ValidationFailed as error:
+        path = ["events", str(index), *(error.path or ())]
+        raise ValidationFailed(error.message, path=path) from None
+
+
+def _check_one(event: OfflineReport, sent_at: datetime) -> None:
+    require_kind(event.playable_id, path=["playableId"])
+    _check_key(event.event_id, "eventId")
+    _check_key(event.device_key, "deviceKey")
+    check_seconds(event.position_seconds, "positionSeconds")
+    if event.occurred_at - sent_at > _AFTER_SENDING:  # a sum may lie beyond the year 9999
+        raise ValidationFailed("It happened after it was sent.", path=["occurredAt"])
+    if event.duration_seconds is None:
+        return
+    check_seconds(event.duration_seconds, "durationSeconds")
+    if event.duration_seconds == 0:
+        raise ValidationFailed("`durationSeconds` must be above 0.", path=["durationSeconds"])
+    if event.position_seconds > event.duration_seconds + PAST_THE_END_SECONDS:
+        raise ValidationFailed("The position is beyond the end.", path=["positionSeconds"])
+
+
+def _check_key(value: str, name: str) -> None:
+    if not value.strip() or len(value) > _MAX_KEY_CHARACTERS:
+        message = f"`{name}` must be 1 to {_MAX_KEY_CHARACTERS} characters."
+        raise ValidationFailed(message, path=[name])

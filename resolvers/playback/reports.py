@@ -1,0 +1,140 @@
+"""What players report: where they are, once per sequence, acknowledged only when it is stored.
+
+A report goes to Redis in one call and reaches MongoDB behind (workers/flush_progress.py). With
+Redis away or full it is written to MongoDB at once; with that away too, it is refused.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import loaders
+import models
+from models.mongo import ids
+from resolvers.context import Context
+from resolvers.playback import session_starts, write_through
+from services.errors import SessionNotFound, UpstreamUnavailable, ValidationFailed
+from services.playback.state import Outcome, Report, Reported
+from services.quality import Quality
+
+MAX_SEQUENCE = 2**31 - 1  # GraphQL's largest Int
+_MAX_SECONDS = 48 * 3600.0
+PAST_THE_END_SECONDS = 5  # players overshoot their own duration by a segment's rounding
+_REPORTABLE = frozenset(models.PlaybackState) - {models.PlaybackState.EXPIRED}
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """`applied` is False for a repeated or late report; `progress` is what is stored now."""
+
+    progress: models.LiveProgress | None
+    applied: bool
+
+
+async def report_progress(
+    context: Context,
+    session_id: str,
+    sequence: int,
+    position_seconds: float,
+    *,
+    duration_seconds: float | None = None,
+    state: models.PlaybackState = models.PlaybackState.PLAYING,
+    quality: Quality | None = None,
+    seeked: bool = False,
+) -> Applied:
+    """Moves the viewer's progress, once per sequence; one call to Redis.
+
+    Raises:
+        SessionNotFound: unknown, expired or another viewer's.
+        UpstreamUnavailable: not stored for certain; send the same sequence again.
+        ValidationFailed, Unauthenticated.
+    """
+    _check_report(sequence, position_seconds, duration_seconds, state)
+    report = Report(
+        session_id,
+        sequence,
+        position_seconds,
+        duration_seconds,
+        state.value,
+        quality.value if quality is not None else None,
+        seeked,
+    )
+    return await apply(context, report)
+
+
+async def apply(context: Context, report: Report) -> Applied:
+    """Raises: as report_progress."""
+    viewer = context.require(models.Role.USER)
+    if ids.kind_of(report.session_id) != "session":
+        raise SessionNotFound("There is no such playback session: start playback again.")
+    reported = await _stored(context, viewer.user_id, report, _now_ms(context))
+    if reported.progress is None:
+        return Applied(None, reported.outcome is Outcome.APPLIED)
+    progress = models.live_progress(reported.progress)
+    context.loader(loaders.ProgressByPlayableId).renew(progress)
+    return Applied(progress, reported.outcome is Outcome.APPLIED)
+
+
+def check_seconds(value: float, name: str) -> None:
+    """
+    Raises:
+        ValidationFailed: not a position or duration a player can have.
+    """
+    if not math.isfinite(value) or not 0 <= value <= _MAX_SECONDS:
+        raise ValidationFailed(f"`{name}` must be seconds from 0 to two days.", path=[name])
+
+
+async def _stored(context: Context, user_id: str, report: Report, now_ms: int) -> Reported:
+    """The time is that of arrival, whichever way the report takes: progress_through.py says why."""
+    try:
+        return await _by_redis(context, user_id, report, now_ms)
+    except UpstreamUnavailable as why:
+        return await write_through.write_through(context, user_id, report, now_ms, why)
+
+
+async def _by_redis(context: Context, user_id: str, report: Report, now_ms: int) -> Reported:
+    try:
+        reported = await context.progress_buffer.report(user_id, report, now_ms)
+    except SessionNotFound:
+        is_ending = report.state == models.PlaybackState.STOPPED.value
+        if not await session_starts.bring_to_redis(context, report.session_id, is_ending=is_ending):
+            raise
+        reported = await context.progress_buffer.report(user_id, report, now_ms)
+    if reported.outcome is Outcome.BASE_NEEDED:
+        return await _on_base(context, user_id, report, now_ms)
+    return reported
+
+
+async def _on_base(context: Context, user_id: str, report: Report, now_ms: int) -> Reported:
+    """Redis let go of a flushed title while its session lived: MongoDB has the newest of it."""
+    session = await context.runtime.playback.sessions.read(user_id, report.session_id)
+    if session is None:
+        raise SessionNotFound("There is no such playback session: start playback again.")
+    stored = await models.progress_by_playable(user_id, [session.playable_id])
+    base = models.progress_base(stored.get(session.playable_id))
+    return await context.progress_buffer.report(user_id, report, now_ms, base)
+
+
+def _now_ms(context: Context) -> int:
+    return int(context.runtime.clock() * 1000)
+
+
+def _check_report(
+    sequence: int,
+    position_seconds: float,
+    duration_seconds: float | None,
+    state: models.PlaybackState,
+) -> None:
+    if not 0 <= sequence <= MAX_SEQUENCE:
+        raise ValidationFailed("`sequence` counts up from 0.", path=["sequence"])
+    check_seconds(position_seconds, "positionSeconds")
+    if state not in _REPORTABLE:
+        raise ValidationFailed("A player cannot report this state.", path=["state"])
+    if duration_seconds is None:
+        return
+    check_seconds(duration_seconds, "durationSeconds")
+    if duration_seconds == 0:
+        raise ValidationFailed("`durationSeconds` must be above 0.", path=["durationSeconds"])
+    if position_seconds > duration_seconds + PAST_THE_END_SECONDS:
+        raise ValidationFailed("The position is beyond the end.", path=["positionSeconds"])

@@ -1,0 +1,188 @@
+"""Watching: sessions start and stop; progress is told as its viewer last left it.
+
+Reports are taken by progress_reports.py; reads take Redis over MongoDB. A viewer sees and moves
+only what is the viewer's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import loaders
+import models
+from models.mongo import ids
+from resolvers.context import Context
+from resolvers.paging import require_kind
+from resolvers.playback import reports, session_starts
+from services.errors import (
+    Conflict,
+    NotFound,
+    UpstreamUnavailable,
+    ValidationFailed,
+)
+from services.playback.buffer import Base, DeviceTag, Report
+from services.playback.sessions import ViewingSession
+from services.quality import Quality
+
+_MAX_KEY_CHARACTERS = 128
+_MAX_NAME_CHARACTERS = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    session: models.PlaybackSession
+    progress: models.LiveProgress | None
+
+
+async def start_playback(
+    context: Context,
+    playable_id: str,
+    device: models.Device,
+    *,
+    quality: Quality | None = None,
+    start_at_seconds: float | None = None,
+    idempotency_key: str | None = None,
+) -> Started:
+    """Opens a session at the given or the stored position; the same key opens it only once.
+
+    Raises:
+        NotFound: there is no such title, or it does not play.
+        Conflict: the idempotency key was used for another title.
+        TooManyStreams: as many sessions play as the viewer's tier allows.
+        ValidationFailed, Unauthenticated, UpstreamUnavailable.
+    """
+    viewer = context.require(models.Role.USER)
+    _check_start(device, start_at_seconds, idempotency_key)
+    runtime_seconds = await _runtime_seconds(context, playable_id)
+    progress, base = await _progress(context, playable_id)
+    duration = (progress and progress.duration_seconds) or runtime_seconds or 0
+    now_ms = _now_ms(context)
+    asked = ViewingSession(
+        session_id=_session_id(viewer.user_id, idempotency_key),
+        user_id=viewer.user_id,
+        playable_id=playable_id,
+        device=DeviceTag(device.key, device.name, device.kind.value),
+        state=models.PlaybackState.PLAYING.value,
+        position_seconds=_start_position(start_at_seconds, progress, duration),
+        duration_seconds=duration,
+        quality=quality.value if quality is not None else None,
+        started_at_ms=now_ms,
+        seen_at_ms=now_ms,
+    )
+    opened = await session_starts.open_session(context, viewer, asked, base)
+    if opened.playable_id != playable_id:
+        raise Conflict("This key already started another title.", path=["idempotencyKey"])
+    return Started(_described(context, opened), progress)
+
+
+async def stop_playback(
+    context: Context, session_id: str, position_seconds: float | None = None
+) -> reports.Applied:
+    """Ends the session, with a last position if one is given. Stopping again changes nothing.
+
+    Raises: as progress_reports.report_progress.
+    """
+    if position_seconds is not None:
+        reports.check_seconds(position_seconds, "positionSeconds")
+    state = models.PlaybackState.STOPPED.value
+    return await reports.apply(
+        context, Report(session_id, None, position_seconds, None, state, None)
+    )
+
+
+async def playback_session(context: Context, session_id: str) -> models.PlaybackSession | None:
+    """The viewer's own session, or None an hour after it was last heard of."""
+    context.require(models.Role.USER)
+    return (await sessions_by_id(context, [session_id])).get(session_id)
+
+
+async def now_playing(context: Context) -> list[models.PlaybackSession]:
+    """The viewer's sessions heard of within three heartbeats, the last heard of first.
+
+    Raises:
+        Unauthenticated, UpstreamUnavailable.
+    """
+    viewer = context.require(models.Role.USER)
+    found = await context.runtime.playback.sessions.playing(viewer.user_id, _now_ms(context))
+    return [_described(context, session) for session in found]
+
+
+async def sessions_by_id(
+    context: Context, session_ids: Collection[str]
+) -> dict[str, models.PlaybackSession]:
+    """Those that are the viewer's own and not forgotten; for `node`."""
+    viewer = context.viewer
+    wanted = [id_ for id_ in session_ids if ids.kind_of(id_) == "session"]
+    if viewer is None or not wanted:
+        return {}
+    found = await context.runtime.playback.sessions.read_many(viewer.user_id, wanted)
+    rest = [id_ for id_ in wanted if id_ not in found]
+    if rest:
+        found |= await session_starts.awaited(context, viewer, rest)
+    return {id_: _described(context, session) for id_, session in found.items()}
+
+
+async def _progress(
+    context: Context, playable_id: str
+) -> tuple[models.LiveProgress | None, Base | None]:
+    """How far the viewer got. No base: nobody can tell now, so reports will ask for it later."""
+    try:
+        progress = await context.load(loaders.ProgressByPlayableId, playable_id)
+    except UpstreamUnavailable:
+        return None, None
+    return progress, models.progress_base(progress)
+
+
+async def _runtime_seconds(context: Context, playable_id: str) -> int | None:
+    require_kind(playable_id, path=["playableId"])
+    playable = await context.load(loaders.PlayableById, playable_id)
+    if playable is None:
+        raise NotFound("There is no such film or episode.", path=["playableId"])
+    return playable.runtime_seconds  # type: ignore[no-any-return]
+
+
+def _start_position(
+    asked_seconds: float | None, progress: models.LiveProgress | None, duration_seconds: float
+) -> float:
+    """Where it was left, unless it was finished or another place is asked for."""
+    if asked_seconds is not None:
+        return min(asked_seconds, duration_seconds) if duration_seconds else asked_seconds
+    if progress is None or progress.completed:
+        return 0.0
+    return progress.position_seconds
+
+
+def _session_id(user_id: str, idempotency_key: str | None) -> str:
+    if idempotency_key is None:
+        return ids.new("session")
+    return ids.derive("session", user_id, idempotency_key)
+
+
+def _described(context: Context, session: ViewingSession) -> models.PlaybackSession:
+    runtime = context.runtime
+    is_silent = runtime.playback.sessions.is_silent(session, _now_ms(context))
+    if is_silent and session.state != models.PlaybackState.STOPPED.value:
+        session = session._replace(state=models.PlaybackState.EXPIRED.value)
+    return models.playback_session(session, runtime.settings.playback_heartbeat_seconds)
+
+
+def _now_ms(context: Context) -> int:
+    return int(context.runtime.clock() * 1000)
+
+
+def _check_start(
+    device: models.Device, start_at_seconds: float | None, idempotency_key: str | None
+) -> None:
+    _check_text(device.key, ["device", "key"], _MAX_KEY_CHARACTERS)
+    if device.name is not None:
+        _check_text(device.name, ["device", "name"], _MAX_NAME_CHARACTERS)
+    if start_at_seconds is not None:
+        reports.check_seconds(start_at_seconds, "startAtSeconds")
+    if idempotency_key is not None:
+        _check_text(idempotency_key, ["idempotencyKey"], _MAX_KEY_CHARACTERS)
+
+
+def _check_text(value: str, path: list[str], most: int) -> None:
+    if not value.strip() or len(value) > most:
+        raise ValidationFailed(f"`{path[-1]}` must be 1 to {most} characters.", path=path)

@@ -1,0 +1,135 @@
+"""The viewer's watchlist: films and shows kept for later, the newest first.
+
+Adding and removing may be repeated. Only the viewer sees or changes it; watching changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import loaders
+import models
+from resolvers.context import Context
+from resolvers.paging import PAGE_SIZE, bounded, require_kind
+from services import cursors
+from services.errors import NotFound, ValidationFailed
+
+MOST_TITLES = 1_000
+_ORDER = "watchlist"
+
+
+@dataclass(frozen=True, slots=True)
+class WatchlistItem:
+    """A title in its place of the list."""
+
+    entry: models.WatchlistEntryRecord
+    node: models.TitleRecord
+    secret: bytes
+
+    @property
+    def cursor(self) -> str:
+        return _cursor(self.secret, self.entry)
+
+
+@dataclass(frozen=True, slots=True)
+class Watchlist:
+    """One page. Titles that are gone have an entry, so that paging goes on behind them."""
+
+    entries: list[models.WatchlistEntryRecord]
+    titles: dict[str, Any]
+    has_next_page: bool
+    has_previous_page: bool
+    secret: bytes
+
+    @property
+    def edges(self) -> list[WatchlistItem]:
+        return list(self._present())
+
+    @property
+    def nodes(self) -> list[models.TitleRecord]:
+        return [item.node for item in self._present()]
+
+    @property
+    def start_cursor(self) -> str | None:
+        return _cursor(self.secret, self.entries[0]) if self.entries else None
+
+    @property
+    def end_cursor(self) -> str | None:
+        return _cursor(self.secret, self.entries[-1]) if self.entries else None
+
+    def _present(self) -> Iterator[WatchlistItem]:
+        for entry in self.entries:
+            title = self.titles[entry.title_id]
+            if title is not None:
+                yield WatchlistItem(entry, title, self.secret)
+
+
+async def watchlist(
+    context: Context,
+    first: int | None = None,
+    after: str | None = None,
+    fields: loaders.Fields = None,
+) -> Watchlist:
+    """One page of the viewer's own list, the newest first.
+
+    Raises:
+        ValidationFailed, InvalidCursor, Unauthenticated, UpstreamUnavailable.
+    """
+    viewer = context.require(models.Role.USER)
+    size = bounded(first, "first", PAGE_SIZE)
+    secret = context.runtime.settings.secret_bytes
+    before = cursors.decode_instant(secret, _ORDER, after)
+    entries = await models.read_watchlist(viewer.user_id, before=before, limit=size + 1)
+    page = entries[:size]
+    titles = await context.load_many(loaders.TitleById, [entry.title_id for entry in page], fields)
+    return Watchlist(page, titles, len(entries) > size, after is not None, secret)
+
+
+async def add_to_watchlist(context: Context, title_id: str) -> models.TitleRecord:
+    """The title, now on the list; one that was there keeps its place.
+
+    Raises:
+        NotFound: there is no such film or show.
+        ValidationFailed: the list is full, or this is no id.
+        Unauthenticated, UpstreamUnavailable.
+    """
+    viewer = context.require(models.Role.USER)
+    title = await _title(context, title_id)
+    at = datetime.fromtimestamp(context.runtime.clock(), UTC)
+    if not await models.add_to_watchlist(viewer.user_id, title_id, at, MOST_TITLES):
+        raise ValidationFailed(f"A watchlist holds {MOST_TITLES} titles.", path=["id"])
+    context.loader(loaders.OnWatchlistByTitleId).renew(title_id, True)
+    return title
+
+
+async def remove_from_watchlist(context: Context, title_id: str) -> models.TitleRecord | None:
+    """The title, not on the list any more; None if it has left the catalogue.
+
+    Raises:
+        NotFound: there is no such film or show, on the list or off it.
+        ValidationFailed, Unauthenticated, UpstreamUnavailable.
+    """
+    viewer = context.require(models.Role.USER)
+    require_kind(title_id)
+    title: models.TitleRecord | None = await context.load(loaders.TitleById, title_id)
+    was_listed = await models.remove_from_watchlist(viewer.user_id, title_id)
+    if title is None and not was_listed:
+        raise NotFound("There is no such film or show.", path=["id"])
+    context.loader(loaders.OnWatchlistByTitleId).renew(title_id, False)
+    return title
+
+
+async def _title(context: Context, title_id: str) -> models.TitleRecord:
+    require_kind(title_id)
+    title: models.TitleRecord | None = await context.load(loaders.TitleById, title_id)
+    if title is None:
+        raise NotFound("There is no such film or show.", path=["id"])
+    return title
+
+
+def _cursor(secret: bytes, entry: models.WatchlistEntryRecord) -> str:
+    position = cursors.Position(models.milliseconds(entry.added_at), entry.id)
+    return cursors.encode(secret, _ORDER, position)

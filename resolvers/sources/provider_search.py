@@ -1,0 +1,103 @@
+"""Looking for titles at the providers: which of ours they have under these words."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
+
+import loaders
+import models
+from models import Role, SearchKind
+from resolvers.context import Context, Runtime
+from resolvers.sources.provider_calls import ask
+from resolvers.sources.providers import asked_for, providers, viewer_key
+from services.cache.cache import Codec
+from services.errors import ProviderFailed, UpstreamUnavailable, ValidationFailed
+from services.providers.base import TitleKind
+from services.redis import cache_keys
+
+MAX_QUERY_CHARACTERS = 100
+MAX_FOUND = 50
+_TITLE_KINDS = {SearchKind.MOVIE: TitleKind.MOVIE, SearchKind.TV_SHOW: TitleKind.TV}
+Title = models.MovieRecord | models.ShowRecord
+_NUMBERS = Codec[list[int]](list[int])
+
+
+async def provider_search(context: Context, query: str, kind: SearchKind) -> list[Title]:
+    """What the first provider that finds anything finds, as far as it is in our catalogue.
+
+    Spends a provider's quota, so it is for editors, and kept for five minutes. No provider knows
+    people.
+
+    Raises:
+        ValidationFailed: the query is empty or over 100 characters.
+        UpstreamUnavailable: every provider that can search failed.
+        Unauthenticated, Forbidden.
+    """
+    context.require(Role.EDITOR)
+    words = " ".join(query.split())
+    if not 1 <= len(words) <= MAX_QUERY_CHARACTERS:
+        message = f"`query` has 1 to {MAX_QUERY_CHARACTERS} characters."
+        raise ValidationFailed(message, path=["query"])
+    title_kind = _TITLE_KINDS.get(kind)
+    if title_kind is None:
+        return []
+    numbers = await _numbers(context, words, title_kind)
+    return await _titles(context, title_kind, numbers[:MAX_FOUND])
+
+
+async def _numbers(context: Context, words: str, kind: TitleKind) -> list[int]:
+    infos = asked_for(await providers(context), viewer_key(context))
+    keys = [info.key for info in infos if context.runtime.providers.members[info.key].searches]
+    if not keys:
+        return []
+    text = "\x1f".join([kind.value, words.casefold(), *keys])
+    name = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+    cache, cached = context.cache, cache_keys.PROVIDER_SEARCH
+    key = cached.key(name)
+    kept = cache.peek([key]) or await cache.fetch(cached, _NUMBERS, [key])
+    entry = kept.get(key)
+    if entry is not None and entry.value is not None and entry.fresh_until > cache.now():
+        numbers: list[int] = entry.value
+        return numbers
+    runtime = context.runtime
+    found: list[int] = await runtime.source_fetches.run(
+        key, lambda: _search(runtime, keys, words, kind)
+    )
+    await cache.store(cached, _NUMBERS, {key: cache.entry(cached, found)})
+    return found
+
+
+async def _search(
+    runtime: Runtime, keys: Collection[str], words: str, kind: TitleKind
+) -> list[int]:
+    """
+    Raises:
+        UpstreamUnavailable: nobody answered in time.
+    """
+    has_answered = False
+    with suppress(TimeoutError):
+        async with asyncio.timeout(runtime.settings.provider_deadline_seconds):
+            for key in keys:
+                with suppress(ProviderFailed):
+                    found = await ask(runtime, key, lambda one: one.search(words, kind))
+                    has_answered = True
+                    if found:
+                        return found
+    if not has_answered:
+        raise UpstreamUnavailable("No provider could search just now.", retry_after_seconds=10)
+    return []
+
+
+async def _titles(context: Context, kind: TitleKind, numbers: Sequence[int]) -> list[Title]:
+    """Our titles of these numbers, in their order."""
+    is_film = kind is TitleKind.MOVIE
+    by_number = loaders.MovieIdByTmdbId if is_film else loaders.ShowIdByTmdbId
+    ids_of = await context.load_many(by_number, [str(number) for number in numbers])
+    wanted = [id_ for number in numbers if (id_ := ids_of[str(number)]) is not None]
+    titles: Mapping[str, Title | None] = await context.load_many(
+        loaders.MovieById if is_film else loaders.ShowById, wanted
+    )
+    return loaders.in_order(titles, wanted)

@@ -1,0 +1,128 @@
+"""The providers as they are asked now, and what operators change of them.
+
+Settings of operators are in MongoDB; every process hears of a change at once and reads it anew with
+the next title. With MongoDB away those stand that this process read last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import suppress
+from datetime import UTC, datetime
+
+import loaders
+import models
+from models import Role
+from resolvers import audit
+from resolvers.context import Context
+from resolvers.paging import require_kind
+from services.errors import NotFound, UpstreamUnavailable, ValidationFailed
+from services.providers.attempts import Override
+from services.providers.base import ProviderInfo
+from services.providers.overrides import effective
+from services.providers.rollout import takes_part
+from services.redis import cache_keys
+from services.telemetry.logs import get_logger
+
+MAX_PRIORITY = 1000
+_PREFIX = "provider_"
+log = get_logger("providers")
+
+
+async def providers(context: Context) -> list[ProviderInfo]:
+    """As they are asked now, in that order."""
+    runtime = context.runtime
+    with suppress(UpstreamUnavailable):  # then as this process read it last
+        found = await context.load(loaders.AllProviderSettings, "all")
+        runtime.provider_settings.take(_overrides(found or ()))
+    return effective(runtime.providers.infos.values(), runtime.provider_settings())
+
+
+def provider(context: Context, key: str) -> ProviderInfo:
+    """A provider by key, as last read; one that is configured no more is known by its key alone."""
+    runtime = context.runtime
+    infos = effective(runtime.providers.infos.values(), runtime.provider_settings())
+    known = next((info for info in infos if info.key == key), None)
+    return known if known is not None else ProviderInfo(key, key, enabled=False)
+
+
+def asked_for(infos: Iterable[ProviderInfo], viewer_key: str | None) -> list[ProviderInfo]:
+    """Those of them that are asked for this viewer."""
+    return [
+        info
+        for info in infos
+        if info.enabled and takes_part(info.key, info.rollout_percent, viewer_key)
+    ]
+
+
+def viewer_key(context: Context) -> str | None:
+    """Who takes part in a rollout: the account, or the address of somebody not signed in."""
+    return context.viewer_id or context.client_address
+
+
+async def set_provider(
+    context: Context,
+    id_: str,
+    *,
+    enabled: bool | None = None,
+    priority: int | None = None,
+    rollout_percent: int | None = None,
+) -> ProviderInfo:
+    """Changes what is given; in force everywhere within a second.
+
+    Raises:
+        ValidationFailed, NotFound, Unauthenticated, Forbidden, UpstreamUnavailable.
+    """
+    viewer = context.require(Role.OPERATOR)
+    changes = _changes(enabled, priority, rollout_percent)
+    key = known_key(context, id_)
+    now = datetime.fromtimestamp(context.runtime.clock(), UTC)
+    await models.change_provider_setting(id_, changes, viewer.user_id, now)
+    await context.cache.forget([cache_keys.PROVIDER_SETTINGS.key()])
+    log.info("provider_set", provider=key, by=viewer.user_id, **changes)
+    await audit.record(context, audit.AuditEvent.PROVIDER_SET, subject=id_, **changes)
+    return next(info for info in await providers(context.for_event()) if info.key == key)
+
+
+def known_key(context: Context, id_: str) -> str:
+    """The key of the provider with this id.
+
+    Raises:
+        ValidationFailed, NotFound.
+    """
+    require_kind(id_, "provider")
+    key = id_.removeprefix(_PREFIX)
+    if not id_.startswith(_PREFIX) or key not in context.runtime.providers.infos:
+        raise NotFound("There is no such provider.", path=["id"])
+    return key
+
+
+def _changes(
+    enabled: bool | None, priority: int | None, rollout_percent: int | None
+) -> dict[str, bool | int]:
+    if priority is not None and not 1 <= priority <= MAX_PRIORITY:
+        raise ValidationFailed(f"`priority` is 1 to {MAX_PRIORITY}.", path=["priority"])
+    if rollout_percent is not None and not 0 <= rollout_percent <= 100:
+        raise ValidationFailed("`rolloutPercent` is 0 to 100.", path=["rolloutPercent"])
+    given = {"enabled": enabled, "priority": priority, "rollout_percent": rollout_percent}
+    changes = {name: value for name, value in given.items() if value is not None}
+    if not changes:
+        raise ValidationFailed("Say what to change.", path=["enabled"])
+    return changes
+
+
+def _overrides(found: Iterable[models.ProviderSettingRecord]) -> dict[str, Override]:
+    return {
+        one.id.removeprefix(_PREFIX): Override(one.enabled, one.priority, one.rollout_percent)
+        for one in found
+    }
+
+
+def health_score(context: Context, info: ProviderInfo) -> float | None:
+    health = context.runtime.providers.health(info.key)
+    return health.score if health is not None else None
+
+
+def p95_latency_ms(context: Context, info: ProviderInfo) -> int | None:
+    health = context.runtime.providers.health(info.key)
+    return health.p95_ms if health is not None else None

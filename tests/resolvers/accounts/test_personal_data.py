@@ -1,0 +1,183 @@
+"""One person's data: handed out whole and without secrets, deleted, and a role changed."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+
+import orjson
+import pytest
+
+import models
+from models import AuditEvent
+from resolvers import audit
+from resolvers.accounts import api_keys, mail_tokens, personal_data, sign_in
+from resolvers.accounts.authentication import authenticate
+from resolvers.context import Context, Runtime
+from resolvers.playback import reports, sessions
+from services.errors import InvalidCredentials, InvalidToken, NotFound, ValidationFailed
+from tests.accounts import (
+    EMAIL,
+    PASSWORD,
+    START,
+    account,
+    again,
+    bearer,
+    cheap_runtime,
+    clock_of,
+    logged_in,
+    mailed,
+    registered,
+    stored,
+)
+from tests.watching import PHONE, film
+from workers.erase_accounts import erase_accounts
+from workers.flush_progress import flush_progress
+
+EVE = "eve@example.org"
+
+
+@pytest.fixture
+async def guest(runtime: Runtime) -> AsyncIterator[Context]:
+    async with cheap_runtime(runtime) as cheap:
+        yield Context(cheap)
+
+
+async def watched(context: Context) -> str:
+    """Leaves traces wherever there are; the film has progress that is flushed, and then more."""
+    assert context.viewer is not None
+    playable = await film()
+    started = await sessions.start_playback(context, playable, PHONE)
+    await reports.report_progress(again(context), started.session.id, 1, 120.0)
+    await flush_progress(context.runtime)
+    at = datetime.fromtimestamp(START, UTC)
+    await models.add_to_watchlist(context.viewer.user_id, playable, at, 10)
+    clock_of(context).now += 10
+    await reports.report_progress(again(context), started.session.id, 2, 130.0)
+    return playable
+
+
+def text_of(found: object) -> str:
+    return orjson.dumps(found, default=str).decode()
+
+
+async def test_an_export_has_all_of_one_person_and_nothing_of_another(guest: Context) -> None:
+    # given two people, one of whom watched a film, and has a key
+    eve = await registered(guest, EVE)
+    ada = await registered(guest)
+    playable = await watched(ada)
+    await api_keys.create_api_key(again(ada), "script")
+    await audit.record(again(ada), AuditEvent.PASSWORD_CHANGED)
+    assert ada.viewer is not None and eve.viewer is not None
+    # when her data are asked for
+    found = await personal_data.export(guest, " Ada@Example.org ")
+    # then each kind that is kept is there
+    kinds = {name for name, rows in found["collections"].items() if rows}
+    assert kinds >= {"users", "logins", "api_keys", "viewing_progress", "watchlist", "audit"}
+    assert set(found["collections"]) == {each.name for each in models.PERSONAL_DATA}
+    assert found["format"] == "marquee-personal-data-1"
+    assert found["account"] == ada.viewer.user_id
+    assert found["cut_short"] == []
+    assert found["collections"]["users"][0]["email"] == EMAIL
+    assert found["collections"]["viewing_progress"][0]["position_seconds"] == 120.0
+    # with what MongoDB does not have yet
+    (on_its_way,) = found["progress_not_yet_stored"]
+    assert (on_its_way["playable_id"], on_its_way["position_seconds"]) == (playable, 130.0)
+    # and nothing of the other person
+    assert eve.viewer.user_id not in text_of(found)
+    assert EVE not in text_of(found)
+
+
+async def test_an_export_holds_no_secret(guest: Context) -> None:
+    # given somebody with a password, a sign-in, a key and a code by mail
+    ada = await registered(guest)
+    key = await api_keys.create_api_key(again(ada), "script")
+    await mail_tokens.request_password_reset(again(guest), EMAIL)
+    await mailed(guest)
+    hashes = [
+        (await stored(models.Login))[0]["token_hash"],
+        (await stored(models.ApiKey))[0]["secret_hash"],
+        (await stored(models.MailToken))[0]["token_hash"],
+        (await account())["password_hash"],
+    ]
+    # when the data are asked for
+    text = text_of(await personal_data.export(guest, EMAIL))
+    # then none of these is in them
+    assert [secret for secret in [*hashes, key.secret, PASSWORD] if secret in text] == []
+    assert "$argon2" not in text
+
+
+async def test_an_export_is_in_the_audit_log(guest: Context) -> None:
+    ada = await registered(guest)
+    await personal_data.export(guest, EMAIL)
+    assert ada.viewer is not None
+    exported = AuditEvent.ACCOUNT_EXPORTED
+    [entry] = [each for each in await models.audit_entries(100) if each.event is exported]
+    assert (entry.actor, entry.subject) == (None, ada.viewer.user_id)
+    assert entry.facts == {"by": "command line"}
+
+
+@pytest.mark.parametrize("email,error", [(EVE, NotFound), ("no address", ValidationFailed)])
+async def test_nothing_is_handed_out_of_nobody(
+    guest: Context, email: str, error: type[Exception]
+) -> None:
+    await registered(guest)
+    await models.AuditEntry.get_pymongo_collection().delete_many({})
+    for act in (personal_data.export, personal_data.delete):
+        with pytest.raises(error):
+            await act(guest, email)
+    with pytest.raises(error):
+        await personal_data.change_role(guest, email, models.Role.ADMIN)
+    assert await models.audit_entries(10) == []
+    assert (await account())["role"] == "USER"
+
+
+async def test_a_deleted_account_is_closed_told_and_erased(guest: Context) -> None:
+    # given somebody signed in, with a key
+    ada = await registered(guest)
+    await watched(ada)
+    key = (await api_keys.create_api_key(again(ada), "script")).secret
+    # when an operator deletes the account
+    user_id = await personal_data.delete(guest, EMAIL)
+    # then nothing opens it any more, and the person is told
+    with pytest.raises(InvalidCredentials):
+        await logged_in(guest)
+    with pytest.raises(InvalidToken):
+        await authenticate(guest.runtime, f"Bearer {key}")
+    assert ada.viewer is not None
+    assert guest.runtime.revocations.is_revoked(ada.viewer)
+    assert (await mailed(guest)).subjects == [f"{EMAIL}: Your account was deleted"]
+    # and the data go when the worker comes by
+    await flush_progress(guest.runtime)
+    await erase_accounts(guest.runtime)
+    assert await stored(models.ViewingProgress) == []
+    assert await stored(models.WatchlistEntry) == []
+    assert (await account())["email"] == f"{user_id}@deleted.invalid"
+    # while the log says who was deleted, by whom
+    told = [(entry.event, entry.subject, entry.facts) for entry in await models.audit_entries(100)]
+    assert (AuditEvent.ACCOUNT_DELETED, user_id, {"by": "command line"}) in told
+
+
+async def test_a_changed_role_ends_the_sign_ins_with_the_old_one(guest: Context) -> None:
+    # given an account that is signed in
+    ada = await registered(guest)
+    # when it is made an operator's
+    user_id = await personal_data.change_role(guest, EMAIL, models.Role.OPERATOR)
+    # then its tokens are void, and the next sign-in has the right
+    assert ada.viewer is not None
+    assert guest.runtime.revocations.is_revoked(ada.viewer)
+    clock_of(guest).now += 5
+    signed_in = await sign_in.login(again(guest), email=EMAIL, password=PASSWORD)
+    viewer = await authenticate(guest.runtime, bearer(signed_in))
+    assert viewer is not None and viewer.role is models.Role.OPERATOR
+    # and the log says so
+    told = [(entry.event, entry.subject, entry.facts) for entry in await models.audit_entries(100)]
+    facts = {"role": "OPERATOR", "by": "command line"}
+    assert (AuditEvent.ROLE_CHANGED, user_id, facts) in told
+
+
+async def test_nobodys_role_is_given_to_nobody(guest: Context) -> None:
+    await registered(guest)
+    with pytest.raises(ValidationFailed):
+        await personal_data.change_role(guest, EMAIL, models.Role.ANONYMOUS)
+    assert (await account())["role"] == "USER"

@@ -1,0 +1,414 @@
+"""Importing from TMDb, against a server of our own that answers as TMDb documents."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+import models
+from models import Department, ShowStatus
+from models.mongo import ids
+from models.mongo.base import utc_now
+from resolvers.catalog.imports import tmdb, tmdb_changes, tmdb_lists
+from resolvers.catalog.imports.report import Report
+from resolvers.catalog.imports.tmdb_documents import person_id
+from resolvers.context import Runtime
+from services.errors import UpstreamUnavailable
+from services.tmdb.types import TitleKind
+from tests import fake_tmdb
+from tests.fake_tmdb import KEY, Answer, FakeTmdb
+
+IMAGES = "https://image.tmdb.org/t/p"
+
+
+@pytest.fixture
+async def fake() -> AsyncIterator[FakeTmdb]:
+    async with fake_tmdb.running() as server:
+        yield server
+
+
+@pytest.fixture
+async def here(runtime: Runtime, fake: FakeTmdb) -> AsyncIterator[Runtime]:
+    """The runtime, with the fake for TMDb."""
+    async with fake_tmdb.runtime_with(runtime, fake) as own:
+        yield own
+
+
+def quiet(_done: int, _total: int | None) -> None: ...
+
+
+async def films(runtime: Runtime, *numbers: int) -> Report:
+    return await tmdb.load(runtime, {TitleKind.MOVIE: numbers}, quiet)
+
+
+async def shows(runtime: Runtime, *numbers: int) -> Report:
+    return await tmdb.load(runtime, {TitleKind.SHOW: numbers}, quiet)
+
+
+async def rows(document: type[models.Stored]) -> list[dict[str, Any]]:
+    return await document.get_pymongo_collection().find().sort("_id").to_list(None)
+
+
+async def film(number: int) -> models.MovieRecord:
+    (found,) = await models.find(models.Movie, models.MovieRecord, {"tmdb_id": number})
+    return found
+
+
+async def edit(id_: str, **fields: Any) -> None:
+    """What an editor's mutation does to a film."""
+    await models.Movie.get_pymongo_collection().update_one(
+        {"_id": id_}, {"$set": fields, "$inc": {"version": 1}}
+    )
+
+
+async def everything() -> list[list[dict[str, Any]]]:
+    return [await rows(document) for document in models.DOCUMENTS]
+
+
+async def test_a_film_is_imported_whole(here: Runtime, fake: FakeTmdb) -> None:
+    # given
+    fake.has_movies(603)
+    # when
+    report = await films(here, 603)
+    # then every field is what TMDb told, in our terms
+    found = await film(603)
+    assert found.id == ids.derive("movie", "tmdb", 603)
+    assert (found.title, found.sort_title, found.original_title) == (
+        "The Film 603", "film 603", "Film 603",
+    )  # fmt: skip
+    assert (found.year, found.release_date, found.runtime_seconds) == (1999, "1999-03-31", 8160)
+    assert (found.rating, found.vote_count, found.popularity) == (8.2, 25000, 79.5)
+    assert (found.imdb_id, found.tagline, found.languages) == ("tt0000603", None, ["en"])
+    assert found.overview == "What happens in film 603."
+    assert found.genre_ids == ["genre_action", "genre_science-fiction"]
+    assert found.poster_path == f"{IMAGES}/w780/poster603.jpg"
+    assert found.backdrop_path == f"{IMAGES}/w1280/back603.jpg"
+    # and its people: the director, the cast in order, key crew
+    assert [(one.person_id, one.department, one.job, one.character) for one in found.credits] == [
+        (person_id(3), Department.DIRECTING, "Director", None),
+        (person_id(1), Department.CAST, None, "Neo"),
+        (person_id(2), Department.CAST, None, "Trinity"),
+        (person_id(5), Department.WRITING, "Screenplay", None),
+    ]
+    assert [one.order for one in found.credits] == [0, 1, 2, 3]
+    people = {row["tmdb_id"]: row for row in await rows(models.Person)}
+    assert sorted(people) == [1, 2, 3, 5]
+    assert people[1]["photo_path"] == f"{IMAGES}/h632/first.jpg"
+    assert [row["slug"] for row in await rows(models.Genre)] == ["action", "science-fiction"]
+    assert report.changes["movies"] == models.Changes(inserted=1)
+    assert tmdb.left_out(report) is None
+
+
+async def test_importing_twice_writes_nothing(here: Runtime, fake: FakeTmdb) -> None:
+    # given films that are similar to each other, and a show
+    fake.has_movies(1, 2)
+    fake.answers["/movie/1"]["similar"] = fake_tmdb.listed(2, 77)
+    fake.has_show(9)
+    wanted = {TitleKind.MOVIE: [1, 2], TitleKind.SHOW: [9]}
+    await tmdb.load(here, wanted, quiet)
+    before, asked = await everything(), len(fake.seen)
+    # when
+    report = await tmdb.load(here, wanted, quiet)
+    # then nothing was written, and nothing was dropped from the cache
+    total = report.total
+    assert (total.inserted, total.updated) == (0, 0)
+    assert total.unchanged > 0
+    assert report.keys_dropped == 0
+    assert await everything() == before
+    # and TMDb sent no body again: each request said what we have
+    assert all("if-none-match" in seen.headers for seen in fake.seen[asked:])
+
+
+async def test_what_tmdb_changes_is_taken_up(here: Runtime, fake: FakeTmdb) -> None:
+    fake.has_movies(1)
+    await films(here, 1)
+    for title in ("Renamed", "Renamed again"):
+        fake.answers["/movie/1"] = fake_tmdb.movie(1, title=title, overview="", vote_average=8.3)
+        report = await films(here, 1)
+        assert report.changes["movies"] == models.Changes(updated=1)
+        found = await film(1)
+        assert (found.title, found.overview, found.rating) == (title, None, 8.3)
+
+
+async def test_what_an_editor_wrote_stays(here: Runtime, fake: FakeTmdb) -> None:
+    # given an imported film that an editor worked on
+    fake.has_movies(1)
+    await films(here, 1)
+    id_ = (await film(1)).id
+    await edit(id_, title="Ours", overview=None, poster_path="/art/own.svg", is_featured=True)
+    # when TMDb changes everything about it
+    fake.answers["/movie/1"] = fake_tmdb.movie(
+        1, title="Theirs", overview="Theirs.", poster_path="/new.jpg", runtime=90
+    )
+    await films(here, 1)
+    # then the editor's fields stand, also an emptied one, and the rest is TMDb's
+    found = await film(1)
+    assert (found.title, found.overview, found.poster_path) == ("Ours", None, "/art/own.svg")
+    assert (found.is_featured, found.runtime_seconds) == (True, 5400)
+    assert found.sort_title == "film 1"
+
+
+async def test_an_editors_field_given_back_is_tmdbs_again(here: Runtime, fake: FakeTmdb) -> None:
+    fake.has_movies(1)
+    await films(here, 1)
+    id_ = (await film(1)).id
+    await edit(id_, title="Ours")
+    await films(here, 1)
+    await edit(id_, title="The Film 1")
+    fake.answers["/movie/1"] = fake_tmdb.movie(1, title="Theirs")
+    await films(here, 1)
+    assert (await film(1)).title == "Theirs"
+
+
+async def test_a_film_of_another_source_is_completed_not_doubled(
+    here: Runtime, fake: FakeTmdb
+) -> None:
+    # given a film that came from elsewhere, with TMDb's number
+    own = models.Movie(
+        id=ids.derive("movie", "demo", "it"), tmdb_id=1, title="It", sort_title="it",
+        overview="Ours.", popularity=96.0, imdb_id="tt9999999", poster_path="/art/it.svg",
+    )  # fmt: skip
+    await own.insert()
+    fake.has_movies(1)
+    # when
+    report = await films(here, 1)
+    # then it is that film which got what it lacked, and kept what it had
+    assert report.changes["movies"] == models.Changes(updated=1)
+    found = await film(1)
+    assert found.id == own.id
+    assert (found.title, found.overview, found.popularity) == ("It", "Ours.", 96.0)
+    assert (found.imdb_id, found.poster_path) == ("tt9999999", "/art/it.svg")
+    assert (found.rating, found.vote_count, found.runtime_seconds) == (8.2, 25000, 8160)
+    assert len(found.credits) == 4
+    assert {one.title_id for one in found.credits} == {own.id}
+
+
+async def test_a_film_that_editors_took_out_stays_out(here: Runtime, fake: FakeTmdb) -> None:
+    fake.has_movies(1)
+    await films(here, 1)
+    await edit((await film(1)).id, is_active=False)
+    fake.answers["/movie/1"] = fake_tmdb.movie(1, title="Renamed")
+    await films(here, 1)
+    found = await film(1)
+    assert (found.title, found.is_active) == ("Renamed", False)
+
+
+async def test_two_imports_at_once_make_each_film_once(here: Runtime, fake: FakeTmdb) -> None:
+    numbers = list(range(1, 21))
+    fake.has_movies(*numbers)
+    await asyncio.gather(*(films(here, *numbers) for _ in range(3)))
+    assert sorted(row["tmdb_id"] for row in await rows(models.Movie)) == numbers
+    # and the films are the import's to change, whoever of them wrote
+    fake.answers["/movie/7"] = fake_tmdb.movie(7, title="Renamed")
+    await films(here, 7)
+    assert (await film(7)).title == "Renamed"
+
+
+async def test_an_imdb_id_that_another_film_has_is_left_to_it(
+    here: Runtime, fake: FakeTmdb
+) -> None:
+    other = models.Movie(id="movie_other", title="Other", sort_title="other", imdb_id="tt0000001")
+    await other.insert()
+    fake.has_movies(1)
+    report = await films(here, 1)
+    assert (await film(1)).imdb_id is None
+    assert report.taken.examples == ["movie 1: imdb_id tt0000001 belongs to movie_other"]
+
+
+async def test_similar_films_are_those_we_have_or_import(here: Runtime, fake: FakeTmdb) -> None:
+    # given one stored film, and two imported together
+    fake.has_movies(1, 2, 3)
+    await films(here, 3)
+    fake.answers["/movie/1"]["similar"] = fake_tmdb.listed(3, 99, 2)
+    # when
+    await films(here, 1, 2)
+    # then the unknown one is left out
+    assert (await film(1)).similar_ids == [(await film(3)).id, (await film(2)).id]
+
+
+async def test_at_most_sixty_credits_are_kept(here: Runtime, fake: FakeTmdb) -> None:
+    cast = [{"id": n, "name": f"P{n}", "order": 300 - n, "character": "x"} for n in range(1, 201)]
+    crew = [
+        {"id": 500 + n, "name": f"C{n}", "job": "Producer", "department": "Production"}
+        for n in range(50)
+    ] + [{"id": 900, "name": "D", "job": "Director", "department": "Directing"}] * 2
+    fake.answers["/movie/1"] = fake_tmdb.movie(1, credits={"cast": cast, "crew": crew})
+    await films(here, 1)
+    credits = (await film(1)).credits
+    assert len(credits) == 60
+    assert [one.department for one in credits[:2]] == [Department.DIRECTING, Department.CAST]
+    assert sum(one.department is Department.CAST for one in credits) == 40
+    assert credits[1].person_id == person_id(200)
+    assert len(await rows(models.Person)) == 60
+
+
+async def test_a_show_comes_with_seasons_and_episodes(here: Runtime, fake: FakeTmdb) -> None:
+    # given
+    fake.has_show(1399)
+    # when
+    report = await shows(here, 1399)
+    # then
+    (show,) = await models.find(models.Show, models.ShowRecord, {})
+    assert show.id == ids.derive("show", "tmdb", 1399)
+    assert (show.title, show.year, show.status) == ("Show 1399", 2011, ShowStatus.ENDED)
+    assert (show.season_count, show.episode_count) == (1, 2)
+    assert show.genre_ids == ["genre_science-fiction", "genre_fantasy"]
+    assert [(one.department, one.job) for one in show.credits] == [
+        (Department.WRITING, "Creator"), (Department.CAST, None),
+    ]  # fmt: skip
+    (season,) = await rows(models.Season)
+    assert (season["show_id"], season["number"], season["name"]) == (show.id, 1, "Season 1")
+    episodes = await models.find(models.Episode, models.EpisodeRecord, {}, sort=[("number", 1)])
+    assert [(one.season_id, one.number, one.name) for one in episodes] == [
+        (season["_id"], 1, "Episode 1"), (season["_id"], 2, "Episode 2"),
+    ]  # fmt: skip
+    assert (episodes[0].runtime_seconds, episodes[0].overview) == (3720, None)
+    assert episodes[0].still_path == f"{IMAGES}/w300/still1.jpg"
+    # and the specials were not asked for
+    assert fake.paths() == ["/configuration", "/tv/1399", "/tv/1399/season/1"]
+    assert report.changes["episodes"] == models.Changes(inserted=2)
+
+
+async def test_seasons_of_a_show_of_another_source_are_not_doubled(
+    here: Runtime, fake: FakeTmdb
+) -> None:
+    await models.Show(id="show_own", tmdb_id=9, title="Own", sort_title="own").insert()
+    await models.Season(id="season_own", show_id="show_own", number=1, name="Ours").insert()
+    await models.Episode(
+        id="episode_own", show_id="show_own", season_id="season_own", season_number=1, number=2
+    ).insert()
+    fake.has_show(9)
+    await shows(here, 9)
+    assert [row["_id"] for row in await rows(models.Show)] == ["show_own"]
+    assert [row["_id"] for row in await rows(models.Season)] == ["season_own"]
+    assert {row["number"]: row["season_id"] for row in await rows(models.Episode)} == {
+        1: "season_own", 2: "season_own",
+    }  # fmt: skip
+
+
+async def test_titles_that_cannot_be_had_are_left_out_and_told(
+    here: Runtime, fake: FakeTmdb
+) -> None:
+    # given one that TMDb does not have and one that makes no sense
+    fake.has_movies(1)
+    fake.answers["/movie/3"] = {"id": "three"}
+    heard: list[tuple[int, int | None]] = []
+    # when
+    report = await tmdb.load(
+        here, {TitleKind.MOVIE: [1, 2, 3]}, lambda done, total: heard.append((done, total))
+    )
+    # then
+    assert [row["tmdb_id"] for row in await rows(models.Movie)] == [1]
+    assert tmdb.left_out(report) == "2 left out, first movie 2: TMDb has no such title."
+    assert heard == [(0, 3), (3, 3)]
+
+
+async def test_when_nothing_of_a_batch_can_be_had_it_ends(here: Runtime, fake: FakeTmdb) -> None:
+    fake.failures["/movie/1"] = [Answer(503)] * 3
+    with pytest.raises(UpstreamUnavailable, match=r"TMDb answered 503 \(/movie/1\)"):
+        await films(here, 1)
+    assert await rows(models.Movie) == []
+
+
+async def test_no_key_is_told_and_nothing_is_written(runtime: Runtime, fake: FakeTmdb) -> None:
+    assert not runtime.tmdb.is_on
+    with pytest.raises(UpstreamUnavailable, match="set TMDB_API_KEY"):
+        await films(runtime, 1)
+    assert await rows(models.Movie) == []
+
+
+async def test_an_import_drops_what_is_cached_of_the_film(here: Runtime, fake: FakeTmdb) -> None:
+    fake.has_movies(1)
+    await films(here, 1)
+    await here.redis.set("movie:any", b"x")
+    fake.answers["/movie/1"] = fake_tmdb.movie(1, title="Renamed")
+    report = await films(here, 1)
+    assert (report.keys_dropped or 0) >= 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "category", "path", "query"),
+    [
+        ("movie", "POPULAR", "/discover/movie", {"sort_by": "popularity.desc"}),
+        ("movie", "TRENDING", "/trending/movie/week", {}),
+        ("tv", "TOP_RATED", "/discover/tv",
+         {"sort_by": "vote_average.desc", "vote_count.gte": "300"}),
+        ("movie", "NEW_RELEASES", "/discover/movie",
+         {"sort_by": "popularity.desc", "primary_release_date.gte": "2024-01-16",
+          "primary_release_date.lte": "2024-03-01"}),
+        ("tv", "UPCOMING", "/discover/tv",
+         {"sort_by": "popularity.desc", "first_air_date.gte": "2024-03-02",
+          "first_air_date.lte": "2024-08-28"}),
+    ],
+)  # fmt: skip
+async def test_a_category_is_read_page_by_page(
+    here: Runtime,
+    fake: FakeTmdb,
+    kind: str,
+    category: str,
+    path: str,
+    query: dict[str, str],
+) -> None:
+    # given a list of two pages, and the first of March 2024
+    fake.answers[path] = fake_tmdb.listed(5, 6, total_pages=2)
+    clock = datetime(2024, 3, 1, 12, tzinfo=UTC).timestamp()
+    runtime = here_at(here, clock)
+    # when more pages are asked for than there are
+    found = await tmdb_lists.numbers(runtime, TitleKind(kind), models.MovieCategory(category), 9)
+    # then
+    assert found == [5, 6]
+    common = {} if "trending" in path else {"include_adult": "false"}
+    assert [(seen.path, seen.query) for seen in fake.seen] == [
+        (path, {"page": page, **common, **query}) for page in ("1", "2")
+    ]
+
+
+def here_at(runtime: Runtime, at: float) -> Runtime:
+    return replace(runtime, clock=lambda: at)
+
+
+async def test_changes_are_asked_for_since_the_last_success_and_only_ours_read(
+    here: Runtime, fake: FakeTmdb
+) -> None:
+    # given a film and a show of ours, of which TMDb changed the film, and a last run 3 days ago
+    fake.has_movies(1)
+    fake.has_show(9)
+    await tmdb.load(here, {TitleKind.MOVIE: [1], TitleKind.SHOW: [9]}, quiet)
+    now = datetime(2024, 3, 10, 2, tzinfo=UTC)
+    await models.Job(
+        id="job_1", kind="import_tmdb_changes", state=models.JobState.SUCCEEDED,
+        started_at=datetime(2024, 3, 7, 2, tzinfo=UTC), heartbeat_at=now, finished_at=utc_now(),
+    ).insert()  # fmt: skip
+    fake.answers |= {"/movie/changes": fake_tmdb.listed(1, 2, 3), "/tv/changes": {"results": []}}
+    fake.answers["/movie/1"] = fake_tmdb.movie(1, title="Renamed")
+    fake.seen.clear()
+    # when
+    assert await tmdb_changes.run_import(here_at(here, now.timestamp()), {}, quiet) is None
+    # then
+    assert (await film(1)).title == "Renamed"
+    assert fake.paths() == ["/movie/changes", "/tv/changes", "/configuration", "/movie/1"]
+    days = {"start_date": "2024-03-07", "end_date": "2024-03-10", "page": "1"}
+    assert fake.seen[0].query == fake.seen[1].query == days
+    assert KEY not in str([seen.query for seen in fake.seen])
+
+
+@pytest.mark.parametrize(
+    ("last", "start"), [(None, "2024-03-09"), (datetime(2024, 1, 1, tzinfo=UTC), "2024-02-26")]
+)
+async def test_changes_reach_back_a_day_at_first_and_two_weeks_at_most(
+    here: Runtime, fake: FakeTmdb, last: datetime | None, start: str
+) -> None:
+    now = datetime(2024, 3, 10, tzinfo=UTC)
+    if last is not None:
+        await models.Job(
+            id="job_1", kind="import_tmdb_changes", state=models.JobState.SUCCEEDED,
+            started_at=last, heartbeat_at=last,
+        ).insert()  # fmt: skip
+    fake.answers |= dict.fromkeys(["/movie/changes", "/tv/changes"], fake_tmdb.listed(5))
+    await tmdb_changes.run_import(here_at(here, now.timestamp()), {}, quiet)
+    assert fake.seen[0].query["start_date"] == start

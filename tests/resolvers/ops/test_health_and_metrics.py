@@ -1,0 +1,235 @@
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import pytest
+
+import models
+from models import AccountTier, Role
+from resolvers.context import Context, Runtime, Viewer
+from resolvers.opening import open_playback
+from resolvers.ops import health_and_metrics
+from resolvers.ops.health_and_metrics import (
+    HealthCheck,
+    HealthStatus,
+    LiveMetricsEvent,
+    live_metrics,
+)
+from services.errors import (
+    Forbidden,
+    InvalidCursor,
+    Unauthenticated,
+    UpstreamUnavailable,
+    ValidationFailed,
+)
+from services.redis import hub as broadcast
+from services.redis import pool
+from services.redis.hub import Hub
+from services.settings.settings import Settings
+from services.telemetry.live_metrics import Fold, LiveMetrics
+from tests.fake_provider import free_port
+from workers.publish_metrics import publish_metrics
+
+OK = HealthCheck("a", HealthStatus.HEALTHY)
+AWAY = HealthCheck("b", HealthStatus.UNHEALTHY)
+
+
+class Clock:
+    now = 1_800_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+async def operator(runtime: Runtime, settings: Settings, clock: Clock) -> AsyncIterator[Context]:
+    """An operator on a hub and counters of this test's own."""
+    hub = Hub(runtime.redis, pool.connect_blocking(settings), "metrics:test", Fold)
+    own = replace(runtime, metrics_hub=hub, live_metrics=LiveMetrics("one", clock), clock=clock)
+    yield Context(own, Viewer("user_1", Role.OPERATOR, AccountTier.FREE, "login_1"))
+    await hub.aclose()
+
+
+async def second(context: Context, clock: Clock, requests: int) -> None:
+    """A second with this many requests, published."""
+    for _ in range(requests):
+        context.runtime.live_metrics.record_request(0.01, False)
+    clock.now += 1
+    await publish_metrics(context.runtime)
+
+
+async def following(events: AsyncIterator[LiveMetricsEvent]) -> LiveMetricsEvent:
+    async with asyncio.timeout(5):
+        return await anext(events)
+
+
+def rates(event: LiveMetricsEvent) -> list[float]:
+    return [point.requests_per_second for point in event.points]
+
+
+async def test_operators_see_every_second_as_it_comes(operator: Context, clock: Clock) -> None:
+    events = live_metrics(operator)
+    for requests in (5, 0, 7):
+        await second(operator, clock, requests)
+        event = await following(events)
+        assert (rates(event), event.gap) == ([requests], False)
+    assert broadcast.from_cursor(event.cursor) > (0, 0)
+
+
+async def test_a_longer_interval_gets_its_points_together(operator: Context, clock: Clock) -> None:
+    await second(operator, clock, 1)
+    events = live_metrics(operator, interval_seconds=3)
+    assert rates(await following(events)) == [1]
+    for requests in (2, 3, 4):
+        await second(operator, clock, requests)
+    event = await following(events)
+    assert (rates(event), event.gap) == ([2, 3, 4], False)
+
+
+async def test_who_comes_back_with_a_cursor_loses_nothing(operator: Context, clock: Clock) -> None:
+    # given somebody who saw the first second
+    await second(operator, clock, 1)
+    first = await following(live_metrics(operator))
+    for requests in (2, 3):
+        await second(operator, clock, requests)
+    # when it resumes
+    events = live_metrics(operator, resume_after=first.cursor)
+    missed = await following(events)
+    # then it gets the rest at once, and then goes on without repeating
+    assert (rates(missed), missed.gap) == ([2, 3], False)
+    await second(operator, clock, 4)
+    assert rates(await following(events)) == [4]
+
+
+async def test_who_comes_back_too_late_is_told(operator: Context, clock: Clock) -> None:
+    await second(operator, clock, 1)
+    first = await following(live_metrics(operator))
+    await operator.runtime.redis.delete("metrics:test")
+    events = live_metrics(operator, resume_after=first.cursor)
+    await second(operator, clock, 2)
+    event = await following(events)
+    assert (rates(event), event.gap) == ([2], True)
+
+
+@pytest.mark.parametrize("seconds", [0, -1, 61])
+async def test_intervals_are_bounded(operator: Context, seconds: int) -> None:
+    with pytest.raises(ValidationFailed) as raised:
+        live_metrics(operator, interval_seconds=seconds)
+    assert raised.value.path == ["intervalSeconds"]
+
+
+async def test_a_forged_cursor_is_refused(operator: Context) -> None:
+    with pytest.raises(InvalidCursor):
+        live_metrics(operator, resume_after="; DROP")
+
+
+async def test_only_operators_may_watch(context: Context, operator: Context) -> None:
+    with pytest.raises(Unauthenticated):
+        live_metrics(context)
+    viewer = Viewer("user_2", Role.EDITOR, AccountTier.PREMIUM, "login_2")
+    with pytest.raises(Forbidden):
+        live_metrics(Context(operator.runtime, viewer))
+    assert not operator.runtime.metrics_hub._subscriptions
+
+
+async def test_a_watcher_who_leaves_is_forgotten(operator: Context, clock: Clock) -> None:
+    await second(operator, clock, 1)
+    events = live_metrics(operator)
+    await following(events)
+    assert len(operator.runtime.metrics_hub._subscriptions) == 1
+    await events.aclose()  # type: ignore[attr-defined]
+    assert not operator.runtime.metrics_hub._subscriptions
+
+
+async def test_publishing_while_redis_is_away_fails_nobody_and_forgets_nothing(
+    operator: Context, runtime: Runtime, clock: Clock
+) -> None:
+    # given requests counted while Redis is away
+    settings = runtime.settings.model_copy(
+        update={"redis_url": f"redis://127.0.0.1:{free_port()}/0"}
+    )
+    away = pool.connect(settings)
+    playback = open_playback(settings, away)
+    operator.runtime.live_metrics.record_request(0.01, False)
+    clock.now += 1
+    await publish_metrics(replace(operator.runtime, playback=playback))
+    # then they are told once it is back
+    await second(operator, clock, 1)
+    event = await following(live_metrics(operator))
+    assert rates(event) == [1]  # two requests in two seconds
+    await away.aclose()
+
+
+async def test_all_is_well_when_both_stores_answer(operator: Context, clock: Clock) -> None:
+    clock.now = operator.runtime.started_at + 12
+    found = await health_and_metrics.health(operator)
+    assert found.status is HealthStatus.HEALTHY
+    assert [check.name for check in found.checks] == ["database", "cache"]
+    assert all(check.latency_ms is not None and check.latency_ms < 500 for check in found.checks)
+    assert found.uptime_seconds == pytest.approx(12)
+    assert found.version == "0.1.0"
+
+
+async def test_one_store_away_is_degraded_and_told_in_time(runtime: Runtime) -> None:
+    # given a Redis that takes connections and says nothing
+    async def silent(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await _reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(silent, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    redis = pool.connect(
+        runtime.settings.model_copy(
+            update={"redis_url": f"redis://127.0.0.1:{port}/0", "redis_timeout_ms": 5000}
+        )
+    )
+    started = time.monotonic()
+    found = await health_and_metrics.health(Context(replace(runtime, redis=redis)))
+    took = time.monotonic() - started
+    await redis.aclose()
+    server.close()
+    await server.wait_closed()
+    # then
+    assert found.status is HealthStatus.DEGRADED
+    by_name = {check.name: check for check in found.checks}
+    assert by_name["database"].status is HealthStatus.HEALTHY
+    assert by_name["cache"] == HealthCheck(
+        "cache", HealthStatus.UNHEALTHY, None, "did not answer in time"
+    )
+    assert 0.45 < took < 1
+
+
+async def test_a_database_that_does_not_answer_in_time_is_our_own_error(runtime: Runtime) -> None:
+    with pytest.raises(UpstreamUnavailable):
+        await models.ping_database(1e-9)
+
+
+@pytest.mark.parametrize(
+    ("checks", "status", "ready"),
+    [
+        ([OK, OK], HealthStatus.HEALTHY, 200),
+        ([OK, AWAY], HealthStatus.DEGRADED, 200),
+        ([AWAY, OK], HealthStatus.DEGRADED, 200),
+        ([AWAY, AWAY], HealthStatus.UNHEALTHY, 503),
+    ],
+)
+async def test_ready_while_one_store_can_serve(
+    operator: Context, checks: list[HealthCheck], status: HealthStatus, ready: int
+) -> None:
+    assert health_and_metrics.overall(checks) is status
+    found = replace(await health_and_metrics.health(operator), status=status, checks=checks)
+    assert health_and_metrics.readiness(found, draining=False)[0] == ready
+    code, body = health_and_metrics.readiness(found, draining=True)
+    assert (code, body["status"]) == (503, "draining")
+
+
+def test_liveness_asks_nobody() -> None:
+    assert health_and_metrics.liveness() == (200, {"status": "ok", "version": "0.1.0"})

@@ -1,0 +1,463 @@
+"""Reports while Redis is away, silent or full: stored in MongoDB, or refused; never a false yes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
+
+import pymongo
+import pytest
+
+import models
+from models.mongo import ids
+from resolvers.context import Context, Runtime
+from resolvers.opening import open_playback
+from resolvers.ops import health_and_metrics
+from resolvers.playback import progress, reports, sessions
+from services.errors import SessionNotFound, UpstreamUnavailable, ValidationFailed
+from services.redis import pool
+from services.redis.pool import Client
+from services.settings.settings import Settings
+from tests.relay import Relay, relaying
+from tests.watching import RUNTIME_SECONDS, film, started, stored, viewer_of
+from workers.adopt_progress import adopt_progress, look_for_repairs
+from workers.flush_progress import flush_progress
+
+TIMEOUT_MS = 400  # of the way to Redis, which some tests silence
+
+
+@pytest.fixture
+async def relay(settings: Settings) -> AsyncIterator[Relay]:
+    assert settings.redis_url is not None
+    async with relaying(settings.redis_url) as relay:
+        yield relay
+
+
+@pytest.fixture
+async def behind(runtime: Runtime, settings: Settings, relay: Relay) -> AsyncIterator[Runtime]:
+    """A process whose way to Redis can be cut or silenced."""
+    async with reaching(runtime, settings, relay.uri) as behind:
+        yield behind
+
+
+@asynccontextmanager
+async def reaching(runtime: Runtime, settings: Settings, uri: str) -> AsyncIterator[Runtime]:
+    own = settings.model_copy(
+        update={"redis_url": uri, "redis_timeout_ms": TIMEOUT_MS, "mongodb_timeout_ms": 20_000}
+    )
+    redis = pool.connect(own)
+    try:
+        yield replace(runtime, settings=own, state_redis=redis, playback=open_playback(own, redis))
+    finally:
+        await redis.aclose()
+
+
+@pytest.fixture
+def ada(behind: Runtime) -> Context:
+    return viewer_of(behind)
+
+
+async def report(context: Context, session: str, sequence: int, seconds: float) -> bool:
+    """Whether it was applied; fails if it was not stored."""
+    applied = await reports.report_progress(context, session, sequence, seconds)
+    assert applied.progress is not None
+    assert not applied.applied or applied.progress.position_seconds == seconds
+    return applied.applied
+
+
+async def positions() -> list[object]:
+    return [row["position_seconds"] for row in await stored()]
+
+
+async def read(context: Context, title: str) -> models.LiveProgress:
+    """As another operation sees it."""
+    found = await progress.progress_of(Context(context.runtime, context.viewer), [title])
+    told = found[title]
+    assert told is not None
+    return told
+
+
+async def in_redis(runtime: Runtime, context: Context, title: str) -> float | None:
+    """The position that Redis has, asked past the process whose way may be cut."""
+    found = await runtime.playback.progress.read_many(context.viewer_id or "", [title])
+    told = found.get(title)
+    return told.state.position_seconds if told is not None else None
+
+
+async def repairs() -> int:
+    return len(await models.open_repairs(100))
+
+
+@contextmanager
+def mongodb_out_of_time() -> Iterator[None]:
+    with pymongo.timeout(0.000_001):
+        yield
+
+
+async def back(context: Context, relay: Relay) -> None:
+    """Redis is there again, and this process may ask it."""
+    relay.mend()
+    await asyncio.sleep(1.1)  # a report that failed keeps others away from Redis for a second
+
+
+async def test_without_redis_a_report_is_in_mongodb_before_it_is_acknowledged(
+    runtime: Runtime, ada: Context, relay: Relay
+) -> None:
+    # given a session that runs
+    title = await film()
+    session = await started(ada, title)
+    # when Redis is away
+    relay.cut()
+    applied = await reports.report_progress(ada, session, 0, 10.0)
+    # then the report is stored, says so, and waits to be told to Redis
+    assert applied.applied
+    assert applied.progress is not None
+    assert (applied.progress.position_seconds, applied.progress.durable) == (10.0, True)
+    assert await positions() == [10.0]
+    assert await in_redis(runtime, ada, title) is None
+    assert await repairs() == 1
+    # and sent again it changes nothing
+    before = await stored()
+    assert not await report(ada, session, 0, 10.0)
+    assert await stored() == before
+
+
+async def test_without_redis_the_length_a_player_told_once_is_known(
+    ada: Context, relay: Relay
+) -> None:
+    # given a player that told that the film is longer than its runtime, before Redis went away
+    session, longer = await started(ada, await film()), RUNTIME_SECONDS * 2.0
+    await reports.report_progress(ada, session, 0, 10.0, duration_seconds=longer)
+    await flush_progress(ada.runtime)
+    relay.cut()
+    # then a place behind the runtime counts, and one far behind the length is refused
+    assert await report(ada, session, 1, RUNTIME_SECONDS * 1.5)
+    before = await stored()
+    with pytest.raises(ValidationFailed) as told:
+        await report(ada, session, 2, RUNTIME_SECONDS * 2.5)
+    assert told.value.path == ["positionSeconds"]
+    assert await stored() == before
+
+
+async def test_redis_learns_what_was_written_past_it(
+    runtime: Runtime, ada: Context, relay: Relay
+) -> None:
+    # given two reports of which Redis knows the first, not flushed yet
+    title = await film()
+    session = await started(ada, title)
+    await report(ada, session, 0, 10.0)
+    relay.cut()
+    await report(ada, session, 1, 20.0)
+    # when Redis is back
+    await back(ada, relay)
+    # then the second is read at once, though Redis still has the first
+    assert await in_redis(runtime, ada, title) == 10.0
+    assert (await read(ada, title)).position_seconds == 20.0
+    # and what is flushed late takes nothing back
+    await flush_progress(runtime, "worker-1")
+    assert await positions() == [20.0]
+    # and when it is adopted, Redis has it, nothing is open, and reads ask Redis alone
+    assert await adopt_progress(ada.runtime) == 1
+    assert await in_redis(runtime, ada, title) == 20.0
+    assert await repairs() == 0
+    assert not ada.progress_repairs.is_any
+    await flush_progress(runtime, "worker-1")
+    assert await positions() == [20.0]
+    assert (await read(ada, title)).durable
+    # and the session goes on
+    assert await report(ada, session, 2, 30.0)
+    assert await in_redis(runtime, ada, title) == 30.0
+
+
+async def test_a_report_whose_answer_was_lost_counts_once(
+    runtime: Runtime, ada: Context, relay: Relay
+) -> None:
+    # given a report near the end that Redis takes, but whose answer is swallowed
+    title = await film()
+    session = await started(ada, title)
+    await report(ada, session, 0, 5000.0)
+    relay.is_mute = True
+    assert await report(ada, session, 1, 5900.0)
+    assert await in_redis(runtime, ada, title) == 5900.0
+    assert await positions() == [5900.0]
+    # when it is sent again, and another after it
+    assert not await report(ada, session, 1, 5900.0)
+    assert await report(ada, session, 2, 5910.0)
+    # and all comes together
+    await back(ada, relay)
+    await flush_progress(runtime, "worker-1")
+    assert await positions() == [5910.0]
+    await adopt_progress(ada.runtime)
+    await flush_progress(runtime, "worker-1")
+    # then the last is what all have, and it was watched once
+    (row,) = await stored()
+    assert (row["position_seconds"], row["watch_count"]) == (5910.0, 1)
+    assert await in_redis(runtime, ada, title) == 5910.0
+
+
+async def test_reports_that_redis_took_in_the_same_millisecond_are_older(
+    runtime: Runtime, ada: Context, relay: Relay
+) -> None:
+    # given more reports in one moment than it has milliseconds
+    now = ada.runtime.clock()
+    still = Context(replace(ada.runtime, clock=lambda: now), ada.viewer)
+    title = await film()
+    session = await started(still, title)
+    for sequence in range(8):
+        await report(still, session, sequence, 10.0 + sequence)
+    # when the next of that moment goes past Redis
+    relay.cut()
+    await report(still, session, 8, 18.0)
+    # then it is the newest, wherever they meet
+    relay.mend()
+    await flush_progress(runtime, "worker-1")
+    assert await positions() == [18.0]
+    assert await adopt_progress(runtime) == 1
+    assert await in_redis(runtime, ada, title) == 18.0
+
+
+async def test_what_redis_takes_after_it_came_back_is_not_undone_by_adoption(
+    runtime: Runtime, ada: Context, relay: Relay
+) -> None:
+    # given a report past Redis, and a later one that Redis takes before it learns of the first
+    title = await film()
+    session = await started(ada, title)
+    relay.cut()
+    await report(ada, session, 0, 10.0)
+    await back(ada, relay)
+    await report(ada, session, 1, 20.0)
+    # when the first is adopted
+    await adopt_progress(ada.runtime)
+    # then the later one stays, in Redis and in MongoDB
+    assert await in_redis(runtime, ada, title) == 20.0
+    await flush_progress(runtime, "worker-1")
+    assert await positions() == [20.0]
+    assert await repairs() == 0
+
+
+async def test_a_report_sent_again_after_later_ones_takes_nothing_back(
+    runtime: Runtime, ada: Context, relay: Relay
+) -> None:
+    # given reports past Redis, whose answers never came
+    title = await film()
+    session = await started(ada, title)
+    await report(ada, session, 0, 10.0)
+    relay.cut()
+    for sequence in (1, 2, 3):
+        await report(ada, session, sequence, 10.0 + sequence)
+    # when Redis is back and takes the first of them once more
+    await back(ada, relay)
+    assert await report(ada, session, 1, 11.0)
+    # then the last stays read and stored, and Redis gets it
+    assert (await read(ada, title)).position_seconds == 13.0
+    await flush_progress(runtime, "worker-1")
+    assert await positions() == [13.0]
+    await adopt_progress(ada.runtime)
+    assert await in_redis(runtime, ada, title) == 13.0
+    await flush_progress(runtime, "worker-1")
+    assert await positions() == [13.0]
+    assert not await report(ada, session, 3, 13.0)
+
+
+async def test_a_report_sent_again_past_redis_takes_nothing_back(
+    runtime: Runtime, ada: Context, relay: Relay
+) -> None:
+    # given reports that Redis took, not flushed yet
+    title = await film()
+    session = await started(ada, title)
+    await report(ada, session, 0, 10.0)
+    await flush_progress(runtime, "worker-1")
+    for sequence in (1, 2, 3):
+        await report(ada, session, sequence, 10.0 + sequence)
+    # when the first of them comes once more while Redis is away
+    relay.cut()
+    assert await report(ada, session, 1, 11.0)
+    # then the last is read as soon as Redis is back, and comes to be stored
+    await back(ada, relay)
+    assert (await read(ada, title)).position_seconds == 13.0
+    await flush_progress(runtime, "worker-1")
+    assert await adopt_progress(ada.runtime) == 1
+    assert await in_redis(runtime, ada, title) == 13.0
+    await flush_progress(runtime, "worker-1")
+    assert await positions() == [13.0]
+
+
+async def test_without_both_stores_a_report_is_refused_and_changes_nothing(
+    runtime: Runtime, ada: Context, relay: Relay
+) -> None:
+    # given progress in both
+    title = await film()
+    session = await started(ada, title)
+    await report(ada, session, 0, 10.0)
+    await flush_progress(runtime, "worker-1")
+    before = await stored()
+    # when neither answers in time
+    relay.cut()
+    with mongodb_out_of_time(), pytest.raises(UpstreamUnavailable) as caught:
+        await reports.report_progress(ada, session, 1, 20.0)
+    # then the player is told to come back, and nothing has changed
+    assert caught.value.retry_after_seconds == 1
+    assert await stored() == before
+    assert await in_redis(runtime, ada, title) == 10.0
+    assert await repairs() == 0
+    # and sent again later it is taken
+    await back(ada, relay)
+    assert await report(ada, session, 1, 20.0)
+
+
+async def test_a_shard_at_its_bound_is_written_past(runtime: Runtime, ada: Context) -> None:
+    # given a stream that holds one entry, and has it
+    small = ada.runtime.settings.model_copy(update={"progress_shard_entries": 1})
+    tight = replace(ada.runtime, playback=open_playback(small, ada.runtime.state_redis))
+    ada = viewer_of(tight)
+    title = await film()
+    session = await started(ada, title)
+    await report(ada, session, 0, 10.0)
+    # when more comes
+    assert await report(ada, session, 1, 20.0)
+    # then it is in MongoDB, read at once, and adopted only when there is room
+    assert await positions() == [20.0]
+    assert (await read(ada, title)).position_seconds == 20.0
+    assert await adopt_progress(tight) == 0
+    assert await repairs() == 1
+    await flush_progress(runtime, "worker-1")
+    assert await adopt_progress(tight) == 1
+    assert await in_redis(runtime, ada, title) == 20.0
+    assert await positions() == [20.0]
+    # and without MongoDB the player is told to wait
+    with mongodb_out_of_time(), pytest.raises(UpstreamUnavailable) as caught:
+        await reports.report_progress(ada, session, 2, 30.0)
+    assert caught.value.retry_after_seconds == 10
+
+
+async def test_a_redis_out_of_memory_is_written_past_and_drains(
+    runtime: Runtime, redis: Client, ada: Context
+) -> None:
+    # given a report in the stream, and a Redis that takes no more
+    await flush_progress(runtime, "worker-1")
+    title = await film()
+    session = await started(ada, title)
+    await report(ada, session, 0, 10.0)
+    await redis.config_set("maxmemory", 1)
+    try:
+        # when more comes
+        assert await report(ada, session, 1, 20.0)
+        # then it is in MongoDB, and read
+        assert await positions() == [20.0]
+        assert (await read(ada, title)).position_seconds == 20.0
+        # and the stream is emptied all the same
+        assert await flush_progress(runtime, "worker-1") == 1
+        assert (await runtime.playback.stream.backlog()).entries == 0
+        assert await adopt_progress(ada.runtime) == 0
+    finally:
+        await redis.config_set("maxmemory", 0)
+    assert await adopt_progress(ada.runtime) == 1
+    assert await in_redis(runtime, ada, title) == 20.0
+
+
+async def test_many_at_once_past_redis_leave_the_last(ada: Context, relay: Relay) -> None:
+    title = await film()
+    session = await started(ada, title)
+    relay.cut()
+    # when reports of one session race
+    outcomes = await asyncio.gather(
+        *(reports.report_progress(ada, session, n, 10.0 + n) for n in range(8)),
+        return_exceptions=True,
+    )
+    # then each is answered or refused, and what is stored is not below what any was told
+    told = [one.progress for one in outcomes if isinstance(one, reports.Applied)]
+    refused = [one for one in outcomes if isinstance(one, Exception)]
+    assert {type(one) for one in refused} <= {UpstreamUnavailable}
+    (position,) = await positions()
+    assert position == max(one.position_seconds for one in told if one is not None)
+    assert await repairs() == 1
+
+
+async def test_a_session_opened_without_redis_goes_on_when_it_is_back(
+    runtime: Runtime, ada: Context, relay: Relay
+) -> None:
+    # given a session that MongoDB alone knows
+    title = await film()
+    relay.cut()
+    session = await started(ada, title)
+    await report(ada, session, 0, 10.0)
+    # when Redis is back, before and after it learned of the progress
+    await back(ada, relay)
+    assert await report(ada, session, 1, 20.0)
+    await adopt_progress(ada.runtime)
+    assert await report(ada, session, 2, 30.0)
+    # then it has them, and a late repeat is not taken
+    assert await in_redis(runtime, ada, title) == 30.0
+    assert not await report(ada, session, 1, 20.0)
+    await flush_progress(runtime, "worker-1")
+    assert await positions() == [30.0]
+
+
+async def test_a_last_position_is_kept_without_redis(ada: Context, relay: Relay) -> None:
+    title = await film()
+    session = await started(ada, title)
+    relay.cut()
+    stopped = await sessions.stop_playback(ada, session, 77.0)
+    assert stopped.applied
+    assert await positions() == [77.0]
+
+
+async def test_past_redis_too_others_sessions_are_not_found(ada: Context, relay: Relay) -> None:
+    # given another viewer's session
+    session = await started(ada, await film())
+    bob = viewer_of(ada.runtime, "bob")
+    relay.cut()
+    # when bob reports to it
+    with pytest.raises(SessionNotFound):
+        await reports.report_progress(bob, session, 0, 10.0)
+    # then nothing is stored; and of an unknown one nobody can say that there is none
+    with pytest.raises(UpstreamUnavailable):
+        await reports.report_progress(bob, ids.new("session"), 0, 10.0)
+    assert await stored() == []
+    assert await repairs() == 0
+
+
+async def test_a_repair_written_to_since_it_was_read_stays_open(runtime: Runtime) -> None:
+    # given a repair that a worker read
+    await models.open_repair("user_1", "movie_1")
+    (seen,) = await models.open_repairs(10)
+    # when it is written to before the worker is done
+    await models.open_repair("user_1", "movie_1")
+    await models.close_repairs([seen])
+    # then it stays, until that is seen too
+    (again,) = await models.open_repairs(10)
+    assert again.version == seen.version + 1
+    await models.close_repairs([again])
+    assert await models.open_repairs(10) == []
+
+
+async def test_an_api_process_learns_of_repairs_that_others_opened(runtime: Runtime) -> None:
+    own = replace(runtime, playback=open_playback(runtime.settings, runtime.redis))
+    assert not own.playback.repairs.is_any
+    # when another process wrote past Redis
+    await models.open_repair("user_1", "movie_1")
+    await look_for_repairs(own)
+    assert own.playback.repairs.is_any
+    # then it is known until it is adopted; a look that began before another opening ends nothing
+    await adopt_progress(own)
+    assert not own.playback.repairs.is_any
+    mark = own.playback.repairs.mark
+    own.playback.repairs.opened()
+    own.playback.repairs.found(mark, is_any=False)
+    assert own.playback.repairs.is_any
+
+
+async def test_health_tells_of_a_state_redis_of_its_own(ada: Context, relay: Relay) -> None:
+    found = await health_and_metrics.health(ada)
+    assert [one.name for one in found.checks] == ["database", "cache", "state"]
+    assert found.status is health_and_metrics.HealthStatus.HEALTHY
+    relay.cut()
+    found = await health_and_metrics.health(ada)
+    away = [
+        one.name
+        for one in found.checks
+        if one.status is not health_and_metrics.HealthStatus.HEALTHY
+    ]
+    assert (found.status, away) == (health_and_metrics.HealthStatus.DEGRADED, ["state"])

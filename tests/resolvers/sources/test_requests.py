@@ -1,0 +1,179 @@
+"""What is asked about a title and of whom, and who shares the answer."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import models
+from resolvers.context import Context, Media, Runtime
+from resolvers.sources.cached_answers import DataOrigin
+from resolvers.sources.providers import set_provider
+from resolvers.sources.sources import Wanted, sources_of_titles, streaming_sources
+from services.media.library import MediaLibrary
+from services.providers.attempts import AttemptOutcome
+from services.providers.base import SourceType, TitleRef
+from services.providers.rollout import takes_part
+from services.quality import Quality
+from tests import fake_provider
+from tests.conftest import CountCommands
+from tests.fake_provider import FakeProvider
+from tests.films_on_disk import film as film_on_disk
+from tests.films_on_disk import store as put_on_disk
+from tests.titles import store, whole_show
+from tests.with_providers import json_provider, signed_in, with_providers
+
+TITLE = TitleRef("movie_1", tmdb_id=603, imdb_id="tt0133093")
+
+
+@pytest.fixture(scope="module")
+async def fake() -> AsyncIterator[FakeProvider]:
+    async with fake_provider.running() as provider:
+        yield provider
+
+
+async def test_an_episode_is_asked_for_by_its_shows_numbers(
+    runtime: Runtime, fake: FakeProvider
+) -> None:
+    # given an episode, of which others know only the show
+    await store(whole_show(1, [3], tmdb_id=1399, imdb_id="tt0944947"))
+    fake.seen.clear()
+    async with with_providers(runtime, json_provider("p1", fake.url("ok"))) as own:
+        episodes = await models.find(models.Episode, models.EpisodeRecord, {}, sort=[("_id", 1)])
+        # when all of a season are asked for in one operation
+        await sources_of_titles(Context(own), episodes)
+    # then each is told by its place in the show
+    asked = sorted(fake.seen, key=lambda one: one[1]["episode"])
+    assert [query for _, query, _ in asked] == [
+        {
+            "title_id": f"episode_1.1.{number}",
+            "tmdb": "1399",
+            "imdb": "tt0944947",
+            "type": "tv",
+            "season": "1",
+            "episode": str(number),
+        }
+        for number in (1, 2, 3)
+    ]
+
+
+async def test_the_shows_of_many_episodes_are_one_find(
+    runtime: Runtime, fake: FakeProvider, count_commands: CountCommands
+) -> None:
+    for number in (1, 2, 3):
+        await store(whole_show(number, [1], tmdb_id=number))
+    episodes = await models.find(models.Episode, models.EpisodeRecord, {})
+    async with with_providers(runtime, json_provider("p1", fake.url("ok"))) as own:
+        await count_commands.reset()
+        await sources_of_titles(Context(own), episodes)
+        assert sorted(count_commands.mongo) == ["provider_settings.find", "shows.find"]
+        # and when all of it is kept, one read of Redis is enough for any number
+        own.cache.clear_memory()
+        await count_commands.reset()
+        again = await sources_of_titles(Context(own), episodes)
+        assert {one.origin for one in again} == {DataOrigin.CACHE}
+        assert await count_commands.redis_commands() == {"mget": 3}  # settings, shows, sources
+        assert count_commands.mongo == []
+
+
+async def test_a_rollout_to_a_few_does_not_reach_the_others_through_the_cache(
+    runtime: Runtime, fake: FakeProvider
+) -> None:
+    # given a new provider for a tenth of the viewers, and an old one for all
+    entries = [json_provider("new", fake.url("ok")), json_provider("old", fake.url("slow"))]
+    async with with_providers(runtime, *entries) as own:
+        operator = signed_in(own, models.Role.OPERATOR)
+        await set_provider(operator, "provider_new", rollout_percent=10)
+        viewers = [signed_in(own, name=str(number)) for number in range(60)]
+        chosen = [takes_part("new", 10, viewer.viewer_id) for viewer in viewers]
+        assert 1 <= sum(chosen) <= 20  # of these sixty names, always the same
+        # when they ask one after the other, the chosen ones first and then again last
+        order = sorted(range(60), key=lambda n: not chosen[n])
+        fake.seen.clear()
+        answers = [(n, await streaming_sources(viewers[n], TITLE)) for n in (*order, order[0])]
+        # then each has the provider meant for it, and each provider was called once
+        assert [answer.provider_key == "new" for _, answer in answers] == [
+            chosen[n] for n, _ in answers
+        ]
+        assert [path for path, _, _ in fake.seen] == ["/ok/sources", "/slow/sources"]
+        # and somebody signed out takes part by address, always in the same way
+        there = {
+            (
+                await streaming_sources(Context(own, client_address=f"192.0.2.{n}"), TITLE)
+            ).provider_key
+            for n in range(60)
+        }
+        assert there == {"new", "old"}
+        nowhere = await streaming_sources(Context(own), TITLE)
+        assert nowhere.provider_key == "old"
+        assert ("new", AttemptOutcome.DISABLED, "ROLLOUT") in [
+            (one.provider_key, one.outcome, one.reason) for one in nowhere.attempts
+        ]
+
+
+async def test_a_provider_switched_off_is_gone_with_what_was_kept_of_it(
+    runtime: Runtime, fake: FakeProvider
+) -> None:
+    entries = [json_provider("one", fake.url("ok")), json_provider("two", fake.url("slow"))]
+    async with with_providers(runtime, *entries) as own:
+        first = await streaming_sources(Context(own), TITLE)
+        assert (first.provider_key, first.origin) == ("one", DataOrigin.PRIMARY_PROVIDER)
+        # when an operator switches it off
+        await set_provider(signed_in(own, models.Role.OPERATOR), "provider_one", enabled=False)
+        # then the next one answers at once, and is now the first
+        second = await streaming_sources(Context(own), TITLE)
+        assert (second.provider_key, second.origin) == ("two", DataOrigin.PRIMARY_PROVIDER)
+        # and back on, what was kept of it is good again
+        await set_provider(signed_in(own, models.Role.OPERATOR), "provider_one", enabled=True)
+        assert (await streaming_sources(Context(own), TITLE)).provider_key == "one"
+
+
+async def test_answers_that_depend_on_the_wish_are_kept_apart(
+    runtime: Runtime, fake: FakeProvider
+) -> None:
+    fake.seen.clear()
+    entry = json_provider("p1", fake.url("ok"), takes=["language", "max_quality"])
+    async with with_providers(runtime, entry) as own:
+        wishes = [
+            Wanted(),
+            Wanted(language="de"),
+            Wanted(language="DE"),
+            Wanted(max_quality=Quality.P720),
+            Wanted(max_quality=Quality.UNKNOWN),
+        ]
+        for wish in wishes:
+            await streaming_sources(Context(own), TITLE, wish)
+    told = [(query.get("language"), query.get("max_quality")) for _, query, _ in fake.seen]
+    assert told == [(None, None), ("de", None), (None, "720p")]
+
+
+async def test_our_own_library_plays_for_who_is_signed_in_and_signs_for_each(
+    runtime: Runtime, fake: FakeProvider, tmp_path: Path
+) -> None:
+    # given a title on our disk
+    fake.seen.clear()
+    put_on_disk(tmp_path, TITLE.id, film_on_disk())
+    library = MediaLibrary(tmp_path)
+    media = Media(library, runtime.media.addresses)
+    async with with_providers(runtime, json_provider("p1", fake.url("ok"))) as own:
+        own = replace(own, media=media)
+        # when two signed-in viewers and somebody else ask
+        ada, bob = signed_in(own, name="ada"), signed_in(own, name="bob")
+        adas, bobs, nobodys = [
+            await streaming_sources(one, TITLE) for one in (ada, bob, Context(own))
+        ]
+        fine = await streaming_sources(ada, TITLE, Wanted(types=frozenset({SourceType.DIRECT})))
+    library.close()
+    # then the viewers get the library, each an address of their own, and nobody else is asked
+    assert (adas.provider_key, bobs.provider_key) == ("library", "library")
+    (mine,), (other,) = adas.sources, bobs.sources
+    assert mine.url.endswith(f"/{TITLE.id}/master.m3u8")
+    assert mine.url.startswith(f"{runtime.settings.public_address}/media/")
+    assert mine.url != other.url
+    assert fine.sources == []
+    # and who may not fetch it gets what the others have
+    assert nobodys.provider_key == "p1"
+    assert len(fake.seen) == 1
