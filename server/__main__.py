@@ -11,19 +11,29 @@ from pydantic import ValidationError
 
 from graph.schema import sdl
 from models import Role
-from server import (
-    abuse_commands,
-    account_commands,
-    check_commands,
-    commands,
+from server import serving
+from server.commands import (
+    abuse as abuse_commands,
+)
+from server.commands import (
+    accounts,
+    databases,
     dev,
     env_example,
-    ingest_commands,
-    progress_commands,
-    purge_commands,
-    serving,
 )
-from server.key_commands import keys
+from server.commands import (
+    check as check_commands,
+)
+from server.commands import (
+    ingest as ingest_commands,
+)
+from server.commands import (
+    progress as progress_commands,
+)
+from server.commands import (
+    purges as purge_commands,
+)
+from server.commands.keys import keys
 from services.errors import StartupError
 from services.media.ladder import SegmentType
 from services.settings.settings import Settings
@@ -57,13 +67,13 @@ def dev_command() -> None:
 @cli.command()
 def serve() -> None:
     """The API."""
-    serving.run(commands.serve(_settings()))
+    serving.run(databases.serve(_settings()))
 
 
 @cli.command()
 def worker() -> None:
     """The background workers."""
-    serving.run(commands.work(_settings()))
+    serving.run(databases.work(_settings()))
 
 
 @cli.command()
@@ -88,7 +98,7 @@ def seed(
     people: Annotated[int, typer.Option(min=1, max=1_000_000)] = 20_000,
 ) -> None:
     """A synthetic catalogue for load work: the same numbers make the same films."""
-    serving.run(commands.seed(_settings(), movies, people))
+    serving.run(databases.seed(_settings(), movies, people))
 
 
 @cli.command()
@@ -132,7 +142,7 @@ def audit(
     last: Annotated[int, typer.Option(min=1, max=100_000, help="How many at most.")] = 100,
 ) -> None:
     """Print who did what, the newest first."""
-    serving.run(account_commands.show_audit(_settings(), of, last))
+    serving.run(accounts.show_audit(_settings(), of, last))
 
 
 @account.command("export")
@@ -143,7 +153,7 @@ def export_account(
     ] = None,
 ) -> None:
     """Everything that is stored about a person, as one JSON document."""
-    serving.run(account_commands.export(_settings(), email, out))
+    serving.run(accounts.export(_settings(), email, out))
 
 
 @account.command("delete")
@@ -154,7 +164,7 @@ def delete_account(
     """Delete an account; what is stored about the person goes behind that."""
     if not yes:
         typer.confirm(f"Delete the account of {email} for good?", abort=True)
-    serving.run(account_commands.delete(_settings(), email))
+    serving.run(accounts.delete(_settings(), email))
 
 
 @account.command("role")
@@ -163,7 +173,7 @@ def change_role(
     role: Annotated[Role, typer.Argument(help="USER, EDITOR, OPERATOR or ADMIN.")],
 ) -> None:
     """Give an account another role and end its sessions."""
-    serving.run(account_commands.change_role(_settings(), email, role))
+    serving.run(accounts.change_role(_settings(), email, role))
 
 
 @importing.command("movielens")
@@ -171,19 +181,19 @@ def import_movielens(
     folder: Annotated[Path, typer.Argument(help="Folder with movies.csv, links.csv, ratings.csv")],
 ) -> None:
     """The public MovieLens layout."""
-    serving.run(commands.import_movielens(_settings(), folder))
+    serving.run(databases.import_movielens(_settings(), folder))
 
 
 @importing.command("demo")
 def import_demo() -> None:
     """The demo catalogue that comes with Marquee."""
-    serving.run(commands.import_demo(_settings()))
+    serving.run(databases.import_demo(_settings()))
 
 
 @indexes.command("plan")
 def plan_indexes() -> None:
     """Tell how MongoDB's indexes differ from the declared ones; exits with 1 if they do."""
-    if not serving.run(commands.plan_indexes(_settings())):
+    if not serving.run(databases.plan_indexes(_settings())):
         raise typer.Exit(1)
 
 
@@ -192,7 +202,7 @@ def apply_indexes(
     drop_extra: Annotated[bool, typer.Option(help="Also drop what is declared nowhere.")] = False,
 ) -> None:
     """Build what is missing or changed, then drop what that replaces."""
-    serving.run(commands.apply_indexes(_settings(), drop_extra=drop_extra))
+    serving.run(databases.apply_indexes(_settings(), drop_extra=drop_extra))
 
 
 @abuse.command("list")

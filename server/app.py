@@ -20,14 +20,14 @@ from graph.operations import Operations
 from graph.schema import open_documents
 from resolvers.catalog import warming
 from resolvers.context import Context, Runtime
-from server.graphql_http import GraphQLOverHTTP
-from server.graphql_ws import GraphQLOverWebSocket
+from server.graphql.http import GraphQLOverHTTP
+from server.graphql.websocket import GraphQLOverWebSocket
+from server.middleware.abuse_guard import TurnAway
 from server.middleware.client_address import ClientAddress
-from server.middleware.observe import Observe
-from server.middleware.one_host import OneHost
+from server.middleware.graphql_fast_path import Shortcut
+from server.middleware.request_metrics import Observe
 from server.middleware.security_headers import SecurityHeaders
-from server.middleware.shortcut import Shortcut
-from server.middleware.turn_away import TurnAway
+from server.middleware.trusted_host import OneHost
 from server.routes import art, fallback, media, operations
 from server.routes.bandwidth import BandwidthTest
 from server.routes.jwks import KeySet

@@ -17,7 +17,7 @@ try:
 except ImportError:  # Windows
     from asyncio import new_event_loop as _new_loop  # type: ignore[assignment]
 
-from server.socket_transport import BoundedSocket
+from server.graphql.transport import BoundedSocket
 from services.errors import StartupError
 from services.settings.settings import Settings
 

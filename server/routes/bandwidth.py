@@ -15,8 +15,8 @@ from functools import cached_property
 from starlette.requests import Request
 from starlette.responses import Response
 
-from server.patient_stream import PatientStream
-from server.replies import Refused
+from server.graphql.replies import Refused
+from server.routes.slow_client_stream import PatientStream
 from services.errors import CodedError, RateLimited, ValidationFailed
 from services.limits.rate_limit import RateLimiter
 from services.limits.sliding_window import Limits

@@ -14,10 +14,10 @@ from starlette.responses import Response
 from resolvers.accounts.authentication import authenticate
 from resolvers.context import Context
 from resolvers.sources import hls
-from server import conditions
-from server.conditions import NoSuchBytes, Span, Version
-from server.patient_stream import PatientStream
-from server.replies import Refused
+from server.graphql.replies import Refused
+from server.routes import conditions
+from server.routes.conditions import NoSuchBytes, Span, Version
+from server.routes.slow_client_stream import PatientStream
 from services.errors import CodedError, ErrorCode, InvalidToken, NotFound
 from services.media.hls import PLAYLIST_TYPE
 from services.media.library import MediaLibrary, OpenedFile

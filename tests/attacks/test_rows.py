@@ -20,15 +20,19 @@ ROWS: dict[str, list[str]] = {
     "depth": ["tests/graph/test_limits.py::test_a_document_twice_as_long"],
     "cost": ["tests/graph/test_limits.py::test_products_of_lists_are_refused"],
     "tokens": ["tests/graph/test_limits.py::test_what_is_too_long_is_not_even_read"],
-    "body size and form": ["tests/server/test_bad_requests.py::test_over_the_network_a_megabyte"],
+    "body size and form": [
+        "tests/server/graphql/test_bad_requests.py::test_over_the_network_a_megabyte"
+    ],
     "directives and quadratic validation": [],
     "circular and exponential fragments": [],
     "batching": [],
     "introspection and suggestions": [
         "tests/graph/test_limits.py::test_introspection_switched_off_is_refused_over_the_socket"
     ],
-    "CSRF and XS-search": ["tests/server/test_cookies.py::test_a_cookie_without_the_header"],
-    "CORS": ["tests/server/test_cookies.py::test_a_trusted_origin_may_send_cookies"],
+    "CSRF and XS-search": [
+        "tests/server/graphql/test_cookies.py::test_a_cookie_without_the_header"
+    ],
+    "CORS": ["tests/server/graphql/test_cookies.py::test_a_trusted_origin_may_send_cookies"],
     "NoSQL operators": [],
     "regex search": [],
     "cursors": [],
@@ -49,24 +53,28 @@ ROWS: dict[str, list[str]] = {
         "tests/services/limits/test_throttles.py::test_many_addresses_together",
     ],
     "X-Forwarded-For": [
-        "tests/server/test_abuse.py::test_without_trusted_proxies_even_loopback_is_not_believed"
+        "tests/server/middleware/test_abuse_guard.py::test_without_trusted_proxies_even_loopback_is_not_believed"
     ],
     "rate limit": [
-        "tests/server/test_rate_limits.py::test_over_the_limit_is_429",
+        "tests/server/graphql/test_rate_limits.py::test_over_the_limit_is_429",
         "tests/chaos/test_rate_limits.py::test_two_processes_let_exactly_the_limit_through",
     ],
-    "WebSocket messages": ["tests/server/test_graphql_ws.py::test_a_silent_client_is_closed"],
-    "legacy graphql-ws": ["tests/server/test_graphql_ws.py::test_no_other_subprotocol_is_spoken"],
+    "WebSocket messages": [
+        "tests/server/graphql/test_websocket.py::test_a_silent_client_is_closed"
+    ],
+    "legacy graphql-ws": [
+        "tests/server/graphql/test_websocket.py::test_no_other_subprotocol_is_spoken"
+    ],
     "many and big messages": [
-        "tests/server/test_graphql_ws_limits.py::test_a_flood_of_messages_closes",
-        "tests/server/test_graphql_ws_limits.py::test_empty_fragments_have_an_end",
+        "tests/server/graphql/test_websocket_limits.py::test_a_flood_of_messages_closes",
+        "tests/server/graphql/test_websocket_limits.py::test_empty_fragments_have_an_end",
     ],
     "slow consumers": [
-        "tests/server/test_graphql_ws_limits.py::test_a_client_that_does_not_read_is_cut_off"
+        "tests/server/graphql/test_websocket_limits.py::test_a_client_that_does_not_read_is_cut_off"
     ],
     "a token that ends during a stream": [
-        "tests/server/test_graphql_ws_tokens.py::test_who_lets_a_token_expire_is_closed",
-        "tests/server/test_graphql_ws_tokens.py::test_a_revoked_sign_in_loses_its_sockets",
+        "tests/server/graphql/test_websocket_tokens.py::test_who_lets_a_token_expire_is_closed",
+        "tests/server/graphql/test_websocket_tokens.py::test_a_revoked_sign_in_loses_its_sockets",
     ],
     "cross-site WebSocket hijacking": [],
     "cache poisoning": ["tests/privacy/test_caches.py::test_an_answer_with_anything_personal"],
@@ -83,7 +91,7 @@ ROWS: dict[str, list[str]] = {
         "tests/services/media/test_library.py::test_no_path_leads_out_of_the_folder"
     ],
     "request smuggling": [],
-    "slow clients": ["tests/server/test_bad_requests.py::test_a_body_that_never_ends"],
+    "slow clients": ["tests/server/graphql/test_bad_requests.py::test_a_body_that_never_ends"],
 }
 LEAST = 150
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from server import env_example
+from server.commands import env_example
 from services.settings.settings import Settings
 from tests.house.house import ROOT
 

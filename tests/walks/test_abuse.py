@@ -19,8 +19,8 @@ import pytest
 import models
 from models import AuditEvent
 from resolvers.context import Runtime
-from server import abuse_commands
 from server.app import build_app
+from server.commands import abuse as abuse_commands
 from services.errors import StartupError
 from services.limits.abuse_rules import Level
 from services.limits.abuse_watch import AbuseWatch

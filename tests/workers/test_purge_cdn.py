@@ -19,7 +19,7 @@ from resolvers.catalog import edits, purging
 from resolvers.catalog.imports.report import Writer, quiet
 from resolvers.catalog.invalidation import purge
 from resolvers.context import Context, Runtime, Viewer
-from server import purge_commands
+from server.commands import purges
 from services import cdn
 from services.cache.cache import Cache
 from services.errors import Conflict, UpstreamUnavailable
@@ -502,7 +502,7 @@ async def test_the_command_shows_failed_purges_and_has_them_tried_again(
     fake.refused = {"movies:all"}
     assert await purge_cdn(here) == 1
     # when an operator looks
-    assert await purge_commands.show(here, retry=False) == 1
+    assert await purges.show(here, retry=False) == 1
     # then it is told, and stays
     told = capsys.readouterr().out
     assert (await only()).id in told
@@ -511,7 +511,7 @@ async def test_the_command_shows_failed_purges_and_has_them_tried_again(
     assert await states() == [PurgeState.FAILED]
     # and with --retry it is put back
     fake.refused = set()
-    assert await purge_commands.show(here, retry=True) == 1
+    assert await purges.show(here, retry=True) == 1
     assert "1 put back" in capsys.readouterr().out
     assert await purge_cdn(here) == 1
     assert await states() == [PurgeState.DONE]

@@ -12,7 +12,7 @@ import pytest
 from resolvers.context import Runtime
 from resolvers.opening import open_playback
 from resolvers.playback import reports
-from server import progress_commands
+from server.commands import progress
 from services.errors import StartupError, UpstreamUnavailable
 from services.playback.keys import ProgressKeys
 from services.redis import pool
@@ -123,19 +123,19 @@ async def test_the_command_shows_letters_and_replays_them(
     await redis.xadd(KEYS.dead_letters(6), {"user": "user_b", "state": b"\xff\xfe"})
     # when an operator looks
     with told() as text:
-        assert await progress_commands.dead_letters(settings, replay=False) == 2
+        assert await progress.dead_letters(settings, replay=False) == 2
     # then both are told, and stay
     assert "user user_a  title movie_a  fields playable,user" in text.getvalue()
     assert "shard 6" in text.getvalue()
     assert await runtime.playback.dead_letters.count() == 2
     # and with --replay they are put back
     with told() as text:
-        assert await progress_commands.dead_letters(settings, replay=True) == 2
+        assert await progress.dead_letters(settings, replay=True) == 2
     assert text.getvalue().count("replayed") == 2
     assert await runtime.playback.dead_letters.count() == 0
     assert await redis.xlen(KEYS.stream(1)) == await redis.xlen(KEYS.stream(6)) == 1
     with told() as text:
-        assert await progress_commands.dead_letters(settings, replay=False) == 0
+        assert await progress.dead_letters(settings, replay=False) == 0
     assert text.getvalue() == "No dead letters.\n"
 
 
@@ -148,4 +148,4 @@ async def test_without_redis_letters_are_an_error(runtime: Runtime, settings: Se
             await call
     await away.aclose()
     with pytest.raises(StartupError, match="STATE_REDIS_URL"):
-        await progress_commands.dead_letters(nowhere, replay=False)
+        await progress.dead_letters(nowhere, replay=False)

@@ -18,11 +18,11 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 from graph.operations import Operations
 from resolvers.accounts.authentication import authenticate
 from resolvers.context import Context, Runtime, Viewer
-from server import cookies
-from server.operation_log import OperationLog
-from server.socket_limits import MessageBucket, OpenSockets
-from server.socket_messages import Closed, authorization_of, decoded, id_of, payload_of
-from server.socket_operations import SocketOperations
+from server.graphql import cookies
+from server.graphql.messages import Closed, authorization_of, decoded, id_of, payload_of
+from server.graphql.operation_log import OperationLog
+from server.graphql.socket_limits import MessageBucket, OpenSockets
+from server.graphql.socket_operations import SocketOperations
 from services.errors import CodedError, UpstreamUnavailable
 from services.telemetry import metrics
 

@@ -17,10 +17,10 @@ from starlette.websockets import WebSocketDisconnect
 
 from graph.operations import Answer, Operations, Prepared
 from resolvers.context import Context, Viewer
-from server.graphql_http import is_our_fault, operation_label, request_of
-from server.operation_log import OperationLog, Told
-from server.replies import Refused
-from server.socket_messages import Closed
+from server.graphql.http import is_our_fault, operation_label, request_of
+from server.graphql.messages import Closed
+from server.graphql.operation_log import OperationLog, Told
+from server.graphql.replies import Refused
 from services.errors import ErrorCode
 from services.telemetry import metrics
 from services.telemetry.logs import get_logger

@@ -1,7 +1,7 @@
 """GraphQL over WebSocket: the graphql-transport-ws protocol, as enisdenjo/graphql-ws specifies it.
 
 Who may connect: pages of this host and of CORS_ORIGIN, and clients that are no pages, so many from
-an address; the rest is server/socket_connection.py.
+an address; the rest is server/graphql/connection.py.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from starlette.websockets import WebSocket
 
 from graph.operations import Operations
 from resolvers.context import Runtime
-from server.operation_log import OperationLog
-from server.socket_connection import Connection, Office
-from server.socket_limits import OpenSockets
+from server.graphql.connection import Connection, Office
+from server.graphql.operation_log import OperationLog
+from server.graphql.socket_limits import OpenSockets
 from services.telemetry import metrics
 from services.telemetry.access_log import AccessLog
 

@@ -18,8 +18,8 @@ from resolvers.context import Context, Runtime
 from resolvers.opening import open_runtime
 from server import serving
 from server.app import build_app
-from server.commands import stop_on_signals
-from server.report_text import text_of
+from server.commands.databases import stop_on_signals
+from server.commands.report_text import text_of
 from services.embedded import servers as embedded
 from services.errors import StartupError
 from services.redis import eviction

@@ -15,8 +15,8 @@ from resolvers.catalog.imports.report import Report
 from resolvers.opening import open_runtime
 from server import serving
 from server.app import build_app
-from server.progress_bar import ProgressBar
-from server.report_text import text_of, text_of_indexes
+from server.commands.progress_bar import ProgressBar
+from server.commands.report_text import text_of, text_of_indexes
 from services.redis import eviction
 from services.settings.settings import Settings
 

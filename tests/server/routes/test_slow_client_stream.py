@@ -8,7 +8,7 @@ from typing import Any
 
 from starlette.types import Message
 
-from server.patient_stream import PatientStream
+from server.routes.slow_client_stream import PatientStream
 
 SCOPE: dict[str, Any] = {
     "type": "http",

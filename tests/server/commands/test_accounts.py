@@ -15,7 +15,7 @@ import models
 from models import AuditEvent
 from resolvers import audit
 from resolvers.context import Context, Runtime
-from server import account_commands
+from server.commands import accounts
 from services.errors import StartupError
 from services.settings.settings import Settings
 from tests.processes import Process
@@ -68,29 +68,29 @@ async def test_an_export_is_written_where_only_its_maker_reads_it(
 async def test_an_export_is_printed_and_never_replaces_a_file(
     ada: str, runtime: Runtime, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    await account_commands.export_to(runtime, EMAIL, None)
+    await accounts.export_to(runtime, EMAIL, None)
     assert orjson.loads(capsys.readouterr().out)["account"] == ada
     # given a file that is there
     there = tmp_path / "there.json"
     there.write_text("kept")
     # then it stays
     with pytest.raises(StartupError, match="cannot be written: File exists"):
-        await account_commands.export_to(runtime, EMAIL, there)
+        await accounts.export_to(runtime, EMAIL, there)
     assert there.read_text() == "kept"
 
 
 async def test_an_account_is_deleted_and_its_role_changed(
     ada: str, runtime: Runtime, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    await account_commands.change_role_of(runtime, EMAIL, models.Role.EDITOR)
+    await accounts.change_role_of(runtime, EMAIL, models.Role.EDITOR)
     assert (await models.users_by_id([ada]))[ada].role is models.Role.EDITOR
-    await account_commands.delete_of(runtime, EMAIL)
+    await accounts.delete_of(runtime, EMAIL)
     assert await models.users_by_id([ada]) == {}
     assert capsys.readouterr().out.splitlines() == [
         "user_ada: EDITOR with the next sign-in; all sessions have ended.",
         "user_ada: deleted. Its data go while workers run; see accounts_erased_total.",
     ]
-    for act in (account_commands.delete_of,):
+    for act in (accounts.delete_of,):
         with pytest.raises(StartupError, match="no account of this address"):
             await act(runtime, EMAIL)
 
@@ -117,8 +117,8 @@ async def test_the_audit_log_is_printed_newest_first_and_by_whom(
     await audit.record(context, AuditEvent.SIGNED_IN, subject="user_2")
     await audit.record(context, AuditEvent.SIGNED_OUT, subject="user_1", sessions=2)
     # when one's are printed, and then the newest of all
-    await account_commands.print_audit("user_1", 10)
-    await account_commands.print_audit(None, 1)
+    await accounts.print_audit("user_1", 10)
+    await accounts.print_audit(None, 1)
     # then they come a line each
     lines = [orjson.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [(line["event"], line["subject"]) for line in lines] == [

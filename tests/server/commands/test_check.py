@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from resolvers.context import Runtime
-from server import check_commands
+from server.commands import check as check_commands
 from services.accounts.token_keys import new_pem
 from services.production_check import Finding, Level
 from services.settings.settings import Environment, Settings

@@ -13,7 +13,7 @@ import orjson
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from resolvers.ops.abuse import BLOCKED
-from server.replies import reply
+from server.graphql.replies import reply
 from services.errors import ErrorCode
 from services.limits.abuse_rules import Level, Standing
 from services.limits.abuse_watch import AbuseWatch

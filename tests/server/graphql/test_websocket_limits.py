@@ -21,7 +21,7 @@ from models import Role
 from resolvers.context import Runtime
 from server import serving
 from server.app import build_app
-from server.socket_transport import MAX_FRAGMENTS
+from server.graphql.transport import MAX_FRAGMENTS
 from services.settings.settings import Settings
 from services.telemetry.access_log import AccessLog
 from tests import sockets as helpers

@@ -19,7 +19,7 @@ from websockets.exceptions import InvalidStatus
 import models
 from resolvers.context import Runtime
 from server.app import build_app
-from server.middleware.turn_away import TurnAway
+from server.middleware.abuse_guard import TurnAway
 from services.limits.abuse_rules import Level, Signal
 from services.limits.abuse_watch import AbuseWatch
 from services.redis.pool import Client

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from resolvers.accounts.authentication import authenticate
 from resolvers.context import Browser, Runtime, Viewer
-from server.replies import Refused
+from server.graphql.replies import Refused
 from services.errors import CodedError, ErrorCode, InvalidToken
 from services.settings.settings import Settings
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import Protocol
 
 from resolvers.context import Viewer
-from server.socket_messages import Closed
+from server.graphql.messages import Closed
 from services.accounts.revocations import Kind, Revocation, Revocations
 from services.limits.address_prefixes import counted_as
 from services.settings.settings import Settings

@@ -21,9 +21,9 @@ from starlette.types import Receive, Scope, Send
 from graph.answers import Stored
 from graph.operations import Answer, Operations, Prepared, Request
 from resolvers.context import Context, Runtime
-from server import cookies, rate_headers
-from server.presence import ClientGone, while_connected
-from server.replies import GRAPHQL_JSON, JSON, Refused, reply
+from server.graphql import cookies, rate_headers
+from server.graphql.disconnect import ClientGone, while_connected
+from server.graphql.replies import GRAPHQL_JSON, JSON, Refused, reply
 from services.limits.abuse_rules import Signal
 from services.telemetry.logs import get_logger
 

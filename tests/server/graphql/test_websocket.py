@@ -18,8 +18,8 @@ from models import Role
 from models.mongo import ids
 from resolvers.context import Runtime
 from server.app import build_app
-from server.graphql_ws import GraphQLOverWebSocket
-from server.socket_operations import MAX_OPERATIONS
+from server.graphql.socket_operations import MAX_OPERATIONS
+from server.graphql.websocket import GraphQLOverWebSocket
 from services.settings.settings import Settings
 from services.telemetry import metrics
 from services.telemetry.access_log import AccessLog

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from models.mongo import ids
-from server.progress_bar import ProgressBar
+from server.commands.progress_bar import ProgressBar
 from services.errors import StartupError
 from services.media import ffmpeg, hls
 from services.media.ingest import Encoder, film_of, ingest

@@ -10,8 +10,8 @@ import pytest
 
 import models
 from resolvers.context import Browser, Runtime
-from server import cookies
 from server.app import build_app
+from server.graphql import cookies
 from services.errors import InvalidToken
 from services.settings.settings import Environment, Settings
 from services.telemetry.access_log import AccessLog

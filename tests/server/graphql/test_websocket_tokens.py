@@ -15,8 +15,8 @@ from models.mongo import ids
 from resolvers.accounts.api_keys import NewApiKey, create_api_key
 from resolvers.context import Context, Runtime, Viewer
 from resolvers.opening import open_revocations
-from server.operation_log import OperationLog
-from server.socket_operations import SocketOperations
+from server.graphql.operation_log import OperationLog
+from server.graphql.socket_operations import SocketOperations
 from services.cache.brief_memory import BriefMemory
 from services.errors import UpstreamUnavailable
 from services.settings.settings import Settings
