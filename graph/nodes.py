@@ -8,10 +8,10 @@ from typing import Annotated, Any
 import strawberry
 
 import loaders
-from graph.fields import resolver
-from graph.info import Info
-from graph.interfaces import FindMany, Node
-from graph.providers import find_providers
+from graph.base.fields import resolver
+from graph.base.info import Info
+from graph.base.interfaces import FindMany, Node
+from graph.sources.providers import find_providers
 from models.mongo import ids
 from resolvers.accounts import api_keys, sign_in, sign_out
 from resolvers.context import Context

@@ -5,31 +5,36 @@ from __future__ import annotations
 import strawberry
 from strawberry.schema.config import StrawberryConfig
 
-from graph.account_edits import AccountEditsMutation
-from graph.accounts import AccountsMutation, AccountsQuery, Viewer
-from graph.analytics import AnalyticsQuery, AnalyticsSubscription, announce
-from graph.api_keys import ApiKey, ApiKeysMutation
-from graph.breakers import BreakersMutation, BreakersQuery, BreakersSubscription, CircuitBreaker
-from graph.cache_admin import CacheMutation
-from graph.catalog import CatalogQuery, Genre, Movie, Person
-from graph.catalog_edits import CatalogMutation
-from graph.directives import describe_arguments
-from graph.documents import Documents
-from graph.history import HistoryMutation, Viewing
-from graph.hls import HlsQuery
-from graph.jobs import Job, JobsMutation, JobsSubscription
+from graph.accounts.account_edits import AccountEditsMutation
+from graph.accounts.accounts import AccountsMutation, AccountsQuery, Viewer
+from graph.accounts.api_keys import ApiKey, ApiKeysMutation
+from graph.accounts.sessions import AuthSession, SessionsMutation
+from graph.base.directives import describe_arguments
+from graph.base.scalars import SCALARS
+from graph.catalog.cache_admin import CacheMutation
+from graph.catalog.catalog import CatalogQuery, Genre, Movie, Person
+from graph.catalog.edits import CatalogMutation
+from graph.catalog.search import SearchQuery
+from graph.catalog.shows import Episode, Season, ShowsQuery, TvShow
+from graph.engine.documents import Documents
 from graph.nodes import NodeQuery
-from graph.playback import PlaybackMutation, PlaybackQuery, PlaybackSession
-from graph.progress import ViewingProgress
-from graph.progress_edits import ProgressMutation, ProgressSubscription
-from graph.provider_search import ProviderSearchQuery
-from graph.providers import Provider, ProvidersMutation, ProvidersQuery
-from graph.rate_limits import RateLimitsQuery
-from graph.scalars import SCALARS
-from graph.search import SearchQuery
-from graph.sessions import AuthSession, SessionsMutation
-from graph.shows import Episode, Season, ShowsQuery, TvShow
-from graph.watchlist import WatchlistMutation
+from graph.ops.analytics import AnalyticsQuery, AnalyticsSubscription, announce
+from graph.ops.jobs import Job, JobsMutation, JobsSubscription
+from graph.ops.rate_limits import RateLimitsQuery
+from graph.playback.history import HistoryMutation, Viewing
+from graph.playback.progress import ViewingProgress
+from graph.playback.progress_edits import ProgressMutation, ProgressSubscription
+from graph.playback.sessions import PlaybackMutation, PlaybackQuery, PlaybackSession
+from graph.playback.watchlist import WatchlistMutation
+from graph.sources.breakers import (
+    BreakersMutation,
+    BreakersQuery,
+    BreakersSubscription,
+    CircuitBreaker,
+)
+from graph.sources.hls import HlsQuery
+from graph.sources.provider_search import ProviderSearchQuery
+from graph.sources.providers import Provider, ProvidersMutation, ProvidersQuery
 from services.settings.settings import Settings
 
 

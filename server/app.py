@@ -15,8 +15,8 @@ from starlette.routing import Route, WebSocketRoute
 from starlette_compress import CompressMiddleware, add_compress_type
 
 import workers
-from graph.answers import Answers
-from graph.operations import Operations
+from graph.engine.answers import Answers
+from graph.engine.operations import Operations
 from graph.schema import open_documents
 from resolvers.catalog import warming
 from resolvers.context import Context, Runtime

@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
-from graph.operations import Operations
+from graph.engine.operations import Operations
 from resolvers.accounts.authentication import authenticate
 from resolvers.context import Context, Runtime, Viewer
 from server.graphql import cookies

@@ -18,8 +18,8 @@ from urllib.parse import parse_qsl
 import orjson
 from starlette.types import Receive, Scope, Send
 
-from graph.answers import Stored
-from graph.operations import Answer, Operations, Prepared, Request
+from graph.engine.answers import Stored
+from graph.engine.operations import Answer, Operations, Prepared, Request
 from resolvers.context import Context, Runtime
 from server.graphql import cookies, rate_headers
 from server.graphql.disconnect import ClientGone, while_connected

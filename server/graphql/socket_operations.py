@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 from starlette.websockets import WebSocketDisconnect
 
-from graph.operations import Answer, Operations, Prepared
+from graph.engine.operations import Answer, Operations, Prepared
 from resolvers.context import Context, Viewer
 from server.graphql.http import is_our_fault, operation_label, request_of
 from server.graphql.messages import Closed

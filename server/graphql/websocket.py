@@ -12,7 +12,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
-from graph.operations import Operations
+from graph.engine.operations import Operations
 from resolvers.context import Runtime
 from server.graphql.connection import Connection, Office
 from server.graphql.operation_log import OperationLog

@@ -16,10 +16,10 @@ HERE = Path(__file__).parent
 
 # Row -> tests elsewhere that try it (too), as `file::the beginning of a test's name`.
 ROWS: dict[str, list[str]] = {
-    "aliases": ["tests/graph/test_limits.py::test_hostile_documents_are_refused"],
-    "depth": ["tests/graph/test_limits.py::test_a_document_twice_as_long"],
-    "cost": ["tests/graph/test_limits.py::test_products_of_lists_are_refused"],
-    "tokens": ["tests/graph/test_limits.py::test_what_is_too_long_is_not_even_read"],
+    "aliases": ["tests/graph/engine/test_limits.py::test_hostile_documents_are_refused"],
+    "depth": ["tests/graph/engine/test_limits.py::test_a_document_twice_as_long"],
+    "cost": ["tests/graph/engine/test_limits.py::test_products_of_lists_are_refused"],
+    "tokens": ["tests/graph/engine/test_limits.py::test_what_is_too_long_is_not_even_read"],
     "body size and form": [
         "tests/server/graphql/test_bad_requests.py::test_over_the_network_a_megabyte"
     ],
@@ -27,7 +27,7 @@ ROWS: dict[str, list[str]] = {
     "circular and exponential fragments": [],
     "batching": [],
     "introspection and suggestions": [
-        "tests/graph/test_limits.py::test_introspection_switched_off_is_refused_over_the_socket"
+        "tests/graph/engine/test_limits.py::test_introspection_switched_off_is_refused_over_the_socket"
     ],
     "CSRF and XS-search": [
         "tests/server/graphql/test_cookies.py::test_a_cookie_without_the_header"
@@ -86,7 +86,7 @@ ROWS: dict[str, list[str]] = {
         "tests/services/tmdb/test_client.py::test_the_key_is_in_no_log",
     ],
     "secrets and forged lines in logs": [],
-    "error masking": ["tests/graph/test_errors.py::test_a_value_of_ours_that_does_not_fit"],
+    "error masking": ["tests/graph/base/test_errors.py::test_a_value_of_ours_that_does_not_fit"],
     "Host and path confusion": [
         "tests/services/media/test_library.py::test_no_path_leads_out_of_the_folder"
     ],

@@ -26,7 +26,7 @@ from graphql import (
     is_required_input_field,
 )
 
-from graph.fields import Field
+from graph.base.fields import Field
 from graph.schema import schema
 
 SCHEMA = schema._schema

@@ -1,0 +1,1 @@
+"""What every type stands on: fields, errors, scalars, paging, payloads."""

@@ -1,0 +1,186 @@
+"""How a field is got, declared once for both executors.
+
+plain      an attribute of the parent record
+computed   a function of one parent, without waiting
+relation   a function of one parent that names keys; a loader turns all parents' keys into things
+batched    an async function of all parents of a level, one result each
+resolver   an async function of one parent: root fields, and what cannot be batched
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from strawberry import UNSET
+from strawberry.types.field import StrawberryField
+
+from graph.base.directives import Auth, CacheControl, CacheControlScope, Cost, ListSize
+from graph.base.together import together
+from loaders import CachedLoader, in_order
+from models import Role
+from resolvers.context import Context
+
+Key = str | None
+_SPEC = "marquee"
+SLICING_ARGUMENTS = ("first", "last")
+
+
+class How(Enum):
+    PLAIN = "plain"
+    COMPUTED = "computed"
+    RELATION = "relation"
+    BATCHED = "batched"
+    RESOLVER = "resolver"
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """`needs` are the record fields read here. `passes` says whose business the needs of the child
+    selection are: None, not ours (loaded elsewhere); "", the same record's; "credits", those of an
+    embedded record under that name."""
+
+    how: How
+    needs: frozenset[str] = frozenset()
+    passes: str | None = None
+    loader: type[CachedLoader[Any]] | None = None
+    requires: Role | None = None
+    cost: int = 0  # beyond the things it answers with, which cost 1 each
+    assumed_size: int | None = None  # of a list without a slicing argument
+    max_age_seconds: int | None = None  # how long a public answer may be kept; None: see above it
+    is_private: bool = False  # depends on who asks
+    is_slow: bool = False  # waits for services outside: given up when the client goes away
+
+
+class Field(StrawberryField):
+    """A Strawberry field that knows its Spec; this is its graphql-core half."""
+
+    @property
+    def spec(self) -> Spec:
+        return self.metadata[_SPEC]  # type: ignore[no-any-return]
+
+    def get_result(self, source: Any, info: Any, args: list[Any], kwargs: Any) -> Any:
+        spec = self.spec
+        if spec.how is How.PLAIN:
+            return super().get_result(source, info, args, kwargs)
+        if spec.requires is not None:
+            info.context.require(spec.requires)
+        if spec.how is How.BATCHED:
+            return self._together(source, info, kwargs)
+        result: Any = super().get_result(source, info, args, kwargs)
+        if spec.loader is not None:
+            return load(info.context, spec.loader, result)
+        return result
+
+    def _together(self, source: Any, info: Any, kwargs: dict[str, Any]) -> Any:
+        resolver: Any = self.base_resolver
+        name = resolver.parent_parameter.name
+        key = (
+            id(self),
+            id(info._raw_info.field_nodes[0]),
+        )  # one place in the text, the same arguments
+        return together(
+            info.context.batches, key, lambda parents: resolver(**kwargs | {name: parents}), source
+        )
+
+
+async def load(
+    context: Context, loader: type[CachedLoader[Any]], keys: Key | Collection[str]
+) -> Any:
+    """One thing for a key, the existing ones in order for many."""
+    if keys is None:
+        return None
+    if isinstance(keys, str):
+        return await context.load(loader, keys)
+    one_by_one = context.loader(loader)
+    values = await one_by_one.load_each(keys)
+    return in_order(values, keys)
+
+
+def _field(
+    how: How,
+    description: str,
+    function: Callable[..., Any] | None,
+    *,
+    needs: Iterable[str] = (),
+    name: str | None = None,
+    deprecation_reason: str | None = None,
+    is_subscription: bool = False,
+    **marks: Any,
+) -> Any:
+    """`marks` are the rest of Spec."""
+    spec = Spec(how, frozenset(needs), **marks)
+    field = Field(
+        python_name=None,
+        graphql_name=name,
+        description=description,
+        metadata={_SPEC: spec},
+        deprecation_reason=deprecation_reason,
+        is_subscription=is_subscription,
+    )
+    if function is not None:
+        field(function)
+        for argument in field.arguments:
+            if argument.default is None:
+                argument.default = UNSET  # printed without a default; Python's None applies
+    field.directives = list(_directives(spec, [one.python_name for one in field.arguments]))
+    return field
+
+
+def _directives(spec: Spec, arguments: Sequence[str]) -> Iterator[object]:
+    """What the schema tells about the field, from what the server does with it."""
+    slicing = [name for name in SLICING_ARGUMENTS if name in arguments]
+    if slicing:
+        sized = ["nodes", "edges"] if "after" in arguments else UNSET
+        yield ListSize(
+            slicing_arguments=slicing, sized_fields=sized, require_one_slicing_argument=False
+        )
+    elif spec.assumed_size is not None:
+        yield ListSize(assumed_size=spec.assumed_size, require_one_slicing_argument=False)
+    if spec.cost:
+        yield Cost(weight=str(spec.cost))
+    if spec.max_age_seconds is not None:
+        yield CacheControl(max_age=spec.max_age_seconds)
+    if spec.is_private:
+        yield CacheControl(scope=CacheControlScope.PRIVATE)
+    if spec.requires is not None:
+        yield Auth(requires=spec.requires)
+
+
+def plain(description: str, *, needs: Iterable[str] | None = None, **marks: Any) -> Any:
+    """The parent's attribute of this name. `needs` defaults to that name ("*")."""
+    return _field(How.PLAIN, description, None, needs=("*",) if needs is None else needs, **marks)
+
+
+def computed(function: Callable[..., Any], description: str, **marks: Any) -> Any:
+    """`function(parent, info?, **arguments)`, called per parent; must not wait."""
+    return _field(How.COMPUTED, description, function, **marks)
+
+
+def relation(
+    keys: Callable[..., Key | Collection[str]],
+    loader: type[CachedLoader[Any]],
+    description: str,
+    **marks: Any,
+) -> Any:
+    """`keys(parent, **arguments)` names one thing (or None) or many; one load for all parents."""
+    return _field(How.RELATION, description, keys, loader=loader, **marks)
+
+
+def batched(
+    function: Callable[..., Awaitable[Iterable[Any]]], description: str, **marks: Any
+) -> Any:
+    """`function(parents, info, **arguments)`: one result (or Exception) per parent, in order."""
+    return _field(How.BATCHED, description, function, **marks)
+
+
+def resolver(function: Callable[..., Any], description: str, **marks: Any) -> Any:
+    """`function(info, **arguments)` or `function(parent, info, **arguments)`, once per parent."""
+    return _field(How.RESOLVER, description, function, **marks)
+
+
+def subscription(function: Callable[..., Any], description: str, **marks: Any) -> Any:
+    """`function(info, **arguments)` is an async generator; each value is one event."""
+    return _field(How.RESOLVER, description, function, is_subscription=True, **marks)

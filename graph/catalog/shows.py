@@ -1,0 +1,208 @@
+"""Shows as clients see them, with seasons and episodes, and the root fields that find them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import strawberry
+from strawberry import Parent
+
+import loaders
+import models
+from graph.base.enums import described
+from graph.base.fields import batched, computed, plain, relation, resolver
+from graph.base.info import Info, needs_of
+from graph.base.interfaces import Node
+from graph.base.paging import After, Count, First, PageInfo
+from graph.base.scalars import Date
+from graph.catalog.catalog import Playable, Title
+from graph.catalog.images import Image, ImageRef
+from graph.catalog.inputs import MovieFilter, MovieOrder, TvShowBy, given
+from graph.playback.progress import ShowProgress
+from resolvers import paging
+from resolvers.catalog import browse, shows
+
+described(
+    models.ShowStatus,
+    "Whether a show goes on.",
+    {
+        "RETURNING": "More of it is made.",
+        "ENDED": "It came to its end.",
+        "CANCELED": "It was stopped before its end.",
+        "PLANNED": "It is announced, not yet shown.",
+    },
+)
+SeasonNumber = Annotated[
+    int, strawberry.argument(description="The season's number; 0 for specials.")
+]
+EpisodeNumber = Annotated[int, strawberry.argument(description="The number in its season.")]
+
+
+async def _seasons(
+    some: Parent[list[models.ShowRecord]], info: Info
+) -> list[list[models.SeasonRecord]]:
+    return await shows.seasons_of_shows(info.context, some)
+
+
+async def _season(
+    some: Parent[list[models.ShowRecord]],
+    info: Info,
+    number: SeasonNumber,
+) -> list[models.SeasonRecord | None]:
+    return await shows.season_of_shows(info.context, some, number)
+
+
+async def _episode(
+    some: Parent[list[models.ShowRecord]],
+    info: Info,
+    season: SeasonNumber,
+    number: EpisodeNumber,
+) -> list[models.EpisodeRecord | None]:
+    return await shows.episode_of_shows(info.context, some, season, number)
+
+
+@strawberry.type(description="A show: something to watch in seasons and episodes.")
+class TvShow(ShowProgress, Title, Node):
+    status: models.ShowStatus = plain("Whether it goes on.")
+    season_count: int = plain("How many seasons it has.")
+    episode_count: int = plain("How many episodes it has, of all seasons.")
+    seasons: list[Annotated[Season, strawberry.lazy("graph.catalog.shows")]] = batched(
+        _seasons, "Its seasons, in order of number; at most 100.", needs=["id"], assumed_size=5
+    )
+    season: Annotated[Season, strawberry.lazy("graph.catalog.shows")] | None = batched(
+        _season, "One season, or null if it has none of this number.", needs=["id"]
+    )
+    episode: Annotated[Episode, strawberry.lazy("graph.catalog.shows")] | None = batched(
+        _episode, "One episode, or null if it has none of these numbers.", needs=["id"]
+    )
+
+    @classmethod
+    def is_type_of(cls, value: object, _info: object) -> bool:
+        return isinstance(value, models.ShowRecord)
+
+
+def _show_id(part: Parent[models.SeasonRecord | models.EpisodeRecord]) -> str:
+    return part.show_id
+
+
+def _season_id(episode: Parent[models.EpisodeRecord]) -> str:
+    return episode.season_id
+
+
+def _still(episode: Parent[models.EpisodeRecord]) -> ImageRef | None:
+    return ImageRef(episode.still_path) if episode.still_path else None
+
+
+async def _episodes(
+    some: Parent[list[models.SeasonRecord]], info: Info
+) -> list[list[models.EpisodeRecord]]:
+    return await shows.episodes_of_seasons(info.context, some)
+
+
+@strawberry.type(description="One season of a show.")
+class Season(Node):
+    show: TvShow = relation(_show_id, loaders.ShowById, "The show.", needs=["show_id"])
+    number: int = plain("Its number; 0 for specials.")
+    name: str | None = plain("Its name, if it has one of its own.")
+    air_date: Date | None = plain("The day of its first episode.")
+    episodes: list[Annotated[Episode, strawberry.lazy("graph.catalog.shows")]] = batched(
+        _episodes, "Its episodes, in order of number; at most 500.", needs=["id"], assumed_size=12
+    )
+
+    @classmethod
+    def is_type_of(cls, value: object, _info: object) -> bool:
+        return isinstance(value, models.SeasonRecord)
+
+
+@strawberry.type(description="One episode of a show.")
+class Episode(Playable, Node):
+    show: TvShow = relation(_show_id, loaders.ShowById, "The show.", needs=["show_id"])
+    season: Season = relation(_season_id, loaders.SeasonById, "The season.", needs=["season_id"])
+    number: int = plain("Its number in the season.")
+    name: str | None = plain("Its name.")
+    overview: str | None = plain("What it is about.")
+    air_date: Date | None = plain("The day it was first shown.")
+    still: Image | None = computed(_still, "A picture from it.", needs=["still_path"])
+
+    @classmethod
+    def is_type_of(cls, value: object, _info: object) -> bool:
+        return isinstance(value, models.EpisodeRecord)
+
+
+Edge = tuple[browse.ShowConnection, models.ShowRecord]
+
+
+def _cursor(edge: Parent[Edge]) -> str:
+    connection, show = edge
+    return connection.cursor(show)
+
+
+def _edge_node(edge: Parent[Edge]) -> models.ShowRecord:
+    return edge[1]
+
+
+@strawberry.type(description="A show in a list.")
+class TvShowEdge:
+    cursor: str = computed(_cursor, "The show's place in the list.")
+    node: TvShow = computed(_edge_node, "The show.", passes="")
+
+
+def _edges(connection: Parent[browse.ShowConnection]) -> list[Edge]:
+    return [(connection, show) for show in connection.nodes]
+
+
+def _page_info(connection: Parent[browse.ShowConnection]) -> browse.PageBounds:
+    return browse.PageBounds(connection)
+
+
+async def _show_counts(
+    connections: Parent[list[browse.ShowConnection]], info: Info
+) -> list[models.Count | None]:
+    return await browse.count_shows(info.context, connections)
+
+
+@strawberry.type(description="One page of shows.")
+class TvShowConnection:
+    edges: list[TvShowEdge] = computed(_edges, "The shows with their cursors.", passes="")
+    nodes: list[TvShow] = plain("The shows.", needs=[], passes="")
+    page_info: PageInfo = computed(_page_info, "Where the page stands in its list.")
+    total_count: Count | None = batched(
+        _show_counts, "How long the whole list is; counted only when asked for.", cost=10
+    )
+
+
+async def _tv_shows(
+    info: Info,
+    filter: Annotated[
+        MovieFilter | None, strawberry.argument(description="Only shows that fit all of this.")
+    ] = None,
+    order_by: Annotated[
+        MovieOrder | None, strawberry.argument(description="Default: the most popular first.")
+    ] = None,
+    first: First = None,
+    after: After = None,
+) -> browse.ShowConnection:
+    return await shows.shows(
+        info.context,
+        paging.PageArguments(first, after),
+        filter_=filter.query() if filter else None,
+        order=order_by.of_shows() if order_by else None,
+        fields=needs_of(info),
+    )
+
+
+async def _tv_show(
+    info: Info,
+    by: Annotated[TvShowBy, strawberry.argument(description="Exactly one of the show's ids.")],
+) -> models.ShowRecord | None:
+    return await shows.show(
+        info.context, id_=given(by.id), tmdb_id=given(by.tmdb_id), fields=needs_of(info)
+    )
+
+
+@strawberry.type
+class ShowsQuery:
+    tv_shows: TvShowConnection = resolver(_tv_shows, "Shows, page by page.", max_age_seconds=60)
+    tv_show: TvShow | None = resolver(
+        _tv_show, "One show, or null if there is none of this id.", max_age_seconds=60
+    )

@@ -1,0 +1,1 @@
+"""How operations are parsed, limited, planned and run."""

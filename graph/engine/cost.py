@@ -1,0 +1,173 @@
+"""The estimated cost of an operation: how many things it may answer with, lists multiplied out.
+
+Worked out once per document; what depends on variables is left as terms, so a request costs as many
+multiplications as it has lists sized by variables. Weights and sizes are on the fields.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from graphql import (
+    DocumentNode,
+    FieldNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
+    GraphQLField,
+    GraphQLSchema,
+    IntValueNode,
+    ListValueNode,
+    OperationDefinitionNode,
+    SelectionSetNode,
+    VariableNode,
+    get_named_type,
+    get_nullable_type,
+    is_leaf_type,
+    is_list_type,
+)
+
+from graph.base.fields import SLICING_ARGUMENTS, Field
+
+_MOST = 100  # what resolvers allow for a page; a greater number is refused there
+_SIZING_ARGUMENTS = (*SLICING_ARGUMENTS, "ids")  # as many things as ids are given
+_SIZED_FIELDS = frozenset({"nodes", "edges"})
+_ASSUMED_SIZE = 10
+_PAGE_SIZE = 20  # what resolvers give where neither `first` nor `last` is said
+
+
+@dataclass(slots=True)
+class Size:
+    """How long a list may be: a number, or a variable's value with one for when it is missing."""
+
+    value: int
+    variable: str | None = None
+
+    def of(self, variables: Mapping[str, Any]) -> int:
+        if self.variable is None:
+            return self.value
+        given = variables.get(self.variable)
+        if isinstance(given, list):
+            return min(len(given), _MOST)
+        return min(max(given, 0), _MOST) if isinstance(given, int) else self.value
+
+
+@dataclass(slots=True)
+class Cost:
+    """`fixed` plus, for each term, its size times its cost; and whether services outside are
+    waited for."""
+
+    fixed: int = 0
+    terms: list[tuple[Size, Cost]] = field(default_factory=list)
+    is_slow: bool = False
+
+    def add(self, other: Cost) -> None:
+        self.is_slow |= other.is_slow
+        self.fixed += other.fixed
+        self.terms += other.terms
+
+    def add_times(self, size: Size, other: Cost) -> None:
+        self.is_slow |= other.is_slow
+        if size.variable is None and not other.terms:
+            self.fixed += size.value * other.fixed
+        else:
+            self.terms.append((size, other))
+
+    def of(self, variables: Mapping[str, Any]) -> int:
+        return self.fixed + sum(
+            size.of(variables) * cost.of(variables) for size, cost in self.terms
+        )
+
+
+class CostReader:
+    """Reads costs from a document that need not be valid: what it does not know costs nothing."""
+
+    def __init__(self, schema: GraphQLSchema, document: DocumentNode) -> None:
+        self._schema = schema
+        self._fragments = {
+            node.name.value: node
+            for node in document.definitions
+            if isinstance(node, FragmentDefinitionNode)
+        }
+        self._known: dict[tuple[str, tuple[int, str | None] | None], Cost] = {}
+
+    def operation(self, node: OperationDefinitionNode) -> Cost:
+        root = self._schema.get_root_type(node.operation)
+        return self._selections(node.selection_set, root, None)
+
+    def _selections(
+        self, selections: SelectionSetNode | None, type_: Any, sized: Size | None
+    ) -> Cost:
+        """`sized` is the page size of the connection whose fields these are."""
+        total = Cost()
+        for node in selections.selections if selections else ():
+            if isinstance(node, FieldNode):
+                total.add(self._field(node, type_, sized))
+            else:
+                total.add(self._fragment(node, type_, sized))
+        return total
+
+    def _fragment(self, node: Any, type_: Any, sized: Size | None) -> Cost:
+        if not isinstance(node, FragmentSpreadNode):
+            return self._selections(node.selection_set, self._condition(node, type_), sized)
+        fragment = self._fragments.get(node.name.value)
+        if fragment is None:
+            return Cost()
+        key = (node.name.value, (sized.value, sized.variable) if sized else None)
+        known = self._known.get(key)
+        if known is None:
+            condition = self._condition(fragment, type_)
+            known = self._selections(fragment.selection_set, condition, sized)
+            self._known[key] = known
+        return known
+
+    def _condition(self, node: Any, type_: Any) -> Any:
+        if node.type_condition is None:
+            return type_
+        return self._schema.get_type(node.type_condition.name.value)
+
+    def _field(self, node: FieldNode, type_: Any, sized: Size | None) -> Cost:
+        definition = getattr(type_, "fields", {}).get(node.name.value)
+        if definition is None:
+            return Cost()
+        named = get_named_type(definition.type)
+        field_ = definition.extensions.get("strawberry-definition")
+        spec = field_.spec if isinstance(field_, Field) else None
+        own = Cost(spec.cost, is_slow=spec.is_slow) if spec else Cost()
+        if is_leaf_type(named):
+            return own
+        size = self._size(node, definition, spec.assumed_size if spec else None)
+        if is_list_type(get_nullable_type(definition.type)):
+            if sized is not None and node.name.value in _SIZED_FIELDS:
+                size = sized
+            each = self._selections(node.selection_set, named, None)
+            each.fixed += 1
+            own.add_times(size or Size(_ASSUMED_SIZE), each)
+        else:
+            own.add(self._selections(node.selection_set, named, size))
+            own.fixed += 1
+        return own
+
+    def _size(self, node: FieldNode, definition: GraphQLField, assumed: int | None) -> Size | None:
+        """What a slicing argument says, else its default, else what the field assumes."""
+        fallback = assumed
+        for name in SLICING_ARGUMENTS:
+            argument = definition.args.get(name)
+            if argument is not None:
+                default = argument.default_value
+                fallback = default if isinstance(default, int) else fallback or _PAGE_SIZE
+        for given in node.arguments or ():
+            if given.name.value in _SIZING_ARGUMENTS:
+                return _given_size(given.value, fallback or _ASSUMED_SIZE)
+        return Size(fallback) if fallback is not None else None
+
+
+def _given_size(value: Any, fallback: int) -> Size:
+    if isinstance(value, VariableNode):
+        return Size(fallback, value.name.value)
+    if isinstance(value, IntValueNode):
+        return Size(min(max(int(value.value[:9]), 0), _MOST))
+    if isinstance(value, ListValueNode):
+        return Size(min(len(value.values), _MOST))
+    return Size(fallback)

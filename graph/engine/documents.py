@@ -1,0 +1,268 @@
+"""The registry of documents: parsed, validated and compiled once, however they arrive.
+
+Bounded by count and by text; the least recently used go first. Counters tell how often each step
+really ran.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import strawberry
+from graphql import (
+    ASTValidationRule,
+    DocumentNode,
+    GraphQLError,
+    GraphQLInputObjectType,
+    GraphQLSchema,
+    GraphQLSyntaxError,
+    NoSchemaIntrospectionCustomRule,
+    OperationDefinitionNode,
+    OverlappingFieldsCanBeMergedRule,
+    parse,
+    specified_rules,
+    validate,
+)
+from graphql.validation.validate import ValidationAbortedError
+from strawberry.schema.config import StrawberryConfig
+
+from graph.engine.cost import Cost
+from graph.engine.execution import Plan, Uncovered, compile_plan, condition_variables
+from graph.engine.execution.variables import ReadVariables, variable_reader
+from graph.engine.limits import Limits, examine, overlap_rule
+from services.errors import (
+    CodedError,
+    CostLimitExceeded,
+    PersistedQueryNotFound,
+    ValidationFailed,
+)
+
+MAX_CHARACTERS = 15_000
+MAX_TOKENS = 1_000
+_TOO_LONG = f"A document has at most {MAX_CHARACTERS} characters."
+_TOO_ALIKE = "The document repeats the same fields too often to be checked."
+_GIVEN_UP = "Parsing aborted."
+_MAX_ERRORS = 5
+_MAX_VARIANTS = 16  # plans of one operation, by the outcome of its conditions
+
+
+@dataclass(slots=True, eq=False)
+class Operation:
+    """One operation of a document, with its plans by the values of its condition variables."""
+
+    document: DocumentNode
+    node: OperationDefinitionNode
+    kind: str
+    conditions: tuple[str, ...]
+    cost: Cost
+    read_variables: ReadVariables
+    plans: dict[tuple[Any, ...], Plan | None] = field(default_factory=dict)
+
+
+@dataclass(slots=True, eq=False)
+class Document:
+    """`errors` says why it cannot run; else it has at least one operation by name ("" for none)."""
+
+    errors: Sequence[GraphQLError] = ()
+    operations: Mapping[str, Operation] = field(default_factory=dict)
+    shape: str = ""  # a digest of its text
+
+    def operation(self, name: str | None) -> Operation:
+        """The operation to run.
+
+        Raises:
+            ValidationFailed: no such operation, or several and no name.
+        """
+        if name:
+            found = self.operations.get(name)
+            if found is None:
+                raise ValidationFailed(f"The document has no operation named {name[:60]!r}.")
+            return found
+        if len(self.operations) != 1:
+            raise ValidationFailed(
+                "`operationName` is needed: the document has several operations."
+            )
+        return next(iter(self.operations.values()))
+
+
+@dataclass(slots=True)
+class Counters:
+    parsed: int = 0
+    compiled: int = 0
+
+
+class Documents:
+    """One per process."""
+
+    def __init__(
+        self,
+        schema: strawberry.Schema,
+        config: StrawberryConfig,
+        *,
+        introspection: bool,
+        limits: Limits = Limits(),  # noqa: B008 - immutable
+        capacity: int = 1_000,
+    ) -> None:
+        self.schema: GraphQLSchema = schema._schema
+        _declare_one_of(self.schema)
+        self._config = config
+        self._scalars = schema.schema_converter.scalar_registry
+        self._capacity = capacity
+        self._introspection = introspection
+        self.limits = limits
+        self._rules = _rules(limits, introspection)
+        self._known: OrderedDict[str, Document] = OrderedDict()
+        self._by_id: OrderedDict[str, str] = OrderedDict()
+        self.counters = Counters()
+
+    def find(self, text: str | None, document_id: str | None) -> Document:
+        """The document of this text, or the one registered under this id.
+
+        Raises:
+            PersistedQueryNotFound: nothing is registered under the id, and no text came with it.
+            ValidationFailed: the id is not the text's SHA-256.
+        """
+        if document_id is None:
+            return self.get(text or "")
+        if text is None:
+            known = self._by_id.get(document_id)
+            if known is None:
+                raise PersistedQueryNotFound("PersistedQueryNotFound")  # what clients look for
+            return self.get(known)
+        if hashlib.sha256(text.encode()).hexdigest() != document_id:
+            raise ValidationFailed("The id is not the SHA-256 of the document.")
+        document = self.get(text)
+        if not document.errors:
+            self._register(document_id, text)
+        return document
+
+    def knows(self, document_id: str | None) -> bool:
+        """Whether a document is registered under this id."""
+        return document_id is not None and document_id in self._by_id
+
+    def _register(self, document_id: str, text: str) -> None:
+        self._by_id[document_id] = text
+        self._by_id.move_to_end(document_id)
+        if len(self._by_id) > self._capacity:
+            self._by_id.popitem(last=False)
+
+    def get(self, text: str) -> Document:
+        """The document of this text; invalid ones are remembered as well."""
+        known = self._known.get(text)
+        if known is not None:
+            self._known.move_to_end(text)
+            return known
+        if len(text) > MAX_CHARACTERS:  # not worth remembering
+            return Document([_coded(CostLimitExceeded(_TOO_LONG))])
+        document = self._read(text)
+        document.shape = hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+        self._known[text] = document
+        if len(self._known) > self._capacity:
+            self._known.popitem(last=False)
+        return document
+
+    def plan(self, operation: Operation, variables: Mapping[str, Any]) -> Plan | None:
+        """The plan for these variable values, or None where graphql-core runs it."""
+        key = tuple(variables.get(name, False) for name in operation.conditions)
+        if None in key:
+            return None  # a null condition is an error of the fields it is on
+        if key in operation.plans:
+            return operation.plans[key]
+        if len(operation.plans) >= _MAX_VARIANTS:
+            return None
+        plan = operation.plans[key] = self._compile(operation, key)
+        return plan
+
+    def _compile(self, operation: Operation, key: tuple[Any, ...]) -> Plan | None:
+        self.counters.compiled += 1
+        conditions = dict(zip(operation.conditions, key, strict=True))
+        try:
+            return compile_plan(
+                self.schema,
+                self._config,
+                self._scalars,
+                operation.document,
+                operation.node,
+                conditions,
+            )
+        except Uncovered:
+            return None
+
+    def _read(self, text: str) -> Document:
+        """Limits come before validation: what is refused there costs no more than reading it."""
+        self.counters.parsed += 1
+        try:
+            ast = parse(text, max_tokens=MAX_TOKENS)
+            costs = examine(self.schema, ast, self.limits)
+        except GraphQLError as error:
+            return Document([_told(error)])
+        except CodedError as error:
+            return Document([_coded(error)])
+        except RecursionError:
+            return Document([_coded(CostLimitExceeded("The document is nested too deeply."))])
+        found = self._validate(ast)
+        if found:
+            return Document(found)
+        conditions = condition_variables(ast)
+        return Document(
+            operations={
+                name: Operation(
+                    ast,
+                    node,
+                    node.operation.value,
+                    conditions,
+                    costs[name],
+                    variable_reader(self.schema, node),
+                )
+                for name, node in _operations(ast)
+            }
+        )
+
+    def _validate(self, ast: DocumentNode) -> list[GraphQLError]:
+        found = validate(
+            self.schema,
+            ast,
+            self._rules,
+            max_errors=_MAX_ERRORS,
+            hide_suggestions=not self._introspection,
+        )
+        if any(isinstance(error, ValidationAbortedError) for error in found[:_MAX_ERRORS]):
+            return [_coded(CostLimitExceeded(_TOO_ALIKE))]
+        return found
+
+
+def _rules(limits: Limits, introspection: bool) -> list[type[ASTValidationRule]]:
+    rules: list[type[ASTValidationRule]] = [
+        rule for rule in specified_rules if rule is not OverlappingFieldsCanBeMergedRule
+    ]
+    rules.append(overlap_rule(limits.comparisons))
+    return rules if introspection else [*rules, NoSchemaIntrospectionCustomRule]
+
+
+def _told(error: GraphQLError) -> GraphQLError:
+    """The parser's limits are ours: it says in its last words that it gave up."""
+    if isinstance(error, GraphQLSyntaxError) and error.message.endswith(_GIVEN_UP):
+        return _coded(CostLimitExceeded(error.message.removeprefix("Syntax Error: ")))
+    return error
+
+
+def _declare_one_of(schema: GraphQLSchema) -> None:
+    """Strawberry checks @oneOf while it runs; told to graphql-core, validation finds it first."""
+    for type_ in schema.type_map.values():
+        definition = type_.extensions.get("strawberry-definition")
+        if isinstance(type_, GraphQLInputObjectType) and definition is not None:
+            type_.is_one_of = bool(definition.is_one_of)
+
+
+def _operations(ast: DocumentNode) -> Iterator[tuple[str, OperationDefinitionNode]]:
+    for node in ast.definitions:
+        if isinstance(node, OperationDefinitionNode):
+            yield node.name.value if node.name else "", node
+
+
+def _coded(error: CodedError) -> GraphQLError:
+    return GraphQLError(error.message, original_error=error)

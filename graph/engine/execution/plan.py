@@ -1,0 +1,80 @@
+"""What an operation compiles to: groups of fields, one per selection set and concrete type.
+
+A plan holds nothing of any one run, so all runs of a document share it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from graphql import (
+    FieldNode,
+    GraphQLField,
+    GraphQLLeafType,
+    GraphQLObjectType,
+    GraphQLOutputType,
+    OperationDefinitionNode,
+)
+
+from graph.base.fields import How, Spec
+
+Class = type[Any]
+Arguments = Callable[[Any], dict[str, Any]]  # variable values -> what the field's function takes
+
+
+@dataclass(slots=True, eq=False)
+class FieldPlan:
+    """One response key of one group."""
+
+    key: str
+    name: str
+    parent: str
+    nodes: Sequence[FieldNode]
+    definition: GraphQLField
+    spec: Spec
+    attribute: str
+    function: Callable[..., Any] | None
+    takes_parent: bool
+    takes_info: bool
+    arguments: Arguments | None  # None: the field takes none
+    type: GraphQLOutputType
+    leaf: GraphQLLeafType | None
+    children: Mapping[str, GroupPlan]  # by concrete type name; empty for leaves
+    list_depth: int
+    is_non_null: bool
+    is_inline: bool  # built together with its parent, not in a level of its own
+    needs: frozenset[str]  # record fields that the children read
+    waits: bool = field(init=False)
+    by_class: dict[Class, GroupPlan | None] = field(default_factory=dict)  # filled as classes come
+
+    def __post_init__(self) -> None:
+        self.waits = self.spec.how not in (How.PLAIN, How.COMPUTED)
+
+
+Build = Callable[[Sequence[Any], Any], list[dict[str, Any]]]
+
+
+@dataclass(slots=True, eq=False)
+class GroupPlan:
+    """The fields asked for of one concrete type. `build` makes one dict per parent, leaves filled
+    in and the rest None; `relations` are the fields filled in afterwards; `cost` is one thing's."""
+
+    type: GraphQLObjectType
+    fields: list[FieldPlan]
+    needs: frozenset[str]
+    relations: list[FieldPlan] = field(default_factory=list)
+    cost: int = 1
+    build: Build = field(default=lambda rows, run: [])
+
+
+@dataclass(slots=True, eq=False)
+class Plan:
+    """`steps` are a mutation's root fields, each a group of its own, run one after another."""
+
+    operation: OperationDefinitionNode
+    kind: str  # query, mutation or subscription
+    root: GroupPlan
+    steps: list[GroupPlan]
+    max_age_seconds: int | None  # how long a whole answer may be kept; None: not at all

@@ -1,0 +1,125 @@
+"""Running a plan: level by level, each loader asked once a level, children shared where equal.
+
+A level waits for all of its relations before the next begins, so siblings' timing never splits a
+batch. Nothing of graphql-core is called on the way unless a value is not plainly right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from graphql import GraphQLError
+
+from graph.base.fields import How
+from graph.engine.execution.completion import complete, complete_pending
+from graph.engine.execution.deadline import Deadline
+from graph.engine.execution.failures import Finisher
+from graph.engine.execution.gather import Pending, call_one, gather_level
+from graph.engine.execution.plan import FieldPlan, GroupPlan, Plan
+from graph.engine.execution.state import Batch, Run
+from resolvers.context import Context
+
+
+class Outcome(NamedTuple):
+    data: dict[str, Any] | None
+    errors: Sequence[GraphQLError]
+    cost: int  # what it came to, in points
+
+
+async def execute(
+    plan: Plan, context: Context, variables: Any, deadline: Deadline | None = None
+) -> Outcome:
+    """Data and errors of a query or mutation; every wait ends at the deadline.
+
+    Past the deadline what is missing fails with OperationTimeout and the rest is answered.
+    """
+    if plan.kind == "mutation":
+        return await _one_after_another(plan, context, variables, deadline)
+    run = Run(context, variables, deadline)
+    data = await _run_root(run, plan.root)
+    return _finish(run, plan.root, data)
+
+
+async def execute_event(
+    plan: Plan, context: Context, variables: Any, event: Any, deadline: Deadline | None = None
+) -> Outcome:
+    """Data and errors of one event of a subscription: its root field's value is the event."""
+    run = Run(context, variables, deadline)
+    (field,) = plan.root.fields
+    data: dict[str, Any] = {field.key: None}
+    run.batches.append(Batch(plan.root, [None], [data]))
+    await _run_levels(run, complete(run, field, [event], [data]))
+    return _finish(run, plan.root, data)
+
+
+async def _one_after_another(
+    plan: Plan, context: Context, variables: Any, deadline: Deadline | None
+) -> Outcome:
+    """Mutations in order, each with its whole selection before the next begins."""
+    data: dict[str, Any] = {}
+    errors: list[GraphQLError] = []
+    cost = 0
+    for alone in plan.steps:
+        run = Run(context, variables, deadline)
+        part, found, points = _finish(run, alone, await _run_root(run, alone))
+        errors.extend(found)
+        cost += points
+        if part is None:
+            return Outcome(None, errors, cost)
+        data.update(part)
+    return Outcome(data, errors, cost)
+
+
+async def _run_root(run: Run, root: GroupPlan) -> dict[str, Any]:
+    (data,) = root.build([None], run)
+    batch = Batch(root, [None], [data])
+    run.batches.append(batch)
+    if len(root.relations) == 1 and root.relations[0].spec.how is How.RESOLVER:
+        (field,) = root.relations
+        value = await call_one(run, field, None)
+        await _run_levels(run, complete(run, field, [value], [data]))
+    else:
+        await _run_levels(run, [batch])
+    return data
+
+
+async def _run_levels(run: Run, level: list[Batch]) -> None:
+    while level:
+        level = await _run_level(run, level)
+
+
+async def _run_level(run: Run, level: list[Batch]) -> list[Batch]:
+    """Fills in the relations of these parents; returns the children that have relations."""
+    pending: list[Pending] = []
+    below: list[Batch] = []
+    for group, rows, outs in level:
+        for field in group.relations:
+            if field.waits:
+                pending.append(Pending(field, rows, outs))
+            else:
+                below += complete(run, field, _values(run, field, rows), outs)
+    if pending:
+        await gather_level(run, pending)
+        for entry in pending:
+            below += complete_pending(run, entry)
+    return below
+
+
+def _values(run: Run, field: FieldPlan, rows: Sequence[Any]) -> list[Any]:
+    """Attribute or computed value per parent; an exception stands where one was raised."""
+    values: list[Any] = []
+    for row in rows:
+        try:
+            values.append(run.value(field, row))
+        except Exception as error:
+            values.append(error)
+    return values
+
+
+def _finish(run: Run, root: GroupPlan, data: dict[str, Any]) -> Outcome:
+    if not run.failed:
+        return Outcome(data, (), run.cost())
+    groups = {id(out): batch.group for batch in run.batches for out in batch.outs}
+    finisher = Finisher(groups)
+    return Outcome(finisher.root(root, data), finisher.errors, run.cost())

@@ -1,0 +1,83 @@
+"""What one execution of a plan carries, and what its generated functions are handed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from graph.base.fields import How
+from graph.base.info import PlanInfo
+from graph.engine.execution.deadline import Deadline
+from graph.engine.execution.failures import Failed, coerce_leaf
+from graph.engine.execution.plan import FieldPlan, GroupPlan
+from resolvers.context import Context
+
+
+class Batch(NamedTuple):
+    """Parents of one group and the dicts made of them, in the same order."""
+
+    group: GroupPlan
+    rows: Sequence[Any]
+    outs: Sequence[dict[str, Any]]
+
+
+class Run:
+    def __init__(self, context: Context, variables: Any, deadline: Deadline | None) -> None:
+        self.context = context
+        self.variables = variables
+        self.deadline = deadline
+        self.info = PlanInfo(context, frozenset())
+        self.failed = False
+        self.batches: list[Batch] = []
+        self._arguments: dict[FieldPlan, dict[str, Any]] = {}
+
+    def cost(self) -> int:
+        """What was built, each thing once, weighed as in graph/engine/cost.py, without the
+        root."""
+        return sum(len(batch.rows) * batch.group.cost for batch in self.batches) - 1
+
+    def fail(self, error: Exception, field: FieldPlan) -> Failed:
+        self.failed = True
+        return Failed(error, field)
+
+    def arguments(self, field: FieldPlan) -> dict[str, Any]:
+        """The field's arguments in this run, coerced once. Raises what coercion raises."""
+        found = self._arguments.get(field)
+        if found is None:
+            reader = field.arguments
+            found = self._arguments[field] = reader(self.variables) if reader else {}
+        return found
+
+    def allowed(self, field: FieldPlan) -> bool:
+        """True; raises the coded refusal when the viewer's role is too low.
+
+        Arguments come first, as under graphql-core: their mistakes are told to anybody.
+        """
+        if field.spec.requires is not None:
+            self.arguments(field)
+            self.context.require(field.spec.requires)
+        return True
+
+    def value(self, field: FieldPlan, row: Any) -> Any:
+        """The value of a field that does not wait, of one parent."""
+        self.allowed(field)
+        if field.spec.how is How.PLAIN:
+            return getattr(row, field.attribute)
+        return self.call(field, row)
+
+    def call(self, field: FieldPlan, row: Any) -> Any:
+        """The field's function for one parent (or, batched, for the list of them)."""
+        assert field.function is not None
+        keywords = self.arguments(field) if field.arguments else {}
+        if field.takes_info:
+            keywords = {**keywords, "info": PlanInfo(self.context, field.needs)}
+        if field.takes_parent:
+            return field.function(row, **keywords)
+        return field.function(**keywords)
+
+    def leaf(self, field: FieldPlan, value: Any) -> Any:
+        """A leaf value as graphql-core would complete it, or what stands for its failure."""
+        try:
+            return coerce_leaf(field, field.type, value, self.fail)
+        except Exception as error:
+            return self.fail(error, field)

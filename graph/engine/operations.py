@@ -1,0 +1,299 @@
+"""Running one operation, whichever protocol brought it: plan first, graphql-core for the rest."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from graphql import ExecutionResult, GraphQLError, located_error
+from graphql import execute as execute_by_core
+from graphql.execution.values import VariableValues, get_variable_values
+from strawberry.exceptions import StrawberryInputCoercionError
+
+from graph.base.errors import formatted, request_errors
+from graph.base.scalars import write_instant
+from graph.engine import execution
+from graph.engine.answers import Answers, Key, Stored
+from graph.engine.documents import Document, Documents, Operation
+from graph.engine.execution.state import Run
+from loaders import Tally
+from resolvers.context import Context
+from resolvers.ops import abuse, rate_limits
+from services.errors import (
+    CodedError,
+    CostLimitExceeded,
+    Forbidden,
+    OperationTimeout,
+    PersistedQueryRequired,
+    RateLimited,
+    ValidationFailed,
+)
+
+_MAX_VARIABLE_ERRORS = 5
+_NO_VARIABLES = VariableValues({}, {})
+_LEVELS = ("memory", "redis", "database", "stale")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a client sent, of the right shapes: a document, its id (SHA-256 in hex), or both."""
+
+    query: str | None
+    variables: Mapping[str, Any]
+    operation_name: str | None = None
+    document_id: str | None = None
+    tells_cache: bool = False  # `extensions: {"cache": true}`; heard in development alone
+    tells_cost: bool = False  # `extensions: {"cost": true}`
+
+
+@dataclass(slots=True)
+class Answer:
+    """`started` tells whether execution began: only then is there data, if only null."""
+
+    data: dict[str, Any] | None
+    errors: list[dict[str, Any]]
+    started: bool = True
+    stored: Stored | None = None  # a public answer that is kept
+    extensions: dict[str, Any] | None = None
+    cost: int = 1  # what an answer counts that needs no running: kept, or a refusal
+
+    def body(self) -> dict[str, Any]:
+        body: dict[str, Any] = {"errors": self.errors} if self.errors else {}
+        if self.started:
+            body["data"] = self.data
+        if self.extensions is not None:
+            body["extensions"] = self.extensions
+        return body
+
+    def encoded(self) -> bytes:
+        return self.stored.body if self.stored is not None else orjson.dumps(self.body())
+
+
+@dataclass(slots=True)
+class Prepared:
+    """A request that may run."""
+
+    operation: Operation
+    raw: Mapping[str, Any]
+    variables: VariableValues
+    plan: execution.Plan | None
+    answer_key: Key | None  # where a public answer is kept
+    cost: int  # at most, in points
+
+
+class Operations:
+    """One per process: the schema's documents and how they are run."""
+
+    def __init__(
+        self,
+        documents: Documents,
+        *,
+        by_plan: bool,
+        deadline_seconds: float,
+        answers: Answers | None = None,
+    ) -> None:
+        self.documents = documents
+        self._answers = answers
+        self._by_plan = by_plan
+        self._deadline_seconds = deadline_seconds
+        self._watch = execution.Watch()
+
+    async def admit(self, request: Request, context: Context) -> Prepared | Answer:
+        """`prepare`, counted against the rate limit of who asks, which may be the answer."""
+        try:
+            known = self.documents.knows(request.document_id)
+            abuse.refuse_unwelcome(context, is_document_known=known)
+            rate_limits.refuse_known(context)
+            prepared = self.prepare(request, context)
+            if not rate_limits.admit_now(context, prepared.cost):
+                await rate_limits.admit(context, prepared.cost)
+        except (RateLimited, Forbidden, PersistedQueryRequired) as error:
+            prepared = refusal([GraphQLError(error.message, original_error=error)], context)
+        if isinstance(prepared, Answer) and prepared.errors:
+            abuse.refused(context, prepared.errors)
+        return prepared
+
+    def prepare(self, request: Request, context: Context) -> Prepared | Answer:
+        """The request ready to run, or the answer that says why it is not."""
+        try:
+            parsed = self.documents.counters.parsed
+            document: Document = self.documents.find(request.query, request.document_id)
+            if self.documents.counters.parsed != parsed:
+                abuse.saw_new_document(context, document.shape)
+            if document.errors:
+                return refusal(document.errors, context)
+            operation = document.operation(request.operation_name)
+        except CodedError as error:
+            return refusal([GraphQLError(error.message, original_error=error)], context)
+        if request.tells_cache and not context.runtime.settings.is_production:
+            context.tally = Counter()
+        context.tells_cost = request.tells_cost
+        key = self._answer_key(operation, request.variables, context)
+        if key is not None and self._answers is not None:
+            stored = self._answers.get(key)
+            if stored is not None:
+                return Answer(None, [], stored=stored)
+        variables = self._variables(operation, request.variables)
+        if isinstance(variables, list):
+            return refusal(variables, context)
+        cost = operation.cost.of(variables.coerced)
+        if cost > self.documents.limits.cost:
+            return refusal([_too_costly(cost, self.documents.limits.cost)], context)
+        planned = self._by_plan or operation.kind == "subscription"
+        plan = self.documents.plan(operation, variables.coerced) if planned else None
+        if plan is None and operation.kind == "subscription":  # a null condition, or too many
+            unfit = ValidationFailed("The conditions of this subscription are not fit to run.")
+            return refusal([GraphQLError(unfit.message, original_error=unfit)], context)
+        return Prepared(operation, request.variables, variables, plan, key, cost)
+
+    def _answer_key(
+        self, operation: Operation, variables: Mapping[str, Any], context: Context
+    ) -> Key | None:
+        if self._answers is None or not self._answers.enabled or operation.kind != "query":
+            return None
+        if context.tally is not None or context.tells_cost:  # told of this one answer
+            return None
+        if not variables:
+            return operation, b""
+        try:
+            return operation, orjson.dumps(variables, option=orjson.OPT_SORT_KEYS)
+        except TypeError:  # nested deeper than JSON needs to be
+            return None
+
+    def _variables(
+        self, operation: Operation, given: Mapping[str, Any]
+    ) -> VariableValues | list[GraphQLError]:
+        declared = operation.node.variable_definitions
+        if not declared:
+            return _NO_VARIABLES
+        plain = operation.read_variables(given)
+        if plain is not None:
+            return plain
+        try:
+            return get_variable_values(
+                self.documents.schema,
+                declared,
+                dict(given),
+                max_errors=_MAX_VARIABLE_ERRORS,
+                hide_suggestions=True,
+            )
+        except StrawberryInputCoercionError as error:  # @oneOf is checked by Strawberry alone
+            return [GraphQLError(str(error))]
+
+    async def run(self, prepared: Prepared, context: Context) -> Answer:
+        """The answer of a query or mutation. Never raises for what the client sent."""
+        deadline = execution.Deadline(self._watch, self._deadline_seconds)
+        if prepared.plan is None:
+            answer = await self._by_core(prepared, context, deadline)
+            return _told(answer, prepared.cost, prepared.cost, context)
+        changes = self._answers.changes() if self._answers is not None else 0
+        outcome = await execution.execute(prepared.plan, context, prepared.variables, deadline)
+        rate_limits.settle(context, outcome.cost)
+        answer = _answer(outcome.data, outcome.errors, context)
+        if self._answers is not None and changes == self._answers.changes():
+            self._keep(prepared, answer, context)
+        return _told(answer, prepared.cost, outcome.cost, context)
+
+    def _keep(self, prepared: Prepared, answer: Answer, context: Context) -> None:
+        plan, key = prepared.plan, prepared.answer_key
+        if self._answers is None or plan is None or key is None or answer.errors:
+            return
+        if plan.max_age_seconds is not None and not context.is_degraded:
+            body = orjson.dumps(answer.body())
+            answer.stored = self._answers.put(key, body, plan.max_age_seconds, context.keys_read())
+
+    async def _by_core(
+        self, prepared: Prepared, context: Context, deadline: execution.Deadline, event: Any = None
+    ) -> Answer:
+        try:
+            async with asyncio.timeout_at(deadline.at):
+                result: Any = execute_by_core(
+                    self.documents.schema,
+                    prepared.operation.document,
+                    root_value=event,
+                    context_value=context,
+                    variable_values=dict(prepared.raw),
+                    operation_name=_name(prepared.operation),
+                )
+                if not isinstance(result, ExecutionResult):
+                    result = await result
+        except TimeoutError:
+            late = OperationTimeout("The operation's deadline passed.")
+            return _answer(None, [GraphQLError(late.message, original_error=late)], context)
+        return _answer(result.data, result.errors or (), context)
+
+    async def subscribe(self, prepared: Prepared, context: Context) -> AsyncGenerator[Answer, None]:
+        """An answer per event; an answer with errors alone when there is no stream to open."""
+        assert prepared.plan is not None
+        (field,) = prepared.plan.root.fields
+        run = Run(context, prepared.variables, None)
+        try:
+            run.allowed(field)
+            async with aclosing(run.call(field, None)) as events:
+                async for event in events:
+                    yield await self._event(prepared, context.for_event(), event)
+        except Exception as error:
+            yield refusal([located_error(error, field.nodes, [field.key])], context)
+
+    async def _event(self, prepared: Prepared, context: Context, event: Any) -> Answer:
+        deadline = execution.Deadline(self._watch, self._deadline_seconds)
+        assert prepared.plan is not None
+        if not self._by_plan:
+            return await self._by_core(prepared, context, deadline, event)
+        outcome = await execution.execute_event(
+            prepared.plan, context, prepared.variables, event, deadline
+        )
+        return _answer(outcome.data, outcome.errors, context)
+
+
+def refusal(found: Any, context: Context) -> Answer:
+    """An answer without data: the request did not run."""
+    return Answer(None, request_errors(list(found), context.request_id), started=False)
+
+
+def _answer(data: Any, found: Any, context: Context) -> Answer:
+    return Answer(data, formatted(found, context.request_id) if found else [])
+
+
+def _told(answer: Answer, requested: int, actual: int, context: Context) -> Answer:
+    if context.tally is not None:
+        answer.extensions = {"cache": _told_of(context.tally)}
+    if context.tells_cost:
+        cost = _cost_of(requested, actual, context)
+        answer.extensions = {**(answer.extensions or {}), "cost": cost}
+    return answer
+
+
+def _cost_of(requested: int, actual: int, context: Context) -> dict[str, Any]:
+    """As a client plans by it; without rate limits, what it asked for and what it came to."""
+    cost: dict[str, Any] = {"requested": requested, "actual": actual}
+    standing = rate_limits.standing(context)
+    if standing is not None:
+        cost["limit"] = standing.cost_limit
+        cost["remaining"] = standing.cost_remaining + max(0, requested - actual)
+        cost["resetAt"] = write_instant(standing.reset_at)
+    return cost
+
+
+def _told_of(tally: Tally) -> dict[str, Any]:
+    """How many keys each level answered; the same by kind of thing."""
+    totals = dict.fromkeys(_LEVELS, 0)
+    kinds: dict[str, dict[str, int]] = {}
+    for (kind, level), keys in sorted(tally.items()):
+        totals[level] += keys
+        kinds.setdefault(kind, {})[level] = keys
+    return {**totals, "kinds": kinds}
+
+
+def _too_costly(cost: int, most: int) -> GraphQLError:
+    error = CostLimitExceeded(f"The operation may cost {cost} points; {most} are allowed.")
+    return GraphQLError(error.message, original_error=error)
+
+
+def _name(operation: Operation) -> str | None:
+    return operation.node.name.value if operation.node.name else None

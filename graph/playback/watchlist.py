@@ -1,0 +1,119 @@
+"""The watchlist as clients see it: on titles, as the viewer's list, and its changes.
+
+`TitleWatchlist` and `ViewerWatchlist` are what earlier types get from this domain; so that they may
+be mixed in there, nothing of them is imported here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+import strawberry
+from strawberry import Parent
+
+import loaders
+import models
+from graph.base.errors import UserError
+from graph.base.fields import computed, plain, relation, resolver
+from graph.base.info import Info, needs_of
+from graph.base.paging import After, First, PageInfo
+from graph.base.payloads import NodeInput, told
+from models import Role
+from resolvers.playback import watchlist
+from services import errors
+
+if TYPE_CHECKING:
+    from graph.catalog.catalog import Title
+
+
+def _own_id(title: Parent[models.TitleRecord]) -> str:
+    return title.id
+
+
+@strawberry.type
+class TitleWatchlist:
+    """What films and shows get from this domain."""
+
+    on_watchlist: bool | None = relation(
+        _own_id,
+        loaders.OnWatchlistByTitleId,
+        "The viewer keeps it for later; null if nobody is signed in.",
+        needs=["id"],
+        is_private=True,
+    )
+
+
+@strawberry.type(description="A title in a list.")
+class TitleEdge:
+    cursor: str = plain("Its place in the list.")
+    node: Annotated[Title, strawberry.lazy("graph.catalog.catalog")] = plain(
+        "The title.", needs=[], passes=""
+    )
+
+
+def _page_info(page: Parent[watchlist.Watchlist]) -> watchlist.Watchlist:
+    return page
+
+
+@strawberry.type(description="One page of films and shows.")
+class TitleConnection:
+    edges: list[TitleEdge] = plain("The titles with their cursors.", needs=[], passes="")
+    nodes: list[Annotated[Title, strawberry.lazy("graph.catalog.catalog")]] = plain(
+        "The titles.", needs=[], passes=""
+    )
+    page_info: PageInfo = computed(_page_info, "Where the page stands in its list.")
+
+
+async def _watchlist(info: Info, first: First = 20, after: After = None) -> watchlist.Watchlist:
+    return await watchlist.watchlist(info.context, first, after, needs_of(info))
+
+
+@strawberry.type
+class ViewerWatchlist:
+    """What the viewer gets from this domain."""
+
+    watchlist: TitleConnection | None = resolver(
+        _watchlist,
+        "Films and shows kept for later, the newest first; at most 1000. Titles that have left the "
+        "catalogue are left out, so a page may be short.",
+        requires=Role.USER,
+    )
+
+
+@strawberry.type(description="A title after a change, or why there was none.")
+class TitlePayload:
+    title: Annotated[Title, strawberry.lazy("graph.catalog.catalog")] | None = plain(
+        "The title; null if it failed, or if the title is gone."
+    )
+    errors: list[UserError] = plain("Why it failed; empty if it did not.")
+
+
+@dataclass(frozen=True, slots=True)
+class TitleAnswer:
+    title: models.TitleRecord | None
+    errors: list[errors.UserError]
+
+
+async def _add(
+    info: Info, input: Annotated[NodeInput, strawberry.argument(description="What to keep.")]
+) -> TitleAnswer:
+    return TitleAnswer(*await told(watchlist.add_to_watchlist(info.context, input.id)))
+
+
+async def _remove(
+    info: Info, input: Annotated[NodeInput, strawberry.argument(description="What to let go.")]
+) -> TitleAnswer:
+    return TitleAnswer(*await told(watchlist.remove_from_watchlist(info.context, input.id)))
+
+
+@strawberry.type
+class WatchlistMutation:
+    add_to_watchlist: TitlePayload = resolver(
+        _add, "Keeps a film or show for later; doing it again changes nothing.", requires=Role.USER
+    )
+    remove_from_watchlist: TitlePayload = resolver(
+        _remove,
+        "Takes a title off the viewer's list; doing it again changes nothing.",
+        requires=Role.USER,
+    )

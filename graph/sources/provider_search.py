@@ -1,0 +1,40 @@
+"""What providers find, as titles of ours."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import strawberry
+
+import models
+from graph.base.fields import resolver
+from graph.base.info import Info
+from graph.catalog.search import SearchResult
+from models import Role
+from resolvers.sources import provider_search
+
+
+async def _provider_search(
+    info: Info,
+    query: Annotated[
+        str, strawberry.argument(description="Words to look for: 1 to 100 characters.")
+    ],
+    kind: Annotated[
+        models.SearchKind, strawberry.argument(description="What to look for; nobody knows people.")
+    ] = models.SearchKind.MOVIE,
+) -> list[provider_search.Title]:
+    return await provider_search.provider_search(info.context, query, kind)
+
+
+@strawberry.type
+class ProviderSearchQuery:
+    provider_search: list[SearchResult] | None = resolver(
+        _provider_search,
+        "Titles of ours that the first provider with any finding has under these words, at most "
+        "50; kept for five minutes, for it spends that provider's quota.",
+        requires=Role.EDITOR,
+        is_private=True,
+        is_slow=True,
+        cost=10,
+        assumed_size=50,
+    )

@@ -1,0 +1,79 @@
+"""Whose fault an error is, and so what clients are told of it: the same under both executors."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from graph.engine.documents import Documents
+from graph.engine.operations import Operations
+from resolvers.context import Runtime
+from services.cache.cache import Cache
+from tests.support.execution.execution_cases import have, sender
+from tests.support.execution.execution_cases_schema import (
+    CONFIG,
+    SCHEMA,
+    ChosenContext,
+    ItemRecord,
+)
+
+MASKED = "Something went wrong on our side."
+
+
+@pytest.fixture
+def asked(runtime: Runtime) -> ChosenContext:
+    return ChosenContext(replace(runtime, cache=Cache(runtime.redis, tiers="none")))
+
+
+@pytest.fixture(params=["plan", "core"])
+def send(request: pytest.FixtureRequest, asked: ChosenContext) -> Any:
+    documents = Documents(SCHEMA, CONFIG, introspection=True)
+    by_plan = request.param == "plan"
+    return sender(Operations(documents, by_plan=by_plan, deadline_seconds=5), asked)
+
+
+@pytest.mark.parametrize(
+    ("record", "query", "path"),
+    [
+        ({"name": object()}, "{ item { name } }", ["item", "name"]),
+        ({"must": None}, "{ item { id must } }", ["item", "must"]),
+        ({"tags": 5}, "{ item { tags } }", ["item", "tags"]),
+        ({"holes": [object()]}, "{ item { holes } }", ["item", "holes", 0]),
+        ({"parts": 5}, "{ item { parts { id } } }", ["item", "parts"]),
+        ({"part": "no item"}, "{ item { part { id } } }", ["item", "part"]),
+    ],
+)
+async def test_a_value_of_ours_that_does_not_fit_is_our_fault(
+    send: Any, asked: ChosenContext, record: dict[str, Any], query: str, path: list[str | int]
+) -> None:
+    have(asked, ItemRecord("a", **record))
+    (error,) = (await send(query))["errors"]
+    assert error["path"] == path
+    assert error["message"] == MASKED
+    assert error["extensions"] == {"code": "INTERNAL_SERVER_ERROR", "requestId": "-"}
+
+
+async def test_a_thing_of_no_type_is_our_fault(send: Any, asked: ChosenContext) -> None:
+    asked.store["a"] = object()
+    (error,) = (await send("{ things { id } }"))["errors"]
+    assert (error["path"], error["message"]) == (["things", 0], MASKED)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "query ($n: Int = 1) { item { said(number: $n) } }",
+        "query ($n: Int = 1) { item { said(numbers: [$n]) } }",
+    ],
+)
+async def test_an_argument_that_does_not_fit_is_the_clients(
+    send: Any, asked: ChosenContext, query: str
+) -> None:
+    have(asked, ItemRecord("a"))
+    body = await send(query, n=None)
+    (error,) = body["errors"]
+    assert (error["path"], body["data"]) == (["item", "said"], {"item": {"said": None}})
+    assert error["extensions"] == {"code": "VALIDATION_FAILED"}
+    assert error["message"] != MASKED

@@ -1,0 +1,102 @@
+"""Parents of a batched field that graphql-core asks for one at a time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from graph.base.together import together
+from services.errors import NotFound
+
+Asked = list[list[str]]
+
+
+def lengths(asked: Asked, wait: Callable[[], Any] = lambda: asyncio.sleep(0)) -> Any:
+    async def call(parents: list[str]) -> list[Any]:
+        asked.append(list(parents))
+        await wait()
+        return [NotFound("No one.") if parent == "one" else len(parent) for parent in parents]
+
+    return call
+
+
+async def test_what_is_asked_in_the_same_moment_is_one_batch() -> None:
+    asked: Asked = []
+    waiting: dict[Any, Any] = {}
+    call = lengths(asked)
+
+    async def later(parent: str, turns: int) -> int:
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        found: int = await together(waiting, "key", call, parent)
+        return found
+
+    # given parents whose siblings differ by a turn of the loop
+    found = await asyncio.gather(later("a", 0), later("bb", 1), later("ccc", 1), later("dd", 0))
+    assert (found, asked, waiting) == ([1, 2, 3, 2], [["a", "dd", "bb", "ccc"]], {})
+
+
+async def test_other_keys_are_other_batches_and_a_later_parent_begins_anew() -> None:
+    asked: Asked = []
+    waiting: dict[Any, Any] = {}
+    call = lengths(asked)
+    await asyncio.gather(
+        together(waiting, "key", call, "a"), together(waiting, "other", call, "bb")
+    )
+    await together(waiting, "key", call, "ccc")
+    assert asked == [["a"], ["bb"], ["ccc"]]
+
+
+async def test_one_parents_failure_is_its_own_and_a_whole_one_everybodys() -> None:
+    waiting: dict[Any, Any] = {}
+    one, two = await asyncio.gather(
+        *(together(waiting, "key", lengths([]), parent) for parent in ("one", "two")),
+        return_exceptions=True,
+    )
+    assert isinstance(one, NotFound)
+    assert two == 3
+
+    async def short(_parents: list[str]) -> list[int]:
+        return [1]
+
+    found = await asyncio.gather(
+        *(together(waiting, "key", short, parent) for parent in "ab"), return_exceptions=True
+    )
+    assert [str(error) for error in found] == ["one result per parent is needed"] * 2
+
+
+async def test_a_parent_that_is_given_up_takes_nothing_from_the_others() -> None:
+    asked: Asked = []
+    waiting: dict[Any, Any] = {}
+    release, ended = asyncio.Event(), asyncio.Event()
+
+    async def wait() -> None:
+        try:
+            await release.wait()
+        finally:
+            ended.set()
+
+    call = lengths(asked, wait)
+    first, second = (
+        asyncio.create_task(together(waiting, "key", call, parent)) for parent in ("a", "bb")
+    )
+    await asyncio.sleep(0.01)
+    first.cancel()
+    await asyncio.wait([first], timeout=1)
+    assert not ended.is_set()
+    release.set()
+    assert await second == 2
+    # and when all are given up, so is the batch
+    release.clear()
+    ended.clear()
+    only = asyncio.create_task(together(waiting, "key", call, "a"))
+    await asyncio.sleep(0.01)
+    only.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await only
+    async with asyncio.timeout(1):
+        await ended.wait()
+    assert waiting == {}

@@ -1,0 +1,31 @@
+"""What the tests of chosen cases share: records to choose, requests to send, errors to read."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from graph.engine.operations import Answer, Operations, Request
+from tests.support.execution.execution_cases_schema import ChosenContext
+
+Send = Callable[..., Awaitable[dict[str, Any]]]
+
+
+def have(asked: ChosenContext, *records: Any) -> None:
+    asked.store.update({record.id: record for record in records})
+
+
+def sender(operations: Operations, asked: ChosenContext) -> Send:
+    async def send(query: str, **variables: Any) -> dict[str, Any]:
+        prepared = operations.prepare(Request(query, variables), asked)
+        answer = prepared if isinstance(prepared, Answer) else await operations.run(prepared, asked)
+        return answer.body()
+
+    return send
+
+
+def told(body: dict[str, Any]) -> set[tuple[str, tuple[Any, ...]]]:
+    """(code, path) of every error, none of them twice."""
+    errors = [(one["extensions"]["code"], tuple(one["path"])) for one in body.get("errors", ())]
+    assert len(set(errors)) == len(errors)
+    return set(errors)
