@@ -11,8 +11,8 @@ import pytest
 
 from resolvers.context import Runtime
 from tests.attacks.payloads import Attack, each, gotten, repelled, request, tried
-from tests.front_door import token_for
-from tests.titles import film, store
+from tests.support.front_door import token_for
+from tests.support.titles import film, store
 
 FILMS = "{ movies(first: 3) { nodes { id title poster { url } } } }"
 NAME = hashlib.sha256(FILMS.encode()).hexdigest()

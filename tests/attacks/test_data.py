@@ -24,8 +24,8 @@ from tests.attacks.payloads import (
     send,
     tried,
 )
-from tests.front_door import GraphQL, token_for
-from tests.titles import film, film_id, store
+from tests.support.front_door import GraphQL, token_for
+from tests.support.titles import film, film_id, store
 
 OPERATORS: list[Any] = [
     {"$ne": None},

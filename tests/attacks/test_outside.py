@@ -18,7 +18,6 @@ from resolvers.context import Runtime
 from server.app import build_app
 from services.errors import ErrorCode
 from services.telemetry.access_log import AccessLog
-from tests import fake_provider
 from tests.attacks.payloads import (
     LEAK_WORDS,
     MASKED,
@@ -26,11 +25,12 @@ from tests.attacks.payloads import (
     assert_nothing_leaks,
     tried,
 )
-from tests.fake_provider import FakeProvider
-from tests.front_door import GraphQL, token_for
-from tests.titles import film as a_film
-from tests.titles import film_id, store
-from tests.with_providers import json_provider, with_providers
+from tests.support import fake_provider
+from tests.support.fake_provider import FakeProvider
+from tests.support.front_door import GraphQL, token_for
+from tests.support.titles import film as a_film
+from tests.support.titles import film_id, store
+from tests.support.with_providers import json_provider, with_providers
 
 SOURCES = """query ($id: ID!) { movie(by: {id: $id}) { streamingSources {
   sources { url subtitles { url } } attempts { outcome reason } } embed { url } } }"""

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from tests.fake_provider import free_port
-from tests.media import make_clip
-from tests.processes import Process, Served
+from tests.support.fake_provider import free_port
+from tests.support.media import make_clip
+from tests.support.processes import Process, Served
 
 HERE = Path(__file__).parent
 FILMS = "{ movies(first: 2) { nodes { id } } }"

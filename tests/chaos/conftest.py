@@ -8,7 +8,7 @@ import pytest
 
 from models.mongo.replica_set import ensure_initiated
 from tests.chaos.stores import Stores
-from tests.processes import Process
+from tests.support.processes import Process
 
 
 @pytest.fixture(scope="module")

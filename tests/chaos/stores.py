@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from services.embedded import servers
-from tests.fake_provider import free_port
+from tests.support.fake_provider import free_port
 
 DEADLINE_SECONDS = 2.0  # MONGODB_TIMEOUT_MS
 

@@ -20,8 +20,8 @@ from redis.asyncio import Redis
 
 from services.cache.cache import Cache
 from tests.chaos.stores import DEADLINE_SECONDS, Stores, frozen
-from tests.fake_provider import free_port
-from tests.processes import Process, Served, until
+from tests.support.fake_provider import free_port
+from tests.support.processes import Process, Served, until
 
 REDIS_SECONDS = float(os.environ.get("CHAOS_REDIS_SECONDS", "8"))
 MONGODB_SECONDS = float(os.environ.get("CHAOS_MONGODB_SECONDS", "5"))

@@ -23,10 +23,10 @@ from pymongo.errors import PyMongoError
 from redis.asyncio import Redis
 
 from models.mongo.replica_set import ensure_initiated
-from tests.chaos.mischief import Marquee, Mischief
+from tests.chaos.fault_injection import Marquee, Mischief
+from tests.chaos.playback_load import READ, Viewer, viewers
 from tests.chaos.stores import Stores
-from tests.chaos.watching import READ, Viewer, viewers
-from tests.processes import Process, Served, until
+from tests.support.processes import Process, Served, until
 
 SECONDS = float(os.environ.get("CHAOS_KILL_SECONDS") or (60 if os.environ.get("CI") else 20))
 LEAST_REPORTS = 20_000 if SECONDS >= 60 else int(20 * SECONDS)

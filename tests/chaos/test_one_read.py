@@ -10,8 +10,8 @@ from pymongo import AsyncMongoClient
 from redis.asyncio import Redis
 
 from tests.chaos.stores import Stores
-from tests.fake_provider import free_port
-from tests.processes import Process, Served
+from tests.support.fake_provider import free_port
+from tests.support.processes import Process, Served
 
 _FILM = "query ($id: ID!) { movie(by: {id: $id}) { id title } }"
 _ASKING = 250  # of each process

@@ -12,8 +12,8 @@ import pytest
 from redis.asyncio import Redis
 
 from tests.chaos.stores import Stores, frozen
-from tests.fake_provider import free_port
-from tests.processes import Process, Served
+from tests.support.fake_provider import free_port
+from tests.support.processes import Process, Served
 
 Serving = Callable[..., AbstractAsyncContextManager[list[Served]]]
 LONG_MS = str(10**10)  # so that no window ends within the test

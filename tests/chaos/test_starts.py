@@ -12,8 +12,8 @@ from pymongo import AsyncMongoClient
 from redis.asyncio import Redis
 
 from tests.chaos.stores import DEADLINE_SECONDS, Stores, frozen
-from tests.fake_provider import free_port
-from tests.processes import Process, Served, until
+from tests.support.fake_provider import free_port
+from tests.support.processes import Process, Served, until
 
 SLACK_SECONDS = 4.0  # of a busy machine
 REGISTER = """mutation { register(input: {

@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator
 import pytest
 
 from resolvers.context import Runtime
-from tests import fake_provider
-from tests.fake_provider import FakeProvider
-from tests.with_providers import Ask, asking, vidking, with_providers
+from tests.support import fake_provider
+from tests.support.fake_provider import FakeProvider
+from tests.support.with_providers import Ask, asking, vidking, with_providers
 
 
 @pytest.fixture(scope="module")

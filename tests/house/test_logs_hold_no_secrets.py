@@ -14,9 +14,9 @@ from services.accounts.secret_codes import ApiKeyText, new_code
 from services.accounts.token_keys import new_pem, open_keys
 from services.accounts.tokens import AccessTokens
 from services.settings.settings import Settings
-from tests import log_watch
 from tests.house.house import ROOT
-from tests.log_watch import leaks
+from tests.support import log_watch
+from tests.support.log_watch import leaks
 
 
 def kinds(text: str) -> list[str]:
@@ -99,7 +99,7 @@ def test_a_secret_fails_a_run_whose_tests_all_pass(
     done = subprocess.run(
         [
             *(sys.executable, "-m", "pytest", "-q"),
-            *("-p", "tests.log_watch", "-p", "no:cacheprovider"),
+            *("-p", "tests.support.log_watch", "-p", "no:cacheprovider"),
             *("-c", "/dev/null", "--rootdir", str(tmp_path), str(tmp_path / "test_leaky.py")),
         ],
         cwd=ROOT,

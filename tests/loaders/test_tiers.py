@@ -22,11 +22,11 @@ from services.errors import UpstreamUnavailable
 from services.redis.cache_keys import MOVIE
 from services.redis.pool import Client
 from services.settings.settings import Settings
-from tests.caching import Clock, client_through
 from tests.conftest import CountCommands
-from tests.processes import until
-from tests.relay import relaying
-from tests.titles import film, film_id, store
+from tests.support.caching import Clock, client_through
+from tests.support.processes import until
+from tests.support.relay import relaying
+from tests.support.titles import film, film_id, store
 
 FILM = film_id(1)
 KEY = MOVIE.key(FILM)

@@ -25,9 +25,9 @@ from services.media.library import MediaLibrary
 from services.media.signed_urls import MediaAddresses
 from services.redis.pool import Client
 from services.telemetry.access_log import AccessLog
-from tests import films_on_disk, titles
-from tests.front_door import GraphQL
 from tests.privacy.operations import OWNED, Made
+from tests.support import films_on_disk, titles
+from tests.support.front_door import GraphQL
 from workers.flush_progress import flush_progress
 
 EMAIL, PASSWORD = "ada-of-the-marker@example.org", "adas long password"

@@ -22,8 +22,8 @@ from services.breaker.breaker import BreakerState
 from services.errors import Forbidden, NotFound
 from services.settings.settings import Settings
 from services.telemetry.metrics import REGISTRY
-from tests.processes import until
-from tests.titles import film, film_id, genre, store
+from tests.support.processes import until
+from tests.support.titles import film, film_id, genre, store
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 

@@ -26,8 +26,8 @@ from services.limits.abuse_rules import Level
 from services.limits.abuse_watch import AbuseWatch
 from services.settings.settings import Settings
 from services.telemetry.access_log import AccessLog
-from tests.front_door import LiveServer, serving_app
-from tests.processes import Process, until
+from tests.support.front_door import LiveServer, serving_app
+from tests.support.processes import Process, until
 
 BAD, OTHER = "127.0.1.2", "127.0.2.3"
 PREFIX = "127.0.1.0/24"

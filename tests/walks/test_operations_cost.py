@@ -11,9 +11,9 @@ import pytest
 from resolvers.context import Runtime
 from server.app import build_app
 from services.telemetry.access_log import AccessLog
-from tests import library
 from tests.conftest import CountCommands, CountedCommands
-from tests.operation_files import Client, Operation, operations
+from tests.support import library
+from tests.support.operation_files import Client, Operation, operations
 
 _SIZES = (1, 10, 50)
 # Redis counts what scripts call inside, too, and each command of a pipeline: those may grow with

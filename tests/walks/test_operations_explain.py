@@ -12,8 +12,8 @@ from resolvers.context import Runtime
 from server.app import build_app
 from services.cursors import Position
 from services.telemetry.access_log import AccessLog
-from tests import library
-from tests.operation_files import Client, Operation, operations
+from tests.support import library
+from tests.support.operation_files import Client, Operation, operations
 
 _FILMS = 10_000
 _SIZE = 20

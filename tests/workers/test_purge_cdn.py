@@ -26,13 +26,13 @@ from services.errors import Conflict, UpstreamUnavailable
 from services.redis.pool import Client
 from services.settings.settings import Settings
 from services.telemetry.metrics import REGISTRY
-from tests import fake_cdn
-from tests.caching import client_through
 from tests.conftest import CountCommands
-from tests.fake_cdn import Answer, FakeCdn, settings_for
-from tests.front_door import GraphQL, token_for
-from tests.relay import relaying
-from tests.titles import film, film_id, genre, store
+from tests.support import fake_cdn
+from tests.support.caching import client_through
+from tests.support.fake_cdn import Answer, FakeCdn, settings_for
+from tests.support.front_door import GraphQL, token_for
+from tests.support.relay import relaying
+from tests.support.titles import film, film_id, genre, store
 from workers.purge_cdn import MOST_TRIES, purge_cdn
 
 SETTLED = 12.5  # seconds: MongoDB's deadline of two, and ten

@@ -20,9 +20,9 @@ from resolvers.playback import reports
 from services.errors import Conflict, Forbidden, NotFound, RateLimited, ValidationFailed
 from services.redis import pool
 from services.telemetry import metrics
-from tests import fake_tmdb, worker_process
-from tests.fake_tmdb import FakeTmdb
-from tests.watching import film, started, stored, viewer_of
+from tests.support import fake_tmdb, worker_process
+from tests.support.fake_tmdb import FakeTmdb
+from tests.support.watching import film, started, stored, viewer_of
 from workers import Worker, run_workers
 from workers.import_tmdb import import_tmdb
 from workers.run_jobs import MAX_ATTEMPTS, Advance, Runner, run_jobs

@@ -15,7 +15,15 @@ from graph.schema import CONFIG, schema
 from resolvers.accounts.authentication import authenticate
 from resolvers.context import Context, Runtime
 from services.errors import InvalidToken
-from tests.accounts import EMAIL, NEW_PASSWORD, PASSWORD, account, cheap_runtime, mailed, stored
+from tests.support.accounts import (
+    EMAIL,
+    NEW_PASSWORD,
+    PASSWORD,
+    account,
+    cheap_runtime,
+    mailed,
+    stored,
+)
 
 Send = Callable[..., Awaitable[dict[str, Any]]]
 ERRORS = "errors { code path }"

@@ -8,8 +8,8 @@ import pytest
 
 import models
 from resolvers.context import Runtime
-from tests.front_door import GraphQL, token_for
-from tests.titles import film, genre, store
+from tests.support.front_door import GraphQL, token_for
+from tests.support.titles import film, genre, store
 
 UPSERT = """mutation ($input: UpsertMovieInput!) { upsertMovie(input: $input) {
   movie { id tmdbId title overview year releaseDate runtimeSeconds isFeatured

@@ -13,10 +13,10 @@ from resolvers.catalog import browse
 from resolvers.context import Context, Runtime
 from resolvers.paging import PageArguments
 from services.cache.cache import Cache
-from tests import library
 from tests.conftest import CountCommands
-from tests.front_door import GraphQL
-from tests.titles import film, genre, store
+from tests.support import library
+from tests.support.front_door import GraphQL
+from tests.support.titles import film, genre, store
 
 GENRES = """query ($first: Int, $after: String, $orderBy: MovieOrder) { genres { slug
   movies(first: $first, after: $after, orderBy: $orderBy) {

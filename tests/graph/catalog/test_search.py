@@ -9,8 +9,8 @@ import pytest
 import models
 from resolvers.context import Runtime
 from tests.conftest import CountCommands
-from tests.front_door import GraphQL
-from tests.titles import film, person, show, store
+from tests.support.front_door import GraphQL
+from tests.support.titles import film, person, show, store
 
 SEARCH = """query ($query: String!, $kinds: [SearchKind!], $filter: MovieFilter,
     $first: Int, $after: String) {

@@ -9,8 +9,8 @@ import pytest
 import models
 from resolvers.context import Runtime
 from tests.conftest import CountCommands
-from tests.front_door import GraphQL, token_for
-from tests.titles import credit, film, genre, person, show, store, whole_show
+from tests.support.front_door import GraphQL, token_for
+from tests.support.titles import credit, film, genre, person, show, store, whole_show
 
 SHOW = """query ($by: TvShowBy!) { tvShow(by: $by) {
   __typename id title status seasonCount genres { slug } poster { url(width: 100) }

@@ -16,8 +16,8 @@ from services.limits.rate_limit import RateLimiter
 from services.limits.sliding_window import SlidingWindows
 from services.redis.pool import Client
 from services.redis.scripts import ScriptCalls
-from tests import titles
-from tests.processes import until
+from tests.support import titles
+from tests.support.processes import until
 
 NOW = 1_800_000_000.0
 FILMS = """

@@ -13,8 +13,8 @@ from models import Role
 from resolvers.context import Runtime
 from server.app import build_app
 from services.telemetry.access_log import AccessLog
-from tests.front_door import GraphQL, token_for
-from tests.titles import film, film_id, show, show_id, store
+from tests.support.front_door import GraphQL, token_for
+from tests.support.titles import film, film_id, show, show_id, store
 
 ADD = """
 mutation ($id: ID!) { addToWatchlist(input: {id: $id}) {

@@ -11,13 +11,10 @@ from models import Role
 from resolvers.context import Runtime
 from server.app import build_app
 from services.telemetry.access_log import AccessLog
-from tests.fake_provider import FakeProvider
-from tests.front_door import serving_app, token_for
-from tests.titles import film, film_id, store
-from tests.with_providers import (
-    Ask,
-    asking,
-)
+from tests.support.fake_provider import FakeProvider
+from tests.support.front_door import serving_app, token_for
+from tests.support.titles import film, film_id, store
+from tests.support.with_providers import Ask, asking
 
 SET_BREAKER = """mutation ($input: SetBreakerInput!) { setBreaker(input: $input) {
   breaker { id name state forced } errors { code path } } }"""

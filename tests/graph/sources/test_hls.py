@@ -16,10 +16,10 @@ from server.app import build_app
 from services.media.library import MediaLibrary
 from services.media.signed_urls import MediaAddresses
 from services.telemetry.access_log import AccessLog
-from tests import titles
 from tests.conftest import CountCommands
-from tests.films_on_disk import film, store
-from tests.front_door import GraphQL, token_for
+from tests.support import titles
+from tests.support.films_on_disk import film, store
+from tests.support.front_door import GraphQL, token_for
 
 NOW = 1_800_000_000.0
 FILMS = """

@@ -6,15 +6,9 @@ import pytest
 
 from models import Role
 from resolvers.context import Runtime
-from tests.fake_provider import FakeProvider
-from tests.titles import film, film_id, show, show_id, store
-from tests.with_providers import (
-    Ask,
-    asking,
-    codes,
-    vidking,
-    with_providers,
-)
+from tests.support.fake_provider import FakeProvider
+from tests.support.titles import film, film_id, show, show_id, store
+from tests.support.with_providers import Ask, asking, codes, vidking, with_providers
 
 SEARCH = """query ($query: String!, $kind: SearchKind! = MOVIE) {
   providerSearch(query: $query, kind: $kind) {

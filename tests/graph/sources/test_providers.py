@@ -13,10 +13,10 @@ from models import Role
 from resolvers.context import Context, Runtime
 from resolvers.sources import providers
 from services.cache.cache import Cache
-from tests.caching import Clock, tracked
 from tests.conftest import CountCommands
-from tests.fake_provider import FakeProvider
-from tests.with_providers import (
+from tests.support.caching import Clock, tracked
+from tests.support.fake_provider import FakeProvider
+from tests.support.with_providers import (
     Ask,
     asking,
     codes,

@@ -16,8 +16,8 @@ from resolvers.context import Context, Runtime, Viewer
 from services.accounts.secret_codes import ApiKeyText
 from services.cache.brief_memory import BriefMemory
 from services.errors import InvalidToken, UpstreamUnavailable, ValidationFailed
-from tests.accounts import START, again, cheap_runtime, clock_of, registered, stored
 from tests.conftest import CountCommands
+from tests.support.accounts import START, again, cheap_runtime, clock_of, registered, stored
 
 SOON = datetime.fromtimestamp(START, UTC) + timedelta(hours=1)
 

@@ -21,7 +21,8 @@ from services.errors import (
     MailFailed,
     ValidationFailed,
 )
-from tests.accounts import (
+from tests.conftest import CountCommands
+from tests.support.accounts import (
     EMAIL,
     NEW_PASSWORD,
     PASSWORD,
@@ -35,7 +36,6 @@ from tests.accounts import (
     registered,
     stored,
 )
-from tests.conftest import CountCommands
 
 
 @pytest.fixture

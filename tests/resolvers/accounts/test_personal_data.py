@@ -16,7 +16,7 @@ from resolvers.accounts.authentication import authenticate
 from resolvers.context import Context, Runtime
 from resolvers.playback import reports, sessions
 from services.errors import InvalidCredentials, InvalidToken, NotFound, ValidationFailed
-from tests.accounts import (
+from tests.support.accounts import (
     EMAIL,
     PASSWORD,
     START,
@@ -30,7 +30,7 @@ from tests.accounts import (
     registered,
     stored,
 )
-from tests.watching import PHONE, film
+from tests.support.watching import PHONE, film
 from workers.erase_accounts import erase_accounts
 from workers.flush_progress import flush_progress
 

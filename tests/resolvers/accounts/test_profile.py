@@ -23,7 +23,7 @@ from services.errors import (
     ValidationFailed,
 )
 from services.quality import Quality
-from tests.accounts import (
+from tests.support.accounts import (
     EMAIL,
     NEW_PASSWORD,
     PASSWORD,
@@ -38,7 +38,7 @@ from tests.accounts import (
     signed_in_as,
     stored,
 )
-from tests.watching import PHONE, film
+from tests.support.watching import PHONE, film
 from workers.erase_accounts import erase_accounts
 from workers.flush_progress import flush_progress
 

@@ -17,7 +17,7 @@ from services.errors import InvalidCredentials, InvalidToken, RateLimited, Token
 from services.limits.sliding_window import SlidingWindows
 from services.limits.throttles import Throttles
 from services.redis.scripts import ScriptCalls
-from tests.accounts import (
+from tests.support.accounts import (
     EMAIL,
     NEW_PASSWORD,
     PASSWORD,

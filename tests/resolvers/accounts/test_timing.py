@@ -16,8 +16,8 @@ from resolvers.accounts import mail_tokens, sign_in
 from resolvers.context import Context, Runtime
 from services.accounts.passwords import Passwords
 from services.errors import InvalidCredentials
-from tests.accounts import EMAIL, PASSWORD, KeptMails, again
 from tests.conftest import CountCommands
+from tests.support.accounts import EMAIL, PASSWORD, KeptMails, again
 
 UNKNOWN = "eve@example.org"  # as long as the known one
 TRIES = 200

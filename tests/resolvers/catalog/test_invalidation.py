@@ -30,11 +30,11 @@ from services.redis.pool import Client
 from services.settings.settings import Settings
 from services.telemetry.access_log import AccessLog
 from services.telemetry.metrics import REGISTRY
-from tests.caching import client_through, tracked
-from tests.front_door import GraphQL, token_for
-from tests.processes import until
-from tests.relay import relaying
-from tests.titles import credit, film, film_id, genre, store
+from tests.support.caching import client_through, tracked
+from tests.support.front_door import GraphQL, token_for
+from tests.support.processes import until
+from tests.support.relay import relaying
+from tests.support.titles import credit, film, film_id, genre, store
 
 TODAY = "2026-01-01"
 EDITED = film_id(0)

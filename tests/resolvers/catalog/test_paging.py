@@ -15,7 +15,7 @@ from resolvers.catalog import browse
 from resolvers.context import Context, Runtime
 from resolvers.paging import PageArguments
 from services.cache.cache import Cache
-from tests.titles import film_id
+from tests.support.titles import film_id
 
 _DAY = datetime(2026, 1, 1, tzinfo=UTC)
 # Few different values, so that ties are many; null where the order's field may be null.

@@ -30,7 +30,7 @@ from services.redis import pool
 from services.redis.hub import Hub
 from services.settings.settings import Settings
 from services.telemetry.live_metrics import Fold, LiveMetrics
-from tests.fake_provider import free_port
+from tests.support.fake_provider import free_port
 from workers.publish_metrics import publish_metrics
 
 OK = HealthCheck("a", HealthStatus.HEALTHY)

@@ -28,7 +28,15 @@ from services.quality import Quality
 from services.redis import pool
 from services.redis.pool import Client
 from tests.conftest import CountCommands
-from tests.watching import PHONE, PHONE_RECORD, RUNTIME_SECONDS, film, started, stored, viewer_of
+from tests.support.watching import (
+    PHONE,
+    PHONE_RECORD,
+    RUNTIME_SECONDS,
+    film,
+    started,
+    stored,
+    viewer_of,
+)
 from workers.flush_progress import flush_progress
 
 NOW = 1_800_000_000.25

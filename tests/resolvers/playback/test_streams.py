@@ -23,8 +23,8 @@ from services.quality import Quality
 from services.redis import pool
 from services.redis.pool import Client
 from tests.conftest import CountCommands
-from tests.fake_provider import free_port
-from tests.watching import PHONE, film, started, viewer_of
+from tests.support.fake_provider import free_port
+from tests.support.watching import PHONE, film, started, viewer_of
 from workers.flush_progress import flush_progress
 
 START = 1_800_000_000.0

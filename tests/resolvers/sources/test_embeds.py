@@ -19,11 +19,11 @@ from services.cache.cache import Cache
 from services.errors import ValidationFailed
 from services.providers.base import TitleRef
 from services.providers.chain import breaker_name
-from tests import fake_provider
-from tests.caching import Clock
-from tests.fake_provider import FakeProvider
-from tests.titles import store, whole_show
-from tests.with_providers import signed_in, with_providers
+from tests.support import fake_provider
+from tests.support.caching import Clock
+from tests.support.fake_provider import FakeProvider
+from tests.support.titles import store, whole_show
+from tests.support.with_providers import signed_in, with_providers
 
 FILM = TitleRef("movie_1", tmdb_id=603)
 PAGE = "https://v.example/embed/603"

@@ -18,13 +18,13 @@ from services.providers.attempts import AttemptOutcome
 from services.providers.base import SourceType, TitleRef
 from services.providers.rollout import takes_part
 from services.quality import Quality
-from tests import fake_provider
 from tests.conftest import CountCommands
-from tests.fake_provider import FakeProvider
-from tests.films_on_disk import film as film_on_disk
-from tests.films_on_disk import store as put_on_disk
-from tests.titles import store, whole_show
-from tests.with_providers import json_provider, signed_in, with_providers
+from tests.support import fake_provider
+from tests.support.fake_provider import FakeProvider
+from tests.support.films_on_disk import film as film_on_disk
+from tests.support.films_on_disk import store as put_on_disk
+from tests.support.titles import store, whole_show
+from tests.support.with_providers import json_provider, signed_in, with_providers
 
 TITLE = TitleRef("movie_1", tmdb_id=603, imdb_id="tt0133093")
 

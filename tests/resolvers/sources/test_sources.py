@@ -22,8 +22,8 @@ from services.providers.base import Source, SourceType, TitleRef
 from services.providers.chain import Attempt, AttemptOutcome
 from services.quality import Quality
 from services.settings.settings import Settings
-from tests import fake_provider
-from tests.fake_provider import FakeProvider
+from tests.support import fake_provider
+from tests.support.fake_provider import FakeProvider
 
 TITLE = TitleRef("movie_1", tmdb_id=603, imdb_id="tt0133093")
 KEY = "streaming:sources:movie_1"

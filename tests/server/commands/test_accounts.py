@@ -18,7 +18,7 @@ from resolvers.context import Context, Runtime
 from server.commands import accounts
 from services.errors import StartupError
 from services.settings.settings import Settings
-from tests.processes import Process
+from tests.support.processes import Process
 
 EMAIL = "ada@example.org"
 Run = Callable[..., Process]

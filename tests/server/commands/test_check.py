@@ -13,8 +13,8 @@ from server.commands import check as check_commands
 from services.accounts.token_keys import new_pem
 from services.production_check import Finding, Level
 from services.settings.settings import Environment, Settings
-from tests.fake_provider import free_port
-from tests.processes import Process
+from tests.support.fake_provider import free_port
+from tests.support.processes import Process
 
 FIT = {
     "ENVIRONMENT": "production",

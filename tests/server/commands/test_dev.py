@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.fake_provider import free_port
-from tests.front_door import ISSUE_QUERY
-from tests.processes import Process, Served, is_running, until
+from tests.support.fake_provider import free_port
+from tests.support.front_door import ISSUE_QUERY
+from tests.support.processes import Process, Served, is_running, until
 
 RUNNING = "Marquee is running."
 SIGN_IN = """mutation ($email: EmailAddress!) {

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.media import make_clip
-from tests.processes import Process, is_running, until
+from tests.support.media import make_clip
+from tests.support.processes import Process, is_running, until
 
 TITLE = "movie_51db7af36dc43709b5c8"
 Ingest = Callable[..., Process]

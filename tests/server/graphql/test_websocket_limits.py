@@ -24,10 +24,10 @@ from server.app import build_app
 from server.graphql.transport import MAX_FRAGMENTS
 from services.settings.settings import Settings
 from services.telemetry.access_log import AccessLog
-from tests import sockets as helpers
-from tests.front_door import PROTOCOL, Socket, serving_app
-from tests.processes import until
-from tests.sockets import ASK, LIVE, closed_with, open_sockets, signed_in, sockets
+from tests.support import sockets as helpers
+from tests.support.front_door import PROTOCOL, Socket, serving_app
+from tests.support.processes import until
+from tests.support.sockets import ASK, LIVE, closed_with, open_sockets, signed_in, sockets
 
 INTROSPECT = "{ __schema { types { name description fields { name description } } } }"
 MANY = 15  # answers to that are far more than network and transport hold

@@ -21,9 +21,9 @@ from services.cache.brief_memory import BriefMemory
 from services.errors import UpstreamUnavailable
 from services.settings.settings import Settings
 from services.telemetry.access_log import AccessLog
-from tests.front_door import LiveServer, Socket
-from tests.processes import until
-from tests.sockets import ASK, LIVE, Clock, serving, signed_in, sockets
+from tests.support.front_door import LiveServer, Socket
+from tests.support.processes import until
+from tests.support.sockets import ASK, LIVE, Clock, serving, signed_in, sockets
 
 T0 = 1_900_000_000.0
 EXPIRING = {"type": "ping", "payload": {"auth": "expiring"}}

@@ -26,8 +26,8 @@ from services.redis.pool import Client
 from services.settings.settings import Settings
 from services.telemetry.access_log import AccessLog
 from services.telemetry.metrics import REGISTRY
-from tests.front_door import LiveServer, serving_app, token_for
-from tests.processes import until
+from tests.support.front_door import LiveServer, serving_app, token_for
+from tests.support.processes import until
 
 BAD, OTHER = "127.0.1.2", "127.0.2.3"  # of two prefixes
 PREFIX = "127.0.1.0/24"

@@ -13,8 +13,8 @@ from resolvers.context import Runtime
 from server.app import build_app
 from services.settings.settings import Environment
 from services.telemetry.access_log import AccessLog
-from tests.front_door import serving_app
-from tests.titles import film, film_id, store
+from tests.support.front_door import serving_app
+from tests.support.titles import film, film_id, store
 
 ALWAYS = {
     "x-content-type-options": "nosniff",

@@ -24,7 +24,7 @@ from services.accounts.mail import (
 )
 from services.errors import MailFailed
 from services.settings.settings import Environment, Settings
-from tests.fake_smtp import FakeSmtp, fake_smtp
+from tests.support.fake_smtp import FakeSmtp, fake_smtp
 
 MAIL = Mail("ada@example.org", "Prove your address", "Open this:\n\nhttps://films.test/#token=x\n")
 

@@ -17,7 +17,7 @@ from services.errors import UpstreamUnavailable
 from services.redis import pool
 from services.redis.pool import Client
 from services.settings.settings import Settings
-from tests.relay import Relay, relaying
+from tests.support.relay import Relay, relaying
 
 STREAM = "test:revocations"
 LIFETIME = 900.0

@@ -34,8 +34,8 @@ from services.redis.scripts import ScriptCalls
 from services.settings.settings import Settings
 from services.telemetry import metrics
 from tests.conftest import CountCommands
-from tests.processes import ROOT, until
-from tests.relay import Relay, relaying
+from tests.support.processes import ROOT, until
+from tests.support.relay import Relay, relaying
 
 NAME = "provider-acme"
 SLOW_SECONDS = 0.8

@@ -12,7 +12,7 @@ from services.redis import cache_keys
 from services.redis.pool import Client
 from services.redis.scripts import ScriptCalls
 from services.settings.settings import Settings
-from tests.processes import ROOT
+from tests.support.processes import ROOT
 
 NAME = "provider-acme"
 _PROBER = """

@@ -9,10 +9,10 @@ import pytest
 from services.cache.cache import Cache, Codec, Lease
 from services.redis.pool import Client
 from services.settings.settings import Settings
-from tests.caching import CODEC, KIND, Clock, client_through, in_memory, in_redis, keep
 from tests.conftest import CountCommands
-from tests.processes import until
-from tests.relay import relaying
+from tests.support.caching import CODEC, KIND, Clock, client_through, in_memory, in_redis, keep
+from tests.support.processes import until
+from tests.support.relay import relaying
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ from services.cache.cache import Cache
 from services.cache.lists import ListIndex, Noted
 from services.redis.pool import Client
 from services.settings.settings import Settings
-from tests.caching import client_through, in_redis, keep
-from tests.relay import relaying
+from tests.support.caching import client_through, in_redis, keep
+from tests.support.relay import relaying
 
 DRAMA, NOIR, ALL = "movies:genre:drama", "movies:genre:noir", "movies:all"
 

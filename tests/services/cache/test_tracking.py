@@ -14,8 +14,8 @@ from services.redis import pool
 from services.redis.cache_keys import tracked_prefixes
 from services.redis.pool import Client
 from services.settings.settings import Settings
-from tests import deaf
-from tests.caching import (
+from tests.support import deaf
+from tests.support.caching import (
     CODEC,
     KIND,
     client_through,
@@ -25,8 +25,8 @@ from tests.caching import (
     remember,
     tracked,
 )
-from tests.processes import until
-from tests.relay import relaying
+from tests.support.processes import until
+from tests.support.relay import relaying
 
 NOTICE_SECONDS = 2.0
 SLACK_SECONDS = 1.5  # of a busy machine

@@ -13,7 +13,7 @@ from services import cdn
 from services.cdn import ImageFormat, Passthrough
 from services.errors import StartupError, ValidationFailed
 from services.settings.settings import Settings
-from tests.fake_cdn import settings_for
+from tests.support.fake_cdn import settings_for
 
 PATH = cdn.poster_path("movie_1")
 

@@ -1,6 +1,6 @@
 """How CDNs are asked to purge: each in its own way, within its limits, and how their failures end.
 
-Against local servers that answer as those services document (tests/fake_cdn.py).
+Against local servers that answer as those services document (tests/support/fake_cdn.py).
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from services import cdn
 from services.cdn import Cdn, Stale
 from services.cdn.signing import Signer
 from services.errors import PurgeFailed
-from tests import fake_cdn
-from tests.fake_cdn import Answer, FakeCdn, settings_for
+from tests.support import fake_cdn
+from tests.support.fake_cdn import Answer, FakeCdn, settings_for
 
 POSTER = "/art/posters/movie_1.svg"
 PHOTO = "/art/photos/a b.jpg"

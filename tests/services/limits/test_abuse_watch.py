@@ -15,7 +15,7 @@ from services.redis.pool import Client
 from services.settings.settings import Environment, Settings
 from services.telemetry.metrics import REGISTRY
 from tests.conftest import CountCommands
-from tests.relay import relaying
+from tests.support.relay import relaying
 
 BAD, NEIGHBOUR, OTHER = "203.0.113.9", "203.0.113.200", "198.51.100.7"
 PREFIX = "203.0.113.0/24"

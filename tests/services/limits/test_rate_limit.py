@@ -19,7 +19,7 @@ from services.redis.scripts import ScriptCalls
 from services.settings.settings import Settings
 from services.telemetry.metrics import REGISTRY
 from tests.conftest import CountCommands
-from tests.processes import until
+from tests.support.processes import until
 
 Change = Callable[..., Settings]
 

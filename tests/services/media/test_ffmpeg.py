@@ -10,8 +10,8 @@ import pytest
 
 from services.embedded.binaries import MissingBinary
 from services.media import ffmpeg
-from tests.media import FFMPEG
-from tests.processes import is_running, until
+from tests.support.media import FFMPEG
+from tests.support.processes import is_running, until
 
 
 def stand_in(folder: Path, script: str) -> Path:

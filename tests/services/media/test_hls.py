@@ -9,7 +9,7 @@ import pytest
 
 from services.media import hls
 from services.media.manifest import Media, Piece, Rendition, Segment
-from tests.films_on_disk import film, rendition, segment, subtitles
+from tests.support.films_on_disk import film, rendition, segment, subtitles
 
 RANGES = [
     segment(0, 4.004, 3000, uri="all.mp4", offset_bytes=700),

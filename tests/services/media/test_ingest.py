@@ -20,8 +20,8 @@ from services.media.ingest import Encoder, Film, film_of, ingest
 from services.media.ladder import SegmentType
 from services.media.library import INDEX, Media, MediaLibrary, Rendition
 from services.media.probe import IngestRefused
-from tests.media import FFMPEG, make_clip
-from tests.processes import until
+from tests.support.media import FFMPEG, make_clip
+from tests.support.processes import until
 
 ENCODER = Encoder(FFMPEG, preset="ultrafast")
 TITLE = "movie_1"

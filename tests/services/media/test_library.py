@@ -13,7 +13,15 @@ import pytest
 
 from services.media.library import MediaLibrary
 from services.media.manifest import INDEX, Media, Piece
-from tests.films_on_disk import content, film, rendition, segment, store, subtitles, write_index
+from tests.support.films_on_disk import (
+    content,
+    film,
+    rendition,
+    segment,
+    store,
+    subtitles,
+    write_index,
+)
 
 FILM = "movie_00001"
 

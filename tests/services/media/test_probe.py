@@ -10,7 +10,7 @@ import pytest
 from services.media import ffmpeg
 from services.media.ladder import Source
 from services.media.probe import NotAVideo, probe, source_of
-from tests.media import FFMPEG, make_clip
+from tests.support.media import FFMPEG, make_clip
 
 
 async def again(film: Path, name: str, *options: str, before: tuple[str, ...] = ()) -> Path:

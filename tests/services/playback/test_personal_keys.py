@@ -12,8 +12,8 @@ from services.playback.personal_keys import PersonalKeys
 from services.redis import pool
 from services.redis.scripts import ScriptCalls
 from services.settings.settings import Settings
-from tests.fake_provider import free_port
-from tests.watching import film, seen_offline, viewer_of
+from tests.support.fake_provider import free_port
+from tests.support.watching import film, seen_offline, viewer_of
 from workers.flush_progress import flush_progress
 
 KEYS = ProgressKeys(1)

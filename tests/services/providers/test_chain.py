@@ -12,7 +12,7 @@ from services.errors import ProviderFailed
 from services.providers.attempts import Override
 from services.providers.base import Source
 from services.providers.chain import breaker_name
-from tests.chains import (
+from tests.support.chains import (
     TITLE,
     Deed,
     Told,
@@ -25,7 +25,7 @@ from tests.chains import (
     has_not,
     tries,
 )
-from tests.processes import until
+from tests.support.processes import until
 
 
 class Clock:

@@ -26,8 +26,8 @@ from services.providers.overrides import effective
 from services.providers.rollout import takes_part
 from services.quality import Quality
 from services.settings.settings import Settings
-from tests import fake_provider
-from tests.fake_provider import FakeProvider
+from tests.support import fake_provider
+from tests.support.fake_provider import FakeProvider
 
 FILM = TitleRef("movie_1", tmdb_id=603, imdb_id="tt0133093")
 EPISODE = TitleRef("episode_1", 1399, "tt0944947", TitleKind.TV, season=1, episode=2)

@@ -10,8 +10,18 @@ import pytest
 from services.breaker.breaker import CircuitBreakers
 from services.providers.base import Source
 from services.telemetry import metrics
-from tests.chains import TITLE, Told, after, chain_of, fails, hangs, has_it, has_not, tries
-from tests.processes import until
+from tests.support.chains import (
+    TITLE,
+    Told,
+    after,
+    chain_of,
+    fails,
+    hangs,
+    has_it,
+    has_not,
+    tries,
+)
+from tests.support.processes import until
 
 
 def hedges(key: str, outcome: str) -> float:

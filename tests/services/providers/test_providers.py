@@ -21,8 +21,8 @@ from services.providers.json_api import JsonApi
 from services.providers.library import Library
 from services.quality import Quality
 from services.settings.settings import Settings
-from tests import fake_provider
-from tests.fake_provider import FakeProvider
+from tests.support import fake_provider
+from tests.support.fake_provider import FakeProvider
 
 TITLE = TitleRef("movie_1", tmdb_id=603, imdb_id="tt0133093")
 TIMEOUT_SECONDS = 0.3

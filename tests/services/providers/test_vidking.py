@@ -25,8 +25,8 @@ from services.providers.base import (
 from services.providers.chain import Chain
 from services.providers.vidking import VidKing
 from services.quality import Quality
-from tests import fake_provider
-from tests.fake_provider import FakeProvider
+from tests.support import fake_provider
+from tests.support.fake_provider import FakeProvider
 
 FILM = TitleRef("movie_1", tmdb_id=603, imdb_id="tt0133093")
 EPISODE = TitleRef("episode_1", tmdb_id=1399, kind=TitleKind.TV, season=0, episode=2)

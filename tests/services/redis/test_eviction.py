@@ -12,8 +12,8 @@ from services.errors import StartupError
 from services.redis import eviction, pool
 from services.redis.pool import Client
 from services.settings.settings import Settings
-from tests.processes import Process, until
-from tests.relay import relaying
+from tests.support.processes import Process, until
+from tests.support.relay import relaying
 
 SETTINGS = {"maxmemory": "0", "maxmemory-policy": "noeviction", "appendonly": "no", "save": ""}
 

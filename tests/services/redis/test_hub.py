@@ -15,8 +15,8 @@ from services.redis import pool
 from services.redis.hub import Hub, Message, Subscription, from_cursor, to_cursor
 from services.redis.pool import Client
 from services.settings.settings import Settings
-from tests import deaf
-from tests.fake_provider import free_port
+from tests.support import deaf
+from tests.support.fake_provider import free_port
 
 STREAM = "test:live"
 

@@ -20,8 +20,8 @@ from services.tmdb import requests
 from services.tmdb.client import Tmdb, open_tmdb
 from services.tmdb.requests import Bodies, Kept
 from services.tmdb.types import TitleKind
-from tests import fake_tmdb
-from tests.fake_tmdb import KEY, Answer, FakeTmdb, client_of
+from tests.support import fake_tmdb
+from tests.support.fake_tmdb import KEY, Answer, FakeTmdb, client_of
 
 
 @pytest.fixture

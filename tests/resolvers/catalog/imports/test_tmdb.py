@@ -20,8 +20,8 @@ from resolvers.catalog.imports.tmdb_documents import person_id
 from resolvers.context import Runtime
 from services.errors import UpstreamUnavailable
 from services.tmdb.types import TitleKind
-from tests import fake_tmdb
-from tests.fake_tmdb import KEY, Answer, FakeTmdb
+from tests.support import fake_tmdb
+from tests.support.fake_tmdb import KEY, Answer, FakeTmdb
 
 IMAGES = "https://image.tmdb.org/t/p"
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from tests.processes import Served
+from tests.support.processes import Served
 
 BATCH = 10  # reports of one viewer in one request, run one after the other
 DURATION_SECONDS = 170_000.0

@@ -1,7 +1,7 @@
 """A pytest plugin: all that is logged during the run is kept, and at its end searched for secrets.
 
 Logs of this process and of xdist's workers go to one folder, and so does what the processes of
-tests/processes.py say. One secret in them fails the run, whatever the tests say.
+tests/support/processes.py say. One secret in them fails the run, whatever the tests say.
 """
 
 from __future__ import annotations

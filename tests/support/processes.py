@@ -15,10 +15,10 @@ from typing import Any
 
 import httpx
 
-from tests import log_watch
-from tests.front_door import GraphQL
+from tests.support import log_watch
+from tests.support.front_door import GraphQL
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 START_SECONDS = 40.0
 _UNLIMITED = {
     "RATE_LIMIT_MODE": "off",

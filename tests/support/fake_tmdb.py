@@ -15,7 +15,7 @@ from resolvers.context import Runtime
 from services.settings.settings import Settings
 from services.tmdb import client as tmdb
 from services.tmdb.client import Tmdb
-from tests.fake_server import listening
+from tests.support.fake_server import listening
 
 KEY = "eyJhbGciOiJIUzI1NiJ9.read-access-token"
 SLOW_SECONDS = 0.3

@@ -9,7 +9,7 @@ import models
 from models.mongo import ids
 from resolvers.catalog.imports import synthetic
 from resolvers.context import Runtime
-from tests.titles import credit, film, film_id, person, show_id, store, whole_show
+from tests.support.titles import credit, film, film_id, person, show_id, store, whole_show
 
 SOME = 60  # of everything that comes in lists, so that a page of 50 is full
 _VIEWER = ids.derive("user", "test", models.Role.USER.value)

@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from services.settings.settings import Settings
-from tests.fake_tmdb import KEY, FakeTmdb
 from tests.house.house import ROOT
+from tests.support.fake_tmdb import KEY, FakeTmdb
 
 
 @asynccontextmanager

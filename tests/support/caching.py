@@ -11,7 +11,7 @@ from services.redis import pool
 from services.redis.cache_keys import Kind, tracked_prefixes
 from services.redis.pool import Client
 from services.settings.settings import Settings
-from tests.relay import Relay
+from tests.support.relay import Relay
 
 KIND = Kind("film", "movie:{}", fresh_seconds=100, stale_seconds=1000)
 CODEC = Codec[str](str)

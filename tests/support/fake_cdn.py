@@ -20,7 +20,7 @@ from urllib.parse import parse_qs
 from xml.etree import ElementTree
 
 from services.settings.settings import Settings
-from tests.fake_server import listening
+from tests.support.fake_server import listening
 
 TOKEN, ZONE = "cloudflare-token", "023e105f4ecef8ad9ca31a8372d0c353"
 CLOUD, API_KEY, API_SECRET = "demo", "874837483274837", "abcd-secret"

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl
 
-from tests.fake_server import listening
+from tests.support.fake_server import listening
 
 GOOD = {
     "sources": [

@@ -13,9 +13,9 @@ from starlette.applications import Starlette
 
 import models
 from resolvers.context import Runtime
-from tests.front_door import GraphQL, token_for
+from tests.support.front_door import GraphQL, token_for
 
-_FOLDER = Path(__file__).parent / "operations"
+_FOLDER = Path(__file__).parents[1] / "operations"
 _HEADER = re.compile(r"^# (variables|role): (.*)$", re.MULTILINE)
 
 

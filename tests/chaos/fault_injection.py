@@ -13,8 +13,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from tests.chaos.stores import Stores
-from tests.fake_provider import free_port
-from tests.processes import Process
+from tests.support.fake_provider import free_port
+from tests.support.processes import Process
 
 VICTIMS = ["redis", "mongod", "api", "worker"]  # they come back in this order
 _LONGER = 4
