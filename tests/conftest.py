@@ -29,7 +29,7 @@ from services.redis.pool import Client
 from services.settings.settings import Settings
 from services.telemetry.access_log import AccessLog
 from tests.support import log_watch
-from tests.support.front_door import GraphQL, LiveServer, Socket, serving_app
+from tests.support.api_client import GraphQL, LiveServer, Socket, serving_app
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -16,7 +16,7 @@ from services.accounts.token_keys import new_pem, open_keys
 from services.accounts.tokens import AccessTokens
 from services.settings.settings import Environment
 from services.telemetry.access_log import AccessLog
-from tests.support.front_door import GraphQL, LiveServer, serving_app
+from tests.support.api_client import GraphQL, LiveServer, serving_app
 
 OUR_SITE = "https://app.example"
 

@@ -11,7 +11,7 @@ import pytest
 
 from resolvers.context import Runtime
 from tests.attacks.payloads import Attack, each, gotten, repelled, request, tried
-from tests.support.front_door import token_for
+from tests.support.api_client import token_for
 from tests.support.titles import film, store
 
 FILMS = "{ movies(first: 3) { nodes { id title poster { url } } } }"

@@ -22,8 +22,8 @@ from services.redis.pool import Client
 from services.redis.scripts import ScriptCalls
 from services.settings.settings import Settings
 from services.telemetry.access_log import AccessLog
+from tests.support.playback_fixtures import film, seen_offline, viewer_of
 from tests.support.relay import Relay, relaying
-from tests.support.watching import film, seen_offline, viewer_of
 
 _DELAY_SECONDS = 0.3
 _PEOPLE = 12

@@ -24,7 +24,7 @@ from tests.attacks.payloads import (
     send,
     tried,
 )
-from tests.support.front_door import GraphQL, token_for
+from tests.support.api_client import GraphQL, token_for
 from tests.support.titles import film, film_id, store
 
 OPERATORS: list[Any] = [

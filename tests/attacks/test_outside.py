@@ -26,8 +26,8 @@ from tests.attacks.payloads import (
     tried,
 )
 from tests.support import fake_provider
+from tests.support.api_client import GraphQL, token_for
 from tests.support.fake_provider import FakeProvider
-from tests.support.front_door import GraphQL, token_for
 from tests.support.titles import film as a_film
 from tests.support.titles import film_id, store
 from tests.support.with_providers import json_provider, with_providers

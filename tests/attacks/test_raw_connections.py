@@ -8,7 +8,7 @@ import contextlib
 import pytest
 
 from tests.attacks.payloads import assert_nothing_leaks, tried
-from tests.support.front_door import LiveServer
+from tests.support.api_client import LiveServer
 
 BODY = b'{"query": "{ __typename }"}'
 HOST = b"host: 127.0.0.1\r\n"

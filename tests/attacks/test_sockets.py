@@ -11,7 +11,7 @@ from websockets.exceptions import InvalidStatus
 from resolvers.context import Runtime
 from tests.attacks.conftest import OUR_SITE
 from tests.attacks.payloads import MASKED, assert_nothing_leaks, tried
-from tests.support.front_door import LiveServer, Socket, token_for
+from tests.support.api_client import LiveServer, Socket, token_for
 
 INIT = {"type": "connection_init"}
 ASK = {"type": "subscribe", "id": "1", "payload": {"query": "{ __typename }"}}

@@ -12,8 +12,8 @@ import pytest
 from redis.asyncio import Redis
 
 from tests.chaos.stores import DEADLINE_SECONDS, Stores, frozen
+from tests.support.api_client import ISSUE_QUERY
 from tests.support.fake_provider import free_port
-from tests.support.front_door import ISSUE_QUERY
 from tests.support.processes import Process, Served, until
 
 SLACK_SECONDS = 2.0  # of a busy machine

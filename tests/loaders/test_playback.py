@@ -5,7 +5,7 @@ from resolvers.context import Context, Runtime
 from resolvers.playback import reports
 from services.redis.pool import Client
 from tests.conftest import CountCommands
-from tests.support.watching import film, started, viewer_of
+from tests.support.playback_fixtures import film, started, viewer_of
 from workers.flush_progress import flush_progress
 
 

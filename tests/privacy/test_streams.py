@@ -14,7 +14,7 @@ from services.telemetry.access_log import AccessLog
 from tests.privacy.operations import Made, variants
 from tests.privacy.test_matrix import root_fields
 from tests.privacy.world import FILM, POSITION, REPORT, START, World
-from tests.support.front_door import LiveServer, Socket, serving_app
+from tests.support.api_client import LiveServer, Socket, serving_app
 
 
 @pytest.fixture

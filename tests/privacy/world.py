@@ -27,7 +27,7 @@ from services.redis.pool import Client
 from services.telemetry.access_log import AccessLog
 from tests.privacy.operations import OWNED, Made
 from tests.support import films_on_disk, titles
-from tests.support.front_door import GraphQL
+from tests.support.api_client import GraphQL
 from workers.flush_progress import flush_progress
 
 EMAIL, PASSWORD = "ada-of-the-marker@example.org", "adas long password"

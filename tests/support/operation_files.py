@@ -13,7 +13,7 @@ from starlette.applications import Starlette
 
 import models
 from resolvers.context import Runtime
-from tests.support.front_door import GraphQL, token_for
+from tests.support.api_client import GraphQL, token_for
 
 _FOLDER = Path(__file__).parents[1] / "operations"
 _HEADER = re.compile(r"^# (variables|role): (.*)$", re.MULTILINE)

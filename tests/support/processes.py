@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 
 from tests.support import log_watch
-from tests.support.front_door import GraphQL
+from tests.support.api_client import GraphQL
 
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 40.0

@@ -13,7 +13,7 @@ from resolvers.context import Runtime
 from server.app import build_app
 from services.telemetry import metrics
 from services.telemetry.access_log import AccessLog
-from tests.support.front_door import LiveServer, Socket, serving_app
+from tests.support.api_client import LiveServer, Socket, serving_app
 
 ASK = "{ __typename }"
 LIVE = "subscription { liveMetrics { cursor } }"

@@ -22,8 +22,8 @@ from services.providers import open_chain
 from services.providers.overrides import ProviderSettings
 from services.redis.scripts import ScriptCalls
 from services.telemetry.access_log import AccessLog
+from tests.support.api_client import GraphQL, token_for
 from tests.support.fake_provider import FakeProvider
-from tests.support.front_door import GraphQL, token_for
 
 Entry = dict[str, Any]
 Ask = Callable[..., Awaitable[dict[str, Any]]]

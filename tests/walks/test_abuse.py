@@ -26,7 +26,7 @@ from services.limits.abuse_rules import Level
 from services.limits.abuse_watch import AbuseWatch
 from services.settings.settings import Settings
 from services.telemetry.access_log import AccessLog
-from tests.support.front_door import LiveServer, serving_app
+from tests.support.api_client import LiveServer, serving_app
 from tests.support.processes import Process, until
 
 BAD, OTHER = "127.0.1.2", "127.0.2.3"

@@ -10,7 +10,7 @@ import pytest
 
 from resolvers.context import Runtime
 from tests.conftest import CountCommands
-from tests.support.front_door import ISSUE_QUERY, GraphQL
+from tests.support.api_client import ISSUE_QUERY, GraphQL
 
 ALIASED = ISSUE_QUERY.replace("movies(", "again: movies(")
 WIDE = """

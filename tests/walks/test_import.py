@@ -15,8 +15,8 @@ from resolvers.context import Runtime
 from server.app import build_app
 from services.telemetry.access_log import AccessLog
 from tests.support import fake_tmdb, worker_process
+from tests.support.api_client import GraphQL, LiveServer, Socket, serving_app, token_for
 from tests.support.fake_tmdb import FakeTmdb
-from tests.support.front_door import GraphQL, LiveServer, Socket, serving_app, token_for
 
 IMPORT = """
 mutation ($input: ImportFromTmdbInput!) {

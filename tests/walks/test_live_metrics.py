@@ -7,7 +7,7 @@ from typing import Any
 
 from models import Role
 from resolvers.context import Runtime
-from tests.support.front_door import ISSUE_QUERY, GraphQL, LiveServer, Socket, token_for
+from tests.support.api_client import ISSUE_QUERY, GraphQL, LiveServer, Socket, token_for
 
 LIVE = """
 subscription ($after: String) { liveMetrics(resumeAfter: $after) { cursor gap points {

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from services.settings.settings import Settings
-from tests.support.sealed_process import OUTSIDE
+from tests.support.no_network_process import OUTSIDE
 
 _ROOT = Path(__file__).parents[2]
 
@@ -31,7 +31,7 @@ async def _sealed(settings: Settings, *arguments: str) -> tuple[int, str, str]:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
-        "tests.support.sealed_process",
+        "tests.support.no_network_process",
         *arguments,
         cwd=_ROOT,
         env=kept | own,

@@ -9,8 +9,8 @@ import pytest
 import models
 from resolvers.context import Runtime
 from tests.conftest import CountCommands
-from tests.support.front_door import GraphQL, token_for
-from tests.support.watching import stored
+from tests.support.api_client import GraphQL, token_for
+from tests.support.playback_fixtures import stored
 from workers.flush_progress import flush_progress
 
 SIGN_IN = """mutation { register(input: {

@@ -20,10 +20,10 @@ from services import http_client
 from services.providers import open_chain
 from services.settings.settings import Settings
 from services.telemetry.access_log import AccessLog
+from tests.support.api_client import GraphQL, token_for
 from tests.support.fake_provider import FakeProvider, running
 from tests.support.films_on_disk import film as film_on_disk
 from tests.support.films_on_disk import store as put_on_disk
-from tests.support.front_door import GraphQL, token_for
 
 QUERY = """query ($id: ID!, $fresh: Boolean) { movie(by: {id: $id}) {
   title

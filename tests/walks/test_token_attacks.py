@@ -21,8 +21,8 @@ from services.accounts.tokens import AccessTokens
 from services.settings.settings import Settings
 from services.telemetry.access_log import AccessLog
 from tests.conftest import CountCommands
+from tests.support.api_client import GraphQL, serving_app, token_for
 from tests.support.forged_tokens import ATTACKS, OURS, payload_at, segment, signed
-from tests.support.front_door import GraphQL, serving_app, token_for
 
 VIEWER = "{ viewer { id email role } }"
 REGISTER = """

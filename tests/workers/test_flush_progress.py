@@ -19,7 +19,7 @@ from services.playback.keys import ProgressKeys
 from services.redis.pool import Client
 from services.telemetry import metrics
 from tests.conftest import CountCommands
-from tests.support.watching import film, started, stored, viewer_of
+from tests.support.playback_fixtures import film, started, stored, viewer_of
 from workers.drop_dead_workers import drop_dead_workers
 from workers.flush_progress import finish_flushing, flush_progress, write_batch
 

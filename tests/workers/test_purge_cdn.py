@@ -28,9 +28,9 @@ from services.settings.settings import Settings
 from services.telemetry.metrics import REGISTRY
 from tests.conftest import CountCommands
 from tests.support import fake_cdn
+from tests.support.api_client import GraphQL, token_for
 from tests.support.caching import client_through
 from tests.support.fake_cdn import Answer, FakeCdn, settings_for
-from tests.support.front_door import GraphQL, token_for
 from tests.support.relay import relaying
 from tests.support.titles import film, film_id, genre, store
 from workers.purge_cdn import MOST_TRIES, purge_cdn

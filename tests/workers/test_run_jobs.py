@@ -22,7 +22,7 @@ from services.redis import pool
 from services.telemetry import metrics
 from tests.support import fake_tmdb, worker_process
 from tests.support.fake_tmdb import FakeTmdb
-from tests.support.watching import film, started, stored, viewer_of
+from tests.support.playback_fixtures import film, started, stored, viewer_of
 from workers import Worker, run_workers
 from workers.import_tmdb import import_tmdb
 from workers.run_jobs import MAX_ATTEMPTS, Advance, Runner, run_jobs

@@ -9,7 +9,7 @@ from resolvers.context import Runtime
 from resolvers.playback import reports
 from services.errors import UpstreamUnavailable
 from services.telemetry import metrics
-from tests.support.watching import film, started, stored, viewer_of
+from tests.support.playback_fixtures import film, started, stored, viewer_of
 from workers import WORKERS, Worker, names_for, run_workers
 from workers.flush_progress import finish_flushing, flush_progress
 

@@ -8,7 +8,7 @@ import pytest
 
 import models
 from resolvers.context import Runtime
-from tests.support.front_door import GraphQL, token_for
+from tests.support.api_client import GraphQL, token_for
 from tests.support.titles import film, genre, store
 
 UPSERT = """mutation ($input: UpsertMovieInput!) { upsertMovie(input: $input) {

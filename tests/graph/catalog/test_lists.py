@@ -15,7 +15,7 @@ from resolvers.paging import PageArguments
 from services.cache.cache import Cache
 from tests.conftest import CountCommands
 from tests.support import library
-from tests.support.front_door import GraphQL
+from tests.support.api_client import GraphQL
 from tests.support.titles import film, genre, store
 
 GENRES = """query ($first: Int, $after: String, $orderBy: MovieOrder) { genres { slug

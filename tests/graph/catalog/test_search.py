@@ -9,7 +9,7 @@ import pytest
 import models
 from resolvers.context import Runtime
 from tests.conftest import CountCommands
-from tests.support.front_door import GraphQL
+from tests.support.api_client import GraphQL
 from tests.support.titles import film, person, show, store
 
 SEARCH = """query ($query: String!, $kinds: [SearchKind!], $filter: MovieFilter,

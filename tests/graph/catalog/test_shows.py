@@ -9,7 +9,7 @@ import pytest
 import models
 from resolvers.context import Runtime
 from tests.conftest import CountCommands
-from tests.support.front_door import GraphQL, token_for
+from tests.support.api_client import GraphQL, token_for
 from tests.support.titles import credit, film, genre, person, show, store, whole_show
 
 SHOW = """query ($by: TvShowBy!) { tvShow(by: $by) {

@@ -16,7 +16,7 @@ from server.app import build_app
 from services.settings.settings import Environment
 from services.telemetry.access_log import AccessLog
 from tests.conftest import CountCommands
-from tests.support.front_door import Socket
+from tests.support.api_client import Socket
 from tests.support.titles import film, film_id, genre, store
 
 FILMS = "{ movies(first: 10) { nodes { title genres { name } } } }"

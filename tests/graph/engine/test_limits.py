@@ -18,7 +18,7 @@ from server.app import build_app
 from services.settings.settings import Settings
 from services.telemetry.access_log import AccessLog
 from tests.conftest import CountCommands
-from tests.support.front_door import GraphQL, serving_app
+from tests.support.api_client import GraphQL, serving_app
 
 COST = "COST_LIMIT_EXCEEDED"
 DEEPER = "{ similar { similar { similar { id } } } }"

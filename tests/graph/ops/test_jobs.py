@@ -11,7 +11,7 @@ from models import Role
 from resolvers import job_queue
 from resolvers.context import Runtime
 from resolvers.job_queue import JobKind
-from tests.support.front_door import GraphQL, token_for
+from tests.support.api_client import GraphQL, token_for
 
 IMPORT = """
 mutation ($input: ImportFromTmdbInput!) {

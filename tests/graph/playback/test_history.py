@@ -15,7 +15,7 @@ from graph.schema import CONFIG, schema
 from models.mongo import ids
 from resolvers.context import Context, Runtime
 from resolvers.playback import reports, sessions
-from tests.support.watching import PHONE, film, viewer_of
+from tests.support.playback_fixtures import PHONE, film, viewer_of
 from workers.flush_progress import flush_progress
 
 START = 1_800_000_000.0

@@ -15,9 +15,9 @@ from models.mongo import ids
 from resolvers.context import Context, Runtime, Viewer
 from server.app import build_app
 from services.telemetry.access_log import AccessLog
-from tests.support.front_door import GraphQL, Socket, token_for
+from tests.support.api_client import GraphQL, Socket, token_for
+from tests.support.playback_fixtures import seen_offline
 from tests.support.titles import film, film_id, show_id, store, whole_show
-from tests.support.watching import seen_offline
 
 ERRORS = "errors { code path }"
 STATE = "playable { id } positionSeconds completed watchCount version durable"

@@ -16,7 +16,7 @@ from graph.playback.progress import TitleProgress, ViewerProgress
 from graph.playback.sessions import PlaybackMutation, PlaybackQuery
 from graph.schema import CONFIG
 from resolvers.context import Context, Runtime
-from tests.support.watching import film, viewer_of
+from tests.support.playback_fixtures import film, viewer_of
 
 
 @strawberry.type

@@ -13,7 +13,7 @@ from models import Role
 from resolvers.context import Runtime
 from server.app import build_app
 from services.telemetry.access_log import AccessLog
-from tests.support.front_door import GraphQL, token_for
+from tests.support.api_client import GraphQL, token_for
 from tests.support.titles import film, film_id, show, show_id, store
 
 ADD = """

@@ -11,8 +11,8 @@ from models import Role
 from resolvers.context import Runtime
 from server.app import build_app
 from services.telemetry.access_log import AccessLog
+from tests.support.api_client import serving_app, token_for
 from tests.support.fake_provider import FakeProvider
-from tests.support.front_door import serving_app, token_for
 from tests.support.titles import film, film_id, store
 from tests.support.with_providers import Ask, asking
 

@@ -18,8 +18,8 @@ from services.media.signed_urls import MediaAddresses
 from services.telemetry.access_log import AccessLog
 from tests.conftest import CountCommands
 from tests.support import titles
+from tests.support.api_client import GraphQL, token_for
 from tests.support.films_on_disk import film, store
-from tests.support.front_door import GraphQL, token_for
 
 NOW = 1_800_000_000.0
 FILMS = """

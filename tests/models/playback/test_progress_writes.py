@@ -14,7 +14,7 @@ from resolvers.context import Runtime
 from services.errors import UpstreamUnavailable
 from services.playback.buffer import Buffered
 from tests.conftest import CountCommands
-from tests.support.watching import stored
+from tests.support.playback_fixtures import stored
 
 AT = datetime(2026, 11, 22, 12, 0, 0, 123_000, tzinfo=UTC)
 

@@ -30,7 +30,7 @@ from tests.support.accounts import (
     registered,
     stored,
 )
-from tests.support.watching import PHONE, film
+from tests.support.playback_fixtures import PHONE, film
 from workers.erase_accounts import erase_accounts
 from workers.flush_progress import flush_progress
 

@@ -38,7 +38,7 @@ from tests.support.accounts import (
     signed_in_as,
     stored,
 )
-from tests.support.watching import PHONE, film
+from tests.support.playback_fixtures import PHONE, film
 from workers.erase_accounts import erase_accounts
 from workers.flush_progress import flush_progress
 

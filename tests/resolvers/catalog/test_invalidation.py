@@ -30,8 +30,8 @@ from services.redis.pool import Client
 from services.settings.settings import Settings
 from services.telemetry.access_log import AccessLog
 from services.telemetry.metrics import REGISTRY
+from tests.support.api_client import GraphQL, token_for
 from tests.support.caching import client_through, tracked
-from tests.support.front_door import GraphQL, token_for
 from tests.support.processes import until
 from tests.support.relay import relaying
 from tests.support.titles import credit, film, film_id, genre, store

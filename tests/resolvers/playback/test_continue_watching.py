@@ -11,8 +11,8 @@ from resolvers.playback import marks
 from resolvers.playback.continue_watching import continue_watching
 from services.errors import InvalidCursor, Unauthenticated, ValidationFailed
 from tests.conftest import CountCommands
+from tests.support.playback_fixtures import seen_offline, viewer_of
 from tests.support.titles import film, film_id, show_id, store, whole_show
-from tests.support.watching import seen_offline, viewer_of
 from workers.flush_progress import flush_progress
 
 NOW = 1_800_000_000.25

@@ -15,7 +15,7 @@ from resolvers.playback import history, progress, reports, sessions
 from services.errors import InvalidCursor, NotFound, Unauthenticated, ValidationFailed
 from services.redis.pool import Client
 from tests.conftest import CountCommands
-from tests.support.watching import PHONE, PHONE_RECORD, film, started, viewer_of
+from tests.support.playback_fixtures import PHONE, PHONE_RECORD, film, started, viewer_of
 from workers.flush_progress import flush_progress
 
 START = datetime(2027, 1, 15, 20, 0, tzinfo=UTC)

@@ -14,8 +14,8 @@ from resolvers.playback import marks, progress
 from services.errors import NotFound, Unauthenticated, UpstreamUnavailable, ValidationFailed
 from services.redis.pool import Client
 from tests.conftest import CountCommands
+from tests.support.playback_fixtures import seen_offline, viewer_of
 from tests.support.titles import episode, film, film_id, season, show, show_id, store, whole_show
-from tests.support.watching import seen_offline, viewer_of
 from workers.flush_progress import flush_progress
 
 NOW = 1_800_000_000.25

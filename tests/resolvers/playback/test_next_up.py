@@ -12,8 +12,8 @@ from resolvers.playback import marks
 from resolvers.playback.next_up import next_up_of_shows
 from services.playback.buffer import UNFLUSHED_TITLES
 from tests.conftest import CountCommands
+from tests.support.playback_fixtures import seen_offline, viewer_of
 from tests.support.titles import episode, season, show, show_id, store, whole_show
-from tests.support.watching import seen_offline, viewer_of
 from workers.flush_progress import flush_progress
 
 NOW = 1_800_000_000.25

@@ -18,8 +18,8 @@ from services.errors import NotFound, Unauthenticated, ValidationFailed
 from services.redis import pool
 from services.redis.pool import Client
 from services.settings.settings import Settings
+from tests.support.playback_fixtures import seen_offline, started, viewer_of
 from tests.support.titles import film, film_id, store
-from tests.support.watching import seen_offline, started, viewer_of
 from workers.flush_progress import flush_progress
 
 FILM, OTHER, THIRD = film_id(1), film_id(2), film_id(3)

@@ -21,8 +21,8 @@ from resolvers.playback.offline_batch import (
 from services.errors import NotFound, Unauthenticated, UpstreamUnavailable, ValidationFailed
 from services.redis.pool import Client
 from tests.conftest import CountCommands
+from tests.support.playback_fixtures import viewer_of
 from tests.support.titles import film, film_id, store, whole_show
-from tests.support.watching import viewer_of
 from workers.flush_progress import flush_progress
 
 NOW = 1_800_000_000.25

@@ -20,8 +20,8 @@ from services.errors import SessionNotFound, UpstreamUnavailable, ValidationFail
 from services.redis import pool
 from services.redis.pool import Client
 from services.settings.settings import Settings
+from tests.support.playback_fixtures import RUNTIME_SECONDS, film, started, stored, viewer_of
 from tests.support.relay import Relay, relaying
-from tests.support.watching import RUNTIME_SECONDS, film, started, stored, viewer_of
 from workers.adopt_progress import adopt_progress, look_for_repairs
 from workers.flush_progress import flush_progress
 

@@ -28,7 +28,7 @@ from services.quality import Quality
 from services.redis import pool
 from services.redis.pool import Client
 from tests.conftest import CountCommands
-from tests.support.watching import (
+from tests.support.playback_fixtures import (
     PHONE,
     PHONE_RECORD,
     RUNTIME_SECONDS,

@@ -24,7 +24,7 @@ from services.redis import pool
 from services.redis.pool import Client
 from tests.conftest import CountCommands
 from tests.support.fake_provider import free_port
-from tests.support.watching import PHONE, film, started, viewer_of
+from tests.support.playback_fixtures import PHONE, film, started, viewer_of
 from workers.flush_progress import flush_progress
 
 START = 1_800_000_000.0

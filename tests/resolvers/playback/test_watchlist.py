@@ -13,8 +13,8 @@ from resolvers.context import Context, Runtime
 from resolvers.playback import watchlist
 from services.errors import InvalidCursor, NotFound, Unauthenticated, ValidationFailed
 from tests.conftest import CountCommands
+from tests.support.playback_fixtures import viewer_of
 from tests.support.titles import film, film_id, show, show_id, store
-from tests.support.watching import viewer_of
 
 NOW = 1_800_000_000.25
 

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from resolvers.context import Runtime
-from tests.support.front_door import GraphQL, token_for
+from tests.support.api_client import GraphQL, token_for
 
 BY_TITLE = "{ movies(orderBy: {field: TITLE}, first: 2) { pageInfo { endCursor } } }"
 AFTER = "query ($after: String) { movies(first: 2, after: $after) { nodes { title } } }"

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.api_client import ISSUE_QUERY
 from tests.support.fake_provider import free_port
-from tests.support.front_door import ISSUE_QUERY
 from tests.support.processes import Process, Served, is_running, until
 
 RUNNING = "Marquee is running."

@@ -14,7 +14,7 @@ import pytest
 import models
 from resolvers.context import Runtime
 from services.accounts.tokens import AccessTokens, Key
-from tests.support.front_door import LiveServer, token_for
+from tests.support.api_client import LiveServer, token_for
 
 JSON = {"content-type": "application/json"}
 MEGABYTE = 1024 * 1024

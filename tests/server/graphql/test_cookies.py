@@ -15,7 +15,7 @@ from server.graphql import cookies
 from services.errors import InvalidToken
 from services.settings.settings import Environment, Settings
 from services.telemetry.access_log import AccessLog
-from tests.support.front_door import token_for
+from tests.support.api_client import token_for
 
 REGISTER = """
 mutation ($email: EmailAddress!) {

@@ -17,8 +17,8 @@ from server.app import build_app
 from services import http_client
 from services.providers import open_chain
 from services.telemetry.access_log import AccessLog
+from tests.support.api_client import LiveServer, serving_app
 from tests.support.fake_provider import FakeProvider, running
-from tests.support.front_door import LiveServer, serving_app
 
 QUERY = '{ movie(by: {id: "movie_1"}) { title streamingSources { origin sources { url } } } }'
 PATIENCE_SECONDS = 20.0  # longer than any test waits: nothing here ends by itself

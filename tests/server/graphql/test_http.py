@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from resolvers.context import Runtime
-from tests.support.front_door import GraphQL, token_for
+from tests.support.api_client import GraphQL, token_for
 
 JSON = "application/json; charset=utf-8"
 GRAPHQL_JSON = "application/graphql-response+json; charset=utf-8"

@@ -16,7 +16,7 @@ from resolvers.context import Runtime
 from server.app import build_app
 from services.settings.settings import Settings
 from services.telemetry.access_log import AccessLog
-from tests.support.front_door import LiveServer, serving_app, token_for
+from tests.support.api_client import LiveServer, serving_app, token_for
 
 
 @pytest.fixture

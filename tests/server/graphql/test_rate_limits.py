@@ -20,7 +20,7 @@ from services.redis.pool import Client
 from services.redis.scripts import ScriptCalls
 from services.settings.settings import Settings
 from services.telemetry.access_log import AccessLog
-from tests.support.front_door import LiveServer, serving_app, token_for
+from tests.support.api_client import LiveServer, serving_app, token_for
 
 NOW = 1_800_000_000.0
 FILMS = "{ movies(first: 3) { nodes { title } } }"

@@ -23,7 +23,7 @@ from server.graphql.websocket import GraphQLOverWebSocket
 from services.settings.settings import Settings
 from services.telemetry import metrics
 from services.telemetry.access_log import AccessLog
-from tests.support.front_door import LiveServer, Socket, serving_app, token_for
+from tests.support.api_client import LiveServer, Socket, serving_app, token_for
 from tests.support.processes import until
 
 ASK = "{ __typename }"

@@ -25,7 +25,7 @@ from server.graphql.transport import MAX_FRAGMENTS
 from services.settings.settings import Settings
 from services.telemetry.access_log import AccessLog
 from tests.support import sockets as helpers
-from tests.support.front_door import PROTOCOL, Socket, serving_app
+from tests.support.api_client import PROTOCOL, Socket, serving_app
 from tests.support.processes import until
 from tests.support.sockets import ASK, LIVE, closed_with, open_sockets, signed_in, sockets
 

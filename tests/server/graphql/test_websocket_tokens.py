@@ -21,7 +21,7 @@ from services.cache.brief_memory import BriefMemory
 from services.errors import UpstreamUnavailable
 from services.settings.settings import Settings
 from services.telemetry.access_log import AccessLog
-from tests.support.front_door import LiveServer, Socket
+from tests.support.api_client import LiveServer, Socket
 from tests.support.processes import until
 from tests.support.sockets import ASK, LIVE, Clock, serving, signed_in, sockets
 

@@ -26,7 +26,7 @@ from services.redis.pool import Client
 from services.settings.settings import Settings
 from services.telemetry.access_log import AccessLog
 from services.telemetry.metrics import REGISTRY
-from tests.support.front_door import LiveServer, serving_app, token_for
+from tests.support.api_client import LiveServer, serving_app, token_for
 from tests.support.processes import until
 
 BAD, OTHER = "127.0.1.2", "127.0.2.3"  # of two prefixes

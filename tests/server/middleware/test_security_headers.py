@@ -13,7 +13,7 @@ from resolvers.context import Runtime
 from server.app import build_app
 from services.settings.settings import Environment
 from services.telemetry.access_log import AccessLog
-from tests.support.front_door import serving_app
+from tests.support.api_client import serving_app
 from tests.support.titles import film, film_id, store
 
 ALWAYS = {

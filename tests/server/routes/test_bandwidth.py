@@ -18,7 +18,7 @@ from services.limits.rate_limit import RateLimiter
 from services.limits.sliding_window import SlidingWindows
 from services.redis.scripts import ScriptCalls
 from services.telemetry.access_log import AccessLog
-from tests.support.front_door import LiveServer, serving_app
+from tests.support.api_client import LiveServer, serving_app
 
 
 class Clock:

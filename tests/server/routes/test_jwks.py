@@ -12,7 +12,7 @@ from server.app import build_app
 from services.accounts.token_keys import Key, new_pem
 from services.accounts.tokens import AccessTokens
 from services.telemetry.access_log import AccessLog
-from tests.support.front_door import token_for
+from tests.support.api_client import token_for
 
 ADDRESS = "/.well-known/jwks.json"
 

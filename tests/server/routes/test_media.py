@@ -21,8 +21,8 @@ from services.media.library import MediaLibrary
 from services.media.signed_urls import MediaAddresses
 from services.telemetry.access_log import AccessLog
 from tests.support import titles
+from tests.support.api_client import LiveServer, serving_app, token_for
 from tests.support.films_on_disk import content, film, rendition, segment, store
-from tests.support.front_door import LiveServer, serving_app, token_for
 
 NOW = 1_800_000_000.0
 LIFETIME = 6 * 3600

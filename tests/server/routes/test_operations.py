@@ -16,8 +16,8 @@ from services.redis import pool
 from services.settings.settings import Settings
 from services.telemetry.access_log import AccessLog
 from services.version import VERSION
+from tests.support.api_client import GraphQL, LiveServer
 from tests.support.fake_provider import free_port
-from tests.support.front_door import GraphQL, LiveServer
 
 
 async def test_a_process_that_runs_is_healthy(client: httpx.AsyncClient) -> None:

@@ -14,7 +14,7 @@ from services.redis import pool
 from services.redis.cache_keys import tracked_prefixes
 from services.redis.pool import Client
 from services.settings.settings import Settings
-from tests.support import deaf
+from tests.support import swallowed_cancellation
 from tests.support.caching import (
     CODEC,
     KIND,
@@ -264,7 +264,7 @@ async def test_closing_ends_a_listening_that_cannot_be_cancelled(
 ) -> None:
     # given a connection whose library swallows being cancelled
     cache = Cache(redis)
-    async with deaf.connect(settings) as blocking:
+    async with swallowed_cancellation.connect(settings) as blocking:
         tracking = CacheTracking(blocking, cache, tracked_prefixes(""))
         await tracking.start(wait_seconds=10)
         assert tracking.listens

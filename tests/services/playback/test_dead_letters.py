@@ -18,7 +18,7 @@ from services.playback.keys import ProgressKeys
 from services.redis import pool
 from services.redis.pool import Client
 from services.settings.settings import Settings
-from tests.support.watching import film, started, stored, viewer_of
+from tests.support.playback_fixtures import film, started, stored, viewer_of
 from workers.flush_progress import flush_progress
 
 KEYS = ProgressKeys(8)

@@ -13,7 +13,7 @@ from services.redis import pool
 from services.redis.scripts import ScriptCalls
 from services.settings.settings import Settings
 from tests.support.fake_provider import free_port
-from tests.support.watching import film, seen_offline, viewer_of
+from tests.support.playback_fixtures import film, seen_offline, viewer_of
 from workers.flush_progress import flush_progress
 
 KEYS = ProgressKeys(1)

@@ -15,7 +15,7 @@ from services.redis import pool
 from services.redis.hub import Hub, Message, Subscription, from_cursor, to_cursor
 from services.redis.pool import Client
 from services.settings.settings import Settings
-from tests.support import deaf
+from tests.support import swallowed_cancellation
 from tests.support.fake_provider import free_port
 
 STREAM = "test:live"
@@ -195,7 +195,7 @@ async def test_closing_ends_a_reading_that_cannot_be_cancelled(
     settings: Settings, redis: Client
 ) -> None:
     # given a hub whose reading is under way
-    hub: Hub[int] = Hub(redis, deaf.connect(settings), STREAM, EachAlone)
+    hub: Hub[int] = Hub(redis, swallowed_cancellation.connect(settings), STREAM, EachAlone)
     with hub.subscribe() as subscription:
         await publish(hub, 1)
         assert await following(subscription) == ([1], False)

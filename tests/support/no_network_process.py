@@ -1,7 +1,7 @@
 """A process with default settings in which nothing but loopback can be spoken to.
 
-Run as `python -m tests.support.sealed_process`: it does what clients do, over the whole API, and
-prints how much of it, as JSON. Speaking to anybody else, or looking up a name, ends it at once.
+Run as `python -m tests.support.no_network_process`: it does what clients do, over the whole API,
+and prints how much of it, as JSON. Speaking to anybody else, or looking up a name, ends it at once.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from resolvers.opening import open_runtime
 from server.app import build_app
 from services.settings.settings import Settings
 from services.telemetry.access_log import AccessLog
-from tests.support.front_door import GraphQL, token_for
+from tests.support.api_client import GraphQL, token_for
 from tests.support.operation_files import operations
 
 OUTSIDE = 97  # the exit status of a process that tried to leave
