@@ -30,6 +30,7 @@ from services.settings.settings import Settings
 from services.telemetry.access_log import AccessLog
 from tests.support import log_watch
 from tests.support.api_client import GraphQL, LiveServer, Socket, serving_app
+from tests.support.clock import Clock
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -163,6 +164,12 @@ async def runtime(_runtime: Runtime, commands: CountedCommands) -> Runtime:
     _runtime.revocations.clear()
     commands.clear()
     return _runtime
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """One that stands until the test moves it."""
+    return Clock()
 
 
 @pytest.fixture

@@ -23,7 +23,8 @@ from services.redis.cache_keys import MOVIE
 from services.redis.pool import Client
 from services.settings.settings import Settings
 from tests.conftest import CountCommands
-from tests.support.caching import Clock, client_through
+from tests.support.caching import client_through
+from tests.support.clock import Clock
 from tests.support.processes import until
 from tests.support.relay import relaying
 from tests.support.titles import film, film_id, store
@@ -57,11 +58,6 @@ def held() -> Iterator[type[HeldFilms]]:
     HeldFilms.is_away = False
     yield HeldFilms
     HeldFilms.gate.set()
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 def process(runtime: Runtime, redis: Client, clock: Clock | None = None) -> Runtime:

@@ -18,6 +18,7 @@ from resolvers.context import Context, Runtime
 from services.accounts.mail import Mail
 from services.accounts.passwords import Passwords
 from services.errors import MailFailed
+from tests.support.clock import Clock
 from workers.send_mail import send_mail
 
 EMAIL = "ada@example.org"
@@ -25,14 +26,6 @@ PASSWORD = "correct horse battery"
 NEW_PASSWORD = "zebra lamp cactus"
 START = 1_800_000_000.0
 _CODE = re.compile(r"[A-Za-z0-9_-]{43}")
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = START
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @dataclass

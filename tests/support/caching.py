@@ -17,16 +17,6 @@ KIND = Kind("film", "movie:{}", fresh_seconds=100, stale_seconds=1000)
 CODEC = Codec[str](str)
 
 
-class Clock:
-    """A wall clock that stands until it is set."""
-
-    def __init__(self) -> None:
-        self.now = 1_700_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 async def keep(cache: Cache, values: dict[str, str | None]) -> dict[str, Entry]:
     """Stores these values as read just now; returns what was meant to be stored."""
     entries = {key: cache.entry(KIND, value) for key, value in values.items()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import models
@@ -14,17 +14,10 @@ from server.app import build_app
 from services.telemetry import metrics
 from services.telemetry.access_log import AccessLog
 from tests.support.api_client import LiveServer, Socket, serving_app
+from tests.support.clock import Clock
 
 ASK = "{ __typename }"
 LIVE = "subscription { liveMetrics { cursor } }"
-
-
-@dataclass
-class Clock:
-    now: float
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @asynccontextmanager

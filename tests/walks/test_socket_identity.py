@@ -9,8 +9,9 @@ from typing import Any
 from models import AccountTier, Role
 from resolvers.context import Context, Runtime, Viewer
 from tests.support.api_client import GraphQL, LiveServer, Socket
+from tests.support.clock import Clock
 from tests.support.playback_fixtures import film, seen_offline
-from tests.support.sockets import Clock, serving
+from tests.support.sockets import serving
 
 TOKENS = "tokens { accessToken refreshToken } errors { code }"
 REGISTER = f"""mutation {{ register(input: {{

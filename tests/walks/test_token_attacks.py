@@ -22,6 +22,7 @@ from services.settings.settings import Settings
 from services.telemetry.access_log import AccessLog
 from tests.conftest import CountCommands
 from tests.support.api_client import GraphQL, serving_app, token_for
+from tests.support.clock import Clock
 from tests.support.forged_tokens import ATTACKS, OURS, payload_at, segment, signed
 
 VIEWER = "{ viewer { id email role } }"
@@ -40,19 +41,6 @@ mutation ($token: String) {
   }
 }
 """
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1_800_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture

@@ -30,6 +30,7 @@ from tests.conftest import CountCommands
 from tests.support import fake_cdn
 from tests.support.api_client import GraphQL, token_for
 from tests.support.caching import client_through
+from tests.support.clock import Clock
 from tests.support.fake_cdn import Answer, FakeCdn, settings_for
 from tests.support.relay import relaying
 from tests.support.titles import film, film_id, genre, store
@@ -40,19 +41,10 @@ FILM = film_id(1)
 POSTER = f"https://cdn.example.com/art/posters/{FILM}.svg"
 
 
-class Clock:
-    """Begins now: MongoDB itself drops what has expired by its own clock."""
-
-    def __init__(self) -> None:
-        self.now = time.time()
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    """Begins now: MongoDB itself drops what has expired by its own clock."""
+    return Clock(time.time())
 
 
 @pytest.fixture
@@ -158,7 +150,7 @@ async def test_many_edits_take_few_requests(here: Runtime, fake: FakeCdn) -> Non
 
 
 async def test_without_a_cdn_there_is_nobody_to_ask(here: Runtime, fake: FakeCdn) -> None:
-    async with process(here, fake, Clock(), "passthrough") as alone:
+    async with process(here, fake, Clock(time.time()), "passthrough") as alone:
         await edit(alone, title="Another")
         assert await purge_cdn(alone) == 1
     assert (fake.seen, await states()) == ([], [PurgeState.DONE])

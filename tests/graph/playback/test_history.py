@@ -15,6 +15,7 @@ from graph.schema import CONFIG, schema
 from models.mongo import ids
 from resolvers.context import Context, Runtime
 from resolvers.playback import reports, sessions
+from tests.support.clock import Clock
 from tests.support.playback_fixtures import PHONE, film, viewer_of
 from workers.flush_progress import flush_progress
 
@@ -47,18 +48,6 @@ mutation($input: ReportProgressInput!) { reportProgress(input: $input) {
 NOW_PLAYING = "{ viewer { nowPlaying { id state playable { id } heartbeatIntervalSeconds } } }"
 NODES = "query($ids: [ID!]!) { nodes(ids: $ids) { __typename id } }"
 Send = Callable[..., Awaitable[dict[str, Any]]]
-
-
-class Clock:
-    now = START
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture

@@ -14,7 +14,8 @@ from resolvers.context import Context, Runtime
 from resolvers.sources import providers
 from services.cache.cache import Cache
 from tests.conftest import CountCommands
-from tests.support.caching import Clock, tracked
+from tests.support.caching import tracked
+from tests.support.clock import Clock
 from tests.support.fake_provider import FakeProvider
 from tests.support.with_providers import (
     Ask,

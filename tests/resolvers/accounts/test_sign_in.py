@@ -28,23 +28,11 @@ from services.errors import (
 )
 from services.settings.settings import Environment
 from tests.conftest import CountCommands
+from tests.support.clock import Clock
 
 EMAIL = "ada@example.org"
 PASSWORD = "correct horse battery"
 START = 1_800_000_000.0
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = START
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture

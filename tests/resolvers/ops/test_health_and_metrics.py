@@ -30,23 +30,12 @@ from services.redis import pool
 from services.redis.hub import Hub
 from services.settings.settings import Settings
 from services.telemetry.live_metrics import Fold, LiveMetrics
+from tests.support.clock import Clock
 from tests.support.fake_provider import free_port
 from workers.publish_metrics import publish_metrics
 
 OK = HealthCheck("a", HealthStatus.HEALTHY)
 AWAY = HealthCheck("b", HealthStatus.UNHEALTHY)
-
-
-class Clock:
-    now = 1_800_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from resolvers.playback import history, progress, reports, sessions
 from services.errors import InvalidCursor, NotFound, Unauthenticated, ValidationFailed
 from services.redis.pool import Client
 from tests.conftest import CountCommands
+from tests.support.clock import Clock
 from tests.support.playback_fixtures import PHONE, PHONE_RECORD, film, started, viewer_of
 from workers.flush_progress import flush_progress
 
@@ -22,17 +23,9 @@ START = datetime(2027, 1, 15, 20, 0, tzinfo=UTC)
 VIEWER = ids.derive("user", "ada")
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = START.timestamp()
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(START.timestamp())
 
 
 @pytest.fixture

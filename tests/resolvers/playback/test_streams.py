@@ -23,25 +23,13 @@ from services.quality import Quality
 from services.redis import pool
 from services.redis.pool import Client
 from tests.conftest import CountCommands
+from tests.support.clock import Clock
 from tests.support.fake_provider import free_port
 from tests.support.playback_fixtures import PHONE, film, started, viewer_of
 from workers.flush_progress import flush_progress
 
 START = 1_800_000_000.0
 SILENT = 30.0  # three heartbeats of ten seconds
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = START
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture

@@ -13,27 +13,17 @@ from resolvers.context import Context, Runtime
 from resolvers.playback import watchlist
 from services.errors import InvalidCursor, NotFound, Unauthenticated, ValidationFailed
 from tests.conftest import CountCommands
+from tests.support.clock import Clock
 from tests.support.playback_fixtures import viewer_of
 from tests.support.titles import film, film_id, show, show_id, store
 
 NOW = 1_800_000_000.25
 
 
-class Clock:
-    """Each call is a second later."""
-
-    def __init__(self) -> None:
-        self.now = NOW
-
-    def __call__(self) -> float:
-        self.now += 1
-        return self.now
-
-
 @pytest.fixture
 async def ada(runtime: Runtime) -> Context:
     await store([*(film(number) for number in range(1, 8)), show(1), show(2)])
-    return viewer_of(replace(runtime, clock=Clock()))
+    return viewer_of(replace(runtime, clock=Clock(NOW, step_seconds=1)))
 
 
 async def entries() -> list[dict[str, Any]]:

@@ -20,7 +20,7 @@ from services.errors import ValidationFailed
 from services.providers.base import TitleRef
 from services.providers.chain import breaker_name
 from tests.support import fake_provider
-from tests.support.caching import Clock
+from tests.support.clock import Clock
 from tests.support.fake_provider import FakeProvider
 from tests.support.titles import store, whole_show
 from tests.support.with_providers import signed_in, with_providers

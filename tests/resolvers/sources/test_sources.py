@@ -23,6 +23,7 @@ from services.providers.chain import Attempt, AttemptOutcome
 from services.quality import Quality
 from services.settings.settings import Settings
 from tests.support import fake_provider
+from tests.support.clock import Clock
 from tests.support.fake_provider import FakeProvider
 
 TITLE = TitleRef("movie_1", tmdb_id=603, imdb_id="tt0133093")
@@ -35,19 +36,11 @@ async def fake() -> AsyncIterator[FakeProvider]:
         yield provider
 
 
-class Clock:
-    def __init__(self, now: float) -> None:
-        self.now = now
-
-    def __call__(self) -> float:
-        return self.now
-
-
 class Situation:
     """A runtime with its own cache and clock and these providers."""
 
     def __init__(self, runtime: Runtime, fake: FakeProvider, client: Any, folder: Path) -> None:
-        self.clock = Clock(1_800_000_000.0)
+        self.clock = Clock()
         self._runtime, self.fake, self._client, self._folder = runtime, fake, client, folder
 
     def context(self, *switches: str, api_key: str | None = None) -> Context:

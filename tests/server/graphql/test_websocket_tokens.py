@@ -22,8 +22,9 @@ from services.errors import UpstreamUnavailable
 from services.settings.settings import Settings
 from services.telemetry.access_log import AccessLog
 from tests.support.api_client import LiveServer, Socket
+from tests.support.clock import Clock
 from tests.support.processes import until
-from tests.support.sockets import ASK, LIVE, Clock, serving, signed_in, sockets
+from tests.support.sockets import ASK, LIVE, serving, signed_in, sockets
 
 T0 = 1_900_000_000.0
 EXPIRING = {"type": "ping", "payload": {"auth": "expiring"}}

@@ -19,18 +19,7 @@ from services.limits.sliding_window import SlidingWindows
 from services.redis.scripts import ScriptCalls
 from services.telemetry.access_log import AccessLog
 from tests.support.api_client import LiveServer, serving_app
-
-
-class Clock:
-    now = 1_800_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
+from tests.support.clock import Clock
 
 
 @pytest.fixture

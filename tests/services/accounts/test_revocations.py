@@ -17,6 +17,7 @@ from services.errors import UpstreamUnavailable
 from services.redis import pool
 from services.redis.pool import Client
 from services.settings.settings import Settings
+from tests.support.clock import Clock
 from tests.support.relay import Relay, relaying
 
 STREAM = "test:revocations"
@@ -29,14 +30,6 @@ class Holder:
     user_id: str = "user_1"
     login_id: str = "login_1"
     issued_at: float = NOW
-
-
-class Clock:
-    def __init__(self, now: float = NOW) -> None:
-        self.now = now
-
-    def __call__(self) -> float:
-        return self.now
 
 
 class AwayStore:

@@ -34,25 +34,13 @@ from services.redis.scripts import ScriptCalls
 from services.settings.settings import Settings
 from services.telemetry import metrics
 from tests.conftest import CountCommands
+from tests.support.clock import Clock
 from tests.support.processes import ROOT, until
 from tests.support.relay import Relay, relaying
 
 NAME = "provider-acme"
 SLOW_SECONDS = 0.8
 CLOSED, OPEN, HALF_OPEN = BreakerState.CLOSED, BreakerState.OPEN, BreakerState.HALF_OPEN
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1_800_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 class Process:
@@ -528,13 +516,13 @@ def test_following_redis_a_closed_breaker_forgets_its_own_calls() -> None:
 
 _OTHER_PROCESS = """
 import asyncio, sys
-from services import redis_pool
+from services.redis import pool
 from services.breaker.breaker import CircuitBreakers, Permit, Verdict
 from services.redis.scripts import ScriptCalls
 from services.settings.settings import Settings
 
 async def main():
-    client = redis_pool.connect(Settings(_env_file=None, redis_url=sys.argv[1]))
+    client = pool.connect(Settings(_env_file=None, redis_url=sys.argv[1]))
     breakers = CircuitBreakers(ScriptCalls(client))
     breaker = breakers.of("provider-acme", slow_seconds=1)
     for _ in range(20):

@@ -17,13 +17,13 @@ from tests.support.processes import ROOT
 NAME = "provider-acme"
 _PROBER = """
 import asyncio, sys
-from services import redis_pool
+from services.redis import pool
 from services.breaker.breaker import CircuitBreakers
 from services.redis.scripts import ScriptCalls
 from services.settings.settings import Settings
 
 async def main():
-    client = redis_pool.connect(Settings(_env_file=None, redis_url=sys.argv[1]))
+    client = pool.connect(Settings(_env_file=None, redis_url=sys.argv[1]))
     breakers = CircuitBreakers(ScriptCalls(client))
     breaker = breakers.of("provider-acme", slow_seconds=1)
     while (await breakers.snapshot("provider-acme")).state.value != "OPEN":

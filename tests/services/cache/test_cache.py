@@ -10,14 +10,10 @@ from services.cache.cache import Cache, Codec, Lease
 from services.redis.pool import Client
 from services.settings.settings import Settings
 from tests.conftest import CountCommands
-from tests.support.caching import CODEC, KIND, Clock, client_through, in_memory, in_redis, keep
+from tests.support.caching import CODEC, KIND, client_through, in_memory, in_redis, keep
+from tests.support.clock import Clock
 from tests.support.processes import until
 from tests.support.relay import relaying
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture

@@ -15,23 +15,12 @@ from services.redis.pool import Client
 from services.settings.settings import Environment, Settings
 from services.telemetry.metrics import REGISTRY
 from tests.conftest import CountCommands
+from tests.support.clock import Clock
 from tests.support.relay import relaying
 
 BAD, NEIGHBOUR, OTHER = "203.0.113.9", "203.0.113.200", "198.51.100.7"
 PREFIX = "203.0.113.0/24"
 NOTHING = Tally()
-
-
-class Clock:
-    now = 1_800_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture

@@ -19,23 +19,10 @@ from services.redis.scripts import ScriptCalls
 from services.settings.settings import Settings
 from services.telemetry.metrics import REGISTRY
 from tests.conftest import CountCommands
+from tests.support.clock import Clock
 from tests.support.processes import until
 
 Change = Callable[..., Settings]
-
-
-class Clock:
-    """Seconds; Redis's windows and this process's patience go by the same."""
-
-    now = 1_800_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture

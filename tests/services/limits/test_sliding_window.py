@@ -17,26 +17,20 @@ from services.redis import pool
 from services.redis.pool import Client
 from services.redis.scripts import ScriptCalls
 from services.settings.settings import Settings
+from tests.support.clock import Clock
 
 MINUTE_MS = 60_000
-START_MS = 1_800_000_000_000  # the beginning of a window
+START_MS = 1_800_000_000_000  # the beginning of a window, and what a clock shows first
 
 
-class Clock:
-    """Milliseconds in `now_ms`; `time` is what it is asked by."""
+def advance(clock: Clock, ms: int) -> None:
+    """Move on to an instant at which no weighted count is a whole number by a hair.
 
-    def __init__(self, now_ms: int = START_MS) -> None:
-        self.now_ms = now_ms
-
-    def time(self) -> float:
-        return self.now_ms / 1000
-
-    def advance(self, ms: int) -> None:
-        """On to an instant at which no weighted count is a whole number by a hair: what is left of
-        the window shares no divisor with its length."""
-        self.now_ms += ms
-        while (MINUTE_MS - self.now_ms % MINUTE_MS) % 30 not in (1, 7, 11, 13, 17, 19, 23, 29):
-            self.now_ms += 1
+    What remains of the window then shares no divisor with its length.
+    """
+    clock.now_ms += ms
+    while (MINUTE_MS - clock.now_ms % MINUTE_MS) % 30 not in (1, 7, 11, 13, 17, 19, 23, 29):
+        clock.now_ms += 1
 
 
 def storage_on(clock: Clock) -> memory.MemoryStorage:
@@ -50,7 +44,7 @@ def storage_on(clock: Clock) -> memory.MemoryStorage:
 
 
 def in_redis(redis: Client, clock: Clock) -> SlidingWindows:
-    return SlidingWindows(ScriptCalls(redis), clock.time)
+    return SlidingWindows(ScriptCalls(redis), clock)
 
 
 STEPS = st.lists(
@@ -74,7 +68,7 @@ async def test_it_lets_through_what_the_limits_package_does(
     item = RateLimitItemPerMinute(limit)
     windows, window = in_redis(redis, clock), Window()
     for wait_ms, amount in steps:
-        clock.advance(wait_ms)
+        advance(clock, wait_ms)
         # when each is asked for the same
         expected = oracle.hit(item, "who", cost=amount)
         by_script = await windows.take("window", limits, amount)
@@ -105,7 +99,7 @@ async def test_a_process_alone_counts_as_redis_would(redis: Client, steps: list[
     windows, window = in_redis(redis, clock), Window()
     parts = [None, START_MS // MINUTE_MS]
     for what, wait_ms, requests, points, which in steps:
-        clock.advance(wait_ms)
+        advance(clock, wait_ms)
         if what == "take":
             told = await windows.take("window", limits, requests, points)
             alone = window.take(limits, requests, points, clock.now_ms)
@@ -143,7 +137,7 @@ async def test_it_says_when_a_refused_one_fits(redis: Client, earlier: int) -> N
     windows, limits = in_redis(redis, clock), Limits(MINUTE_MS, 10)
     if earlier:
         await windows.take("window", limits, earlier)
-    clock.advance(MINUTE_MS + 100)
+    advance(clock, MINUTE_MS + 100)
     while not (refused := await windows.take("window", limits)).refused_by:
         clock.now_ms += 1
     # when it is asked again a moment before the time it says, and at that time
@@ -194,7 +188,7 @@ async def test_what_is_not_used_goes_back_to_where_it_was_counted(redis: Client)
 
 
 async def test_a_window_is_gone_when_nothing_of_it_counts(redis: Client) -> None:
-    clock = Clock(START_MS + 10_000)
+    clock = Clock(START_MS / 1000 + 10)
     taken = await in_redis(redis, clock).take("window", Limits(MINUTE_MS, 5))
     assert taken.full_ms == 110_000
     assert 100_000 < await redis.pttl("window") <= 110_000

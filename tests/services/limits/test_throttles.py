@@ -14,21 +14,10 @@ from services.redis.pool import Client
 from services.redis.scripts import ScriptCalls
 from services.settings.settings import Settings
 from services.telemetry.metrics import REGISTRY
+from tests.support.clock import Clock
 
 HOME, AWAY = "192.0.2.1", "198.51.100.7"
 ANN = "ann@example.com"
-
-
-class Clock:
-    now = 1_800_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture

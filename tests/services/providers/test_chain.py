@@ -25,14 +25,8 @@ from tests.support.chains import (
     has_not,
     tries,
 )
+from tests.support.clock import Clock
 from tests.support.processes import until
-
-
-class Clock:
-    now = 1_800_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 class Operators:

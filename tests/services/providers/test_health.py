@@ -4,18 +4,7 @@ import pytest
 
 from services.providers.health import ProviderHealth
 from services.providers.retry_budget import RetryBudget
-
-
-class Clock:
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
+from tests.support.clock import Clock
 
 
 @pytest.fixture

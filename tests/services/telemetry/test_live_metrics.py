@@ -17,21 +17,10 @@ from services.telemetry.live_metrics import (
     Sample,
     merge,
 )
+from tests.support.clock import Clock
 
 MEMORY, REDIS, RESPONSE = CacheLevel
 START = 1_800_000_000.0
-
-
-class Clock:
-    now = START
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 def of(level: CacheLevel, point: Point | Sample) -> CacheLevelStats:
