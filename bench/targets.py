@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bench.databases import Addresses
 from bench.dataset import DATABASE, ROOT
-from services.accounts.token_keys import new_pem
+from services.accounts.token_keys import generate_pem
 
 PEERS = Path(__file__).parent / "peers"
 PUBLIC_URL = "http://media.bench"  # images: the same address whichever port a server has
@@ -119,7 +119,7 @@ def settings(
         "RATE_LIMIT_MODE": "off",  # the load comes from one address; the peers count nothing
         "PUBLIC_URL": PUBLIC_URL,
         "JWT_SECRET": secrets.token_hex(32),
-        "JWT_PRIVATE_KEYS": new_pem(),
+        "JWT_PRIVATE_KEYS": generate_pem(),
         "ABUSE_MODE": "off",  # all load comes from one address
         "EMAIL_VERIFICATION_REQUIRED": "false",  # its viewers sign up and play at once
         "ACCESS_TOKEN_SECONDS": "86400",  # one sign-in lasts the whole bench

@@ -120,7 +120,7 @@ async def _stale_readers(addresses: Addresses, films: Dataset, say: Say) -> None
         await asyncio.sleep(0.2)  # Redis's word of their coming empties memory of them
         warm_up = await _latencies(runtime, ids, 0.5)
         warm = await _latencies(runtime, ids, _REFRESH_SECONDS)
-        await runtime.cache.age(map(MOVIE.key, ids))
+        await runtime.cache.mark_stale(map(MOVIE.key, ids))
         await asyncio.sleep(0.2)
         stale = await _latencies(runtime, ids, _REFRESH_SECONDS)
         still_old = len(runtime.cache.flights)
@@ -247,7 +247,7 @@ async def _forget_everything(addresses: Addresses) -> None:
     redis = pool.connect(settings)
     async with open_cache(settings, redis) as cache:
         for prefix in tracked_prefixes(""):
-            await cache.forget_all(prefix + "*")
+            await cache.invalidate_pattern(prefix + "*")
     await redis.aclose()
 
 

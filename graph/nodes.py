@@ -24,8 +24,8 @@ _MOST = 100
 
 
 def _by_loader(loader: type[loaders.CachedLoader[Any]]) -> FindMany:
-    async def find(context: Context, wanted: Sequence[str]) -> dict[str, Any]:
-        return await context.load_many(loader, wanted)
+    async def find(context: Context, requested_ids: Sequence[str]) -> dict[str, Any]:
+        return await context.load_many(loader, requested_ids)
 
     return find
 
@@ -57,24 +57,24 @@ def _kind_of(id_: str, *path: str) -> str:
     return kind
 
 
-async def _find(context: Context, wanted: Mapping[str, str]) -> dict[str, Any]:
+async def _find(context: Context, kinds_by_id: Mapping[str, str]) -> dict[str, Any]:
     """Things by their ids; `wanted` is the kind of each, and each kind is asked once."""
     kinds: dict[str, list[str]] = {}
-    for id_, kind in wanted.items():
+    for id_, kind in kinds_by_id.items():
         kinds.setdefault(kind, []).append(id_)
-    found: dict[str, Any] = {}
-    for kind, some in kinds.items():
+    things: dict[str, Any] = {}
+    for kind, ids_of_kind in kinds.items():
         if kind in FINDERS:
-            found.update(await FINDERS[kind](context, some))
-    return found
+            things.update(await FINDERS[kind](context, ids_of_kind))
+    return things
 
 
 async def _node(
     info: Info,
     id: Annotated[strawberry.ID, strawberry.argument(description="The id of anything.")],
 ) -> Any:
-    wanted: dict[str, str] = {id: _kind_of(id, "id")}
-    return (await _find(info.context, wanted)).get(id)
+    kinds_by_id: dict[str, str] = {id: _kind_of(id, "id")}
+    return (await _find(info.context, kinds_by_id)).get(id)
 
 
 async def _nodes(
@@ -85,11 +85,11 @@ async def _nodes(
 ) -> list[Any]:
     if len(ids) > _MOST:
         raise ValidationFailed(f"At most {_MOST} ids at once.", path=["ids"])
-    wanted: dict[str, str] = {
+    kinds_by_id: dict[str, str] = {
         id_: _kind_of(id_, "ids", str(index)) for index, id_ in enumerate(ids)
     }
-    found = await _find(info.context, wanted)
-    return [found.get(id_) for id_ in ids]
+    things = await _find(info.context, kinds_by_id)
+    return [things.get(id_) for id_ in ids]
 
 
 @strawberry.type

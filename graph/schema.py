@@ -18,7 +18,7 @@ from graph.catalog.search import SearchQuery
 from graph.catalog.shows import Episode, Season, ShowsQuery, TvShow
 from graph.engine.documents import Documents
 from graph.nodes import NodeQuery
-from graph.ops.analytics import AnalyticsQuery, AnalyticsSubscription, announce
+from graph.ops.analytics import AnalyticsQuery, AnalyticsSubscription, set_schema_text
 from graph.ops.jobs import Job, JobsMutation, JobsSubscription
 from graph.ops.rate_limits import RateLimitsQuery
 from graph.playback.history import HistoryMutation, Viewing
@@ -120,4 +120,4 @@ def sdl() -> str:
     return schema.as_str().rstrip() + "\n"
 
 
-announce(sdl())
+set_schema_text(sdl())

@@ -1,7 +1,7 @@
 """How reads are batched and cached. The only room that speaks aiodataloader."""
 
 from loaders.accounts import PrivateLoader, UserByIdUnscoped
-from loaders.base import CachedLoader, Fields, Tally, in_order
+from loaders.base import CachedLoader, CacheHits, Fields, in_order
 from loaders.by_kind import PlayableById, SearchResultById, TitleById
 from loaders.catalog import (
     AllGenreIds,
@@ -34,6 +34,7 @@ __all__ = [
     "AllGenreFigures",
     "AllGenreIds",
     "AllProviderSettings",
+    "CacheHits",
     "CachedLoader",
     "EpisodeById",
     "EpisodeIdByPlace",
@@ -61,7 +62,6 @@ __all__ = [
     "ShowCountByQuery",
     "ShowIdByTmdbId",
     "ShowPageByQuery",
-    "Tally",
     "TitleById",
     "TitleIdsByPersonId",
     "UserByIdUnscoped",

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import models
 from loaders.base import CachedLoader, Fields
-from loaders.tiers import Level
+from loaders.tiers import CacheTier
 
 V = TypeVar("V")
 
@@ -22,7 +22,7 @@ class PrivateLoader(CachedLoader[V]):
         found = await self.fetch(keys, None)
         self._seen.update({key: found.get(key) for key in keys})
 
-    def _count(self, level: Level, keys: int) -> None:
+    def _count(self, level: CacheTier, keys: int) -> None:
         """No tier holds it."""
 
 

@@ -15,16 +15,16 @@ from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 from aiodataloader import DataLoader
 
 from loaders import tiers
-from loaders.tiers import Level
+from loaders.tiers import CacheTier
 from services.cache.cache import Cache, Codec, Entry, count
-from services.cache.lists import Noted
+from services.cache.lists import ListRegistration
 from services.redis.cache_keys import Kind
 from services.telemetry import metrics
 
 V = TypeVar("V")
 L = TypeVar("L", bound="CachedLoader[Any]")
 Fields = frozenset[str] | None
-Tally = Counter[tuple[str, str]]
+CacheHits = Counter[tuple[str, str]]
 _served_stale = metrics.cache_stale_total.labels("redis")
 
 
@@ -32,7 +32,7 @@ class Scope(Protocol):
     """What a loader needs of its operation."""
 
     is_degraded: bool
-    tally: Tally | None  # what answered, by kind and level; None: nobody asks
+    tally: CacheHits | None  # what answered, by kind and level; None: nobody asks
 
     @property
     def cache(self) -> Cache: ...
@@ -84,7 +84,7 @@ class CachedLoader(Generic[V]):
         """Hands over whole records read on the way, to the cache tiers as well."""
         self.prime(values)
         entries = {
-            self.cache_key(key): self._cache.entry(self.kind, value)
+            self.cache_key(key): self._cache.build_entry(self.kind, value)
             for key, value in values.items()
         }
         await self._cache.store(self.kind, self.codec, entries, self._since)
@@ -160,7 +160,7 @@ class CachedLoader(Generic[V]):
     def tiers(self) -> Cache:
         return self._cache
 
-    def take(self, entries: Mapping[str, Entry], names: dict[str, str], level: Level) -> None:
+    def take(self, entries: Mapping[str, Entry], names: dict[str, str], level: CacheTier) -> None:
         """This operation has seen these entries; `names` maps cache keys to its own."""
         seen = self._seen
         for name, entry in entries.items():
@@ -170,14 +170,14 @@ class CachedLoader(Generic[V]):
             self._scope.is_degraded = True
             _served_stale.inc(len(entries))
 
-    def _count(self, level: Level, keys: int) -> None:
+    def _count(self, level: CacheTier, keys: int) -> None:
         tally = self._scope.tally
         if tally is not None and keys:
             tally[self.kind.name, level] += keys
 
-    async def note(self, names: dict[str, str]) -> Noted:
+    async def note(self, names: dict[str, str]) -> ListRegistration:
         """Called before these are read, to note what must be known to forget them again."""
-        return Noted(True)
+        return ListRegistration(True)
 
     def for_background(self) -> Self:
         """The same loader for a read that outlives its operation."""

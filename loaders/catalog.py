@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import models
 from loaders.base import CachedLoader, Fields, Scope
 from services.cache.cache import Codec
-from services.cache.lists import Noted
+from services.cache.lists import ListRegistration
 from services.redis import cache_keys
 
 
@@ -86,10 +86,12 @@ class MoviePageByQuery(CachedLoader[models.MoviePage]):
             films.prime({movie.id: movie for movie in movies}, fields)
         return page
 
-    async def note(self, names: dict[str, str]) -> Noted:
+    async def note(self, names: dict[str, str]) -> ListRegistration:
         queries = {name: self._queries[key] for name, key in names.items()}
-        lists = {name: (models.tags_of(q), models.describe(q)) for name, q in queries.items()}
-        return await self._cache.note_lists(lists)
+        lists = {
+            name: (models.tags_of(q), models.encode_description(q)) for name, q in queries.items()
+        }
+        return await self._cache.register_lists(lists)
 
 
 class MoviePagesByQuery(MoviePageByQuery):

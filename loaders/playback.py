@@ -8,8 +8,9 @@ from typing import Protocol, TypeVar
 import models
 from loaders.base import CachedLoader, Fields, Scope
 from services.errors import UpstreamUnavailable
-from services.playback.buffer import Buffered, ProgressBuffer
-from services.playback.repairs import OpenRepairs
+from services.playback.buffer import ProgressBuffer
+from services.playback.repairs import RepairFlag
+from services.playback.state import BufferedProgress
 
 V = TypeVar("V")
 
@@ -24,10 +25,10 @@ class ViewerScope(Scope, Protocol):
     def progress_buffer(self) -> ProgressBuffer: ...
 
     @property
-    def progress_repairs(self) -> OpenRepairs: ...
+    def progress_repairs(self) -> RepairFlag: ...
 
 
-class ViewersOwn(CachedLoader[V]):
+class ViewerLoader(CachedLoader[V]):
     """What belongs to who asks: read once per operation, whole, and kept nowhere else.
 
     Nobody signed in: None for all, at no cost. `fetch_own` says how it is read.
@@ -65,7 +66,7 @@ class ViewersOwn(CachedLoader[V]):
         return iter(())  # no cache holds it
 
 
-class ProgressByPlayableId(ViewersOwn[models.LiveProgress]):
+class ProgressByPlayableId(ViewerLoader[models.LiveProgress]):
     """The viewer's own progress: one pipeline to Redis, then one find for what it does not hold.
 
     With Redis away MongoDB answers alone: perhaps a few seconds old, and marked durable. While
@@ -84,14 +85,16 @@ class ProgressByPlayableId(ViewersOwn[models.LiveProgress]):
         """After a write: what this operation reads from now on."""
         self._seen[progress.playable_id] = progress
 
-    async def _buffered(self, user_id: str, keys: list[str]) -> Mapping[str, Buffered | None]:
+    async def _buffered(
+        self, user_id: str, keys: list[str]
+    ) -> Mapping[str, BufferedProgress | None]:
         try:
             return await self._buffer.read_many(user_id, keys)
         except UpstreamUnavailable:
             return {}
 
 
-class OnWatchlistByTitleId(ViewersOwn[bool]):
+class OnWatchlistByTitleId(ViewerLoader[bool]):
     """Whether films and shows are on the viewer's list; one find."""
 
     async def fetch_own(self, viewer_id: str, keys: list[str]) -> Mapping[str, bool]:

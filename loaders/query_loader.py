@@ -12,7 +12,7 @@ V = TypeVar("V")
 Q = TypeVar("Q")
 
 
-class AskedLoader(CachedLoader[V], Generic[V, Q]):
+class QueryLoader(CachedLoader[V], Generic[V, Q]):
     """`ask` gives the key to load a question's answer by."""
 
     def __init__(self, scope: Scope) -> None:
@@ -24,7 +24,7 @@ class AskedLoader(CachedLoader[V], Generic[V, Q]):
         return key
 
 
-class LoaderInTurns(CachedLoader[V]):
+class SerializedLoader(CachedLoader[V]):
     """For keys that several fields of one level ask for at once: who comes second finds what the
     first one read, instead of reading it too, depending on who is faster."""
 

@@ -10,7 +10,7 @@ from itertools import chain
 
 import models
 from loaders.base import Fields
-from loaders.query_loader import AskedLoader
+from loaders.query_loader import QueryLoader
 from services.cache.cache import Codec
 from services.redis import cache_keys
 
@@ -29,7 +29,7 @@ class SearchQuery:
         return hashlib.blake2b(repr(self).encode(), digest_size=16).hexdigest()
 
 
-class SearchPageByQuery(AskedLoader[list[models.SearchHit], SearchQuery]):
+class SearchPageByQuery(QueryLoader[list[models.SearchHit], SearchQuery]):
     """One hit more than asked for, if there is more. Kept for a minute; one command a kind."""
 
     kind = cache_keys.SEARCH

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import models
 from loaders.base import CachedLoader, Fields
-from loaders.query_loader import AskedLoader, LoaderInTurns
+from loaders.query_loader import QueryLoader, SerializedLoader
 from services.cache.cache import Codec
 from services.redis import cache_keys
 
@@ -38,7 +38,7 @@ class EpisodeById(CachedLoader[models.EpisodeRecord]):
         return await models.find_by_id(models.Episode, models.EpisodeRecord, keys, fields)
 
 
-class SeasonIdsByShowId(LoaderInTurns[list[str]]):
+class SeasonIdsByShowId(SerializedLoader[list[str]]):
     """In order of number; a miss brings the seasons along."""
 
     kind = cache_keys.SHOW_SEASONS
@@ -51,7 +51,7 @@ class SeasonIdsByShowId(LoaderInTurns[list[str]]):
         return {key: [season.id for season in some] for key, some in found.items()}
 
 
-class EpisodeIdsBySeasonId(LoaderInTurns[list[str]]):
+class EpisodeIdsBySeasonId(SerializedLoader[list[str]]):
     """In order of number; a miss brings the episodes along."""
 
     kind = cache_keys.SEASON_EPISODES
@@ -64,7 +64,7 @@ class EpisodeIdsBySeasonId(LoaderInTurns[list[str]]):
         return {key: [episode.id for episode in some] for key, some in found.items()}
 
 
-class EpisodesByShowId(LoaderInTurns[list[models.EpisodeInOrder]]):
+class EpisodesByShowId(SerializedLoader[list[models.EpisodeInOrder]]):
     """All places of a show as one thing: to find what comes next, not to show episodes."""
 
     kind = cache_keys.SHOW_EPISODES
@@ -76,7 +76,7 @@ class EpisodesByShowId(LoaderInTurns[list[models.EpisodeInOrder]]):
         return await models.episodes_of_shows(keys)
 
 
-class EpisodeIdByPlace(AskedLoader[str, models.EpisodePlace]):
+class EpisodeIdByPlace(QueryLoader[str, models.EpisodePlace]):
     """By show, season's number and number in the season; a miss brings the episode along."""
 
     kind = cache_keys.EPISODE_AT
@@ -106,7 +106,7 @@ class ShowIdByTmdbId(CachedLoader[str]):
         return {str(show.tmdb_id): show.id for show in shows}
 
 
-class ShowPageByQuery(AskedLoader[models.MoviePage, models.MovieQuery]):
+class ShowPageByQuery(QueryLoader[models.MoviePage, models.MovieQuery]):
     """A miss brings the page's shows along."""
 
     kind = cache_keys.SHOW_LIST

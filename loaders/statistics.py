@@ -6,31 +6,31 @@ from collections.abc import Mapping
 
 import models
 from loaders.base import CachedLoader, Fields
-from loaders.query_loader import AskedLoader
+from loaders.query_loader import QueryLoader
 from services.cache.cache import Codec
-from services.cache.lists import Noted
+from services.cache.lists import ListRegistration
 from services.redis import cache_keys
 
 MOST_GENRES = 100
 
 
-class MovieCountByQuery(AskedLoader[models.Count, models.MovieQuery]):
+class MovieCountByQuery(QueryLoader[models.Count, models.MovieQuery]):
     kind = cache_keys.MOVIE_COUNT
     codec = Codec(models.Count)
 
     async def fetch(self, keys: list[str], fields: Fields) -> Mapping[str, models.Count]:
         return await models.count_movies({key: self._questions[key] for key in keys})
 
-    async def note(self, names: dict[str, str]) -> Noted:
+    async def note(self, names: dict[str, str]) -> ListRegistration:
         queries = {name: self._questions[key] for name, key in names.items()}
         lists = {
-            name: (models.tags_of(query), models.describe(query, members_only=True))
+            name: (models.tags_of(query), models.encode_description(query, members_only=True))
             for name, query in queries.items()
         }
-        return await self._cache.note_lists(lists)
+        return await self._cache.register_lists(lists)
 
 
-class ShowCountByQuery(AskedLoader[models.Count, models.MovieQuery]):
+class ShowCountByQuery(QueryLoader[models.Count, models.MovieQuery]):
     kind = cache_keys.SHOW_COUNT
     codec = Codec(models.Count)
 

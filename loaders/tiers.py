@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
 import models
 from services.cache.cache import Cache, Codec, Entry, Lease, count
-from services.cache.lists import Noted
+from services.cache.lists import ListRegistration
 from services.errors import UpstreamUnavailable
 from services.redis.cache_keys import Kind
 from services.telemetry import metrics
@@ -20,11 +20,11 @@ from services.telemetry.logs import get_logger
 
 log = get_logger("tiers")
 Names = dict[str, str]  # cache key -> the loader's own key
-Level = Literal["memory", "redis", "database", "stale"]  # what answered a key
+CacheTier = Literal["memory", "redis", "database", "stale"]  # what answered a key
 _WAIT_SECONDS = 1.0  # for another process's read, before reading oneself
 _POLLS_SECONDS = (0.005, 0.01, 0.02, 0.04)
 Flights = dict[str, asyncio.Future[Entry]]
-_under_way: set[asyncio.Task[dict[str, Entry]]] = set()  # kept from being collected
+_background_tasks: set[asyncio.Task[dict[str, Entry]]] = set()  # kept from being collected
 
 
 class Tiered(Protocol):
@@ -36,11 +36,11 @@ class Tiered(Protocol):
     @property
     def tiers(self) -> Cache: ...
 
-    def take(self, entries: Mapping[str, Entry], names: Names, level: Level) -> None: ...
+    def take(self, entries: Mapping[str, Entry], names: Names, level: CacheTier) -> None: ...
 
     async def fetch(self, keys: list[str], fields: Any, /) -> Mapping[str, Any]: ...
 
-    async def note(self, names: Names) -> Noted: ...
+    async def note(self, names: Names) -> ListRegistration: ...
 
     def for_background(self) -> Any: ...
 
@@ -73,7 +73,7 @@ async def _from_redis(loader: Tiered, names: Names) -> None:
     loader.take(fresh, names, "redis")
     if stale:
         loader.take(stale, names, "stale")
-        refresh_behind(loader, {name: names[name] for name in stale})
+        refresh_in_background(loader, {name: names[name] for name in stale})
     missing = {name: key for name, key in names.items() if name not in found}
     if missing:
         await _from_database(loader, missing)
@@ -83,7 +83,7 @@ async def _from_database(loader: Tiered, names: Names) -> None:
     try:
         loader.take(await read(loader, names), names, "database")
     except UpstreamUnavailable:
-        last = loader.tiers.last_resort(names)
+        last = loader.tiers.peek_stale(names)
         if len(last) < len(names):
             raise
         loader.take(last, names, "stale")
@@ -97,24 +97,24 @@ async def read(loader: Tiered, names: Names) -> dict[str, Entry]:
     entries: dict[str, Entry] = {}
     if own:
         # A task of its own: a caller that leaves must not end what others wait for.
-        entries = await asyncio.shield(_take_off(loader, own))
+        entries = await asyncio.shield(_start_flight(loader, own))
     for name, flight in others.items():
         entries[name] = await asyncio.shield(flight)
     return entries
 
 
-def _take_off(loader: Tiered, names: Names) -> asyncio.Task[dict[str, Entry]]:
+def _start_flight(loader: Tiered, names: Names) -> asyncio.Task[dict[str, Entry]]:
     """From this moment on, before the task's first step, whoever asks joins these flights."""
     loop = asyncio.get_running_loop()
     flights: Flights = {name: loop.create_future() for name in names}
     loader.tiers.flights.update(flights)
-    task = asyncio.create_task(_fly(loader, names, flights))
-    _under_way.add(task)
-    task.add_done_callback(_under_way.discard)
+    task = asyncio.create_task(_run_flight(loader, names, flights))
+    _background_tasks.add(task)
+    task.add_done_callback(_background_tasks.discard)
     return task
 
 
-async def _fly(loader: Tiered, names: Names, flights: Flights) -> dict[str, Entry]:
+async def _run_flight(loader: Tiered, names: Names, flights: Flights) -> dict[str, Entry]:
     try:
         entries = await _read_under_lease(loader, names)
         for name, flight in flights.items():
@@ -123,7 +123,7 @@ async def _fly(loader: Tiered, names: Names, flights: Flights) -> dict[str, Entr
     except BaseException as error:
         for flight in flights.values():
             if not flight.done():
-                flight.set_exception(_told(error))
+                flight.set_exception(_as_exception(error))
                 flight.exception()  # nobody may be waiting
         raise
     finally:
@@ -131,7 +131,7 @@ async def _fly(loader: Tiered, names: Names, flights: Flights) -> dict[str, Entr
             loader.tiers.flights.pop(name, None)
 
 
-def _told(error: BaseException) -> Exception:
+def _as_exception(error: BaseException) -> Exception:
     if isinstance(error, Exception):
         return error
     return UpstreamUnavailable("The read was given up.", retry_after_seconds=1)
@@ -146,12 +146,12 @@ async def _read_under_lease(loader: Tiered, names: Names) -> dict[str, Entry]:
     own = {name: key for name, key in names.items() if leases[name] is not Lease.LOST}
     reading = _Reading(token, since, Lease.CHANGED in leases.values())
     if not lost:
-        return await _read_and_keep(loader, own, reading)
+        return await _read_and_store(loader, own, reading)
     mine, entries = await asyncio.gather(
-        _read_and_keep(loader, own, reading), _wait_for_others(loader, lost)
+        _read_and_store(loader, own, reading), _wait_for_others(loader, lost)
     )
     rest = {name: names[name] for name in lost if name not in entries}
-    return {**mine, **entries, **await _read_and_keep(loader, rest, reading)}
+    return {**mine, **entries, **await _read_and_store(loader, rest, reading)}
 
 
 class _Reading(NamedTuple):
@@ -160,18 +160,18 @@ class _Reading(NamedTuple):
     is_changed: bool  # something of it changed moments ago
 
 
-async def _read_and_keep(loader: Tiered, names: Names, reading: _Reading) -> dict[str, Entry]:
+async def _read_and_store(loader: Tiered, names: Names, reading: _Reading) -> dict[str, Entry]:
     if not names:
         return {}
     cache = loader.tiers
     noted = await loader.note(names)
     try:
-        with models.reading_primary(reading.is_changed or noted.is_changed):
+        with models.read_from_primary(reading.is_changed or noted.is_changed):
             found = await loader.fetch(list(names.values()), None)  # whole: it will be cached
     except BaseException:
         await cache.release(names, reading.token)
         raise
-    made = {name: cache.entry(loader.kind, found.get(key)) for name, key in names.items()}
+    made = {name: cache.build_entry(loader.kind, found.get(key)) for name, key in names.items()}
     if noted.may_store:
         await cache.fill(loader.kind, loader.codec, made, reading.token, reading.since)
     return made
@@ -191,14 +191,14 @@ async def _wait_for_others(loader: Tiered, names: list[str]) -> dict[str, Entry]
     return found
 
 
-def refresh_behind(loader: Tiered, names: Names) -> None:
+def refresh_in_background(loader: Tiered, names: Names) -> None:
     """Reads stale things anew after the answer; what is being read already is left to that."""
     own = {name: key for name, key in names.items() if name not in loader.tiers.flights}
     if own:
-        _take_off(loader.for_background(), own).add_done_callback(_refreshed)
+        _start_flight(loader.for_background(), own).add_done_callback(_log_failed_refresh)
 
 
-def _refreshed(task: asyncio.Task[dict[str, Entry]]) -> None:
+def _log_failed_refresh(task: asyncio.Task[dict[str, Entry]]) -> None:
     """One that failed is heard of nowhere else; the stale entry goes on answering."""
     error = None if task.cancelled() else task.exception()
     if error is None:

@@ -25,14 +25,14 @@ from models.accounts.documents import (
     UserRecord,
 )
 from models.accounts.edits import (
+    active_login_ids,
+    active_logins,
     change_password,
     edit_profile,
-    end_logins,
     forget_password,
-    living_login_ids,
-    living_logins,
     mark_deleted,
     reset_password,
+    revoke_logins,
     set_role,
     verify_email,
 )
@@ -61,10 +61,10 @@ from models.accounts.writes import (
     insert_login,
     insert_user,
     login_of,
+    registered_emails,
     replace_password_hash,
     revoke_login,
     rotate_login,
-    taken_emails,
     users_by_id,
 )
 from models.catalog.counts import (
@@ -95,14 +95,14 @@ from models.catalog.documents import (
 )
 from models.catalog.imported_titles import ImportedTitle, ImportedTitleRecord, respect_edits
 from models.catalog.lists import (
-    describe,
-    described,
+    decode_description,
+    encode_description,
     is_changed_by,
     tags_near,
     tags_of,
     tags_of_genres,
 )
-from models.catalog.movie_edits import Edited, edit_movie, insert_movie, movie_to_edit
+from models.catalog.movie_edits import MovieEdit, edit_movie, insert_movie, movie_to_edit
 from models.catalog.pages import read_movie_page, read_movie_pages, read_show_page
 from models.catalog.people import title_ids_by_person
 from models.catalog.queries import (
@@ -126,11 +126,11 @@ from models.catalog.shows import (
 )
 from models.catalog.statistics import GenreFigures, figures_by_genre
 from models.catalog.writes import BATCH, Changes, batches, upsert
-from models.database import DOCUMENTS, connected
+from models.database import DOCUMENTS, connect_database
 from models.indexes import IndexPlan, apply_indexes, plan_indexes
 from models.mongo import ids
-from models.mongo.base import EPOCH, Identified, Record, Stored, utc_now
-from models.mongo.read_preference import readable, reading_primary
+from models.mongo.base import EPOCH, IdentifiedRecord, Record, StoredDocument, utc_now
+from models.mongo.read_preference import collection_for_reads, read_from_primary
 from models.mongo.reading import Fields, find, find_by_id
 from models.ops import purges
 from models.ops.audit import (
@@ -145,12 +145,12 @@ from models.ops.jobs import (
     JobEnd,
     JobRecord,
     JobState,
-    beat_job,
     claim_job,
+    count_open_jobs,
     finish_job,
+    heartbeat_job,
     insert_job,
-    last_succeeded,
-    open_jobs,
+    last_succeeded_job,
     release_job,
 )
 from models.ops.provider_settings import (
@@ -190,20 +190,20 @@ from models.playback.progress_repairs import (
     ProgressRepair,
     ProgressRepairRecord,
     close_repairs,
+    list_open_repairs,
     open_repair,
-    open_repairs,
     replace_progress,
 )
 from models.playback.progress_writes import ProgressWrites, write_progress
 from models.playback.sessions import (
     awaited_sessions,
-    keep_session,
+    mark_session_in_redis,
     open_session,
     playback_session_record,
-    session_arrived,
+    store_session,
     stored_session,
 )
-from models.playback.viewing_reads import read_history, viewings_by_id, with_ends
+from models.playback.viewing_reads import infer_ends, read_history, viewings_by_id
 from models.playback.viewing_writes import delete_viewing, delete_viewings, write_viewings
 from models.playback.viewings import (
     StoredSession,

@@ -55,7 +55,7 @@ DOCUMENTS: Sequence[type[Document]] = (
 
 
 @asynccontextmanager
-async def connected(
+async def connect_database(
     settings: Settings, listeners: Sequence[CommandListener] = ()
 ) -> AsyncIterator[AsyncDatabase[dict[str, object]]]:
     """The database with all documents bound to it; closed at the end.
@@ -75,7 +75,7 @@ async def connected(
         timeoutMS=settings.mongodb_timeout_ms,
         serverSelectionTimeoutMS=settings.mongodb_server_selection_timeout_ms,
         socketTimeoutMS=settings.mongodb_socket_timeout_ms,
-        w=_members(settings.mongodb_write_concern),
+        w=_parse_write_concern(settings.mongodb_write_concern),
         wTimeoutMS=settings.mongodb_write_timeout_ms,
     )
     try:
@@ -86,7 +86,7 @@ async def connected(
         await client.close()
 
 
-def _members(concern: str) -> int | str:
+def _parse_write_concern(concern: str) -> int | str:
     return int(concern) if concern.isdigit() else concern
 
 

@@ -28,7 +28,7 @@ _NO_ROOM_BESIDE = {67, 85, 86}  # CannotCreateIndex, IndexOptionsConflict, Index
 _DUPLICATE_KEY = 11000
 _NUMBERED = re.compile(r"_\d+$")
 _OF_TEXT = ("_fts", "_ftsx")  # how MongoDB lists the key of a text index
-Shape = tuple[Any, ...]
+IndexDefinition = tuple[Any, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class IndexPlan:
 
 
 @dataclass(frozen=True, slots=True)
-class _Compared:
+class _Comparison:
     """`wanted` have to be built, `outdated` are what they replace; both by declared name."""
 
     plan: IndexPlan
@@ -86,15 +86,15 @@ async def apply_indexes(*, drop_extra: bool = False) -> list[IndexPlan]:
     return plans
 
 
-async def _compare(document: type[Document]) -> _Compared:
+async def _compare(document: type[Document]) -> _Comparison:
     settings, collection = document.get_settings(), document.get_pymongo_collection()
     declared = {one.index.document["name"]: one.index for one in settings.indexes or ()}
     with database_errors():
         listed = await (await collection.list_indexes()).to_list()
-    real = {index["name"]: _shape(index) for index in listed if index["name"] != "_id_"}
-    shapes = {name: _shape(index.document) for name, index in declared.items()}
+    real = {index["name"]: _normalize(index) for index in listed if index["name"] != "_id_"}
+    shapes = {name: _normalize(index.document) for name, index in declared.items()}
     wanted = {name: declared[name] for name in declared if shapes[name] not in real.values()}
-    extra, outdated = _sorted_out(real, shapes)
+    extra, outdated = _classify(real, shapes)
     plan = IndexPlan(
         collection=collection.name,
         in_place=[name for name in declared if name not in wanted and name not in outdated],
@@ -102,17 +102,17 @@ async def _compare(document: type[Document]) -> _Compared:
         changed=list(outdated),
         extra=extra,
     )
-    return _Compared(plan, wanted, outdated, set(real))
+    return _Comparison(plan, wanted, outdated, set(real))
 
 
-def _sorted_out(
-    real: Mapping[str, Shape], declared: Mapping[str, Shape]
+def _classify(
+    real: Mapping[str, IndexDefinition], declared: Mapping[str, IndexDefinition]
 ) -> tuple[list[str], dict[str, list[str]]]:
     """Real indexes of no declared shape: those of no declared name, and the others by it."""
     extra: list[str] = []
     outdated: dict[str, list[str]] = {}
     for name, shape in real.items():
-        base = _base(name, declared)
+        base = _find_base_name(name, declared)
         if shape in declared.values():
             continue
         if base is None:
@@ -122,7 +122,7 @@ def _sorted_out(
     return extra, outdated
 
 
-def _shape(index: Mapping[str, Any]) -> Shape:
+def _normalize(index: Mapping[str, Any]) -> IndexDefinition:
     """What makes two indexes the same, declared or as MongoDB lists it."""
     weights = dict(index.get("weights", {}))
     keys = []
@@ -142,13 +142,13 @@ def _shape(index: Mapping[str, Any]) -> Shape:
     )
 
 
-def _base(name: str, declared: Mapping[str, Shape]) -> str | None:
+def _find_base_name(name: str, declared: Mapping[str, IndexDefinition]) -> str | None:
     """The declared name that a real one stands for: itself, or itself with a number."""
     found = name if name in declared else _NUMBERED.sub("", name)
     return found if found in declared else None
 
 
-async def _build(document: type[Document], compared: _Compared) -> None:
+async def _build(document: type[Document], compared: _Comparison) -> None:
     fresh = [one for name, one in compared.wanted.items() if name not in compared.outdated]
     if fresh:
         await _create(document, fresh)

@@ -14,7 +14,7 @@ import models
 from models import AuditEvent
 from models.ops.audit import Fact
 from resolvers.context import Context
-from services.limits.address_prefixes import shortened
+from services.limits.address_prefixes import shorten_address
 from services.telemetry import metrics
 from services.telemetry.logs import get_logger, is_secret
 
@@ -40,7 +40,7 @@ async def record(
     """
     entry = _entry(context, event, subject, facts)
     if len(_writing) >= _MOST_WRITING:
-        _lost(entry, "too many at once")
+        _log_lost(entry, "too many at once")
         return
     task = asyncio.create_task(_write(entry))
     _writing.add(task)
@@ -53,12 +53,12 @@ async def _write(entry: models.AuditEntry) -> None:
     try:
         await models.insert_audit_entry(entry)
     except Exception as error:  # the operation it tells of is done and must not fail for it
-        _lost(entry, repr(error)[:_MOST_LETTERS])
+        _log_lost(entry, repr(error)[:_MOST_LETTERS])
     else:
         metrics.audit_entries_total.labels("written").inc()
 
 
-def _lost(entry: models.AuditEntry, why: str) -> None:
+def _log_lost(entry: models.AuditEntry, why: str) -> None:
     metrics.audit_entries_total.labels("lost").inc()
     log.error(
         "audit_entry_not_stored",
@@ -84,23 +84,23 @@ def _entry(
         actor=context.viewer_id,
         subject=subject,
         request_id=context.request_id[:_MOST_LETTERS],
-        address=shortened(context.client_address),
+        address=shorten_address(context.client_address),
         at=at,
-        facts={name: _kept(name, fact) for name, fact in list(facts.items())[:_MOST_FACTS]},
+        facts={name: _sanitize(name, fact) for name, fact in list(facts.items())[:_MOST_FACTS]},
         expires_at=at + timedelta(days=days) if days else None,
     )
 
 
-def _kept(name: str, fact: Fact) -> Fact:
+def _sanitize(name: str, fact: Fact) -> Fact:
     if is_secret(name) and isinstance(fact, str | list):
         return "***"
     if isinstance(fact, str):
-        return _text(fact)
+        return _truncate(fact)
     if isinstance(fact, list):
-        return [_text(item) for item in fact[:_MOST_ITEMS]]
+        return [_truncate(item) for item in fact[:_MOST_ITEMS]]
     return fact
 
 
-def _text(given: str) -> str:
+def _truncate(given: str) -> str:
     """Cut, and storable: half a surrogate pair from outside is none of Unicode's letters."""
     return given[:_MOST_LETTERS].encode(errors="replace").decode()

@@ -12,15 +12,15 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import models
-from loaders import CachedLoader, Fields, Tally
+from loaders import CachedLoader, CacheHits, Fields
 from services.accounts.mail import Mailer
 from services.accounts.passwords import Passwords
 from services.accounts.revocations import Revocations
 from services.accounts.tokens import AccessTokens
 from services.breaker.breaker import BreakerSnapshot, CircuitBreakers
-from services.cache.brief_memory import BriefMemory
 from services.cache.cache import Cache
 from services.cache.single_flight import SingleFlight
+from services.cache.ttl_cache import TtlCache
 from services.cdn import Cdn
 from services.cdn.outbox import PurgeOutbox
 from services.errors import Forbidden, Unauthenticated
@@ -28,12 +28,12 @@ from services.limits.abuse_watch import AbuseWatch
 from services.limits.rate_limit import Admission, RateLimiter
 from services.limits.throttles import Throttles
 from services.media.library import MediaLibrary
-from services.media.signed_urls import MediaAddresses
+from services.media.signed_urls import MediaUrlSigner
 from services.playback.buffer import ProgressBuffer
 from services.playback.dead_letters import DeadLetters
-from services.playback.notifications import ProgressNews
+from services.playback.notifications import ProgressNotifications
 from services.playback.personal_keys import PersonalKeys
-from services.playback.repairs import OpenRepairs
+from services.playback.repairs import RepairFlag
 from services.playback.sessions import ViewingSessions
 from services.playback.stream import ProgressStream
 from services.providers import Chain
@@ -68,7 +68,7 @@ class Playback:
     progress: ProgressBuffer
     stream: ProgressStream
     dead_letters: DeadLetters
-    repairs: OpenRepairs
+    repairs: RepairFlag
 
 
 async def _never_revoked(_login_id: str) -> bool:
@@ -81,7 +81,7 @@ class Media:
     it answers from memory mostly."""
 
     library: MediaLibrary
-    addresses: MediaAddresses
+    addresses: MediaUrlSigner
     is_revoked: Callable[[str], Awaitable[bool]] = _never_revoked
 
 
@@ -118,7 +118,7 @@ class Runtime:
     providers: Chain
     live_metrics: LiveMetrics
     metrics_hub: Hub[Point]
-    progress_news: ProgressNews
+    progress_news: ProgressNotifications
     jobs: Jobs
     tmdb: Tmdb
     media: Media
@@ -128,11 +128,11 @@ class Runtime:
     mailer: Mailer
     personal_keys: PersonalKeys
     source_fetches: SingleFlight[Any] = field(
-        default_factory=lambda: SingleFlight(stops_unwanted=True)
+        default_factory=lambda: SingleFlight(cancel_abandoned=True)
     )
     provider_settings: ProviderSettings = field(default_factory=ProviderSettings)
-    known_keys: BriefMemory[Any] = field(
-        default_factory=lambda: BriefMemory(fresh_seconds=1, stale_seconds=60)
+    known_keys: TtlCache[Any] = field(
+        default_factory=lambda: TtlCache(fresh_seconds=1, stale_seconds=60)
     )
     started_at: float = field(default_factory=time.time)
     clock: Callable[[], float] = time.time
@@ -166,8 +166,8 @@ class Context:
     browser: Browser | None = None  # set where the answer can carry cookies
     is_degraded: bool = False  # something stale was served, for want of better
     admission: Admission | None = None  # what was counted for this operation
-    tells_cost: bool = False  # who asks wants to know what it cost
-    tally: Tally | None = None  # which tier answered what; counted for who asks in development
+    include_cost: bool = False  # who asks wants to know what it cost
+    tally: CacheHits | None = None  # which tier answered what; counted for who asks in development
     batches: dict[Any, Any] = field(default_factory=dict)  # of fields, by graphql-core
     _loaders: dict[type[Any], Any] = field(default_factory=dict)
 
@@ -184,7 +184,7 @@ class Context:
         return self.runtime.playback.progress
 
     @property
-    def progress_repairs(self) -> OpenRepairs:
+    def progress_repairs(self) -> RepairFlag:
         return self.runtime.playback.repairs
 
     def loader(self, kind: type[L]) -> L:

@@ -44,7 +44,7 @@ async def start(
         RateLimited: too many jobs wait already.
         UpstreamUnavailable: MongoDB did not answer; nothing was queued for certain.
     """
-    if await models.open_jobs(MAX_OPEN_JOBS) >= MAX_OPEN_JOBS:
+    if await models.count_open_jobs(MAX_OPEN_JOBS) >= MAX_OPEN_JOBS:
         raise RateLimited("Too many jobs are waiting: try again later.", retry_after_seconds=60)
     at = now(runtime)
     job = models.Job(

@@ -31,21 +31,21 @@ from services.limits.rate_limit import RateLimiter
 from services.limits.sliding_window import SlidingWindows
 from services.limits.throttles import Throttles
 from services.media.library import DEMO, MediaLibrary
-from services.media.signed_urls import MediaAddresses
+from services.media.signed_urls import MediaUrlSigner
 from services.playback.buffer import ProgressBuffer
 from services.playback.dead_letters import DeadLetters
 from services.playback.keys import ProgressKeys
-from services.playback.notifications import ProgressNews
+from services.playback.notifications import ProgressNotifications
 from services.playback.personal_keys import PersonalKeys
-from services.playback.repairs import OpenRepairs
+from services.playback.repairs import RepairFlag
 from services.playback.sessions import SESSION_SECONDS, ViewingSessions
 from services.playback.state import Rules
 from services.playback.stream import ProgressStream
-from services.production_check import refuse_unsafe
+from services.production_check import reject_unsafe_settings
 from services.providers import Chain, open_chain
 from services.providers.overrides import ProviderSettings
 from services.redis import cache_keys, job_queue, pool
-from services.redis.hub import Fold, Hub
+from services.redis.hub import Hub, Reducer
 from services.redis.job_queue import JobQueue
 from services.redis.scripts import ScriptCalls
 from services.settings.settings import Settings
@@ -58,50 +58,52 @@ T = TypeVar("T")
 _REVOKED_LATEST_SECONDS = 600
 
 
-def _breakers(settings: Settings, redis: pool.Client) -> CircuitBreakers:
+def _build_breakers(settings: Settings, redis: pool.Client) -> CircuitBreakers:
     rules = BreakerRules.of(settings)
     return CircuitBreakers(ScriptCalls(redis), rules, prefix=settings.redis_key_prefix)
 
 
-def _state_hub(
-    settings: Settings, redis: pool.Client, stream: str, fold: Callable[[], Fold[T]]
+def _build_state_hub(
+    settings: Settings, redis: pool.Client, stream: str, fold: Callable[[], Reducer[T]]
 ) -> Hub[T]:
     blocking = pool.connect_blocking(settings, state=True)
     return Hub(redis, blocking, settings.redis_key_prefix + stream, fold)
 
 
-def _breakers_changed(settings: Settings, redis: pool.Client) -> Hub[BreakerSnapshot]:
-    return _state_hub(settings, redis, cache_keys.BREAKERS_CHANGED, breaker.Changed)
+def _open_breaker_hub(settings: Settings, redis: pool.Client) -> Hub[BreakerSnapshot]:
+    return _build_state_hub(
+        settings, redis, cache_keys.BREAKERS_CHANGED, breaker.BreakerChangeReducer
+    )
 
 
-def _jobs(settings: Settings, redis: pool.Client) -> Jobs:
-    changed = _state_hub(settings, redis, cache_keys.JOBS_CHANGED, job_queue.Changed)
+def _build_jobs(settings: Settings, redis: pool.Client) -> Jobs:
+    changed = _build_state_hub(settings, redis, cache_keys.JOBS_CHANGED, job_queue.JobChangeReducer)
     return Jobs(JobQueue(redis, settings.redis_key_prefix), changed)
 
 
-def _metrics_hub(settings: Settings, redis: pool.Client) -> Hub[Point]:
+def _build_metrics_hub(settings: Settings, redis: pool.Client) -> Hub[Point]:
     stream = settings.redis_key_prefix + cache_keys.METRICS_STREAM
-    return Hub(redis, pool.connect_blocking(settings), stream, live_metrics.Fold)
+    return Hub(redis, pool.connect_blocking(settings), stream, live_metrics.SampleReducer)
 
 
-def _progress_news(settings: Settings) -> ProgressNews:
+def _build_progress_notifications(settings: Settings) -> ProgressNotifications:
     blocking = pool.connect_blocking(settings, state=True)
-    return ProgressNews(blocking, _progress_keys(settings))
+    return ProgressNotifications(blocking, _progress_keys(settings))
 
 
 @asynccontextmanager
-async def _abuse_watch(settings: Settings, redis: pool.Client) -> AsyncIterator[AbuseWatch]:
+async def _open_abuse_watch(settings: Settings, redis: pool.Client) -> AsyncIterator[AbuseWatch]:
     async with aclosing(AbuseWatch(settings, redis)) as watch:
         await watch.start()
         yield watch
 
 
-def _rate_limiter(settings: Settings, redis: pool.Client) -> RateLimiter:
+def _build_rate_limiter(settings: Settings, redis: pool.Client) -> RateLimiter:
     return RateLimiter(settings, SlidingWindows(ScriptCalls(redis)))
 
 
 @asynccontextmanager
-async def _providers(
+async def _open_providers(
     settings: Settings, changed: ProviderSettings, breakers: CircuitBreakers
 ) -> AsyncIterator[Chain]:
     async with http_client.connect(settings.provider_timeout_seconds) as client:
@@ -145,7 +147,7 @@ def open_playback(settings: Settings, redis: pool.Client) -> Playback:
             redis, scripts, keys, claim_idle_seconds=settings.progress_claim_idle_seconds
         ),
         DeadLetters(redis, scripts, keys),
-        OpenRepairs(),
+        RepairFlag(),
     )
 
 
@@ -153,7 +155,7 @@ def open_playback(settings: Settings, redis: pool.Client) -> Playback:
 async def open_media(settings: Settings, revocations: Revocations) -> AsyncIterator[Media]:
     """In development a title without films of its own plays the demo clip, if there is one."""
     fallback = None if settings.is_production else DEMO
-    addresses = MediaAddresses(
+    addresses = MediaUrlSigner(
         settings.secret_bytes,
         lifetime_seconds=settings.media_address_seconds,
         binds_address=settings.media_bind_address,
@@ -176,11 +178,11 @@ def _progress_rules(settings: Settings) -> Rules:
     )
 
 
-async def _look_for_repairs(known: OpenRepairs) -> None:
+async def _check_repairs(known: RepairFlag) -> None:
     """Before anything is read; from then on a worker looks."""
     mark = known.mark
     try:
-        is_any = bool(await models.open_repairs(1))
+        is_any = bool(await models.list_open_repairs(1))
     except UpstreamUnavailable:
         is_any = True  # unknown: reads compare
     known.found(mark, is_any=is_any)
@@ -195,20 +197,22 @@ async def open_runtime(settings: Settings, listeners: Sequence[Any] = ()) -> Asy
     Raises:
         StartupError: a setting is unsafe or missing, or MongoDB does not answer.
     """
-    refuse_unsafe(settings)
+    reject_unsafe_settings(settings)
     async with AsyncExitStack() as stack:
-        yield await _opened(settings, listeners, stack)
+        yield await _connect_all(settings, listeners, stack)
 
 
-async def _opened(settings: Settings, listeners: Sequence[Any], stack: AsyncExitStack) -> Runtime:
+async def _connect_all(
+    settings: Settings, listeners: Sequence[Any], stack: AsyncExitStack
+) -> Runtime:
     enter = stack.enter_async_context
     redis = state = await enter(aclosing(pool.connect(settings)))
     if settings.state_redis_url:
         state = await enter(aclosing(pool.connect(settings, state=True)))
-    await enter(models.connected(settings, listeners))
+    await enter(models.connect_database(settings, listeners))
     playback = open_playback(settings, state)
-    await _look_for_repairs(playback.repairs)
-    breakers = await enter(aclosing(_breakers(settings, state)))
+    await _check_repairs(playback.repairs)
+    breakers = await enter(aclosing(_build_breakers(settings, state)))
     revocations = await enter(open_revocations(settings, state))
     provider_settings = ProviderSettings()
     return Runtime(
@@ -222,19 +226,19 @@ async def _opened(settings: Settings, listeners: Sequence[Any], stack: AsyncExit
         cdn=await enter(open_cdn(settings)),
         purge_outbox=PurgeOutbox(state, settings.redis_key_prefix),
         breakers=breakers,
-        breakers_changed=await enter(aclosing(_breakers_changed(settings, state))),
-        providers=await enter(_providers(settings, provider_settings, breakers)),
+        breakers_changed=await enter(aclosing(_open_breaker_hub(settings, state))),
+        providers=await enter(_open_providers(settings, provider_settings, breakers)),
         provider_settings=provider_settings,
         live_metrics=LiveMetrics(f"{socket.gethostname()}-{os.getpid()}"),
-        metrics_hub=await enter(aclosing(_metrics_hub(settings, redis))),
-        progress_news=await enter(aclosing(_progress_news(settings))),
-        jobs=await enter(aclosing(_jobs(settings, state))),
+        metrics_hub=await enter(aclosing(_build_metrics_hub(settings, redis))),
+        progress_news=await enter(aclosing(_build_progress_notifications(settings))),
+        jobs=await enter(aclosing(_build_jobs(settings, state))),
         tmdb=await enter(open_tmdb(settings)),
         media=await enter(open_media(settings, revocations)),
         playback=playback,
-        rate_limiter=await enter(aclosing(_rate_limiter(settings, redis))),
+        rate_limiter=await enter(aclosing(_build_rate_limiter(settings, redis))),
         throttles=Throttles(settings, SlidingWindows(ScriptCalls(state))),
-        abuse_watch=await enter(_abuse_watch(settings, state)),
+        abuse_watch=await enter(_open_abuse_watch(settings, state)),
         mailer=open_mailer(settings),
         personal_keys=PersonalKeys(state, _progress_keys(settings), playback.dead_letters),
     )

@@ -32,14 +32,14 @@ class PageArguments:
         if self.after and self.before:
             raise ValidationFailed("Give either `after` or `before`, not both.", path=["before"])
         name = "last" if self.last is not None else "first"
-        return bounded(self.last if self.last is not None else self.first, name, default)
+        return validate_size(self.last if self.last is not None else self.first, name, default)
 
     @property
     def backwards(self) -> bool:
         return self.last is not None or self.before is not None
 
 
-def bounded(value: int | None, name: str, default: int, most: int = MAX_PAGE_SIZE) -> int:
+def validate_size(value: int | None, name: str, default: int, most: int = MAX_PAGE_SIZE) -> int:
     """How many; raises ValidationFailed outside 1 to `most`."""
     if value is None:
         return default

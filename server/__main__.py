@@ -89,7 +89,7 @@ def env(
     write: Annotated[bool, typer.Option(help="Write .env.example instead of printing.")] = False,
 ) -> None:
     """Every setting with its meaning and default."""
-    _emit(env_example.text(), Path(".env.example") if write else None)
+    _emit(env_example.build_text(), Path(".env.example") if write else None)
 
 
 @cli.command()

@@ -22,12 +22,12 @@ from resolvers.catalog import warming
 from resolvers.context import Context, Runtime
 from server.graphql.http import GraphQLOverHTTP
 from server.graphql.websocket import GraphQLOverWebSocket
-from server.middleware.abuse_guard import TurnAway
+from server.middleware.abuse_guard import AbuseGuard
 from server.middleware.client_address import ClientAddress
-from server.middleware.graphql_fast_path import Shortcut
-from server.middleware.request_metrics import Observe
+from server.middleware.graphql_fast_path import GraphQLFastPath
+from server.middleware.request_metrics import RequestMetrics
 from server.middleware.security_headers import SecurityHeaders
-from server.middleware.trusted_host import OneHost
+from server.middleware.trusted_host import StrictTrustedHost
 from server.routes import art, fallback, media, operations
 from server.routes.bandwidth import BandwidthTest
 from server.routes.jwks import KeySet
@@ -64,12 +64,12 @@ def build_app(runtime: Runtime, *, access_log: AccessLog | None = None) -> Starl
         ],
         middleware=[
             *_proxies(runtime),
-            Middleware(Observe, log=requests, live=runtime.live_metrics, security=security),
+            Middleware(RequestMetrics, log=requests, live=runtime.live_metrics, security=security),
             *_hosts(settings),
             *_origins(settings),
-            *_turning_away(runtime),
+            *_abuse_guard(runtime),
             Middleware(
-                Shortcut,
+                GraphQLFastPath,
                 path="/graphql",
                 endpoint=over_http,
                 compressed=CompressMiddleware(over_http, **_COMPRESSION),
@@ -115,14 +115,14 @@ def _proxies(runtime: Runtime) -> list[Middleware]:
     return [Middleware(ClientAddress, addresses=addresses)] if addresses.trusted else []
 
 
-def _turning_away(runtime: Runtime) -> list[Middleware]:
+def _abuse_guard(runtime: Runtime) -> list[Middleware]:
     watch = runtime.abuse_watch
-    return [Middleware(TurnAway, watch=watch)] if watch.is_on else []
+    return [Middleware(AbuseGuard, watch=watch)] if watch.is_on else []
 
 
 def _hosts(settings: Settings) -> list[Middleware]:
     names = [name.strip() for name in settings.trusted_hosts.split(",") if name.strip()]
-    return [] if names == ["*"] else [Middleware(OneHost, allowed_hosts=names)]
+    return [] if names == ["*"] else [Middleware(StrictTrustedHost, allowed_hosts=names)]
 
 
 def _origins(settings: Settings) -> list[Middleware]:

@@ -58,7 +58,7 @@ def run(main: Coroutine[Any, Any, T]) -> T:
         return runner.run(main)
 
 
-def settle() -> None:
+def freeze_garbage() -> None:
     """What is there now stays until the process ends: the collector need not go through it again
     and again, which takes a tenth of the CPU of large answers."""
     gc.collect()
@@ -82,7 +82,7 @@ async def serve(
     stopping: Callable[[], None] = lambda: None,
 ) -> None:
     """Serves until `stop` is set, then lets running requests end for at most 10 s."""
-    server = Server(config(app))
+    server = Server(build_config(app))
     running = asyncio.create_task(server.serve(sockets=[listening]))
     while not server.started and not running.done():  # noqa: ASYNC110 - uvicorn has no event
         await asyncio.sleep(0.01)
@@ -96,7 +96,7 @@ async def serve(
     await running
 
 
-def config(
+def build_config(
     app: ASGIApp, *, socket_silence_seconds: float = _SOCKET_SILENCE_SECONDS
 ) -> uvicorn.Config:
     """A WebSocket's client that answers no ping, or takes nothing we send, is cut off after

@@ -46,12 +46,12 @@ def decode(secret: bytes, order: str, cursor: str, argument: str) -> Position:
     try:
         raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
         signature, payload = raw[:_SIGNATURE_BYTES], raw[_SIGNATURE_BYTES:]
-        version, made_for, value, id_ = _decoder.decode(payload)
+        version, encoded_order, value, id_ = _decoder.decode(payload)
     except (binascii.Error, ValueError, msgspec.DecodeError):
         raise InvalidCursor(f"`{argument}` is not a cursor of this API.", path=[argument]) from None
     if not hmac.compare_digest(signature, _sign(secret, payload)) or version != _VERSION:
         raise InvalidCursor(f"`{argument}` is not a cursor of this API.", path=[argument])
-    if made_for != order:
+    if encoded_order != order:
         raise InvalidCursor(f"`{argument}` was made for another order.", path=[argument])
     return Position(value, id_)
 

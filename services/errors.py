@@ -174,9 +174,9 @@ class TooManyStreams(CodedError):
     code = ErrorCode.TOO_MANY_STREAMS
 
     @classmethod
-    def of(cls, most: int) -> TooManyStreams:
+    def of(cls, limit: int) -> TooManyStreams:
         """For a user of whom as many streams play as may at once."""
-        streams = "one stream plays" if most == 1 else f"{most} streams play"
+        streams = "one stream plays" if limit == 1 else f"{limit} streams play"
         return cls(f"Already {streams}, as many as this account may have at once: stop one first.")
 
 

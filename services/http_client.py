@@ -34,7 +34,7 @@ def connect(timeout_seconds: float) -> HttpClient:
     )
 
 
-def _without_query(record: logging.LogRecord) -> bool:
+def _strip_query(record: logging.LogRecord) -> bool:
     """Cuts the query from every address the library is about to log."""
     if isinstance(record.args, tuple):
         record.args = tuple(
@@ -43,4 +43,4 @@ def _without_query(record: logging.LogRecord) -> bool:
     return True
 
 
-logging.getLogger("httpx").addFilter(_without_query)
+logging.getLogger("httpx").addFilter(_strip_query)

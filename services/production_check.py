@@ -12,200 +12,208 @@ from enum import Enum
 from urllib.parse import urlsplit
 
 from services.errors import StartupError
-from services.limits.client_address import networks
+from services.limits.client_address import parse_networks
 from services.settings.settings import DEVELOPMENT_SECRET, Settings
 from services.telemetry.logs import get_logger
 
 _PUBLISHED_SECRETS = {DEVELOPMENT_SECRET, "super_secure_jwt_secret_change_in_production"}
-_LEAST_SECRET_BYTES = 32
-_LEAST_DIFFERENT_BYTES = 10  # fewer are a word repeated
-_LONGEST_ACCESS_SECONDS = 3600
-_LEAST_AUDIT_DAYS = 30
-_NARROWEST_NETWORKS = {4: 8, 6: 16}  # bits; wider ones are not one's own
-log = get_logger("posture")
+_MIN_SECRET_BYTES = 32
+_MIN_DIFFERENT_BYTES = 10  # fewer are a word repeated
+_MAX_ACCESS_SECONDS = 3600
+_MIN_AUDIT_DAYS = 30
+_MIN_PREFIX_BITS = {4: 8, 6: 16}  # bits; wider ones are not one's own
+log = get_logger("production_check")
 
 
-class Level(Enum):
+class Severity(Enum):
     REFUSED = "refused"
     WARNING = "warning"
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    level: Level
+    severity: Severity
     setting: str
-    what: str
-    to_do: str
+    problem: str
+    remedy: str
     is_hard: bool = False
 
     def __str__(self) -> str:
-        return f"{self.setting} {self.what}: {self.to_do}."
+        return f"{self.setting} {self.problem}: {self.remedy}."
 
 
-Rule = Callable[[Settings], Iterator[Finding]]
+SettingsRule = Callable[[Settings], Iterator[Finding]]
 
 
-def findings(settings: Settings) -> list[Finding]:
+def list_findings(settings: Settings) -> list[Finding]:
     """Of these settings in production, the refused ones first."""
-    found = [finding for rule in _RULES for finding in rule(settings)]
-    return sorted(found, key=lambda finding: finding.level is not Level.REFUSED)
+    results = [finding for rule in _RULES for finding in rule(settings)]
+    return sorted(results, key=lambda finding: finding.severity is not Severity.REFUSED)
 
 
-def refuse_unsafe(settings: Settings) -> None:
+def reject_unsafe_settings(settings: Settings) -> None:
     """Production starts only with secrets of its own, and closed to other sites' scripts; what
     else is unsafe is logged.
 
     Raises:
         StartupError: names the setting at fault.
     """
-    found = findings(settings) if settings.is_production else list(_secret_length(settings))
-    hard = next((finding for finding in found if finding.is_hard), None)
+    results = list_findings(settings) if settings.is_production else list(_check_secret_length(settings))
+    hard = next((finding for finding in results if finding.is_hard), None)
     if hard is not None:
         raise StartupError(str(hard))
-    for finding in found:
-        if finding.level is Level.REFUSED:
-            log.warning("unsafe_setting", setting=finding.setting, what=finding.what)
+    for finding in results:
+        if finding.severity is Severity.REFUSED:
+            log.warning("unsafe_setting", setting=finding.setting, what=finding.problem)
 
 
-def _refused(setting: str, what: str, to_do: str, *, is_hard: bool = False) -> Finding:
-    return Finding(Level.REFUSED, setting, what, to_do, is_hard)
+def _reject(setting: str, problem: str, remedy: str, *, is_hard: bool = False) -> Finding:
+    return Finding(Severity.REFUSED, setting, problem, remedy, is_hard)
 
 
-def _warning(setting: str, what: str, to_do: str) -> Finding:
-    return Finding(Level.WARNING, setting, what, to_do)
+def _warn(setting: str, problem: str, remedy: str) -> Finding:
+    return Finding(Severity.WARNING, setting, problem, remedy)
 
 
-def _secret_length(settings: Settings) -> Iterator[Finding]:
-    if len(settings.secret_bytes) < _LEAST_SECRET_BYTES:
-        to_do = "set a longer random one"
-        yield _refused("JWT_SECRET", "is shorter than 32 bytes", to_do, is_hard=True)
+def _check_secret_length(settings: Settings) -> Iterator[Finding]:
+    if len(settings.secret_bytes) < _MIN_SECRET_BYTES:
+        remedy = "set a longer random one"
+        yield _reject("JWT_SECRET", "is shorter than 32 bytes", remedy, is_hard=True)
 
 
-def _secrets(settings: Settings) -> Iterator[Finding]:
-    yield from _secret_length(settings)
+def _check_secrets(settings: Settings) -> Iterator[Finding]:
+    yield from _check_secret_length(settings)
     secret = settings.jwt_secret.get_secret_value()
     if secret in _PUBLISHED_SECRETS:
-        to_do = "set a random one of your own"
-        yield _refused("JWT_SECRET", "is a published default", to_do, is_hard=True)
-    elif len(set(secret)) < _LEAST_DIFFERENT_BYTES:
-        yield _refused("JWT_SECRET", "repeats itself", "set a random one of your own")
+        remedy = "set a random one of your own"
+        yield _reject("JWT_SECRET", "is a published default", remedy, is_hard=True)
+    elif len(set(secret)) < _MIN_DIFFERENT_BYTES:
+        yield _reject("JWT_SECRET", "repeats itself", "set a random one of your own")
     if not settings.jwt_private_keys.get_secret_value().strip():
-        to_do = "make one with `python -m server keys new`"
-        yield _refused("JWT_PRIVATE_KEYS", "is not set", to_do, is_hard=True)
-    if settings.access_token_seconds > _LONGEST_ACCESS_SECONDS:
-        what = "lets an access token live for more than an hour"
-        yield _warning("ACCESS_TOKEN_SECONDS", what, "set 900")
+        remedy = "make one with `python -m server keys new`"
+        yield _reject("JWT_PRIVATE_KEYS", "is not set", remedy, is_hard=True)
+    if settings.access_token_seconds > _MAX_ACCESS_SECONDS:
+        problem = "lets an access token live for more than an hour"
+        yield _warn("ACCESS_TOKEN_SECONDS", problem, "set 900")
 
 
-def _openness(settings: Settings) -> Iterator[Finding]:
+def _check_openness(settings: Settings) -> Iterator[Finding]:
     if settings.introspection_allowed:
-        what = "shows the schema, and suggestions of its names, to everybody"
-        yield _refused("GRAPHQL_INTROSPECTION", what, "leave it empty, and hand out schema.graphql")
-    origins = _listed(settings.cors_origin)
+        problem = "shows the schema, and suggestions of its names, to everybody"
+        yield _reject("GRAPHQL_INTROSPECTION", problem, "leave it empty, and hand out schema.graphql")
+    origins = _split_list(settings.cors_origin)
     if any("*" in origin for origin in origins) or "null" in origins:
-        what = "opens the API to scripts of every site"
-        yield _refused("CORS_ORIGIN", what, "name the web client's origins", is_hard=True)
+        problem = "opens the API to scripts of every site"
+        yield _reject("CORS_ORIGIN", problem, "name the web client's origins", is_hard=True)
     elif any(not _is_https(origin) for origin in origins):
-        what = "names an origin that is not https, which others can pose as"
-        yield _warning("CORS_ORIGIN", what, "name https origins only")
-    hosts = _listed(settings.trusted_hosts)
+        problem = "names an origin that is not https, which others can pose as"
+        yield _warn("CORS_ORIGIN", problem, "name https origins only")
+    hosts = _split_list(settings.trusted_hosts)
     if not hosts or "*" in hosts:
-        to_do = "name the hosts that clients reach the API at"
-        yield _refused("TRUSTED_HOSTS", "serves every Host header", to_do)
+        remedy = "name the hosts that clients reach the API at"
+        yield _reject("TRUSTED_HOSTS", "serves every Host header", remedy)
 
 
-def _proxies(settings: Settings) -> Iterator[Finding]:
-    to_do = "name the addresses of the proxies in front, or none where there is none"
-    if not _listed(settings.trusted_proxies):
-        what = "is empty, so all clients behind a proxy count as one"
-        yield _refused("TRUSTED_PROXIES", what, to_do)
+def _check_proxies(settings: Settings) -> Iterator[Finding]:
+    remedy = "name the addresses of the proxies in front, or none where there is none"
+    if not _split_list(settings.trusted_proxies):
+        problem = "is empty, so all clients behind a proxy count as one"
+        yield _reject("TRUSTED_PROXIES", problem, remedy)
         return
     try:
-        trusted = networks(settings.trusted_proxies, "TRUSTED_PROXIES")
+        trusted = parse_networks(settings.trusted_proxies, "TRUSTED_PROXIES")
     except StartupError:
-        yield _refused("TRUSTED_PROXIES", "names something that is no address", to_do)
+        yield _reject("TRUSTED_PROXIES", "names something that is no address", remedy)
         return
-    if any(one.prefixlen < _NARROWEST_NETWORKS[one.version] for one in trusted):
-        what = "believes every sender what it says of its address"
-        yield _refused("TRUSTED_PROXIES", what, to_do)
+    if any(one.prefixlen < _MIN_PREFIX_BITS[one.version] for one in trusted):
+        problem = "believes every sender what it says of its address"
+        yield _reject("TRUSTED_PROXIES", problem, remedy)
 
 
-def _addresses(settings: Settings) -> Iterator[Finding]:
+def _check_addresses(settings: Settings) -> Iterator[Finding]:
     if not settings.public_url:
-        to_do = "set the https address clients reach the API at"
-        yield _refused("PUBLIC_URL", "is not set, so art and films have no address", to_do)
+        remedy = "set the https address clients reach the API at"
+        yield _reject("PUBLIC_URL", "is not set, so art and films have no address", remedy)
     elif not _is_https(settings.public_url):
-        what = "is not https, so tokens can be read on the way"
-        yield _refused("PUBLIC_URL", what, "set an https address")
+        problem = "is not https, so tokens can be read on the way"
+        yield _reject("PUBLIC_URL", problem, "set an https address")
     if not settings.public_web_url:
-        what = "is empty, so mails hold codes instead of links"
-        yield _warning("PUBLIC_WEB_URL", what, "set the web client's address")
+        problem = "is empty, so mails hold codes instead of links"
+        yield _warn("PUBLIC_WEB_URL", problem, "set the web client's address")
     elif not _is_https(settings.public_web_url):
-        yield _refused("PUBLIC_WEB_URL", "is not https", "set an https address")
+        yield _reject("PUBLIC_WEB_URL", "is not https", "set an https address")
 
 
-def _mail(settings: Settings) -> Iterator[Finding]:
+def _check_mail(settings: Settings) -> Iterator[Finding]:
     if not settings.smtp_host:
-        what = "is not set: no mail is sent"
-        to_do = "set the mail server"
+        problem = "is not set: no mail is sent"
+        remedy = "set the mail server"
         if settings.needs_verified_email:
-            what += ", and nobody can prove an address"
-            to_do += ", or EMAIL_VERIFICATION_REQUIRED=false"
-            yield _refused("SMTP_HOST", what, to_do)
+            problem += ", and nobody can prove an address"
+            remedy += ", or EMAIL_VERIFICATION_REQUIRED=false"
+            yield _reject("SMTP_HOST", problem, remedy)
         else:
-            yield _warning("SMTP_HOST", what, to_do)
+            yield _warn("SMTP_HOST", problem, remedy)
     elif settings.smtp_security == "none":
-        what = "sends mails, and codes in them, in the clear"
-        yield _refused("SMTP_SECURITY", what, "set starttls or tls")
+        problem = "sends mails, and codes in them, in the clear"
+        yield _reject("SMTP_SECURITY", problem, "set starttls or tls")
     if settings.smtp_host and "localhost" in settings.mail_from:
-        yield _warning("MAIL_FROM", "is an example", "set a sender your mail server may send as")
+        yield _warn("MAIL_FROM", "is an example", "set a sender your mail server may send as")
     if settings.email_verification_required is False:
-        what = "lets accounts be made for addresses of others"
-        yield _warning("EMAIL_VERIFICATION_REQUIRED", what, "leave it empty")
+        problem = "lets accounts be made for addresses of others"
+        yield _warn("EMAIL_VERIFICATION_REQUIRED", problem, "leave it empty")
 
 
-def _stores(settings: Settings) -> Iterator[Finding]:
+def _check_stores(settings: Settings) -> Iterator[Finding]:
     if not settings.mongodb_uri:
-        yield _refused("MONGODB_URI", "is not set", "name a MongoDB replica set")
+        yield _reject("MONGODB_URI", "is not set", "name a MongoDB replica set")
     elif "@" not in settings.mongodb_uri:
-        what = "has no user: whoever reaches MongoDB may do everything"
-        yield _warning("MONGODB_URI", what, "make a user for the API, see docs/operations.md")
+        problem = "has no user: whoever reaches MongoDB may do everything"
+        yield _warn("MONGODB_URI", problem, "make a user for the API, see docs/operations.md")
     if settings.mongodb_write_concern in ("0", "1"):
-        what = "loses acknowledged writes when the primary changes"
-        yield _refused("MONGODB_WRITE_CONCERN", what, "set majority")
+        problem = "loses acknowledged writes when the primary changes"
+        yield _reject("MONGODB_WRITE_CONCERN", problem, "set majority")
     addresses = {"REDIS_URL": settings.redis_address()}
     if settings.state_redis_url:
         addresses["STATE_REDIS_URL"] = settings.state_redis_url
     for name, address in addresses.items():
         if not address:
-            yield _refused(name, "is not set", "name a Redis")
+            yield _reject(name, "is not set", "name a Redis")
         elif not urlsplit(address).password:
-            what = "has no password: whoever reaches Redis may do everything"
-            yield _warning(name, what, "set one (ACL or requirepass)")
+            problem = "has no password: whoever reaches Redis may do everything"
+            yield _warn(name, problem, "set one (ACL or requirepass)")
 
 
-def _watches(settings: Settings) -> Iterator[Finding]:
+def _check_watches(settings: Settings) -> Iterator[Finding]:
     for name, mode in (
         ("RATE_LIMIT_MODE", settings.rate_limit_mode),
         ("ABUSE_MODE", settings.abuse_mode),
     ):
         if mode == "off":
-            yield _refused(name, "is off", "set enforce")
+            yield _reject(name, "is off", "set enforce")
         elif mode == "log":
-            yield _warning(name, "only counts who would be refused", "set enforce")
+            yield _warn(name, "only counts who would be refused", "set enforce")
     if not settings.throttles:
-        yield _refused("THROTTLES", "is off: passwords can be tried without end", "set true")
-    if 0 < settings.audit_days < _LEAST_AUDIT_DAYS:
-        what = "forgets who did what before it may be asked"
-        yield _warning("AUDIT_DAYS", what, f"set {_LEAST_AUDIT_DAYS} or more")
+        yield _reject("THROTTLES", "is off: passwords can be tried without end", "set true")
+    if 0 < settings.audit_days < _MIN_AUDIT_DAYS:
+        problem = "forgets who did what before it may be asked"
+        yield _warn("AUDIT_DAYS", problem, f"set {_MIN_AUDIT_DAYS} or more")
     if settings.log_level.lower() == "debug":
-        yield _warning("LOG_LEVEL", "is debug, which tells more than is needed", "set info")
+        yield _warn("LOG_LEVEL", "is debug, which tells more than is needed", "set info")
 
 
-_RULES: Sequence[Rule] = (_secrets, _openness, _proxies, _addresses, _mail, _stores, _watches)
+_RULES: Sequence[SettingsRule] = (
+    _check_secrets,
+    _check_openness,
+    _check_proxies,
+    _check_addresses,
+    _check_mail,
+    _check_stores,
+    _check_watches,
+)
 
 
-def _listed(text: str) -> list[str]:
+def _split_list(text: str) -> list[str]:
     return [part.strip().lower() for part in text.split(",") if part.strip()]
 
 

@@ -75,29 +75,31 @@ async def run_workers(
     chosen = {name: timetable[name] for name in names}
     async with asyncio.TaskGroup() as group:
         for name, worker in chosen.items():
-            group.create_task(_keep(runtime, name, worker, stop), name=name)
+            group.create_task(_run_periodically(runtime, name, worker, stop), name=name)
 
 
 def names_for(where: Literal["worker", "api"]) -> list[str]:
     return [name for name, worker in WORKERS.items() if worker.where == where]
 
 
-async def _keep(runtime: Runtime, name: str, worker: Worker, stop: asyncio.Event) -> None:
+async def _run_periodically(
+    runtime: Runtime, name: str, worker: Worker, stop: asyncio.Event
+) -> None:
     while not stop.is_set():
-        await _attempt(name, worker.run(runtime), worker.run_seconds, stop)
+        await _run_once(name, worker.run(runtime), worker.run_seconds, stop)
         pause_seconds = worker.every_seconds * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311
         with suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), pause_seconds)
     if worker.finish is not None:
-        await _attempt(name, worker.finish(runtime), _FINISH_SECONDS, stop)
+        await _run_once(name, worker.finish(runtime), _FINISH_SECONDS, stop)
 
 
-async def _attempt(
+async def _run_once(
     name: str, run: Awaitable[object], seconds: float | None, stop: asyncio.Event
 ) -> None:
     try:
         if seconds is None:
-            await _until_stopped(run, stop)
+            await _run_until_stopped(run, stop)
         else:
             await asyncio.wait_for(run, seconds)
     except UpstreamUnavailable as error:  # expected: the next run tries again
@@ -110,7 +112,7 @@ async def _attempt(
         metrics.worker_runs_total.labels(name, "done").inc()
 
 
-async def _until_stopped(run: Awaitable[object], stop: asyncio.Event) -> None:
+async def _run_until_stopped(run: Awaitable[object], stop: asyncio.Event) -> None:
     running, stopping = asyncio.ensure_future(run), asyncio.ensure_future(stop.wait())
     try:
         await asyncio.wait([running, stopping], return_when=asyncio.FIRST_COMPLETED)

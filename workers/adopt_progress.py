@@ -25,7 +25,7 @@ async def adopt_progress(runtime: Runtime) -> int:
     total, after = 0, ""
     with suppress(UpstreamUnavailable):
         for _ in range(_ROUNDS):
-            repairs = await models.open_repairs(_BATCH, after)
+            repairs = await models.list_open_repairs(_BATCH, after)
             adopted = await _adopt(runtime, repairs)
             await models.close_repairs(adopted)
             total += len(adopted)
@@ -44,7 +44,7 @@ async def look_for_repairs(runtime: Runtime) -> None:
     known = runtime.playback.repairs
     mark = known.mark
     with suppress(UpstreamUnavailable):
-        known.found(mark, is_any=bool(await models.open_repairs(1)))
+        known.found(mark, is_any=bool(await models.list_open_repairs(1)))
 
 
 async def _adopt(
@@ -55,12 +55,12 @@ async def _adopt(
     stored = await models.find_by_id(
         models.ViewingProgress, models.LiveProgress, [repair.id for repair in repairs]
     )
-    calls = [_hand_over(runtime, stored.get(repair.id)) for repair in repairs]
+    calls = [_send_to_redis(runtime, stored.get(repair.id)) for repair in repairs]
     taken = await asyncio.gather(*calls)
     return [repair for repair, is_taken in zip(repairs, taken, strict=True) if is_taken]
 
 
-async def _hand_over(runtime: Runtime, progress: models.LiveProgress | None) -> bool:
+async def _send_to_redis(runtime: Runtime, progress: models.LiveProgress | None) -> bool:
     """Calls of the same moment leave in one pipeline. A full shard holds up no other."""
     if progress is None:  # deleted since
         return True

@@ -17,9 +17,9 @@ from operator import itemgetter
 
 import models
 from resolvers.context import Runtime
-from services.playback.buffer import Buffered
+from services.playback.state import BufferedProgress
 from services.playback.stream import Delivery
-from services.playback.viewings import viewing_entry
+from services.playback.viewings import decode_viewing
 from services.telemetry import metrics
 from services.telemetry.logs import get_logger
 
@@ -93,7 +93,7 @@ async def _write_viewings(deliveries: Iterable[Delivery]) -> list[Delivery]:
 
 
 def _viewing(delivery: Delivery) -> models.ViewingRecord | None:
-    progress, entry = delivery.progress, viewing_entry(delivery.fields)
+    progress, entry = delivery.progress, decode_viewing(delivery.fields)
     if progress is None or entry is None:
         return None
     return models.viewing_record(progress.user_id, progress.playable_id, entry)
@@ -103,8 +103,8 @@ def _is_history(viewing: models.ViewingRecord) -> bool:
     return viewing.watched_seconds >= _LEAST_WATCHED_SECONDS or viewing.completed
 
 
-def _newest(deliveries: Iterable[Delivery]) -> dict[Key, Buffered]:
-    newest: dict[Key, Buffered] = {}
+def _newest(deliveries: Iterable[Delivery]) -> dict[Key, BufferedProgress]:
+    newest: dict[Key, BufferedProgress] = {}
     for _, _, _, progress in deliveries:
         if progress is None:
             continue
@@ -118,7 +118,7 @@ def _place(delivery: Delivery) -> tuple[int, bytes]:
     return delivery.shard, delivery.entry_id
 
 
-def _key(progress: Buffered) -> Key:
+def _key(progress: BufferedProgress) -> Key:
     return progress.user_id, progress.playable_id
 
 

@@ -23,11 +23,11 @@ async def import_tmdb(runtime: Runtime) -> bool:
         return False
     turn = JobKind.IMPORT_TMDB_CHANGES.value
     seconds = _DAY_SECONDS * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311
-    if not await runtime.jobs.queue.turn(turn, seconds):
+    if not await runtime.jobs.queue.claim_period(turn, seconds):
         return False
     try:
         await job_queue.start(runtime, JobKind.IMPORT_TMDB_CHANGES)
     except CodedError:
-        await runtime.jobs.queue.give_back(turn)
+        await runtime.jobs.queue.release_period(turn)
         raise
     return True

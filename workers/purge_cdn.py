@@ -20,7 +20,7 @@ from services.errors import PurgeFailed, UpstreamUnavailable
 from services.telemetry import metrics
 from services.telemetry.logs import get_logger
 
-MOST_TRIES = 15
+MAX_ATTEMPTS = 15
 _AT_ONCE = 100
 _LEASE_SECONDS = 120.0  # longer than a run may last
 _LONGEST_BACKOFF_SECONDS = 1800.0
@@ -36,15 +36,15 @@ async def purge_cdn(runtime: Runtime) -> int:
     Raises:
         UpstreamUnavailable: MongoDB is away; what is leased is tried again later.
     """
-    await _hear_what_is_ready(runtime)
+    await _mark_ready(runtime)
     ended = 0
     while batch := await _claim(runtime):
-        ended += await _try(runtime, *batch)
+        ended += await _process(runtime, *batch)
     await _measure(runtime)
     return ended
 
 
-async def _hear_what_is_ready(runtime: Runtime) -> None:
+async def _mark_ready(runtime: Runtime) -> None:
     with suppress(UpstreamUnavailable):  # Redis is away: each goes out when its time has come
         while ready := await runtime.purge_outbox.take():
             await models.purges.ready(ready, purging.now(runtime))
@@ -57,19 +57,19 @@ async def _claim(runtime: Runtime) -> tuple[str, list[PurgeRecord]] | None:
     return (lease, purges) if purges else None
 
 
-async def _try(runtime: Runtime, lease: str, purges: list[PurgeRecord]) -> int:
-    told = await _tell_caches(runtime, lease, purges)
-    failures = await _ask(runtime, told)
+async def _process(runtime: Runtime, lease: str, purges: list[PurgeRecord]) -> int:
+    told = await _purge_caches(runtime, lease, purges)
+    failures = await _purge_at_cdn(runtime, told)
     done = [purge.id for purge in told if purge.id not in failures]
     ended = await models.purges.finish(done, lease, purging.now(runtime))
     metrics.purges_finished_total.labels("done").inc(ended)
     for purge in told:
         if purge.id in failures:
-            ended += await _failed(runtime, lease, purge, failures[purge.id])
+            ended += await _handle_failure(runtime, lease, purge, failures[purge.id])
     return ended
 
 
-async def _tell_caches(
+async def _purge_caches(
     runtime: Runtime, lease: str, purges: Sequence[PurgeRecord]
 ) -> list[PurgeRecord]:
     """Those that our caches have dropped; the others wait until Redis is back."""
@@ -97,19 +97,21 @@ async def _tell_caches(
     return told
 
 
-async def _ask(runtime: Runtime, purges: Sequence[PurgeRecord]) -> Mapping[str, PurgeFailed]:
+async def _purge_at_cdn(
+    runtime: Runtime, purges: Sequence[PurgeRecord]
+) -> Mapping[str, PurgeFailed]:
     """Asks the CDN; returns the failures by purge."""
-    failure = await _ask_once(runtime, purges)
+    failure = await _request_purge(runtime, purges)
     if failure is None:
         return {}
     if not failure.is_final or len(purges) == 1:
         return {purge.id: failure for purge in purges}
     # One of them is at fault: each for itself.
-    failures = {purge.id: await _ask_once(runtime, [purge]) for purge in purges}
+    failures = {purge.id: await _request_purge(runtime, [purge]) for purge in purges}
     return {id_: failure for id_, failure in failures.items() if failure is not None}
 
 
-async def _ask_once(runtime: Runtime, purges: Sequence[PurgeRecord]) -> PurgeFailed | None:
+async def _request_purge(runtime: Runtime, purges: Sequence[PurgeRecord]) -> PurgeFailed | None:
     stale = purging.stale_of(purges)
     if not runtime.cdn.is_told or not stale:
         return None
@@ -122,11 +124,13 @@ async def _ask_once(runtime: Runtime, purges: Sequence[PurgeRecord]) -> PurgeFai
     return None
 
 
-async def _failed(runtime: Runtime, lease: str, purge: PurgeRecord, failure: PurgeFailed) -> int:
+async def _handle_failure(
+    runtime: Runtime, lease: str, purge: PurgeRecord, failure: PurgeFailed
+) -> int:
     """Tries again later, or gives up; 1 if it ended."""
     now, error = purging.now(runtime), str(failure)
     is_too_old = now - purge.created_at > _GIVE_UP
-    if failure.is_final or purge.attempts >= MOST_TRIES or is_too_old:
+    if failure.is_final or purge.attempts >= MAX_ATTEMPTS or is_too_old:
         ended = await models.purges.finish([purge.id], lease, now, error)
         metrics.purges_finished_total.labels("failed").inc(ended)
         log.error("purge_failed", purge=purge.id, error=error, attempts=purge.attempts)
@@ -135,7 +139,7 @@ async def _failed(runtime: Runtime, lease: str, purge: PurgeRecord, failure: Pur
         [purge.id],
         lease,
         now,
-        due_at=_next_try(now, purge.attempts, failure),
+        due_at=_next_attempt_at(now, purge.attempts, failure),
         error=error,
         is_told=True,
         is_counted=failure.retry_after_seconds is None,
@@ -143,7 +147,7 @@ async def _failed(runtime: Runtime, lease: str, purge: PurgeRecord, failure: Pur
     return 0
 
 
-def _next_try(now: datetime, attempts: int, failure: PurgeFailed) -> datetime:
+def _next_attempt_at(now: datetime, attempts: int, failure: PurgeFailed) -> datetime:
     """Full jitter, so that purges that failed together do not all come back together."""
     if failure.retry_after_seconds is not None:
         seconds = failure.retry_after_seconds * random.uniform(1, 1.1)  # noqa: S311

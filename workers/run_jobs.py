@@ -28,14 +28,14 @@ from workers.flush_progress import flush_progress
 
 JOB_SECONDS = 3600.0
 MAX_ATTEMPTS = 3  # workers that may die over one job
-_TELL_SECONDS = 0.2  # between two words on how far a job is
+_REPORT_SECONDS = 0.2  # between two words on how far a job is
 _BEATS = 3  # before a silent worker is taken for dead
 _WORKER = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
 
 log = get_logger("workers")
 
 
-class Advance:
+class JobProgress:
     """How far a job is: its runner says so as often as it likes, others hear of it now and then."""
 
     def __init__(self, done: int, total: int | None) -> None:
@@ -49,17 +49,17 @@ class Advance:
 
 
 # Answers with what had to be left out, or None.
-Runner = Callable[[Runtime, Mapping[str, Any], Advance], Awaitable[str | None]]
+Runner = Callable[[Runtime, Mapping[str, Any], JobProgress], Awaitable[str | None]]
 
 
 async def _flush_progress(
-    runtime: Runtime, _arguments: Mapping[str, Any], advance: Advance
+    runtime: Runtime, _arguments: Mapping[str, Any], advance: JobProgress
 ) -> None:
     flushed = await flush_progress(runtime)
     advance(flushed, flushed)
 
 
-async def _warm_cache(runtime: Runtime, arguments: Mapping[str, Any], advance: Advance) -> None:
+async def _warm_cache(runtime: Runtime, arguments: Mapping[str, Any], advance: JobProgress) -> None:
     films = await warming.warm(Context(runtime), arguments["first"], advance)
     advance(films, films)
 
@@ -91,7 +91,7 @@ async def _next(runtime: Runtime, worker: str) -> JobRecord | None:
     at = now(runtime)
     silent_since = at - timedelta(seconds=runtime.settings.job_claim_idle_seconds)
     with suppress(UpstreamUnavailable):  # Redis is away: only looking is left
-        while (job_id := await runtime.jobs.queue.take()) is not None:
+        while (job_id := await runtime.jobs.queue.pop()) is not None:
             job = await models.claim_job(worker, at, silent_since, job_id)
             if job is not None:
                 return job
@@ -101,11 +101,11 @@ async def _next(runtime: Runtime, worker: str) -> JobRecord | None:
 async def _run(
     runtime: Runtime, job: JobRecord, worker: str, runners: Mapping[str, Runner]
 ) -> None:
-    advance = Advance(job.done, job.total)
+    advance = JobProgress(job.done, job.total)
     await _publish(runtime, job.id)
     running = asyncio.create_task(_outcome(runtime, job, advance, runners.get(job.kind)))
     try:
-        mine = await _accompany(runtime, job.id, worker, running, advance)
+        mine = await _heartbeat_loop(runtime, job.id, worker, running, advance)
     except asyncio.CancelledError:
         await _put_back(runtime, job.id, worker)
         raise
@@ -113,17 +113,17 @@ async def _run(
         running.cancel()
         await asyncio.wait([running])
     if mine:
-        await _finish(runtime, job, worker, models.JobEnd(*running.result(), *_far(advance)))
+        await _finish(runtime, job, worker, models.JobEnd(*running.result(), *_counts(advance)))
     else:
         log.warning("job_lost", job=job.id, kind=job.kind)
 
 
-def _far(advance: Advance) -> tuple[int, int | None]:
+def _counts(advance: JobProgress) -> tuple[int, int | None]:
     return advance.done, advance.total
 
 
 async def _outcome(
-    runtime: Runtime, job: JobRecord, advance: Advance, runner: Runner | None
+    runtime: Runtime, job: JobRecord, advance: JobProgress, runner: Runner | None
 ) -> tuple[JobState, str | None]:
     """How it ended. The words of a fault of ours stay in the log."""
     if runner is None:
@@ -142,12 +142,12 @@ async def _outcome(
         return JobState.FAILED, "Something went wrong on our side."
 
 
-async def _accompany(
+async def _heartbeat_loop(
     runtime: Runtime,
     job_id: str,
     worker: str,
     running: asyncio.Task[Any],
-    advance: Advance,
+    advance: JobProgress,
 ) -> bool:
     """Tells how far it is, or at least that somebody is at it, until it ends; False if the job
     was taken over meanwhile."""
@@ -162,10 +162,10 @@ async def _accompany(
             return True
         advance.moved.clear()
         with suppress(UpstreamUnavailable):  # the next beat may get through
-            if not await models.beat_job(job_id, worker, now(runtime), *_far(advance)):
+            if not await models.heartbeat_job(job_id, worker, now(runtime), *_counts(advance)):
                 return False
             await _publish(runtime, job_id)
-        await asyncio.wait([running], timeout=min(_TELL_SECONDS, beat_seconds))
+        await asyncio.wait([running], timeout=min(_REPORT_SECONDS, beat_seconds))
 
 
 async def _finish(runtime: Runtime, job: JobRecord, worker: str, end: models.JobEnd) -> None:

@@ -13,7 +13,12 @@ from graph.accounts.preferences import UpdateProfileInput
 from graph.base.errors import UserError
 from graph.base.fields import plain, resolver
 from graph.base.info import Info
-from graph.base.payloads import Acknowledged, AcknowledgePayload, acknowledged, told
+from graph.base.payloads import (
+    Acknowledgement,
+    AcknowledgePayload,
+    acknowledge,
+    capture_user_errors,
+)
 from graph.base.scalars import EmailAddress
 from models import Role
 from resolvers.accounts import mail_tokens, profile
@@ -67,49 +72,53 @@ async def _verify_email(
     info: Info,
     input: Annotated[VerifyEmailInput, strawberry.argument(description="The code.")],
 ) -> ViewerAnswer:
-    return ViewerAnswer(*await told(mail_tokens.verify_email(info.context, input.token)))
+    return ViewerAnswer(
+        *await capture_user_errors(mail_tokens.verify_email(info.context, input.token))
+    )
 
 
 async def _resend_verification(
     info: Info, input: Annotated[EmailInput, strawberry.argument(description="The address.")]
-) -> Acknowledged:
-    return await acknowledged(mail_tokens.resend_verification(info.context, input.email))
+) -> Acknowledgement:
+    return await acknowledge(mail_tokens.resend_verification(info.context, input.email))
 
 
 async def _request_password_reset(
     info: Info, input: Annotated[EmailInput, strawberry.argument(description="The address.")]
-) -> Acknowledged:
-    return await acknowledged(mail_tokens.request_password_reset(info.context, input.email))
+) -> Acknowledgement:
+    return await acknowledge(mail_tokens.request_password_reset(info.context, input.email))
 
 
 async def _reset_password(
     info: Info,
     input: Annotated[ResetPasswordInput, strawberry.argument(description="Code and password.")],
-) -> Acknowledged:
+) -> Acknowledgement:
     call = mail_tokens.reset_password(info.context, input.token, input.new_password)
-    return await acknowledged(call)
+    return await acknowledge(call)
 
 
 async def _change_password(
     info: Info,
     input: Annotated[ChangePasswordInput, strawberry.argument(description="Both passwords.")],
-) -> Acknowledged:
+) -> Acknowledgement:
     call = profile.change_password(info.context, input.current_password, input.new_password)
-    return await acknowledged(call)
+    return await acknowledge(call)
 
 
 async def _update_profile(
     info: Info,
     input: Annotated[UpdateProfileInput, strawberry.argument(description="What to change.")],
 ) -> ViewerAnswer:
-    return ViewerAnswer(*await told(profile.update_profile(info.context, input.changes())))
+    return ViewerAnswer(
+        *await capture_user_errors(profile.update_profile(info.context, input.changes()))
+    )
 
 
 async def _delete_account(
     info: Info,
     input: Annotated[DeleteAccountInput, strawberry.argument(description="The password.")],
-) -> Acknowledged:
-    return await acknowledged(profile.delete_account(info.context, input.password))
+) -> Acknowledgement:
+    return await acknowledge(profile.delete_account(info.context, input.password))
 
 
 @strawberry.type

@@ -12,12 +12,12 @@ from graph.accounts.api_keys import ViewerApiKeys
 from graph.accounts.preferences import Preferences
 from graph.accounts.sessions import ViewerSessions
 from graph.base.devices import DeviceInput
-from graph.base.enums import described
+from graph.base.enums import describe_enum
 from graph.base.errors import UserError
 from graph.base.fields import plain, resolver
 from graph.base.info import Info
 from graph.base.interfaces import Node
-from graph.base.payloads import told
+from graph.base.payloads import capture_user_errors
 from graph.base.scalars import DateTime, EmailAddress
 from graph.playback.history import ViewerPlayback
 from graph.playback.progress import ViewerProgress
@@ -25,7 +25,7 @@ from graph.playback.watchlist import ViewerWatchlist
 from resolvers.accounts import sign_in
 from services import errors
 
-described(
+describe_enum(
     models.AccountTier,
     "What an account has paid for.",
     {
@@ -43,7 +43,7 @@ class Viewer(ViewerSessions, ViewerApiKeys, ViewerProgress, ViewerPlayback, View
     display_name: str = plain("The name shown to people.")
     role: models.Role = plain("What the viewer may do.")
     tier: models.AccountTier = plain("What the viewer has paid for.")
-    preferences: Preferences = plain("What the viewer prefers.", passes="preferences")
+    preferences: Preferences = plain("What the viewer prefers.", child_projection="preferences")
     created_at: DateTime = plain("When the account was made.")
 
     @classmethod
@@ -107,7 +107,7 @@ class AuthAnswer:
     errors: list[errors.UserError]
 
 
-def _answer(signed_in: sign_in.SignedIn | None, failed: list[errors.UserError]) -> AuthAnswer:
+def _answer(signed_in: sign_in.SignInResult | None, failed: list[errors.UserError]) -> AuthAnswer:
     if signed_in is None:
         return AuthAnswer(None, None, failed)
     return AuthAnswer(signed_in.tokens, signed_in.viewer, failed)
@@ -124,7 +124,7 @@ async def _register(
         display_name=input.display_name,
         device=input.device.device() if input.device else None,
     )
-    return _answer(*await told(call))
+    return _answer(*await capture_user_errors(call))
 
 
 async def _login(
@@ -137,14 +137,16 @@ async def _login(
         password=input.password,
         device=input.device.device() if input.device else None,
     )
-    return _answer(*await told(call))
+    return _answer(*await capture_user_errors(call))
 
 
 async def _refresh_tokens(
     info: Info,
     input: Annotated[RefreshTokensInput, strawberry.argument(description="The token.")],
 ) -> AuthAnswer:
-    return _answer(*await told(sign_in.refresh_tokens(info.context, input.refresh_token)))
+    return _answer(
+        *await capture_user_errors(sign_in.refresh_tokens(info.context, input.refresh_token))
+    )
 
 
 async def _viewer(info: Info) -> models.UserRecord | None:

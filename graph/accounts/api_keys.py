@@ -12,7 +12,13 @@ from graph.base.errors import UserError
 from graph.base.fields import plain, resolver
 from graph.base.info import Info
 from graph.base.interfaces import Node
-from graph.base.payloads import Acknowledged, AcknowledgePayload, NodeInput, acknowledged, told
+from graph.base.payloads import (
+    Acknowledgement,
+    AcknowledgePayload,
+    NodeInput,
+    acknowledge,
+    capture_user_errors,
+)
 from graph.base.scalars import DateTime
 from models import Role
 from resolvers.accounts import api_keys
@@ -76,7 +82,9 @@ async def _create(
     info: Info,
     input: Annotated[CreateApiKeyInput, strawberry.argument(description="The new key.")],
 ) -> CreateApiKeyAnswer:
-    made, failed = await told(api_keys.create_api_key(info.context, input.name, input.expires_at))
+    made, failed = await capture_user_errors(
+        api_keys.create_api_key(info.context, input.name, input.expires_at)
+    )
     if made is None:
         return CreateApiKeyAnswer(None, None, failed)
     return CreateApiKeyAnswer(made.api_key, made.secret, failed)
@@ -84,8 +92,8 @@ async def _create(
 
 async def _revoke(
     info: Info, input: Annotated[NodeInput, strawberry.argument(description="Which key.")]
-) -> Acknowledged:
-    return await acknowledged(api_keys.revoke_api_key(info.context, input.id))
+) -> Acknowledgement:
+    return await acknowledge(api_keys.revoke_api_key(info.context, input.id))
 
 
 @strawberry.type

@@ -45,5 +45,5 @@ class UpdateProfileInput:
     )
 
     def changes(self) -> dict[str, Any]:
-        given = vars(self).items()
-        return {name: value for name, value in given if value is not strawberry.UNSET}
+        fields = vars(self).items()
+        return {name: value for name, value in fields if value is not strawberry.UNSET}

@@ -12,7 +12,7 @@ from graph.base.errors import UserError
 from graph.base.fields import plain, resolver
 from graph.base.info import Info
 from graph.base.interfaces import Node
-from graph.base.payloads import told
+from graph.base.payloads import capture_user_errors
 from graph.base.scalars import DateTime
 from models import Role
 from resolvers.accounts import sign_out
@@ -75,9 +75,9 @@ async def _logout(
         LogoutInput | None, strawberry.argument(description="What to sign out.")
     ] = None,
 ) -> LogoutAnswer:
-    asked = input or LogoutInput()
-    call = sign_out.logout(info.context, asked.session_id, everywhere=bool(asked.everywhere))
-    ended, failed = await told(call)
+    target = input or LogoutInput()
+    call = sign_out.logout(info.context, target.session_id, everywhere=bool(target.everywhere))
+    ended, failed = await capture_user_errors(call)
     return LogoutAnswer(ended or 0, failed)
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import strawberry
 
 import models
-from graph.base.enums import described
+from graph.base.enums import describe_enum
 from graph.base.fields import plain
 
-described(
+describe_enum(
     models.DeviceKind,
     "What somebody watches on.",
     {

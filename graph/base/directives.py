@@ -10,9 +10,9 @@ from strawberry import UNSET
 from strawberry.schema_directive import Location
 
 import models
-from graph.base.enums import described
+from graph.base.enums import describe_enum
 
-Role = described(
+Role = describe_enum(
     models.Role,
     "What somebody may do; each role includes those before it.",
     {
@@ -38,7 +38,7 @@ class CacheControlScope(Enum):
     PRIVATE = "PRIVATE"
 
 
-described(
+describe_enum(
     CacheControlScope,
     "Who an answer is good for.",
     {"PUBLIC": "For everybody.", "PRIVATE": "Only for who asked; kept in no shared cache."},

@@ -11,7 +11,7 @@ import strawberry
 E = TypeVar("E", bound=type[Enum])
 
 
-def described(enum: E, description: str, values: Mapping[str, str]) -> E:
+def describe_enum(enum: E, description: str, values: Mapping[str, str]) -> E:
     """The enum made public under its own name.
 
     Raises:

@@ -12,7 +12,7 @@ from typing import Any
 import strawberry
 from graphql import FieldNode, GraphQLError
 
-from graph.base.enums import described
+from graph.base.enums import describe_enum
 from graph.base.fields import plain
 from services import errors
 from services.telemetry import metrics
@@ -21,7 +21,7 @@ from services.telemetry.logs import get_logger
 log = get_logger("graphql")
 _MAX_MESSAGE = 300  # graphql-core repeats what the client sent, however long
 
-ErrorCode = described(
+ErrorCode = describe_enum(
     errors.ErrorCode,
     "Why something failed, in a form programs can rely on.",
     {
@@ -58,36 +58,38 @@ class UserError:
     retry_after_seconds: int | None = plain("When trying again may help.")
 
 
-def formatted(found: Iterable[GraphQLError], request_id: str) -> list[dict[str, Any]]:
+def format_errors(failures: Iterable[GraphQLError], request_id: str) -> list[dict[str, Any]]:
     """Errors as the specification's answer has them (section 7.1.2)."""
-    return [_formatted(error, request_id) for error in found]
+    return [_format_error(error, request_id) for error in failures]
 
 
-def request_errors(found: Sequence[GraphQLError], request_id: str) -> list[dict[str, Any]]:
+def format_request_errors(
+    failures: Sequence[GraphQLError], request_id: str
+) -> list[dict[str, Any]]:
     """Errors that kept a request from running: all but ours are the client's (syntax, validation,
     variables), also where a scalar's own exception is behind them."""
-    for error in found:
+    for error in failures:
         if error.path is None and not isinstance(_cause(error), errors.CodedError):
             error.original_error = None
-    return formatted(found, request_id)
+    return format_errors(failures, request_id)
 
 
-def _formatted(error: GraphQLError, request_id: str) -> dict[str, Any]:
+def _format_error(error: GraphQLError, request_id: str) -> dict[str, Any]:
     answer: dict[str, Any] = {"message": error.message}
     if error.locations:
         answer["locations"] = [{"line": at.line, "column": at.column} for at in error.locations]
     if error.path is not None:
         answer["path"] = error.path
-    message, answer["extensions"] = _told(error, request_id)
+    message, answer["extensions"] = _message_and_extensions(error, request_id)
     answer["message"] = message[:_MAX_MESSAGE]
     metrics.graphql_errors_total.labels(answer["extensions"]["code"]).inc()
     return answer
 
 
-def _told(error: GraphQLError, request_id: str) -> tuple[str, dict[str, Any]]:
+def _message_and_extensions(error: GraphQLError, request_id: str) -> tuple[str, dict[str, Any]]:
     cause = _cause(error)
     if isinstance(cause, errors.CodedError):
-        return cause.message, _coded(cause)
+        return cause.message, _extensions_of(cause)
     if cause is None and _is_the_clients(error):
         return error.message, {"code": "VALIDATION_FAILED", **(error.extensions or {})}
     log.error("field_failed", request_id=request_id, path=error.path, exc_info=cause or error)
@@ -110,10 +112,10 @@ def _cause(error: GraphQLError) -> BaseException | None:
     return cause
 
 
-def _coded(error: errors.CodedError) -> dict[str, Any]:
-    told: dict[str, Any] = {"code": error.code.value}
+def _extensions_of(error: errors.CodedError) -> dict[str, Any]:
+    extensions: dict[str, Any] = {"code": error.code.value}
     if error.path is not None:
-        told["argumentPath"] = error.path
+        extensions["argumentPath"] = error.path
     if error.retry_after_seconds is not None:
-        told["retryAfterSeconds"] = error.retry_after_seconds
-    return told
+        extensions["retryAfterSeconds"] = error.retry_after_seconds
+    return extensions

@@ -17,8 +17,8 @@ from typing import Any
 from strawberry import UNSET
 from strawberry.types.field import StrawberryField
 
+from graph.base.core_batching import run_in_batch
 from graph.base.directives import Auth, CacheControl, CacheControlScope, Cost, ListSize
-from graph.base.together import together
 from loaders import CachedLoader, in_order
 from models import Role
 from resolvers.context import Context
@@ -28,7 +28,7 @@ _SPEC = "marquee"
 SLICING_ARGUMENTS = ("first", "last")
 
 
-class How(Enum):
+class FieldKind(Enum):
     PLAIN = "plain"
     COMPUTED = "computed"
     RELATION = "relation"
@@ -42,9 +42,9 @@ class Spec:
     selection are: None, not ours (loaded elsewhere); "", the same record's; "credits", those of an
     embedded record under that name."""
 
-    how: How
+    kind: FieldKind
     needs: frozenset[str] = frozenset()
-    passes: str | None = None
+    child_projection: str | None = None
     loader: type[CachedLoader[Any]] | None = None
     requires: Role | None = None
     cost: int = 0  # beyond the things it answers with, which cost 1 each
@@ -63,25 +63,25 @@ class Field(StrawberryField):
 
     def get_result(self, source: Any, info: Any, args: list[Any], kwargs: Any) -> Any:
         spec = self.spec
-        if spec.how is How.PLAIN:
+        if spec.kind is FieldKind.PLAIN:
             return super().get_result(source, info, args, kwargs)
         if spec.requires is not None:
             info.context.require(spec.requires)
-        if spec.how is How.BATCHED:
-            return self._together(source, info, kwargs)
+        if spec.kind is FieldKind.BATCHED:
+            return self._run_in_batch(source, info, kwargs)
         result: Any = super().get_result(source, info, args, kwargs)
         if spec.loader is not None:
             return load(info.context, spec.loader, result)
         return result
 
-    def _together(self, source: Any, info: Any, kwargs: dict[str, Any]) -> Any:
+    def _run_in_batch(self, source: Any, info: Any, kwargs: dict[str, Any]) -> Any:
         resolver: Any = self.base_resolver
         name = resolver.parent_parameter.name
         key = (
             id(self),
             id(info._raw_info.field_nodes[0]),
         )  # one place in the text, the same arguments
-        return together(
+        return run_in_batch(
             info.context.batches, key, lambda parents: resolver(**kwargs | {name: parents}), source
         )
 
@@ -100,7 +100,7 @@ async def load(
 
 
 def _field(
-    how: How,
+    kind: FieldKind,
     description: str,
     function: Callable[..., Any] | None,
     *,
@@ -108,10 +108,10 @@ def _field(
     name: str | None = None,
     deprecation_reason: str | None = None,
     is_subscription: bool = False,
-    **marks: Any,
+    **options: Any,
 ) -> Any:
     """`marks` are the rest of Spec."""
-    spec = Spec(how, frozenset(needs), **marks)
+    spec = Spec(kind, frozenset(needs), **options)
     field = Field(
         python_name=None,
         graphql_name=name,
@@ -149,38 +149,40 @@ def _directives(spec: Spec, arguments: Sequence[str]) -> Iterator[object]:
         yield Auth(requires=spec.requires)
 
 
-def plain(description: str, *, needs: Iterable[str] | None = None, **marks: Any) -> Any:
+def plain(description: str, *, needs: Iterable[str] | None = None, **options: Any) -> Any:
     """The parent's attribute of this name. `needs` defaults to that name ("*")."""
-    return _field(How.PLAIN, description, None, needs=("*",) if needs is None else needs, **marks)
+    return _field(
+        FieldKind.PLAIN, description, None, needs=("*",) if needs is None else needs, **options
+    )
 
 
-def computed(function: Callable[..., Any], description: str, **marks: Any) -> Any:
+def computed(function: Callable[..., Any], description: str, **options: Any) -> Any:
     """`function(parent, info?, **arguments)`, called per parent; must not wait."""
-    return _field(How.COMPUTED, description, function, **marks)
+    return _field(FieldKind.COMPUTED, description, function, **options)
 
 
 def relation(
     keys: Callable[..., Key | Collection[str]],
     loader: type[CachedLoader[Any]],
     description: str,
-    **marks: Any,
+    **options: Any,
 ) -> Any:
     """`keys(parent, **arguments)` names one thing (or None) or many; one load for all parents."""
-    return _field(How.RELATION, description, keys, loader=loader, **marks)
+    return _field(FieldKind.RELATION, description, keys, loader=loader, **options)
 
 
 def batched(
-    function: Callable[..., Awaitable[Iterable[Any]]], description: str, **marks: Any
+    function: Callable[..., Awaitable[Iterable[Any]]], description: str, **options: Any
 ) -> Any:
     """`function(parents, info, **arguments)`: one result (or Exception) per parent, in order."""
-    return _field(How.BATCHED, description, function, **marks)
+    return _field(FieldKind.BATCHED, description, function, **options)
 
 
-def resolver(function: Callable[..., Any], description: str, **marks: Any) -> Any:
+def resolver(function: Callable[..., Any], description: str, **options: Any) -> Any:
     """`function(info, **arguments)` or `function(parent, info, **arguments)`, once per parent."""
-    return _field(How.RESOLVER, description, function, **marks)
+    return _field(FieldKind.RESOLVER, description, function, **options)
 
 
-def subscription(function: Callable[..., Any], description: str, **marks: Any) -> Any:
+def subscription(function: Callable[..., Any], description: str, **options: Any) -> Any:
     """`function(info, **arguments)` is an async generator; each value is one event."""
-    return _field(How.RESOLVER, description, function, is_subscription=True, **marks)
+    return _field(FieldKind.RESOLVER, description, function, is_subscription=True, **options)

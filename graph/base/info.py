@@ -21,6 +21,6 @@ class PlanInfo:
         self.needs = needs
 
 
-def needs_of(info: Info) -> frozenset[str] | None:
+def requested_fields(info: Info) -> frozenset[str] | None:
     """The record fields the selection below will read; None (graphql-core) means all."""
     return getattr(info, "needs", None)

@@ -7,10 +7,10 @@ from typing import Annotated
 import strawberry
 
 import models
-from graph.base.enums import described
+from graph.base.enums import describe_enum
 from graph.base.fields import plain
 
-described(
+describe_enum(
     models.CountPrecision,
     "How far a count can be relied on.",
     {

@@ -22,7 +22,7 @@ _NOT_DATA = (
 )
 
 
-async def told(call: Awaitable[T]) -> tuple[T | None, list[errors.UserError]]:
+async def capture_user_errors(call: Awaitable[T]) -> tuple[T | None, list[errors.UserError]]:
     """The call's result, or None and its failure, with a path that starts at `input`."""
     try:
         return await call, []
@@ -46,12 +46,12 @@ class AcknowledgePayload:
 
 
 @dataclass(frozen=True, slots=True)
-class Acknowledged:
+class Acknowledgement:
     accepted: bool
     errors: list[errors.UserError]
 
 
-async def acknowledged(call: Awaitable[object]) -> Acknowledged:
+async def acknowledge(call: Awaitable[object]) -> Acknowledgement:
     """The call as AcknowledgePayload shows it."""
-    _, failed = await told(call)
-    return Acknowledged(not failed, failed)
+    _, failed = await capture_user_errors(call)
+    return Acknowledgement(not failed, failed)

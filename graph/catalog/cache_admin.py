@@ -10,7 +10,7 @@ import strawberry
 from graph.base.errors import UserError
 from graph.base.fields import plain, resolver
 from graph.base.info import Info
-from graph.base.payloads import told
+from graph.base.payloads import capture_user_errors
 from models import Role
 from resolvers.catalog import invalidation
 from services import errors
@@ -49,7 +49,9 @@ async def _purge(
     input: Annotated[PurgeCacheInput, strawberry.argument(description="What to forget.")],
 ) -> PurgeAnswer:
     soft = input.soft is not False
-    purged, failed = await told(invalidation.purge(info.context, input.tags, soft=soft))
+    purged, failed = await capture_user_errors(
+        invalidation.purge(info.context, input.tags, soft=soft)
+    )
     if purged is None:
         return PurgeAnswer(0, failed)
     return PurgeAnswer(purged.entries, failed, purged.cdn_purge_id)

@@ -9,14 +9,14 @@ from strawberry import Parent
 
 import loaders
 import models
-from graph.base.enums import described
+from graph.base.enums import describe_enum
 from graph.base.fields import batched, computed, plain, relation, resolver
-from graph.base.info import Info, needs_of
+from graph.base.info import Info, requested_fields
 from graph.base.interfaces import Node
 from graph.base.paging import After, Before, Count, First, Last, PageInfo
 from graph.base.scalars import Date, DateTime, LanguageTag
 from graph.catalog.images import Image, ImageRef
-from graph.catalog.inputs import MovieBy, MovieFilter, MovieOrder, given
+from graph.catalog.inputs import MovieBy, MovieFilter, MovieOrder, unset_to_none
 from graph.playback.progress import TitleProgress
 from graph.playback.watchlist import TitleWatchlist
 from graph.sources.hls import TitleHls
@@ -24,7 +24,7 @@ from graph.sources.sources import TitleSources
 from resolvers import paging
 from resolvers.catalog import browse
 
-Department = described(
+Department = describe_enum(
     models.Department,
     "The kind of work a credit stands for.",
     {
@@ -37,7 +37,7 @@ Department = described(
         "OTHER": "Everything else.",
     },
 )
-described(
+describe_enum(
     models.MovieCategory,
     "A ready-made list of films.",
     {
@@ -91,7 +91,7 @@ class Title(TitleWatchlist, Node):
     poster: Image | None = computed(_poster, "Upright artwork.", needs=["poster_path"])
     backdrop: Image | None = computed(_backdrop, "Wide artwork.", needs=["backdrop_path"])
     credits: list[Annotated[Credit, strawberry.lazy("graph.catalog.catalog")]] = computed(
-        _credits, "Who made it, in billing order.", needs=["credits"], passes="credits"
+        _credits, "Who made it, in billing order.", needs=["credits"], child_projection="credits"
     )
 
 
@@ -104,7 +104,7 @@ def _similar(
     movie: Parent[models.MovieRecord],
     first: Annotated[int | None, strawberry.argument(description="How many: 1 to 12.")] = 12,
 ) -> list[str]:
-    return movie.similar_ids[: paging.bounded(first, "first", 12, 12)]
+    return movie.similar_ids[: paging.validate_size(first, "first", 12, 12)]
 
 
 @strawberry.type(description="A film.")
@@ -142,7 +142,7 @@ async def _genre_movies(
         genres,
         paging.PageArguments(first, after),
         order=order_by.order(None) if order_by else None,
-        fields=needs_of(info),
+        fields=requested_fields(info),
     )
 
 
@@ -221,7 +221,7 @@ def _edge_node(
 @strawberry.type(description="A film in a list.")
 class MovieEdge:
     cursor: str = computed(_cursor, "The film's place in the list.")
-    node: Movie = computed(_edge_node, "The film.", passes="")
+    node: Movie = computed(_edge_node, "The film.", child_projection="")
 
 
 def _edges(
@@ -242,8 +242,8 @@ async def _movie_counts(
 
 @strawberry.type(description="One page of films.")
 class MovieConnection:
-    edges: list[MovieEdge] = computed(_edges, "The films with their cursors.", passes="")
-    nodes: list[Movie] = plain("The films.", needs=[], passes="")
+    edges: list[MovieEdge] = computed(_edges, "The films with their cursors.", child_projection="")
+    nodes: list[Movie] = plain("The films.", needs=[], child_projection="")
     page_info: PageInfo = computed(_page_info, "Where the page stands in its list.")
     total_count: Count | None = batched(
         _movie_counts, "How long the whole list is; counted only when asked for.", cost=10
@@ -285,7 +285,7 @@ async def _movies(
         category=category,
         filter_=filter.query() if filter else None,
         order=order_by.order(category) if order_by else None,
-        fields=needs_of(info),
+        fields=requested_fields(info),
     )
 
 
@@ -295,10 +295,10 @@ async def _movie(
 ) -> models.MovieRecord | None:
     return await browse.movie(
         info.context,
-        id_=given(by.id),
-        tmdb_id=given(by.tmdb_id),
-        imdb_id=given(by.imdb_id),
-        fields=needs_of(info),
+        id_=unset_to_none(by.id),
+        tmdb_id=unset_to_none(by.tmdb_id),
+        imdb_id=unset_to_none(by.imdb_id),
+        fields=requested_fields(info),
     )
 
 
@@ -306,7 +306,7 @@ async def _person(
     info: Info,
     id: Annotated[strawberry.ID, strawberry.argument(description="The person's id.")],
 ) -> models.PersonRecord | None:
-    return await browse.person(info.context, id, needs_of(info))
+    return await browse.person(info.context, id, requested_fields(info))
 
 
 async def _genres(info: Info) -> list[models.GenreRecord]:

@@ -11,7 +11,13 @@ import models
 from graph.base.errors import UserError
 from graph.base.fields import plain, resolver
 from graph.base.info import Info
-from graph.base.payloads import Acknowledged, AcknowledgePayload, NodeInput, acknowledged, told
+from graph.base.payloads import (
+    Acknowledgement,
+    AcknowledgePayload,
+    NodeInput,
+    acknowledge,
+    capture_user_errors,
+)
 from graph.base.scalars import URL, Date
 from graph.catalog.catalog import Movie
 from models import Role
@@ -105,7 +111,7 @@ async def _upsert_movie(
         id_=input.id or None,
         expected_version=input.expected_version,
     )
-    upserted, failed = await told(call)
+    upserted, failed = await capture_user_errors(call)
     if upserted is None:
         return MovieAnswer(None, [], failed)
     return MovieAnswer(upserted.movie, upserted.purged_tags, failed)
@@ -114,8 +120,8 @@ async def _upsert_movie(
 async def _delete_movie(
     info: Info,
     input: Annotated[NodeInput, strawberry.argument(description="The film.")],
-) -> Acknowledged:
-    return await acknowledged(edits.delete_movie(info.context, input.id))
+) -> Acknowledgement:
+    return await acknowledge(edits.delete_movie(info.context, input.id))
 
 
 @strawberry.type

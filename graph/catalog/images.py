@@ -6,14 +6,14 @@ from typing import Annotated, NamedTuple
 
 import strawberry
 
-from graph.base.enums import described
+from graph.base.enums import describe_enum
 from graph.base.fields import computed
 from graph.base.info import Info
 from graph.base.scalars import URL
 from services import cdn
 from services.errors import ValidationFailed
 
-described(
+describe_enum(
     cdn.ImageFormat,
     "The file format of an image.",
     {

@@ -7,12 +7,12 @@ from typing import TypeVar
 import strawberry
 
 import models
-from graph.base.enums import described
+from graph.base.enums import describe_enum
 from graph.base.scalars import LanguageTag
 
 T = TypeVar("T")
 
-described(
+describe_enum(
     models.MovieOrderField,
     "What films are put in order by.",
     {
@@ -23,14 +23,14 @@ described(
         "CREATED_AT": "When they came into the catalogue.",
     },
 )
-described(
+describe_enum(
     models.OrderDirection,
     "Which end comes first.",
     {"ASC": "The smallest first.", "DESC": "The greatest first."},
 )
 
 
-def given(value: T | None) -> T | None:
+def unset_to_none(value: T | None) -> T | None:
     """The value, or None where the client left it out."""
     return None if value is strawberry.UNSET else value
 

@@ -8,16 +8,16 @@ import strawberry
 from strawberry import Parent
 
 import models
-from graph.base.enums import described
+from graph.base.enums import describe_enum
 from graph.base.fields import computed, plain, resolver
-from graph.base.info import Info, needs_of
+from graph.base.info import Info, requested_fields
 from graph.base.paging import After, First, PageInfo
 from graph.catalog.catalog import Movie, Person
 from graph.catalog.inputs import MovieFilter
 from graph.catalog.shows import TvShow
 from resolvers.catalog import search
 
-described(
+describe_enum(
     models.SearchKind,
     "What kind of thing to look for.",
     {"MOVIE": "Films.", "TV_SHOW": "Shows.", "PERSON": "People."},
@@ -31,7 +31,7 @@ SearchResult = Annotated[
 @strawberry.type(description="Something found.")
 class SearchEdge:
     cursor: str = plain("Its place in the list.")
-    node: SearchResult = plain("What was found.", needs=[], passes="")
+    node: SearchResult = plain("What was found.", needs=[], child_projection="")
     score: float = plain("How well it matches: the higher, the better.")
 
 
@@ -41,8 +41,8 @@ def _page_info(connection: Parent[search.SearchConnection]) -> search.SearchConn
 
 @strawberry.type(description="One page of what was found, the best first.")
 class SearchConnection:
-    edges: list[SearchEdge] = plain("What was found, with scores.", needs=[], passes="")
-    nodes: list[SearchResult] = plain("What was found.", needs=[], passes="")
+    edges: list[SearchEdge] = plain("What was found, with scores.", needs=[], child_projection="")
+    nodes: list[SearchResult] = plain("What was found.", needs=[], child_projection="")
     page_info: PageInfo = computed(_page_info, "Where the page stands in its list.")
 
 
@@ -71,7 +71,7 @@ async def _search(
         filter_=filter.query() if filter else None,
         first=first,
         after=after,
-        fields=needs_of(info),
+        fields=requested_fields(info),
     )
 
 

@@ -9,20 +9,20 @@ from strawberry import Parent
 
 import loaders
 import models
-from graph.base.enums import described
+from graph.base.enums import describe_enum
 from graph.base.fields import batched, computed, plain, relation, resolver
-from graph.base.info import Info, needs_of
+from graph.base.info import Info, requested_fields
 from graph.base.interfaces import Node
 from graph.base.paging import After, Count, First, PageInfo
 from graph.base.scalars import Date
 from graph.catalog.catalog import Playable, Title
 from graph.catalog.images import Image, ImageRef
-from graph.catalog.inputs import MovieFilter, MovieOrder, TvShowBy, given
+from graph.catalog.inputs import MovieFilter, MovieOrder, TvShowBy, unset_to_none
 from graph.playback.progress import ShowProgress
 from resolvers import paging
 from resolvers.catalog import browse, shows
 
-described(
+describe_enum(
     models.ShowStatus,
     "Whether a show goes on.",
     {
@@ -39,26 +39,26 @@ EpisodeNumber = Annotated[int, strawberry.argument(description="The number in it
 
 
 async def _seasons(
-    some: Parent[list[models.ShowRecord]], info: Info
+    parents: Parent[list[models.ShowRecord]], info: Info
 ) -> list[list[models.SeasonRecord]]:
-    return await shows.seasons_of_shows(info.context, some)
+    return await shows.seasons_of_shows(info.context, parents)
 
 
 async def _season(
-    some: Parent[list[models.ShowRecord]],
+    parents: Parent[list[models.ShowRecord]],
     info: Info,
     number: SeasonNumber,
 ) -> list[models.SeasonRecord | None]:
-    return await shows.season_of_shows(info.context, some, number)
+    return await shows.season_of_shows(info.context, parents, number)
 
 
 async def _episode(
-    some: Parent[list[models.ShowRecord]],
+    parents: Parent[list[models.ShowRecord]],
     info: Info,
     season: SeasonNumber,
     number: EpisodeNumber,
 ) -> list[models.EpisodeRecord | None]:
-    return await shows.episode_of_shows(info.context, some, season, number)
+    return await shows.episode_of_shows(info.context, parents, season, number)
 
 
 @strawberry.type(description="A show: something to watch in seasons and episodes.")
@@ -94,9 +94,9 @@ def _still(episode: Parent[models.EpisodeRecord]) -> ImageRef | None:
 
 
 async def _episodes(
-    some: Parent[list[models.SeasonRecord]], info: Info
+    parents: Parent[list[models.SeasonRecord]], info: Info
 ) -> list[list[models.EpisodeRecord]]:
-    return await shows.episodes_of_seasons(info.context, some)
+    return await shows.episodes_of_seasons(info.context, parents)
 
 
 @strawberry.type(description="One season of a show.")
@@ -144,7 +144,7 @@ def _edge_node(edge: Parent[Edge]) -> models.ShowRecord:
 @strawberry.type(description="A show in a list.")
 class TvShowEdge:
     cursor: str = computed(_cursor, "The show's place in the list.")
-    node: TvShow = computed(_edge_node, "The show.", passes="")
+    node: TvShow = computed(_edge_node, "The show.", child_projection="")
 
 
 def _edges(connection: Parent[browse.ShowConnection]) -> list[Edge]:
@@ -163,8 +163,8 @@ async def _show_counts(
 
 @strawberry.type(description="One page of shows.")
 class TvShowConnection:
-    edges: list[TvShowEdge] = computed(_edges, "The shows with their cursors.", passes="")
-    nodes: list[TvShow] = plain("The shows.", needs=[], passes="")
+    edges: list[TvShowEdge] = computed(_edges, "The shows with their cursors.", child_projection="")
+    nodes: list[TvShow] = plain("The shows.", needs=[], child_projection="")
     page_info: PageInfo = computed(_page_info, "Where the page stands in its list.")
     total_count: Count | None = batched(
         _show_counts, "How long the whole list is; counted only when asked for.", cost=10
@@ -187,7 +187,7 @@ async def _tv_shows(
         paging.PageArguments(first, after),
         filter_=filter.query() if filter else None,
         order=order_by.of_shows() if order_by else None,
-        fields=needs_of(info),
+        fields=requested_fields(info),
     )
 
 
@@ -196,7 +196,10 @@ async def _tv_show(
     by: Annotated[TvShowBy, strawberry.argument(description="Exactly one of the show's ids.")],
 ) -> models.ShowRecord | None:
     return await shows.show(
-        info.context, id_=given(by.id), tmdb_id=given(by.tmdb_id), fields=needs_of(info)
+        info.context,
+        id_=unset_to_none(by.id),
+        tmdb_id=unset_to_none(by.tmdb_id),
+        fields=requested_fields(info),
     )
 
 

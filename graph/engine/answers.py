@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from graph.engine.documents import Operation
 from services.cache.cache import Cache, count
 
-Key = tuple[Operation, bytes]
+AnswerKey = tuple[Operation, bytes]
 _MAX_BYTES = 64 * 1024 * 1024
 _MAX_ANSWER_BYTES = 512 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class StoredAnswer:
     """`etag` is quoted, as the header wants it."""
 
     body: bytes
@@ -29,7 +29,7 @@ class Stored:
     expires_at: float
     tags: frozenset[str]
 
-    def seconds_left(self, now: float) -> int:
+    def remaining_seconds(self, now: float) -> int:
         return max(0, int(self.expires_at - now))
 
 
@@ -39,24 +39,24 @@ class Answers:
     def __init__(self, cache: Cache, clock: Callable[[], float] = time.monotonic) -> None:
         self._cache = cache
         self._clock = clock
-        self._stored: OrderedDict[Key, Stored] = OrderedDict()
-        self._by_tag: dict[str, set[Key]] = {}
+        self._stored: OrderedDict[AnswerKey, StoredAnswer] = OrderedDict()
+        self._by_tag: dict[str, set[AnswerKey]] = {}
         self._bytes = 0
-        cache.on_forget(self.drop)
+        cache.on_invalidate(self.drop)
 
     @property
     def enabled(self) -> bool:
-        return self._cache.keeps_answers
+        return self._cache.uses_answers
 
     def now(self) -> float:
         return self._clock()
 
-    def get(self, key: Key) -> Stored | None:
-        found = self._stored.get(key)
-        if found is not None and found.expires_at > self._clock():
+    def get(self, key: AnswerKey) -> StoredAnswer | None:
+        stored = self._stored.get(key)
+        if stored is not None and stored.expires_at > self._clock():
             count("response", 1, 0)
-            return found
-        if found is not None:
+            return stored
+        if stored is not None:
             self._remove(key)
         count("response", 0, 1)
         return None
@@ -65,9 +65,9 @@ class Answers:
         """Compare before and after making an answer: unequal, and it must not be kept."""
         return self._cache.changes
 
-    def put(self, key: Key, body: bytes, seconds: int, tags: Iterable[str]) -> Stored:
+    def put(self, key: AnswerKey, body: bytes, seconds: int, tags: Iterable[str]) -> StoredAnswer:
         etag = b'"' + hashlib.blake2b(body, digest_size=12).hexdigest().encode() + b'"'
-        stored = Stored(body, etag, self._clock() + seconds, frozenset(tags))
+        stored = StoredAnswer(body, etag, self._clock() + seconds, frozenset(tags))
         if len(body) > _MAX_ANSWER_BYTES:
             return stored
         self._remove(key)
@@ -90,7 +90,7 @@ class Answers:
             for key in list(self._by_tag.get(tag, ())):
                 self._remove(key)
 
-    def _remove(self, key: Key) -> None:
+    def _remove(self, key: AnswerKey) -> None:
         stored = self._stored.pop(key, None)
         if stored is None:
             return

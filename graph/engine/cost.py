@@ -47,27 +47,27 @@ class Size:
     def of(self, variables: Mapping[str, Any]) -> int:
         if self.variable is None:
             return self.value
-        given = variables.get(self.variable)
-        if isinstance(given, list):
-            return min(len(given), _MOST)
-        return min(max(given, 0), _MOST) if isinstance(given, int) else self.value
+        value = variables.get(self.variable)
+        if isinstance(value, list):
+            return min(len(value), _MOST)
+        return min(max(value, 0), _MOST) if isinstance(value, int) else self.value
 
 
 @dataclass(slots=True)
-class Cost:
+class CostEstimate:
     """`fixed` plus, for each term, its size times its cost; and whether services outside are
     waited for."""
 
     fixed: int = 0
-    terms: list[tuple[Size, Cost]] = field(default_factory=list)
+    terms: list[tuple[Size, CostEstimate]] = field(default_factory=list)
     is_slow: bool = False
 
-    def add(self, other: Cost) -> None:
+    def add(self, other: CostEstimate) -> None:
         self.is_slow |= other.is_slow
         self.fixed += other.fixed
         self.terms += other.terms
 
-    def add_times(self, size: Size, other: Cost) -> None:
+    def add_times(self, size: Size, other: CostEstimate) -> None:
         self.is_slow |= other.is_slow
         if size.variable is None and not other.terms:
             self.fixed += size.value * other.fixed
@@ -90,17 +90,17 @@ class CostReader:
             for node in document.definitions
             if isinstance(node, FragmentDefinitionNode)
         }
-        self._known: dict[tuple[str, tuple[int, str | None] | None], Cost] = {}
+        self._by_fragment: dict[tuple[str, tuple[int, str | None] | None], CostEstimate] = {}
 
-    def operation(self, node: OperationDefinitionNode) -> Cost:
+    def operation(self, node: OperationDefinitionNode) -> CostEstimate:
         root = self._schema.get_root_type(node.operation)
         return self._selections(node.selection_set, root, None)
 
     def _selections(
         self, selections: SelectionSetNode | None, type_: Any, sized: Size | None
-    ) -> Cost:
+    ) -> CostEstimate:
         """`sized` is the page size of the connection whose fields these are."""
-        total = Cost()
+        total = CostEstimate()
         for node in selections.selections if selections else ():
             if isinstance(node, FieldNode):
                 total.add(self._field(node, type_, sized))
@@ -108,33 +108,33 @@ class CostReader:
                 total.add(self._fragment(node, type_, sized))
         return total
 
-    def _fragment(self, node: Any, type_: Any, sized: Size | None) -> Cost:
+    def _fragment(self, node: Any, type_: Any, sized: Size | None) -> CostEstimate:
         if not isinstance(node, FragmentSpreadNode):
             return self._selections(node.selection_set, self._condition(node, type_), sized)
         fragment = self._fragments.get(node.name.value)
         if fragment is None:
-            return Cost()
+            return CostEstimate()
         key = (node.name.value, (sized.value, sized.variable) if sized else None)
-        known = self._known.get(key)
-        if known is None:
+        estimate = self._by_fragment.get(key)
+        if estimate is None:
             condition = self._condition(fragment, type_)
-            known = self._selections(fragment.selection_set, condition, sized)
-            self._known[key] = known
-        return known
+            estimate = self._selections(fragment.selection_set, condition, sized)
+            self._by_fragment[key] = estimate
+        return estimate
 
     def _condition(self, node: Any, type_: Any) -> Any:
         if node.type_condition is None:
             return type_
         return self._schema.get_type(node.type_condition.name.value)
 
-    def _field(self, node: FieldNode, type_: Any, sized: Size | None) -> Cost:
+    def _field(self, node: FieldNode, type_: Any, sized: Size | None) -> CostEstimate:
         definition = getattr(type_, "fields", {}).get(node.name.value)
         if definition is None:
-            return Cost()
+            return CostEstimate()
         named = get_named_type(definition.type)
         field_ = definition.extensions.get("strawberry-definition")
         spec = field_.spec if isinstance(field_, Field) else None
-        own = Cost(spec.cost, is_slow=spec.is_slow) if spec else Cost()
+        own = CostEstimate(spec.cost, is_slow=spec.is_slow) if spec else CostEstimate()
         if is_leaf_type(named):
             return own
         size = self._size(node, definition, spec.assumed_size if spec else None)
@@ -157,13 +157,13 @@ class CostReader:
             if argument is not None:
                 default = argument.default_value
                 fallback = default if isinstance(default, int) else fallback or _PAGE_SIZE
-        for given in node.arguments or ():
-            if given.name.value in _SIZING_ARGUMENTS:
-                return _given_size(given.value, fallback or _ASSUMED_SIZE)
+        for argument_node in node.arguments or ():
+            if argument_node.name.value in _SIZING_ARGUMENTS:
+                return _literal_size(argument_node.value, fallback or _ASSUMED_SIZE)
         return Size(fallback) if fallback is not None else None
 
 
-def _given_size(value: Any, fallback: int) -> Size:
+def _literal_size(value: Any, fallback: int) -> Size:
     if isinstance(value, VariableNode):
         return Size(fallback, value.name.value)
     if isinstance(value, IntValueNode):

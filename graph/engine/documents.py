@@ -30,10 +30,10 @@ from graphql import (
 from graphql.validation.validate import ValidationAbortedError
 from strawberry.schema.config import StrawberryConfig
 
-from graph.engine.cost import Cost
-from graph.engine.execution import Plan, Uncovered, compile_plan, condition_variables
+from graph.engine.cost import CostEstimate
+from graph.engine.execution import Plan, UnsupportedOperation, compile_plan, condition_variables
 from graph.engine.execution.variables import ReadVariables, variable_reader
-from graph.engine.limits import Limits, examine, overlap_rule
+from graph.engine.limits import DocumentLimits, examine, overlap_rule
 from services.errors import (
     CodedError,
     CostLimitExceeded,
@@ -45,7 +45,7 @@ MAX_CHARACTERS = 15_000
 MAX_TOKENS = 1_000
 _TOO_LONG = f"A document has at most {MAX_CHARACTERS} characters."
 _TOO_ALIKE = "The document repeats the same fields too often to be checked."
-_GIVEN_UP = "Parsing aborted."
+_PARSER_LIMIT_SUFFIX = "Parsing aborted."
 _MAX_ERRORS = 5
 _MAX_VARIANTS = 16  # plans of one operation, by the outcome of its conditions
 
@@ -58,7 +58,7 @@ class Operation:
     node: OperationDefinitionNode
     kind: str
     conditions: tuple[str, ...]
-    cost: Cost
+    cost: CostEstimate
     read_variables: ReadVariables
     plans: dict[tuple[Any, ...], Plan | None] = field(default_factory=dict)
 
@@ -69,7 +69,7 @@ class Document:
 
     errors: Sequence[GraphQLError] = ()
     operations: Mapping[str, Operation] = field(default_factory=dict)
-    shape: str = ""  # a digest of its text
+    document_hash: str = ""  # a digest of its text
 
     def operation(self, name: str | None) -> Operation:
         """The operation to run.
@@ -78,10 +78,10 @@ class Document:
             ValidationFailed: no such operation, or several and no name.
         """
         if name:
-            found = self.operations.get(name)
-            if found is None:
+            operation = self.operations.get(name)
+            if operation is None:
                 raise ValidationFailed(f"The document has no operation named {name[:60]!r}.")
-            return found
+            return operation
         if len(self.operations) != 1:
             raise ValidationFailed(
                 "`operationName` is needed: the document has several operations."
@@ -104,7 +104,7 @@ class Documents:
         config: StrawberryConfig,
         *,
         introspection: bool,
-        limits: Limits = Limits(),  # noqa: B008 - immutable
+        limits: DocumentLimits = DocumentLimits(),  # noqa: B008 - immutable
         capacity: int = 1_000,
     ) -> None:
         self.schema: GraphQLSchema = schema._schema
@@ -114,8 +114,8 @@ class Documents:
         self._capacity = capacity
         self._introspection = introspection
         self.limits = limits
-        self._rules = _rules(limits, introspection)
-        self._known: OrderedDict[str, Document] = OrderedDict()
+        self._rules = _validation_rules(limits, introspection)
+        self._by_text: OrderedDict[str, Document] = OrderedDict()
         self._by_id: OrderedDict[str, str] = OrderedDict()
         self.counters = Counters()
 
@@ -129,10 +129,10 @@ class Documents:
         if document_id is None:
             return self.get(text or "")
         if text is None:
-            known = self._by_id.get(document_id)
-            if known is None:
+            registered_text = self._by_id.get(document_id)
+            if registered_text is None:
                 raise PersistedQueryNotFound("PersistedQueryNotFound")  # what clients look for
-            return self.get(known)
+            return self.get(registered_text)
         if hashlib.sha256(text.encode()).hexdigest() != document_id:
             raise ValidationFailed("The id is not the SHA-256 of the document.")
         document = self.get(text)
@@ -140,7 +140,7 @@ class Documents:
             self._register(document_id, text)
         return document
 
-    def knows(self, document_id: str | None) -> bool:
+    def is_registered(self, document_id: str | None) -> bool:
         """Whether a document is registered under this id."""
         return document_id is not None and document_id in self._by_id
 
@@ -152,17 +152,17 @@ class Documents:
 
     def get(self, text: str) -> Document:
         """The document of this text; invalid ones are remembered as well."""
-        known = self._known.get(text)
-        if known is not None:
-            self._known.move_to_end(text)
-            return known
+        document = self._by_text.get(text)
+        if document is not None:
+            self._by_text.move_to_end(text)
+            return document
         if len(text) > MAX_CHARACTERS:  # not worth remembering
-            return Document([_coded(CostLimitExceeded(_TOO_LONG))])
+            return Document([_as_graphql_error(CostLimitExceeded(_TOO_LONG))])
         document = self._read(text)
-        document.shape = hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
-        self._known[text] = document
-        if len(self._known) > self._capacity:
-            self._known.popitem(last=False)
+        document.document_hash = hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+        self._by_text[text] = document
+        if len(self._by_text) > self._capacity:
+            self._by_text.popitem(last=False)
         return document
 
     def plan(self, operation: Operation, variables: Mapping[str, Any]) -> Plan | None:
@@ -189,7 +189,7 @@ class Documents:
                 operation.node,
                 conditions,
             )
-        except Uncovered:
+        except UnsupportedOperation:
             return None
 
     def _read(self, text: str) -> Document:
@@ -199,14 +199,16 @@ class Documents:
             ast = parse(text, max_tokens=MAX_TOKENS)
             costs = examine(self.schema, ast, self.limits)
         except GraphQLError as error:
-            return Document([_told(error)])
+            return Document([_as_limit_error(error)])
         except CodedError as error:
-            return Document([_coded(error)])
+            return Document([_as_graphql_error(error)])
         except RecursionError:
-            return Document([_coded(CostLimitExceeded("The document is nested too deeply."))])
-        found = self._validate(ast)
-        if found:
-            return Document(found)
+            return Document(
+                [_as_graphql_error(CostLimitExceeded("The document is nested too deeply."))]
+            )
+        invalid = self._validate(ast)
+        if invalid:
+            return Document(invalid)
         conditions = condition_variables(ast)
         return Document(
             operations={
@@ -223,19 +225,19 @@ class Documents:
         )
 
     def _validate(self, ast: DocumentNode) -> list[GraphQLError]:
-        found = validate(
+        violations = validate(
             self.schema,
             ast,
             self._rules,
             max_errors=_MAX_ERRORS,
             hide_suggestions=not self._introspection,
         )
-        if any(isinstance(error, ValidationAbortedError) for error in found[:_MAX_ERRORS]):
-            return [_coded(CostLimitExceeded(_TOO_ALIKE))]
-        return found
+        if any(isinstance(error, ValidationAbortedError) for error in violations[:_MAX_ERRORS]):
+            return [_as_graphql_error(CostLimitExceeded(_TOO_ALIKE))]
+        return violations
 
 
-def _rules(limits: Limits, introspection: bool) -> list[type[ASTValidationRule]]:
+def _validation_rules(limits: DocumentLimits, introspection: bool) -> list[type[ASTValidationRule]]:
     rules: list[type[ASTValidationRule]] = [
         rule for rule in specified_rules if rule is not OverlappingFieldsCanBeMergedRule
     ]
@@ -243,10 +245,10 @@ def _rules(limits: Limits, introspection: bool) -> list[type[ASTValidationRule]]
     return rules if introspection else [*rules, NoSchemaIntrospectionCustomRule]
 
 
-def _told(error: GraphQLError) -> GraphQLError:
+def _as_limit_error(error: GraphQLError) -> GraphQLError:
     """The parser's limits are ours: it says in its last words that it gave up."""
-    if isinstance(error, GraphQLSyntaxError) and error.message.endswith(_GIVEN_UP):
-        return _coded(CostLimitExceeded(error.message.removeprefix("Syntax Error: ")))
+    if isinstance(error, GraphQLSyntaxError) and error.message.endswith(_PARSER_LIMIT_SUFFIX):
+        return _as_graphql_error(CostLimitExceeded(error.message.removeprefix("Syntax Error: ")))
     return error
 
 
@@ -264,5 +266,5 @@ def _operations(ast: DocumentNode) -> Iterator[tuple[str, OperationDefinitionNod
             yield node.name.value if node.name else "", node
 
 
-def _coded(error: CodedError) -> GraphQLError:
+def _as_graphql_error(error: CodedError) -> GraphQLError:
     return GraphQLError(error.message, original_error=error)

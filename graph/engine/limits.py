@@ -22,12 +22,12 @@ from graphql import (
     ValidationContext,
 )
 
-from graph.engine.cost import Cost, CostReader
+from graph.engine.cost import CostEstimate, CostReader
 from services.errors import CostLimitExceeded
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class DocumentLimits:
     """Of an operation with its fragments spread out; then of the document as it is written."""
 
     depth: int = 12
@@ -63,7 +63,9 @@ class _Size(NamedTuple):
     fields: int = 0
 
 
-def examine(schema: GraphQLSchema, document: DocumentNode, limits: Limits) -> dict[str, Cost]:
+def examine(
+    schema: GraphQLSchema, document: DocumentNode, limits: DocumentLimits
+) -> dict[str, CostEstimate]:
     """The estimated cost of each operation by name ("" for none).
 
     Raises:
@@ -74,29 +76,29 @@ def examine(schema: GraphQLSchema, document: DocumentNode, limits: Limits) -> di
     operations = meter.operations
     for node in operations:
         _check(meter.operation(node), node, limits)
-    meter.rest()
+    meter.measure_unused_fragments()
     return {node.name.value if node.name else "": reader.operation(node) for node in operations}
 
 
-def _check(size: _Size, node: OperationDefinitionNode, limits: Limits) -> None:
+def _check(size: _Size, node: OperationDefinitionNode, limits: DocumentLimits) -> None:
     roots = len(node.selection_set.selections)
-    for what, found, most in (
+    for unit, actual, most in (
         ("levels", size.depth, limits.depth),
         ("levels of introspection", size.nested, limits.introspection_depth),
         ("aliases", size.aliases, limits.aliases),
         ("root fields", roots, limits.root_fields),
         ("fields", size.fields, limits.fields),
     ):
-        _refuse_more("An operation", what, found, most)
+        _refuse_more("An operation", unit, actual, most)
 
 
-def _refuse_more(where: str, what: str, found: int, most: int) -> None:
-    if found > most:
-        raise CostLimitExceeded(f"{where} has at most {most} {what}.")
+def _refuse_more(where: str, unit: str, actual: int, most: int) -> None:
+    if actual > most:
+        raise CostLimitExceeded(f"{where} has at most {most} {unit}.")
 
 
 class _Meter:
-    def __init__(self, document: DocumentNode, limits: Limits) -> None:
+    def __init__(self, document: DocumentNode, limits: DocumentLimits) -> None:
         parts = document.definitions
         self.operations = [part for part in parts if isinstance(part, OperationDefinitionNode)]
         fragments = [part for part in parts if isinstance(part, FragmentDefinitionNode)]
@@ -113,10 +115,10 @@ class _Meter:
             self._count_directives(variable)
         return self._selections(node.selection_set)
 
-    def rest(self) -> None:
+    def measure_unused_fragments(self) -> None:
         """What no operation spreads is validated all the same."""
         for name in self._fragments:
-            self._named(name)
+            self._fragment_size(name)
 
     def _count_directives(self, node: Any) -> None:
         self._directives += len(node.directives or ())
@@ -146,9 +148,9 @@ class _Meter:
     def _fragment(self, node: Any) -> _Size:
         if not isinstance(node, FragmentSpreadNode):
             return self._selections(node.selection_set)
-        return self._named(node.name.value)
+        return self._fragment_size(node.name.value)
 
-    def _named(self, name: str) -> _Size:
+    def _fragment_size(self, name: str) -> _Size:
         if name not in self._sizes:
             self._sizes[name] = None
             fragment = self._fragments.get(name)

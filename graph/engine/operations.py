@@ -15,13 +15,13 @@ from graphql import execute as execute_by_core
 from graphql.execution.values import VariableValues, get_variable_values
 from strawberry.exceptions import StrawberryInputCoercionError
 
-from graph.base.errors import formatted, request_errors
+from graph.base.errors import format_errors, format_request_errors
 from graph.base.scalars import write_instant
 from graph.engine import execution
-from graph.engine.answers import Answers, Key, Stored
+from graph.engine.answers import AnswerKey, Answers, StoredAnswer
 from graph.engine.documents import Document, Documents, Operation
 from graph.engine.execution.state import Run
-from loaders import Tally
+from loaders import CacheHits
 from resolvers.context import Context
 from resolvers.ops import abuse, rate_limits
 from services.errors import (
@@ -47,8 +47,8 @@ class Request:
     variables: Mapping[str, Any]
     operation_name: str | None = None
     document_id: str | None = None
-    tells_cache: bool = False  # `extensions: {"cache": true}`; heard in development alone
-    tells_cost: bool = False  # `extensions: {"cost": true}`
+    include_cache_hits: bool = False  # `extensions: {"cache": true}`; heard in development alone
+    include_cost: bool = False  # `extensions: {"cost": true}`
 
 
 @dataclass(slots=True)
@@ -58,7 +58,7 @@ class Answer:
     data: dict[str, Any] | None
     errors: list[dict[str, Any]]
     started: bool = True
-    stored: Stored | None = None  # a public answer that is kept
+    stored: StoredAnswer | None = None  # a public answer that is kept
     extensions: dict[str, Any] | None = None
     cost: int = 1  # what an answer counts that needs no running: kept, or a refusal
 
@@ -82,7 +82,7 @@ class Prepared:
     raw: Mapping[str, Any]
     variables: VariableValues
     plan: execution.Plan | None
-    answer_key: Key | None  # where a public answer is kept
+    answer_key: AnswerKey | None  # where a public answer is kept
     cost: int  # at most, in points
 
 
@@ -101,21 +101,21 @@ class Operations:
         self._answers = answers
         self._by_plan = by_plan
         self._deadline_seconds = deadline_seconds
-        self._watch = execution.Watch()
+        self._deadline_timer = execution.DeadlineTimer()
 
     async def admit(self, request: Request, context: Context) -> Prepared | Answer:
         """`prepare`, counted against the rate limit of who asks, which may be the answer."""
         try:
-            known = self.documents.knows(request.document_id)
-            abuse.refuse_unwelcome(context, is_document_known=known)
-            rate_limits.refuse_known(context)
+            is_known = self.documents.is_registered(request.document_id)
+            abuse.enforce_abuse_level(context, is_document_known=is_known)
+            rate_limits.refuse_exhausted(context)
             prepared = self.prepare(request, context)
             if not rate_limits.admit_now(context, prepared.cost):
                 await rate_limits.admit(context, prepared.cost)
         except (RateLimited, Forbidden, PersistedQueryRequired) as error:
             prepared = refusal([GraphQLError(error.message, original_error=error)], context)
         if isinstance(prepared, Answer) and prepared.errors:
-            abuse.refused(context, prepared.errors)
+            abuse.record_refusal(context, prepared.errors)
         return prepared
 
     def prepare(self, request: Request, context: Context) -> Prepared | Answer:
@@ -124,15 +124,15 @@ class Operations:
             parsed = self.documents.counters.parsed
             document: Document = self.documents.find(request.query, request.document_id)
             if self.documents.counters.parsed != parsed:
-                abuse.saw_new_document(context, document.shape)
+                abuse.record_new_document(context, document.document_hash)
             if document.errors:
                 return refusal(document.errors, context)
             operation = document.operation(request.operation_name)
         except CodedError as error:
             return refusal([GraphQLError(error.message, original_error=error)], context)
-        if request.tells_cache and not context.runtime.settings.is_production:
+        if request.include_cache_hits and not context.runtime.settings.is_production:
             context.tally = Counter()
-        context.tells_cost = request.tells_cost
+        context.include_cost = request.include_cost
         key = self._answer_key(operation, request.variables, context)
         if key is not None and self._answers is not None:
             stored = self._answers.get(key)
@@ -153,10 +153,10 @@ class Operations:
 
     def _answer_key(
         self, operation: Operation, variables: Mapping[str, Any], context: Context
-    ) -> Key | None:
+    ) -> AnswerKey | None:
         if self._answers is None or not self._answers.enabled or operation.kind != "query":
             return None
-        if context.tally is not None or context.tells_cost:  # told of this one answer
+        if context.tally is not None or context.include_cost:  # told of this one answer
             return None
         if not variables:
             return operation, b""
@@ -166,19 +166,19 @@ class Operations:
             return None
 
     def _variables(
-        self, operation: Operation, given: Mapping[str, Any]
+        self, operation: Operation, raw: Mapping[str, Any]
     ) -> VariableValues | list[GraphQLError]:
         declared = operation.node.variable_definitions
         if not declared:
             return _NO_VARIABLES
-        plain = operation.read_variables(given)
+        plain = operation.read_variables(raw)
         if plain is not None:
             return plain
         try:
             return get_variable_values(
                 self.documents.schema,
                 declared,
-                dict(given),
+                dict(raw),
                 max_errors=_MAX_VARIABLE_ERRORS,
                 hide_suggestions=True,
             )
@@ -187,17 +187,17 @@ class Operations:
 
     async def run(self, prepared: Prepared, context: Context) -> Answer:
         """The answer of a query or mutation. Never raises for what the client sent."""
-        deadline = execution.Deadline(self._watch, self._deadline_seconds)
+        deadline = execution.Deadline(self._deadline_timer, self._deadline_seconds)
         if prepared.plan is None:
             answer = await self._by_core(prepared, context, deadline)
-            return _told(answer, prepared.cost, prepared.cost, context)
+            return _with_extensions(answer, prepared.cost, prepared.cost, context)
         changes = self._answers.changes() if self._answers is not None else 0
         outcome = await execution.execute(prepared.plan, context, prepared.variables, deadline)
         rate_limits.settle(context, outcome.cost)
         answer = _answer(outcome.data, outcome.errors, context)
         if self._answers is not None and changes == self._answers.changes():
             self._keep(prepared, answer, context)
-        return _told(answer, prepared.cost, outcome.cost, context)
+        return _with_extensions(answer, prepared.cost, outcome.cost, context)
 
     def _keep(self, prepared: Prepared, answer: Answer, context: Context) -> None:
         plan, key = prepared.plan, prepared.answer_key
@@ -233,7 +233,7 @@ class Operations:
         (field,) = prepared.plan.root.fields
         run = Run(context, prepared.variables, None)
         try:
-            run.allowed(field)
+            run.check_role(field)
             async with aclosing(run.call(field, None)) as events:
                 async for event in events:
                     yield await self._event(prepared, context.for_event(), event)
@@ -241,7 +241,7 @@ class Operations:
             yield refusal([located_error(error, field.nodes, [field.key])], context)
 
     async def _event(self, prepared: Prepared, context: Context, event: Any) -> Answer:
-        deadline = execution.Deadline(self._watch, self._deadline_seconds)
+        deadline = execution.Deadline(self._deadline_timer, self._deadline_seconds)
         assert prepared.plan is not None
         if not self._by_plan:
             return await self._by_core(prepared, context, deadline, event)
@@ -251,36 +251,36 @@ class Operations:
         return _answer(outcome.data, outcome.errors, context)
 
 
-def refusal(found: Any, context: Context) -> Answer:
+def refusal(errors: Any, context: Context) -> Answer:
     """An answer without data: the request did not run."""
-    return Answer(None, request_errors(list(found), context.request_id), started=False)
+    return Answer(None, format_request_errors(list(errors), context.request_id), started=False)
 
 
-def _answer(data: Any, found: Any, context: Context) -> Answer:
-    return Answer(data, formatted(found, context.request_id) if found else [])
+def _answer(data: Any, errors: Any, context: Context) -> Answer:
+    return Answer(data, format_errors(errors, context.request_id) if errors else [])
 
 
-def _told(answer: Answer, requested: int, actual: int, context: Context) -> Answer:
+def _with_extensions(answer: Answer, requested: int, actual: int, context: Context) -> Answer:
     if context.tally is not None:
-        answer.extensions = {"cache": _told_of(context.tally)}
-    if context.tells_cost:
-        cost = _cost_of(requested, actual, context)
+        answer.extensions = {"cache": _cache_extension(context.tally)}
+    if context.include_cost:
+        cost = _cost_extension(requested, actual, context)
         answer.extensions = {**(answer.extensions or {}), "cost": cost}
     return answer
 
 
-def _cost_of(requested: int, actual: int, context: Context) -> dict[str, Any]:
+def _cost_extension(requested: int, actual: int, context: Context) -> dict[str, Any]:
     """As a client plans by it; without rate limits, what it asked for and what it came to."""
     cost: dict[str, Any] = {"requested": requested, "actual": actual}
-    standing = rate_limits.standing(context)
-    if standing is not None:
-        cost["limit"] = standing.cost_limit
-        cost["remaining"] = standing.cost_remaining + max(0, requested - actual)
-        cost["resetAt"] = write_instant(standing.reset_at)
+    quota = rate_limits.quota_status(context)
+    if quota is not None:
+        cost["limit"] = quota.cost_limit
+        cost["remaining"] = quota.cost_remaining + max(0, requested - actual)
+        cost["resetAt"] = write_instant(quota.reset_at)
     return cost
 
 
-def _told_of(tally: Tally) -> dict[str, Any]:
+def _cache_extension(tally: CacheHits) -> dict[str, Any]:
     """How many keys each level answered; the same by kind of thing."""
     totals = dict.fromkeys(_LEVELS, 0)
     kinds: dict[str, dict[str, int]] = {}

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import strawberry
 
-from graph.base.enums import described
+from graph.base.enums import describe_enum
 from graph.base.fields import plain, resolver, subscription
 from graph.base.info import Info
 from graph.base.scalars import DateTime
@@ -16,7 +16,7 @@ from models import Role
 from resolvers.ops import health_and_metrics
 from services.telemetry.live_metrics import CacheLevel
 
-described(
+describe_enum(
     CacheLevel,
     "One tier of the cache.",
     {
@@ -25,7 +25,7 @@ described(
         "RESPONSE": "Whole answers, already encoded.",
     },
 )
-described(
+describe_enum(
     health_and_metrics.HealthStatus,
     "How well something is.",
     {
@@ -95,17 +95,17 @@ class ServiceInfo:
     services: list[str] = plain("The subjects it serves.")
 
 
-class _Announced:
+class _SchemaText:
     schema_hash = ""
 
 
-def announce(schema_text: str) -> None:
+def set_schema_text(schema_text: str) -> None:
     """Called once, by the assembled schema with its own text; `service` tells its hash."""
-    _Announced.schema_hash = hashlib.sha256(schema_text.encode()).hexdigest()
+    _SchemaText.schema_hash = hashlib.sha256(schema_text.encode()).hexdigest()
 
 
 async def _service() -> health_and_metrics.ServiceInfo:
-    return health_and_metrics.service_info(_Announced.schema_hash)
+    return health_and_metrics.service_info(_SchemaText.schema_hash)
 
 
 async def _health(info: Info) -> health_and_metrics.Health:

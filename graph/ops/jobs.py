@@ -9,18 +9,18 @@ from typing import Annotated
 import strawberry
 
 import models
-from graph.base.enums import described
+from graph.base.enums import describe_enum
 from graph.base.errors import UserError
 from graph.base.fields import plain, resolver, subscription
 from graph.base.info import Info
 from graph.base.interfaces import Node
-from graph.base.payloads import told
+from graph.base.payloads import capture_user_errors
 from graph.base.scalars import DateTime
 from models import Role
 from resolvers.ops import jobs
 from services import errors
 
-described(
+describe_enum(
     models.JobState,
     "How far a job is.",
     {
@@ -93,7 +93,7 @@ async def _import_from_tmdb(
         pages=1 if input.pages is None else input.pages,
         tv=bool(input.tv),
     )
-    return JobAnswer(*await told(call))
+    return JobAnswer(*await capture_user_errors(call))
 
 
 async def _warm_cache(
@@ -103,17 +103,17 @@ async def _warm_cache(
     ] = None,
 ) -> JobAnswer:
     first = input.first if input is not None else None
-    return JobAnswer(*await told(jobs.warm_cache(info.context, first)))
+    return JobAnswer(*await capture_user_errors(jobs.warm_cache(info.context, first)))
 
 
 async def _flush_progress(info: Info) -> JobAnswer:
-    return JobAnswer(*await told(jobs.flush_progress(info.context)))
+    return JobAnswer(*await capture_user_errors(jobs.flush_progress(info.context)))
 
 
 def _job_changed(
     info: Info, id: Annotated[strawberry.ID, strawberry.argument(description="The job's id.")]
 ) -> AsyncIterator[models.JobRecord]:
-    return jobs.job_changed(info.context, id)
+    return jobs.stream_job(info.context, id)
 
 
 @strawberry.type

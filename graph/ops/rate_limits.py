@@ -11,8 +11,8 @@ from models import AccountTier
 from resolvers.ops import rate_limits
 
 
-def _rate_limit(info: Info) -> rate_limits.Standing | None:
-    return rate_limits.standing(info.context)
+def _rate_limit(info: Info) -> rate_limits.QuotaStatus | None:
+    return rate_limits.quota_status(info.context)
 
 
 @strawberry.type(
@@ -32,7 +32,7 @@ class RateLimit:
 
     @classmethod
     def is_type_of(cls, value: object, _info: object) -> bool:
-        return isinstance(value, rate_limits.Standing)
+        return isinstance(value, rate_limits.QuotaStatus)
 
 
 @strawberry.type

@@ -17,9 +17,9 @@ from graph.base.fields import computed, plain, relation, resolver
 from graph.base.info import Info
 from graph.base.interfaces import Node
 from graph.base.paging import After, First, PageInfo
-from graph.base.payloads import Acknowledged, AcknowledgePayload, acknowledged
+from graph.base.payloads import Acknowledgement, AcknowledgePayload, acknowledge
 from graph.base.scalars import DateTime
-from graph.catalog.inputs import given
+from graph.catalog.inputs import unset_to_none
 from models import Role
 from resolvers.playback import history, sessions
 
@@ -65,7 +65,7 @@ def _edge_node(edge: strawberry.Parent[Edge]) -> models.ViewingRecord:
 @strawberry.type(description="A viewing in a list.")
 class ViewingEdge:
     cursor: str = computed(_cursor, "Its place in the list.")
-    node: Viewing = computed(_edge_node, "The viewing.", passes="")
+    node: Viewing = computed(_edge_node, "The viewing.", child_projection="")
 
 
 def _edges(page: strawberry.Parent[history.History]) -> list[Edge]:
@@ -78,8 +78,10 @@ def _page_info(page: strawberry.Parent[history.History]) -> history.History:
 
 @strawberry.type(description="One page of viewings.")
 class ViewingConnection:
-    edges: list[ViewingEdge] = computed(_edges, "The items with their cursors.", passes="")
-    nodes: list[Viewing] = plain("The items.", needs=[], passes="")
+    edges: list[ViewingEdge] = computed(
+        _edges, "The items with their cursors.", child_projection=""
+    )
+    nodes: list[Viewing] = plain("The items.", needs=[], child_projection="")
     page_info: PageInfo = computed(_page_info, "Where the page stands in its list.")
 
 
@@ -138,14 +140,14 @@ class DeleteHistoryInput:
 async def _delete_history(
     info: Info,
     input: Annotated[DeleteHistoryInput, strawberry.argument(description="What to take out.")],
-) -> Acknowledged:
+) -> Acknowledgement:
     call = history.delete_history(
         info.context,
-        viewing_id=given(input.viewing_id),
-        playable_id=given(input.playable_id),
-        before=given(input.before),
+        viewing_id=unset_to_none(input.viewing_id),
+        playable_id=unset_to_none(input.playable_id),
+        before=unset_to_none(input.before),
     )
-    return await acknowledged(call)
+    return await acknowledge(call)
 
 
 @strawberry.type

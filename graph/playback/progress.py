@@ -71,7 +71,7 @@ def _edge_node(edge: strawberry.Parent[Edge]) -> models.LiveProgress:
 @strawberry.type(description="Progress in a list.")
 class ViewingProgressEdge:
     cursor: str = computed(_cursor, "Its place in the list.")
-    node: ViewingProgress = computed(_edge_node, "The progress.", passes="")
+    node: ViewingProgress = computed(_edge_node, "The progress.", child_projection="")
 
 
 def _edges(connection: strawberry.Parent[continue_watching.ProgressConnection]) -> list[Edge]:
@@ -86,8 +86,10 @@ def _page_info(
 
 @strawberry.type(description="One page of progress.")
 class ViewingProgressConnection:
-    edges: list[ViewingProgressEdge] = computed(_edges, "The items with their cursors.", passes="")
-    nodes: list[ViewingProgress] = plain("The items.", needs=[], passes="")
+    edges: list[ViewingProgressEdge] = computed(
+        _edges, "The items with their cursors.", child_projection=""
+    )
+    nodes: list[ViewingProgress] = plain("The items.", needs=[], child_projection="")
     page_info: PageInfo = computed(_page_info, "Where the page stands in its list.")
 
 
@@ -109,7 +111,7 @@ class TitleProgress:
 
 
 async def _next_up(
-    some: strawberry.Parent[list[models.ShowRecord]],
+    parents: strawberry.Parent[list[models.ShowRecord]],
     info: Info,
     rewatch: Annotated[
         bool | None,
@@ -119,9 +121,9 @@ async def _next_up(
         ),
     ] = False,
 ) -> list[models.EpisodeRecord | None]:
-    show_ids = [show.id for show in some]
-    found = await next_up.next_up_of_shows(info.context, show_ids, rewatch=bool(rewatch))
-    return [found[show_id] for show_id in show_ids]
+    show_ids = [show.id for show in parents]
+    episodes = await next_up.next_up_of_shows(info.context, show_ids, rewatch=bool(rewatch))
+    return [episodes[show_id] for show_id in show_ids]
 
 
 @strawberry.type

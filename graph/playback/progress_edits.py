@@ -12,13 +12,13 @@ import models
 from graph.base.errors import UserError
 from graph.base.fields import plain, resolver, subscription
 from graph.base.info import Info
-from graph.base.payloads import told
+from graph.base.payloads import capture_user_errors
 from graph.base.scalars import DateTime
 from graph.playback.progress import ViewingProgress
 from graph.playback.sessions import ProgressAnswer, ProgressPayload
 from models import Role
 from resolvers.playback import marks, notifications, offline_batch
-from resolvers.playback.reports import Applied
+from resolvers.playback.reports import ReportResult
 from services import errors
 
 
@@ -101,7 +101,7 @@ async def _report_progress_batch(
         for one in input.events
     ]
     call = offline_batch.report_progress_batch(info.context, events, input.sent_at)
-    done, failed = await told(call)
+    done, failed = await capture_user_errors(call)
     if done is None:
         return BatchAnswer([], 0, 0, failed)
     return BatchAnswer(done.progress, done.applied, done.ignored, failed)
@@ -131,8 +131,8 @@ async def _dismiss(
     return await _answer(marks.dismiss(info.context, input.playable_id))
 
 
-async def _answer(call: Awaitable[Applied]) -> ProgressAnswer:
-    applied, failed = await told(call)
+async def _answer(call: Awaitable[ReportResult]) -> ProgressAnswer:
+    applied, failed = await capture_user_errors(call)
     if applied is None:
         return ProgressAnswer(None, False, failed)
     return ProgressAnswer(applied.progress, applied.applied, failed)
@@ -145,7 +145,7 @@ def _progress_changed(
         strawberry.argument(description="Only of this title; of all without it."),
     ] = None,
 ) -> AsyncIterator[models.LiveProgress]:
-    return notifications.progress_changed(info.context, playable_id)
+    return notifications.stream_progress(info.context, playable_id)
 
 
 @strawberry.type

@@ -11,12 +11,12 @@ import strawberry
 import loaders
 import models
 from graph.base.devices import Device, DeviceInput
-from graph.base.enums import described
+from graph.base.enums import describe_enum
 from graph.base.errors import UserError
 from graph.base.fields import plain, relation, resolver
 from graph.base.info import Info
 from graph.base.interfaces import Node
-from graph.base.payloads import told
+from graph.base.payloads import capture_user_errors
 from graph.base.scalars import DateTime
 from graph.playback.progress import ViewingProgress
 from models import Role
@@ -27,7 +27,7 @@ from services.quality import Quality
 if TYPE_CHECKING:
     from graph.catalog.catalog import Playable
 
-described(
+describe_enum(
     models.PlaybackState,
     "What a player is doing.",
     {
@@ -156,7 +156,7 @@ async def _start_playback(
         start_at_seconds=input.start_at_seconds,
         idempotency_key=input.idempotency_key,
     )
-    started, failed = await told(call)
+    started, failed = await capture_user_errors(call)
     if started is None:
         return StartAnswer(None, None, failed)
     return StartAnswer(started.session, started.progress, failed)
@@ -187,8 +187,8 @@ async def _stop_playback(
     return await _answer(call)
 
 
-async def _answer(call: Awaitable[reports.Applied]) -> ProgressAnswer:
-    applied, failed = await told(call)
+async def _answer(call: Awaitable[reports.ReportResult]) -> ProgressAnswer:
+    applied, failed = await capture_user_errors(call)
     if applied is None:
         return ProgressAnswer(None, False, failed)
     return ProgressAnswer(applied.progress, applied.applied, failed)

@@ -16,9 +16,9 @@ import loaders
 import models
 from graph.base.errors import UserError
 from graph.base.fields import computed, plain, relation, resolver
-from graph.base.info import Info, needs_of
+from graph.base.info import Info, requested_fields
 from graph.base.paging import After, First, PageInfo
-from graph.base.payloads import NodeInput, told
+from graph.base.payloads import NodeInput, capture_user_errors
 from models import Role
 from resolvers.playback import watchlist
 from services import errors
@@ -48,7 +48,7 @@ class TitleWatchlist:
 class TitleEdge:
     cursor: str = plain("Its place in the list.")
     node: Annotated[Title, strawberry.lazy("graph.catalog.catalog")] = plain(
-        "The title.", needs=[], passes=""
+        "The title.", needs=[], child_projection=""
     )
 
 
@@ -58,15 +58,15 @@ def _page_info(page: Parent[watchlist.Watchlist]) -> watchlist.Watchlist:
 
 @strawberry.type(description="One page of films and shows.")
 class TitleConnection:
-    edges: list[TitleEdge] = plain("The titles with their cursors.", needs=[], passes="")
+    edges: list[TitleEdge] = plain("The titles with their cursors.", needs=[], child_projection="")
     nodes: list[Annotated[Title, strawberry.lazy("graph.catalog.catalog")]] = plain(
-        "The titles.", needs=[], passes=""
+        "The titles.", needs=[], child_projection=""
     )
     page_info: PageInfo = computed(_page_info, "Where the page stands in its list.")
 
 
 async def _watchlist(info: Info, first: First = 20, after: After = None) -> watchlist.Watchlist:
-    return await watchlist.watchlist(info.context, first, after, needs_of(info))
+    return await watchlist.watchlist(info.context, first, after, requested_fields(info))
 
 
 @strawberry.type
@@ -98,13 +98,17 @@ class TitleAnswer:
 async def _add(
     info: Info, input: Annotated[NodeInput, strawberry.argument(description="What to keep.")]
 ) -> TitleAnswer:
-    return TitleAnswer(*await told(watchlist.add_to_watchlist(info.context, input.id)))
+    return TitleAnswer(
+        *await capture_user_errors(watchlist.add_to_watchlist(info.context, input.id))
+    )
 
 
 async def _remove(
     info: Info, input: Annotated[NodeInput, strawberry.argument(description="What to let go.")]
 ) -> TitleAnswer:
-    return TitleAnswer(*await told(watchlist.remove_from_watchlist(info.context, input.id)))
+    return TitleAnswer(
+        *await capture_user_errors(watchlist.remove_from_watchlist(info.context, input.id))
+    )
 
 
 @strawberry.type

@@ -8,19 +8,19 @@ from typing import Annotated
 
 import strawberry
 
-from graph.base.enums import described
+from graph.base.enums import describe_enum
 from graph.base.errors import UserError
 from graph.base.fields import computed, plain, resolver, subscription
 from graph.base.info import Info
 from graph.base.interfaces import Node
-from graph.base.payloads import told
+from graph.base.payloads import capture_user_errors
 from graph.base.scalars import DateTime
 from models import Role
 from resolvers.sources import breakers
 from services import errors
 from services.breaker.breaker import BreakerSnapshot, BreakerState
 
-described(
+describe_enum(
     BreakerState,
     "Whether calls are let through.",
     {
@@ -89,11 +89,11 @@ async def _set_breaker(
     input: Annotated[SetBreakerInput, strawberry.argument(description="Which, how and why.")],
 ) -> BreakerAnswer:
     call = breakers.set_breaker(info.context, input.id, input.state, input.reason)
-    return BreakerAnswer(*await told(call))
+    return BreakerAnswer(*await capture_user_errors(call))
 
 
 def _breaker_changed(info: Info) -> AsyncIterator[BreakerSnapshot]:
-    return breakers.breaker_changed(info.context)
+    return breakers.stream_breakers(info.context)
 
 
 @strawberry.type

@@ -68,7 +68,7 @@ async def _recommended_quality(
         strawberry.argument(description="What the connection carries, in million bits a second."),
     ],
 ) -> Profile:
-    return hls.recommended(bandwidth_mbps)
+    return hls.recommend_profile(bandwidth_mbps)
 
 
 @strawberry.type

@@ -12,7 +12,7 @@ from graph.base.errors import UserError
 from graph.base.fields import batched, computed, plain, resolver
 from graph.base.info import Info
 from graph.base.interfaces import Node
-from graph.base.payloads import told
+from graph.base.payloads import capture_user_errors
 from graph.base.scalars import DateTime
 from graph.sources.breakers import CircuitBreaker
 from models import Role
@@ -22,8 +22,8 @@ from services import errors
 from services.breaker.breaker import BreakerSnapshot
 from services.providers.base import ProviderInfo
 
-One = strawberry.Parent[ProviderInfo]
-Some = strawberry.Parent[list[ProviderInfo]]
+ProviderParent = strawberry.Parent[ProviderInfo]
+ProviderParents = strawberry.Parent[list[ProviderInfo]]
 
 
 @strawberry.type(description="What a provider says about itself.")
@@ -34,23 +34,25 @@ class ProviderStatus:
     checked_at: DateTime = plain("When it was asked: at most 30 seconds ago.")
 
 
-def _provider_id(provider: One) -> str:
+def _provider_id(provider: ProviderParent) -> str:
     return provider.id
 
 
-async def _status(some: Some, info: Info) -> list[provider_status.ProviderStatus | None]:
-    return await provider_status.statuses(info.context, some)
+async def _status(
+    parents: ProviderParents, info: Info
+) -> list[provider_status.ProviderStatus | None]:
+    return await provider_status.list_statuses(info.context, parents)
 
 
-async def _breaker(some: Some, info: Info) -> list[BreakerSnapshot | None]:
-    return await breakers.breakers_of(info.context, some)
+async def _breaker(parents: ProviderParents, info: Info) -> list[BreakerSnapshot | None]:
+    return await breakers.breakers_of(info.context, parents)
 
 
-def _health_score(provider: One, info: Info) -> float | None:
+def _health_score(provider: ProviderParent, info: Info) -> float | None:
     return providers.health_score(info.context, provider)
 
 
-def _p95_latency_ms(provider: One, info: Info) -> int | None:
+def _p95_latency_ms(provider: ProviderParent, info: Info) -> int | None:
     return providers.p95_latency_ms(info.context, provider)
 
 
@@ -121,9 +123,11 @@ class ProviderAnswer:
     errors: list[errors.UserError]
 
 
-async def find_providers(context: Context, wanted: Sequence[str]) -> dict[str, ProviderInfo]:
+async def find_providers(context: Context, requested_ids: Sequence[str]) -> dict[str, ProviderInfo]:
     """Providers by their ids, for `node`."""
-    return {info.id: info for info in await providers.providers(context) if info.id in wanted}
+    return {
+        info.id: info for info in await providers.providers(context) if info.id in requested_ids
+    }
 
 
 async def _providers(info: Info) -> list[ProviderInfo]:
@@ -141,7 +145,7 @@ async def _set_provider(
         priority=input.priority,
         rollout_percent=input.rollout_percent,
     )
-    return ProviderAnswer(*await told(call))
+    return ProviderAnswer(*await capture_user_errors(call))
 
 
 @strawberry.type

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from graph.base.enums import described
+from graph.base.enums import describe_enum
 from services.quality import Quality
 
-described(
+describe_enum(
     Quality,
     "How fine a picture is, by its lines.",
     {

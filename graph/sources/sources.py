@@ -7,7 +7,7 @@ from typing import Annotated
 import strawberry
 
 import models
-from graph.base.enums import described
+from graph.base.enums import describe_enum
 from graph.base.fields import batched, computed, plain
 from graph.base.info import Info
 from graph.base.scalars import URL, DateTime, LanguageTag
@@ -19,7 +19,7 @@ from resolvers.sources.providers import provider
 from services.providers.base import ProviderInfo, Source, SourceType
 from services.providers.chain import Attempt, AttemptOutcome
 
-described(
+describe_enum(
     SourceType,
     "How a source is played.",
     {
@@ -28,7 +28,7 @@ described(
         "EMBED": "A page with a player of its own, shown in a frame.",
     },
 )
-described(
+describe_enum(
     AttemptOutcome,
     "How a try of a provider ended.",
     {
@@ -42,7 +42,7 @@ described(
         "DISABLED": "It is switched off.",
     },
 )
-described(
+describe_enum(
     DataOrigin,
     "Where an answer comes from.",
     {
@@ -102,17 +102,17 @@ class ProviderAttempt:
 
 
 def _best(
-    found: strawberry.Parent[sources.StreamingSources],
+    answer: strawberry.Parent[sources.StreamingSources],
     types: Types = None,
     max_quality: MaxQuality = None,
 ) -> Source | None:
-    return found.best(types, max_quality)
+    return answer.best(types, max_quality)
 
 
-def _found_by(
-    found: strawberry.Parent[sources.StreamingSources], info: Info
+def _answering_provider(
+    answer: strawberry.Parent[sources.StreamingSources], info: Info
 ) -> ProviderInfo | None:
-    key = found.provider_key
+    key = answer.provider_key
     return provider(info.context, key) if key is not None else None
 
 
@@ -123,7 +123,9 @@ class StreamingSources:
     fallback: list[StreamingSource] = plain("The same, if only a later provider has the title.")
     best: StreamingSource | None = computed(_best, "The best one that works.")
     links: list[URL] = plain("Addresses of those that work, the best first, each once.")
-    provider: Provider | None = computed(_found_by, "Who has the title; null if nobody has.")
+    provider: Provider | None = computed(
+        _answering_provider, "Who has the title; null if nobody has."
+    )
     origin: DataOrigin = plain("Where this answer comes from.")
     fetched_at: DateTime = plain("When the provider was asked.")
     expires_at: DateTime = plain("When it will be asked again.")
@@ -146,8 +148,8 @@ class StreamingSourcesInput:
         description="Ask again even if the answer is known; at most twice a minute a title.",
     )
 
-    def wanted(self) -> sources.Wanted:
-        return sources.Wanted(
+    def source_filter(self) -> sources.SourceFilter:
+        return sources.SourceFilter(
             types=frozenset(self.types) if self.types is not None else None,
             max_quality=self.max_quality,
             language=self.language,
@@ -162,8 +164,8 @@ async def _streaming_sources(
         StreamingSourcesInput | None, strawberry.argument(description="Which are wanted; all.")
     ] = None,
 ) -> list[sources.StreamingSources]:
-    wanted = input.wanted() if input is not None else sources.Wanted()
-    return await sources.sources_of_titles(info.context, titles, wanted)
+    source_filter = input.source_filter() if input is not None else sources.SourceFilter()
+    return await sources.sources_of_titles(info.context, titles, source_filter)
 
 
 @strawberry.input(description="How a player page is wanted.")
@@ -176,8 +178,8 @@ class EmbedInput:
     )
 
 
-def _embed_provider(found: strawberry.Parent[embeds.Embed], info: Info) -> ProviderInfo:
-    return provider(info.context, found.provider_key)
+def _embed_provider(embed: strawberry.Parent[embeds.Embed], info: Info) -> ProviderInfo:
+    return provider(info.context, embed.provider_key)
 
 
 @strawberry.type(description="A page with a player of its own, shown in a frame.")
@@ -194,9 +196,9 @@ async def _embed(
         EmbedInput | None, strawberry.argument(description="How it is wanted; from the start.")
     ] = None,
 ) -> list[embeds.Embed | None]:
-    wanted = input if input is not None else EmbedInput()
+    options = input if input is not None else EmbedInput()
     return await embeds.embeds_of_titles(
-        info.context, titles, start_at_seconds=wanted.start_at_seconds, language=wanted.language
+        info.context, titles, start_at_seconds=options.start_at_seconds, language=options.language
     )
 
 

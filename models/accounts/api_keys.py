@@ -6,11 +6,11 @@ from datetime import datetime, timedelta
 
 from pymongo import IndexModel
 
-from models.mongo.base import EPOCH, Identified, Stored
+from models.mongo.base import EPOCH, IdentifiedRecord, StoredDocument
 from models.mongo.reading import database_errors, find
 
 
-class ApiKey(Stored):
+class ApiKey(StoredDocument):
     user_id: str
     name: str
     prefix: str
@@ -26,7 +26,7 @@ class ApiKey(Stored):
         ]
 
 
-class ApiKeyRecord(Identified, frozen=True):
+class ApiKeyRecord(IdentifiedRecord, frozen=True):
     """Without the hash."""
 
     user_id: str = ""

@@ -8,7 +8,7 @@ from enum import Enum
 from pydantic import BaseModel
 from pymongo import IndexModel
 
-from models.mongo.base import EPOCH, Identified, Record, Stored
+from models.mongo.base import EPOCH, IdentifiedRecord, Record, StoredDocument
 from services.quality import Quality
 
 
@@ -58,7 +58,7 @@ class Preferences(BaseModel):
     autoplay_next: bool = True
 
 
-class User(Stored):
+class User(StoredDocument):
     """`email` is stored folded to lower case; `password_hash` is argon2id's encoded form.
 
     `deleted_at` marks what is left of a deleted account while its data are being erased;
@@ -87,7 +87,7 @@ class User(Stored):
         ]
 
 
-class Login(Stored):
+class Login(StoredDocument):
     """One sign-in on one device: a family of rotating refresh tokens, kept as hashes only.
 
     `token_hash` is the living token's SHA-256; `used_hashes` are the last ones it replaced, newest
@@ -129,7 +129,7 @@ class PreferencesRecord(Record, frozen=True):
     autoplay_next: bool = True
 
 
-class UserRecord(Identified, frozen=True):
+class UserRecord(IdentifiedRecord, frozen=True):
     """Without the password hash: what is not read cannot leak."""
 
     email: str = ""
@@ -141,7 +141,7 @@ class UserRecord(Identified, frozen=True):
     created_at: datetime = EPOCH
 
 
-class CredentialRecord(Identified, frozen=True):
+class CredentialRecord(IdentifiedRecord, frozen=True):
     """What signing in reads, and nothing else does."""
 
     email: str = ""
@@ -150,7 +150,7 @@ class CredentialRecord(Identified, frozen=True):
     password_hash: str = ""
 
 
-class LoginRecord(Identified, frozen=True):
+class LoginRecord(IdentifiedRecord, frozen=True):
     """For rotating its token; never handed to clients."""
 
     user_id: str = ""

@@ -91,26 +91,26 @@ async def _edit(
     return to_records([row], UserRecord)[0] if row else None
 
 
-async def living_logins(user_id: str, now: datetime, most: int) -> list[LoginRecord]:
+async def active_logins(user_id: str, now: datetime, most: int) -> list[LoginRecord]:
     """Last used first."""
     order = [("last_used_at", -1)]
-    return await find(Login, LoginRecord, _living(user_id, now), sort=order, limit=most)
+    return await find(Login, LoginRecord, _active(user_id, now), sort=order, limit=most)
 
 
-async def living_login_ids(user_id: str, now: datetime, only: str | None = None) -> list[str]:
+async def active_login_ids(user_id: str, now: datetime, only: str | None = None) -> list[str]:
     """All of a user's, or that one if it lives and is the user's."""
-    where = _living(user_id, now) | ({"_id": only} if only is not None else {})
+    where = _active(user_id, now) | ({"_id": only} if only is not None else {})
     with database_errors():
         rows = await Login.get_pymongo_collection().find(where, {"_id": 1}).to_list(None)
     return [row["_id"] for row in rows]
 
 
-async def end_logins(user_id: str, now: datetime, ids: Collection[str] | None = None) -> int:
+async def revoke_logins(user_id: str, now: datetime, ids: Collection[str] | None = None) -> int:
     """Ends these of the user's, or all; how many lived.
 
     Kept until they expire, so that their tokens are still recognised.
     """
-    where = _living(user_id, now) | ({"_id": {"$in": list(ids)}} if ids is not None else {})
+    where = _active(user_id, now) | ({"_id": {"$in": list(ids)}} if ids is not None else {})
     changes = {"revoked_at": now, "updated_at": now, "sealed_successor": None}
     with database_errors():
         answer = await Login.get_pymongo_collection().update_many(
@@ -119,5 +119,5 @@ async def end_logins(user_id: str, now: datetime, ids: Collection[str] | None = 
     return answer.modified_count
 
 
-def _living(user_id: str, now: datetime) -> dict[str, Any]:
+def _active(user_id: str, now: datetime) -> dict[str, Any]:
     return {"user_id": user_id, "revoked_at": None, "expires_at": {"$gt": now}}

@@ -13,7 +13,7 @@ from enum import Enum
 from pydantic import BaseModel
 from pymongo import IndexModel, ReturnDocument
 
-from models.mongo.base import EPOCH, Identified, Record, Stored
+from models.mongo.base import EPOCH, IdentifiedRecord, Record, StoredDocument
 from models.mongo.reading import database_errors, find, projection, to_records
 
 
@@ -39,7 +39,7 @@ class RegistrationRecord(Record, frozen=True):
     password_hash: str = ""
 
 
-class MailRequest(Stored):
+class MailRequest(StoredDocument):
     """`due_at` is when it may be taken up; who takes it moves that on, and nobody else has it."""
 
     purpose: MailPurpose
@@ -57,7 +57,7 @@ class MailRequest(Stored):
         ]
 
 
-class MailRequestRecord(Identified, frozen=True):
+class MailRequestRecord(IdentifiedRecord, frozen=True):
     purpose: MailPurpose = MailPurpose.VERIFY_EMAIL
     email: str = ""
     registration: RegistrationRecord | None = None
@@ -66,7 +66,7 @@ class MailRequestRecord(Identified, frozen=True):
     expires_at: datetime = EPOCH
 
 
-class MailToken(Stored):
+class MailToken(StoredDocument):
     """A code that was mailed: for one purpose, one account, and the address it was sent to.
 
     `registration` is the one that the code confirms, if it came with one.
@@ -88,7 +88,7 @@ class MailToken(Stored):
         ]
 
 
-class MailTokenRecord(Identified, frozen=True):
+class MailTokenRecord(IdentifiedRecord, frozen=True):
     purpose: MailPurpose = MailPurpose.VERIFY_EMAIL
     user_id: str = ""
     email: str = ""

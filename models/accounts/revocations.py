@@ -7,14 +7,14 @@ from datetime import UTC, datetime, timedelta
 
 from pymongo import IndexModel, UpdateOne
 
-from models.mongo.base import Identified, Stored, utc_now
+from models.mongo.base import IdentifiedRecord, StoredDocument, utc_now
 from models.mongo.reading import database_errors, find
-from services.accounts.revocations import Kind, Revocation
+from services.accounts.revocations import Revocation, RevocationKind
 
-_KINDS = {kind.value: kind for kind in Kind}
+_KINDS = {kind.value: kind for kind in RevocationKind}
 
 
-class RevokedAccess(Stored):
+class RevokedAccess(StoredDocument):
     """`at` is in seconds since 1970: MongoDB's times are too coarse. `created_at` is what the other
     processes ask by."""
 
@@ -31,7 +31,7 @@ class RevokedAccess(Stored):
         ]
 
 
-class RevokedAccessRecord(Identified, frozen=True):
+class RevokedAccessRecord(IdentifiedRecord, frozen=True):
     kind: str = ""
     subject: str = ""
     at: float = 0.0

@@ -11,7 +11,7 @@ from pymongo.errors import DuplicateKeyError
 from models.accounts.documents import CredentialRecord, Login, LoginRecord, User, UserRecord
 from models.mongo.reading import Fields, database_errors, find
 
-USED_HASHES_KEPT = 32  # an older token is refused like any unknown one
+MAX_USED_HASHES = 32  # an older token is refused like any unknown one
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ async def users_by_id(ids: Collection[str], fields: Fields = None) -> dict[str, 
     return {user.id: user for user in found}
 
 
-async def taken_emails(emails: list[str]) -> set[str]:
+async def registered_emails(emails: list[str]) -> set[str]:
     """Those of these folded addresses that have an account."""
     with database_errors():
         return set(
@@ -87,7 +87,7 @@ async def login_of(token_hash: str) -> LoginRecord | None:
 
 async def rotate_login(login_id: str, rotation: Rotation) -> bool:
     """Of any number of racing rotations of one token exactly one applies."""
-    used = {"$each": [rotation.used_hash], "$slice": -USED_HASHES_KEPT}
+    used = {"$each": [rotation.used_hash], "$slice": -MAX_USED_HASHES}
     with database_errors():
         changed = await Login.get_pymongo_collection().find_one_and_update(
             {

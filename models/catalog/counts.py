@@ -7,10 +7,10 @@ from enum import Enum
 
 from models.catalog.documents import Movie, Show
 from models.catalog.filters import list_clauses
-from models.catalog.pages import Stages, Titles, union
+from models.catalog.pages import Stages, Titles, run_union
 from models.catalog.queries import MovieCategory, MovieFilter, MovieQuery
 from models.mongo.base import Record
-from models.mongo.read_preference import readable
+from models.mongo.read_preference import collection_for_reads
 from models.mongo.reading import database_errors
 
 COUNTED_EXACTLY = 10_000
@@ -45,23 +45,27 @@ async def count_shows(queries: Mapping[str, MovieQuery]) -> dict[str, Count]:
 
 async def _count(document: Titles, queries: Mapping[str, MovieQuery]) -> dict[str, Count]:
     whole = {key for key, query in queries.items() if _is_whole(query)}
-    counted = await _counted(document, {key: q for key, q in queries.items() if key not in whole})
+    counted = await _count_up_to_limit(
+        document, {key: q for key, q in queries.items() if key not in whole}
+    )
     if not whole:
         return counted
     with database_errors():
-        size = await readable(document).estimated_document_count()
+        size = await collection_for_reads(document).estimated_document_count()
     return counted | dict.fromkeys(whole, Count(value=size, precision=CountPrecision.ESTIMATED))
 
 
-async def _counted(document: Titles, queries: Mapping[str, MovieQuery]) -> dict[str, Count]:
+async def _count_up_to_limit(
+    document: Titles, queries: Mapping[str, MovieQuery]
+) -> dict[str, Count]:
     if not queries:
         return {}
-    rows = await union(document, {key: _stages(query) for key, query in queries.items()})
+    rows = await run_union(document, {key: _stages(query) for key, query in queries.items()})
     found = {row["_id"]: row["count"] for row in rows}
-    return {key: _told(found.get(key, 0)) for key in queries}
+    return {key: _as_count(found.get(key, 0)) for key in queries}
 
 
-def _told(count: int) -> Count:
+def _as_count(count: int) -> Count:
     if count <= COUNTED_EXACTLY:
         return Count(value=count)
     return Count(value=COUNTED_EXACTLY, precision=CountPrecision.AT_LEAST)

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from pymongo import TEXT, IndexModel
 
 from models.catalog.index_definitions import FEATURED_INDEX, title_indexes, unique_where_present
-from models.mongo.base import EPOCH, Identified, Record, Stored
+from models.mongo.base import EPOCH, IdentifiedRecord, Record, StoredDocument
 
 
 class Department(Enum):
@@ -40,7 +40,7 @@ class Credit(BaseModel):
     order: int | None = None
 
 
-class _Title(Stored):
+class _Title(StoredDocument):
     tmdb_id: int | None = None
     imdb_id: str | None = None
     title: str
@@ -95,7 +95,7 @@ class Show(_Title):
         indexes = title_indexes(("popularity", "rating", "year", "sort_title", "created_at"))
 
 
-class Season(Stored):
+class Season(StoredDocument):
     show_id: str
     number: int
     name: str | None = None
@@ -106,7 +106,7 @@ class Season(Stored):
         indexes = [IndexModel([("show_id", 1), ("number", 1)], name="show", unique=True)]
 
 
-class Episode(Stored):
+class Episode(StoredDocument):
     show_id: str
     season_id: str
     season_number: int
@@ -127,7 +127,7 @@ class Episode(Stored):
         ]
 
 
-class Person(Stored):
+class Person(StoredDocument):
     tmdb_id: int | None = None
     name: str
     biography: str | None = None
@@ -141,7 +141,7 @@ class Person(Stored):
         ]
 
 
-class Genre(Stored):
+class Genre(StoredDocument):
     slug: str
     name: str
 
@@ -162,7 +162,7 @@ class CreditRecord(Record, frozen=True):
     order: int | None = None
 
 
-class TitleRecord(Identified, frozen=True):
+class TitleRecord(IdentifiedRecord, frozen=True):
     tmdb_id: int | None = None
     imdb_id: str | None = None
     title: str = ""
@@ -199,14 +199,14 @@ class ShowRecord(TitleRecord, frozen=True):
     episode_count: int = 0
 
 
-class SeasonRecord(Identified, frozen=True):
+class SeasonRecord(IdentifiedRecord, frozen=True):
     show_id: str = ""
     number: int = 0
     name: str | None = None
     air_date: str | None = None
 
 
-class EpisodeRecord(Identified, frozen=True):
+class EpisodeRecord(IdentifiedRecord, frozen=True):
     show_id: str = ""
     season_id: str = ""
     season_number: int = 0
@@ -218,13 +218,13 @@ class EpisodeRecord(Identified, frozen=True):
     still_path: str | None = None
 
 
-class PersonRecord(Identified, frozen=True):
+class PersonRecord(IdentifiedRecord, frozen=True):
     tmdb_id: int | None = None
     name: str = ""
     biography: str | None = None
     photo_path: str | None = None
 
 
-class GenreRecord(Identified, frozen=True):
+class GenreRecord(IdentifiedRecord, frozen=True):
     slug: str = ""
     name: str = ""

@@ -14,16 +14,16 @@ from typing import Any, TypeVar
 import pymongo
 from pymongo import UpdateOne
 
-from models.mongo.base import Identified, Stored, utc_now
+from models.mongo.base import IdentifiedRecord, StoredDocument, utc_now
 from models.mongo.reading import database_errors, find_by_id
 
-D = TypeVar("D", bound=Stored)
+D = TypeVar("D", bound=StoredDocument)
 Told = dict[str, list[str]]  # digests by field
 _SECONDS = 30.0
 _IDENTITY = {"id", "tmdb_id"}
 
 
-class ImportedTitle(Stored):
+class ImportedTitle(StoredDocument):
     """Its id is the title's. `told` has two digests for a field whose write may not have arrived:
     of what was there before, and of what was to come."""
 
@@ -33,7 +33,7 @@ class ImportedTitle(Stored):
         name = "imported_titles"
 
 
-class ImportedTitleRecord(Identified, frozen=True):
+class ImportedTitleRecord(IdentifiedRecord, frozen=True):
     told: dict[str, list[str]] = {}
 
 
@@ -56,7 +56,7 @@ async def respect_edits(document: type[D], documents: Sequence[D]) -> None:
     await _remember(news)
 
 
-def _sort_out(item: Stored, stored: Mapping[str, Any] | None, before: Told) -> Told:
+def _sort_out(item: StoredDocument, stored: Mapping[str, Any] | None, before: Told) -> Told:
     """What is newly told; the item loses the fields that are not the import's."""
     told: Told = {}
     row = item.model_dump(mode="json", include=item.model_fields_set - _IDENTITY)

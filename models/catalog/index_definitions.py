@@ -18,20 +18,20 @@ _TEXT_WEIGHTS = {"title": 10, "original_title": 10, "overview": 2}
 
 
 def order_index(field: str) -> Keys:
-    return (("is_active", 1), *_ordered(field))
+    return (("is_active", 1), *_order_keys(field))
 
 
 def genre_index(field: str) -> Keys:
-    return (("is_active", 1), ("genre_ids", 1), *_ordered(field))
+    return (("is_active", 1), ("genre_ids", 1), *_order_keys(field))
 
 
-def _ordered(field: str) -> Keys:
+def _order_keys(field: str) -> Keys:
     direction = 1 if field in _RISING else -1
     compared = [(name, 1) for name in _COMPARED if name != field]
     return ((field, direction), ("_id", direction), *compared)
 
 
-LANGUAGE_INDEX: Keys = (("is_active", 1), ("languages", 1), *_ordered("popularity"))
+LANGUAGE_INDEX: Keys = (("is_active", 1), ("languages", 1), *_order_keys("popularity"))
 PERSON_INDEX: Keys = (
     ("credits.person_id", 1),
     ("is_active", 1),

@@ -28,12 +28,12 @@ _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(ListDescription)
 
 
-def describe(query: MovieQuery, *, members_only: bool = False) -> bytes:
+def encode_description(query: MovieQuery, *, members_only: bool = False) -> bytes:
     order = None if members_only else (query.order.field, query.order.direction)
     return _encoder.encode(ListDescription(query.category, query.filter, order, query.today))
 
 
-def described(text: bytes) -> ListDescription:
+def decode_description(text: bytes) -> ListDescription:
     return _decoder.decode(text)
 
 
@@ -61,7 +61,7 @@ def is_changed_by(
     listed: ListDescription, before: MovieRecord | None, after: MovieRecord | None
 ) -> bool:
     """Whether the list is another one since the film changed: its members or their order."""
-    was, is_now = belongs(listed, before), belongs(listed, after)
+    was, is_now = is_member(listed, before), is_member(listed, after)
     if was != is_now:
         return True
     if not was or listed.order is None or before is None or after is None:
@@ -70,17 +70,17 @@ def is_changed_by(
     return sort_value(before, order) != sort_value(after, order)
 
 
-def belongs(listed: ListDescription, movie: MovieRecord | None) -> bool:
+def is_member(listed: ListDescription, movie: MovieRecord | None) -> bool:
     return (
         movie is not None
         and movie.is_active
-        and _in_category(listed, movie)
+        and _is_in_category(listed, movie)
         and _has_genres(listed.filter, movie)
-        and _within(listed.filter, movie)
+        and _is_within_bounds(listed.filter, movie)
     )
 
 
-def _in_category(listed: ListDescription, movie: MovieRecord) -> bool:
+def _is_in_category(listed: ListDescription, movie: MovieRecord) -> bool:
     match listed.category:
         case MovieCategory.FEATURED:
             return movie.is_featured
@@ -100,13 +100,13 @@ def _has_genres(chosen: MovieFilter, movie: MovieRecord) -> bool:
     return own.isdisjoint(chosen.exclude_genres or ())
 
 
-def _within(chosen: MovieFilter, movie: MovieRecord) -> bool:
+def _is_within_bounds(chosen: MovieFilter, movie: MovieRecord) -> bool:
     return (
-        _at_least(movie.year, chosen.year_from)
-        and _at_most(movie.year, chosen.year_to)
-        and _at_least(movie.rating, chosen.min_rating)
-        and _at_least(movie.vote_count, chosen.min_votes)
-        and _at_most(movie.runtime_seconds, chosen.max_runtime_seconds)
+        _is_at_least(movie.year, chosen.year_from)
+        and _is_at_most(movie.year, chosen.year_to)
+        and _is_at_least(movie.rating, chosen.min_rating)
+        and _is_at_least(movie.vote_count, chosen.min_votes)
+        and _is_at_most(movie.runtime_seconds, chosen.max_runtime_seconds)
         and (chosen.language is None or chosen.language in movie.languages)
         and (
             chosen.person_id is None
@@ -115,9 +115,9 @@ def _within(chosen: MovieFilter, movie: MovieRecord) -> bool:
     )
 
 
-def _at_least(value: float | None, bound: float | None) -> bool:
+def _is_at_least(value: float | None, bound: float | None) -> bool:
     return bound is None or (value is not None and value >= bound)
 
 
-def _at_most(value: float | None, bound: float | None) -> bool:
+def _is_at_most(value: float | None, bound: float | None) -> bool:
     return bound is None or (value is not None and value <= bound)

@@ -20,7 +20,7 @@ from models.mongo.reading import database_errors, projection, to_records
 from services.errors import AlreadyExists
 
 
-class Edited(NamedTuple):
+class MovieEdit(NamedTuple):
     before: MovieRecord
     after: MovieRecord
 
@@ -53,11 +53,11 @@ async def insert_movie(movie: Movie) -> MovieRecord:
         try:
             await Movie.get_pymongo_collection().insert_one(row)
         except DuplicateKeyError:
-            raise _taken() from None
+            raise _duplicate_number() from None
     return to_records([row], MovieRecord)[0]
 
 
-async def edit_movie(id_: str, changes: Mapping[str, Any], version: int | None) -> Edited | None:
+async def edit_movie(id_: str, changes: Mapping[str, Any], version: int | None) -> MovieEdit | None:
     """Sets these fields of a film, deleted or not; None if it is not there in this version.
 
     Raises:
@@ -75,12 +75,12 @@ async def edit_movie(id_: str, changes: Mapping[str, Any], version: int | None) 
                 return_document=ReturnDocument.BEFORE,
             )
         except DuplicateKeyError:
-            raise _taken() from None
+            raise _duplicate_number() from None
     if row is None:
         return None
     (before,) = to_records([row], MovieRecord)
     # What was there, changed as MongoDB changed it: no other writer can have come in between.
-    return Edited(before, msgspec.structs.replace(before, **changed, version=before.version + 1))
+    return MovieEdit(before, msgspec.structs.replace(before, **changed, version=before.version + 1))
 
 
 def _now() -> datetime:
@@ -89,5 +89,5 @@ def _now() -> datetime:
     return now.replace(microsecond=now.microsecond // 1000 * 1000)
 
 
-def _taken() -> AlreadyExists:
+def _duplicate_number() -> AlreadyExists:
     return AlreadyExists("Another film has this number in TMDb.", path=["tmdbId"])

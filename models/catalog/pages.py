@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from models.catalog.documents import Movie, MovieRecord, Show, ShowRecord, TitleRecord
 from models.catalog.filters import index_of, where
 from models.catalog.queries import MoviePage, MovieQuery
-from models.mongo.read_preference import readable
+from models.mongo.read_preference import collection_for_reads
 from models.mongo.reading import Fields, database_errors, find
 
 T = TypeVar("T", bound=TitleRecord)
@@ -58,7 +58,7 @@ async def read_movie_pages(queries: Mapping[str, MovieQuery]) -> dict[str, Movie
     Raises:
         UpstreamUnavailable: MongoDB did not answer in time or refused.
     """
-    rows = await union(Movie, {key: _page_stages(query) for key, query in queries.items()})
+    rows = await run_union(Movie, {key: _page_stages(query) for key, query in queries.items()})
     found = {row["_id"]: row["ids"] for row in rows}
     return {key: MoviePage.of(query, found.get(key, [])) for key, query in queries.items()}
 
@@ -72,12 +72,12 @@ def _page_stages(query: MovieQuery) -> Stages:
     ]
 
 
-async def union(document: Titles, wanted: Mapping[str, Stages]) -> Stages:
+async def run_union(document: Titles, wanted: Mapping[str, Stages]) -> Stages:
     """The results of all pipelines, each with its key as `_id`."""
     first, *others = [
         [*stages, {"$set": {"_id": {"$literal": key}}}] for key, stages in wanted.items()
     ]
-    collection = readable(document)
+    collection = collection_for_reads(document)
     unions = [{"$unionWith": {"coll": collection.name, "pipeline": stages}} for stages in others]
     with database_errors():
         cursor = await collection.aggregate([*first, *unions], batchSize=len(wanted) + 2)

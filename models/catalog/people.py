@@ -6,7 +6,7 @@ from collections.abc import Collection
 from typing import Any
 
 from models.catalog.documents import Movie, Show
-from models.mongo.read_preference import readable
+from models.mongo.read_preference import collection_for_reads
 from models.mongo.reading import database_errors
 
 
@@ -25,7 +25,7 @@ async def title_ids_by_person(people: Collection[str], at_most: int) -> dict[str
         {"$group": {"_id": "$person", "titles": {"$topN": best}}},
     ]
     with database_errors():
-        cursor = await readable(Movie).aggregate(pipeline, batchSize=len(wanted) + 2)
+        cursor = await collection_for_reads(Movie).aggregate(pipeline, batchSize=len(wanted) + 2)
         rows = await cursor.to_list(None)
     found = {row["_id"]: row["titles"] for row in rows}
     return {person: found.get(person, []) for person in wanted}

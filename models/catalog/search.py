@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 from models.catalog.documents import Movie, Person, Show
 from models.catalog.filters import Clause, filter_clauses
 from models.catalog.queries import MovieFilter
-from models.mongo.base import Stored
-from models.mongo.read_preference import readable
+from models.mongo.base import StoredDocument
+from models.mongo.read_preference import collection_for_reads
 from models.mongo.reading import database_errors
 
 _OPERATORS = re.compile(r'["-]')  # of $search: phrases and exclusions
@@ -35,7 +35,7 @@ class SearchHit(NamedTuple):
     id: str
 
 
-_DOCUMENTS: dict[SearchKind, type[Stored]] = {
+_DOCUMENTS: dict[SearchKind, type[StoredDocument]] = {
     SearchKind.MOVIE: Movie,
     SearchKind.TV_SHOW: Show,
     SearchKind.PERSON: Person,
@@ -59,7 +59,7 @@ async def search_kind(
         UpstreamUnavailable: MongoDB did not answer in time or refused.
     """
     pipeline = search_stages(kind, words, chosen, after, size)
-    collection = readable(_DOCUMENTS[kind])
+    collection = collection_for_reads(_DOCUMENTS[kind])
     with database_errors():
         cursor = await collection.aggregate(pipeline, batchSize=size + 2)
         rows = await cursor.to_list(None)

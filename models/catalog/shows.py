@@ -6,10 +6,10 @@ from collections.abc import Collection, Iterable
 from typing import NamedTuple, TypeVar
 
 from models.catalog.documents import Episode, EpisodeRecord, Season, SeasonRecord
-from models.mongo.base import Identified
+from models.mongo.base import IdentifiedRecord
 from models.mongo.reading import Filter, Sort, find
 
-D = TypeVar("D", bound=Identified)
+D = TypeVar("D", bound=IdentifiedRecord)
 MOST_SEASONS = 100  # of one show
 MOST_EPISODES = 500  # of one season
 MOST_OF_SHOW = 2_000  # episodes of one show, specials included
@@ -36,7 +36,7 @@ async def seasons_of_shows(show_ids: Collection[str]) -> dict[str, list[SeasonRe
     where: Filter = {"show_id": {"$in": list(show_ids)}}
     order: Sort = [("show_id", 1), ("number", 1)]
     rows = await find(Season, SeasonRecord, where, sort=order)
-    return _grouped(show_ids, ((row.show_id, row) for row in rows), MOST_SEASONS)
+    return _group(show_ids, ((row.show_id, row) for row in rows), MOST_SEASONS)
 
 
 async def episodes_of_seasons(season_ids: Collection[str]) -> dict[str, list[EpisodeRecord]]:
@@ -48,10 +48,10 @@ async def episodes_of_seasons(season_ids: Collection[str]) -> dict[str, list[Epi
     where: Filter = {"season_id": {"$in": list(season_ids)}}
     order: Sort = [("season_id", 1), ("number", 1)]
     rows = await find(Episode, EpisodeRecord, where, sort=order)
-    return _grouped(season_ids, ((row.season_id, row) for row in rows), MOST_EPISODES)
+    return _group(season_ids, ((row.season_id, row) for row in rows), MOST_EPISODES)
 
 
-class EpisodeInOrder(Identified, frozen=True):
+class EpisodeInOrder(IdentifiedRecord, frozen=True):
     """What says whether an episode comes next: its place, and whether it was shown yet."""
 
     show_id: str = ""
@@ -75,7 +75,7 @@ async def episodes_of_shows(show_ids: Collection[str]) -> dict[str, list[Episode
     where: Filter = {"show_id": {"$in": list(show_ids)}}
     order: Sort = [("show_id", 1), ("season_number", 1), ("number", 1)]
     rows = await find(Episode, EpisodeInOrder, where, sort=order)
-    return _grouped(show_ids, ((row.show_id, row) for row in rows), MOST_OF_SHOW)
+    return _group(show_ids, ((row.show_id, row) for row in rows), MOST_OF_SHOW)
 
 
 async def episodes_at(places: Collection[EpisodePlace]) -> list[EpisodeRecord]:
@@ -88,7 +88,7 @@ async def episodes_at(places: Collection[EpisodePlace]) -> list[EpisodeRecord]:
     return await find(Episode, EpisodeRecord, {"$or": branches}, limit=len(branches))
 
 
-def _grouped(keys: Collection[str], rows: Iterable[tuple[str, D]], most: int) -> dict[str, list[D]]:
+def _group(keys: Collection[str], rows: Iterable[tuple[str, D]], most: int) -> dict[str, list[D]]:
     found: dict[str, list[D]] = {key: [] for key in keys}
     for key, row in rows:
         if len(found[key]) < most:

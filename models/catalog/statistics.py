@@ -6,7 +6,7 @@ from typing import Any
 
 from models.catalog.documents import Movie
 from models.mongo.base import Record
-from models.mongo.read_preference import readable
+from models.mongo.read_preference import collection_for_reads
 from models.mongo.reading import database_errors, to_records
 
 
@@ -40,5 +40,5 @@ async def figures_by_genre(at_most: int) -> list[GenreFigures]:
         {"$set": {"genre_id": "$_id"}},
     ]
     with database_errors():
-        cursor = await readable(Movie).aggregate(pipeline, batchSize=at_most + 2)
+        cursor = await collection_for_reads(Movie).aggregate(pipeline, batchSize=at_most + 2)
         return to_records(await cursor.to_list(None), GenreFigures)

@@ -15,12 +15,12 @@ import pymongo
 from pymongo import InsertOne, UpdateOne
 from pymongo.errors import BulkWriteError
 
-from models.mongo.base import Stored, utc_now
+from models.mongo.base import StoredDocument, utc_now
 from models.mongo.reading import database_errors
 from services.errors import Conflict
 
 T = TypeVar("T")
-D = TypeVar("D", bound=Stored)
+D = TypeVar("D", bound=StoredDocument)
 Row = Mapping[str, Any]
 Write = InsertOne[dict[str, Any]] | UpdateOne
 
@@ -80,7 +80,7 @@ def batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
         yield batch
 
 
-class _Overtaken(Conflict):
+class _ConcurrentInsert(Conflict):
     """Another writer inserted some of these documents since we looked."""
 
 
@@ -88,13 +88,13 @@ async def _write(document: type[D], batch: Sequence[D], kept: set[str]) -> Chang
     """Overtaken once, what the other inserted is there to be compared with; nobody deletes."""
     try:
         return await _write_once(document, batch, kept)
-    except _Overtaken:
+    except _ConcurrentInsert:
         return await _write_once(document, batch, kept)
 
 
 async def _write_once(document: type[D], batch: Sequence[D], kept: set[str]) -> Changes:
     owned = {item.id: item.model_fields_set - kept for item in batch}
-    stored = await _stored(document, owned)
+    stored = await _read_stored(document, owned)
     operations: list[Write] = []
     inserted = 0
     for item in batch:
@@ -103,13 +103,15 @@ async def _write_once(document: type[D], batch: Sequence[D], kept: set[str]) -> 
         if before is None:
             operations.append(InsertOne(row))
             inserted += 1
-        elif changed := {name: row[name] for name in owned[item.id] if _differs(before, row, name)}:
+        elif changed := {
+            name: row[name] for name in owned[item.id] if _is_different(before, row, name)
+        }:
             operations.append(_update(item.id, changed))
     await _send(document, operations)
     return Changes(inserted, len(operations) - inserted, len(batch) - len(operations))
 
 
-async def _stored(document: type[D], owned: Mapping[str, set[str]]) -> dict[str, Row]:
+async def _read_stored(document: type[D], owned: Mapping[str, set[str]]) -> dict[str, Row]:
     names = set().union(*owned.values())
     collection = document.get_pymongo_collection()
     with database_errors(), pymongo.timeout(_BATCH_SECONDS):
@@ -130,7 +132,7 @@ async def _send(document: type[D], operations: list[Write]) -> None:
             if not failures or any(each.get("code") != _DUPLICATE_KEY for each in failures):
                 raise
             if all("_id" in each.get("keyValue", {}) for each in failures):
-                raise _Overtaken(_clash(document, failures)) from error
+                raise _ConcurrentInsert(_clash(document, failures)) from error
             raise Conflict(_clash(document, failures)) from error
 
 
@@ -140,7 +142,7 @@ def _clash(document: type[D], failures: Sequence[Row]) -> str:
     return f"{len(failures)} of {name} share a unique key with stored ones, first {dict(first)}."
 
 
-def stored_row(item: Stored) -> dict[str, Any]:
+def stored_row(item: StoredDocument) -> dict[str, Any]:
     """As stored. The JSON mode turns enums into their values; the catalogue's instants are ours."""
     row = item.model_dump(mode="json", exclude=_OURS)
     created_at, updated_at = item.created_at, item.updated_at
@@ -148,7 +150,7 @@ def stored_row(item: Stored) -> dict[str, Any]:
     return {"_id": item.id, **row, **ours}
 
 
-def _differs(before: Row, row: Row, name: str) -> bool:
+def _is_different(before: Row, row: Row, name: str) -> bool:
     return name not in before or before[name] != row[name]
 
 

@@ -19,7 +19,7 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-class Stored(Document):
+class StoredDocument(Document):
     """`version` grows by one with every write; `schema_version` tells how to upgrade on read."""
 
     id: str  # type: ignore[assignment]  # our ids are text
@@ -33,7 +33,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A read: immutable, shared between operations, kept in Redis as it is."""
 
 
-class Identified(Record, frozen=True):
+class IdentifiedRecord(Record, frozen=True):
     """A record of a document of its own."""
 
     id: str = msgspec.field(name="_id")

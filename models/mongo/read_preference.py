@@ -21,7 +21,7 @@ _SHARED = frozenset({"movies", "shows", "seasons", "episodes", "people", "genres
 
 
 @contextmanager
-def reading_primary(wanted: bool = True) -> Iterator[None]:
+def read_from_primary(wanted: bool = True) -> Iterator[None]:
     """Inside, all reads go to the primary; does nothing unless `wanted`."""
     if not wanted:
         yield
@@ -33,7 +33,7 @@ def reading_primary(wanted: bool = True) -> Iterator[None]:
         _primary.reset(token)
 
 
-def readable(document: type[Document]) -> AsyncCollection[Any]:
+def collection_for_reads(document: type[Document]) -> AsyncCollection[Any]:
     """The document's collection, as this read should see it."""
     collection: AsyncCollection[Any] = document.get_pymongo_collection()
     if _primary.get() or collection.name not in _SHARED:

@@ -15,13 +15,13 @@ import msgspec
 from beanie import Document
 from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError
 
-from models.mongo.base import Identified, Record
-from models.mongo.read_preference import readable
+from models.mongo.base import IdentifiedRecord, Record
+from models.mongo.read_preference import collection_for_reads
 from services.errors import UpstreamUnavailable
 from services.telemetry import metrics
 
 R = TypeVar("R", bound=Record)
-D = TypeVar("D", bound=Identified)
+D = TypeVar("D", bound=IdentifiedRecord)
 Filter = Mapping[str, Any]
 Sort = Sequence[tuple[str, int]]
 _NO_SUCH_INDEX = 2  # MongoDB's BadValue, which a hint at no index is to it
@@ -50,7 +50,7 @@ def database_errors() -> Iterator[None]:
         metrics.database_seconds.observe(time.perf_counter() - started)
 
 
-def refused_writes(error: BulkWriteError) -> dict[int, int]:
+def collect_refused_writes(error: BulkWriteError) -> dict[int, int]:
     """The code of each write of a bulk that MongoDB will not take, by its place.
 
     Raises:
@@ -82,18 +82,18 @@ async def find(
     """
     ways = [hint, None] if hint else [None]
     with database_errors():
-        rows = await _rows(document, (where, projection(record, fields)), sort, limit, ways)
+        rows = await _read_rows(document, (where, projection(record, fields)), sort, limit, ways)
     return to_records(rows, record)
 
 
-async def _rows(
+async def _read_rows(
     document: type[Document],
     what: tuple[Filter, Mapping[str, int]],
     sort: Sort | None,
     limit: int,
     ways: Sequence[Sort | None],
 ) -> list[dict[str, Any]]:
-    collection = readable(document)
+    collection = collection_for_reads(document)
     cursor = collection.find(*what, sort=sort, limit=limit, hint=ways[0])
     try:
         # Two above the expected count: the first batch then also says that it is the last.
@@ -101,7 +101,7 @@ async def _rows(
     except OperationFailure as error:
         if len(ways) == 1 or error.code != _NO_SUCH_INDEX:
             raise
-        return await _rows(document, what, sort, limit, ways[1:])
+        return await _read_rows(document, what, sort, limit, ways[1:])
 
 
 async def find_by_id(
@@ -131,11 +131,11 @@ def projection(record: type[Record], fields: Fields) -> dict[str, int]:
     """MongoDB's projection for these record fields; whole records leave the rest behind."""
     names = set(fields) if fields is not None else set(record.__struct_encode_fields__)
     names.discard("id")
-    shown = {name: 1 for name in sorted(names) if not _covered(name, names)}
+    shown = {name: 1 for name in sorted(names) if not _is_covered(name, names)}
     return {"_id": 1, **shown}
 
 
-def _covered(name: str, names: set[str]) -> bool:
+def _is_covered(name: str, names: set[str]) -> bool:
     """A parent path in the same projection makes MongoDB refuse both."""
     head, _, rest = name.rpartition(".")
-    return bool(rest) and bool(head) and (head in names or _covered(head, names))
+    return bool(rest) and bool(head) and (head in names or _is_covered(head, names))

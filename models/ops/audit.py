@@ -11,7 +11,7 @@ from enum import Enum
 
 from pymongo import IndexModel
 
-from models.mongo.base import EPOCH, Identified, Stored
+from models.mongo.base import EPOCH, IdentifiedRecord, StoredDocument
 from models.mongo.reading import database_errors, find
 
 Fact = str | int | float | bool | list[str] | None
@@ -48,7 +48,7 @@ class AuditEvent(Enum):
     ADDRESS_LIFTED = "ADDRESS_LIFTED"
 
 
-class AuditEntry(Stored):
+class AuditEntry(StoredDocument):
     """`actor`: id of who did it, None for somebody not signed in, or where no account did it, such
     as the command line. `subject`: id of what or whom it was done to. `address`: its network."""
 
@@ -71,7 +71,7 @@ class AuditEntry(Stored):
         ]
 
 
-class AuditEntryRecord(Identified, frozen=True):
+class AuditEntryRecord(IdentifiedRecord, frozen=True):
     event: AuditEvent = AuditEvent.SIGNED_IN
     actor: str | None = None
     subject: str | None = None

@@ -15,10 +15,10 @@ from typing import Any
 import msgspec
 from pymongo import IndexModel, ReturnDocument
 
-from models.mongo.base import EPOCH, Identified, Stored
+from models.mongo.base import EPOCH, IdentifiedRecord, StoredDocument
 from models.mongo.reading import database_errors, find, projection
 
-_KEPT_SECONDS = 30 * 86400  # after the end
+_RETENTION_SECONDS = 30 * 86400  # after the end
 _OPEN = ["QUEUED", "RUNNING"]
 
 
@@ -33,7 +33,7 @@ class JobState(Enum):
         return self in (JobState.SUCCEEDED, JobState.FAILED)
 
 
-class Job(Stored):
+class Job(StoredDocument):
     """`heartbeat_at` is when somebody last saw to it; `worker` is who may say how it goes."""
 
     kind: str
@@ -54,11 +54,11 @@ class Job(Stored):
         indexes = [
             IndexModel([("state", 1), ("heartbeat_at", 1)], name="open"),
             IndexModel([("kind", 1), ("state", 1), ("started_at", -1)], name="kind"),
-            IndexModel([("finished_at", 1)], name="expires", expireAfterSeconds=_KEPT_SECONDS),
+            IndexModel([("finished_at", 1)], name="expires", expireAfterSeconds=_RETENTION_SECONDS),
         ]
 
 
-class JobRecord(Identified, frozen=True):
+class JobRecord(IdentifiedRecord, frozen=True):
     kind: str = ""
     arguments: dict[str, Any] = {}
     state: JobState = JobState.QUEUED
@@ -88,14 +88,14 @@ async def insert_job(job: Job) -> None:
         await job.insert()
 
 
-async def open_jobs(at_most: int) -> int:
+async def count_open_jobs(at_most: int) -> int:
     """How many are not finished; counting stops at `at_most`."""
     with database_errors():
         collection = Job.get_pymongo_collection()
         return await collection.count_documents({"state": {"$in": _OPEN}}, limit=at_most)
 
 
-async def last_succeeded(kind: str) -> JobRecord | None:
+async def last_succeeded_job(kind: str) -> JobRecord | None:
     """The one that started last."""
     where = {"kind": kind, "state": JobState.SUCCEEDED.value}
     found = await find(Job, JobRecord, where, sort=[("started_at", -1)], limit=1)
@@ -133,7 +133,9 @@ async def claim_job(
     return msgspec.convert(row, JobRecord) if row is not None else None
 
 
-async def beat_job(job_id: str, worker: str, now: datetime, done: int, total: int | None) -> bool:
+async def heartbeat_job(
+    job_id: str, worker: str, now: datetime, done: int, total: int | None
+) -> bool:
     """The worker lives and is this far. False: the job is not this worker's any more."""
     return await _change(job_id, worker, {"heartbeat_at": now, "done": done, "total": total}, now)
 

@@ -8,13 +8,13 @@ from datetime import datetime
 import msgspec
 from pymongo import ReturnDocument
 
-from models.mongo.base import Identified, Stored
+from models.mongo.base import IdentifiedRecord, StoredDocument
 from models.mongo.reading import database_errors, find, projection
 
 MOST = 200  # more providers than anybody configures
 
 
-class ProviderSetting(Stored):
+class ProviderSetting(StoredDocument):
     """Its id is the provider's; None leaves what is configured."""
 
     enabled: bool | None = None
@@ -26,7 +26,7 @@ class ProviderSetting(Stored):
         name = "provider_settings"
 
 
-class ProviderSettingRecord(Identified, frozen=True):
+class ProviderSettingRecord(IdentifiedRecord, frozen=True):
     enabled: bool | None = None
     priority: int | None = None
     rollout_percent: int | None = None

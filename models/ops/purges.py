@@ -14,11 +14,11 @@ from typing import Any, NamedTuple
 
 from pymongo import IndexModel, UpdateOne
 
-from models.mongo.base import EPOCH, Identified, Stored
+from models.mongo.base import EPOCH, IdentifiedRecord, StoredDocument
 from models.mongo.reading import database_errors, find
 
-_KEPT_DONE = timedelta(days=1)
-_KEPT_FAILED = timedelta(days=30)
+_DONE_RETENTION = timedelta(days=1)
+_FAILED_RETENTION = timedelta(days=30)
 _COUNTED = 10_000  # beyond it waiting ones are not counted
 
 
@@ -28,7 +28,7 @@ class PurgeState(Enum):
     FAILED = "FAILED"
 
 
-class Purge(Stored):
+class Purge(StoredDocument):
     """`keys`: of cached entries; `tags`: of lists and answers; `paths`, `prefixes`: of images and
     addresses at the CDN; `is_everything`: all that is cached of the catalogue. `is_told`: our own
     caches have dropped it. `lease`: of who is at it, until `due_at`."""
@@ -55,7 +55,7 @@ class Purge(Stored):
         ]
 
 
-class PurgeRecord(Identified, frozen=True):
+class PurgeRecord(IdentifiedRecord, frozen=True):
     state: PurgeState = PurgeState.WAITING
     movie_id: str | None = None
     keys: list[str] = []
@@ -70,7 +70,7 @@ class PurgeRecord(Identified, frozen=True):
     created_at: datetime = EPOCH
 
 
-class Waiting(NamedTuple):
+class PurgeBacklog(NamedTuple):
     """How many wait, and since when the oldest does."""
 
     purges: int
@@ -150,7 +150,7 @@ async def finish(
     purge_ids: Sequence[str], lease: str, now: datetime, error: str | None = None
 ) -> int:
     """Done, or with an error failed; returns how many were still the caller's."""
-    kept = _KEPT_DONE if error is None else _KEPT_FAILED
+    kept = _DONE_RETENTION if error is None else _FAILED_RETENTION
     state = PurgeState.DONE if error is None else PurgeState.FAILED
     end = {"state": state.value, "error": error, "expires_at": now + kept}
     return await _end_lease(purge_ids, lease, now, end)
@@ -171,7 +171,7 @@ async def postpone(
     return await _end_lease(purge_ids, lease, now, change, attempts=0 if is_counted else -1)
 
 
-async def waiting() -> Waiting:
+async def waiting() -> PurgeBacklog:
     pipeline: list[dict[str, Any]] = [
         {"$match": {"state": PurgeState.WAITING.value}},
         {"$limit": _COUNTED},
@@ -179,7 +179,7 @@ async def waiting() -> Waiting:
     ]
     with database_errors():
         rows = await (await Purge.get_pymongo_collection().aggregate(pipeline)).to_list()
-    return Waiting(rows[0]["purges"], rows[0]["oldest_at"]) if rows else Waiting(0, None)
+    return PurgeBacklog(rows[0]["purges"], rows[0]["oldest_at"]) if rows else PurgeBacklog(0, None)
 
 
 async def failed(at_most: int) -> list[PurgeRecord]:

@@ -12,12 +12,12 @@ from pymongo import IndexModel
 
 from models.accounts.documents import Device, DeviceKind, DeviceRecord
 from models.mongo import ids
-from models.mongo.base import EPOCH, Identified, Stored
+from models.mongo.base import EPOCH, IdentifiedRecord, StoredDocument
 from services.playback.sessions import ViewingSession
 from services.playback.state import (
-    HELD_FOR_EVER_MS,
+    PERMANENT_HOLD_MS,
     Base,
-    Buffered,
+    BufferedProgress,
     DeviceTag,
     ProgressState,
     device_json,
@@ -33,7 +33,7 @@ class PlaybackState(Enum):
     EXPIRED = "EXPIRED"
 
 
-class ViewingProgress(Stored):
+class ViewingProgress(StoredDocument):
     """`stamp_ms` orders changes: a write with a stamp not above it is refused. What services'
     ProgressState says of a field of the same name holds here; 0 is an instant that never was."""
 
@@ -64,7 +64,7 @@ class ViewingProgress(Stored):
         ]
 
 
-class ProgressRecord(Identified, frozen=True):
+class ProgressRecord(IdentifiedRecord, frozen=True):
     user_id: str = ""
     playable_id: str = ""
     position_seconds: float = 0.0
@@ -92,7 +92,7 @@ class LiveProgress(ProgressRecord, frozen=True):
     durable: bool = True
 
 
-class PlaybackSession(Identified, frozen=True):
+class PlaybackSession(IdentifiedRecord, frozen=True):
     """`heartbeat_interval_seconds` is how often its player is asked to report."""
 
     user_id: str
@@ -111,7 +111,7 @@ def progress_id(user_id: str, playable_id: str) -> str:
     return ids.derive("progress", user_id, playable_id)
 
 
-def live_progress(buffered: Buffered) -> LiveProgress:
+def live_progress(buffered: BufferedProgress) -> LiveProgress:
     state = buffered.state
     return LiveProgress(
         id=progress_id(buffered.user_id, buffered.playable_id),
@@ -170,14 +170,14 @@ def is_later(one: ProgressRecord, other: ProgressRecord) -> bool:
     Its twin is in lua/change_progress.lua.
     """
     same = (one.session_id, one.claimed_ms) == (other.session_id, other.claimed_ms)
-    if same and one.sequence != other.sequence and holds(one) and holds(other):
+    if same and one.sequence != other.sequence and has_hold(one) and has_hold(other):
         return one.sequence > other.sequence
     return one.stamp_ms > other.stamp_ms
 
 
-def holds(progress: ProgressRecord) -> bool:
+def has_hold(progress: ProgressRecord) -> bool:
     """Its session has the position: nobody took it since its last report."""
-    return 0 < progress.held_until_ms < HELD_FOR_EVER_MS
+    return 0 < progress.held_until_ms < PERMANENT_HOLD_MS
 
 
 def playback_session(session: ViewingSession, heartbeat_seconds: int) -> PlaybackSession:

@@ -11,7 +11,7 @@ from collections.abc import Collection
 from pymongo import WriteConcern
 from pymongo.errors import DuplicateKeyError
 
-from models.mongo.base import Identified, Stored, utc_now
+from models.mongo.base import IdentifiedRecord, StoredDocument, utc_now
 from models.mongo.reading import database_errors, find
 from models.playback.documents import LiveProgress, ViewingProgress, progress_id
 from models.playback.progress_writes import stored_fields
@@ -19,7 +19,7 @@ from models.playback.progress_writes import stored_fields
 _MAJORITY = WriteConcern("majority")  # whatever the settings say: nothing else acknowledges it
 
 
-class ProgressRepair(Stored):
+class ProgressRepair(StoredDocument):
     """Its id is the progress's; `version` grows with every write past Redis."""
 
     user_id: str
@@ -29,7 +29,7 @@ class ProgressRepair(Stored):
         name = "progress_repairs"
 
 
-class ProgressRepairRecord(Identified, frozen=True):
+class ProgressRepairRecord(IdentifiedRecord, frozen=True):
     user_id: str = ""
     playable_id: str = ""
     version: int = 0
@@ -83,7 +83,7 @@ async def open_repair(user_id: str, playable_id: str) -> None:
             await collection.update_one(by_id, change, upsert=True)
 
 
-async def open_repairs(at_most: int, after_id: str = "") -> list[ProgressRepairRecord]:
+async def list_open_repairs(at_most: int, after_id: str = "") -> list[ProgressRepairRecord]:
     """In the order of their ids, behind this one.
 
     Raises:

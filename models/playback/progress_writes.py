@@ -14,9 +14,9 @@ from pymongo import UpdateOne
 from pymongo.errors import BulkWriteError
 
 from models.mongo.base import utc_now
-from models.mongo.reading import database_errors, refused_writes
-from models.playback.documents import ProgressRecord, ViewingProgress, holds
-from services.playback.state import HELD_FOR_EVER_MS
+from models.mongo.reading import collect_refused_writes, database_errors
+from models.playback.documents import ProgressRecord, ViewingProgress, has_hold
+from services.playback.state import PERMANENT_HOLD_MS
 
 _DUPLICATE_KEY = 11000
 
@@ -60,7 +60,7 @@ async def _send(records: Sequence[ProgressRecord], *, upsert: bool) -> tuple[int
         try:
             result = await collection.bulk_write(operations, ordered=False)
         except BulkWriteError as error:
-            failed, done = refused_writes(error), error.details
+            failed, done = collect_refused_writes(error), error.details
             return done["nMatched"] + done["nUpserted"], failed
     return result.matched_count + result.upserted_count, {}
 
@@ -73,8 +73,8 @@ def _operation(record: ProgressRecord, *, upsert: bool) -> UpdateOne:
         # not `$lt`: what was stored before there were stamps is older than any
         "stamp_ms": {"$not": {"$gte": record.stamp_ms}},
     }
-    if holds(record):
-        newer["$nor"] = [_of_a_later_report(record)]
+    if has_hold(record):
+        newer["$nor"] = [_match_later_report(record)]
     change = {
         "$set": {**stored_fields(record), "updated_at": now},
         "$setOnInsert": {"_id": record.id, "schema_version": 1, "created_at": now},
@@ -82,12 +82,12 @@ def _operation(record: ProgressRecord, *, upsert: bool) -> UpdateOne:
     return UpdateOne(newer, change, upsert=upsert)
 
 
-def _of_a_later_report(record: ProgressRecord) -> dict[str, Any]:
+def _match_later_report(record: ProgressRecord) -> dict[str, Any]:
     """Of the same session, written past Redis; this one was sent again, later than that."""
     return {
         "session_id": record.session_id,
         "claimed_ms": record.claimed_ms,
-        "held_until_ms": {"$gt": 0, "$lt": HELD_FOR_EVER_MS},
+        "held_until_ms": {"$gt": 0, "$lt": PERMANENT_HOLD_MS},
         "sequence": {"$gt": record.sequence},
     }
 

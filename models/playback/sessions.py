@@ -23,7 +23,7 @@ from services.playback.sessions import ViewingSession
 _BESIDE_SECONDS = 1.0  # how long a start that Redis has taken waits for MongoDB
 
 
-async def keep_session(started: StoredSessionRecord) -> None:
+async def store_session(started: StoredSessionRecord) -> None:
     """Writes down a session that Redis opened; one of the same key and an earlier time gives way.
 
     Raises:
@@ -85,7 +85,7 @@ async def awaited_sessions(
     return await find(StoredSession, StoredSessionRecord, where, limit=len(session_ids))
 
 
-async def session_arrived(session_id: str) -> None:
+async def mark_session_in_redis(session_id: str) -> None:
     """Redis knows it now.
 
     Raises:

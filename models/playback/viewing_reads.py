@@ -51,7 +51,7 @@ async def viewings_by_id(user_id: str, ids: Collection[str]) -> dict[str, Viewin
     return {row.id: row for row in rows}
 
 
-def with_ends(viewings: Iterable[ViewingRecord], heard_since: datetime) -> list[ViewingRecord]:
+def infer_ends(viewings: Iterable[ViewingRecord], heard_since: datetime) -> list[ViewingRecord]:
     """The same; those that nobody ended and nobody heard of since then ended when last heard."""
     return [
         msgspec.structs.replace(one, ended_at=one.last_seen_at)

@@ -14,7 +14,7 @@ from pymongo import UpdateOne
 from pymongo.errors import BulkWriteError
 
 from models.mongo.base import utc_now
-from models.mongo.reading import database_errors, find, refused_writes
+from models.mongo.reading import collect_refused_writes, database_errors, find
 from models.playback.documents import milliseconds
 from models.playback.viewings import (
     StoredSession,
@@ -26,8 +26,10 @@ from models.playback.viewings import (
 
 _DUPLICATE_KEY = 11000
 _ABOVE_ALL = 2**62
-_ON_ITS_WAY = timedelta(days=2)  # the longest that a session's viewing may not be written yet
-_MOST_ON_THEIR_WAY = 10_000  # sessions of one viewer in that time
+_LONGEST_WRITE_DELAY = timedelta(
+    days=2
+)  # the longest that a session's viewing may not be written yet
+_MAX_UNWRITTEN_SESSIONS = 10_000  # sessions of one viewer in that time
 _FORGOTTEN = (
     "playable_id",
     "started_at",
@@ -61,7 +63,7 @@ async def delete_viewing(user_id: str, id_: str, now: datetime) -> bool:
     """Takes the user's own viewing out; False if there is none. Again: True."""
     with database_errors():
         answer = await Viewing.get_pymongo_collection().update_one(
-            {"_id": id_, "user_id": user_id}, _deleted(now)
+            {"_id": id_, "user_id": user_id}, _build_deletion(now)
         )
     return bool(answer.matched_count)
 
@@ -83,41 +85,41 @@ async def delete_viewings(
         where["started_at"] = {"$lt": before}
     await _refuse_late_ones(where, now)
     with database_errors():
-        await Viewing.get_pymongo_collection().update_many(where, _deleted(now))
+        await Viewing.get_pymongo_collection().update_many(where, _build_deletion(now))
         await StoredSession.get_pymongo_collection().delete_many(
-            {"$and": [where, {"started_at": {"$lt": now - _ON_ITS_WAY}}]}
+            {"$and": [where, {"started_at": {"$lt": now - _LONGEST_WRITE_DELAY}}]}
         )
 
 
 async def _refuse_late_ones(where: dict[str, Any], now: datetime) -> None:
-    recent = {"$and": [where, {"started_at": {"$gte": now - _ON_ITS_WAY}}]}
+    recent = {"$and": [where, {"started_at": {"$gte": now - _LONGEST_WRITE_DELAY}}]}
     fields = frozenset({"started_at", "user_id"})
     sessions = await find(
-        StoredSession, StoredSessionRecord, recent, fields=fields, limit=_MOST_ON_THEIR_WAY
+        StoredSession, StoredSessionRecord, recent, fields=fields, limit=_MAX_UNWRITTEN_SESSIONS
     )
-    marks = list(_marks(sessions, now))
+    marks = list(_build_marks(sessions, now))
     if marks:
         with database_errors():
             await Viewing.get_pymongo_collection().bulk_write(marks, ordered=False)
 
 
-def _marks(sessions: Iterable[StoredSessionRecord], now: datetime) -> Iterable[UpdateOne]:
+def _build_marks(sessions: Iterable[StoredSessionRecord], now: datetime) -> Iterable[UpdateOne]:
     for session in sessions:
         id_ = viewing_id(session.id, milliseconds(session.started_at))
-        change = _deleted(now)
+        change = _build_deletion(now)
         change["$set"]["user_id"] = session.user_id
-        change["$setOnInsert"] = _inserted(now)
+        change["$setOnInsert"] = _build_insertion(now)
         yield UpdateOne({"_id": id_}, change, upsert=True)
 
 
-def _deleted(now: datetime) -> dict[str, dict[str, Any]]:
+def _build_deletion(now: datetime) -> dict[str, dict[str, Any]]:
     return {
         "$set": {"deleted_at": now, "stamp_ms": _ABOVE_ALL, "updated_at": now},
         "$unset": dict.fromkeys(_FORGOTTEN, ""),
     }
 
 
-def _inserted(now: datetime) -> dict[str, Any]:
+def _build_insertion(now: datetime) -> dict[str, Any]:
     return {"version": 1, "schema_version": 1, "created_at": now}
 
 
@@ -128,7 +130,7 @@ async def _send(records: Sequence[ViewingRecord], *, upsert: bool) -> dict[int, 
         try:
             await Viewing.get_pymongo_collection().bulk_write(operations, ordered=False)
         except BulkWriteError as error:
-            return refused_writes(error)
+            return collect_refused_writes(error)
     return {}
 
 
@@ -149,7 +151,7 @@ def _operation(record: ViewingRecord, *, upsert: bool) -> UpdateOne:
             "deleted_at": None,
             "updated_at": now,
         },
-        "$setOnInsert": _inserted(now),
+        "$setOnInsert": _build_insertion(now),
     }
     older = {"_id": record.id, "stamp_ms": {"$lt": record.stamp_ms}}
     return UpdateOne(older, change, upsert=upsert)

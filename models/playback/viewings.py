@@ -13,15 +13,15 @@ from pymongo import IndexModel
 
 from models.accounts.documents import Device, DeviceKind, DeviceRecord
 from models.mongo import ids
-from models.mongo.base import EPOCH, Identified, Stored
+from models.mongo.base import EPOCH, IdentifiedRecord, StoredDocument
 from models.playback.documents import instant
 from services.playback.state import DeviceTag
 from services.playback.viewings import ViewingEntry
 
-_KEPT_SECONDS = 30 * 86400
+_RETENTION_SECONDS = 30 * 86400
 
 
-class StoredSession(Stored):
+class StoredSession(StoredDocument):
     """`address` is cut short (services/limits/address_prefixes.py). `in_redis` is False from a
     start without Redis until Redis knows the session."""
 
@@ -40,11 +40,13 @@ class StoredSession(Stored):
         name = "playback_sessions"
         indexes = [
             IndexModel([("user_id", 1), ("started_at", -1)], name="user"),
-            IndexModel([("started_at", 1)], name="forgotten", expireAfterSeconds=_KEPT_SECONDS),
+            IndexModel(
+                [("started_at", 1)], name="forgotten", expireAfterSeconds=_RETENTION_SECONDS
+            ),
         ]
 
 
-class Viewing(Stored):
+class Viewing(StoredDocument):
     """`stamp_ms` is when the session was heard of: only a later one may write. A deleted one keeps
     its ids, `deleted_at` and a stamp that none is above."""
 
@@ -64,11 +66,13 @@ class Viewing(Stored):
         indexes = [
             IndexModel([("user_id", 1), ("started_at", -1), ("_id", -1)], name="history"),
             IndexModel([("user_id", 1), ("playable_id", 1)], name="user_playable"),
-            IndexModel([("deleted_at", 1)], name="forgotten", expireAfterSeconds=_KEPT_SECONDS),
+            IndexModel(
+                [("deleted_at", 1)], name="forgotten", expireAfterSeconds=_RETENTION_SECONDS
+            ),
         ]
 
 
-class StoredSessionRecord(Identified, frozen=True):
+class StoredSessionRecord(IdentifiedRecord, frozen=True):
     user_id: str = ""
     playable_id: str = ""
     device: DeviceRecord = DeviceRecord()
@@ -81,7 +85,7 @@ class StoredSessionRecord(Identified, frozen=True):
     in_redis: bool = True
 
 
-class ViewingRecord(Identified, frozen=True):
+class ViewingRecord(IdentifiedRecord, frozen=True):
     user_id: str = ""
     playable_id: str = ""
     started_at: datetime = EPOCH

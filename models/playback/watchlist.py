@@ -13,12 +13,12 @@ from typing import Any
 from pymongo import IndexModel
 from pymongo.errors import DuplicateKeyError
 
-from models.mongo.base import EPOCH, Identified, Stored
+from models.mongo.base import EPOCH, IdentifiedRecord, StoredDocument
 from models.mongo.reading import database_errors, find
 from models.playback.documents import instant
 
 
-class WatchlistEntry(Stored):
+class WatchlistEntry(StoredDocument):
     user_id: str
     title_id: str
     added_at: datetime
@@ -30,7 +30,7 @@ class WatchlistEntry(Stored):
         ]
 
 
-class WatchlistEntryRecord(Identified, frozen=True):
+class WatchlistEntryRecord(IdentifiedRecord, frozen=True):
     user_id: str = ""
     title_id: str = ""
     added_at: datetime = EPOCH

@@ -14,10 +14,10 @@ from datetime import UTC, datetime, timedelta
 import models
 from models import AuditEvent
 from resolvers import audit
-from resolvers.accounts.input import is_person, now, one_line, require_person
+from resolvers.accounts.input import is_person, now, require_person, validate_line
 from resolvers.context import Context, Runtime, Viewer
 from services.accounts.secret_codes import KEY_SCHEME, ApiKeyText
-from services.accounts.tokens import refuse
+from services.accounts.tokens import reject_token
 from services.errors import ValidationFailed
 
 MOST_KEYS = 20
@@ -46,11 +46,11 @@ async def authenticate_key(runtime: Runtime, token: str) -> Viewer:
     """
     text = ApiKeyText.parse(token)
     if text is None:
-        refuse()
+        reject_token()
     hashed = text.hash
     key = await runtime.known_keys.get(hashed, lambda: _read(runtime, hashed))
-    if key is None or _is_over(key, runtime):
-        refuse()
+    if key is None or _is_expired(key, runtime):
+        reject_token()
     viewer = Viewer(
         key.user_id,
         models.Role.USER,
@@ -60,20 +60,20 @@ async def authenticate_key(runtime: Runtime, token: str) -> Viewer:
         expires_at=key.expires_at.timestamp() if key.expires_at else math.inf,
     )
     if runtime.revocations.is_revoked(viewer):
-        refuse()
+        reject_token()
     return viewer
 
 
 async def _read(runtime: Runtime, hashed: str) -> models.ApiKeyRecord | None:
     key = await models.api_key_of(hashed)
-    if key is not None and not _is_over(key, runtime):
+    if key is not None and not _is_expired(key, runtime):
         at = datetime.fromtimestamp(runtime.clock(), UTC)
         if key.last_used_at is None or at - key.last_used_at >= _USE_NOTED_EVERY:
             await models.use_api_key(key.id, at, _USE_NOTED_EVERY)
     return key
 
 
-def _is_over(key: models.ApiKeyRecord, runtime: Runtime) -> bool:
+def _is_expired(key: models.ApiKeyRecord, runtime: Runtime) -> bool:
     return key.expires_at is not None and key.expires_at.timestamp() <= runtime.clock()
 
 
@@ -102,7 +102,7 @@ async def create_api_key(
         Unauthenticated, Forbidden, UpstreamUnavailable.
     """
     viewer, at = require_person(context), now(context)
-    line = one_line(name, MAX_NAME_CHARACTERS, ["name"])
+    line = validate_line(name, MAX_NAME_CHARACTERS, ["name"])
     if expires_at is not None and expires_at <= at:
         raise ValidationFailed("A key has to end in the future.", path=["expiresAt"])
     text = ApiKeyText.new()

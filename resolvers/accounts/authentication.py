@@ -5,7 +5,7 @@ from __future__ import annotations
 import models
 from resolvers.accounts.api_keys import authenticate_key, is_api_key
 from resolvers.context import Runtime, Viewer
-from services.accounts.tokens import refuse
+from services.accounts.tokens import reject_token
 
 
 async def authenticate(runtime: Runtime, authorization_header: str | None) -> Viewer | None:
@@ -21,17 +21,17 @@ async def authenticate(runtime: Runtime, authorization_header: str | None) -> Vi
         return None
     scheme, _, token = authorization_header.strip().partition(" ")
     if scheme.lower() != "bearer":
-        refuse()
+        reject_token()
     if is_api_key(token.strip()):
         return await authenticate_key(runtime, token.strip())
     claims = runtime.access_tokens.verify(token.strip(), runtime.clock())
     try:
         role, tier = models.Role(claims.role), models.AccountTier(claims.tier)
     except ValueError:
-        refuse()  # issued by another version of us
+        reject_token()  # issued by another version of us
     viewer = Viewer(
         claims.user_id, role, tier, claims.login_id, claims.issued_at, claims.expires_at
     )
     if runtime.revocations.is_revoked(viewer):
-        refuse()
+        reject_token()
     return viewer

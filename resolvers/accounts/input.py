@@ -17,19 +17,21 @@ def now(context: Context) -> datetime:
     return datetime.fromtimestamp(context.runtime.clock(), UTC)
 
 
-def folded_email(context: Context, email: str) -> str:
-    return emails.folded(email, allow_test_domain=not context.runtime.settings.is_production)
+def fold_email(context: Context, email: str) -> str:
+    return emails.normalize_email(
+        email, allow_test_domain=not context.runtime.settings.is_production
+    )
 
 
-def checked_device(device: models.Device | None) -> models.Device | None:
+def validate_device(device: models.Device | None) -> models.Device | None:
     if device is None:
         return None
-    name = one_line(device.name, 80, ["device", "name"]) if device.name else None
-    key = one_line(device.key, 128, ["device", "key"])
+    name = validate_line(device.name, 80, ["device", "name"]) if device.name else None
+    key = validate_line(device.key, 128, ["device", "key"])
     return models.Device(key=key, name=name, kind=device.kind)
 
 
-def one_line(text: str, most: int, path: list[str]) -> str:
+def validate_line(text: str, most: int, path: list[str]) -> str:
     """Trimmed and normalised text of 1 to `most` characters, without control characters."""
     line = unicodedata.normalize("NFC", text[: 4 * most].strip())
     unfit = any(unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"} for character in line)
@@ -38,7 +40,7 @@ def one_line(text: str, most: int, path: list[str]) -> str:
     return line
 
 
-def new_user(email: str, display_name: str, password_hash: str, at: datetime) -> models.User:
+def build_user(email: str, display_name: str, password_hash: str, at: datetime) -> models.User:
     """With the least rights, the address not proved."""
     return models.User(
         id=models.ids.new("user"),

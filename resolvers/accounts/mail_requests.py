@@ -11,27 +11,27 @@ from datetime import UTC, datetime, timedelta
 import models
 from models import AuditEvent, MailPurpose
 from resolvers import audit
-from resolvers.accounts.input import new_user, now
+from resolvers.accounts.input import build_user, now
 from resolvers.context import Context, Runtime
 from services.accounts import mail_texts
 from services.accounts.mail import Mail
-from services.accounts.secret_codes import code_hash, new_code
+from services.accounts.secret_codes import generate_code, hash_code
 from services.errors import MailFailed
 from services.telemetry import metrics
 from services.telemetry.logs import get_logger
 
-_LIVES = timedelta(hours=1)
+_LIFETIME = timedelta(hours=1)
 _LEASE = timedelta(seconds=60)  # nobody else takes it while it is being sent
-_TRIES = 5
+_MAX_ATTEMPTS = 5
 _FIRST_DELAY = timedelta(seconds=60)  # doubled each time
-_CODE_LIVES = {
+_CODE_LIFETIMES = {
     MailPurpose.VERIFY_EMAIL: timedelta(hours=24),
     MailPurpose.RESET_PASSWORD: timedelta(minutes=30),
 }
 log = get_logger("mail")
 
 
-async def ask_for_mail(
+async def request_mail(
     context: Context,
     purpose: MailPurpose,
     email: str,
@@ -49,7 +49,7 @@ async def ask_for_mail(
         email=email,
         registration=registration,
         due_at=asked_at,
-        expires_at=asked_at + _LIVES,
+        expires_at=asked_at + _LIFETIME,
         created_at=asked_at,
         updated_at=asked_at,
     )
@@ -67,12 +67,12 @@ async def send_next(runtime: Runtime) -> bool:
     if request is None:
         return False
     try:
-        mail = await _made(runtime, request)
+        mail = await _build_mail(runtime, request)
         if mail is not None:
             await runtime.mailer.send(mail)
             metrics.mails_total.labels("sent").inc()
     except MailFailed as error:
-        if not error.is_final and request.attempts < _TRIES:
+        if not error.is_final and request.attempts < _MAX_ATTEMPTS:
             metrics.mails_total.labels("delayed").inc()
             delay = _FIRST_DELAY * 2 ** (request.attempts - 1)
             await models.delay_mail_request(request.id, at + delay)
@@ -83,13 +83,13 @@ async def send_next(runtime: Runtime) -> bool:
     return True
 
 
-async def _made(runtime: Runtime, request: models.MailRequestRecord) -> Mail | None:
+async def _build_mail(runtime: Runtime, request: models.MailRequestRecord) -> Mail | None:
     """None: there is nothing to be said to this address."""
     web_url, email = runtime.settings.public_web_url, request.email
     if request.purpose is MailPurpose.PASSWORD_CHANGED:
-        return mail_texts.password_changed(email, web_url)
+        return mail_texts.build_password_changed_mail(email, web_url)
     if request.purpose is MailPurpose.ACCOUNT_DELETED:
-        return mail_texts.account_deleted(email)
+        return mail_texts.build_account_deleted_mail(email)
     if request.registration is not None:
         await _ensure_account(runtime, email, request.registration)
     account = await models.credential_of(email)
@@ -97,13 +97,13 @@ async def _made(runtime: Runtime, request: models.MailRequestRecord) -> Mail | N
         return None
     if request.purpose is MailPurpose.RESET_PASSWORD:
         await audit.record(Context(runtime), AuditEvent.PASSWORD_RESET_ASKED, subject=account.id)
-        code = await _new_code(runtime, request.purpose, account)
-        return mail_texts.reset_password(email, code, web_url)
+        code = await _issue_code(runtime, request.purpose, account)
+        return mail_texts.build_password_reset_mail(email, code, web_url)
     if account.email_verified:
         is_registration = request.registration is not None
-        return mail_texts.already_registered(email, web_url) if is_registration else None
-    code = await _new_code(runtime, MailPurpose.VERIFY_EMAIL, account, request.registration)
-    return mail_texts.verify_email(email, code, web_url)
+        return mail_texts.build_already_registered_mail(email, web_url) if is_registration else None
+    code = await _issue_code(runtime, MailPurpose.VERIFY_EMAIL, account, request.registration)
+    return mail_texts.build_verification_mail(email, code, web_url)
 
 
 async def _ensure_account(
@@ -115,7 +115,7 @@ async def _ensure_account(
     address has it, and until then no password opens it.
     """
     at = _now(runtime)
-    user = new_user(email, registration.display_name, registration.password_hash, at)
+    user = build_user(email, registration.display_name, registration.password_hash, at)
     if await models.insert_user(user):
         metrics.sign_ins_total.labels("registered").inc()
         await audit.record(Context(runtime), AuditEvent.REGISTERED, subject=user.id)
@@ -127,24 +127,24 @@ async def _ensure_account(
         await models.forget_password(account.id, account.password_hash, at)
 
 
-async def _new_code(
+async def _issue_code(
     runtime: Runtime,
     purpose: MailPurpose,
     account: models.CredentialRecord,
     registration: models.RegistrationRecord | None = None,
 ) -> str:
-    code, at = new_code(), _now(runtime)
+    code, at = generate_code(), _now(runtime)
     confirmed = registration and models.Registration(
         display_name=registration.display_name, password_hash=registration.password_hash
     )
     token = models.MailToken(
         id=models.ids.new("mailtoken"),
-        token_hash=code_hash(purpose.value, code) or "",
+        token_hash=hash_code(purpose.value, code) or "",
         purpose=purpose,
         user_id=account.id,
         email=account.email,
         registration=confirmed,
-        expires_at=at + _CODE_LIVES[purpose],
+        expires_at=at + _CODE_LIFETIMES[purpose],
         created_at=at,
         updated_at=at,
     )

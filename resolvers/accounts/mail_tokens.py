@@ -9,12 +9,12 @@ from __future__ import annotations
 import models
 from models import AuditEvent, MailPurpose
 from resolvers import audit
-from resolvers.accounts.input import folded_email, now
-from resolvers.accounts.mail_requests import ask_for_mail
+from resolvers.accounts.input import fold_email, now
+from resolvers.accounts.mail_requests import request_mail
 from resolvers.accounts.sign_out import close_account, end_sessions
 from resolvers.context import Context
 from services.accounts.password_policy import refuse_weak
-from services.accounts.secret_codes import code_hash
+from services.accounts.secret_codes import hash_code
 from services.errors import InvalidToken
 from services.limits.throttles import Throttle
 
@@ -25,7 +25,7 @@ async def resend_verification(context: Context, email: str) -> None:
     Raises:
         ValidationFailed, RateLimited, UpstreamUnavailable.
     """
-    await _ask(context, MailPurpose.VERIFY_EMAIL, email)
+    await _request(context, MailPurpose.VERIFY_EMAIL, email)
 
 
 async def request_password_reset(context: Context, email: str) -> None:
@@ -34,7 +34,7 @@ async def request_password_reset(context: Context, email: str) -> None:
     Raises:
         ValidationFailed, RateLimited, UpstreamUnavailable.
     """
-    await _ask(context, MailPurpose.RESET_PASSWORD, email)
+    await _request(context, MailPurpose.RESET_PASSWORD, email)
 
 
 async def verify_email(context: Context, code: str) -> models.UserRecord | None:
@@ -44,12 +44,12 @@ async def verify_email(context: Context, code: str) -> models.UserRecord | None:
         InvalidToken: unknown, used, too old, or of an address the account has no more.
         RateLimited, UpstreamUnavailable.
     """
-    token = await _token(context, MailPurpose.VERIFY_EMAIL, code)
+    token = await _require_token(context, MailPurpose.VERIFY_EMAIL, code)
     # The account first: a failure in between leaves a code that does the same again.
     user = await models.verify_email(token.user_id, token.email, token.registration, now(context))
     is_used = await models.use_mail_token(token.id)
     if user is None or not is_used:
-        raise _invalid()
+        raise _invalid_code()
     await models.delete_mail_tokens(user.id, MailPurpose.VERIFY_EMAIL)
     if token.registration is not None:
         await close_account(context, user.id)  # whoever was in before had proved nothing
@@ -65,38 +65,40 @@ async def reset_password(context: Context, code: str, new_password: str) -> None
         ValidationFailed: the new password is not acceptable; the code may be used again.
         RateLimited, OperationTimeout, UpstreamUnavailable.
     """
-    token = await _token(context, MailPurpose.RESET_PASSWORD, code)
+    token = await _require_token(context, MailPurpose.RESET_PASSWORD, code)
     refuse_weak(new_password, ["newPassword"], [token.email])
     hashed = await context.runtime.passwords.hash(new_password, ["newPassword"])
     before = (await models.users_by_id([token.user_id])).get(token.user_id)
     if before is None or not await models.use_mail_token(token.id):
-        raise _invalid()
+        raise _invalid_code()
     if not await models.reset_password(token.user_id, token.email, hashed, now(context)):
-        raise _invalid()
+        raise _invalid_code()
     await models.delete_mail_tokens(token.user_id)
     # Whoever has keys of an account whose address nobody had proved need not be its owner.
     end = end_sessions if before.email_verified else close_account
     await end(context, token.user_id)
     await audit.record(context, AuditEvent.PASSWORD_RESET, subject=token.user_id)
-    await ask_for_mail(context, MailPurpose.PASSWORD_CHANGED, token.email)
+    await request_mail(context, MailPurpose.PASSWORD_CHANGED, token.email)
 
 
-async def _ask(context: Context, purpose: MailPurpose, email: str) -> None:
-    address = folded_email(context, email)
+async def _request(context: Context, purpose: MailPurpose, email: str) -> None:
+    address = fold_email(context, email)
     await context.runtime.throttles.check(
         Throttle.MAIL, account=address, address=context.client_address
     )
-    await ask_for_mail(context, purpose, address)
+    await request_mail(context, purpose, address)
 
 
-async def _token(context: Context, purpose: MailPurpose, code: str) -> models.MailTokenRecord:
+async def _require_token(
+    context: Context, purpose: MailPurpose, code: str
+) -> models.MailTokenRecord:
     await context.runtime.throttles.check(Throttle.RESET, address=context.client_address)
-    hashed = code_hash(purpose.value, code)
+    hashed = hash_code(purpose.value, code)
     token = await models.mail_token_of(hashed, purpose, now(context)) if hashed else None
     if token is None:
-        raise _invalid()
+        raise _invalid_code()
     return token
 
 
-def _invalid() -> InvalidToken:
+def _invalid_code() -> InvalidToken:
     return InvalidToken("This code is not valid any more: ask for another mail.", path=["token"])

@@ -15,7 +15,7 @@ from services.limits.abuse_rules import Signal
 from services.limits.throttles import Throttle
 
 
-async def count_try(context: Context, account: str) -> None:
+async def count_attempt(context: Context, account: str) -> None:
     """
     Raises:
         RateLimited: too many tries for this account (which need not exist) or from this address.
@@ -24,11 +24,11 @@ async def count_try(context: Context, account: str) -> None:
     try:
         await context.runtime.throttles.check(Throttle.LOGIN, account=account, address=address)
     except RateLimited:
-        context.runtime.abuse_watch.note(address, Signal.RATE_LIMITED)
+        context.runtime.abuse_watch.record_signal(address, Signal.RATE_LIMITED)
         raise
 
 
-async def is_right(
+async def check_password(
     context: Context, credential: models.CredentialRecord | None, password: str, account: str
 ) -> bool:
     """Whether there is such an account and this is its password; takes as long if not.
@@ -39,15 +39,15 @@ async def is_right(
     """
     stored = credential.password_hash if credential else None
     if not await context.runtime.passwords.verify(stored, password):
-        context.runtime.abuse_watch.note(context.client_address, Signal.FAILED_SIGN_IN)
+        context.runtime.abuse_watch.record_signal(context.client_address, Signal.FAILED_SIGN_IN)
         return False
-    await context.runtime.throttles.succeeded(
+    await context.runtime.throttles.refund(
         Throttle.LOGIN, account=account, address=context.client_address
     )
     return True
 
 
-async def prove_again(
+async def reauthenticate(
     context: Context, viewer: Viewer, password: str, field: str
 ) -> models.CredentialRecord:
     """The viewer's credential, if this is the password; counted as at sign-in.
@@ -58,8 +58,8 @@ async def prove_again(
     """
     credential = await models.credential_by_id(viewer.user_id)
     account = credential.email if credential else viewer.user_id
-    await count_try(context, account)
-    if not await is_right(context, credential, password, account) or credential is None:
+    await count_attempt(context, account)
+    if not await check_password(context, credential, password, account) or credential is None:
         await audit.record(context, AuditEvent.PASSWORD_REFUSED, subject=viewer.user_id)
         raise InvalidCredentials("The password is wrong.", path=[field])
     return credential

@@ -12,8 +12,8 @@ from typing import Any
 import models
 from models import AuditEvent, MailPurpose
 from resolvers import audit
-from resolvers.accounts.input import folded_email, now
-from resolvers.accounts.mail_requests import ask_for_mail
+from resolvers.accounts.input import fold_email, now
+from resolvers.accounts.mail_requests import request_mail
 from resolvers.accounts.sign_out import close_account, end_sessions
 from resolvers.context import Context
 from services.errors import Conflict, NotFound, ValidationFailed
@@ -77,7 +77,7 @@ async def delete(context: Context, email: str) -> str:
         raise Conflict("The account was changed in this moment: try again.")
     await audit.record(context, AuditEvent.ACCOUNT_DELETED, subject=account.id, by=BY_OPERATOR)
     await close_account(context, account.id)
-    await ask_for_mail(context, MailPurpose.ACCOUNT_DELETED, account.email)
+    await request_mail(context, MailPurpose.ACCOUNT_DELETED, account.email)
     return account.id
 
 
@@ -106,7 +106,7 @@ async def _account(context: Context, email: str) -> models.CredentialRecord:
         NotFound: there is no such account, or it is deleted.
         ValidationFailed: this is no address.
     """
-    found = await models.credential_of(folded_email(context, email))
+    found = await models.credential_of(fold_email(context, email))
     if found is None:
         raise NotFound("There is no account of this address.")
     return found

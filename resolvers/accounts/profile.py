@@ -12,9 +12,9 @@ from typing import Any
 import models
 from models import AuditEvent, MailPurpose
 from resolvers import audit
-from resolvers.accounts.input import MAX_DISPLAY_NAME_CHARACTERS, now, one_line, require_person
-from resolvers.accounts.mail_requests import ask_for_mail
-from resolvers.accounts.password_check import prove_again
+from resolvers.accounts.input import MAX_DISPLAY_NAME_CHARACTERS, now, require_person, validate_line
+from resolvers.accounts.mail_requests import request_mail
+from resolvers.accounts.password_check import reauthenticate
 from resolvers.accounts.sign_out import close_account, end_sessions
 from resolvers.context import Context
 from services.accounts.password_policy import refuse_weak
@@ -35,7 +35,7 @@ async def update_profile(context: Context, changes: Mapping[str, Any]) -> models
         Unauthenticated, Forbidden, UpstreamUnavailable.
     """
     viewer = require_person(context)
-    stored = dict(_stored(name, value) for name, value in changes.items())
+    stored = dict(_to_stored(name, value) for name, value in changes.items())
     if not stored:
         user = (await models.users_by_id([viewer.user_id])).get(viewer.user_id)
     else:
@@ -45,10 +45,10 @@ async def update_profile(context: Context, changes: Mapping[str, Any]) -> models
     return user
 
 
-def _stored(name: str, value: Any) -> tuple[str, Any]:
+def _to_stored(name: str, value: Any) -> tuple[str, Any]:
     """The stored field and what it becomes."""
     if name == "display_name":
-        return name, one_line(value or "", MAX_DISPLAY_NAME_CHARACTERS, ["displayName"])
+        return name, validate_line(value or "", MAX_DISPLAY_NAME_CHARACTERS, ["displayName"])
     if value is None or value is Quality.UNKNOWN:
         value = _DEFAULTS[name]
     if name in _LISTS:
@@ -68,7 +68,7 @@ async def change_password(context: Context, current: str, new: str) -> None:
         Unauthenticated, Forbidden, RateLimited, OperationTimeout, UpstreamUnavailable.
     """
     viewer = require_person(context)
-    credential = await prove_again(context, viewer, current, "currentPassword")
+    credential = await reauthenticate(context, viewer, current, "currentPassword")
     refuse_weak(new, ["newPassword"], [credential.email, credential.display_name])
     hashed = await context.runtime.passwords.hash(new, ["newPassword"])
     if not await models.change_password(
@@ -78,7 +78,7 @@ async def change_password(context: Context, current: str, new: str) -> None:
     await models.delete_mail_tokens(viewer.user_id, MailPurpose.RESET_PASSWORD)
     await end_sessions(context, viewer.user_id, but=viewer.login_id)
     await audit.record(context, AuditEvent.PASSWORD_CHANGED, subject=viewer.user_id)
-    await ask_for_mail(context, MailPurpose.PASSWORD_CHANGED, credential.email)
+    await request_mail(context, MailPurpose.PASSWORD_CHANGED, credential.email)
 
 
 async def delete_account(context: Context, password: str) -> None:
@@ -90,11 +90,11 @@ async def delete_account(context: Context, password: str) -> None:
         Unauthenticated, Forbidden, RateLimited, OperationTimeout, UpstreamUnavailable.
     """
     viewer = require_person(context)
-    credential = await prove_again(context, viewer, password, "password")
+    credential = await reauthenticate(context, viewer, password, "password")
     if not await models.mark_deleted(credential.id, credential.password_hash, now(context)):
         raise Conflict("The account was changed elsewhere.")
     await close_account(context, credential.id)
     if context.browser is not None:
         context.browser.forget()
     await audit.record(context, AuditEvent.ACCOUNT_DELETED, subject=viewer.user_id)
-    await ask_for_mail(context, MailPurpose.ACCOUNT_DELETED, credential.email)
+    await request_mail(context, MailPurpose.ACCOUNT_DELETED, credential.email)

@@ -16,17 +16,17 @@ from models import AuditEvent, MailPurpose
 from resolvers import audit
 from resolvers.accounts.input import (
     MAX_DISPLAY_NAME_CHARACTERS,
-    checked_device,
-    folded_email,
-    new_user,
+    build_user,
+    fold_email,
     now,
-    one_line,
+    validate_device,
+    validate_line,
 )
-from resolvers.accounts.mail_requests import ask_for_mail
-from resolvers.accounts.password_check import count_try, is_right
+from resolvers.accounts.mail_requests import request_mail
+from resolvers.accounts.password_check import check_password, count_attempt
 from resolvers.context import Context
 from services.accounts.password_policy import refuse_weak
-from services.accounts.tokens import RefreshToken, refuse
+from services.accounts.tokens import RefreshToken, reject_token
 from services.errors import (
     AlreadyExists,
     EmailNotVerified,
@@ -49,7 +49,7 @@ class Tokens:
 
 
 @dataclass(frozen=True, slots=True)
-class SignedIn:
+class SignInResult:
     tokens: Tokens
     viewer: models.UserRecord
 
@@ -76,7 +76,7 @@ async def register(
     password: str,
     display_name: str,
     device: models.Device | None = None,
-) -> SignedIn | None:
+) -> SignInResult | None:
     """A new account, signed in.
 
     None where addresses have to be proved first: a mail says how it goes on, and whether the
@@ -87,23 +87,23 @@ async def register(
         AlreadyExists: the address has an account.
         RateLimited: too many registrations, or passwords being hashed.
     """
-    address = folded_email(context, email)
-    name = one_line(display_name, MAX_DISPLAY_NAME_CHARACTERS, ["displayName"])
-    checked = checked_device(device)
+    address = fold_email(context, email)
+    name = validate_line(display_name, MAX_DISPLAY_NAME_CHARACTERS, ["displayName"])
+    checked = validate_device(device)
     refuse_weak(password, ["password"], [address, name])
     await _count_registration(context, address)
     password_hash = await context.runtime.passwords.hash(password)
     if context.runtime.settings.needs_verified_email:
         asked = models.Registration(display_name=name, password_hash=password_hash)
-        await ask_for_mail(context, MailPurpose.REGISTER, address, asked)
+        await request_mail(context, MailPurpose.REGISTER, address, asked)
         return None
-    user = new_user(address, name, password_hash, now(context))
+    user = build_user(address, name, password_hash, now(context))
     if not await models.insert_user(user):
         raise AlreadyExists("This email address has an account already.", path=["email"])
     metrics.sign_ins_total.labels("registered").inc()
     await audit.record(context, AuditEvent.REGISTERED, subject=user.id)
-    await ask_for_mail(context, MailPurpose.VERIFY_EMAIL, address)
-    return await _new_login(context, user.id, checked)
+    await request_mail(context, MailPurpose.VERIFY_EMAIL, address)
+    return await _create_login(context, user.id, checked)
 
 
 async def _count_registration(context: Context, address: str) -> None:
@@ -115,7 +115,7 @@ async def _count_registration(context: Context, address: str) -> None:
 
 async def login(
     context: Context, *, email: str, password: str, device: models.Device | None = None
-) -> SignedIn:
+) -> SignInResult:
     """
     Raises:
         ValidationFailed: the address is none, or the password exceeds 1 KB.
@@ -123,11 +123,11 @@ async def login(
         EmailNotVerified: all is right, but the address has to be proved first.
         RateLimited: too many tries, or passwords being checked.
     """
-    address = folded_email(context, email)
-    checked = checked_device(device)
-    await count_try(context, address)
+    address = fold_email(context, email)
+    checked = validate_device(device)
+    await count_attempt(context, address)
     credential = await models.credential_of(address)
-    if not await is_right(context, credential, password, address) or credential is None:
+    if not await check_password(context, credential, password, address) or credential is None:
         metrics.sign_ins_total.labels("refused").inc()
         known = credential.id if credential else None
         await audit.record(context, AuditEvent.SIGN_IN_REFUSED, subject=known)
@@ -137,10 +137,10 @@ async def login(
         raise EmailNotVerified("Prove your address first: open the link we mailed you.")
     await _renew_hash(context, credential, password)
     metrics.sign_ins_total.labels("signed_in").inc()
-    return await _new_login(context, credential.id, checked)
+    return await _create_login(context, credential.id, checked)
 
 
-async def refresh_tokens(context: Context, refresh_token: str | None) -> SignedIn:
+async def refresh_tokens(context: Context, refresh_token: str | None) -> SignInResult:
     """New tokens for a refresh token (or that of the browser's cookie), which is used up by this.
 
     The token just used up gets the same successor again, within ten seconds and from the same
@@ -151,26 +151,28 @@ async def refresh_tokens(context: Context, refresh_token: str | None) -> SignedI
         TokenReused: used up before; its login is revoked by this.
     """
     if refresh_token or context.browser is None:
-        return await _refreshed(context, refresh_token or "")
+        return await _refresh(context, refresh_token or "")
     try:
-        return await _refreshed(context, context.browser.refresh_token or "")
+        return await _refresh(context, context.browser.refresh_token or "")
     except (InvalidToken, TokenReused):
         context.browser.forget()  # its scripts cannot
         raise
 
 
-async def _refreshed(context: Context, refresh_token: str) -> SignedIn:
+async def _refresh(context: Context, refresh_token: str) -> SignInResult:
     presented = RefreshToken.parse(refresh_token)
-    found = _living(context, await models.login_of(presented.hash))
+    found = _require_active(context, await models.login_of(presented.hash))
     issued_at = _issue_time(context, found.user_id)
     user = await _user(context, found.user_id)  # first: a read that fails must not cost the token
     if user is None:
-        refuse()
-    successor = await _successor(context, found, presented)
-    return _signed_in(context, user, found.id, successor, issued_at)
+        reject_token()
+    successor = await _issue_successor(context, found, presented)
+    return _issue_tokens(context, user, found.id, successor, issued_at)
 
 
-async def _new_login(context: Context, user_id: str, device: models.Device | None) -> SignedIn:
+async def _create_login(
+    context: Context, user_id: str, device: models.Device | None
+) -> SignInResult:
     issued_at = _issue_time(context, user_id)
     user = await _user(context, user_id)
     if user is None:
@@ -188,18 +190,20 @@ async def _new_login(context: Context, user_id: str, device: models.Device | Non
     )
     await models.insert_login(login)
     await audit.record(context, AuditEvent.SIGNED_IN, subject=user_id, session=login.id)
-    return _signed_in(context, user, login.id, token, issued_at)
+    return _issue_tokens(context, user, login.id, token, issued_at)
 
 
-async def _successor(
+async def _issue_successor(
     context: Context, found: models.LoginRecord, presented: RefreshToken
 ) -> RefreshToken:
     if found.token_hash == presented.hash:
         token = RefreshToken.new()
-        if await models.rotate_login(found.id, _rotation(context, presented, token)):
+        if await models.rotate_login(found.id, _build_rotation(context, presented, token)):
             metrics.sign_ins_total.labels("refreshed").inc()
             return token
-        found = _living(context, await models.login_of(presented.hash))  # another was faster
+        found = _require_active(
+            context, await models.login_of(presented.hash)
+        )  # another was faster
     if _is_replay(context, found, presented) and found.sealed_successor:
         metrics.sign_ins_total.labels("replayed").inc()
         return presented.unseal(found.sealed_successor)
@@ -210,7 +214,9 @@ async def _successor(
     raise TokenReused("This refresh token was used before: sign in again.")
 
 
-def _rotation(context: Context, used: RefreshToken, successor: RefreshToken) -> models.Rotation:
+def _build_rotation(
+    context: Context, used: RefreshToken, successor: RefreshToken
+) -> models.Rotation:
     return models.Rotation(
         used_hash=used.hash,
         successor_hash=successor.hash,
@@ -229,9 +235,9 @@ def _is_replay(context: Context, login: models.LoginRecord, presented: RefreshTo
     )
 
 
-def _living(context: Context, login: models.LoginRecord | None) -> models.LoginRecord:
+def _require_active(context: Context, login: models.LoginRecord | None) -> models.LoginRecord:
     if login is None or login.revoked_at is not None or login.expires_at <= now(context):
-        refuse()
+        reject_token()
     return login
 
 
@@ -240,13 +246,13 @@ def _issue_time(context: Context, user_id: str) -> float:
     return context.runtime.revocations.issue_time(user_id, context.runtime.clock())
 
 
-def _signed_in(
+def _issue_tokens(
     context: Context,
     user: models.UserRecord,
     login_id: str,
     refresh_token: RefreshToken,
     issued_at: float,
-) -> SignedIn:
+) -> SignInResult:
     issuer = context.runtime.access_tokens
     access_token = issuer.issue(
         user_id=user.id,
@@ -258,7 +264,7 @@ def _signed_in(
     if context.browser is not None:
         context.browser.keep(access_token, refresh_token.text)
     kept_here = None if context.browser is not None else refresh_token.text
-    return SignedIn(Tokens(access_token, issuer.lifetime_seconds, kept_here), user)
+    return SignInResult(Tokens(access_token, issuer.lifetime_seconds, kept_here), user)
 
 
 async def _renew_hash(context: Context, credential: models.CredentialRecord, password: str) -> None:

@@ -38,7 +38,7 @@ async def sessions(context: Context) -> list[Session]:
         Unauthenticated, Forbidden, UpstreamUnavailable.
     """
     viewer = require_person(context)
-    found = await models.living_logins(viewer.user_id, now(context), MOST_SESSIONS)
+    found = await models.active_logins(viewer.user_id, now(context), MOST_SESSIONS)
     return [_session(login, viewer.login_id) for login in found]
 
 
@@ -80,13 +80,13 @@ async def end_sessions(
     Tokens first: a failure between the two leaves the sign-ins to be found and ended again.
     """
     at, revocations = now(context), context.runtime.revocations
-    ids = [one for one in await models.living_login_ids(user_id, at, only) if one != but]
+    ids = [one for one in await models.active_login_ids(user_id, at, only) if one != but]
     if only is None and but is None:
         await revocations.revoke_user(user_id, at=context.runtime.clock())
         await revocations.revoke_logins(ids, at=context.runtime.clock())  # their media addresses
-        return await models.end_logins(user_id, at)
+        return await models.revoke_logins(user_id, at)
     await revocations.revoke_logins(ids, at=context.runtime.clock())
-    return await models.end_logins(user_id, at, ids) if ids else 0
+    return await models.revoke_logins(user_id, at, ids) if ids else 0
 
 
 async def close_account(context: Context, user_id: str) -> None:

@@ -12,13 +12,13 @@ from services.media import art
 async def poster(context: Context, title_id: str) -> str | None:
     """An SVG of 500 x 750, or None where no title has this id."""
     subject = await _subject(context, title_id)
-    return art.poster(subject) if subject else None
+    return art.draw_poster(subject) if subject else None
 
 
 async def backdrop(context: Context, title_id: str) -> str | None:
     """An SVG of 1280 x 720, or None where no title has this id."""
     subject = await _subject(context, title_id)
-    return art.backdrop(subject) if subject else None
+    return art.draw_backdrop(subject) if subject else None
 
 
 async def _subject(context: Context, title_id: str) -> art.Subject | None:

@@ -11,7 +11,7 @@ import loaders
 import models
 from models.mongo import ids
 from resolvers.context import Context
-from resolvers.paging import PAGE_SIZE, PageArguments, bounded, require_kind
+from resolvers.paging import PAGE_SIZE, PageArguments, require_kind, validate_size
 from services import cursors
 
 T = TypeVar("T", bound=models.TitleRecord)
@@ -140,17 +140,17 @@ async def count_movies(
 ) -> list[models.Count | None]:
     """How long the lists of these pages are; kept for 5 minutes."""
     loader = context.loader(loaders.MovieCountByQuery)
-    return await _counts(loader, connections)
+    return await _load_counts(loader, connections)
 
 
 async def count_shows(
     context: Context, connections: Sequence[ShowConnection]
 ) -> list[models.Count | None]:
     loader = context.loader(loaders.ShowCountByQuery)
-    return await _counts(loader, connections)
+    return await _load_counts(loader, connections)
 
 
-async def _counts(
+async def _load_counts(
     loader: loaders.MovieCountByQuery | loaders.ShowCountByQuery,
     connections: Sequence[TitleConnection[Any]],
 ) -> list[models.Count | None]:
@@ -161,7 +161,7 @@ async def _counts(
 
 async def movie_statistics(context: Context, first: int | None) -> list[models.GenreFigures]:
     """By genre, the one with the most films first; kept for 5 minutes."""
-    size = bounded(first, "first", 10)
+    size = validate_size(first, "first", 10)
     figures: list[models.GenreFigures] = await context.load(loaders.AllGenreFigures, "all")
     return figures[:size]
 
@@ -221,7 +221,7 @@ def credits_of_title(
     title: models.TitleRecord, first: int | None, department: models.Department | None
 ) -> list[models.CreditRecord]:
     """In billing order."""
-    size = bounded(first, "first", PAGE_SIZE)
+    size = validate_size(first, "first", PAGE_SIZE)
     chosen = title.credits
     if department is not None:
         chosen = [credit for credit in chosen if credit.department is department]
@@ -235,7 +235,7 @@ async def credits_of_people(
     department: models.Department | None,
 ) -> list[list[models.CreditRecord]]:
     """What each worked on, most popular title first; one load of ids and one of titles for all."""
-    size = bounded(first, "first", PAGE_SIZE)
+    size = validate_size(first, "first", PAGE_SIZE)
     titles_of = await context.load_many(loaders.TitleIdsByPersonId, [one.id for one in people])
     wanted = dict.fromkeys(key for some in titles_of.values() for key in some or ())
     titles = await context.load_many(loaders.TitleById, wanted)

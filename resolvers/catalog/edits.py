@@ -11,8 +11,8 @@ import models
 from models.mongo import ids
 from resolvers import audit
 from resolvers.catalog.imports.titles import sort_title
-from resolvers.catalog.invalidation import movie_changed
-from resolvers.catalog.purging import note_edit
+from resolvers.catalog.invalidation import invalidate_movie
+from resolvers.catalog.purging import enqueue_edit
 from resolvers.context import Context
 from resolvers.paging import require_kind
 from services.errors import Conflict, NotFound, ValidationFailed
@@ -25,7 +25,7 @@ _NEVER_NULL = {"title": "title", "genres": "genres", "is_featured": "isFeatured"
 
 
 @dataclass(frozen=True, slots=True)
-class Upserted:
+class UpsertResult:
     movie: models.MovieRecord
     purged_tags: list[str]
 
@@ -36,7 +36,7 @@ async def upsert_movie(
     *,
     id_: str | None = None,
     expected_version: int | None = None,
-) -> Upserted:
+) -> UpsertResult:
     """Changes the film of this id, else of this TMDb number; creates it where there is none.
 
     `given` has what to set, by the document's names, but `genres` as slugs; the rest stays.
@@ -49,10 +49,10 @@ async def upsert_movie(
     """
     context.require(models.Role.EDITOR)
     _check(given)
-    changes = await _changes(context, given)
-    before = await _stored(id_, given.get("tmdb_id"))
+    changes = await _to_stored(context, given)
+    before = await _read_stored(id_, given.get("tmdb_id"))
     if expected_version is not None and (before is None or before.version != expected_version):
-        raise _changed_meanwhile()
+        raise _version_conflict()
     if before is None:
         saved = await _create(context, changes)
     else:
@@ -76,34 +76,34 @@ async def delete_movie(context: Context, id_: str) -> None:
         ValidationFailed, Unauthenticated, Forbidden, UpstreamUnavailable.
     """
     context.require(models.Role.EDITOR)
-    stored = await _stored(id_, None)
+    stored = await _read_stored(id_, None)
     changes = {"is_active": False}
-    purge_id = await note_edit(context.runtime, id_, stored, changes)
+    purge_id = await enqueue_edit(context.runtime, id_, stored, changes)
     edited = await models.edit_movie(id_, changes, None)
     if edited is None or not edited.before.is_active:
-        raise _not_there()
-    await movie_changed(context, edited.before, None, purge_id)
+        raise _not_found()
+    await invalidate_movie(context, edited.before, None, purge_id)
     await audit.record(context, audit.AuditEvent.MOVIE_DELETED, subject=id_)
 
 
-async def _stored(id_: str | None, tmdb_id: int | None) -> models.MovieRecord | None:
+async def _read_stored(id_: str | None, tmdb_id: int | None) -> models.MovieRecord | None:
     """A deleted film is found by its TMDb number alone: setting it again brings it back."""
     if id_ is not None and require_kind(id_) != "movie":
-        raise _not_there()
+        raise _not_found()
     found = await models.movie_to_edit(id_, tmdb_id)
     if id_ is not None and (found is None or not found.is_active):
-        raise _not_there()
+        raise _not_found()
     return found
 
 
-async def _create(context: Context, changes: dict[str, Any]) -> Upserted:
+async def _create(context: Context, changes: dict[str, Any]) -> UpsertResult:
     if "title" not in changes:
         raise ValidationFailed("A new film needs a title.", path=["title"])
     changes["sort_title"] = sort_title(changes["title"])
     movie = models.Movie(id=ids.new("movie"), **changes)
-    purge_id = await note_edit(context.runtime, movie.id, None, changes)
+    purge_id = await enqueue_edit(context.runtime, movie.id, None, changes)
     after = await models.insert_movie(movie)
-    return Upserted(after, await movie_changed(context, None, after, purge_id))
+    return UpsertResult(after, await invalidate_movie(context, None, after, purge_id))
 
 
 async def _edit(
@@ -111,22 +111,24 @@ async def _edit(
     stored: models.MovieRecord,
     changes: dict[str, Any],
     expected_version: int | None,
-) -> Upserted:
+) -> UpsertResult:
     if "title" in changes:
         changes["sort_title"] = sort_title(changes["title"], stored.languages)
     if not stored.is_active:
         changes["is_active"] = True
     if not changes:
-        return Upserted(stored, [])
-    purge_id = await note_edit(context.runtime, stored.id, stored, changes)
+        return UpsertResult(stored, [])
+    purge_id = await enqueue_edit(context.runtime, stored.id, stored, changes)
     edited = await models.edit_movie(stored.id, changes, expected_version)
     if edited is None:
-        raise _changed_meanwhile()
+        raise _version_conflict()
     before = edited.before if edited.before.is_active else None
-    return Upserted(edited.after, await movie_changed(context, before, edited.after, purge_id))
+    return UpsertResult(
+        edited.after, await invalidate_movie(context, before, edited.after, purge_id)
+    )
 
 
-async def _changes(context: Context, given: Mapping[str, Any]) -> dict[str, Any]:
+async def _to_stored(context: Context, given: Mapping[str, Any]) -> dict[str, Any]:
     """As stored: genres by id, the year with the date."""
     changes = dict(given)
     if "genres" in changes:
@@ -165,9 +167,9 @@ def _check_number(value: int | None, public: str, most: int) -> None:
         raise ValidationFailed(f"`{public}` must be between 1 and {most}.", path=[public])
 
 
-def _not_there() -> NotFound:
+def _not_found() -> NotFound:
     return NotFound("There is no such film.", path=["id"])
 
 
-def _changed_meanwhile() -> Conflict:
+def _version_conflict() -> Conflict:
     return Conflict("The film changed since you read it.", path=["expectedVersion"])

@@ -21,14 +21,14 @@ _MOST_TAGS = 100
 _MOST_CHARACTERS = 500
 
 
-class Purged(NamedTuple):
+class PurgeResult(NamedTuple):
     """`cdn_purge_id` is None where no CDN is told."""
 
     entries: int
     cdn_purge_id: str | None
 
 
-async def movie_changed(
+async def invalidate_movie(
     context: Context, before: Version, after: Version, purge_id: str | None = None
 ) -> list[str]:
     """Forgets what shows the film as it was; None: it was not, or is no more. Returns the tags.
@@ -36,25 +36,25 @@ async def movie_changed(
     tags = models.tags_near(before, after)
     lists = await context.cache.lists.read_changing(tags)
     if lists is None:
-        await context.cache.forget_lists(tags)  # all of them, when Redis is back
+        await context.cache.invalidate_lists(tags)  # all of them, when Redis is back
     changed = [
         key
         for key, text in (lists or {}).items()
-        if models.is_changed_by(models.described(text), before, after)
+        if models.is_changed_by(models.decode_description(text), before, after)
     ]
     own = {cache_keys.MOVIE.key(version.id) for version in (before, after) if version}
     keys = [*own, *_by_outside_ids(before, after), *_people(before, after), *changed]
-    if _counts_changed(before, after):
+    if _has_changed_figures(before, after):
         keys.append(cache_keys.GENRE_FIGURES.key())
     await context.cache.lists.drop(tags, changed)
-    await context.cache.forget(keys)
+    await context.cache.invalidate(keys)
     gone = sorted(own) + sorted(_tags_of(lists[key] for key in changed) if lists else tags)
     if purge_id is not None and lists is not None:
-        await purging.change_made(context.runtime, purge_id, gone)
+        await purging.mark_ready(context.runtime, purge_id, gone)
     return gone
 
 
-async def purge(context: Context, tags: Sequence[str], *, soft: bool) -> Purged:
+async def purge(context: Context, tags: Sequence[str], *, soft: bool) -> PurgeResult:
     """Forgets (or, softly, ages) what is cached under these tags here, and has the CDN drop it: no
     CDN here ages.
 
@@ -72,8 +72,8 @@ async def purge(context: Context, tags: Sequence[str], *, soft: bool) -> Purged:
     cache = context.cache
     if lists is None:
         raise UpstreamUnavailable("The cache did not answer in time.", retry_after_seconds=1)
-    entries = await (cache.age if soft else cache.forget)([*keys, *lists])
-    purged = Purged(entries, await purging.note_tags(context.runtime, tags))
+    entries = await (cache.mark_stale if soft else cache.invalidate)([*keys, *lists])
+    purged = PurgeResult(entries, await purging.enqueue_tags(context.runtime, tags))
     event = audit.AuditEvent.CACHE_PURGED
     await audit.record(context, event, tags=list(tags), soft=soft, entries=entries)
     return purged
@@ -84,31 +84,31 @@ def _by_outside_ids(before: Version, after: Version) -> Iterable[str]:
         (cache_keys.MOVIE_BY_TMDB, "tmdb_id"),
         (cache_keys.MOVIE_BY_IMDB, "imdb_id"),
     ):
-        old, new = _shown(before, name), _shown(after, name)
+        old, new = _active_value(before, name), _active_value(after, name)
         if old != new:
             yield from (kind.key(str(value)) for value in (old, new) if value is not None)
 
 
-def _shown(version: Version, name: str) -> object:
+def _active_value(version: Version, name: str) -> object:
     return getattr(version, name) if version is not None and version.is_active else None
 
 
 def _people(before: Version, after: Version) -> set[str]:
-    old, new = _credited(before), _credited(after)
-    moved = _shown(before, "popularity") != _shown(after, "popularity")
+    old, new = _credited_people(before), _credited_people(after)
+    moved = _active_value(before, "popularity") != _active_value(after, "popularity")
     return {cache_keys.PERSON_TITLES.key(one) for one in (old | new if moved else old ^ new)}
 
 
-def _credited(version: Version) -> set[str]:
+def _credited_people(version: Version) -> set[str]:
     if version is None or not version.is_active:
         return set()
     return {credit.person_id for credit in version.credits}
 
 
-def _counts_changed(before: Version, after: Version) -> bool:
+def _has_changed_figures(before: Version, after: Version) -> bool:
     names = ("genre_ids", "rating", "views", "id")
-    return any(_shown(before, name) != _shown(after, name) for name in names)
+    return any(_active_value(before, name) != _active_value(after, name) for name in names)
 
 
 def _tags_of(descriptions: Iterable[bytes]) -> set[str]:
-    return {tag for text in descriptions for tag in models.tags_of(models.described(text))}
+    return {tag for text in descriptions for tag in models.tags_of(models.decode_description(text))}

@@ -14,7 +14,7 @@ import models
 from models.mongo import ids
 from resolvers.context import Runtime
 from services import cdn
-from services.cdn import Stale
+from services.cdn import StaleContent
 from services.errors import UpstreamUnavailable
 from services.redis import cache_keys
 from services.redis.pool import Failure
@@ -25,7 +25,7 @@ _IMPORT_SECONDS = 600.0  # an import that takes longer notes a second purge at i
 _DRAWN_FROM = ("title", "year", "genre_ids", "is_active")
 
 
-async def note_edit(
+async def enqueue_edit(
     runtime: Runtime, movie_id: str, before: models.MovieRecord | None, changes: Mapping[str, Any]
 ) -> str:
     """To be called before a film is changed so; returns the purge's id.
@@ -35,7 +35,7 @@ async def note_edit(
     """
     genres = {*(before.genre_ids if before else ()), *changes.get("genre_ids", ())}
     settled = runtime.settings.mongodb_timeout_ms / 1000 + _SETTLE_SECONDS
-    return await _note(
+    return await _enqueue(
         runtime,
         settled,
         movie_id=movie_id,
@@ -45,7 +45,7 @@ async def note_edit(
     )
 
 
-async def note_tags(runtime: Runtime, tags: Collection[str]) -> str | None:
+async def enqueue_tags(runtime: Runtime, tags: Collection[str]) -> str | None:
     """For the CDN to drop these tags: our caches know. Returns the purge's id; None without a CDN
     that is told.
 
@@ -56,16 +56,16 @@ async def note_tags(runtime: Runtime, tags: Collection[str]) -> str | None:
         return None
     titles = [tag for tag in map(_title_of, tags) if tag]
     paths = [path(title) for title in titles for path in (cdn.poster_path, cdn.backdrop_path)]
-    return await _note(runtime, 0, tags=sorted(tags), paths=paths, is_told=True)
+    return await _enqueue(runtime, 0, tags=sorted(tags), paths=paths, is_told=True)
 
 
-async def note_import(runtime: Runtime, *, is_told: bool | None = None) -> str:
+async def enqueue_import(runtime: Runtime, *, is_told: bool | None = None) -> str:
     """Before an import writes; with `is_told`, after it has.
 
     Raises:
         UpstreamUnavailable: MongoDB is away.
     """
-    return await _note(
+    return await _enqueue(
         runtime,
         _IMPORT_SECONDS if is_told is None else 0,
         prefixes=[cdn.ALL_ANSWERS, cdn.ALL_ART],
@@ -74,18 +74,18 @@ async def note_import(runtime: Runtime, *, is_told: bool | None = None) -> str:
     )
 
 
-async def import_written(runtime: Runtime, purge_id: str, *, is_told: bool) -> None:
+async def mark_import_written(runtime: Runtime, purge_id: str, *, is_told: bool) -> None:
     """`is_told`: our caches have dropped the catalogue."""
     if is_told and not runtime.cdn.is_told:
         await models.purges.drop(purge_id)
     elif not await models.purges.hasten(purge_id, now(runtime), is_told=is_told):
-        await note_import(runtime, is_told=is_told)
+        await enqueue_import(runtime, is_told=is_told)
 
 
-async def change_made(runtime: Runtime, purge_id: str, tags: Collection[str]) -> None:
+async def mark_ready(runtime: Runtime, purge_id: str, tags: Collection[str]) -> None:
     """The film is changed and our caches dropped what is of these tags; they are left to the CDN.
     While Redis owes something, or is away, the purge goes out by itself, for our caches too."""
-    if not runtime.cache.owes:
+    if not runtime.cache.has_pending:
         with suppress(UpstreamUnavailable):
             await runtime.purge_outbox.ready(purge_id, tags)
 
@@ -97,28 +97,28 @@ async def forget(runtime: Runtime, purge: models.PurgeRecord) -> None:
         UpstreamUnavailable: Redis is away, or MongoDB.
     """
     cache = runtime.cache
-    if cache.owes:
-        await cache.catch_up()
+    if cache.has_pending:
+        await cache.flush_pending()
     if purge.is_everything:
         try:
             for pattern in CATALOGUE:
-                await cache.forget_all(pattern)
+                await cache.invalidate_pattern(pattern)
         except Failure as error:
             raise UpstreamUnavailable("Redis did not answer in time.") from error
     else:
         # Another editor may have moved the film while this change was on its way.
         now_there = await models.movie_to_edit(purge.movie_id, None)
-        await cache.forget_lists({*purge.tags, *models.tags_near(now_there)})
-        await cache.forget(purge.keys)
-    if cache.owes:
+        await cache.invalidate_lists({*purge.tags, *models.tags_near(now_there)})
+        await cache.invalidate(purge.keys)
+    if cache.has_pending:
         raise UpstreamUnavailable("Redis did not answer in time.")
 
 
-def stale_of(purges: Iterable[models.PurgeRecord]) -> Stale:
+def stale_of(purges: Iterable[models.PurgeRecord]) -> StaleContent:
     """What the CDN is to drop for all of them."""
-    stale = Stale()
+    stale = StaleContent()
     for one in purges:
-        stale |= Stale(frozenset(one.tags), frozenset(one.paths), frozenset(one.prefixes))
+        stale |= StaleContent(frozenset(one.tags), frozenset(one.paths), frozenset(one.prefixes))
     return stale
 
 
@@ -126,7 +126,7 @@ def now(runtime: Runtime) -> datetime:
     return datetime.fromtimestamp(runtime.clock(), UTC)
 
 
-async def _note(runtime: Runtime, due_in_seconds: float, **what: Any) -> str:
+async def _enqueue(runtime: Runtime, due_in_seconds: float, **what: Any) -> str:
     due_at = now(runtime) + timedelta(seconds=due_in_seconds)
     purge = models.Purge(id=ids.new("purge"), due_at=due_at, created_at=now(runtime), **what)
     await models.purges.insert(purge)

@@ -8,19 +8,19 @@ from dataclasses import dataclass
 import loaders
 import models
 from resolvers.context import Context
-from resolvers.paging import bounded
+from resolvers.paging import validate_size
 from services import cursors
 from services.errors import InvalidCursor, ValidationFailed
 
 MOST_CHARACTERS = 100
 _ORDER = "search"
-Found = models.MovieRecord | models.ShowRecord | models.PersonRecord
+SearchResult = models.MovieRecord | models.ShowRecord | models.PersonRecord
 
 
 @dataclass(frozen=True, slots=True)
 class SearchEdge:
     cursor: str
-    node: Found
+    node: SearchResult
     score: float
 
 
@@ -29,13 +29,13 @@ class SearchConnection:
     """A page of hits; one whose thing is gone by now has no edge, yet pages go on behind it."""
 
     hits: list[models.SearchHit]
-    found: dict[str, Found | None]
+    found: dict[str, SearchResult | None]
     has_next_page: bool
     has_previous_page: bool
     secret: bytes
 
     @property
-    def nodes(self) -> list[Found]:
+    def nodes(self) -> list[SearchResult]:
         return [node for _, node in self._present()]
 
     @property
@@ -50,7 +50,7 @@ class SearchConnection:
     def end_cursor(self) -> str | None:
         return self._cursor(self.hits[-1]) if self.hits else None
 
-    def _present(self) -> Iterator[tuple[models.SearchHit, Found]]:
+    def _present(self) -> Iterator[tuple[models.SearchHit, SearchResult]]:
         for hit in self.hits:
             node = self.found[hit.id]
             if node is not None:
@@ -83,7 +83,7 @@ async def search(
         words=_words(query),
         kinds=_kinds(kinds),
         filter=filter_ or models.MovieFilter(),
-        size=bounded(first, "first", 20),
+        size=validate_size(first, "first", 20),
         after=_hit(secret, after) if after is not None else None,
     )
     loader = context.loader(loaders.SearchPageByQuery)

@@ -17,7 +17,7 @@ from services.redis import cache_keys
 AT_START = 100
 _MOST = 1_000
 _LEASE_SECONDS = 60
-Progress = Callable[[int, int], None]
+WarmingProgress = Callable[[int, int], None]
 
 
 async def warm_at_start(context: Context) -> int:
@@ -29,14 +29,14 @@ async def warm_at_start(context: Context) -> int:
     return await warm(context, AT_START, lambda _done, _total: None)
 
 
-async def warm(context: Context, first: int, progress: Progress) -> int:
+async def warm(context: Context, first: int, progress: WarmingProgress) -> int:
     """The most popular films with their genres and people. Returns how many films.
 
     Raises:
         ValidationFailed: `first` is not between 1 and 1,000.
         UpstreamUnavailable: the database is away.
     """
-    wanted = paging.bounded(first, "first", AT_START, _MOST)
+    wanted = paging.validate_size(first, "first", AT_START, _MOST)
     done, after = 0, None
     while done < wanted:
         size = min(paging.MAX_PAGE_SIZE, wanted - done)

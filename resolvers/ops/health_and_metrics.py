@@ -17,7 +17,7 @@ from models import Role
 from resolvers.context import Context
 from services.errors import UpstreamUnavailable, ValidationFailed
 from services.redis import pool
-from services.redis.hub import Batch, Hub, Id, Subscription, from_cursor
+from services.redis.hub import Batch, Hub, Id, Subscription, parse_cursor
 from services.redis.pool import Failure
 from services.telemetry.live_metrics import Point
 from services.version import VERSION
@@ -82,27 +82,27 @@ def live_metrics(
         raise ValidationFailed(
             f"Ask for 1 to {MAX_INTERVAL_SECONDS} seconds.", path=["intervalSeconds"]
         )
-    after = from_cursor(resume_after) if resume_after is not None else None
+    after = parse_cursor(resume_after) if resume_after is not None else None
     return _events(context.runtime.metrics_hub, interval_seconds, after)
 
 
 async def _events(hub: Hub[Point], room: int, after: Id | None) -> AsyncIterator[LiveMetricsEvent]:
     with hub.subscribe(room) as subscription:
         if after is not None:
-            missed = await _resume(hub, subscription, after)
+            missed = await _replay(hub, subscription, after)
             if missed is not None:
                 yield _event(missed)
         async for batch in subscription:
             yield _event(batch)
 
 
-async def _resume(
+async def _replay(
     hub: Hub[Point], subscription: Subscription[Point], after: Id
 ) -> Batch[Point] | None:
     """What came since; the subscription goes on behind it and tells a gap that this cannot."""
     subscription.skip_to(after)
     try:
-        missed = await hub.missed(after)
+        missed = await hub.replay_after(after)
     except UpstreamUnavailable:
         subscription.mark_gap()
         return None
@@ -130,7 +130,7 @@ async def health(context: Context) -> Health:
     checks = await asyncio.gather(*asked)
     now = runtime.clock()
     return Health(
-        status=overall(checks),
+        status=combine_statuses(checks),
         timestamp=datetime.fromtimestamp(now, UTC),
         uptime_seconds=max(0.0, now - runtime.started_at),
         version=VERSION,
@@ -138,7 +138,7 @@ async def health(context: Context) -> Health:
     )
 
 
-def overall(checks: Sequence[HealthCheck]) -> HealthStatus:
+def combine_statuses(checks: Sequence[HealthCheck]) -> HealthStatus:
     away = [check.status is HealthStatus.UNHEALTHY for check in checks]
     if all(away):
         return HealthStatus.UNHEALTHY

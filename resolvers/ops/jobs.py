@@ -17,14 +17,14 @@ from resolvers.audit import AuditEvent
 from resolvers.catalog import warming
 from resolvers.context import Context
 from resolvers.job_queue import JobKind, start
-from resolvers.paging import bounded, require_kind
+from resolvers.paging import require_kind, validate_size
 from services.errors import NotFound, ValidationFailed
 from services.redis.hub import Subscription
 
 MAX_TMDB_IDS = 500
 MAX_PAGES = 50
 MAX_WARMED_FILMS = 1_000
-LOOK_AGAIN_SECONDS = 3.0  # for what the stream did not tell
+POLL_SECONDS = 3.0  # for what the stream did not tell
 
 
 async def import_from_tmdb(
@@ -94,7 +94,7 @@ async def warm_cache(context: Context, first: int | None = None) -> JobRecord:
         Unauthenticated, Forbidden, RateLimited, UpstreamUnavailable.
     """
     viewer = context.require(Role.OPERATOR)
-    wanted = bounded(first, "first", warming.AT_START, MAX_WARMED_FILMS)
+    wanted = validate_size(first, "first", warming.AT_START, MAX_WARMED_FILMS)
     job = await start(
         context.runtime,
         JobKind.WARM_CACHE,
@@ -113,7 +113,7 @@ async def find_jobs(context: Context, wanted: Collection[str]) -> Mapping[str, J
     return await models.find_by_id(models.Job, JobRecord, wanted)
 
 
-def job_changed(context: Context, job_id: str) -> AsyncIterator[JobRecord]:
+def stream_job(context: Context, job_id: str) -> AsyncIterator[JobRecord]:
     """The job as it is, then its newest state whenever it changed, until it has ended.
 
     Raises:
@@ -123,10 +123,10 @@ def job_changed(context: Context, job_id: str) -> AsyncIterator[JobRecord]:
     """
     context.require(Role.EDITOR)
     require_kind(job_id, "job")
-    return _changes(context, job_id)
+    return _stream_states(context, job_id)
 
 
-async def _changes(context: Context, job_id: str) -> AsyncIterator[JobRecord]:
+async def _stream_states(context: Context, job_id: str) -> AsyncIterator[JobRecord]:
     told = -1
     with context.runtime.jobs.changed.subscribe() as news:
         while True:
@@ -138,13 +138,13 @@ async def _changes(context: Context, job_id: str) -> AsyncIterator[JobRecord]:
                 yield job
             if job.state.is_final:
                 return
-            await _news_of(job_id, news)
+            await _wait_for_change(job_id, news)
 
 
-async def _news_of(job_id: str, news: Subscription[str]) -> None:
+async def _wait_for_change(job_id: str, news: Subscription[str]) -> None:
     """Returns when something may have changed: it was told, or it is time to look."""
     with suppress(TimeoutError):
-        async with asyncio.timeout(LOOK_AGAIN_SECONDS):
+        async with asyncio.timeout(POLL_SECONDS):
             async for batch in news:
                 if batch.gap or batch.messages[-1].value == job_id:
                     return

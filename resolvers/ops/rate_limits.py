@@ -11,12 +11,12 @@ from datetime import UTC, datetime, timedelta
 import models
 from resolvers.context import Context
 from services.errors import RateLimited
-from services.limits.rate_limit import Admission, Who
+from services.limits.rate_limit import Admission, QuotaKey
 from services.limits.sliding_window import REQUESTS
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class QuotaStatus:
     """A window as its owner sees it. `reset_at` is when all of it is free again if nothing more is
     asked; `requested_cost` what was reserved for the operation that looks."""
 
@@ -39,10 +39,10 @@ def admit_now(context: Context, points: int) -> bool:
     limiter = context.runtime.rate_limiter
     if not limiter.is_on:
         return True
-    admission = limiter.admit_now(_who(context), points)
+    admission = limiter.admit_now(_quota_key(context), points)
     if admission is None:
         return False
-    _admitted(context, admission)
+    _apply_admission(context, admission)
     return True
 
 
@@ -51,16 +51,16 @@ async def admit(context: Context, points: int) -> None:
     Raises:
         RateLimited: the window is used up; nothing was counted.
     """
-    _admitted(context, await context.runtime.rate_limiter.admit(_who(context), points))
+    _apply_admission(context, await context.runtime.rate_limiter.admit(_quota_key(context), points))
 
 
-def _admitted(context: Context, admission: Admission) -> None:
+def _apply_admission(context: Context, admission: Admission) -> None:
     context.admission = admission
     if not admission.is_allowed:
         raise _refusal(admission)
 
 
-def refuse_known(context: Context) -> None:
+def refuse_exhausted(context: Context) -> None:
     """For before anything is read of what was asked; says nothing of who is not known here.
 
     Raises:
@@ -69,7 +69,7 @@ def refuse_known(context: Context) -> None:
     limiter = context.runtime.rate_limiter
     if not limiter.is_on:
         return
-    refused = limiter.refused_now(_who(context))
+    refused = limiter.refuse_now(_quota_key(context))
     if refused is not None and not refused.is_allowed:
         context.admission = refused
         raise _refusal(refused)
@@ -81,19 +81,19 @@ def settle(context: Context, actual: int) -> None:
         context.runtime.rate_limiter.settle(context.admission, actual)
 
 
-def standing(context: Context) -> Standing | None:
+def quota_status(context: Context) -> QuotaStatus | None:
     """How the window stood when this operation was admitted; None: it was not counted."""
     admission = context.admission
     if admission is None:
         return None
     tier = context.viewer.tier if context.viewer is not None else models.AccountTier.FREE
-    return Standing(
+    return QuotaStatus(
         tier=tier,
-        limit=admission.who.limits.requests,
-        remaining=admission.requests_left,
+        limit=admission.quota_key.limits.requests,
+        remaining=admission.remaining_requests,
         reset_at=reset_at(context, admission),
-        cost_limit=admission.who.limits.points,
-        cost_remaining=admission.points_left,
+        cost_limit=admission.quota_key.limits.points,
+        cost_remaining=admission.remaining_points,
         requested_cost=admission.requested,
     )
 
@@ -103,15 +103,15 @@ def reset_at(context: Context, admission: Admission) -> datetime:
     return now + timedelta(seconds=admission.full_seconds)
 
 
-def _who(context: Context) -> Who:
+def _quota_key(context: Context) -> QuotaKey:
     limiter = context.runtime.rate_limiter
     if context.viewer is None:
-        return limiter.address(context.client_address)
-    return limiter.user(context.viewer.tier.value, context.viewer.user_id)
+        return limiter.address_key(context.client_address)
+    return limiter.user_key(context.viewer.tier.value, context.viewer.user_id)
 
 
 def _refusal(admission: Admission) -> RateLimited:
-    what = "operations" if admission.taken.refused_by == REQUESTS else "cost points"
+    what = "operations" if admission.result.refused_by == REQUESTS else "cost points"
     return RateLimited(
         f"Too many {what} in a short time: wait a little.",
         retry_after_seconds=admission.retry_after_seconds,

@@ -14,16 +14,16 @@ import loaders
 import models
 from models.mongo import ids
 from resolvers.context import Context
-from resolvers.paging import PAGE_SIZE, bounded
+from resolvers.paging import PAGE_SIZE, validate_size
 from resolvers.playback.next_up import find_next, is_begun, is_watched
-from resolvers.playback.progress import newest, unflushed
+from resolvers.playback.progress import pick_newest, read_unflushed
 from services import cursors
 
 Place = tuple[int, str]  # when it was watched last, in ms, and the progress's id
 _ORDER = "continue_watching"
 _ROWS = 100  # in one read: more than most viewers have
-_MOST_READS = 40
-_LEAST_AT_ONCE = 51  # of which the next episode is looked up together
+_MAX_READS = 40
+_MIN_BLOCK = 51  # of which the next episode is looked up together
 
 
 class Item(NamedTuple):
@@ -84,14 +84,14 @@ async def continue_watching(
         ValidationFailed, InvalidCursor, Unauthenticated, UpstreamUnavailable.
     """
     viewer = context.require(models.Role.USER)
-    size = bounded(first, "first", PAGE_SIZE)
+    size = validate_size(first, "first", PAGE_SIZE)
     secret = context.runtime.settings.secret_bytes
     before = cursors.decode_instant(secret, _ORDER, after)
     items: list[Item] = []
-    async for some in _watched(context, viewer.user_id):
+    async for some in _read_watched(context, viewer.user_id):
         wanted = [one for one in some if before is None or one.place < before]
-        for block in _blocks(wanted, max(size + 1, _LEAST_AT_ONCE)):
-            items += await _items(context, block, include_next_up)
+        for block in _split(wanted, max(size + 1, _MIN_BLOCK)):
+            items += await _build_items(context, block, include_next_up)
             if len(items) > size:
                 break
         if len(items) > size:
@@ -99,11 +99,11 @@ async def continue_watching(
     return ProgressConnection(items[:size], len(items) > size, after is not None, secret)
 
 
-async def _watched(context: Context, user_id: str) -> AsyncIterator[list[_Watched]]:
+async def _read_watched(context: Context, user_id: str) -> AsyncIterator[list[_Watched]]:
     """Films and shows, last watched first, each once. Begins at the newest whatever page is read: a
     show belongs where its newest episode is, and nowhere else."""
     known: set[str] = set()
-    async for rows in _rows(context, user_id):
+    async for rows in _read_rows(context, user_id):
         episodes = await context.load_many(
             loaders.EpisodeById,
             [row.playable_id for row in rows if ids.kind_of(row.playable_id) == "episode"],
@@ -118,12 +118,12 @@ async def _watched(context: Context, user_id: str) -> AsyncIterator[list[_Watche
         yield found
 
 
-async def _rows(context: Context, user_id: str) -> AsyncIterator[list[models.LiveProgress]]:
+async def _read_rows(context: Context, user_id: str) -> AsyncIterator[list[models.LiveProgress]]:
     """All that was watched, last watched first, Redis over MongoDB."""
-    live = await unflushed(context, user_id)
+    live = await read_unflushed(context, user_id)
     waiting = sorted(live.values(), key=_place, reverse=True)
     before: Place | None = None
-    for _ in range(_MOST_READS):
+    for _ in range(_MAX_READS):
         stored = await models.watched_progress(user_id, before=before, limit=_ROWS)
         is_last = len(stored) < _ROWS
         before = _place(stored[-1]) if stored else None
@@ -138,10 +138,12 @@ async def _rows(context: Context, user_id: str) -> AsyncIterator[list[models.Liv
 
 
 def _is_newest(row: models.LiveProgress, live: Mapping[str, models.LiveProgress]) -> bool:
-    return row.playable_id in live and newest(live[row.playable_id], row) is row
+    return row.playable_id in live and pick_newest(live[row.playable_id], row) is row
 
 
-async def _items(context: Context, some: Iterable[_Watched], include_next_up: bool) -> list[Item]:
+async def _build_items(
+    context: Context, some: Iterable[_Watched], include_next_up: bool
+) -> list[Item]:
     """Of a completed film, and of a show that came to its end, there is none."""
     show_ids = [
         one.show_id
@@ -157,7 +159,7 @@ async def _items(context: Context, some: Iterable[_Watched], include_next_up: bo
     return items
 
 
-def _blocks(some: list[_Watched], size: int) -> Iterator[list[_Watched]]:
+def _split(some: list[_Watched], size: int) -> Iterator[list[_Watched]]:
     return (some[at : at + size] for at in range(0, len(some), size))
 
 

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 import models
 from models.mongo import ids
 from resolvers.context import Context
-from resolvers.paging import bounded
+from resolvers.paging import validate_size
 from services import cursors
 from services.errors import NotFound, ValidationFailed
 
@@ -57,13 +57,13 @@ async def history(
         ValidationFailed, InvalidCursor, Unauthenticated, UpstreamUnavailable.
     """
     viewer = context.require(models.Role.USER)
-    size = bounded(first, "first", PAGE_SIZE)
+    size = validate_size(first, "first", PAGE_SIZE)
     secret = context.runtime.settings.secret_bytes
     before = cursors.decode_instant(secret, _ORDER, after)
     rows = await models.read_history(
         viewer.user_id, since=since, until=until, before=before, limit=size + 1
     )
-    nodes = models.with_ends(rows[:size], _heard_since(context))
+    nodes = models.infer_ends(rows[:size], _silence_cutoff(context))
     return History(nodes, len(rows) > size, after is not None, secret)
 
 
@@ -74,7 +74,7 @@ async def viewings_by_id(
     if context.viewer is None:
         return {}
     found = await models.viewings_by_id(context.viewer.user_id, viewing_ids)
-    told = models.with_ends(list(found.values()), _heard_since(context))
+    told = models.infer_ends(list(found.values()), _silence_cutoff(context))
     return {viewing.id: viewing for viewing in told}
 
 
@@ -106,7 +106,7 @@ async def delete_history(
         await models.delete_viewings(user_id, now, before=before)
 
 
-def _heard_since(context: Context) -> datetime:
+def _silence_cutoff(context: Context) -> datetime:
     """A viewing last heard of before this has ended, though its player never said so."""
     sessions = context.runtime.playback.sessions
     return _now(context) - timedelta(milliseconds=sessions.silent_after_ms)

@@ -15,15 +15,18 @@ from resolvers.context import Context
 from resolvers.paging import require_kind
 from resolvers.playback.next_up import today
 from resolvers.playback.progress import progress_among
-from resolvers.playback.reports import Applied
+from resolvers.playback.reports import ReportResult
 from services.errors import NotFound, ValidationFailed
-from services.playback.buffer import MOST_CHANGES, Mark, Outcome
+from services.playback.changes import MOST_CHANGES, Mark
+from services.playback.state import ReportOutcome
 
-Known = Mapping[str, models.LiveProgress]
+ProgressByTitle = Mapping[str, models.LiveProgress]
 _AHEAD = timedelta(minutes=5)  # how far a client's clock may be
 
 
-async def mark_watched(context: Context, id_: str, watched_at: datetime | None = None) -> Applied:
+async def mark_watched(
+    context: Context, id_: str, watched_at: datetime | None = None
+) -> ReportResult:
     """Marks a film, an episode, or what was shown of a season or a show; of a show without its
     specials. Tells the progress of the last of them.
 
@@ -50,7 +53,7 @@ async def mark_watched(context: Context, id_: str, watched_at: datetime | None =
     return await _mark(context, marks, known, watched=True, last_id=titles[-1].id)
 
 
-async def mark_unwatched(context: Context, id_: str) -> Applied:
+async def mark_unwatched(context: Context, id_: str) -> ReportResult:
     """Forgets how far the viewer got in a film, an episode, a season or a show; how often it was
     watched stays. Tells the progress of the last of them, None if there never was any.
 
@@ -66,7 +69,7 @@ async def mark_unwatched(context: Context, id_: str) -> Applied:
     return await _mark(context, marks, known, watched=False, last_id=some[-1] if some else None)
 
 
-async def dismiss(context: Context, playable_id: str) -> Applied:
+async def dismiss(context: Context, playable_id: str) -> ReportResult:
     """Keeps a film or episode out of continueWatching until it is watched again.
 
     Raises:
@@ -80,21 +83,26 @@ async def dismiss(context: Context, playable_id: str) -> Applied:
     if playable is None and known is None:
         raise NotFound("There is no such film or episode.", path=["playableId"])
     if known is None and kind != "episode":  # an episode may be in the list as the next one
-        return Applied(None, False)
+        return ReportResult(None, False)
     changed = await context.progress_buffer.dismiss(
         viewer.user_id, playable_id, _now_ms(context), models.progress_base(known)
     )
     buffered = changed.progress[playable_id]
     if buffered is None:
-        return Applied(None, False)
+        return ReportResult(None, False)
     progress = models.live_progress(buffered)
     context.loader(loaders.ProgressByPlayableId).renew(progress)
-    return Applied(progress, changed.outcomes == [Outcome.APPLIED])
+    return ReportResult(progress, changed.outcomes == [ReportOutcome.APPLIED])
 
 
 async def _mark(
-    context: Context, marks: Sequence[Mark], known: Known, *, watched: bool, last_id: str | None
-) -> Applied:
+    context: Context,
+    marks: Sequence[Mark],
+    known: ProgressByTitle,
+    *,
+    watched: bool,
+    last_id: str | None,
+) -> ReportResult:
     assert context.viewer is not None
     user_id, now_ms = context.viewer.user_id, _now_ms(context)
     last, is_applied = known.get(last_id or ""), False
@@ -105,14 +113,14 @@ async def _mark(
         changed = await context.progress_buffer.set_watched(
             user_id, some, watched=watched, now_ms=now_ms, bases=bases
         )
-        is_applied = is_applied or Outcome.APPLIED in changed.outcomes
+        is_applied = is_applied or ReportOutcome.APPLIED in changed.outcomes
         for playable_id, buffered in changed.progress.items():
             if buffered is None:
                 continue
             progress = models.live_progress(buffered)
             loader.renew(progress)
             last = progress if playable_id == last_id else last
-    return Applied(last, is_applied)
+    return ReportResult(last, is_applied)
 
 
 async def _titles(

@@ -49,7 +49,7 @@ async def find_next(
     orders = await context.load_many(loaders.EpisodesByShowId, show_ids)
     regular = {show_id: _regular(order or (), context) for show_id, order in orders.items()}
     seen = await progress_among(context, [one.id for some in regular.values() for one in some])
-    choose = next_again if rewatch else next_new
+    choose = choose_rewatch if rewatch else choose_unwatched
     chosen = {show_id: choose(order, seen) for show_id, order in regular.items()}
     return {
         show_id: seen.get(one.id) or _not_begun(context.viewer.user_id, one, regular[show_id], seen)
@@ -58,7 +58,7 @@ async def find_next(
     }
 
 
-def next_new(order: Order, seen: Seen) -> models.EpisodeInOrder | None:
+def choose_unwatched(order: Order, seen: Seen) -> models.EpisodeInOrder | None:
     """The episode after the last one completed; while none is, the first one begun."""
     completed = [at for at, one in enumerate(order) if _is_completed(seen.get(one.id))]
     if completed:
@@ -67,7 +67,7 @@ def next_new(order: Order, seen: Seen) -> models.EpisodeInOrder | None:
     return next((one for one in order if is_begun(seen.get(one.id))), None)
 
 
-def next_again(order: Order, seen: Seen) -> models.EpisodeInOrder | None:
+def choose_rewatch(order: Order, seen: Seen) -> models.EpisodeInOrder | None:
     """The episode watched last, or the one after it if it was completed; after the last episode the
     first. So it goes on in the present round, however often the show was seen."""
     watched = [

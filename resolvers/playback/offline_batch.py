@@ -18,9 +18,10 @@ from resolvers.paging import require_kind
 from resolvers.playback.reports import PAST_THE_END_SECONDS, check_seconds
 from services.errors import NotFound, ValidationFailed
 from services.playback import conflict_rule
-from services.playback.buffer import DeviceTag, OfflineEvent, Outcome
+from services.playback.changes import OfflineEvent
+from services.playback.state import DeviceTag, ReportOutcome
 
-MOST_EVENTS = 500
+MAX_EVENTS = 500
 _MAX_KEY_CHARACTERS = 128
 _AFTER_SENDING = timedelta(minutes=5)  # more, and the clock was changed in between
 
@@ -38,7 +39,7 @@ class OfflineReport:
 
 
 @dataclass(frozen=True, slots=True)
-class BatchApplied:
+class BatchResult:
     """`progress` of all titles named, in that order; None had nothing to tell. `ignored` were
     repeats, or older than what is stored and no further."""
 
@@ -49,7 +50,7 @@ class BatchApplied:
 
 async def report_progress_batch(
     context: Context, events: Sequence[OfflineReport], sent_at: datetime
-) -> BatchApplied:
+) -> BatchResult:
     """One find and one call to Redis for all.
 
     Raises:
@@ -59,8 +60,8 @@ async def report_progress_batch(
         Unauthenticated.
     """
     viewer = context.require(models.Role.USER)
-    if len(events) > MOST_EVENTS:
-        raise ValidationFailed(f"At most {MOST_EVENTS} events at once.", path=["events"])
+    if len(events) > MAX_EVENTS:
+        raise ValidationFailed(f"At most {MAX_EVENTS} events at once.", path=["events"])
     for index, event in enumerate(events):
         _check(index, event, sent_at)
     titles = await _titles(context, events)
@@ -77,8 +78,8 @@ async def report_progress_batch(
     progress = [models.live_progress(one) for one in changed.progress.values() if one is not None]
     for one in progress:
         context.loader(loaders.ProgressByPlayableId).renew(one)
-    applied = changed.outcomes.count(Outcome.APPLIED)
-    return BatchApplied(progress, applied, len(events) - applied)
+    applied = changed.outcomes.count(ReportOutcome.APPLIED)
+    return BatchResult(progress, applied, len(events) - applied)
 
 
 async def _titles(context: Context, events: Sequence[OfflineReport]) -> dict[str, Any]:
@@ -107,7 +108,7 @@ def _refuse_beyond(
         told = (known and known.duration_seconds) or 0.0
         runtime = titles[event.playable_id].runtime_seconds or 0.0
         if conflict_rule.is_beyond(event.position_seconds, max(told, runtime)):
-            raise conflict_rule.beyond_the_end(["events", str(index), "positionSeconds"])
+            raise conflict_rule.beyond_end_error(["events", str(index), "positionSeconds"])
 
 
 def _event(event: OfflineReport, title: Any, drift_ms: int, now_ms: int) -> OfflineEvent:

@@ -29,11 +29,11 @@ async def progress_by_id(
     if context.viewer is None:
         return {}
     user_id = context.viewer.user_id
-    live = {one.id: one for one in (await unflushed(context, user_id)).values()}
+    live = {one.id: one for one in (await read_unflushed(context, user_id)).values()}
     stored = await models.find_by_id(models.ViewingProgress, models.LiveProgress, progress_ids)
     own = {id_: one for id_, one in stored.items() if one.user_id == user_id}
     found = [id_ for id_ in progress_ids if id_ in live or id_ in own]
-    return {id_: newest(live.get(id_), own.get(id_)) for id_ in found}
+    return {id_: pick_newest(live.get(id_), own.get(id_)) for id_ in found}
 
 
 async def progress_among(
@@ -46,15 +46,15 @@ async def progress_among(
     """
     if context.viewer is None or not playable_ids:
         return {}
-    live = await unflushed(context, context.viewer.user_id)
+    live = await read_unflushed(context, context.viewer.user_id)
     if len(live) >= UNFLUSHED_TITLES:  # cut short: ask for each
         found = await progress_of(context, playable_ids)
         return {id_: one for id_, one in found.items() if one is not None}
     stored = await models.progress_by_playable(context.viewer.user_id, playable_ids)
-    return {id_: newest(live.get(id_), stored.get(id_)) for id_ in live.keys() | stored.keys()}
+    return {id_: pick_newest(live.get(id_), stored.get(id_)) for id_ in live.keys() | stored.keys()}
 
 
-async def unflushed(context: Context, user_id: str) -> dict[str, models.LiveProgress]:
+async def read_unflushed(context: Context, user_id: str) -> dict[str, models.LiveProgress]:
     """By title, what MongoDB may not have yet; nothing while Redis is away."""
     try:
         rows = await context.progress_buffer.unflushed(user_id)
@@ -63,7 +63,7 @@ async def unflushed(context: Context, user_id: str) -> dict[str, models.LiveProg
     return {row.playable_id: models.live_progress(row) for row in rows}
 
 
-def newest(
+def pick_newest(
     live: models.LiveProgress | None, stored: models.LiveProgress | None
 ) -> models.LiveProgress:
     """Of the two that are there, the later change."""

@@ -15,7 +15,7 @@ from models.mongo import ids
 from resolvers.context import Context
 from resolvers.playback import session_starts, write_through
 from services.errors import SessionNotFound, UpstreamUnavailable, ValidationFailed
-from services.playback.state import Outcome, Report, Reported
+from services.playback.state import BufferReply, Report, ReportOutcome
 from services.quality import Quality
 
 MAX_SEQUENCE = 2**31 - 1  # GraphQL's largest Int
@@ -25,7 +25,7 @@ _REPORTABLE = frozenset(models.PlaybackState) - {models.PlaybackState.EXPIRED}
 
 
 @dataclass(frozen=True, slots=True)
-class Applied:
+class ReportResult:
     """`applied` is False for a repeated or late report; `progress` is what is stored now."""
 
     progress: models.LiveProgress | None
@@ -42,7 +42,7 @@ async def report_progress(
     state: models.PlaybackState = models.PlaybackState.PLAYING,
     quality: Quality | None = None,
     seeked: bool = False,
-) -> Applied:
+) -> ReportResult:
     """Moves the viewer's progress, once per sequence; one call to Redis.
 
     Raises:
@@ -60,20 +60,20 @@ async def report_progress(
         quality.value if quality is not None else None,
         seeked,
     )
-    return await apply(context, report)
+    return await apply_report(context, report)
 
 
-async def apply(context: Context, report: Report) -> Applied:
+async def apply_report(context: Context, report: Report) -> ReportResult:
     """Raises: as report_progress."""
     viewer = context.require(models.Role.USER)
     if ids.kind_of(report.session_id) != "session":
         raise SessionNotFound("There is no such playback session: start playback again.")
-    reported = await _stored(context, viewer.user_id, report, _now_ms(context))
+    reported = await _store(context, viewer.user_id, report, _now_ms(context))
     if reported.progress is None:
-        return Applied(None, reported.outcome is Outcome.APPLIED)
+        return ReportResult(None, reported.outcome is ReportOutcome.APPLIED)
     progress = models.live_progress(reported.progress)
     context.loader(loaders.ProgressByPlayableId).renew(progress)
-    return Applied(progress, reported.outcome is Outcome.APPLIED)
+    return ReportResult(progress, reported.outcome is ReportOutcome.APPLIED)
 
 
 def check_seconds(value: float, name: str) -> None:
@@ -85,28 +85,34 @@ def check_seconds(value: float, name: str) -> None:
         raise ValidationFailed(f"`{name}` must be seconds from 0 to two days.", path=[name])
 
 
-async def _stored(context: Context, user_id: str, report: Report, now_ms: int) -> Reported:
+async def _store(context: Context, user_id: str, report: Report, now_ms: int) -> BufferReply:
     """The time is that of arrival, whichever way the report takes: progress_through.py says why."""
     try:
-        return await _by_redis(context, user_id, report, now_ms)
+        return await _store_in_redis(context, user_id, report, now_ms)
     except UpstreamUnavailable as why:
         return await write_through.write_through(context, user_id, report, now_ms, why)
 
 
-async def _by_redis(context: Context, user_id: str, report: Report, now_ms: int) -> Reported:
+async def _store_in_redis(
+    context: Context, user_id: str, report: Report, now_ms: int
+) -> BufferReply:
     try:
         reported = await context.progress_buffer.report(user_id, report, now_ms)
     except SessionNotFound:
         is_ending = report.state == models.PlaybackState.STOPPED.value
-        if not await session_starts.bring_to_redis(context, report.session_id, is_ending=is_ending):
+        if not await session_starts.register_in_redis(
+            context, report.session_id, is_ending=is_ending
+        ):
             raise
         reported = await context.progress_buffer.report(user_id, report, now_ms)
-    if reported.outcome is Outcome.BASE_NEEDED:
-        return await _on_base(context, user_id, report, now_ms)
+    if reported.outcome is ReportOutcome.BASE_NEEDED:
+        return await _store_on_base(context, user_id, report, now_ms)
     return reported
 
 
-async def _on_base(context: Context, user_id: str, report: Report, now_ms: int) -> Reported:
+async def _store_on_base(
+    context: Context, user_id: str, report: Report, now_ms: int
+) -> BufferReply:
     """Redis let go of a flushed title while its session lived: MongoDB has the newest of it."""
     session = await context.runtime.playback.sessions.read(user_id, report.session_id)
     if session is None:

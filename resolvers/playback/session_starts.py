@@ -12,15 +12,17 @@ from datetime import UTC, datetime, timedelta
 import models
 from resolvers.context import Context, Viewer
 from services.errors import TooManyStreams, UpstreamUnavailable
-from services.limits.address_prefixes import shortened
-from services.playback.buffer import Base, DeviceTag
+from services.limits.address_prefixes import shorten_address
 from services.playback.sessions import MOST_STREAMS, ViewingSession
+from services.playback.state import Base, DeviceTag
 from services.settings.settings import Settings
 from services.telemetry import metrics
 from services.telemetry.logs import get_logger
 
 _MAX_USER_AGENT_CHARACTERS = 300
-_AWAITED = timedelta(hours=24)  # how long a session opened without Redis may yet come to it
+_REGISTRATION_WINDOW = timedelta(
+    hours=24
+)  # how long a session opened without Redis may yet come to it
 
 log = get_logger("playback")
 
@@ -35,25 +37,25 @@ async def open_session(
         UpstreamUnavailable: neither Redis nor MongoDB took it.
     """
     sessions = context.runtime.playback.sessions
-    most = streams_allowed(context.runtime.settings, viewer.tier)
+    most = stream_limit(context.runtime.settings, viewer.tier)
     try:
         opened = await sessions.start(asked, base, most)
     except TooManyStreams:
         _REFUSED.inc()
         raise
     except UpstreamUnavailable:
-        record = await models.open_session(_record(context, asked))
+        record = await models.open_session(_to_record(context, asked))
         _WITHOUT_REDIS.inc()
-        return _session(record)
+        return _from_record(record)
     _STARTED.inc()
     try:
-        await models.keep_session(_record(context, opened))
+        await models.store_session(_to_record(context, opened))
     except UpstreamUnavailable:
         log.warning("playback_session_not_written_down", session=opened.session_id)
     return opened
 
 
-async def bring_to_redis(context: Context, session_id: str, *, is_ending: bool = False) -> bool:
+async def register_in_redis(context: Context, session_id: str, *, is_ending: bool = False) -> bool:
     """Makes a session that was opened without Redis known to it; False if there is none.
 
     One that is about to end needs no room among the viewer's streams.
@@ -63,20 +65,20 @@ async def bring_to_redis(context: Context, session_id: str, *, is_ending: bool =
         UpstreamUnavailable, Unauthenticated.
     """
     viewer = context.require(models.Role.USER)
-    session = (await awaited(context, viewer, [session_id])).get(session_id)
+    session = (await find_unregistered(context, viewer, [session_id])).get(session_id)
     if session is None:
         return False
     stored = await models.progress_by_playable(viewer.user_id, [session.playable_id])
     base = models.progress_base(stored.get(session.playable_id))
-    allowed = streams_allowed(context.runtime.settings, viewer.tier)
+    allowed = stream_limit(context.runtime.settings, viewer.tier)
     most = MOST_STREAMS if is_ending else allowed
     now_ms = int(context.runtime.clock() * 1000)
     await context.runtime.playback.sessions.start(session._replace(seen_at_ms=now_ms), base, most)
-    await models.session_arrived(session_id)
+    await models.mark_session_in_redis(session_id)
     return True
 
 
-async def awaited(
+async def find_unregistered(
     context: Context, viewer: Viewer, session_ids: Collection[str]
 ) -> dict[str, ViewingSession]:
     """The viewer's sessions that were opened without Redis and are not known to it yet.
@@ -84,12 +86,12 @@ async def awaited(
     Raises:
         UpstreamUnavailable: MongoDB is away.
     """
-    since = datetime.fromtimestamp(context.runtime.clock(), UTC) - _AWAITED
+    since = datetime.fromtimestamp(context.runtime.clock(), UTC) - _REGISTRATION_WINDOW
     found = await models.awaited_sessions(viewer.user_id, session_ids, since)
-    return {record.id: _session(record) for record in found}
+    return {record.id: _from_record(record) for record in found}
 
 
-def streams_allowed(settings: Settings, tier: models.AccountTier) -> int:
+def stream_limit(settings: Settings, tier: models.AccountTier) -> int:
     """How many streams an account of this tier may play at once."""
     return {
         models.AccountTier.FREE: settings.playback_streams_free,
@@ -98,16 +100,16 @@ def streams_allowed(settings: Settings, tier: models.AccountTier) -> int:
     }[tier]
 
 
-def _record(context: Context, session: ViewingSession) -> models.StoredSessionRecord:
+def _to_record(context: Context, session: ViewingSession) -> models.StoredSessionRecord:
     agent = context.user_agent
     return models.stored_session(
         session,
-        address=shortened(context.client_address),
+        address=shorten_address(context.client_address),
         user_agent=agent[:_MAX_USER_AGENT_CHARACTERS] if agent else None,
     )
 
 
-def _session(record: models.StoredSessionRecord) -> ViewingSession:
+def _from_record(record: models.StoredSessionRecord) -> ViewingSession:
     started_at_ms = models.milliseconds(record.started_at)
     return ViewingSession(
         session_id=record.id,

@@ -21,8 +21,8 @@ from services.errors import (
     UpstreamUnavailable,
     ValidationFailed,
 )
-from services.playback.buffer import Base, DeviceTag, Report
 from services.playback.sessions import ViewingSession
+from services.playback.state import Base, DeviceTag, Report
 from services.quality import Quality
 
 _MAX_KEY_CHARACTERS = 128
@@ -30,7 +30,7 @@ _MAX_NAME_CHARACTERS = 80
 
 
 @dataclass(frozen=True, slots=True)
-class Started:
+class StartedPlayback:
     session: models.PlaybackSession
     progress: models.LiveProgress | None
 
@@ -43,7 +43,7 @@ async def start_playback(
     quality: Quality | None = None,
     start_at_seconds: float | None = None,
     idempotency_key: str | None = None,
-) -> Started:
+) -> StartedPlayback:
     """Opens a session at the given or the stored position; the same key opens it only once.
 
     Raises:
@@ -73,12 +73,12 @@ async def start_playback(
     opened = await session_starts.open_session(context, viewer, asked, base)
     if opened.playable_id != playable_id:
         raise Conflict("This key already started another title.", path=["idempotencyKey"])
-    return Started(_described(context, opened), progress)
+    return StartedPlayback(_describe(context, opened), progress)
 
 
 async def stop_playback(
     context: Context, session_id: str, position_seconds: float | None = None
-) -> reports.Applied:
+) -> reports.ReportResult:
     """Ends the session, with a last position if one is given. Stopping again changes nothing.
 
     Raises: as progress_reports.report_progress.
@@ -86,7 +86,7 @@ async def stop_playback(
     if position_seconds is not None:
         reports.check_seconds(position_seconds, "positionSeconds")
     state = models.PlaybackState.STOPPED.value
-    return await reports.apply(
+    return await reports.apply_report(
         context, Report(session_id, None, position_seconds, None, state, None)
     )
 
@@ -105,7 +105,7 @@ async def now_playing(context: Context) -> list[models.PlaybackSession]:
     """
     viewer = context.require(models.Role.USER)
     found = await context.runtime.playback.sessions.playing(viewer.user_id, _now_ms(context))
-    return [_described(context, session) for session in found]
+    return [_describe(context, session) for session in found]
 
 
 async def sessions_by_id(
@@ -119,8 +119,8 @@ async def sessions_by_id(
     found = await context.runtime.playback.sessions.read_many(viewer.user_id, wanted)
     rest = [id_ for id_ in wanted if id_ not in found]
     if rest:
-        found |= await session_starts.awaited(context, viewer, rest)
-    return {id_: _described(context, session) for id_, session in found.items()}
+        found |= await session_starts.find_unregistered(context, viewer, rest)
+    return {id_: _describe(context, session) for id_, session in found.items()}
 
 
 async def _progress(
@@ -159,7 +159,7 @@ def _session_id(user_id: str, idempotency_key: str | None) -> str:
     return ids.derive("session", user_id, idempotency_key)
 
 
-def _described(context: Context, session: ViewingSession) -> models.PlaybackSession:
+def _describe(context: Context, session: ViewingSession) -> models.PlaybackSession:
     runtime = context.runtime
     is_silent = runtime.playback.sessions.is_silent(session, _now_ms(context))
     if is_silent and session.state != models.PlaybackState.STOPPED.value:

@@ -13,11 +13,11 @@ from typing import Any
 import loaders
 import models
 from resolvers.context import Context
-from resolvers.paging import PAGE_SIZE, bounded, require_kind
+from resolvers.paging import PAGE_SIZE, require_kind, validate_size
 from services import cursors
 from services.errors import NotFound, ValidationFailed
 
-MOST_TITLES = 1_000
+MAX_TITLES = 1_000
 _ORDER = "watchlist"
 
 
@@ -79,7 +79,7 @@ async def watchlist(
         ValidationFailed, InvalidCursor, Unauthenticated, UpstreamUnavailable.
     """
     viewer = context.require(models.Role.USER)
-    size = bounded(first, "first", PAGE_SIZE)
+    size = validate_size(first, "first", PAGE_SIZE)
     secret = context.runtime.settings.secret_bytes
     before = cursors.decode_instant(secret, _ORDER, after)
     entries = await models.read_watchlist(viewer.user_id, before=before, limit=size + 1)
@@ -99,8 +99,8 @@ async def add_to_watchlist(context: Context, title_id: str) -> models.TitleRecor
     viewer = context.require(models.Role.USER)
     title = await _title(context, title_id)
     at = datetime.fromtimestamp(context.runtime.clock(), UTC)
-    if not await models.add_to_watchlist(viewer.user_id, title_id, at, MOST_TITLES):
-        raise ValidationFailed(f"A watchlist holds {MOST_TITLES} titles.", path=["id"])
+    if not await models.add_to_watchlist(viewer.user_id, title_id, at, MAX_TITLES):
+        raise ValidationFailed(f"A watchlist holds {MAX_TITLES} titles.", path=["id"])
     context.loader(loaders.OnWatchlistByTitleId).renew(title_id, True)
     return title
 

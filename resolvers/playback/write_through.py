@@ -16,11 +16,11 @@ from services.playback import conflict_rule
 from services.playback.sessions import SESSION_SECONDS
 from services.playback.state import (
     Base,
-    Buffered,
+    BufferedProgress,
+    BufferReply,
     DeviceTag,
     ProgressState,
     Report,
-    Reported,
     SessionState,
     device_json,
 )
@@ -41,13 +41,13 @@ from services.telemetry import metrics
 # That a session stopped, or another took over, in Redis's last second may be unknown here: that is
 # the one weakness.
 _LEAD_MS = 20  # more changes of one title than that are not made in as many ms
-_TRIES = 5  # each lost one is another's success
+_MAX_ATTEMPTS = 5  # each lost one is another's success
 _OPERATIONS = 2  # MONGODB_TIMEOUT_MS, so often: a slow one may be followed by quick ones
 
 
 async def write_through(
     context: Context, user_id: str, report: Report, now_ms: int, why: UpstreamUnavailable
-) -> Reported:
+) -> BufferReply:
     """Stores the report in MongoDB. `why` Redis did not take it is told if MongoDB does not either.
 
     Raises:
@@ -65,7 +65,9 @@ async def write_through(
     return reported
 
 
-async def _write_through(context: Context, user_id: str, report: Report, now_ms: int) -> Reported:
+async def _write_through(
+    context: Context, user_id: str, report: Report, now_ms: int
+) -> BufferReply:
     playback = context.runtime.playback
     began = await models.playback_session_record(report.session_id)
     if began is None:  # Redis may know it
@@ -73,29 +75,29 @@ async def _write_through(context: Context, user_id: str, report: Report, now_ms:
     if began.user_id != user_id:
         raise SessionNotFound("There is no such playback session: start playback again.")
     playback.repairs.opened()
-    for _ in range(_TRIES):
+    for _ in range(_MAX_ATTEMPTS):
         stored = await models.progress_by_playable(user_id, [began.playable_id])
         base = models.progress_base(stored.get(began.playable_id))
-        session = _session(began, base.state)
+        session = _build_session(began, base.state)
         _refuse_old(session, base, now_ms)
         outcome, state, _ = conflict_rule.apply(
             base.state, session, report, now_ms, playback.progress.rules
         )
         version = base.version + (state != base.state)
-        written = Buffered(user_id, began.playable_id, version, True, state)
+        written = BufferedProgress(user_id, began.playable_id, version, True, state)
         if state == base.state or await _replace(written, base):
             # a repeat, too: its first answer was lost, perhaps before its repair was open
             await models.open_repair(user_id, began.playable_id)
-            return Reported(outcome, written if version else None)
+            return BufferReply(outcome, written if version else None)
     raise UpstreamUnavailable("Too many wrote the same progress at once.")
 
 
-async def _replace(written: Buffered, base: Base) -> bool:
+async def _replace(written: BufferedProgress, base: Base) -> bool:
     read_stamp_ms = base.state.stamp_ms if base.version else None
     return await models.replace_progress(models.live_progress(written), read_stamp_ms)
 
 
-def _session(began: models.StoredSessionRecord, state: ProgressState) -> SessionState:
+def _build_session(began: models.StoredSessionRecord, state: ProgressState) -> SessionState:
     """As it began: how it went on is in the progress it left (progress_rule.py)."""
     told_seconds = state.known_duration_seconds if state.session_id == began.id else 0.0
     device = DeviceTag(began.device.key, began.device.name, began.device.kind.value)

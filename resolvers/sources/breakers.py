@@ -17,7 +17,7 @@ from services.providers.chain import breaker_name
 
 MAX_REASON_CHARACTERS = 200
 _PREFIX = "breaker_"
-LOOK_AGAIN_SECONDS = 5.0  # for what the stream did not tell
+POLL_SECONDS = 5.0  # for what the stream did not tell
 
 
 async def circuit_breakers(context: Context) -> list[BreakerSnapshot]:
@@ -74,7 +74,7 @@ async def set_breaker(
     return changed
 
 
-def breaker_changed(context: Context) -> AsyncIterator[BreakerSnapshot]:
+def stream_breakers(context: Context) -> AsyncIterator[BreakerSnapshot]:
     """Those that are not simply closed, as they stand; then each one that changes.
 
     Raises:
@@ -82,23 +82,23 @@ def breaker_changed(context: Context) -> AsyncIterator[BreakerSnapshot]:
         TooManyStreams: at the first event: this process serves as many as it may.
     """
     context.require(Role.OPERATOR)
-    return _changes(context)
+    return _stream_states(context)
 
 
-async def _changes(context: Context) -> AsyncIterator[BreakerSnapshot]:
+async def _stream_states(context: Context) -> AsyncIterator[BreakerSnapshot]:
     """The stream only wakes: what is told is how they stand, so nothing that was missed matters."""
     told: dict[str, tuple[object, ...]] = {}
     with context.runtime.breakers_changed.subscribe() as news:
         while True:
             for one in await context.runtime.breakers.snapshots():
                 face = (one.state, one.forced, one.reason, one.opened_at)
-                if face != told.get(one.name, _UNTOLD):
+                if face != told.get(one.name, _CLOSED):
                     told[one.name] = face
                     yield one
             with suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_AGAIN_SECONDS):
+                async with asyncio.timeout(POLL_SECONDS):
                     if await anext(news, None) is None:
                         return  # the hub has closed: this process stops
 
 
-_UNTOLD = (BreakerState.CLOSED, False, None, None)
+_CLOSED = (BreakerState.CLOSED, False, None, None)

@@ -20,12 +20,12 @@ class DataOrigin(Enum):
     DEFAULT = "DEFAULT"
 
 
-Kept = tuple[Entry, DataOrigin]
+CachedAnswer = tuple[Entry, DataOrigin]
 
 
-async def read_kept(
+async def read_cached(
     cache: Cache, kind: Kind, codec: Codec[Any], names: Sequence[str]
-) -> dict[str, Kept]:
+) -> dict[str, CachedAnswer]:
     """Entries, fresh or stale, by name; one MGET for all that memory does not hold."""
     keys = {kind.key(name): name for name in names}
     in_memory = cache.peek(keys)

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from resolvers.context import Context, Runtime
-from resolvers.sources.cached_answers import DataOrigin, Kept, read_kept
-from resolvers.sources.provider_calls import ask
-from resolvers.sources.requests import Asked, Sourced, asked
+from resolvers.sources.cached_answers import CachedAnswer, DataOrigin, read_cached
+from resolvers.sources.provider_calls import call_provider
+from resolvers.sources.requests import SourceRequest, SourceTitle, source_requests
 from services.cache.cache import Codec, Entry
 from services.errors import ProviderFailed, ValidationFailed
 from services.redis import cache_keys
@@ -31,12 +31,12 @@ class Embed:
 
 
 _CODEC = Codec[Embed](Embed)
-_NOBODY = Embed("", "", DataOrigin.DEFAULT)
+_NO_EMBED = Embed("", "", DataOrigin.DEFAULT)
 
 
 async def embeds_of_titles(
     context: Context,
-    titles: Sequence[Sourced],
+    titles: Sequence[SourceTitle],
     *,
     start_at_seconds: int | None = None,
     language: str | None = None,
@@ -52,32 +52,32 @@ async def embeds_of_titles(
         raise ValidationFailed(
             f"`startAtSeconds` is 0 to {MAX_START_SECONDS}.", path=["input", "startAtSeconds"]
         )
-    asked_of = await asked(context, titles, language)
+    asked_of = await source_requests(context, titles, language)
     names = [by.cache_name for by in asked_of]
-    kept = await read_kept(context.cache, cache_keys.EMBED, _CODEC, names)
+    kept = await read_cached(context.cache, cache_keys.EMBED, _CODEC, names)
     turns = asyncio.Semaphore(_AT_ONCE)
     made: dict[str, Entry] = {}
 
-    async def one(by: Asked) -> Embed | None:
-        found = _fresh(context, kept.get(by.cache_name))
+    async def one(by: SourceRequest) -> Embed | None:
+        found = _fresh_embed(context, kept.get(by.cache_name))
         if found is None:
             async with turns:
-                found = await _fetched(context.runtime, by, kept.get(by.cache_name), made)
-        return _started(context, found, start)
+                found = await _fetch_once(context.runtime, by, kept.get(by.cache_name), made)
+        return _apply_start(context, found, start)
 
     found = await asyncio.gather(*map(one, asked_of))
     await context.cache.store(cache_keys.EMBED, _CODEC, made)
     return list(found)
 
 
-def _fresh(context: Context, kept: Kept | None) -> Embed | None:
+def _fresh_embed(context: Context, kept: CachedAnswer | None) -> Embed | None:
     """What is kept, if it need not be asked for again; one without a provider: nobody has it."""
     if kept is None or kept[0].fresh_until <= context.cache.now():
         return None
-    return replace(kept[0].value or _NOBODY, origin=kept[1])
+    return replace(kept[0].value or _NO_EMBED, origin=kept[1])
 
 
-def _started(context: Context, found: Embed | None, seconds: int) -> Embed | None:
+def _apply_start(context: Context, found: Embed | None, seconds: int) -> Embed | None:
     """The page as it begins there."""
     if found is None or not found.provider_key:
         return None
@@ -85,18 +85,18 @@ def _started(context: Context, found: Embed | None, seconds: int) -> Embed | Non
     return replace(found, url=member.start_at(found.url, seconds)) if member is not None else found
 
 
-async def _fetched(
-    runtime: Runtime, by: Asked, kept: Kept | None, made: dict[str, Entry]
+async def _fetch_once(
+    runtime: Runtime, by: SourceRequest, kept: CachedAnswer | None, made: dict[str, Entry]
 ) -> Embed | None:
     """What is to be kept goes into `made`: of those who wait for it, the first one stores it."""
     key = cache_keys.EMBED.key(by.cache_name)
 
     async def fetch() -> Embed | None:
-        found, is_certain = await _ask(runtime, by)
+        found, is_certain = await _ask_providers(runtime, by)
         if is_certain:
             is_fallback = found is not None and by.is_fallback(found.provider_key)
             kind = cache_keys.FALLBACK_EMBED if is_fallback else cache_keys.EMBED
-            made[key] = runtime.cache.entry(kind, found)
+            made[key] = runtime.cache.build_entry(kind, found)
             return found
         if kept is None or kept[0].value is None:
             return None
@@ -108,7 +108,7 @@ async def _fetched(
     return found
 
 
-async def _ask(runtime: Runtime, by: Asked) -> tuple[Embed | None, bool]:
+async def _ask_providers(runtime: Runtime, by: SourceRequest) -> tuple[Embed | None, bool]:
     """The first answer, and whether it is certain: it is one, or nobody failed."""
     has_failed = False
     try:
@@ -117,7 +117,7 @@ async def _ask(runtime: Runtime, by: Asked) -> tuple[Embed | None, bool]:
                 if not runtime.providers.members[info.key].embeds:
                     continue
                 try:
-                    url = await ask(runtime, info.key, lambda one: one.embed(by.title))
+                    url = await call_provider(runtime, info.key, lambda one: one.embed(by.title))
                 except ProviderFailed:
                     has_failed = True
                     continue
@@ -128,5 +128,5 @@ async def _ask(runtime: Runtime, by: Asked) -> tuple[Embed | None, bool]:
     return None, not has_failed
 
 
-def _origin(by: Asked, key: str) -> DataOrigin:
+def _origin(by: SourceRequest, key: str) -> DataOrigin:
     return DataOrigin.FALLBACK_PROVIDER if by.is_fallback(key) else DataOrigin.PRIMARY_PROVIDER

@@ -39,7 +39,7 @@ class Playlist:
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class OpenedMedia:
     """What an address leads to; good for so many seconds more."""
 
     content: Playlist | OpenedFile
@@ -64,7 +64,9 @@ async def streams_of_titles(
     ]
 
 
-async def open_address(context: Context, token: str, title_id: str, path: str) -> Opened | None:
+async def open_signed_url(
+    context: Context, token: str, title_id: str, path: str
+) -> OpenedMedia | None:
     """The playlist or file at `path`; None if the title has none there.
 
     Raises:
@@ -83,18 +85,18 @@ async def open_address(context: Context, token: str, title_id: str, path: str) -
     if title is None:
         return None
     content = _playlist(title, path) or await runtime.media.library.open(title, path)
-    return Opened(content, int(grant.expires_at - now)) if content is not None else None
+    return OpenedMedia(content, int(grant.expires_at - now)) if content is not None else None
 
 
 def profiles() -> list[QualityProfile]:
     return list(PROFILES)
 
 
-def recommended(bandwidth_mbps: float) -> QualityProfile:
+def recommend_profile(bandwidth_mbps: float) -> QualityProfile:
     """Raises:
     ValidationFailed: no such bandwidth.
     """
-    return quality_profiles.recommended(bandwidth_mbps)
+    return quality_profiles.recommend_profile(bandwidth_mbps)
 
 
 def _stream(context: Context, login_id: str, title_id: str, title: TitleMedia) -> HlsStream:
@@ -136,7 +138,7 @@ def _playlist(title: TitleMedia, path: str) -> Playlist | None:
     key = ("playlist", path)
     kept: Playlist | None = title.made.get(key)
     if kept is None:
-        text = _written(title.media, path)
+        text = _write_playlist(title.media, path)
         if text is None:
             return None
         body = text.encode()
@@ -145,7 +147,7 @@ def _playlist(title: TitleMedia, path: str) -> Playlist | None:
     return kept
 
 
-def _written(media: Media, path: str) -> str | None:
+def _write_playlist(media: Media, path: str) -> str | None:
     if path == hls.MULTIVARIANT:
         return hls.multivariant_playlist(media)
     for rendition in media.renditions:

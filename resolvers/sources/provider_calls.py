@@ -12,19 +12,19 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from resolvers.context import Runtime
-from services.breaker.breaker import CircuitBreaker, Permit, Verdict
+from services.breaker.breaker import CallOutcome, CircuitBreaker, Permit
 from services.errors import ProviderFailed
 from services.providers.base import Provider
 from services.providers.chain import breaker_name
 from services.telemetry.logs import get_logger
 
 T = TypeVar("T")
-Question = Callable[[Provider], Awaitable[T]]
-_MOST_REST_SECONDS = 300.0
+ProviderMethod = Callable[[Provider], Awaitable[T]]
+_MAX_BACK_OFF_SECONDS = 300.0
 log = get_logger("providers")
 
 
-async def ask(runtime: Runtime, key: str, question: Question[T]) -> T:
+async def call_provider(runtime: Runtime, key: str, question: ProviderMethod[T]) -> T:
     """The provider's answer.
 
     Raises:
@@ -32,15 +32,15 @@ async def ask(runtime: Runtime, key: str, question: Question[T]) -> T:
     """
     provider = runtime.providers.members[key]
     if not provider.calls_out:
-        return await ask_anyway(runtime, key, question)
+        return await call_unguarded(runtime, key, question)
     breaker = runtime.breakers.of(breaker_name(key))
     permit = await breaker.admit()
     if permit is None:
         raise ProviderFailed("BREAKER_OPEN")
-    return await _guarded(breaker, permit, ask_anyway(runtime, key, question))
+    return await _call_guarded(breaker, permit, call_unguarded(runtime, key, question))
 
 
-async def ask_anyway(runtime: Runtime, key: str, question: Question[T]) -> T:
+async def call_unguarded(runtime: Runtime, key: str, question: ProviderMethod[T]) -> T:
     """The same, however it did lately: to hear how it is.
 
     Raises:
@@ -58,16 +58,16 @@ async def ask_anyway(runtime: Runtime, key: str, question: Question[T]) -> T:
         raise ProviderFailed("INTERNAL") from None
 
 
-async def _guarded(breaker: CircuitBreaker, permit: Permit, call: Awaitable[T]) -> T:
-    started, verdict = time.monotonic(), Verdict.LEFT
+async def _call_guarded(breaker: CircuitBreaker, permit: Permit, call: Awaitable[T]) -> T:
+    started, verdict = time.monotonic(), CallOutcome.ABANDONED
     try:
         answer = await call
-        verdict = Verdict.OK
+        verdict = CallOutcome.OK
         return answer
     except ProviderFailed as failure:
-        verdict = Verdict.FAILED
+        verdict = CallOutcome.FAILED
         if failure.retry_after_seconds:
-            breaker.rest(min(failure.retry_after_seconds, _MOST_REST_SECONDS))
+            breaker.back_off(min(failure.retry_after_seconds, _MAX_BACK_OFF_SECONDS))
         raise
     finally:
-        breaker.tell(permit, verdict, time.monotonic() - started)
+        breaker.record(permit, verdict, time.monotonic() - started)

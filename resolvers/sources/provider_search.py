@@ -11,15 +11,15 @@ import loaders
 import models
 from models import Role, SearchKind
 from resolvers.context import Context, Runtime
-from resolvers.sources.provider_calls import ask
-from resolvers.sources.providers import asked_for, providers, viewer_key
+from resolvers.sources.provider_calls import call_provider
+from resolvers.sources.providers import providers, select_providers, viewer_key
 from services.cache.cache import Codec
 from services.errors import ProviderFailed, UpstreamUnavailable, ValidationFailed
 from services.providers.base import TitleKind
 from services.redis import cache_keys
 
 MAX_QUERY_CHARACTERS = 100
-MAX_FOUND = 50
+MAX_RESULTS = 50
 _TITLE_KINDS = {SearchKind.MOVIE: TitleKind.MOVIE, SearchKind.TV_SHOW: TitleKind.TV}
 Title = models.MovieRecord | models.ShowRecord
 _NUMBERS = Codec[list[int]](list[int])
@@ -45,11 +45,11 @@ async def provider_search(context: Context, query: str, kind: SearchKind) -> lis
     if title_kind is None:
         return []
     numbers = await _numbers(context, words, title_kind)
-    return await _titles(context, title_kind, numbers[:MAX_FOUND])
+    return await _titles(context, title_kind, numbers[:MAX_RESULTS])
 
 
 async def _numbers(context: Context, words: str, kind: TitleKind) -> list[int]:
-    infos = asked_for(await providers(context), viewer_key(context))
+    infos = select_providers(await providers(context), viewer_key(context))
     keys = [info.key for info in infos if context.runtime.providers.members[info.key].searches]
     if not keys:
         return []
@@ -66,7 +66,7 @@ async def _numbers(context: Context, words: str, kind: TitleKind) -> list[int]:
     found: list[int] = await runtime.source_fetches.run(
         key, lambda: _search(runtime, keys, words, kind)
     )
-    await cache.store(cached, _NUMBERS, {key: cache.entry(cached, found)})
+    await cache.store(cached, _NUMBERS, {key: cache.build_entry(cached, found)})
     return found
 
 
@@ -82,7 +82,7 @@ async def _search(
         async with asyncio.timeout(runtime.settings.provider_deadline_seconds):
             for key in keys:
                 with suppress(ProviderFailed):
-                    found = await ask(runtime, key, lambda one: one.search(words, kind))
+                    found = await call_provider(runtime, key, lambda one: one.search(words, kind))
                     has_answered = True
                     if found:
                         return found

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from resolvers.context import Context, Runtime
-from resolvers.sources.provider_calls import ask_anyway
+from resolvers.sources.provider_calls import call_unguarded
 from services.cache.cache import Codec
 from services.errors import ProviderFailed
 from services.providers.base import Availability, ProviderInfo
@@ -28,7 +28,9 @@ class ProviderStatus:
 _STATUS = Codec[ProviderStatus](ProviderStatus)
 
 
-async def statuses(context: Context, infos: Sequence[ProviderInfo]) -> list[ProviderStatus | None]:
+async def list_statuses(
+    context: Context, infos: Sequence[ProviderInfo]
+) -> list[ProviderStatus | None]:
     """What each says about itself, at most half a minute old; None of one that is off or cannot
     tell. All are asked at the same time, each for PROVIDER_TIMEOUT_SECONDS at most."""
     kind, cache = cache_keys.PROVIDER_STATUS, context.cache
@@ -43,12 +45,12 @@ async def statuses(context: Context, infos: Sequence[ProviderInfo]) -> list[Prov
         asked[key]: entry.value for key, entry in kept.items() if entry.fresh_until > cache.now()
     }
     missing = [key for key in asked.values() if key not in known]
-    found = await asyncio.gather(*(_status(context.runtime, key) for key in missing))
+    found = await asyncio.gather(*(_fetch_status(context.runtime, key) for key in missing))
     known |= dict(zip(missing, found, strict=True))
     return [known.get(info.key) for info in infos]
 
 
-async def _status(runtime: Runtime, key: str) -> ProviderStatus:
+async def _fetch_status(runtime: Runtime, key: str) -> ProviderStatus:
     found: ProviderStatus = await runtime.source_fetches.run(
         f"status:{key}", lambda: _ask_status(runtime, key)
     )
@@ -59,14 +61,14 @@ async def _ask_status(runtime: Runtime, key: str) -> ProviderStatus:
     kind, cache = cache_keys.PROVIDER_STATUS, runtime.cache
     now = datetime.fromtimestamp(cache.now(), UTC)
     try:
-        told = await ask_anyway(runtime, key, lambda provider: provider.status())
-        status = _described(told, now)
+        told = await call_unguarded(runtime, key, lambda provider: provider.status())
+        status = _build_status(told, now)
     except ProviderFailed as failure:
         status = ProviderStatus(False, failure.reason, None, now)
-    await cache.store(kind, _STATUS, {kind.key(key): cache.entry(kind, status)})
+    await cache.store(kind, _STATUS, {kind.key(key): cache.build_entry(kind, status)})
     return status
 
 
-def _described(told: Availability | None, now: datetime) -> ProviderStatus:
+def _build_status(told: Availability | None, now: datetime) -> ProviderStatus:
     told = told if told is not None else Availability(False)
     return ProviderStatus(told.available, told.message, told.rate_limit_remaining, now)

@@ -19,8 +19,8 @@ from resolvers.paging import require_kind
 from services.errors import NotFound, UpstreamUnavailable, ValidationFailed
 from services.providers.attempts import Override
 from services.providers.base import ProviderInfo
-from services.providers.overrides import effective
-from services.providers.rollout import takes_part
+from services.providers.overrides import apply_overrides
+from services.providers.rollout import is_in_rollout
 from services.redis import cache_keys
 from services.telemetry.logs import get_logger
 
@@ -35,23 +35,23 @@ async def providers(context: Context) -> list[ProviderInfo]:
     with suppress(UpstreamUnavailable):  # then as this process read it last
         found = await context.load(loaders.AllProviderSettings, "all")
         runtime.provider_settings.take(_overrides(found or ()))
-    return effective(runtime.providers.infos.values(), runtime.provider_settings())
+    return apply_overrides(runtime.providers.infos.values(), runtime.provider_settings())
 
 
 def provider(context: Context, key: str) -> ProviderInfo:
     """A provider by key, as last read; one that is configured no more is known by its key alone."""
     runtime = context.runtime
-    infos = effective(runtime.providers.infos.values(), runtime.provider_settings())
+    infos = apply_overrides(runtime.providers.infos.values(), runtime.provider_settings())
     known = next((info for info in infos if info.key == key), None)
     return known if known is not None else ProviderInfo(key, key, enabled=False)
 
 
-def asked_for(infos: Iterable[ProviderInfo], viewer_key: str | None) -> list[ProviderInfo]:
+def select_providers(infos: Iterable[ProviderInfo], viewer_key: str | None) -> list[ProviderInfo]:
     """Those of them that are asked for this viewer."""
     return [
         info
         for info in infos
-        if info.enabled and takes_part(info.key, info.rollout_percent, viewer_key)
+        if info.enabled and is_in_rollout(info.key, info.rollout_percent, viewer_key)
     ]
 
 
@@ -75,16 +75,16 @@ async def set_provider(
     """
     viewer = context.require(Role.OPERATOR)
     changes = _changes(enabled, priority, rollout_percent)
-    key = known_key(context, id_)
+    key = parse_provider_key(context, id_)
     now = datetime.fromtimestamp(context.runtime.clock(), UTC)
     await models.change_provider_setting(id_, changes, viewer.user_id, now)
-    await context.cache.forget([cache_keys.PROVIDER_SETTINGS.key()])
+    await context.cache.invalidate([cache_keys.PROVIDER_SETTINGS.key()])
     log.info("provider_set", provider=key, by=viewer.user_id, **changes)
     await audit.record(context, audit.AuditEvent.PROVIDER_SET, subject=id_, **changes)
     return next(info for info in await providers(context.for_event()) if info.key == key)
 
 
-def known_key(context: Context, id_: str) -> str:
+def parse_provider_key(context: Context, id_: str) -> str:
     """The key of the provider with this id.
 
     Raises:

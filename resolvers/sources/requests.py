@@ -14,8 +14,8 @@ from typing import Protocol
 import loaders
 import models
 from resolvers.context import Context
-from resolvers.sources.providers import asked_for, providers, viewer_key
-from services.providers.base import ProviderInfo, Takes, TitleKind, TitleRef
+from resolvers.sources.providers import providers, select_providers, viewer_key
+from services.providers.base import ProviderInfo, SupportedHint, TitleKind, TitleRef
 from services.quality import Quality
 
 
@@ -30,11 +30,11 @@ class Film(Protocol):
     def imdb_id(self) -> str | None: ...
 
 
-Sourced = Film | models.EpisodeRecord
+SourceTitle = Film | models.EpisodeRecord
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class SourceRequest:
     """`cache_name` is the title's id alone while all configured providers are asked."""
 
     title: TitleRef
@@ -46,24 +46,26 @@ class Asked:
         return any(info.key == key and info.is_fallback for info in self.infos)
 
 
-async def asked(
+async def source_requests(
     context: Context,
-    titles: Sequence[Sourced],
+    titles: Sequence[SourceTitle],
     language: str | None = None,
     max_quality: Quality | None = None,
     *,
     in_library: Collection[str] = (),
-) -> list[Asked]:
+) -> list[SourceRequest]:
     """For each title. `in_library` are ids of those that our own disk has for this viewer."""
     known = await providers(context)
     key = viewer_key(context)
-    infos = asked_for(known, key)
+    infos = select_providers(known, key)
     members = context.runtime.providers.members
     taken = {one for info in infos for one in members[info.key].takes}
     wish = TitleRef(
         "",
-        language=language if Takes.LANGUAGE in taken else None,
-        max_quality=max_quality if _is_limit(max_quality) and Takes.MAX_QUALITY in taken else None,
+        language=language if SupportedHint.LANGUAGE in taken else None,
+        max_quality=max_quality
+        if _is_limit(max_quality) and SupportedHint.MAX_QUALITY in taken
+        else None,
     )
     configured = [info.key for info in context.runtime.providers.infos.values() if info.enabled]
     order = [info.key for info in infos]
@@ -73,21 +75,21 @@ async def asked(
         for ref in await _refs(context, titles)
     ]
     refs = [replace(ref, in_library=ref.id in in_library) for ref in refs]
-    return [Asked(ref, infos, key, ref.id + _variant(special, ref)) for ref in refs]
+    return [SourceRequest(ref, infos, key, ref.id + _variant(special, ref)) for ref in refs]
 
 
 def _is_limit(quality: Quality | None) -> bool:
     return quality is not Quality.UNKNOWN
 
 
-async def _refs(context: Context, titles: Sequence[Sourced]) -> list[TitleRef]:
+async def _refs(context: Context, titles: Sequence[SourceTitle]) -> list[TitleRef]:
     """The shows of all episodes are loaded at once."""
     show_ids = {one.show_id for one in titles if isinstance(one, models.EpisodeRecord)}
     shows = await context.load_many(loaders.ShowById, show_ids) if show_ids else {}
     return [_ref(one, shows) for one in titles]
 
 
-def _ref(title: Sourced, shows: Mapping[str, models.ShowRecord | None]) -> TitleRef:
+def _ref(title: SourceTitle, shows: Mapping[str, models.ShowRecord | None]) -> TitleRef:
     if not isinstance(title, models.EpisodeRecord):
         return TitleRef(title.id, title.tmdb_id, title.imdb_id)
     show = shows.get(title.show_id)

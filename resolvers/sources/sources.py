@@ -15,15 +15,15 @@ from datetime import UTC, datetime
 
 import models
 from resolvers.context import Context, Runtime
-from resolvers.sources.cached_answers import DataOrigin, Kept, read_kept
+from resolvers.sources.cached_answers import CachedAnswer, DataOrigin, read_cached
 from resolvers.sources.hls import streams_of_titles
 from resolvers.sources.providers import provider
-from resolvers.sources.requests import Asked, Sourced, asked
+from resolvers.sources.requests import SourceRequest, SourceTitle, source_requests
 from services.cache.cache import Codec, Entry
 from services.errors import UpstreamUnavailable
 from services.providers import LIBRARY
 from services.providers.base import ProviderInfo, Source, SourceType
-from services.providers.chain import Attempt, Found
+from services.providers.chain import Attempt, ChainResult
 from services.quality import Quality
 from services.redis import cache_keys
 from services.telemetry import metrics
@@ -33,7 +33,7 @@ _REFRESH_SECONDS = 30  # what is younger is not asked for again, whoever asks
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class SourceFilter:
     """None asks for all. A source whose quality or language is unknown is never cut out for it."""
 
     types: frozenset[SourceType] | None = None
@@ -44,8 +44,8 @@ class Wanted:
     def accepts(self, source: Source) -> bool:
         return (
             (self.types is None or source.type in self.types)
-            and _fits(source.quality, self.max_quality)
-            and _speaks(source.language, self.language)
+            and _is_within(source.quality, self.max_quality)
+            and _matches_language(source.language, self.language)
         )
 
 
@@ -77,23 +77,23 @@ class StreamingSources:
     def best(
         self, types: Iterable[SourceType] | None = None, max_quality: Quality | None = None
     ) -> Source | None:
-        wanted = Wanted(frozenset(types) if types is not None else None, max_quality)
+        wanted = SourceFilter(frozenset(types) if types is not None else None, max_quality)
         working = (source for source in self.sources if source.is_working)
         return next((source for source in working if wanted.accepts(source)), None)
 
 
 _CODEC = Codec[StreamingSources](StreamingSources)
-_EVERYTHING = Wanted()
+_NO_FILTER = SourceFilter()
 
 
 async def streaming_sources(
-    context: Context, title: Sourced, wanted: Wanted = _EVERYTHING
+    context: Context, title: SourceTitle, wanted: SourceFilter = _NO_FILTER
 ) -> StreamingSources:
     return (await sources_of_titles(context, [title], wanted))[0]
 
 
 async def sources_of_titles(
-    context: Context, titles: Sequence[Sourced], wanted: Wanted = _EVERYTHING
+    context: Context, titles: Sequence[SourceTitle], wanted: SourceFilter = _NO_FILTER
 ) -> list[StreamingSources]:
     """One for each title; what is kept is read at once, and ten at a time are asked for.
 
@@ -102,43 +102,45 @@ async def sources_of_titles(
     Raises:
         UpstreamUnavailable: the shows of episodes could not be read.
     """
-    own = await _own_addresses(context, titles)
-    asked_of = await asked(
+    own = await _library_urls(context, titles)
+    asked_of = await source_requests(
         context, titles, wanted.language, wanted.max_quality, in_library=own.keys()
     )
     names = [by.cache_name for by in asked_of]
-    kept = await read_kept(context.cache, cache_keys.STREAMING_SOURCES, _CODEC, names)
+    kept = await read_cached(context.cache, cache_keys.STREAMING_SOURCES, _CODEC, names)
     turns = asyncio.Semaphore(_AT_ONCE)
     made: dict[str, Entry] = {}
 
-    async def one(by: Asked) -> StreamingSources:
+    async def one(by: SourceRequest) -> StreamingSources:
         before = kept.get(by.cache_name)
-        if before is not None and _serves(context, before[0], wanted):
-            return _cut(replace(before[0].value, origin=before[1]), wanted, own)
+        if before is not None and _can_serve(context, before[0], wanted):
+            return _apply_filter(replace(before[0].value, origin=before[1]), wanted, own)
         async with turns:
             found: StreamingSources = await context.runtime.source_fetches.run(
                 by.cache_name, lambda: _fetch(context.runtime, by, before, made)
             )
-        return _cut(found, wanted, own)
+        return _apply_filter(found, wanted, own)
 
     found = await asyncio.gather(*map(one, asked_of))
     await context.cache.store(cache_keys.STREAMING_SOURCES, _CODEC, made)
     return list(found)
 
 
-def _cut(found: StreamingSources, wanted: Wanted, own: Mapping[str, str]) -> StreamingSources:
+def _apply_filter(
+    found: StreamingSources, wanted: SourceFilter, own: Mapping[str, str]
+) -> StreamingSources:
     """What is wanted of it, with this viewer's own addresses of our library."""
-    if wanted == _EVERYTHING and found.provider_key != LIBRARY:
+    if wanted == _NO_FILTER and found.provider_key != LIBRARY:
         return found
     wished = (source for source in found.sources if wanted.accepts(source))
-    return replace(found, sources=[_addressed(source, own) for source in wished])
+    return replace(found, sources=[_resolve_url(source, own) for source in wished])
 
 
-def _addressed(source: Source, own: Mapping[str, str]) -> Source:
+def _resolve_url(source: Source, own: Mapping[str, str]) -> Source:
     return replace(source, url=own.get(source.url, source.url))
 
 
-async def _own_addresses(context: Context, titles: Sequence[Sourced]) -> dict[str, str]:
+async def _library_urls(context: Context, titles: Sequence[SourceTitle]) -> dict[str, str]:
     """Where our own library has titles for this viewer, by what stands for that in what is kept:
     signed, so made for each viewer anew."""
     if context.viewer is None or not provider(context, LIBRARY).enabled:
@@ -154,7 +156,7 @@ async def _own_addresses(context: Context, titles: Sequence[Sourced]) -> dict[st
     return {}
 
 
-def _serves(context: Context, kept: Entry, wanted: Wanted) -> bool:
+def _can_serve(context: Context, kept: Entry, wanted: SourceFilter) -> bool:
     now = context.cache.now()
     if kept.fresh_until <= now:
         return False
@@ -163,7 +165,7 @@ def _serves(context: Context, kept: Entry, wanted: Wanted) -> bool:
 
 
 async def _fetch(
-    runtime: Runtime, by: Asked, kept: Kept | None, made: dict[str, Entry]
+    runtime: Runtime, by: SourceRequest, kept: CachedAnswer | None, made: dict[str, Entry]
 ) -> StreamingSources:
     """What is to be kept goes into `made`: of those who wait for it, the first one stores it."""
     answer = await runtime.providers.find(by.title, by.viewer_key)
@@ -189,15 +191,15 @@ def _kind(provider: ProviderInfo | None, is_fallback: bool) -> cache_keys.Kind:
     return cache_keys.FALLBACK_SOURCES if is_fallback else cache_keys.STREAMING_SOURCES
 
 
-def _entry(runtime: Runtime, by: Asked, answer: Found) -> Entry:
+def _entry(runtime: Runtime, by: SourceRequest, answer: ChainResult) -> Entry:
     cache = runtime.cache
     is_fallback = answer.provider is not None and by.is_fallback(answer.provider.key)
     kind = _kind(answer.provider, is_fallback)
-    entry = cache.entry(kind, _describe(answer, is_fallback, cache.now()))
+    entry = cache.build_entry(kind, _describe(answer, is_fallback, cache.now()))
     return entry._replace(value=replace(entry.value, expires_at=_utc(entry.fresh_until)))
 
 
-def _describe(answer: Found, is_fallback: bool, now: float) -> StreamingSources:
+def _describe(answer: ChainResult, is_fallback: bool, now: float) -> StreamingSources:
     """The answer as of now; one without a provider expires at once."""
     info = answer.provider
     origin = DataOrigin.DEFAULT
@@ -218,13 +220,13 @@ def _utc(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 
-def _fits(quality: Quality, most: Quality | None) -> bool:
+def _is_within(quality: Quality, most: Quality | None) -> bool:
     return most is None or most is Quality.UNKNOWN or quality.height <= most.height
 
 
-def _speaks(language: str | None, asked: str | None) -> bool:
+def _matches_language(language: str | None, source_requests: str | None) -> bool:
     """`en` asks for en-US too; `en-US` takes plain en as well."""
-    if language is None or asked is None:
+    if language is None or source_requests is None:
         return True
-    one, other = language.casefold(), asked.casefold()
+    one, other = language.casefold(), source_requests.casefold()
     return one == other or one.startswith(other + "-") or other.startswith(one + "-")

@@ -15,8 +15,8 @@ from resolvers import audit
 from resolvers.context import Context, Runtime
 from resolvers.opening import open_runtime
 from services.errors import StartupError, UpstreamUnavailable
-from services.limits.abuse_rules import Level, Standing
-from services.limits.client_address import network_of, parsed
+from services.limits.abuse_rules import AbuseLevel, PrefixStatus
+from services.limits.client_address import get_network, parse_address
 from services.settings.settings import Settings
 
 _AWAY = "The state Redis does not answer: see STATE_REDIS_URL."
@@ -27,21 +27,21 @@ async def show_all(settings: Settings) -> int:
     async with open_runtime(settings) as runtime:
         store = runtime.abuse_watch.store
         try:
-            standings, _ = await store.standings(runtime.clock())
+            standings, _ = await store.list_statuses(runtime.clock())
             standings.sort(key=lambda one: (-one.level, -one.score, one.prefix))
             for standing in standings:
-                is_blocked = standing.level is Level.BLOCKED
-                reason = await store.reason(standing.prefix) if is_blocked else None
-                _tell(_line(standing, reason))
+                is_blocked = standing.level is AbuseLevel.BLOCKED
+                reason = await store.get_reason(standing.prefix) if is_blocked else None
+                _print_line(_format_status(standing, reason))
         except UpstreamUnavailable as error:
             raise StartupError(_AWAY) from error
-    _tell(f"{len(standings)} prefixes.")
+    _print_line(f"{len(standings)} prefixes.")
     return len(standings)
 
 
 async def lift(settings: Settings, text: str) -> bool:
     """Says whether there was anything to lift."""
-    prefix = prefix_of(text)
+    prefix = parse_prefix(text)
     async with open_runtime(settings) as runtime:
         try:
             is_lifted = await runtime.abuse_watch.store.lift(prefix)
@@ -49,7 +49,7 @@ async def lift(settings: Settings, text: str) -> bool:
             raise StartupError(_AWAY) from error
         if is_lifted:
             await _record(runtime, AuditEvent.ADDRESS_LIFTED, prefix)
-    _tell(f"{prefix}: lifted." if is_lifted else f"{prefix}: nothing was held against it.")
+    _print_line(f"{prefix}: lifted." if is_lifted else f"{prefix}: nothing was held against it.")
     return is_lifted
 
 
@@ -58,7 +58,7 @@ async def block(settings: Settings, text: str, minutes: int, reason: str) -> Non
     Raises:
         StartupError: it is no prefix, exempt, or Redis does not answer.
     """
-    prefix = prefix_of(text)
+    prefix = parse_prefix(text)
     async with open_runtime(settings) as runtime:
         if runtime.abuse_watch.is_exempt(prefix):
             raise StartupError(f"{prefix} is exempt: see ABUSE_EXEMPT and TRUSTED_PROXIES.")
@@ -69,20 +69,20 @@ async def block(settings: Settings, text: str, minutes: int, reason: str) -> Non
         except UpstreamUnavailable as error:
             raise StartupError(_AWAY) from error
         await _record(runtime, AuditEvent.ADDRESS_BLOCKED, prefix, minutes=minutes, reason=reason)
-    _tell(f"{prefix}: blocked until {_time(until)}.")
+    _print_line(f"{prefix}: blocked until {_format_time(until)}.")
 
 
-def prefix_of(text: str) -> str:
+def parse_prefix(text: str) -> str:
     """
     Raises:
         StartupError: neither an address nor a prefix as they are watched.
     """
-    address = parsed(text)
+    address = parse_address(text)
     if address is not None:
-        return str(network_of(address))
+        return str(get_network(address))
     with suppress(ValueError):
         network = ipaddress.ip_network(text)
-        if network == network_of(network.network_address):
+        if network == get_network(network.network_address):
             return str(network)
     raise StartupError(f"{text!r} is no address, no IPv4 /24 and no IPv6 /64.")
 
@@ -91,17 +91,17 @@ async def _record(runtime: Runtime, event: AuditEvent, prefix: str, **facts: aud
     await audit.record(Context(runtime), event, subject=prefix, **facts)
 
 
-def _line(standing: Standing, reason: str | None) -> str:
+def _format_status(standing: PrefixStatus, reason: str | None) -> str:
     line = f"{standing.prefix:<24} {standing.level.label:<10} {standing.score:7.1f} points"
-    if standing.level is Level.BLOCKED:
-        line += f"  until {_time(standing.until)}"
+    if standing.level is AbuseLevel.BLOCKED:
+        line += f"  until {_format_time(standing.until)}"
     return line + (f"  {reason}" if reason else "")
 
 
-def _time(seconds: float) -> str:
+def _format_time(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
 
 
-def _tell(line: str) -> None:
+def _print_line(line: str) -> None:
     with suppress(BrokenPipeError):
         sys.stdout.write(line + "\n")

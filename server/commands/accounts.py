@@ -26,7 +26,7 @@ async def export(settings: Settings, email: str, out: Path | None) -> None:
     Raises:
         StartupError: there is no such account, a store is away, or the file is there already.
     """
-    async with open_runtime(_patient(settings)) as runtime:
+    async with open_runtime(_with_long_timeout(settings)) as runtime:
         await export_to(runtime, email, out)
 
 
@@ -41,7 +41,7 @@ async def export_to(runtime: Runtime, email: str, out: Path | None) -> None:
             sys.stdout.write(text.decode())
         return
     _write_private(out, text)
-    _tell(f"{out}: everything about {found['account']}.")
+    _print_line(f"{out}: everything about {found['account']}.")
 
 
 def _write_private(out: Path, text: bytes) -> None:
@@ -58,15 +58,15 @@ async def delete(settings: Settings, email: str) -> None:
         StartupError: there is no such account, or a store is away.
     """
     async with open_runtime(settings) as runtime:
-        await delete_of(runtime, email)
+        await delete_account(runtime, email)
 
 
-async def delete_of(runtime: Runtime, email: str) -> None:
+async def delete_account(runtime: Runtime, email: str) -> None:
     try:
         user_id = await personal_data.delete(Context(runtime), email)
     except CodedError as error:
         raise StartupError(error.message) from error
-    _tell(f"{user_id}: deleted. Its data go while workers run; see accounts_erased_total.")
+    _print_line(f"{user_id}: deleted. Its data go while workers run; see accounts_erased_total.")
 
 
 async def change_role(settings: Settings, email: str, role: models.Role) -> None:
@@ -75,19 +75,19 @@ async def change_role(settings: Settings, email: str, role: models.Role) -> None
         StartupError: there is no such account, or a store is away.
     """
     async with open_runtime(settings) as runtime:
-        await change_role_of(runtime, email, role)
+        await change_account_role(runtime, email, role)
 
 
-async def change_role_of(runtime: Runtime, email: str, role: models.Role) -> None:
+async def change_account_role(runtime: Runtime, email: str, role: models.Role) -> None:
     try:
         user_id = await personal_data.change_role(Context(runtime), email, role)
     except CodedError as error:
         raise StartupError(error.message) from error
-    _tell(f"{user_id}: {role.value} with the next sign-in; all sessions have ended.")
+    _print_line(f"{user_id}: {role.value} with the next sign-in; all sessions have ended.")
 
 
 async def show_audit(settings: Settings, of: str | None, most: int) -> None:
-    async with open_runtime(_patient(settings)):
+    async with open_runtime(_with_long_timeout(settings)):
         await print_audit(of, most)
 
 
@@ -103,13 +103,13 @@ async def print_audit(of: str | None, most: int) -> None:
             "request_id": entry.request_id,
             "facts": entry.facts,
         }
-        _tell(orjson.dumps(line).decode())
+        _print_line(orjson.dumps(line).decode())
 
 
-def _patient(settings: Settings) -> Settings:
+def _with_long_timeout(settings: Settings) -> Settings:
     return settings.model_copy(update={"mongodb_timeout_ms": _READ_MS})
 
 
-def _tell(line: str) -> None:
+def _print_line(line: str) -> None:
     with suppress(BrokenPipeError):
         sys.stdout.write(line + "\n")

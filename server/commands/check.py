@@ -12,7 +12,7 @@ from contextlib import suppress
 import models
 from services.accounts.token_keys import open_keys
 from services.errors import StartupError, UpstreamUnavailable
-from services.production_check import Finding, Level, findings
+from services.production_check import Finding, Severity, list_findings
 from services.redis import eviction, pool
 from services.redis.pool import Failure
 from services.settings.settings import Environment, Settings
@@ -23,76 +23,76 @@ _PING_SECONDS = 5.0
 
 async def check(settings: Settings, *, production: bool) -> bool:
     """Prints what was found; says whether nothing is refused."""
-    found = posture(settings) if production or settings.is_production else []
-    found += await _stores(settings)
+    found = check_settings(settings) if production or settings.is_production else []
+    found += await _check_stores(settings)
     with suppress(BrokenPipeError):
-        sys.stdout.write(table(found) + "\n")
-    return not any(finding.level is Level.REFUSED for finding in found)
+        sys.stdout.write(format_table(found) + "\n")
+    return not any(finding.severity is Severity.REFUSED for finding in found)
 
 
-def posture(settings: Settings) -> list[Finding]:
+def check_settings(settings: Settings) -> list[Finding]:
     """What the settings alone tell, as if they were production's."""
     as_production = settings.model_copy(update={"environment": Environment.PRODUCTION})
-    found = findings(as_production)
+    found = list_findings(as_production)
     if not settings.is_production:
         what = "is not production, so demo users and a weak signature of tokens are there"
-        found.insert(0, Finding(Level.REFUSED, "ENVIRONMENT", what, "set production"))
+        found.insert(0, Finding(Severity.REFUSED, "ENVIRONMENT", what, "set production"))
     if settings.jwt_private_keys.get_secret_value().strip():
         try:
             open_keys(as_production)
         except StartupError as error:
-            found.insert(0, Finding(Level.REFUSED, "JWT_PRIVATE_KEYS", "is not fit", str(error)))
+            found.insert(0, Finding(Severity.REFUSED, "JWT_PRIVATE_KEYS", "is not fit", str(error)))
     return found
 
 
-def table(found: Sequence[Finding]) -> str:
+def format_table(found: Sequence[Finding]) -> str:
     """The refused first; two lines each: what is wrong, and what to do."""
     width = max((len(finding.setting) for finding in found), default=0)
     lines = []
-    for finding in sorted(found, key=lambda each: each.level is not Level.REFUSED):
-        lines.append(f"{finding.level.value:<8} {finding.setting:<{width}}  {finding.what}")
-        lines.append(f"{'':<8} {'':<{width}}  -> {finding.to_do}")
-    refused = sum(finding.level is Level.REFUSED for finding in found)
+    for finding in sorted(found, key=lambda each: each.severity is not Severity.REFUSED):
+        lines.append(f"{finding.severity.value:<8} {finding.setting:<{width}}  {finding.problem}")
+        lines.append(f"{'':<8} {'':<{width}}  -> {finding.remedy}")
+    refused = sum(finding.severity is Severity.REFUSED for finding in found)
     return "\n".join([*lines, f"{refused} refused, {len(found) - refused} warnings."])
 
 
-async def _stores(settings: Settings) -> list[Finding]:
+async def _check_stores(settings: Settings) -> list[Finding]:
     """Only of those that are named: in development others are started when needed."""
-    found = await _mongodb(settings) if settings.mongodb_uri else []
+    found = await _check_mongodb(settings) if settings.mongodb_uri else []
     if settings.redis_address():
-        found += await _redis(settings, "REDIS_URL", is_state=False)
+        found += await _check_redis(settings, "REDIS_URL", is_state=False)
     if settings.state_redis_address():
-        found += await _redis(settings, "STATE_REDIS_URL", is_state=True)
+        found += await _check_redis(settings, "STATE_REDIS_URL", is_state=True)
     return found
 
 
-async def _mongodb(settings: Settings) -> list[Finding]:
+async def _check_mongodb(settings: Settings) -> list[Finding]:
     try:
-        async with models.connected(settings):
+        async with models.connect_database(settings):
             await models.ping_database(_PING_SECONDS)
             behind = [plan for plan in await models.plan_indexes() if not plan.is_in_step]
     except (StartupError, UpstreamUnavailable):
-        return [Finding(Level.REFUSED, "MONGODB_URI", "does not answer", _START)]
+        return [Finding(Severity.REFUSED, "MONGODB_URI", "does not answer", _START)]
     if not behind:
         return []
     what = f"has {len(behind)} collections without the indexes they need"
     to_do = "run `python -m server indexes apply`"
-    return [Finding(Level.WARNING, "MONGODB_URI", what, to_do)]
+    return [Finding(Severity.WARNING, "MONGODB_URI", what, to_do)]
 
 
-async def _redis(settings: Settings, name: str, *, is_state: bool) -> list[Finding]:
+async def _check_redis(settings: Settings, name: str, *, is_state: bool) -> list[Finding]:
     """Of the state's also whether it keeps what it is given."""
     client = pool.connect(settings, state=is_state)
     try:
         if not is_state:
             await client.ping()
             return []
-        found = await eviction.examine(client)
+        found = await eviction.check_eviction_policy(client)
     except Failure:
-        return [Finding(Level.REFUSED, name, "does not answer", _START)]
+        return [Finding(Severity.REFUSED, name, "does not answer", _START)]
     finally:
         await client.aclose()
     if found.refusal is not None:
         what = "may drop acknowledged progress when memory is full"
-        return [Finding(Level.REFUSED, name, what, "set maxmemory-policy noeviction")]
-    return [Finding(Level.WARNING, name, "is not fit", warning) for warning in found.warnings]
+        return [Finding(Severity.REFUSED, name, what, "set maxmemory-policy noeviction")]
+    return [Finding(Severity.WARNING, name, "is not fit", warning) for warning in found.warnings]

@@ -16,7 +16,7 @@ from resolvers.opening import open_runtime
 from server import serving
 from server.app import build_app
 from server.commands.progress_bar import ProgressBar
-from server.commands.report_text import text_of, text_of_indexes
+from server.commands.report_text import format_indexes, format_report
 from services.redis import eviction
 from services.settings.settings import Settings
 
@@ -38,9 +38,12 @@ def stop_on_signals() -> asyncio.Event:
 async def serve(settings: Settings) -> None:
     listening = serving.bind(settings)
     stop = stop_on_signals()
-    async with open_runtime(settings) as runtime, eviction.watched(runtime.state_redis):
+    async with (
+        open_runtime(settings) as runtime,
+        eviction.watch_eviction_policy(runtime.state_redis),
+    ):
         app = build_app(runtime)
-        serving.settle()
+        serving.freeze_garbage()
         await serving.serve(
             app,
             listening,
@@ -51,7 +54,10 @@ async def serve(settings: Settings) -> None:
 
 async def work(settings: Settings) -> None:
     stop = stop_on_signals()
-    async with open_runtime(settings) as runtime, eviction.watched(runtime.state_redis):
+    async with (
+        open_runtime(settings) as runtime,
+        eviction.watch_eviction_policy(runtime.state_redis),
+    ):
         await workers.run_workers(runtime, workers.names_for("worker"), stop)
 
 
@@ -60,7 +66,7 @@ async def seed(settings: Settings, movies: int, people: int) -> None:
         await models.apply_indexes()
         with ProgressBar() as bar:
             report = await synthetic.load(runtime, movies, people, bar)
-    _tell(report)
+    _print_report(report)
 
 
 async def import_movielens(settings: Settings, folder: Path) -> None:
@@ -68,7 +74,7 @@ async def import_movielens(settings: Settings, folder: Path) -> None:
         await models.apply_indexes()
         with ProgressBar() as bar:
             report = await movielens.load(runtime, folder, bar)
-    _tell(report)
+    _print_report(report)
 
 
 async def import_demo(settings: Settings) -> None:
@@ -76,14 +82,14 @@ async def import_demo(settings: Settings) -> None:
         await models.apply_indexes()
         with ProgressBar() as bar:
             report = await demo.load(runtime, bar)
-    _tell(report)
+    _print_report(report)
 
 
 async def plan_indexes(settings: Settings) -> bool:
     """Prints what `apply_indexes` would do; says whether that is nothing."""
     async with open_runtime(settings):
         plans = await models.plan_indexes()
-    sys.stdout.write(text_of_indexes(plans) + "\n")
+    sys.stdout.write(format_indexes(plans) + "\n")
     return all(plan.is_in_step for plan in plans)
 
 
@@ -91,9 +97,9 @@ async def apply_indexes(settings: Settings, *, drop_extra: bool) -> None:
     async with open_runtime(settings):
         await models.apply_indexes(drop_extra=drop_extra)
         plans = await models.plan_indexes()
-    sys.stdout.write(text_of_indexes(plans) + "\n")
+    sys.stdout.write(format_indexes(plans) + "\n")
 
 
-def _tell(report: Report) -> None:
+def _print_report(report: Report) -> None:
     with suppress(BrokenPipeError):
-        sys.stdout.write(text_of(report) + "\n")
+        sys.stdout.write(format_report(report) + "\n")

@@ -19,7 +19,7 @@ from resolvers.opening import open_runtime
 from server import serving
 from server.app import build_app
 from server.commands.databases import stop_on_signals
-from server.commands.report_text import text_of
+from server.commands.report_text import format_report
 from services.embedded import servers as embedded
 from services.errors import StartupError
 from services.redis import eviction
@@ -40,8 +40,11 @@ async def run(settings: Settings) -> None:
     settings = settings.model_copy(update={"port": port})
     stop = stop_on_signals()
     with ExitStack() as servers:
-        settings = await _with_databases(settings, servers)
-        async with open_runtime(settings) as runtime, eviction.watched(runtime.state_redis):
+        settings = await _start_databases(settings, servers)
+        async with (
+            open_runtime(settings) as runtime,
+            eviction.watch_eviction_policy(runtime.state_redis),
+        ):
             await _fill_if_empty(runtime)
             stop_workers = asyncio.Event()
             names = workers.names_for("worker")
@@ -52,10 +55,10 @@ async def run(settings: Settings) -> None:
                 app,
                 listening,
                 stop,
-                started=lambda: _say(_welcome(settings)),
+                started=lambda: _print_line(_format_welcome(settings)),
                 stopping=app.state.draining.set,
             )
-            _say("Stopping ...")
+            _print_line("Stopping ...")
             stop_workers.set()
             await working
             clip.cancel()
@@ -63,7 +66,7 @@ async def run(settings: Settings) -> None:
                 await clip
 
 
-async def _with_databases(settings: Settings, servers: ExitStack) -> Settings:
+async def _start_databases(settings: Settings, servers: ExitStack) -> Settings:
     """The settings with the addresses of what was started. Blocks while servers start: the
     servers are tied to this thread's life, so it must be this one that starts them."""
     found: dict[str, str] = {}
@@ -87,7 +90,7 @@ async def _fill_if_empty(runtime: Runtime) -> None:
     await models.apply_indexes()
     if await demo.is_empty(runtime):
         report = await demo.load(runtime, lambda _what, _done, _total: None)
-        _say(text_of(report))
+        _print_line(format_report(report))
     await demo_users.ensure_demo_users(Context(runtime))
 
 
@@ -95,12 +98,12 @@ async def _make_clip(settings: Settings) -> None:
     """Beside the API, which is there at once; without ffmpeg all but playing works."""
     try:
         if settings.demo_clip and await demo_media.make_if_missing(settings):
-            _say("The demo films' clip is made: they play now.")
+            _print_line("The demo films' clip is made: they play now.")
     except StartupError as error:
-        _say(f"The demo films do not play: {error}")
+        _print_line(f"The demo films do not play: {error}")
 
 
-def _welcome(settings: Settings) -> str:
+def _format_welcome(settings: Settings) -> str:
     address = settings.public_address
     users = ", ".join(f"{name}@marquee.test" for name in _DEMO_USERS)
     return "\n".join(
@@ -118,6 +121,6 @@ def _welcome(settings: Settings) -> str:
     )
 
 
-def _say(text: str) -> None:
+def _print_line(text: str) -> None:
     sys.stdout.write(text + "\n")
     sys.stdout.flush()

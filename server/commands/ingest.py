@@ -11,7 +11,7 @@ from models.mongo import ids
 from server.commands.progress_bar import ProgressBar
 from services.errors import StartupError
 from services.media import ffmpeg, hls
-from services.media.ingest import Encoder, film_of, ingest
+from services.media.ingest import Encoder, ingest, probe_film
 from services.media.ladder import SegmentType
 from services.media.library import Media
 from services.settings.settings import Settings
@@ -37,7 +37,7 @@ async def run(
         raise StartupError(f"{title_id!r} is not the id of a film or an episode: movie_...")
     binary = ffmpeg.find_ffmpeg(settings.ffmpeg_binary)
     encoder = Encoder(binary, preset=settings.ingest_preset)
-    film = await film_of(encoder, file, _subtitle_files(subtitles), segments)
+    film = await probe_film(encoder, file, _parse_subtitles(subtitles), segments)
     folder = settings.data_dir / "media" / title_id
     with ProgressBar() as bar:
         media = await ingest(
@@ -47,10 +47,10 @@ async def run(
             progress=lambda done, total: bar("seconds", int(done), int(total)),
             replaces=force,
         )
-    sys.stdout.write(_told(media, folder) + "\n")
+    sys.stdout.write(_format_result(media, folder) + "\n")
 
 
-def _subtitle_files(given: Sequence[str]) -> dict[str, Path]:
+def _parse_subtitles(given: Sequence[str]) -> dict[str, Path]:
     """`en=film.en.vtt` and the like, in their order: the first is the default."""
     files: dict[str, Path] = {}
     for one in given:
@@ -63,7 +63,7 @@ def _subtitle_files(given: Sequence[str]) -> dict[str, Path]:
     return files
 
 
-def _told(media: Media, folder: Path) -> str:
+def _format_result(media: Media, folder: Path) -> str:
     lines = [f"{media.duration_seconds:.0f} s in {folder}"]
     for one in media.renditions:
         peak = hls.peak_bits_per_second(one.segments) // 1000

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from services.accounts.token_keys import new_pem
+from services.accounts.token_keys import generate_pem
 
 keys = typer.Typer(no_args_is_help=True, help="Keys that sign access tokens.")
 
@@ -19,4 +19,4 @@ def commands() -> None:
 @keys.command("new")
 def new() -> None:
     """Print a new Ed25519 key for JWT_PRIVATE_KEYS; it is kept nowhere else."""
-    sys.stdout.write(new_pem())
+    sys.stdout.write(generate_pem())

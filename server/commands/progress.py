@@ -24,19 +24,19 @@ async def dead_letters(settings: Settings, *, replay: bool) -> int:
     redis = pool.connect(settings, state=True)
     letters = open_playback(settings, redis).dead_letters
     try:
-        async for letter in _all(letters, settings.progress_shards):
+        async for letter in _iterate_letters(letters, settings.progress_shards):
             replayed = replay and await letters.replay(letter)
-            _tell(_line(letter, replayed=replayed))
+            _print_line(_format_letter(letter, replayed=replayed))
             count += 1
     except UpstreamUnavailable as error:
         raise StartupError("The state Redis does not answer: see STATE_REDIS_URL.") from error
     finally:
         await redis.aclose()
-    _tell(_summary(count, replay=replay))
+    _print_line(_format_summary(count, replay=replay))
     return count
 
 
-async def _all(letters: DeadLetters, shards: int) -> AsyncIterator[DeadLetter]:
+async def _iterate_letters(letters: DeadLetters, shards: int) -> AsyncIterator[DeadLetter]:
     """Oldest first in each shard; those that come meanwhile may be among them."""
     for shard in range(shards):
         after: str | None = None
@@ -46,7 +46,7 @@ async def _all(letters: DeadLetters, shards: int) -> AsyncIterator[DeadLetter]:
             after = page[-1].letter_id
 
 
-def _line(letter: DeadLetter, *, replayed: bool) -> str:
+def _format_letter(letter: DeadLetter, *, replayed: bool) -> str:
     at = datetime.fromtimestamp(letter.set_aside_at_ms / 1000, UTC).isoformat(timespec="seconds")
     names = ",".join(sorted(name.decode("utf-8", "replace") for name in letter.fields))
     line = f"{at}  shard {letter.shard}  entry {letter.entry_id}"
@@ -54,7 +54,7 @@ def _line(letter: DeadLetter, *, replayed: bool) -> str:
     return line + ("  replayed" if replayed else "")
 
 
-def _summary(count: int, *, replay: bool) -> str:
+def _format_summary(count: int, *, replay: bool) -> str:
     if not count:
         return "No dead letters."
     if replay:
@@ -62,6 +62,6 @@ def _summary(count: int, *, replay: bool) -> str:
     return f"{count} dead letters. --replay puts them back, once what refused them is mended."
 
 
-def _tell(line: str) -> None:
+def _print_line(line: str) -> None:
     with suppress(BrokenPipeError):
         sys.stdout.write(line + "\n")

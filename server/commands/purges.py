@@ -26,21 +26,21 @@ async def show(runtime: Runtime, *, retry: bool) -> int:
     waiting = await models.purges.waiting()
     again = await models.purges.retry_failed(purging.now(runtime)) if retry else 0
     for purge in failed:
-        _tell(_line(purge))
-    _tell(f"{waiting.purges} waiting, {len(failed)} failed.")
+        _print_line(_format_purge(purge))
+    _print_line(f"{waiting.purges} waiting, {len(failed)} failed.")
     if retry:
-        _tell(f"{again} put back; the workers try them at once.")
+        _print_line(f"{again} put back; the workers try them at once.")
     elif failed:
-        _tell("--retry puts them back, once what refused them is mended.")
+        _print_line("--retry puts them back, once what refused them is mended.")
     return len(failed)
 
 
-def _line(purge: models.PurgeRecord) -> str:
+def _format_purge(purge: models.PurgeRecord) -> str:
     at = purge.created_at.isoformat(timespec="seconds")
     what = " ".join([*purge.tags, *purge.paths, *purge.prefixes])
     return f"{at}  {purge.id}  {purge.attempts} tries  {purge.error}  {what[:200]}"
 
 
-def _tell(line: str) -> None:
+def _print_line(line: str) -> None:
     with suppress(BrokenPipeError):
         sys.stdout.write(line + "\n")

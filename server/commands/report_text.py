@@ -8,13 +8,13 @@ from models import IndexPlan
 from resolvers.catalog.imports.report import Problems, Report
 
 
-def text_of(report: Report) -> str:
+def format_report(report: Report) -> str:
     lines = [
         f"{name:<10} {done.inserted} new, {done.updated} changed, {done.unchanged} as they were"
         for name, done in report.changes.items()
     ]
-    lines += _problems("rows left out", report.broken)
-    lines += _problems("ids already taken by another title", report.taken)
+    lines += _format_problems("rows left out", report.broken)
+    lines += _format_problems("ids already taken by another title", report.taken)
     if report.keys_dropped is None:
         lines.append("Redis did not answer: its cached catalogue may be old for up to an hour.")
     total = report.total
@@ -22,13 +22,13 @@ def text_of(report: Report) -> str:
     return "\n".join(lines)
 
 
-def _problems(what: str, problems: Problems) -> list[str]:
+def _format_problems(what: str, problems: Problems) -> list[str]:
     if not problems.count:
         return []
     return [f"{problems.count} {what}:", *(f"  {reason}" for reason in problems.examples)]
 
 
-def text_of_indexes(plans: Sequence[IndexPlan]) -> str:
+def format_indexes(plans: Sequence[IndexPlan]) -> str:
     """One line an index that differs, then the sum."""
     lines = [
         f"{word:<8} {plan.collection}.{name}"

@@ -19,20 +19,26 @@ from graph.engine.operations import Operations
 from resolvers.accounts.authentication import authenticate
 from resolvers.context import Context, Runtime, Viewer
 from server.graphql import cookies
-from server.graphql.messages import Closed, authorization_of, decoded, id_of, payload_of
+from server.graphql.messages import (
+    Closed,
+    decode_message,
+    read_authorization,
+    read_id,
+    read_payload,
+)
 from server.graphql.operation_log import OperationLog
 from server.graphql.socket_limits import MessageBucket, OpenSockets
 from server.graphql.socket_operations import SocketOperations
 from services.errors import CodedError, UpstreamUnavailable
 from services.telemetry import metrics
 
-_FAREWELL_SECONDS = 0.5  # for answers under way, as to the mutation that signed the viewer out
+_DRAIN_SECONDS = 0.5  # for answers under way, as to the mutation that signed the viewer out
 _CLOSE_SECONDS = 5.0
-_LONGEST_WAIT_SECONDS = 3600.0
+_MAX_WAIT_SECONDS = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
-class Office:
+class SharedSocketState:
     """What all sockets of a process share."""
 
     operations: Operations
@@ -45,7 +51,9 @@ class Office:
 class Connection:
     """`believes_cookies`: the handshake came from a page of ours, by its Origin."""
 
-    def __init__(self, socket: WebSocket, office: Office, *, believes_cookies: bool) -> None:
+    def __init__(
+        self, socket: WebSocket, office: SharedSocketState, *, believes_cookies: bool
+    ) -> None:
         self._socket = socket
         self._office = office
         self._settings = office.runtime.settings
@@ -91,7 +99,7 @@ class Connection:
                 else:
                     self._bucket.take()
                     await self._take(message)
-            await self._running.finish(_FAREWELL_SECONDS)
+            await self._running.finish(_DRAIN_SECONDS)
             raise self._ending
         finally:
             await self._running.stop()
@@ -103,7 +111,7 @@ class Connection:
             return None
         try:
             async with asyncio.timeout(seconds) as self._waiting:
-                return decoded(await self._socket.receive())
+                return decode_message(await self._socket.receive())
         except TimeoutError:
             return None
         finally:
@@ -119,7 +127,7 @@ class Connection:
         left = self._seconds_of_token(self._viewer)
         if not self._is_warned:
             left -= self._settings.socket_expiry_warning_seconds
-        return min(left, _LONGEST_WAIT_SECONDS)
+        return min(left, _MAX_WAIT_SECONDS)
 
     def _seconds_of_token(self, viewer: Viewer) -> float:
         return viewer.expires_at - self._office.runtime.clock()
@@ -142,7 +150,7 @@ class Connection:
     async def _take(self, message: dict[str, Any]) -> None:
         match message.get("type"):
             case "connection_init":
-                await self._init(payload_of(message))
+                await self._init(read_payload(message))
             case "ping":
                 await self._renew(message.get("payload"))
                 await self._send({"type": "pong"})
@@ -151,14 +159,14 @@ class Connection:
             case "subscribe":
                 self._subscribe(message)
             case "complete":
-                self._running.cancel(id_of(message))
+                self._running.cancel(read_id(message))
             case _:
                 raise Closed(4400, "Unknown message type")
 
     async def _init(self, payload: dict[str, Any]) -> None:
         if self._is_ready:
             raise Closed(4429, "Too many initialisation requests")
-        viewer = await self._authenticated(authorization_of(payload))
+        viewer = await self._authenticated(read_authorization(payload))
         if viewer is not None:
             self._office.open.sign_in(self, viewer)
             self._viewer = viewer
@@ -171,7 +179,7 @@ class Connection:
         Raises:
             Closed: it is not, or gives fewer rights than streams were opened with.
         """
-        token = authorization_of(payload) if isinstance(payload, dict) else None
+        token = read_authorization(payload) if isinstance(payload, dict) else None
         if token is None or not self._is_ready:
             return
         viewer, before = await self._authenticated(token), self._viewer
@@ -187,7 +195,7 @@ class Connection:
         runtime = self._office.runtime
         try:
             if token is None and self._believes_cookies:
-                return await cookies.viewer_of(runtime, self._socket.scope["headers"])
+                return await cookies.authenticate_cookies(runtime, self._socket.scope["headers"])
             return await authenticate(runtime, token)
         except UpstreamUnavailable:
             raise Closed(1013, "Try again later") from None
@@ -197,7 +205,7 @@ class Connection:
     def _subscribe(self, message: dict[str, Any]) -> None:
         if not self._is_ready:
             raise Closed(4401, "Unauthorized")
-        self._running.begin(id_of(message), message.get("payload"), self._context())
+        self._running.begin(read_id(message), message.get("payload"), self._context())
 
     def _context(self) -> Context:
         """Its request id is the socket's and a number: clients use their ids again."""

@@ -22,7 +22,7 @@ Headers = Iterable[tuple[bytes, bytes]]
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
+class RequestCookies:
     """What a request brought of ours; `is_meant`: with the header that no other site can send."""
 
     access: str | None
@@ -48,10 +48,10 @@ class Sent:
             raise Refused(403, message, ErrorCode.FORBIDDEN)
 
 
-_NOTHING = Sent(None, None, False)
+_NO_COOKIES = RequestCookies(None, None, False)
 
 
-def read(headers: Headers) -> Sent:
+def read_cookies(headers: Headers) -> RequestCookies:
     """Of ASGI's headers. A cookie that comes twice is not believed: one may be planted."""
     found: dict[str, str | None] = {}
     is_meant = False
@@ -63,10 +63,10 @@ def read(headers: Headers) -> Sent:
             key, _, text = pair.strip().partition("=")
             if key in _PATHS:
                 found[key] = text if key not in found else None
-    return Sent(found.get(ACCESS), found.get(REFRESH), is_meant)
+    return RequestCookies(found.get(ACCESS), found.get(REFRESH), is_meant)
 
 
-async def who_asks(
+async def authenticate_request(
     runtime: Runtime, raw: Headers, headers: Mapping[bytes, bytes]
 ) -> tuple[Viewer | None, Browser | None]:
     """By bearer token or cookie; `headers` are the raw ones by name.
@@ -75,9 +75,9 @@ async def who_asks(
         Refused: 401 for what is not in force, 403 for a forgery, 503 when it cannot be told.
     """
     bearer = headers.get(b"authorization", b"").decode("latin-1")
-    sent = read(raw) if b"cookie" in headers or HEADER in headers else _NOTHING
+    sent = read_cookies(raw) if b"cookie" in headers or HEADER in headers else _NO_COOKIES
     if not bearer:
-        if sent is _NOTHING:
+        if sent is _NO_COOKIES:
             return None, None
         sent.refuse_forgery()
     try:
@@ -85,23 +85,23 @@ async def who_asks(
     except InvalidToken as error:
         more = {b"www-authenticate": b'Bearer error="invalid_token"'}
         if not bearer:
-            more[b"set-cookie"] = _forgotten(ACCESS, runtime.settings)  # its scripts cannot
+            more[b"set-cookie"] = _expired_cookie(ACCESS, runtime.settings)  # its scripts cannot
         raise Refused(401, error.message, error.code, more) from None
     except CodedError as error:
         raise Refused.of(503, error) from None
     return viewer, sent.browser
 
 
-async def viewer_of(runtime: Runtime, headers: Headers) -> Viewer | None:
+async def authenticate_cookies(runtime: Runtime, headers: Headers) -> Viewer | None:
     """Who the access cookie stands for; None without one. For a socket, whose Origin was checked.
 
     Raises:
         InvalidToken: the cookie's token is not in force.
     """
-    return await authenticate(runtime, read(headers).authorization)
+    return await authenticate(runtime, read_cookies(headers).authorization)
 
 
-def to_set(browser: Browser, settings: Settings) -> list[bytes]:
+def build_set_cookie(browser: Browser, settings: Settings) -> list[bytes]:
     """Values of Set-Cookie for what happened to the sign-in; none for most answers."""
     if browser.tokens is not None:
         access, refresh = browser.tokens
@@ -109,10 +109,14 @@ def to_set(browser: Browser, settings: Settings) -> list[bytes]:
             _cookie(ACCESS, access, settings.access_token_seconds, settings),
             _cookie(REFRESH, refresh, settings.refresh_token_seconds, settings),
         ]
-    return [_forgotten(ACCESS, settings), _forgotten(REFRESH, settings)] if browser.forgets else []
+    return (
+        [_expired_cookie(ACCESS, settings), _expired_cookie(REFRESH, settings)]
+        if browser.forgets
+        else []
+    )
 
 
-def _forgotten(name: str, settings: Settings) -> bytes:
+def _expired_cookie(name: str, settings: Settings) -> bytes:
     return _cookie(name, "", 0, settings)
 
 

@@ -14,29 +14,29 @@ from starlette.types import Receive
 V = TypeVar("V")
 
 
-class ClientGone(Exception):
+class ClientDisconnected(Exception):
     """Nobody waits for the answer any more; the work was cancelled and has ended."""
 
 
-async def while_connected(receive: Receive, work: Coroutine[Any, Any, V]) -> V:
+async def cancel_on_disconnect(receive: Receive, work: Coroutine[Any, Any, V]) -> V:
     """The work's result. `receive` must have given the whole request's body.
 
     Raises:
         ClientGone: the connection was closed first.
     """
     working = asyncio.ensure_future(work)
-    gone = asyncio.ensure_future(_disconnect(receive))
+    gone = asyncio.ensure_future(_wait_for_disconnect(receive))
     try:
         await asyncio.wait([working, gone], return_when=asyncio.FIRST_COMPLETED)
         if working.done():
             return working.result()
-        raise ClientGone
+        raise ClientDisconnected
     finally:
         gone.cancel()
         working.cancel()
         await asyncio.wait([working, gone])
 
 
-async def _disconnect(receive: Receive) -> None:
+async def _wait_for_disconnect(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass

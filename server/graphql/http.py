@@ -18,11 +18,11 @@ from urllib.parse import parse_qsl
 import orjson
 from starlette.types import Receive, Scope, Send
 
-from graph.engine.answers import Stored
+from graph.engine.answers import StoredAnswer
 from graph.engine.operations import Answer, Operations, Prepared, Request
 from resolvers.context import Context, Runtime
 from server.graphql import cookies, rate_headers
-from server.graphql.disconnect import ClientGone, while_connected
+from server.graphql.disconnect import ClientDisconnected, cancel_on_disconnect
 from server.graphql.replies import GRAPHQL_JSON, JSON, Refused, reply
 from services.limits.abuse_rules import Signal
 from services.telemetry.logs import get_logger
@@ -47,7 +47,7 @@ class GraphQLOverHTTP:
         content_type = JSON
         try:
             headers = dict(scope["headers"])
-            content_type = _negotiated(headers.get(b"accept"))
+            content_type = _negotiate(headers.get(b"accept"))
             if scope["method"] not in _METHODS:
                 raise _not_allowed("Use GET or POST.", b"GET, HEAD, POST")
             request = await self._request(scope, headers, receive)
@@ -78,16 +78,18 @@ class GraphQLOverHTTP:
         if answer.errors:
             scope["failed"] = is_our_fault(answer)
         browser = scope.get("browser")
-        kept = cookies.to_set(browser, self._runtime.settings) if browser is not None else ()
+        kept = (
+            cookies.build_set_cookie(browser, self._runtime.settings) if browser is not None else ()
+        )
         body = answer.encoded()
         if answer.stored is not None and scope["method"] != "POST":
             extra = self._caching(answer.stored, headers)
-            if _matches(headers.get(b"if-none-match"), answer.stored.etag):
+            if _matches_etag(headers.get(b"if-none-match"), answer.stored.etag):
                 status, body = 304, b""
         head_only = scope["method"] == "HEAD"
         admission = scope.get("admission")
         if admission is not None:
-            status = rate_headers.add(extra, status, admission)
+            status = rate_headers.add_rate_headers(extra, status, admission)
         if b"cookie" in headers:
             extra[b"vary"] = b"Cookie"
         await reply(send, status, body, content_type, extra, head_only=head_only, cookies=kept)
@@ -96,13 +98,13 @@ class GraphQLOverHTTP:
         """No client of ours sends what is no GraphQL over HTTP."""
         client = scope.get("client")
         if status in (400, 405, 406, 413, 415) and client:
-            self._runtime.abuse_watch.note(client[0], Signal.INVALID_REQUEST)
+            self._runtime.abuse_watch.record_signal(client[0], Signal.INVALID_REQUEST)
 
-    def _caching(self, stored: Stored, headers: dict[bytes, bytes]) -> dict[bytes, bytes]:
+    def _caching(self, stored: StoredAnswer, headers: dict[bytes, bytes]) -> dict[bytes, bytes]:
         """A public answer, unless the request tells who asks: that one stays private."""
         if b"authorization" in headers or b"cookie" in headers:
             return {b"etag": stored.etag}
-        seconds = stored.seconds_left(self._clock())
+        seconds = stored.remaining_seconds(self._clock())
         return {b"etag": stored.etag, b"cache-control": b"public, max-age=%d" % seconds}
 
     async def _request(
@@ -111,8 +113,8 @@ class GraphQLOverHTTP:
         if scope["method"] == "POST":
             _require_json(headers.get(b"content-type", b""))
             body = await read_body(receive, self._runtime.settings.max_body_bytes, headers)
-            return request_of(_parse(body, "The body"))
-        return _request_of_url(scope["query_string"])
+            return parse_request(_parse(body, "The body"))
+        return _parse_url(scope["query_string"])
 
     async def _answer(
         self, scope: Scope, headers: dict[bytes, bytes], request: Request, receive: Receive
@@ -132,12 +134,14 @@ class GraphQLOverHTTP:
         if not prepared.operation.cost.is_slow:
             return await running
         try:
-            return await while_connected(receive, running)
-        except ClientGone:
+            return await cancel_on_disconnect(receive, running)
+        except ClientDisconnected:
             raise Refused(499, "The client went away.") from None  # nginx's word for the log
 
     async def _context(self, scope: Scope, headers: dict[bytes, bytes]) -> Context:
-        viewer, browser = await cookies.who_asks(self._runtime, scope["headers"], headers)
+        viewer, browser = await cookies.authenticate_request(
+            self._runtime, scope["headers"], headers
+        )
         if browser is not None:
             scope["browser"] = browser
         client = scope.get("client")
@@ -152,7 +156,7 @@ class GraphQLOverHTTP:
         )
 
 
-def _matches(if_none_match: bytes | None, etag: bytes) -> bool:
+def _matches_etag(if_none_match: bytes | None, etag: bytes) -> bool:
     """RFC 9110, 13.1.2: weak comparison with each of the list's, or `*`."""
     if if_none_match is None:
         return False
@@ -177,11 +181,11 @@ def _not_allowed(message: str, allow: bytes) -> Refused:
 
 
 @lru_cache(maxsize=256)
-def _negotiated(accept: bytes | None) -> bytes:
+def _negotiate(accept: bytes | None) -> bytes:
     """The type the client wants most (RFC 9110, 12.5.1); `application/json` where it is silent."""
     if not accept:
         return JSON
-    weights = dict(_weighted(part) for part in accept.decode("latin-1").lower().split(","))
+    weights = dict(_parse_weight(part) for part in accept.decode("latin-1").lower().split(","))
     ranges = ("application/json", "application/*", "*/*")  # the most telling first
     plain = next((weights[name] for name in ranges if name in weights), 0.0)
     own = weights.get("application/graphql-response+json", 0.0)
@@ -192,16 +196,16 @@ def _negotiated(accept: bytes | None) -> bytes:
     raise Refused(406, "We answer application/json or application/graphql-response+json.")
 
 
-def _weighted(part: str) -> tuple[str, float]:
+def _parse_weight(part: str) -> tuple[str, float]:
     name, _, parameters = part.partition(";")
-    weight = _parameter(parameters, "q")
+    weight = _read_parameter(parameters, "q")
     try:
         return name.strip(), float(weight) if weight else 1.0
     except ValueError:
         return name.strip(), 0.0
 
 
-def _parameter(parameters: str, wanted: str) -> str:
+def _read_parameter(parameters: str, wanted: str) -> str:
     for parameter in parameters.split(";"):
         name, _, value = parameter.partition("=")
         if name.strip() == wanted:
@@ -216,7 +220,7 @@ def _require_json(content_type: bytes) -> None:
     media_type, _, parameters = given.partition(";")
     if media_type.strip() != "application/json":
         raise Refused(415, "The body must be application/json.")
-    if _parameter(parameters, "charset") not in ("", "utf-8", "utf8"):
+    if _read_parameter(parameters, "charset") not in ("", "utf-8", "utf8"):
         raise Refused(415, "The body must be in UTF-8.")
 
 
@@ -280,7 +284,7 @@ def _parse(text: bytes | str, what: str) -> Any:
         raise Refused(400, f"{what} is not valid JSON.") from None
 
 
-def request_of(payload: Any) -> Request:
+def parse_request(payload: Any) -> Request:
     """A request from decoded JSON, its parts of the right types.
 
     Raises:
@@ -303,8 +307,8 @@ def request_of(payload: Any) -> Request:
         payload.get("variables") or {},
         name or None,
         document_id,
-        tells_cache=told.get("cache") is True,
-        tells_cost=told.get("cost") is True,
+        include_cache_hits=told.get("cache") is True,
+        include_cost=told.get("cost") is True,
     )
 
 
@@ -322,7 +326,7 @@ def _document_id(payload: dict[str, Any]) -> str | None:
     return found.removeprefix("sha256:")
 
 
-def _request_of_url(query_string: bytes) -> Request:
+def _parse_url(query_string: bytes) -> Request:
     try:
         pairs = parse_qsl(query_string.decode(), strict_parsing=bool(query_string), errors="strict")
     except ValueError:
@@ -331,4 +335,4 @@ def _request_of_url(query_string: bytes) -> Request:
     for part in ("variables", "extensions"):
         if part in payload:
             payload[part] = _parse(payload[part], f"`{part}`")
-    return request_of(payload)
+    return parse_request(payload)

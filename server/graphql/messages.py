@@ -20,7 +20,7 @@ class Closed(Exception):
         self.reason = reason
 
 
-def decoded(message: Any) -> dict[str, Any]:
+def decode_message(message: Any) -> dict[str, Any]:
     """The JSON object in what ASGI received.
 
     Raises:
@@ -41,21 +41,21 @@ def decoded(message: Any) -> dict[str, Any]:
     return found
 
 
-def id_of(message: dict[str, Any]) -> str:
+def read_id(message: dict[str, Any]) -> str:
     found = message.get("id")
     if not isinstance(found, str) or not 0 < len(found) <= _MAX_ID_CHARACTERS:
         raise Closed(4400, "A message of this type needs an id")
     return found
 
 
-def payload_of(message: dict[str, Any]) -> dict[str, Any]:
+def read_payload(message: dict[str, Any]) -> dict[str, Any]:
     found = message.get("payload")
     if not isinstance(found, dict | None):
         raise Closed(4400, "The payload must be an object")
     return found or _NONE
 
 
-def authorization_of(payload: dict[str, Any]) -> str | None:
+def read_authorization(payload: dict[str, Any]) -> str | None:
     found = payload.get("authorization", payload.get("Authorization"))
     if not isinstance(found, str | None):
         raise Closed(4400, "The authorization must be a string")

@@ -14,7 +14,7 @@ from services.telemetry.live_metrics import LiveMetrics
 
 
 @dataclass(slots=True)
-class Told:
+class OperationRecord:
     """What there is to tell of one operation. `outcome` is complete, refused, cancelled (by the
     client), gone (the client) or failed (our fault)."""
 
@@ -31,7 +31,7 @@ class OperationLog:
         self._log = log
         self._live = live
 
-    def write(self, told: Told) -> None:
+    def write(self, told: OperationRecord) -> None:
         seconds = time.perf_counter() - told.started
         if not told.is_stream:
             self._live.record_request(seconds, failed=told.is_our_fault)

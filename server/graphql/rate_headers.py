@@ -13,15 +13,15 @@ from services.limits.rate_limit import Admission
 _TOO_MANY_REQUESTS = 429
 
 
-def add(headers: dict[bytes, bytes], status: int, admission: Admission) -> int:
+def add_rate_headers(headers: dict[bytes, bytes], status: int, admission: Admission) -> int:
     """Adds the headers; returns the answer's status."""
     if not admission.is_allowed:
         headers[b"retry-after"] = b"%d" % admission.retry_after_seconds
         status = _TOO_MANY_REQUESTS
     if b"cache-control" not in headers:
-        tier, _, limits = admission.who
+        tier, _, limits = admission.quota_key
         name, headers[b"ratelimit-policy"] = _policy(tier, limits.requests, limits.window_ms)
-        standing = name, admission.requests_left, admission.full_seconds
+        standing = name, admission.remaining_requests, admission.full_seconds
         headers[b"ratelimit"] = b'"%b";r=%d;t=%d' % standing
     return status
 

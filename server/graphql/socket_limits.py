@@ -14,8 +14,8 @@ from typing import Protocol
 
 from resolvers.context import Viewer
 from server.graphql.messages import Closed
-from services.accounts.revocations import Kind, Revocation, Revocations
-from services.limits.address_prefixes import counted_as
+from services.accounts.revocations import Revocation, RevocationKind, Revocations
+from services.limits.address_prefixes import group_address
 from services.settings.settings import Settings
 
 _BURST_SECONDS = 4.0
@@ -43,7 +43,7 @@ class OpenSockets:
     @contextmanager
     def counted(self, address: str | None) -> Iterator[bool]:
         """Whether the address may have one more; it has while this lasts."""
-        key = counted_as(address)
+        key = group_address(address)
         if self._addresses[key] >= self._per_address:
             yield False
             return
@@ -92,7 +92,7 @@ class OpenSockets:
             member.end(Closed(4403, "Signed out"))
 
     def _meant(self, revocation: Revocation) -> list[Member]:
-        if revocation.kind is not Kind.USER:
+        if revocation.kind is not RevocationKind.USER:
             return list(self._logins.get(revocation.subject, ()))
         members = self._signed_in.get(revocation.subject, {})
         return [one for one, viewer in members.items() if viewer.issued_at <= revocation.at]

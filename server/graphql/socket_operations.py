@@ -17,9 +17,9 @@ from starlette.websockets import WebSocketDisconnect
 
 from graph.engine.operations import Answer, Operations, Prepared
 from resolvers.context import Context, Viewer
-from server.graphql.http import is_our_fault, operation_label, request_of
+from server.graphql.http import is_our_fault, operation_label, parse_request
 from server.graphql.messages import Closed
-from server.graphql.operation_log import OperationLog, Told
+from server.graphql.operation_log import OperationLog, OperationRecord
 from server.graphql.replies import Refused
 from services.errors import ErrorCode
 from services.telemetry import metrics
@@ -34,15 +34,15 @@ _MASKED = {
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 
-class Unwanted(Exception):
+class CompletedByClient(Exception):
     """The client has completed the operation: it wants no answer."""
 
 
 @dataclass(eq=False, slots=True)
-class Running:
+class RunningOperation:
     id: str
     payload: Any
-    told: Told
+    told: OperationRecord
     is_mutation: bool = False
     task: asyncio.Task[None] | None = None
 
@@ -58,8 +58,8 @@ class SocketOperations:
         self._operations = operations
         self._log = log
         self._send = send
-        self._running: dict[str, Running] = {}
-        self._tasks: dict[asyncio.Task[None], Running] = {}  # those that are ending, too
+        self._running: dict[str, RunningOperation] = {}
+        self._tasks: dict[asyncio.Task[None], RunningOperation] = {}  # those that are ending, too
         self._quiet_since = asyncio.get_running_loop().time()
 
     @property
@@ -80,9 +80,9 @@ class SocketOperations:
             raise Closed(4409, f"Subscriber for {operation_id[:60]} already exists")
         if max(len(self._running), len(self._tasks) // 2) >= MAX_OPERATIONS:
             raise Closed(4429, f"At most {MAX_OPERATIONS} operations at once")
-        context.runtime.abuse_watch.note_request(context.client_address)
-        told = Told(context, outcome="cancelled")  # unless it is heard of again
-        running = self._running[operation_id] = Running(operation_id, payload, told)
+        context.runtime.abuse_watch.record_request(context.client_address)
+        told = OperationRecord(context, outcome="cancelled")  # unless it is heard of again
+        running = self._running[operation_id] = RunningOperation(operation_id, payload, told)
         task = running.task = asyncio.create_task(self._operation(running))
         self._tasks[task] = running
         task.add_done_callback(self._tasks.pop)
@@ -116,7 +116,7 @@ class SocketOperations:
         ending = [task for task, running in self._tasks.items() if not running.is_mutation]
         await asyncio.gather(*ending, return_exceptions=True)
 
-    def _forget(self, running: Running) -> None:
+    def _forget(self, running: RunningOperation) -> None:
         """The id may be another's by now."""
         if self._running.get(running.id) is running:
             del self._running[running.id]
@@ -124,7 +124,7 @@ class SocketOperations:
 
     # ---- running
 
-    async def _operation(self, running: Running) -> None:
+    async def _operation(self, running: RunningOperation) -> None:
         told = running.told
         try:
             if await self._run(running):
@@ -132,24 +132,24 @@ class SocketOperations:
                 told.outcome = "complete"
             else:
                 told.outcome = "refused"
-        except Unwanted:
+        except CompletedByClient:
             pass
         except WebSocketDisconnect:
             told.outcome = "gone"
         except Exception as error:  # a fault of one operation must not silence it
             log.error("operation_failed", exc_info=error)
             told.outcome, told.is_our_fault = "failed", True
-            with suppress(Unwanted):
+            with suppress(CompletedByClient):
                 await self._refuse(running, [_MASKED])
         finally:
             self._forget(running)
             self._log.write(told)
 
-    async def _run(self, running: Running) -> bool:
+    async def _run(self, running: RunningOperation) -> bool:
         """Sends the answers; False when the last message was an error, which needs no complete."""
         told, context = running.told, running.told.context
         try:
-            prepared = await self._operations.admit(request_of(running.payload), context)
+            prepared = await self._operations.admit(parse_request(running.payload), context)
         except Refused as refused:
             return await self._refuse(running, orjson.loads(refused.body())["errors"])
         if isinstance(prepared, Answer):
@@ -164,14 +164,14 @@ class SocketOperations:
         await self._next(running, answer)
         return True
 
-    async def _without_running(self, running: Running, answer: Answer) -> bool:
+    async def _without_running(self, running: RunningOperation, answer: Answer) -> bool:
         """Sends a public answer that was kept, or a refusal."""
         if not answer.started:
             return await self._refuse(running, answer.errors)
         await self._next(running, answer)
         return True
 
-    async def _stream(self, running: Running, prepared: Prepared) -> bool:
+    async def _stream(self, running: RunningOperation, prepared: Prepared) -> bool:
         events = self._operations.subscribe(prepared, running.told.context)
         with metrics.active_streams.track_inprogress():
             async with aclosing(events) as answers:
@@ -183,20 +183,20 @@ class SocketOperations:
 
     # ---- answering
 
-    async def _next(self, running: Running, answer: Answer) -> None:
+    async def _next(self, running: RunningOperation, answer: Answer) -> None:
         self._check_wanted(running)
         payload = orjson.Fragment(answer.encoded())
         await self._send({"type": "next", "id": running.id, "payload": payload})
 
-    async def _refuse(self, running: Running, errors: list[Any]) -> bool:
+    async def _refuse(self, running: RunningOperation, errors: list[Any]) -> bool:
         await self._end(running, {"type": "error", "id": running.id, "payload": errors})
         return False
 
-    def _check_wanted(self, running: Running) -> None:
+    def _check_wanted(self, running: RunningOperation) -> None:
         if self._running.get(running.id) is not running:
-            raise Unwanted
+            raise CompletedByClient
 
-    async def _end(self, running: Running, message: dict[str, Any]) -> None:
+    async def _end(self, running: RunningOperation, message: dict[str, Any]) -> None:
         """The operation's last message; who has read it may use the id again."""
         self._check_wanted(running)
         self._forget(running)

@@ -14,7 +14,7 @@ from starlette.websockets import WebSocket
 
 from graph.engine.operations import Operations
 from resolvers.context import Runtime
-from server.graphql.connection import Connection, Office
+from server.graphql.connection import Connection, SharedSocketState
 from server.graphql.operation_log import OperationLog
 from server.graphql.socket_limits import OpenSockets
 from services.telemetry import metrics
@@ -39,7 +39,7 @@ class GraphQLOverWebSocket:
         self._cors_origin = runtime.settings.cors_origin
         self._open = OpenSockets(runtime.settings, runtime.revocations)
         requests = OperationLog(log or AccessLog(), runtime.live_metrics)
-        self._office = Office(operations, runtime, requests, self._open, init_seconds)
+        self._office = SharedSocketState(operations, runtime, requests, self._open, init_seconds)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         socket = WebSocket(scope, receive, send)
@@ -51,7 +51,7 @@ class GraphQLOverWebSocket:
             if is_admitted:
                 await self._serve(socket, believes_cookies=origin is not None)
             else:
-                await _refuse_another(socket)
+                await _reject_excess(socket)
 
     async def _serve(self, socket: WebSocket, *, believes_cookies: bool) -> None:
         if PROTOCOL not in socket.scope["subprotocols"]:
@@ -72,7 +72,7 @@ class GraphQLOverWebSocket:
             return False
 
 
-async def _refuse_another(socket: WebSocket) -> None:
+async def _reject_excess(socket: WebSocket) -> None:
     """Before accept, where it costs least: floods end here."""
     metrics.sockets_closed_total.labels("429").inc()
     await socket.send_denial_response(

@@ -12,10 +12,10 @@ from collections import Counter
 import orjson
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from resolvers.ops.abuse import BLOCKED
+from resolvers.ops.abuse import BLOCKED_MESSAGE
 from server.graphql.replies import reply
 from services.errors import ErrorCode
-from services.limits.abuse_rules import Level, Standing
+from services.limits.abuse_rules import AbuseLevel, PrefixStatus
 from services.limits.abuse_watch import AbuseWatch
 from services.telemetry import metrics
 
@@ -25,7 +25,7 @@ _MOST_WAITING_OF_PREFIX = 20
 _BUSY = "Too many requests come from your network: wait before the next one."
 
 
-class TurnAway:
+class AbuseGuard:
     def __init__(self, app: ASGIApp, watch: AbuseWatch) -> None:
         self._app = app
         self._watch = watch
@@ -38,20 +38,20 @@ class TurnAway:
             return
         client = scope.get("client")
         address = client[0] if client else None
-        self._watch.note_request(address)
-        standing = self._watch.standing(address)
+        self._watch.record_request(address)
+        standing = self._watch.get_status(address)
         if standing is not None and self._watch.enforces:
-            level = self._watch.level(standing)
-            if level is Level.BLOCKED:
-                seconds = self._watch.seconds_left(standing)
+            level = self._watch.get_level(standing)
+            if level is AbuseLevel.BLOCKED:
+                seconds = self._watch.get_block_seconds(standing)
                 await _refuse(scope, send, "blocked", max(1, math.ceil(seconds)))
                 return
-            if level is not Level.NORMAL and not await self._has_waited(standing):
+            if level is not AbuseLevel.NORMAL and not await self._has_waited(standing):
                 await _refuse(scope, send, "waiting", 1)
                 return
         await self._app(scope, receive, send)
 
-    async def _has_waited(self, standing: Standing) -> bool:
+    async def _has_waited(self, standing: PrefixStatus) -> bool:
         prefix = standing.prefix
         if self._all_waiting >= _MOST_WAITING or self._waiting[prefix] >= _MOST_WAITING_OF_PREFIX:
             return False
@@ -59,7 +59,7 @@ class TurnAway:
         self._waiting[prefix] += 1
         self._all_waiting += 1
         try:
-            await asyncio.sleep(self._watch.delay_seconds(standing))
+            await asyncio.sleep(self._watch.get_delay_seconds(standing))
         finally:
             self._all_waiting -= 1
             self._waiting[prefix] -= 1
@@ -76,7 +76,7 @@ async def _refuse(scope: Scope, send: Send, why: str, seconds: int) -> None:
     is_blocked = why == "blocked"
     code = ErrorCode.FORBIDDEN if is_blocked else ErrorCode.RATE_LIMITED
     error = {
-        "message": BLOCKED if is_blocked else _BUSY,
+        "message": BLOCKED_MESSAGE if is_blocked else _BUSY,
         "extensions": {"code": code.value, "retryAfterSeconds": seconds},
     }
     await reply(

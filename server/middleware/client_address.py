@@ -29,7 +29,7 @@ class ClientAddress:
     def _believe(self, scope: Scope, peer: str) -> None:
         forwarded = [value for name, value in scope["headers"] if name == b"x-forwarded-for"]
         if forwarded:
-            scope["client"] = (self._addresses.of(peer, forwarded), 0)
+            scope["client"] = (self._addresses.resolve(peer, forwarded), 0)
         for name, value in scope["headers"]:
             if name == b"x-forwarded-proto":
                 schemes = _SCHEMES[scope["type"]]

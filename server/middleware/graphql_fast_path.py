@@ -8,7 +8,7 @@ from __future__ import annotations
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 
-class Shortcut:
+class GraphQLFastPath:
     """`endpoint` serves `path`; `compressed` is the same behind compression."""
 
     def __init__(self, app: ASGIApp, path: str, endpoint: ASGIApp, compressed: ASGIApp) -> None:

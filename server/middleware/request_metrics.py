@@ -15,11 +15,11 @@ from services.telemetry import metrics
 from services.telemetry.access_log import AccessLog
 from services.telemetry.live_metrics import LiveMetrics
 
-_GIVEN_ID = re.compile(rb"[A-Za-z0-9._-]{8,64}", re.ASCII)
+_ACCEPTED_ID = re.compile(rb"[A-Za-z0-9._-]{8,64}", re.ASCII)
 _SILENT = frozenset({"/health", "/ready", "/metrics"})
 
 
-class Observe:
+class RequestMetrics:
     """`scope["state"]["request_id"]` is the id; it is also sent back as X-Request-Id."""
 
     def __init__(
@@ -62,7 +62,7 @@ class Observe:
         key = (scope["method"], route, status)
         children = self._children.get(key)
         if children is None:
-            labels = (_known_method(scope["method"]), route, str(status))
+            labels = (_method_label(scope["method"]), route, str(status))
             children = self._children[key] = (
                 metrics.http_request_duration_seconds.labels(*labels),
                 metrics.http_requests_total.labels(*labels),
@@ -94,7 +94,7 @@ def _line(scope: Scope, status: int, seconds: float, request_id: str, route: str
 def _request_id(scope: Scope) -> str:
     """The proxy's, when it is harmless text; else a new one."""
     for name, value in scope["headers"]:
-        if name == b"x-request-id" and _GIVEN_ID.fullmatch(value):
+        if name == b"x-request-id" and _ACCEPTED_ID.fullmatch(value):
             return str(value.decode())
     return f"{getrandbits(64):016x}"  # unlike any other, not secret
 
@@ -108,6 +108,6 @@ def _route(scope: Scope) -> str:
     return matched.path if matched is not None else "other"
 
 
-def _known_method(method: str) -> str:
+def _method_label(method: str) -> str:
     known = ("GET", "POST", "HEAD", "OPTIONS", "PUT", "DELETE", "PATCH")
     return method if method in known else "other"

@@ -10,7 +10,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
 
-class OneHost(TrustedHostMiddleware):
+class StrictTrustedHost(TrustedHostMiddleware):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "lifespan" and _hosts(scope) > 1:
             refusal = PlainTextResponse("Invalid host header", 400)

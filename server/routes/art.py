@@ -42,19 +42,19 @@ async def _answer(request: Request, draw: Draw) -> Response:
     if drawing is None:
         missing = {"Cache-Control": "public, max-age=30"}
         return JSONResponse({"error": "No title has this id."}, 404, headers=missing)
-    return _drawn(request, drawing.encode())
+    return _respond_with(request, drawing.encode())
 
 
-def _drawn(request: Request, body: bytes) -> Response:
+def _respond_with(request: Request, body: bytes) -> Response:
     # Weak: what goes out may be compressed on the way.
     tag = f'W/"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
     headers = {**_HEADERS, "ETag": tag}
-    if _knows(request.headers.get("if-none-match", ""), tag):
+    if _matches_etag(request.headers.get("if-none-match", ""), tag):
         return Response(status_code=304, headers=headers)
     return Response(body, media_type="image/svg+xml", headers=headers)
 
 
-def _knows(if_none_match: str, tag: str) -> bool:
+def _matches_etag(if_none_match: str, tag: str) -> bool:
     """RFC 9110, 13.1.2: weak comparison with each tag of the list, or `*`."""
     known = (each.strip().removeprefix("W/") for each in if_none_match.split(","))
     return any(each in (tag.removeprefix("W/"), "*") for each in known)

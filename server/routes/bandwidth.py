@@ -16,16 +16,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from server.graphql.replies import Refused
-from server.routes.slow_client_stream import PatientStream
+from server.routes.slow_client_stream import StallTimeoutResponse
 from services.errors import CodedError, RateLimited, ValidationFailed
 from services.limits.rate_limit import RateLimiter
-from services.limits.sliding_window import Limits
+from services.limits.sliding_window import WindowLimits
 
-MOST_BYTES = 5_000_000
+MAX_BYTES = 5_000_000
 DEFAULT_BYTES = 1_000_000
 PER_MINUTE = 10
-AT_ONCE = 8
-_LIMITS = Limits(60_000, PER_MINUTE)
+MAX_RUNNING = 8
+_LIMITS = WindowLimits(60_000, PER_MINUTE)
 _PIECE_BYTES = 64 * 1024
 _NUMBER = re.compile(r"[0-9]{1,12}")
 _HEADERS = {
@@ -35,7 +35,7 @@ _HEADERS = {
 }
 
 
-class _Stream(PatientStream):
+class _Stream(StallTimeoutResponse):
     most_seconds = 120.0  # the largest one at 1/3 Mbit/s: who is slower takes a smaller one
 
 
@@ -48,17 +48,17 @@ class BandwidthTest:
 
     @cached_property
     def _noise(self) -> bytes:
-        return os.urandom(MOST_BYTES)
+        return os.urandom(MAX_BYTES)
 
     async def answer(self, request: Request) -> Response:
         try:
-            size_bytes = _size(request)
+            size_bytes = _parse_size(request)
             await self._admit(request.client.host if request.client else None)
         except RateLimited as error:
             retry = {"Retry-After": str(error.retry_after_seconds)}
-            return _refused(429, error, retry)
+            return _build_refusal(429, error, retry)
         except CodedError as error:
-            return _refused(400, error, {})
+            return _build_refusal(400, error, {})
         headers = {**_HEADERS, "Content-Length": str(size_bytes)}
         self._running += 1
         pieces = self._pieces(size_bytes)
@@ -79,7 +79,7 @@ class BandwidthTest:
         self._require_room()  # others came in the meantime
 
     def _require_room(self) -> None:
-        if self._running >= AT_ONCE:
+        if self._running >= MAX_RUNNING:
             raise RateLimited("Too many tests run just now.", retry_after_seconds=2)
 
     async def _pieces(self, size_bytes: int) -> AsyncIterator[bytes]:
@@ -87,7 +87,7 @@ class BandwidthTest:
             yield self._noise[first : min(first + _PIECE_BYTES, size_bytes)]
 
 
-def _size(request: Request) -> int:
+def _parse_size(request: Request) -> int:
     """`size` is its older name.
 
     Raises:
@@ -95,12 +95,12 @@ def _size(request: Request) -> int:
     """
     query = request.query_params
     text = query.get("bytes", query.get("size", str(DEFAULT_BYTES)))
-    if not _NUMBER.fullmatch(text) or not 1 <= int(text) <= MOST_BYTES:
-        raise ValidationFailed(f"`bytes` is a number from 1 to {MOST_BYTES}.", path=["bytes"])
+    if not _NUMBER.fullmatch(text) or not 1 <= int(text) <= MAX_BYTES:
+        raise ValidationFailed(f"`bytes` is a number from 1 to {MAX_BYTES}.", path=["bytes"])
     return int(text)
 
 
-def _refused(status: int, error: CodedError, headers: dict[str, str]) -> Response:
+def _build_refusal(status: int, error: CodedError, headers: dict[str, str]) -> Response:
     body = Refused.of(status, error).body()
     headers = {"Cache-Control": "no-store", **headers}
     return Response(body, status, headers, "application/json; charset=utf-8")

@@ -26,18 +26,18 @@ class Version:
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class ByteRange:
     """Bytes from `first` up to, not including, `end`."""
 
     first: int
     end: int
 
 
-class NoSuchBytes(Exception):
+class RangeNotSatisfiable(Exception):
     """The range lies outside the file."""
 
 
-def knows(headers: Mapping[str, str], version: Version) -> bool:
+def is_not_modified(headers: Mapping[str, str], version: Version) -> bool:
     """The client has this version: If-None-Match by weak comparison, else If-Modified-Since."""
     tags = headers.get("if-none-match")
     if tags is not None:
@@ -52,32 +52,32 @@ def knows(headers: Mapping[str, str], version: Version) -> bool:
         return False
 
 
-def wanted_span(headers: Mapping[str, str], version: Version, size_bytes: int) -> Span | None:
+def parse_range(headers: Mapping[str, str], version: Version, size_bytes: int) -> ByteRange | None:
     """The range asked for; None stands for the whole file, also where the range says nothing.
 
     Raises:
         NoSuchBytes: it begins after the file's end.
     """
     match = _ONE_RANGE.fullmatch(headers.get("range", ""))
-    if match is None or not _if_range(headers.get("if-range"), version):
+    if match is None or not _matches_if_range(headers.get("if-range"), version):
         return None
     first, last = match.groups()
     if not first:
-        return _tail(int(last), size_bytes) if last else None
+        return _suffix_range(int(last), size_bytes) if last else None
     if last and int(last) < int(first):
         return None
     if int(first) >= size_bytes:
-        raise NoSuchBytes
-    return Span(int(first), min(int(last) + 1, size_bytes) if last else size_bytes)
+        raise RangeNotSatisfiable
+    return ByteRange(int(first), min(int(last) + 1, size_bytes) if last else size_bytes)
 
 
-def _tail(length: int, size_bytes: int) -> Span:
+def _suffix_range(length: int, size_bytes: int) -> ByteRange:
     if not length or not size_bytes:
-        raise NoSuchBytes
-    return Span(max(0, size_bytes - length), size_bytes)
+        raise RangeNotSatisfiable
+    return ByteRange(max(0, size_bytes - length), size_bytes)
 
 
-def _if_range(given: str | None, version: Version) -> bool:
+def _matches_if_range(given: str | None, version: Version) -> bool:
     """By strong comparison: a weak tag never matches."""
     if given is None:
         return True

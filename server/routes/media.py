@@ -16,8 +16,8 @@ from resolvers.context import Context
 from resolvers.sources import hls
 from server.graphql.replies import Refused
 from server.routes import conditions
-from server.routes.conditions import NoSuchBytes, Span, Version
-from server.routes.slow_client_stream import PatientStream
+from server.routes.conditions import ByteRange, RangeNotSatisfiable, Version
+from server.routes.slow_client_stream import StallTimeoutResponse
 from services.errors import CodedError, ErrorCode, InvalidToken, NotFound
 from services.media.hls import PLAYLIST_TYPE
 from services.media.library import MediaLibrary, OpenedFile
@@ -54,7 +54,7 @@ async def media(request: Request) -> Response:
 async def _media(request: Request) -> Response:
     part = request.path_params
     context = await _context(request)
-    opened = await hls.open_address(context, part["token"], part["title_id"], part["path"])
+    opened = await hls.open_signed_url(context, part["token"], part["title_id"], part["path"])
     if opened is None:
         raise NotFound("There is no such film, or no such part of it.")
     if isinstance(opened.content, hls.Playlist):
@@ -78,7 +78,7 @@ async def _context(request: Request) -> Context:
 def _playlist(request: Request, playlist: hls.Playlist, seconds_left: int) -> Response:
     # Weak: what goes out may be compressed on the way.
     headers = _headers(f'W/"{playlist.tag}"', min(_PLAYLIST_SECONDS, seconds_left))
-    if conditions.knows(request.headers, Version(headers["ETag"], 0)):
+    if conditions.is_not_modified(request.headers, Version(headers["ETag"], 0)):
         return Response(status_code=304, headers=headers)
     body = b"" if request.method == "HEAD" else playlist.body
     headers["Content-Length"] = str(len(playlist.body))
@@ -95,24 +95,26 @@ def _file(
         "Last-Modified": version.last_modified,
         "Accept-Ranges": "bytes",
     }
-    if conditions.knows(request.headers, version):
+    if conditions.is_not_modified(request.headers, version):
         opened.file.close()
         return Response(status_code=304, headers=headers)
-    span, status = Span(0, opened.size_bytes), 200
+    span, status = ByteRange(0, opened.size_bytes), 200
     try:
-        wanted = conditions.wanted_span(request.headers, version, opened.size_bytes)
-    except NoSuchBytes:
+        wanted = conditions.parse_range(request.headers, version, opened.size_bytes)
+    except RangeNotSatisfiable:
         opened.file.close()
-        return _no_such_bytes(opened.size_bytes)
+        return _range_not_satisfiable(opened.size_bytes)
     if wanted is not None and request.method == "GET":
         span, status = wanted, 206
         headers["Content-Range"] = f"bytes {span.first}-{span.end - 1}/{opened.size_bytes}"
     headers["Content-Length"] = str(span.end - span.first)
-    pieces = _pieces(library, opened, span)
-    return PatientStream(pieces, status, headers, type_, opened.file.close)
+    pieces = _read_pieces(library, opened, span)
+    return StallTimeoutResponse(pieces, status, headers, type_, opened.file.close)
 
 
-async def _pieces(library: MediaLibrary, opened: OpenedFile, span: Span) -> AsyncIterator[bytes]:
+async def _read_pieces(
+    library: MediaLibrary, opened: OpenedFile, span: ByteRange
+) -> AsyncIterator[bytes]:
     at = span.first
     while at < span.end:
         piece = await library.read(opened, at, min(_PIECE_BYTES, span.end - at))
@@ -130,7 +132,7 @@ def _headers(etag: str, seconds: int, more: str = "") -> dict[str, str]:
     }
 
 
-def _no_such_bytes(size_bytes: int) -> Response:
+def _range_not_satisfiable(size_bytes: int) -> Response:
     body = Refused(416, "The file has no such bytes.").body()
     headers = {"Content-Range": f"bytes */{size_bytes}", "Cache-Control": "no-store"}
     return Response(body, 416, headers, "application/json; charset=utf-8")

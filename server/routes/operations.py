@@ -26,4 +26,4 @@ async def ready(request: Request) -> Response:
 
 async def prometheus(request: Request) -> Response:
     media_type = "text/plain; version=0.0.4; charset=utf-8"
-    return Response(metrics.exposition(), media_type=media_type, headers=_NO_STORE)
+    return Response(metrics.render_exposition(), media_type=media_type, headers=_NO_STORE)

@@ -18,7 +18,7 @@ from services.telemetry.logs import get_logger
 log = get_logger("server")
 
 
-class PatientStream(StreamingResponse):
+class StallTimeoutResponse(StreamingResponse):
     """The headers tell Content-Length. `close` is called however it ends; to HEAD, only headers are
     sent."""
 

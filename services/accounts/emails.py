@@ -9,7 +9,7 @@ from services.errors import ValidationFailed
 _MAX_CHARACTERS = 254  # RFC 5321, section 4.5.3.1.3, less the angle brackets
 
 
-def folded(address: str, *, allow_test_domain: bool = False) -> str:
+def normalize_email(address: str, *, allow_test_domain: bool = False) -> str:
     """The address normalised and in lower case; `.test` is for development.
 
     Raises:
@@ -19,9 +19,9 @@ def folded(address: str, *, allow_test_domain: bool = False) -> str:
     try:
         if len(text) > _MAX_CHARACTERS:  # before the validator spends time on it
             raise EmailNotValidError
-        found = validate_email(
+        validated = validate_email(
             text, strict=True, check_deliverability=False, test_environment=allow_test_domain
         )
     except (EmailNotValidError, UnicodeError) as error:
         raise ValidationFailed("This is not an email address.", path=["email"]) from error
-    return found.normalized.lower()
+    return validated.normalized.lower()

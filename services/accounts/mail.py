@@ -23,7 +23,7 @@ from services.errors import MailFailed
 from services.settings.settings import Settings
 from services.telemetry.logs import get_logger
 
-MOST_KEPT = 200  # files in the outbox; older ones go
+MAX_OUTBOX_MAILS = 200  # files in the outbox; older ones go
 _FOLDER_MODE, _FILE_MODE = 0o700, 0o600
 log = get_logger("mail")
 
@@ -55,7 +55,7 @@ class SmtpMailer:
 
     async def send(self, mail: Mail) -> None:
         settings, seconds = self._settings, self._settings.smtp_timeout_seconds
-        message = written(mail, settings.mail_from)
+        message = build_message(mail, settings.mail_from)
         try:
             async with asyncio.timeout(seconds):
                 await aiosmtplib.send(
@@ -88,7 +88,7 @@ class OutboxMailer:
     async def send(self, mail: Mail) -> None:
         file = self.folder / f"{time.time_ns()}-{secrets.token_hex(3)}.eml"
         try:
-            await asyncio.to_thread(self._keep, file, bytes(written(mail, self._sender)))
+            await asyncio.to_thread(self._write, file, bytes(build_message(mail, self._sender)))
         except OSError as error:
             raise MailFailed(type(error).__name__) from error
         log.info("mail_kept", file=str(file), subject=mail.subject)
@@ -96,11 +96,11 @@ class OutboxMailer:
             self._terminal.write(f"\nTo: {mail.to}\nSubject: {mail.subject}\n\n{mail.text}\n")
             self._terminal.flush()
 
-    def _keep(self, file: Path, content: bytes) -> None:
+    def _write(self, file: Path, content: bytes) -> None:
         self.folder.mkdir(_FOLDER_MODE, parents=True, exist_ok=True)
         file.touch(_FILE_MODE)
         file.write_bytes(content)
-        for old in sorted(self.folder.glob("*.eml"))[:-MOST_KEPT]:
+        for old in sorted(self.folder.glob("*.eml"))[:-MAX_OUTBOX_MAILS]:
             old.unlink(missing_ok=True)
 
 
@@ -122,7 +122,7 @@ def open_mailer(settings: Settings) -> Mailer:
     return OutboxMailer(settings.data_dir / "outbox", settings.mail_from, terminal)
 
 
-def written(mail: Mail, sender: str) -> EmailMessage:
+def build_message(mail: Mail, sender: str) -> EmailMessage:
     """The message as it is sent.
 
     Raises:

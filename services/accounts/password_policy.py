@@ -16,9 +16,9 @@ from services.errors import ValidationFailed
 
 MIN_CHARACTERS = 12
 _LIST = Path(__file__).with_name("common_passwords.txt")
-_FEWEST_DIFFERENT = 5
-_LEAST_OWN = 3  # shorter names are in too many words
-_LEAST_REST = 8  # what has to be left of a password without well-known text
+_MIN_DISTINCT = 5
+_MIN_PERSONAL = 3  # shorter names are in too many words
+_MIN_REMAINING = 8  # what has to be left of a password without well-known text
 _PLAIN_LETTERS = str.maketrans("013457@$!|", "oleastasil")
 _ROWS = (
     "01234567890123456789",
@@ -30,57 +30,59 @@ _ROWS = (
 _SERVICE = "marquee"
 
 
-def refuse_weak(password: str, path: list[str], own: Iterable[str] = ()) -> None:
+def refuse_weak(password: str, path: list[str], personal_texts: Iterable[str] = ()) -> None:
     """`own` are texts an attacker knows: the address and the name.
 
     Raises:
         ValidationFailed: says what to change.
     """
     if len(password) < MIN_CHARACTERS:
-        least = f"The password needs at least {MIN_CHARACTERS} characters."
-        raise ValidationFailed(least, path=path)
-    folded = _folded(password[:256])
+        message = f"The password needs at least {MIN_CHARACTERS} characters."
+        raise ValidationFailed(message, path=path)
+    folded = _fold(password[:256])
     if _is_pattern(folded) or _is_common(folded):
         raise ValidationFailed("This password is among the first that are tried.", path=path)
-    if _is_own(folded, own):
-        tell = "The password is mostly your address or name, or the name of this service."
-        raise ValidationFailed(tell, path=path)
+    if _is_personal(folded, personal_texts):
+        message = "The password is mostly your address or name, or the name of this service."
+        raise ValidationFailed(message, path=path)
 
 
-def _folded(text: str) -> str:
+def _fold(text: str) -> str:
     """Lower case, without accents and spaces."""
     bare = unicodedata.normalize("NFKD", text).casefold()
-    return "".join(one for one in bare if not unicodedata.combining(one) and not one.isspace())
+    return "".join(sign for sign in bare if not unicodedata.combining(sign) and not sign.isspace())
 
 
 def _is_pattern(folded: str) -> bool:
     """Few characters, one piece over and over, or a walk along the alphabet or the keyboard."""
     is_repeated = 0 < (folded + folded).find(folded, 1) < len(folded)
     is_walk = any(_starts_walk(folded, row) for row in _ROWS)
-    return is_repeated or is_walk or len(set(folded)) < _FEWEST_DIFFERENT
+    return is_repeated or is_walk or len(set(folded)) < _MIN_DISTINCT
 
 
 def _starts_walk(folded: str, row: str) -> bool:
     """Nearly all of it is one run of the row, forwards or backwards."""
-    length = max(_LEAST_REST, len(folded) - 3)
+    length = max(_MIN_REMAINING, len(folded) - 3)
     pieces = (folded[start : start + length] for start in range(len(folded) - length + 1))
     return any(piece in row or piece in row[::-1] for piece in pieces)
 
 
 def _is_common(folded: str) -> bool:
     """A well-known password with digits and signs before, after or in place of letters."""
-    forms = {folded, re.sub(r"[\W_]", "", folded), _stem(folded), _stem(_letters(folded))}
-    forms |= {_stem(_letters(_stem(folded)))}
-    return any(form in _common() or _is_made_of_common(form) for form in forms)
+    forms = {folded, re.sub(r"[\W_]", "", folded), _stem(folded), _stem(_replace_signs(folded))}
+    forms |= {_stem(_replace_signs(_stem(folded)))}
+    return any(form in _common_passwords() or _is_made_of_common(form) for form in forms)
 
 
 def _is_made_of_common(form: str) -> bool:
     """Two of the list, one behind the other, or one of them twice."""
-    common = _common()
-    return any(form[:cut] in common and form[cut:] in common for cut in range(3, len(form) - 2))
+    passwords = _common_passwords()
+    return any(
+        form[:cut] in passwords and form[cut:] in passwords for cut in range(3, len(form) - 2)
+    )
 
 
-def _letters(text: str) -> str:
+def _replace_signs(text: str) -> str:
     return text.translate(_PLAIN_LETTERS)
 
 
@@ -88,19 +90,19 @@ def _stem(text: str) -> str:
     return re.sub(r"^[\W\d_]+|[\W\d_]+$", "", text)
 
 
-def _is_own(folded: str, own: Iterable[str]) -> bool:
+def _is_personal(folded: str, personal_texts: Iterable[str]) -> bool:
     """Little is left of it without the texts an attacker knows."""
-    known = {_SERVICE}
-    for text in own:
-        known.update(re.split(r"[\W_]+", text.casefold()))
-        known.update((_folded(text), _folded(text.partition("@")[0])))
-    rest = folded
-    for text in sorted(known, key=len, reverse=True):
-        if len(text) >= _LEAST_OWN:
-            rest = rest.replace(text, "")
-    return rest != folded and len(_stem(rest)) < _LEAST_REST
+    personal = {_SERVICE}
+    for text in personal_texts:
+        personal.update(re.split(r"[\W_]+", text.casefold()))
+        personal.update((_fold(text), _fold(text.partition("@")[0])))
+    remaining = folded
+    for text in sorted(personal, key=len, reverse=True):
+        if len(text) >= _MIN_PERSONAL:
+            remaining = remaining.replace(text, "")
+    return remaining != folded and len(_stem(remaining)) < _MIN_REMAINING
 
 
 @cache
-def _common() -> frozenset[str]:
+def _common_passwords() -> frozenset[str]:
     return frozenset(_LIST.read_text(encoding="ascii").split())

@@ -38,7 +38,7 @@ class Passwords:
     ) -> None:
         self._argon2 = PasswordHasher(time_cost=passes, memory_cost=memory_kib, parallelism=1)
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="passwords")
-        self._nobody = self._argon2.hash(secrets.token_bytes(16))
+        self._dummy_hash = self._argon2.hash(secrets.token_bytes(16))
         self._max_waiting = max_waiting
         self._deadline_seconds = deadline_seconds
         self._waiting = 0
@@ -49,12 +49,12 @@ class Passwords:
         Raises:
             ValidationFailed, RateLimited, OperationTimeout: see `_run`.
         """
-        return await self._run(self._argon2.hash, canonical(password, path))
+        return await self._run(self._argon2.hash, canonicalize(password, path))
 
     async def verify(self, stored: str | None, password: str) -> bool:
         """Whether `stored` is a hash of this password; None (no such account) takes as long."""
-        secret = canonical(password)
-        matches = await self._run(self._matches, stored or self._nobody, secret)
+        secret = canonicalize(password)
+        matches = await self._run(self._matches, stored or self._dummy_hash, secret)
         return matches and stored is not None
 
     def is_outdated(self, stored: str) -> bool:
@@ -91,7 +91,7 @@ class Passwords:
             self._waiting -= 1
 
 
-def canonical(password: str, path: Sequence[str] = ("password",)) -> bytes:
+def canonicalize(password: str, path: Sequence[str] = ("password",)) -> bytes:
     """The bytes that are hashed: NFC, so that every keyboard's spelling is the same (RFC 8265).
 
     Raises:

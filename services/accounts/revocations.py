@@ -20,8 +20,8 @@ from services.telemetry import metrics
 from services.telemetry.logs import get_logger
 
 log = get_logger("revocations")
-_MAX_ENTRIES = 10_000
-_MAX_KNOWN = 200_000
+_MAX_STREAM_ENTRIES = 10_000
+_MAX_ACTIVE = 200_000
 # Redis falling silent is noticed, and MongoDB asked, well within a second.
 _BLOCK_SECONDS = 0.3
 _SILENCE_SECONDS = 0.3
@@ -30,7 +30,7 @@ _OVERLAP_SECONDS = 10.0  # clocks of two machines differ, and a write takes a mo
 _JUST_AFTER_SECONDS = 1e-6
 
 
-class Kind(Enum):
+class RevocationKind(Enum):
     LOGIN = "login"
     USER = "user"
     KEY = "key"
@@ -39,12 +39,12 @@ class Kind(Enum):
 class Revocation(NamedTuple):
     """`at` (seconds since 1970): of a user, what was issued until then has ended."""
 
-    kind: Kind
+    kind: RevocationKind
     subject: str
     at: float
 
 
-class Holder(Protocol):
+class TokenHolder(Protocol):
     """Whoever came in with a token or a key; `login_id` is the key's id for a key."""
 
     @property
@@ -55,7 +55,7 @@ class Holder(Protocol):
     def issued_at(self) -> float: ...
 
 
-class Store(Protocol):
+class RevocationRepository(Protocol):
     """What survives Redis and restarts. Both raise UpstreamUnavailable."""
 
     async def keep(self, revocations: Sequence[Revocation], lifetime_seconds: float) -> None: ...
@@ -72,11 +72,11 @@ class Revocations:
         redis: Client,
         blocking: Client,
         stream: str,
-        store: Store,
+        store: RevocationRepository,
         *,
         lifetime_seconds: float,
         clock: Callable[[], float] = time.time,
-        max_known: int = _MAX_KNOWN,
+        max_active: int = _MAX_ACTIVE,
     ) -> None:
         self._redis = redis
         self._blocking = blocking
@@ -84,31 +84,31 @@ class Revocations:
         self._store = store
         self._lifetime_seconds = lifetime_seconds
         self._clock = clock
-        self._max_known = max_known
-        self._ended: dict[str, float] = {}  # sign-ins and keys
-        self._users: dict[str, float] = {}
-        self._known: deque[tuple[float, Revocation]] = deque()  # oldest first, with its end
-        self._untold: deque[Revocation] = deque(maxlen=_MAX_ENTRIES)
+        self._max_active = max_active
+        self._revoked_logins: dict[str, float] = {}  # sign-ins and keys
+        self._revoked_users: dict[str, float] = {}
+        self._active: deque[tuple[float, Revocation]] = deque()  # oldest first, with its end
+        self._unpublished: deque[Revocation] = deque(maxlen=_MAX_STREAM_ENTRIES)
         self._callbacks: list[Callable[[Revocation], None]] = []
         self._read_at: float | None = None
         self._follower: asyncio.Task[None] | None = None
-        self._telling: set[asyncio.Task[None]] = set()
+        self._publishing: set[asyncio.Task[None]] = set()
 
     # ---- asking
 
-    def is_revoked(self, holder: Holder) -> bool:
+    def is_revoked(self, holder: TokenHolder) -> bool:
         """Whether this token or key has ended before its time. Two lookups."""
-        if holder.login_id in self._ended:
+        if holder.login_id in self._revoked_logins:
             return True
-        at = self._users.get(holder.user_id)
+        at = self._revoked_users.get(holder.user_id)
         return at is not None and holder.issued_at <= at
 
     def is_ended(self, login_id: str) -> bool:
-        return login_id in self._ended
+        return login_id in self._revoked_logins
 
     def issue_time(self, user_id: str, now: float) -> float:
         """When a token issued now is issued: after all that ended this user's tokens."""
-        at = self._users.get(user_id)
+        at = self._revoked_users.get(user_id)
         return now if at is None or at < now else at + _JUST_AFTER_SECONDS
 
     def subscribe(self, callback: Callable[[Revocation], None]) -> Callable[[], None]:
@@ -129,98 +129,107 @@ class Revocations:
         Raises:
             UpstreamUnavailable: ended here, and where Redis tells it, but not safely stored.
         """
-        await self._revoke(Kind.LOGIN, [login_id], at)
+        await self._revoke(RevocationKind.LOGIN, [login_id], at)
 
     async def revoke_logins(self, login_ids: Iterable[str], *, at: float | None = None) -> None:
-        await self._revoke(Kind.LOGIN, login_ids, at)
+        await self._revoke(RevocationKind.LOGIN, login_ids, at)
 
     async def revoke_user(self, user_id: str, *, at: float | None = None) -> None:
         """Ends all access tokens issued to the user so far; new ones may be had at once.
 
         Media addresses go with their sign-ins: end those too where they shall end.
         """
-        await self._revoke(Kind.USER, [user_id], at)
+        await self._revoke(RevocationKind.USER, [user_id], at)
 
     async def revoke_key(self, key_id: str, *, at: float | None = None) -> None:
-        await self._revoke(Kind.KEY, [key_id], at)
+        await self._revoke(RevocationKind.KEY, [key_id], at)
 
-    async def _revoke(self, kind: Kind, subjects: Iterable[str], at: float | None) -> None:
+    async def _revoke(
+        self, kind: RevocationKind, subjects: Iterable[str], at: float | None
+    ) -> None:
         when = self._clock() if at is None else at
-        told = [Revocation(kind, subject, when) for subject in subjects]
-        if not told:
+        revocations = [Revocation(kind, subject, when) for subject in subjects]
+        if not revocations:
             return
-        self.learn(told)
-        metrics.revocations_total.labels(kind.value).inc(len(told))
-        task = asyncio.create_task(self._tell(told))  # whoever asked may go away meanwhile
-        self._telling.add(task)
-        task.add_done_callback(self._told)
+        self.learn(revocations)
+        metrics.revocations_total.labels(kind.value).inc(len(revocations))
+        task = asyncio.create_task(
+            self._store_and_publish(revocations)
+        )  # whoever asked may go away meanwhile
+        self._publishing.add(task)
+        task.add_done_callback(self._on_published)
         await asyncio.shield(task)
 
-    def _told(self, task: asyncio.Task[None]) -> None:
-        self._telling.discard(task)
+    def _on_published(self, task: asyncio.Task[None]) -> None:
+        self._publishing.discard(task)
         if not task.cancelled() and task.exception() is not None:
             log.warning("revocation_not_stored", error=repr(task.exception())[:200])
 
-    async def _tell(self, told: list[Revocation]) -> None:
-        kept, _ = await asyncio.gather(
-            self._store.keep(told, self._lifetime_seconds),
-            self._publish(told),
+    async def _store_and_publish(self, revocations: list[Revocation]) -> None:
+        stored, _ = await asyncio.gather(
+            self._store.keep(revocations, self._lifetime_seconds),
+            self._publish(revocations),
             return_exceptions=True,
         )
-        if isinstance(kept, BaseException):
-            raise kept
+        if isinstance(stored, BaseException):
+            raise stored
 
-    async def _publish(self, told: Sequence[Revocation]) -> None:
+    async def _publish(self, revocations: Sequence[Revocation]) -> None:
         pipeline = self._redis.pipeline(transaction=False)
-        for one in told:
-            pipeline.xadd(self._stream, _fields(one), maxlen=_MAX_ENTRIES, approximate=True)
+        for revocation in revocations:
+            pipeline.xadd(
+                self._stream,
+                _encode_fields(revocation),
+                maxlen=_MAX_STREAM_ENTRIES,
+                approximate=True,
+            )
         try:
             await pipeline.execute()
         except Failure:
             metrics.redis_errors_total.inc()
-            self._untold.extend(told)
+            self._unpublished.extend(revocations)
 
     # ---- learning
 
-    def learn(self, found: Iterable[Revocation]) -> None:
-        self._forget()
-        for revocation in found:
-            if self._remember(revocation):
+    def learn(self, revocations: Iterable[Revocation]) -> None:
+        self._drop_expired()
+        for revocation in revocations:
+            if self._add(revocation):
                 for callback in list(self._callbacks):
-                    _call(callback, revocation)
-        metrics.revocations_known.set(len(self._known))
+                    _notify(callback, revocation)
+        metrics.revocations_known.set(len(self._active))
 
     def clear(self) -> None:
         """Forgets everything, as a new process would know it without its stores."""
-        self._ended.clear()
-        self._users.clear()
-        self._known.clear()
+        self._revoked_logins.clear()
+        self._revoked_users.clear()
+        self._active.clear()
 
-    def _remember(self, revocation: Revocation) -> bool:
-        known = self._of(revocation.kind)
-        if known.get(revocation.subject, -1.0) >= revocation.at:
+    def _add(self, revocation: Revocation) -> bool:
+        latest = self._latest_by_subject(revocation.kind)
+        if latest.get(revocation.subject, -1.0) >= revocation.at:
             return False
-        known[revocation.subject] = revocation.at
+        latest[revocation.subject] = revocation.at
         until = max(revocation.at, self._clock()) + self._lifetime_seconds
-        self._known.append((until, revocation))
-        if len(self._known) > self._max_known:
-            log.error("too_many_revocations", kept=self._max_known)
+        self._active.append((until, revocation))
+        if len(self._active) > self._max_active:
+            log.error("too_many_revocations", stored=self._max_active)
             self._drop_oldest()
         return True
 
-    def _forget(self) -> None:
+    def _drop_expired(self) -> None:
         now = self._clock()
-        while self._known and self._known[0][0] <= now:
+        while self._active and self._active[0][0] <= now:
             self._drop_oldest()
 
     def _drop_oldest(self) -> None:
-        _, oldest = self._known.popleft()
-        known = self._of(oldest.kind)
-        if known.get(oldest.subject) == oldest.at:
-            del known[oldest.subject]
+        _, oldest = self._active.popleft()
+        latest = self._latest_by_subject(oldest.kind)
+        if latest.get(oldest.subject) == oldest.at:
+            del latest[oldest.subject]
 
-    def _of(self, kind: Kind) -> dict[str, float]:
-        return self._users if kind is Kind.USER else self._ended
+    def _latest_by_subject(self, kind: RevocationKind) -> dict[str, float]:
+        return self._revoked_users if kind is RevocationKind.USER else self._revoked_logins
 
     # ---- following the others
 
@@ -232,7 +241,7 @@ class Revocations:
 
     async def aclose(self) -> None:
         """What is being told is told to its end."""
-        await asyncio.gather(*self._telling, return_exceptions=True)
+        await asyncio.gather(*self._publishing, return_exceptions=True)
         if self._follower is not None:
             self._follower.cancel()
             await asyncio.gather(self._follower, return_exceptions=True)
@@ -252,11 +261,11 @@ class Revocations:
         try:
             while True:
                 async with asyncio.timeout(_BLOCK_SECONDS + _SILENCE_SECONDS):
-                    found: Any = await self._blocking.xread(
+                    revocations: Any = await self._blocking.xread(
                         {self._stream: last}, count=1000, block=int(_BLOCK_SECONDS * 1000)
                     )
-                entries = found[0][1] if found else []
-                self.learn(_revocations(entries))
+                entries = revocations[0][1] if revocations else []
+                self.learn(_parse_entries(entries))
                 last = entries[-1][0] if entries else last
         except Failure as error:
             metrics.redis_errors_total.inc()
@@ -269,10 +278,10 @@ class Revocations:
                 entries: Any = await self._blocking.xrevrange(self._stream, count=1)
         except Failure:
             return None
-        untold = list(self._untold)
-        self._untold.clear()
-        if untold:
-            await self._publish(untold)
+        unpublished = list(self._unpublished)
+        self._unpublished.clear()
+        if unpublished:
+            await self._publish(unpublished)
         return entries[0][0] if entries else b"0-0"
 
     async def _read_store(self) -> None:
@@ -281,25 +290,29 @@ class Revocations:
         if self._read_at is not None:
             moment = max(moment, self._read_at - _OVERLAP_SECONDS)
         try:
-            found = await self._store.since(moment, self._max_known)
+            revocations = await self._store.since(moment, self._max_active)
         except UpstreamUnavailable:
             return  # read from the same moment on at the next turn
         self._read_at = now
-        self.learn(reversed(found))
+        self.learn(reversed(revocations))
 
 
-def _fields(one: Revocation) -> dict[Any, Any]:
-    return {b"kind": one.kind.value, b"subject": one.subject, b"at": repr(one.at)}
+def _encode_fields(revocation: Revocation) -> dict[Any, Any]:
+    return {
+        b"kind": revocation.kind.value,
+        b"subject": revocation.subject,
+        b"at": repr(revocation.at),
+    }
 
 
-def _revocations(entries: Iterable[tuple[bytes, dict[bytes, bytes]]]) -> Iterable[Revocation]:
+def _parse_entries(entries: Iterable[tuple[bytes, dict[bytes, bytes]]]) -> Iterable[Revocation]:
     for _, fields in entries:
         with suppress(KeyError, ValueError):  # another version's
-            kind, subject = Kind(fields[b"kind"].decode()), fields[b"subject"].decode()
+            kind, subject = RevocationKind(fields[b"kind"].decode()), fields[b"subject"].decode()
             yield Revocation(kind, subject, float(fields[b"at"]))
 
 
-def _call(callback: Callable[[Revocation], None], revocation: Revocation) -> None:
+def _notify(callback: Callable[[Revocation], None], revocation: Revocation) -> None:
     try:
         callback(revocation)
     except Exception as error:  # one listener's fault must not keep the others from hearing

@@ -18,11 +18,11 @@ _CODE = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
 _KEY = re.compile(rf"{KEY_SCHEME}([0-9a-f]{{{_PREFIX_HEX}}})_[A-Za-z0-9_-]{{43}}", re.ASCII)
 
 
-def new_code() -> str:
+def generate_code() -> str:
     return secrets.token_urlsafe(_BYTES)
 
 
-def code_hash(purpose: str, code: str) -> str | None:
+def hash_code(purpose: str, code: str) -> str | None:
     """What is stored of a code; None if the text is no code."""
     if not _CODE.fullmatch(code):
         return None
@@ -44,8 +44,8 @@ class ApiKeyText:
     @classmethod
     def parse(cls, text: str) -> ApiKeyText | None:
         """None if it cannot be a key of ours."""
-        found = _KEY.fullmatch(text)
-        return cls(text, found[1]) if found else None
+        match = _KEY.fullmatch(text)
+        return cls(text, match[1]) if match else None
 
     @property
     def hash(self) -> str:

@@ -82,8 +82,8 @@ def open_keys(settings: Settings) -> list[Key]:
     Raises:
         StartupError: an entry is no key, or the second one is not and this is production.
     """
-    given = settings.jwt_private_keys.get_secret_value()
-    keys = [_key(pem, at) for at, pem in enumerate(_pems(given), 1)]
+    configured = settings.jwt_private_keys.get_secret_value()
+    keys = [_parse_key(pem, at) for at, pem in enumerate(_split_pems(configured), 1)]
     if keys:
         return keys
     if settings.is_production:
@@ -93,35 +93,35 @@ def open_keys(settings: Settings) -> list[Key]:
     return [Key.from_secret(hmac.digest(settings.secret_bytes, _PURPOSE, hashlib.sha256))]
 
 
-def new_pem() -> str:
+def generate_pem() -> str:
     """A new private key, for JWT_PRIVATE_KEYS."""
     private = Ed25519PrivateKey.generate()
     return private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
 
 
-def key_set(keys: Sequence[Key]) -> dict[str, list[dict[str, str]]]:
+def build_jwk_set(keys: Sequence[Key]) -> dict[str, list[dict[str, str]]]:
     """A JWK Set (RFC 7517, 5) of the public halves."""
-    found = [key.public_jwk for key in keys]
-    return {"keys": [jwk for jwk in found if jwk is not None]}
+    pems = [key.public_jwk for key in keys]
+    return {"keys": [jwk for jwk in pems if jwk is not None]}
 
 
-def _pems(given: str) -> list[str]:
+def _split_pems(configured: str) -> list[str]:
     """Each key's text, in order; a path stands for the keys in its file."""
-    found: list[str] = []
+    pems: list[str] = []
     at = 0
-    for block in _PEM.finditer(given):
-        found += _in_files(given[at : block.start()])
-        found.append(block[0].replace("\\n", "\n"))  # as one line, in an environment file
+    for block in _PEM.finditer(configured):
+        pems += _read_files(configured[at : block.start()])
+        pems.append(block[0].replace("\\n", "\n"))  # as one line, in an environment file
         at = block.end()
-    return found + _in_files(given[at:])
+    return pems + _read_files(configured[at:])
 
 
-def _in_files(paths: str) -> list[str]:
+def _read_files(paths: str) -> list[str]:
     names = re.split(r"[,\n]|\\n", paths)
-    return [pem for name in names if name.strip() for pem in _in_file(name.strip())]
+    return [pem for name in names if name.strip() for pem in _read_file(name.strip())]
 
 
-def _in_file(name: str) -> list[str]:
+def _read_file(name: str) -> list[str]:
     try:
         with Path(name).open("rb") as file:
             text = file.read(_LARGEST_FILE_BYTES).decode("ascii")
@@ -134,7 +134,7 @@ def _in_file(name: str) -> list[str]:
     return pems
 
 
-def _key(pem: str, at: int) -> Key:
+def _parse_key(pem: str, at: int) -> Key:
     try:
         return Key.from_pem(pem)
     except ValueError:

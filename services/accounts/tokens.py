@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 
 import jwt
 
-from services.accounts.token_keys import Key, key_set
+from services.accounts.token_keys import Key, build_jwk_set
 from services.errors import InvalidToken
 
 _ISSUER = "marquee"
@@ -47,13 +47,13 @@ class AccessTokens:
     """Issues with the first key, verifies with any. A token seen before costs one dict lookup."""
 
     def __init__(
-        self, keys: Sequence[Key], *, lifetime_seconds: int, remembered: int = 10_000
+        self, keys: Sequence[Key], *, lifetime_seconds: int, max_cached: int = 10_000
     ) -> None:
         self._signer = keys[0]
         self._keys = {key.id: key for key in keys}
-        self.public_keys = key_set(keys)
-        self._verified: dict[str, Claims] = {}
-        self._remembered = remembered
+        self.public_keys = build_jwk_set(keys)
+        self._cached_claims: dict[str, Claims] = {}
+        self._max_cached = max_cached
         self.lifetime_seconds = lifetime_seconds
 
     def issue(self, *, user_id: str, role: str, tier: str, login_id: str, now: float) -> str:
@@ -79,37 +79,37 @@ class AccessTokens:
         Raises:
             InvalidToken: for whatever is wrong with it, always with the same message.
         """
-        claims = self._verified.get(token)
+        claims = self._cached_claims.get(token)
         if claims is None:
-            claims = self._checked(token)
-            self._remember(token, claims)
+            claims = self._decode_claims(token)
+            self._cache(token, claims)
         if claims.expires_at <= now:
-            self._verified.pop(token, None)
-            refuse()
+            self._cached_claims.pop(token, None)
+            reject_token()
         if claims.starts_at > now + _LEEWAY_SECONDS:
-            refuse()
+            reject_token()
         return claims
 
-    def _checked(self, token: str) -> Claims:
+    def _decode_claims(self, token: str) -> Claims:
         if len(token) > _MAX_CHARACTERS or not token.isascii():
-            refuse()
+            reject_token()
         try:
             header = jwt.get_unverified_header(token)
             key = self._keys[header["kid"]]
             if header["typ"] != _TYPE or header.keys() != _HEADERS:
-                refuse()
-            return _claims(_decoded(token, key))
+                reject_token()
+            return _parse_claims(_decode(token, key))
         except (jwt.PyJWTError, KeyError, TypeError, ValueError, RecursionError):
-            refuse()
+            reject_token()
 
-    def _remember(self, token: str, claims: Claims) -> None:
-        if len(self._verified) >= self._remembered:
-            for oldest in list(self._verified)[: self._remembered // 4 + 1]:
-                del self._verified[oldest]
-        self._verified[token] = claims
+    def _cache(self, token: str, claims: Claims) -> None:
+        if len(self._cached_claims) >= self._max_cached:
+            for oldest in list(self._cached_claims)[: self._max_cached // 4 + 1]:
+                del self._cached_claims[oldest]
+        self._cached_claims[token] = claims
 
 
-def _decoded(token: str, key: Key) -> Mapping[str, Any]:
+def _decode(token: str, key: Key) -> Mapping[str, Any]:
     """Times are compared by `verify`, with the caller's clock."""
     return jwt.decode(
         token,
@@ -126,24 +126,24 @@ def _decoded(token: str, key: Key) -> Mapping[str, Any]:
     )
 
 
-def _claims(payload: Mapping[str, Any]) -> Claims:
+def _parse_claims(payload: Mapping[str, Any]) -> Claims:
     texts = [payload[name] for name in ("sub", "role", "tier", "sid", "jti")]
     if {type(text) for text in texts} != {str}:
-        refuse()
-    issued_at, expires_at = _moment(payload["iat"]), _moment(payload["exp"])
-    starts_at = max(issued_at, _moment(payload.get("nbf", issued_at)))
+        reject_token()
+    issued_at, expires_at = _parse_numeric_date(payload["iat"]), _parse_numeric_date(payload["exp"])
+    starts_at = max(issued_at, _parse_numeric_date(payload.get("nbf", issued_at)))
     user_id, role, tier, login_id, token_id = texts
     return Claims(user_id, role, tier, login_id, issued_at, starts_at, expires_at, token_id)
 
 
-def _moment(given: object) -> float:
+def _parse_numeric_date(value: object) -> float:
     """A NumericDate (RFC 7519, 2) of this millennium."""
-    if type(given) not in (int, float) or not 0 <= given < _LAST_MOMENT:  # type: ignore[operator]
-        refuse()
-    return given  # type: ignore[return-value]
+    if type(value) not in (int, float) or not 0 <= value < _LAST_MOMENT:  # type: ignore[operator]
+        reject_token()
+    return value  # type: ignore[return-value]
 
 
-def refuse() -> NoReturn:
+def reject_token() -> NoReturn:
     """The one answer to every bad token, access or refresh."""
     raise InvalidToken("The token is not valid: sign in again.") from None
 
@@ -166,9 +166,9 @@ class RefreshToken:
         try:
             token = cls(base64.urlsafe_b64decode(text.encode("ascii") + b"="))
         except ValueError:
-            refuse()
+            reject_token()
         if len(token.secret) != _REFRESH_BYTES or token.text != text:
-            refuse()
+            reject_token()
         return token
 
     @property
@@ -191,5 +191,5 @@ class RefreshToken:
         return hashlib.sha256(b"successor\0" + self.secret).digest()
 
 
-def _xor(left: bytes, right: bytes) -> bytes:
-    return bytes(a ^ b for a, b in zip(left, right, strict=True))
+def _xor(first: bytes, second: bytes) -> bytes:
+    return bytes(a ^ b for a, b in zip(first, second, strict=True))

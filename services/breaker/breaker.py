@@ -16,33 +16,39 @@ from dataclasses import dataclass
 
 import msgspec
 
-from services.breaker.local_state import BreakerAlone, Window
+from services.breaker.local_state import CallWindow, LocalBreaker
 from services.breaker.rules import (
     BreakerRules,
     BreakerSnapshot,
     BreakerState,
-    Standing,
-    Verdict,
-    read_standing,
+    BreakerStatus,
+    CallOutcome,
+    decode_status,
 )
-from services.breaker.shared_state import BreakerLink
+from services.breaker.shared_state import SharedState
 from services.errors import UpstreamUnavailable, ValidationFailed
 from services.redis.scripts import ScriptCalls
 from services.telemetry import metrics
 from services.telemetry.logs import get_logger
 
 __all__ = [
-    "BreakerRules", "BreakerSnapshot", "BreakerState", "Changed", "CircuitBreaker",
-    "CircuitBreakers", "Permit", "Verdict",
+    "BreakerChangeReducer",
+    "BreakerRules",
+    "BreakerSnapshot",
+    "BreakerState",
+    "CallOutcome",
+    "CircuitBreaker",
+    "CircuitBreakers",
+    "Permit",
 ]  # fmt: skip
 
 log = get_logger("breakers")
 
 _FRESH_MS = 200  # how long what Redis said is believed
-_TELL_SECONDS = 0.2
+_FLUSH_SECONDS = 0.2
 _WAIT_SECONDS = 0.25  # for Redis, before a call goes on by what is known here
 _MAX_ENDED = 32
-_LEVEL = {BreakerState.CLOSED: 0, BreakerState.HALF_OPEN: 1, BreakerState.OPEN: 2}
+_STATE_NUMBERS = {BreakerState.CLOSED: 0, BreakerState.HALF_OPEN: 1, BreakerState.OPEN: 2}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,97 +61,99 @@ class Permit:
 _FREE = Permit()
 
 
-class Changed:
+class BreakerChangeReducer:
     """Changes from the stream, each one news of its own (services/redis/hub.py)."""
 
     def __init__(self) -> None:
-        self._round = 0
+        self._generation = 0
 
     def __call__(self, body: bytes) -> tuple[int, BreakerSnapshot] | None:
         try:
-            standing = read_standing(body)
+            status = decode_status(body)
         except msgspec.DecodeError:
             return None
-        self._round += 1
-        return self._round, BreakerSnapshot.of(standing, 0)
+        self._generation += 1
+        return self._generation, BreakerSnapshot.of(status, 0)
 
 
 class CircuitBreaker:
     """One name's breaker. Each `admit` that gave a permit is followed by one `tell`."""
 
-    def __init__(self, name: str, slow_seconds: float, link: BreakerLink) -> None:
+    def __init__(self, name: str, slow_seconds: float, shared: SharedState) -> None:
         self.name = name
         self._slow_seconds = slow_seconds
-        self._link = link
-        self._alone = BreakerAlone(name, link.rules)
-        self._untold = Window(link.rules.bucket_ms)
+        self._shared = shared
+        self._local = LocalBreaker(name, shared.rules)
+        self._pending = CallWindow(shared.rules.bucket_ms)
         self._ended: list[tuple[str, str]] = []
-        self._rest_ms = 0
+        self._backoff_until_ms = 0
         self._read_ms: int | None = None
         self._reader: asyncio.Task[None] | None = None
-        self._teller: asyncio.Task[None] | None = None
+        self._flusher: asyncio.Task[None] | None = None
 
     @property
-    def is_resting(self) -> bool:
+    def is_backing_off(self) -> bool:
         """The service asked to be left alone for a while."""
-        return max(self._rest_ms, self._alone.standing.rest_ms) > self._link.now_ms()
+        return max(self._backoff_until_ms, self._local.status.backoff_until_ms) > self._shared.now_ms()
 
     async def admit(self) -> Permit | None:
         """None: the call must not be made."""
-        await self.look()
-        now_ms, standing = self._link.now_ms(), self._alone.standing
-        if self.is_resting:
+        await self.refresh_if_stale()
+        now_ms, status = self._shared.now_ms(), self._local.status
+        if self.is_backing_off:
             return None
-        if standing.state is BreakerState.CLOSED:
+        if status.state is BreakerState.CLOSED:
             return _FREE
-        is_due = standing.state is BreakerState.HALF_OPEN or now_ms >= standing.retry_ms
-        if standing.forced or not is_due:
+        is_due = status.state is BreakerState.HALF_OPEN or now_ms >= status.retry_ms
+        if status.forced or not is_due:
             return None
         permit = secrets.token_hex(8)
         if not await self._may_probe(permit):
             return None
-        return Permit(permit) if self._alone.state is BreakerState.HALF_OPEN else _FREE
+        return Permit(permit) if self._local.state is BreakerState.HALF_OPEN else _FREE
 
-    def tell(self, permit: Permit, verdict: Verdict, seconds: float = 0.0) -> None:
+    def record(self, permit: Permit, outcome: CallOutcome, seconds: float = 0.0) -> None:
         """How the call went, and how long it took."""
         is_slow = seconds >= self._slow_seconds
-        is_bad = verdict is Verdict.FAILED or is_slow
-        now_ms = self._link.now_ms()
-        if verdict is not Verdict.LEFT:
-            for window in (self._untold, self._alone):
-                window.add(now_ms, verdict is Verdict.FAILED, is_slow)
+        is_bad = outcome is CallOutcome.FAILED or is_slow
+        now_ms = self._shared.now_ms()
+        if outcome is not CallOutcome.ABANDONED:
+            for window in (self._pending, self._local):
+                window.add(now_ms, outcome is CallOutcome.FAILED, is_slow)
         elif permit.probe is None:
             return
         if permit.probe is not None:
-            meant = Verdict.FAILED if is_bad and verdict is not Verdict.LEFT else verdict
-            self._ended = [*self._ended, (permit.probe, meant.value)][-_MAX_ENDED:]
-        if not self._link.is_up:
-            self._decide_alone(now_ms)
+            probe_outcome = (
+                CallOutcome.FAILED if is_bad and outcome is not CallOutcome.ABANDONED else outcome
+            )
+            self._ended = [*self._ended, (permit.probe, probe_outcome.value)][-_MAX_ENDED:]
+        if not self._shared.is_up:
+            self._decide_locally(now_ms)
         if permit.probe is not None:
-            self._tell_now()
+            self._flush_now()
         elif is_bad:
-            self._tell_soon()
+            self._flush_soon()
 
-    def rest(self, seconds: float) -> None:
+    def back_off(self, seconds: float) -> None:
         """The service asked not to be called for so long; every process hears of it."""
-        self._rest_ms = max(self._rest_ms, self._link.now_ms() + math.ceil(seconds * 1000))
-        self._tell_soon()
+        self._backoff_until_ms = max(self._backoff_until_ms, self._shared.now_ms() + math.ceil(seconds * 1000))
+        self._flush_soon()
 
-    async def look(self) -> None:
+    async def refresh_if_stale(self) -> None:
         """Makes sure that what is known is not older than 200 ms, if Redis answers in time."""
         is_fresh = (
-            self._read_ms is not None and abs(self._link.now_ms() - self._read_ms) < _FRESH_MS
+            self._read_ms is not None and abs(self._shared.now_ms() - self._read_ms) < _FRESH_MS
         )
         if not is_fresh:
-            await self.read()
+            await self.refresh()
 
-    async def read(self) -> None:
-        """Tells what was not told and learns how things stand; many at once are one call."""
-        if not self._link.allows():
-            self._decide_alone(self._link.now_ms())
+    async def refresh(self) -> None:
+        """Tells what was not counts_by_bucket and learns how things stand; many at once are one call."""
+        if not self._shared.allows_calls():
+            self._decide_locally(self._shared.now_ms())
             return
         if self._reader is None or self._reader.done():
-            self._reader = self._link.start(self._exchange())
+            self._reader = self._shared.start(self._exchange())
         await asyncio.wait({self._reader}, timeout=_WAIT_SECONDS)  # it goes on without us
 
     async def force(self, state: BreakerState | None, reason: str, by: str) -> None:
@@ -153,90 +161,90 @@ class CircuitBreaker:
         Raises:
             UpstreamUnavailable: Redis is away; nothing may have changed.
         """
-        meant = {"state": state.value if state else "", "reason": reason, "by": by}
-        self._follow(await self._link.step(self.name, force=meant))
+        override = {"state": state.value if state else "", "reason": reason, "by": by}
+        self._apply_remote(await self._shared.step(self.name, force=override))
 
     def snapshot(self) -> BreakerSnapshot:
-        now_ms = self._link.now_ms()
-        standing = self._alone.standing if self._link.is_up else self._alone.now(now_ms)
-        return BreakerSnapshot.of(standing, now_ms)
+        now_ms = self._shared.now_ms()
+        status = self._local.status if self._shared.is_up else self._local.get_local_status(now_ms)
+        return BreakerSnapshot.of(status, now_ms)
 
     async def _may_probe(self, permit: str) -> bool:
-        if self._link.allows():
+        if self._shared.allows_calls():
             try:
-                standing = await self._link.step(self.name, ask=permit)
+                status = await self._shared.step(self.name, ask=permit)
             except UpstreamUnavailable:
                 pass
             else:
-                self._follow(standing)
-                return standing.granted
-        before = self._alone.state
-        granted = self._alone.grant(self._link.now_ms(), permit)
-        self._note(before)
+                self._apply_remote(status)
+                return status.granted
+        before = self._local.state
+        granted = self._local.grant(self._shared.now_ms(), permit)
+        self._announce_if_changed(before)
         return granted
 
     async def _exchange(self) -> None:
-        counts, ended, self._ended = self._untold.take(), self._ended, []
-        told = [[bucket, *seen] for bucket, seen in counts.items()]
+        counts, ended, self._ended = self._pending.drain(), self._ended, []
+        counts_by_bucket = [[bucket, *seen] for bucket, seen in counts.items()]
         try:
-            standing = await self._link.step(
-                self.name, counts=told, ended=ended, rest=self._rest_ms
+            status = await self._shared.step(
+                self.name, counts=counts_by_bucket, ended=ended, backoff_until_ms=self._backoff_until_ms
             )
         except UpstreamUnavailable:
             # The script may have run: then these count twice, which changes no rate.
             for bucket, seen in counts.items():
-                self._untold.merge(bucket, seen)
+                self._pending.add_counts(bucket, seen)
             self._ended = [*ended, *self._ended][-_MAX_ENDED:]
-            self._decide_alone(self._link.now_ms())
+            self._decide_locally(self._shared.now_ms())
         else:
-            self._follow(standing)
+            self._apply_remote(status)
 
-    def _follow(self, standing: Standing) -> None:
-        self._alone.follow(standing)
-        self._read_ms = self._link.now_ms()
-        metrics.breaker_state.labels(self.name).set(_LEVEL[standing.state])
-        if standing.changed:  # by our step: one process in the fleet counts and tells it
+    def _apply_remote(self, status: BreakerStatus) -> None:
+        self._local.apply_remote(status)
+        self._read_ms = self._shared.now_ms()
+        metrics.breaker_state.labels(self.name).set(_STATE_NUMBERS[status.state])
+        if status.changed:  # by our step: one process in the fleet counts and tells it
             self._announce(is_shared=True)
 
-    def _decide_alone(self, now_ms: int) -> None:
-        before = self._alone.state
-        for permit, verdict in self._ended:
-            self._alone.ended(now_ms, permit, Verdict(verdict))
-        self._alone.judge(now_ms)
-        self._note(before)
+    def _decide_locally(self, now_ms: int) -> None:
+        before = self._local.state
+        for permit, outcome in self._ended:
+            self._local.end_probe(now_ms, permit, CallOutcome(outcome))
+        self._local.judge(now_ms)
+        self._announce_if_changed(before)
 
-    def _note(self, before: BreakerState) -> None:
-        if self._alone.state is not before:
+    def _announce_if_changed(self, before: BreakerState) -> None:
+        if self._local.state is not before:
             self._announce(is_shared=False)
 
     def _announce(self, *, is_shared: bool) -> None:
-        alone = self._alone
-        standing = alone.standing if is_shared else alone.now(self._link.now_ms())
-        metrics.breaker_state.labels(self.name).set(_LEVEL[standing.state])
-        metrics.breaker_transitions_total.labels(self.name, standing.state.value).inc()
+        local = self._local
+        status = local.status if is_shared else local.get_local_status(self._shared.now_ms())
+        metrics.breaker_state.labels(self.name).set(_STATE_NUMBERS[status.state])
+        metrics.breaker_transitions_total.labels(self.name, status.state.value).inc()
         log.warning(
             "breaker_changed",
             breaker=self.name,
-            state=standing.state.value,
-            calls=standing.calls,
-            failures=standing.failures,
-            slow_calls=standing.slow_calls,
-            forced=standing.forced,
-            reason=standing.reason,
-            by=standing.by,
+            state=status.state.value,
+            calls=status.calls,
+            failures=status.failures,
+            slow_calls=status.slow_calls,
+            forced=status.forced,
+            reason=status.reason,
+            by=status.by,
             shared=is_shared,
         )
 
-    def _tell_now(self) -> None:
-        if self._link.allows():
-            self._link.start(self._exchange())
+    def _flush_now(self) -> None:
+        if self._shared.allows_calls():
+            self._shared.start(self._exchange())
 
-    def _tell_soon(self) -> None:
-        if self._link.allows() and (self._teller is None or self._teller.done()):
-            self._teller = self._link.start(self._tell_later())
+    def _flush_soon(self) -> None:
+        if self._shared.allows_calls() and (self._flusher is None or self._flusher.done()):
+            self._flusher = self._shared.start(self._flush_later())
 
-    async def _tell_later(self) -> None:
-        await asyncio.sleep(_TELL_SECONDS)
+    async def _flush_later(self) -> None:
+        await asyncio.sleep(_FLUSH_SECONDS)
         await self._exchange()
 
 
@@ -251,27 +259,27 @@ class CircuitBreakers:
         prefix: str = "",
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._link = BreakerLink(scripts, rules or BreakerRules(), prefix, clock)
+        self._shared = SharedState(scripts, rules or BreakerRules(), prefix, clock)
         self._breakers: dict[str, CircuitBreaker] = {}
 
     def of(self, name: str, *, slow_seconds: float = math.inf) -> CircuitBreaker:
         """The one breaker of this name; who asks first says when its calls are slow."""
-        found = self._breakers.get(name)
-        if found is None:
-            found = self._breakers[name] = CircuitBreaker(name, slow_seconds, self._link)
-        return found
+        breaker = self._breakers.get(name)
+        if breaker is None:
+            breaker = self._breakers[name] = CircuitBreaker(name, slow_seconds, self._shared)
+        return breaker
 
     async def snapshot(self, name: str) -> BreakerSnapshot | None:
-        found = self._breakers.get(name)
-        if found is None:
+        breaker = self._breakers.get(name)
+        if breaker is None:
             return None
-        await found.read()
-        return found.snapshot()
+        await breaker.refresh()
+        return breaker.snapshot()
 
     async def snapshots(self) -> list[BreakerSnapshot]:
         """All of them by name, in one round trip."""
         breakers = [self._breakers[name] for name in sorted(self._breakers)]
-        await asyncio.gather(*(one.read() for one in breakers))
+        await asyncio.gather(*(one.refresh() for one in breakers))
         return [one.snapshot() for one in breakers]
 
     async def force(
@@ -286,12 +294,12 @@ class CircuitBreakers:
         """
         if state is BreakerState.HALF_OPEN:
             raise ValidationFailed("A breaker can be held OPEN or CLOSED.", path=["state"])
-        found = self._breakers.get(name)
-        if found is None:
+        breaker = self._breakers.get(name)
+        if breaker is None:
             return None
-        await found.force(state, reason, by)
-        return found.snapshot()
+        await breaker.force(state, reason, by)
+        return breaker.snapshot()
 
     async def aclose(self) -> None:
         """Ends what runs beside."""
-        await self._link.aclose()
+        await self._shared.aclose()

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import msgspec
 
-from services.breaker.rules import BUCKETS, BreakerRules, BreakerState, Standing, Verdict
+from services.breaker.rules import BUCKETS, BreakerRules, BreakerState, BreakerStatus, CallOutcome
 
 Counts = tuple[int, int, int]  # calls, failures, slow calls
 
 
-class Window:
+class CallWindow:
     """Counts of the last `BUCKETS` parts of time."""
 
     def __init__(self, bucket_ms: int) -> None:
@@ -22,22 +22,22 @@ class Window:
         self._buckets: dict[int, Counts] = {}
 
     def add(self, now_ms: int, failed: bool, slow: bool) -> None:
-        self.merge(now_ms // self._bucket_ms, (1, int(failed), int(slow)))
+        self.add_counts(now_ms // self._bucket_ms, (1, int(failed), int(slow)))
         self._drop_old(now_ms)
 
-    def merge(self, bucket: int, counts: Counts) -> None:
+    def add_counts(self, bucket: int, counts: Counts) -> None:
         calls, failures, slow = self._buckets.get(bucket, (0, 0, 0))
         self._buckets[bucket] = (calls + counts[0], failures + counts[1], slow + counts[2])
 
-    def totals(self, now_ms: int) -> Counts:
+    def get_totals(self, now_ms: int) -> Counts:
         self._drop_old(now_ms)
         seen = self._buckets.values()
         return sum(s[0] for s in seen), sum(s[1] for s in seen), sum(s[2] for s in seen)
 
-    def take(self) -> dict[int, Counts]:
+    def drain(self) -> dict[int, Counts]:
         """All of it; the window is empty then."""
-        taken, self._buckets = self._buckets, {}
-        return taken
+        buckets, self._buckets = self._buckets, {}
+        return buckets
 
     def _drop_old(self, now_ms: int) -> None:
         oldest = now_ms // self._bucket_ms - BUCKETS
@@ -45,41 +45,41 @@ class Window:
             del self._buckets[bucket]
 
 
-class BreakerAlone:
+class LocalBreaker:
     """One name's breaker. A forced state holds until Redis says otherwise."""
 
     def __init__(self, name: str, rules: BreakerRules) -> None:
         self._rules = rules
-        self._window = Window(rules.bucket_ms)
+        self._window = CallWindow(rules.bucket_ms)
         self._permits: dict[str, int] = {}  # permit -> when it expires
         self._successes = 0
-        self.standing = Standing(name)
+        self.status = BreakerStatus(name)
 
     @property
     def state(self) -> BreakerState:
-        return self.standing.state
+        return self.status.state
 
-    def follow(self, told: Standing) -> None:
+    def apply_remote(self, remote: BreakerStatus) -> None:
         """Redis says so."""
-        if told.state is not self.state:
-            self._become(told.state, 0)
-        self.standing = told
+        if remote.state is not self.state:
+            self._change_state(remote.state, 0)
+        self.status = remote
 
     def add(self, now_ms: int, failed: bool, slow: bool) -> None:
         self._window.add(now_ms, failed, slow)
 
     def judge(self, now_ms: int) -> None:
         """Opens after too many failures or slow calls."""
-        is_closed = self.state is BreakerState.CLOSED and not self.standing.forced
-        if is_closed and self._rules.is_too_much(*self._window.totals(now_ms)):
-            self._become(BreakerState.OPEN, now_ms)
+        is_closed = self.state is BreakerState.CLOSED and not self.status.forced
+        if is_closed and self._rules.should_open(*self._window.get_totals(now_ms)):
+            self._change_state(BreakerState.OPEN, now_ms)
 
     def grant(self, now_ms: int, permit: str) -> bool:
         """May this call be made? Starts probing when the time has come."""
-        if self.standing.forced:
+        if self.status.forced:
             return self.state is BreakerState.CLOSED
-        if self.state is BreakerState.OPEN and now_ms >= self.standing.retry_ms:
-            self._become(BreakerState.HALF_OPEN, now_ms)
+        if self.state is BreakerState.OPEN and now_ms >= self.status.retry_ms:
+            self._change_state(BreakerState.HALF_OPEN, now_ms)
         if self.state is BreakerState.HALF_OPEN:
             return self._grant_probe(now_ms, permit)
         return self.state is BreakerState.CLOSED
@@ -92,32 +92,32 @@ class BreakerAlone:
         self._permits[permit] = now_ms + rules.permit_ms
         return True
 
-    def ended(self, now_ms: int, permit: str, verdict: Verdict) -> None:
+    def end_probe(self, now_ms: int, permit: str, outcome: CallOutcome) -> None:
         """A probe ended; a permit of an earlier half-open time says nothing."""
-        if self._permits.pop(permit, None) is None or self.standing.forced:
+        if self._permits.pop(permit, None) is None or self.status.forced:
             return
-        if verdict is Verdict.FAILED:
-            self._become(BreakerState.OPEN, now_ms)
-        elif verdict is Verdict.OK:
+        if outcome is CallOutcome.FAILED:
+            self._change_state(BreakerState.OPEN, now_ms)
+        elif outcome is CallOutcome.OK:
             self._successes += 1
             if self._successes >= self._rules.successes:
-                self._become(BreakerState.CLOSED, now_ms)
+                self._change_state(BreakerState.CLOSED, now_ms)
 
-    def now(self, now_ms: int) -> Standing:
+    def get_local_status(self, now_ms: int) -> BreakerStatus:
         """How it stands by this process's own calls."""
-        calls, failures, slow = self._window.totals(now_ms)
+        calls, failures, slow = self._window.get_totals(now_ms)
         return msgspec.structs.replace(
-            self.standing, calls=calls, failures=failures, slow_calls=slow
+            self.status, calls=calls, failures=failures, slow_calls=slow
         )
 
-    def _become(self, state: BreakerState, now_ms: int) -> None:
+    def _change_state(self, state: BreakerState, now_ms: int) -> None:
         self._permits, self._successes = {}, 0
-        opened, retry = self.standing.opened_ms, self.standing.retry_ms
+        opened, retry = self.status.opened_ms, self.status.retry_ms
         if state is BreakerState.OPEN:
             opened, retry = now_ms, now_ms + self._rules.open_ms
         if state is BreakerState.CLOSED:
             opened = retry = 0
-            self._window.take()
-        self.standing = msgspec.structs.replace(
-            self.standing, state=state, opened_ms=opened, retry_ms=retry
+            self._window.drain()
+        self.status = msgspec.structs.replace(
+            self.status, state=state, opened_ms=opened, retry_ms=retry
         )

@@ -23,12 +23,12 @@ class BreakerState(Enum):
     HALF_OPEN = "HALF_OPEN"
 
 
-class Verdict(Enum):
+class CallOutcome(Enum):
     """What a finished call says about the service; LEFT: nothing, we went away ourselves."""
 
     OK = "OK"
     FAILED = "FAILED"
-    LEFT = "LEFT"
+    ABANDONED = "ABANDONED"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +66,14 @@ class BreakerRules:
     def permit_ms(self) -> int:
         return int(self.permit_seconds * 1000)
 
-    def is_too_much(self, calls: int, failures: int, slow: int) -> bool:
+    def should_open(self, calls: int, failures: int, slow: int) -> bool:
         return calls >= self.minimum_calls and (
             failures * 100 >= self.failure_percent * calls
             or slow * 100 >= self.slow_percent * calls
         )
 
 
-class Standing(msgspec.Struct):
+class BreakerStatus(msgspec.Struct):
     """How a breaker stands, as the script tells it; times in ms, 0 for none."""
 
     name: str
@@ -83,7 +83,7 @@ class Standing(msgspec.Struct):
     slow_calls: int = 0
     opened_ms: int = 0
     retry_ms: int = 0
-    rest_ms: int = 0
+    backoff_until_ms: int = msgspec.field(default=0, name="rest_ms")
     forced: bool = False
     reason: str | None = None
     by: str | None = None
@@ -91,7 +91,7 @@ class Standing(msgspec.Struct):
     changed: bool = False
 
 
-read_standing = msgspec.json.Decoder(Standing).decode
+decode_status = msgspec.json.Decoder(BreakerStatus).decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,23 +122,23 @@ class BreakerSnapshot:
         return self.failures / self.calls if self.calls else 0.0
 
     @classmethod
-    def of(cls, standing: Standing, now_ms: int) -> BreakerSnapshot:
-        retry_ms = standing.retry_ms if standing.state is BreakerState.OPEN else 0
-        if standing.rest_ms > now_ms:
-            retry_ms = max(retry_ms, standing.rest_ms)
+    def of(cls, status: BreakerStatus, now_ms: int) -> BreakerSnapshot:
+        retry_ms = status.retry_ms if status.state is BreakerState.OPEN else 0
+        if status.backoff_until_ms > now_ms:
+            retry_ms = max(retry_ms, status.backoff_until_ms)
         return cls(
-            standing.name,
-            standing.state,
-            standing.calls,
-            standing.failures,
-            standing.slow_calls,
-            _instant(standing.opened_ms),
-            _instant(retry_ms),
-            standing.forced,
-            standing.reason,
-            standing.by,
+            status.name,
+            status.state,
+            status.calls,
+            status.failures,
+            status.slow_calls,
+            _to_datetime(status.opened_ms),
+            _to_datetime(retry_ms),
+            status.forced,
+            status.reason,
+            status.by,
         )
 
 
-def _instant(ms: int) -> datetime | None:
+def _to_datetime(ms: int) -> datetime | None:
     return datetime.fromtimestamp(ms / 1000, UTC) if ms else None

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from services.breaker.rules import BUCKETS, BreakerRules, Standing, read_standing
+from services.breaker.rules import BUCKETS, BreakerRules, BreakerStatus, decode_status
 from services.errors import UpstreamUnavailable
 from services.redis import cache_keys
 from services.redis.hub import MAX_ENTRIES
@@ -23,7 +23,7 @@ _KEEP_MS = 86_400_000
 _encode = msgspec.msgpack.Encoder().encode
 
 
-class BreakerLink:
+class SharedState:
     """What the breakers of a process share: the way to Redis, and whether it is open."""
 
     def __init__(
@@ -57,28 +57,28 @@ class BreakerLink:
     def now_ms(self) -> int:
         return int(self._clock() * 1000)
 
-    def allows(self) -> bool:
-        return self._scripts is not None and self._guard.allows()
+    def allows_calls(self) -> bool:
+        return self._scripts is not None and self._guard.allows_calls()
 
-    async def step(self, name: str, **step: Any) -> Standing:
+    async def step(self, name: str, **step: Any) -> BreakerStatus:
         """
         Raises:
             UpstreamUnavailable: Redis is away.
         """
         if self._scripts is None:
             raise UpstreamUnavailable("There is no Redis that breakers could be shared through.")
-        given = {"name": name, "now": self.now_ms(), "rules": self._rules, "entries": MAX_ENTRIES}
-        packed = _encode(given | {"counts": [], "ended": [], "rest": 0} | step)
+        common = {"name": name, "now": self.now_ms(), "rules": self._rules, "entries": MAX_ENTRIES}
+        packed = _encode(common | {"counts": [], "ended": [], "backoff_until_ms": 0} | step)
         try:
             answer = await self._scripts.call(
                 _STEP, 2, self._key.format(name), self._stream, packed
             )
         except UpstreamUnavailable:
-            self._guard.failed()
+            self._guard.record_failure()
             self.is_up = False
             raise
         self.is_up = True
-        return read_standing(answer)
+        return decode_status(answer)
 
     def start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)

@@ -15,9 +15,9 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from enum import IntEnum
 from typing import Any
 
-from services.cache.entry import Codec, Entry, aged
-from services.cache.lists import Described, ListIndex, Noted
-from services.cache.pending import Untold
+from services.cache.entry import Codec, Entry, encode_stale
+from services.cache.lists import ListDescriptions, ListIndex, ListRegistration
+from services.cache.pending import PendingInvalidations
 from services.errors import UpstreamUnavailable
 from services.redis.cache_keys import CHANGED, LEASE, Kind, tracked_prefixes
 from services.redis.pool import Client, Failure, Guard
@@ -28,10 +28,10 @@ _MEMORY_SECONDS = 60  # the backstop for what invalidation missed
 _JITTER = 0.1  # spreads the expiry of what was written together
 _LEASE_MS = 2_000
 _CHANGED_MS = 10_000  # longer than a replica lags behind and a read lasts
-_FORGOTTEN_KEYS = 10_000
+_INVALIDATED_KEYS = 10_000
 _BATCH = 500  # keys in one command
 _ACQUIRE, _FILL = Script("cache", "cache_acquire"), Script("cache", "cache_fill")
-_KEEP, _FORGET = Script("cache", "cache_keep"), Script("cache", "cache_forget")
+_STORE, _INVALIDATE = Script("cache", "cache_store"), Script("cache", "cache_invalidate")
 _RELEASE = Script("cache", "cache_release")
 
 
@@ -66,14 +66,14 @@ class Cache:
         self._clock = clock
         self._uses_memory = "memory" in tiers
         self._uses_redis = "redis" in tiers
-        self._keeps_answers = "answers" in tiers
+        self._uses_answers = "answers" in tiers
         self.enabled = self._uses_memory or self._uses_redis
         self.flights: dict[str, asyncio.Future[Entry]] = {}  # what is being read now, by key
         self.trusts_memory = True  # off while nobody tells us of changes
         self.changes = 0  # how often something was forgotten
-        self._untold = Untold()
-        self._forgotten: OrderedDict[str, int] = OrderedDict()
-        self._all_forgotten = 0  # of changes before this it is not known which keys they were of
+        self._pending = PendingInvalidations()
+        self._invalidated: OrderedDict[str, int] = OrderedDict()
+        self._all_invalidated = 0  # of changes before this it is not known which keys they were of
         self._listeners: list[Callable[[Iterable[str] | None], None]] = []
 
     @property
@@ -81,21 +81,21 @@ class Cache:
         return self._uses_memory and self.trusts_memory
 
     @property
-    def keeps_answers(self) -> bool:
-        return self._keeps_answers and self.trusts_memory
+    def uses_answers(self) -> bool:
+        return self._uses_answers and self.trusts_memory
 
     @property
     def uses_redis(self) -> bool:
-        return self._uses_redis and self._guard.allows()
+        return self._uses_redis and self._guard.allows_calls()
 
-    def on_forget(self, listener: Callable[[Iterable[str] | None], None]) -> None:
+    def on_invalidate(self, listener: Callable[[Iterable[str] | None], None]) -> None:
         """Called with the keys that are forgotten, or None for all."""
         self._listeners.append(listener)
 
     def now(self) -> float:
         return self._clock()
 
-    def entry(self, kind: Kind, value: Any) -> Entry:
+    def build_entry(self, kind: Kind, value: Any) -> Entry:
         """A new entry of now, its lifetime jittered."""
         fresh = kind.fresh_seconds if value is not None else kind.missing_seconds
         fresh_until = self._clock() + fresh * (1 - _JITTER * random.random())  # noqa: S311
@@ -109,12 +109,12 @@ class Cache:
         if not self.uses_memory:
             return {}
         now, memory = self._clock(), self._memory
-        found = {}
+        entries = {}
         for key in keys:
             entry = memory.get(key)
             if entry is not None and entry.fresh_until > now:
-                found[key] = entry
-        return found
+                entries[key] = entry
+        return entries
 
     def peek_refreshing(self, keys: Iterable[str]) -> dict[str, Entry]:
         """What memory holds stale while it is being read anew: asking Redis would not help."""
@@ -127,7 +127,7 @@ class Cache:
             if key in flights and (entry := memory.get(key)) is not None and entry.stale_until > now
         }
 
-    def last_resort(self, keys: Iterable[str]) -> dict[str, Entry]:
+    def peek_stale(self, keys: Iterable[str]) -> dict[str, Entry]:
         """What memory holds at all, for when nothing else answers: old, and perhaps changed."""
         now, memory = self._clock(), self._memory
         return {
@@ -144,15 +144,15 @@ class Cache:
         try:
             values = await self._redis.mget([self._prefix + key for key in keys])
         except Failure:
-            self._guard.failed()
+            self._guard.record_failure()
             return {}
-        found = {}
+        entries = {}
         for key, raw in zip(keys, values, strict=True):
             entry = codec.decode(kind, raw) if raw is not None else None
-            if entry is not None and key not in self._untold.keys:
-                found[key] = entry
-        self.remember(found, since)
-        return found
+            if entry is not None and key not in self._pending.keys:
+                entries[key] = entry
+        self.remember(entries, since)
+        return entries
 
     # ---- filling
 
@@ -170,8 +170,8 @@ class Cache:
         self, kind: Kind, codec: Codec[Any], entries: Mapping[str, Entry], token: str, since: int
     ) -> None:
         """Stores what was read under the token's leases; `since` is `changes` before the read."""
-        bodies = self._encoded(kind, codec, entries)
-        self.remember(await self._taken(_FILL, entries, token, self._lease, *bodies), since)
+        bodies = self._encode_entries(kind, codec, entries)
+        self.remember(await self._write(_FILL, entries, token, self._lease, *bodies), since)
 
     async def release(self, keys: Iterable[str], token: str) -> None:
         """Gives up the token's leases: the read failed, and another may try at once."""
@@ -187,149 +187,153 @@ class Cache:
     ) -> None:
         """Stores what was read without a lease, except what changed moments ago."""
         since = self.changes if since is None else since
-        bodies = self._encoded(kind, codec, entries)
-        self.remember(await self._taken(_KEEP, entries, self._changed, *bodies), since)
+        bodies = self._encode_entries(kind, codec, entries)
+        self.remember(await self._write(_STORE, entries, self._changed, *bodies), since)
 
-    async def _taken(
-        self, script: Script, entries: Mapping[str, Entry], *rest: Any
+    async def _write(
+        self, script: Script, entries: Mapping[str, Entry], *args: Any
     ) -> Mapping[str, Entry]:
         """Those entries that Redis took, which then tells of their changes. What it refused is
         old, and of what it does not hold it would tell nothing: neither is for memory."""
         if not self._uses_redis or not entries:
             return entries
-        taken = await self._call(script, list(entries), *rest) if self.uses_redis else None
-        if taken is None:
+        are_stored = await self._call(script, list(entries), *args) if self.uses_redis else None
+        if are_stored is None:
             return {}
-        return {key: entries[key] for key, is_taken in zip(entries, taken, strict=True) if is_taken}
+        return {
+            key: entries[key]
+            for key, is_stored in zip(entries, are_stored, strict=True)
+            if is_stored
+        }
 
     def remember(self, entries: Mapping[str, Entry], since: int) -> None:
         """Keeps in memory what was not forgotten while it was on its way here."""
-        if not self.uses_memory or since < self._all_forgotten:
+        if not self.uses_memory or since < self._all_invalidated:
             return
         if len(self._memory) + len(entries) > self._limit:
             self._make_room()
         until = self._clock() + _MEMORY_SECONDS
-        forgotten = self._forgotten if self.changes != since else {}
+        invalidated = self._invalidated if self.changes != since else {}
         for key, entry in entries.items():
-            if forgotten.get(key, 0) <= since:
+            if invalidated.get(key, 0) <= since:
                 self._memory.pop(key, None)  # to the end: what is asked for stays longest
                 self._memory[key] = entry._replace(fresh_until=min(entry.fresh_until, until))
 
     # ---- forgetting
 
-    async def forget(self, keys: Iterable[str]) -> int:
+    async def invalidate(self, keys: Iterable[str]) -> int:
         """Drops entries everywhere, and keeps out what is being read of them. Returns how many
         Redis held. With Redis away they are remembered, and forgotten there when it is back."""
         names = list(dict.fromkeys(keys))
-        self.forget_here(names)
+        self.invalidate_local(names)
         if not names or not self._uses_redis:
             return 0
         dropped = 0
         for first in range(0, len(names), _BATCH):
             batch = names[first : first + _BATCH]
-            answer = await self._call(_FORGET, batch, self._lease, self._changed, _CHANGED_MS)
+            answer = await self._call(_INVALIDATE, batch, self._lease, self._changed, _CHANGED_MS)
             if answer is None:
-                self._untold.add(names[first:])
+                self._pending.add(names[first:])
                 break
             dropped += answer
         return dropped
 
-    async def forget_lists(self, tags: Collection[str]) -> None:
-        """Forgets every list noted under these tags; when Redis is back, if it is away."""
+    async def invalidate_lists(self, tags: Collection[str]) -> None:
+        """Forgets every list registration under these tags; when Redis is back, if it is away."""
         lists = await self.lists.read(tags)
         if lists is None:
-            self._untold.tags.update(tags)
+            self._pending.tags.update(tags)
             return
         await self.lists.drop(tags, lists)
-        await self.forget(lists)
+        await self.invalidate(lists)
 
     @property
-    def owes(self) -> bool:
-        """Whether Redis has yet to be told that something is to be forgotten."""
-        return bool(self._untold)
+    def has_pending(self) -> bool:
+        """Whether Redis has yet to be told that something is to be invalidated."""
+        return bool(self._pending)
 
-    async def catch_up(self) -> None:
+    async def flush_pending(self) -> None:
         """Forgets in Redis what could not be told while it was away."""
-        untold, self._untold = self._untold, Untold()
-        await self.forget(untold.keys)
-        if untold.tags:
-            await self.forget_lists(untold.tags)
-        if untold.is_everything:
+        pending, self._pending = self._pending, PendingInvalidations()
+        await self.invalidate(pending.keys)
+        if pending.tags:
+            await self.invalidate_lists(pending.tags)
+        if pending.covers_all:
             try:
                 for prefix in tracked_prefixes(""):
-                    await self.forget_all(prefix + "*")
+                    await self.invalidate_pattern(prefix + "*")
             except Failure:
-                self._untold.is_everything = True
+                self._pending.covers_all = True
 
-    async def note_lists(self, lists: Described) -> Noted:
+    async def register_lists(self, lists: ListDescriptions) -> ListRegistration:
         """Notes lists before they are read, so that a change from then on can forget them.
 
-        A tag with too many lists is emptied, lists and all: what is not noted is not kept.
+        A tag with too many lists is emptied, lists and all: what is not registration is not kept.
         """
         if not self.uses_redis:
-            return Noted(False)
-        noted = await self.lists.remember(lists)
-        if noted is None:
-            self._guard.failed()
-            return Noted(False)
-        for tag in noted.full:
-            await self.forget_lists([tag])
-        return noted
+            return ListRegistration(False)
+        registration = await self.lists.register(lists)
+        if registration is None:
+            self._guard.record_failure()
+            return ListRegistration(False)
+        for tag in registration.full:
+            await self.invalidate_lists([tag])
+        return registration
 
-    async def age(self, keys: Iterable[str]) -> int:
+    async def mark_stale(self, keys: Iterable[str]) -> int:
         """Makes entries stale instead of dropping them: they answer until they are read anew."""
         names = list(dict.fromkeys(keys))
-        self.forget_here(names)
+        self.invalidate_local(names)
         if not names or not self.uses_redis:
             return 0
-        aged_keys = 0
+        marked = 0
         try:
             for first in range(0, len(names), _BATCH):
-                aged_keys += await self._age(names[first : first + _BATCH])
+                marked += await self._mark_stale_batch(names[first : first + _BATCH])
         except Failure:
-            self._guard.failed()
-        return aged_keys
+            self._guard.record_failure()
+        return marked
 
-    async def _age(self, names: list[str]) -> int:
+    async def _mark_stale_batch(self, names: list[str]) -> int:
         values = await self._redis.mget([self._prefix + key for key in names])
         pipeline = self._redis.pipeline(transaction=False)
         for name, value in zip(names, values, strict=True):
-            body = aged(value, self._clock()) if value is not None else None
+            body = encode_stale(value, self._clock()) if value is not None else None
             if body is not None:
                 pipeline.set(self._prefix + name, body, keepttl=True, xx=True)
         return len(await pipeline.execute())
 
-    def forget_here(self, keys: Iterable[str] | None) -> None:
+    def invalidate_local(self, keys: Iterable[str] | None) -> None:
         """Drops entries (all for None), and what was made of them, from this process alone."""
         self.changes += 1
         if keys is None:
             self._memory.clear()
-            self._all_forgotten = self.changes
+            self._all_invalidated = self.changes
         else:
-            self._forget_each(keys)
+            self._invalidate_each(keys)
         for listener in self._listeners:
             listener(keys)
 
-    def _forget_each(self, keys: Iterable[str]) -> None:
+    def _invalidate_each(self, keys: Iterable[str]) -> None:
         for key in keys:
             self._memory.pop(key, None)
-            self._forgotten[key] = self.changes
-            self._forgotten.move_to_end(key)
-        while len(self._forgotten) > _FORGOTTEN_KEYS:
-            _, self._all_forgotten = self._forgotten.popitem(last=False)
+            self._invalidated[key] = self.changes
+            self._invalidated.move_to_end(key)
+        while len(self._invalidated) > _INVALIDATED_KEYS:
+            _, self._all_invalidated = self._invalidated.popitem(last=False)
 
-    def told(self, names: Iterable[bytes] | None) -> None:
+    def apply_invalidations(self, names: Iterable[bytes] | None) -> None:
         """Redis says that these keys changed; None: all of them."""
         if names is None:
-            self.forget_here(None)
+            self.invalidate_local(None)
         else:
             skip = len(self._prefix)
-            self.forget_here([name.decode(errors="replace")[skip:] for name in names])
+            self.invalidate_local([name.decode(errors="replace")[skip:] for name in names])
 
     def clear_memory(self) -> None:
-        self.forget_here(None)
+        self.invalidate_local(None)
 
-    async def forget_all(self, pattern: str) -> int:
+    async def invalidate_pattern(self, pattern: str) -> int:
         """Drops every key of a pattern such as `movie:*`; for bulk imports. Returns how many."""
         self.clear_memory()
         # Leases first, so that what is being read now is not kept.
@@ -348,16 +352,16 @@ class Cache:
 
     # ---- inside
 
-    async def _call(self, script: Script, keys: list[str], *rest: Any) -> Any:
+    async def _call(self, script: Script, keys: list[str], *args: Any) -> Any:
         """The script's answer, or None when Redis is away."""
         names = [self._prefix + key for key in keys]
         try:
-            return await self._scripts.call(script, len(names), *names, *rest)
+            return await self._scripts.call(script, len(names), *names, *args)
         except UpstreamUnavailable:
-            self._guard.failed()
+            self._guard.record_failure()
             return None
 
-    def _encoded(
+    def _encode_entries(
         self, kind: Kind, codec: Codec[Any], entries: Mapping[str, Entry]
     ) -> Iterable[bytes | int]:
         now = self._clock()

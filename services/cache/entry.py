@@ -40,7 +40,7 @@ class Codec(Generic[V]):
 _AGEING = msgspec.msgpack.Decoder(tuple[int, float, float, msgspec.Raw])
 
 
-def aged(raw: Any, now: float) -> bytes | None:
+def encode_stale(raw: Any, now: float) -> bytes | None:
     """The same entry, no longer fresh; None if these are no bytes of an entry."""
     try:
         version, fresh_until, stale_until, value = _AGEING.decode(raw)

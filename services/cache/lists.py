@@ -13,12 +13,14 @@ from services.redis.cache_keys import CHANGED, DAY, LISTS
 from services.redis.pool import Client, Failure
 
 _SECONDS = 2 * DAY
-_MOST_LISTS = 20_000  # under one tag; then it begins anew
+_MAX_LISTS = 20_000  # under one tag; then it begins anew
 _CHANGED_MS = 10_000  # as long as a changed key is marked
-Described = Mapping[str, tuple[Iterable[str], bytes]]  # cache key -> its tags, its description
+ListDescriptions = Mapping[
+    str, tuple[Iterable[str], bytes]
+]  # cache key -> its tags, its description
 
 
-class Noted(NamedTuple):
+class ListRegistration(NamedTuple):
     """What is to be known before lists are read."""
 
     may_store: bool
@@ -33,7 +35,7 @@ class ListIndex:
         self._redis = redis
         self._prefix = prefix
 
-    async def remember(self, lists: Described) -> Noted | None:
+    async def register(self, lists: ListDescriptions) -> ListRegistration | None:
         """Notes lists before they are read. None: Redis is away, so nothing may be stored."""
         by_tag: dict[str, dict[str, bytes]] = {}
         for key, (tags, description) in lists.items():
@@ -41,17 +43,17 @@ class ListIndex:
                 by_tag.setdefault(tag, {})[key] = description
         pipeline = self._redis.pipeline(transaction=False)
         for tag, described in by_tag.items():
-            pipeline.hset(self._name(tag), mapping=described)  # type: ignore[arg-type]
-            pipeline.expire(self._name(tag), _SECONDS)
-            pipeline.hlen(self._name(tag))
-            pipeline.exists(self._mark(tag))  # after HSET: a change marks before it looks
+            pipeline.hset(self._tag_key(tag), mapping=described)  # type: ignore[arg-type]
+            pipeline.expire(self._tag_key(tag), _SECONDS)
+            pipeline.hlen(self._tag_key(tag))
+            pipeline.exists(self._changed_key(tag))  # after HSET: a change marks before it looks
         try:
             answers = await pipeline.execute()
         except Failure:
             return None
         sizes = zip(by_tag, answers[2::4], strict=True)
-        full = tuple(tag for tag, size in sizes if size > _MOST_LISTS)
-        return Noted(not full, any(answers[3::4]), full)
+        full = tuple(tag for tag, size in sizes if size > _MAX_LISTS)
+        return ListRegistration(not full, any(answers[3::4]), full)
 
     async def read(self, tags: Iterable[str]) -> dict[str, bytes] | None:
         """Every list noted under these tags, with its description; None with Redis away."""
@@ -66,9 +68,9 @@ class ListIndex:
         names = list(tags)
         pipeline = self._redis.pipeline(transaction=False)
         for tag in names if marking else ():
-            pipeline.set(self._mark(tag), b"1", px=_CHANGED_MS)
+            pipeline.set(self._changed_key(tag), b"1", px=_CHANGED_MS)
         for tag in names:
-            pipeline.hgetall(self._name(tag))
+            pipeline.hgetall(self._tag_key(tag))
         try:
             answers = await pipeline.execute()
         except Failure:
@@ -83,14 +85,14 @@ class ListIndex:
             return
         pipeline = self._redis.pipeline(transaction=False)
         for tag in tags:
-            pipeline.hdel(self._name(tag), *keys)
+            pipeline.hdel(self._tag_key(tag), *keys)
         try:
             await pipeline.execute()
         except Failure:
             return  # they are noted once more than needed
 
-    def _name(self, tag: str) -> str:
+    def _tag_key(self, tag: str) -> str:
         return self._prefix + LISTS.format(tag)
 
-    def _mark(self, tag: str) -> str:
+    def _changed_key(self, tag: str) -> str:
         return self._prefix + CHANGED + LISTS.format(tag)

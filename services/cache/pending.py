@@ -7,20 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-_MOST_KEYS = 10_000
+_MAX_KEYS = 10_000
 
 
-class Untold:
+class PendingInvalidations:
     def __init__(self) -> None:
         self.keys: set[str] = set()
         self.tags: set[str] = set()
-        self.is_everything = False
+        self.covers_all = False
 
     def __bool__(self) -> bool:
-        return bool(self.keys or self.tags or self.is_everything)
+        return bool(self.keys or self.tags or self.covers_all)
 
     def add(self, keys: Iterable[str]) -> None:
         self.keys.update(keys)
-        if len(self.keys) > _MOST_KEYS:
+        if len(self.keys) > _MAX_KEYS:
             self.keys.clear()
-            self.is_everything = True
+            self.covers_all = True

@@ -21,11 +21,11 @@ class _Flight(Generic[V]):
 
 class SingleFlight(Generic[V]):
     """`compute` must be bounded in time. Without callers it runs on, or is cancelled where
-    `stops_unwanted` says so."""
+    `cancel_abandoned` says so."""
 
-    def __init__(self, *, stops_unwanted: bool = False) -> None:
+    def __init__(self, *, cancel_abandoned: bool = False) -> None:
         self._running: dict[str, _Flight[V]] = {}
-        self._stops_unwanted = stops_unwanted
+        self._cancel_abandoned = cancel_abandoned
 
     async def run(self, key: str, compute: Callable[[], Awaitable[V]]) -> V:
         flight = self._running.get(key)
@@ -37,7 +37,7 @@ class SingleFlight(Generic[V]):
             return await asyncio.shield(flight.result)
         finally:
             flight.callers -= 1
-            if self._stops_unwanted and not flight.callers and not flight.result.done():
+            if self._cancel_abandoned and not flight.callers and not flight.result.done():
                 self._forget(key, flight)  # at once: nobody may join what is being cancelled
                 flight.result.cancel()
 

@@ -38,12 +38,12 @@ class CacheTracking:
     async def start(self, wait_seconds: float = 1.0) -> None:
         """Listens from now on; waits a moment for Redis, but does not need it."""
         self._cache.trusts_memory = False
-        self._task = asyncio.create_task(self._keep_listening())
+        self._task = asyncio.create_task(self._listen_loop())
         try:
             async with asyncio.timeout(wait_seconds):
                 await self._listening.wait()
         except TimeoutError:
-            log.warning("cache_memory_off", reason="Redis did not answer")
+            log.warning("cache_memory_disabled", reason="Redis did not answer")
 
     async def aclose(self) -> None:
         self._closed = True
@@ -52,10 +52,10 @@ class CacheTracking:
             await asyncio.gather(self._task, return_exceptions=True)
 
     @property
-    def listens(self) -> bool:
+    def is_listening(self) -> bool:
         return self._listening.is_set()
 
-    async def _keep_listening(self) -> None:
+    async def _listen_loop(self) -> None:
         tries = 0
         while not self._closed:  # Python 3.11's wait_for may swallow its being cancelled
             try:
@@ -64,27 +64,27 @@ class CacheTracking:
             except Exception as error:  # whatever it is, nobody tells us any more
                 log.info("cache_tracking_lost", error=repr(error))
             tries = 0 if self._listening.is_set() else tries + 1
-            self._distrust()
+            self._stop_trusting_memory()
             await asyncio.sleep(_RETRY_SECONDS[min(tries, len(_RETRY_SECONDS) - 1)])
 
     async def _listen(self, pubsub: PubSub) -> None:
         async with asyncio.timeout(_START_SECONDS):
             await self._track(pubsub)
-        await self._cache.catch_up()
-        self._cache.forget_here(None)  # what changed before we listened was not told
+        await self._cache.flush_pending()
+        self._cache.invalidate_local(None)  # what changed before we listened was not told
         self._cache.trusts_memory = True
         self._listening.set()
         while not self._closed:
-            if self._cache.owes:
-                await self._cache.catch_up()
-            message = await self._next(pubsub, _QUIET_SECONDS)
+            if self._cache.has_pending:
+                await self._cache.flush_pending()
+            message = await self._read_message(pubsub, _QUIET_SECONDS)
             if message is None:
                 await pubsub.ping()
-                message = await self._next(pubsub, _PONG_SECONDS)
+                message = await self._read_message(pubsub, _PONG_SECONDS)
                 if message is None:
                     raise TimeoutError("no pong")
             if message["type"] == "message":
-                self._cache.told(message["data"])
+                self._cache.apply_invalidations(message["data"])
 
     async def _track(self, pubsub: PubSub) -> None:
         """RESP2: the connection that subscribes is the one that changes are redirected to."""
@@ -99,10 +99,10 @@ class CacheTracking:
         await connection.read_response()
         await pubsub.subscribe(_CHANNEL)
 
-    async def _next(self, pubsub: PubSub, seconds: float) -> dict[str, Any] | None:
-        found: dict[str, Any] | None = await pubsub.get_message(timeout=seconds)
-        return found
+    async def _read_message(self, pubsub: PubSub, seconds: float) -> dict[str, Any] | None:
+        message: dict[str, Any] | None = await pubsub.get_message(timeout=seconds)
+        return message
 
-    def _distrust(self) -> None:
+    def _stop_trusting_memory(self) -> None:
         self._listening.clear()
         self._cache.trusts_memory = False

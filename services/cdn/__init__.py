@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from services import http_client
-from services.cdn.base import WIDTHS, Cdn, ImageFormat, Stale, rung, tag_text
+from services.cdn.base import WIDTHS, Cdn, ImageFormat, StaleContent, encode_tag, ladder_width
 from services.cdn.cloudflare import Cloudflare
 from services.cdn.cloudfront import CloudFront
 from services.cdn.cloudinary import Cloudinary
@@ -15,9 +15,21 @@ from services.errors import StartupError
 from services.settings.settings import Settings
 
 __all__ = [
-    "ALL_ANSWERS", "ALL_ART", "WIDTHS", "Cdn", "CloudFront", "Cloudflare", "Cloudinary",
-    "ImageFormat", "Passthrough", "Stale", "backdrop_path", "open_cdn", "poster_path", "rung",
-    "tag_text",
+    "ALL_ANSWERS",
+    "ALL_ART",
+    "WIDTHS",
+    "Cdn",
+    "CloudFront",
+    "Cloudflare",
+    "Cloudinary",
+    "ImageFormat",
+    "Passthrough",
+    "StaleContent",
+    "backdrop_path",
+    "encode_tag",
+    "ladder_width",
+    "open_cdn",
+    "poster_path",
 ]  # fmt: skip
 
 ALL_ART, ALL_ANSWERS = "/art/", "/graphql"

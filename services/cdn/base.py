@@ -44,7 +44,7 @@ class Variant:
 
 
 @dataclass(frozen=True, slots=True)
-class Stale:
+class StaleContent:
     """What a CDN is to drop: answers by tag; images by path, or by whole address of one from
     elsewhere; by what paths begin with."""
 
@@ -52,8 +52,8 @@ class Stale:
     paths: frozenset[str] = frozenset()
     prefixes: frozenset[str] = frozenset()
 
-    def __or__(self, other: Stale) -> Stale:
-        return Stale(
+    def __or__(self, other: StaleContent) -> StaleContent:
+        return StaleContent(
             self.tags | other.tags, self.paths | other.paths, self.prefixes | other.prefixes
         )
 
@@ -70,7 +70,7 @@ class Cdn(ABC):
     def _address(self, path: str, variant: Variant) -> str: ...
 
     @abstractmethod
-    async def purge(self, stale: Stale, reference: str) -> None:
+    async def purge(self, stale: StaleContent, reference: str) -> None:
         """Asks until all of it is dropped; asking twice is harmless. The same `reference` is for
         trying the same again.
 
@@ -92,7 +92,7 @@ class Cdn(ABC):
         Raises:
             ValidationFailed: a size below 1, or a quality outside 1-100.
         """
-        return self._address(path, variant_of(width, height, quality, format))
+        return self._address(path, build_variant(width, height, quality, format))
 
     def src_set(
         self,
@@ -104,26 +104,28 @@ class Cdn(ABC):
     ) -> str:
         """HTML's srcset: each width once, rising, as its rung of the ladder."""
         asked = list(widths)
-        check(min(asked, default=1), None, quality)
+        validate_variant(min(asked, default=1), None, quality)
         addresses = [
             (self.image_url(path, width=width, quality=quality, format=format), width)
-            for width in sorted({rung(width) for width in asked})
+            for width in sorted({ladder_width(width) for width in asked})
         ]
         return ", ".join(f"{address} {width}w" for address, width in addresses)
 
 
 @lru_cache(maxsize=1024)  # pages ask for many images of one size
-def variant_of(width: int | None, height: int | None, quality: int, format: ImageFormat) -> Variant:
-    check(width, height, quality)
-    return Variant(rung(width) if width is not None else None, height, quality, format)
+def build_variant(
+    width: int | None, height: int | None, quality: int, format: ImageFormat
+) -> Variant:
+    validate_variant(width, height, quality)
+    return Variant(ladder_width(width) if width is not None else None, height, quality, format)
 
 
-def rung(width: int) -> int:
+def ladder_width(width: int) -> int:
     """The narrowest step that is wide enough; the widest one for all above."""
     return next((step for step in WIDTHS if step >= width), WIDTHS[-1])
 
 
-def check(width: int | None, height: int | None, quality: int) -> None:
+def validate_variant(width: int | None, height: int | None, quality: int) -> None:
     for name, value in (("width", width), ("height", height)):
         if value is not None and value < 1:
             raise ValidationFailed(f"{name} is at least 1.", path=[name])
@@ -131,7 +133,7 @@ def check(width: int | None, height: int | None, quality: int) -> None:
         raise ValidationFailed("quality is from 1 to 100.", path=["quality"])
 
 
-def is_whole(path: str) -> bool:
+def is_absolute_url(path: str) -> bool:
     """Whether it is an address of its own, of an image from elsewhere."""
     return path.startswith(("https://", "http://"))
 
@@ -141,11 +143,11 @@ def is_svg(path: str) -> bool:
     return path.partition("?")[0].endswith(".svg")
 
 
-def quoted(path: str) -> str:
+def quote_path(path: str) -> str:
     return path if _PLAIN.fullmatch(path) else quote(path)
 
 
-def tag_text(tag: str) -> str:
+def encode_tag(tag: str) -> str:
     """A tag as CDNs take it, both where an answer names it and where it is purged: what they would
     refuse becomes a digest. They do not mind case."""
     if len(tag) <= _TAG_CHARACTERS and not _NOT_IN_TAGS.search(tag):
@@ -153,14 +155,14 @@ def tag_text(tag: str) -> str:
     return f"h:{hashlib.blake2b(tag.lower().encode(), digest_size=16).hexdigest()}"
 
 
-def groups(items: Iterable[T], size: int) -> Iterator[Sequence[T]]:
+def split_batches(items: Iterable[T], size: int) -> Iterator[Sequence[T]]:
     """Sorted, so that the same things make the same groups."""
     ordered = sorted(items)  # type: ignore[type-var]
     for first in range(0, len(ordered), size):
         yield ordered[first : first + size]
 
 
-def required(setting: str, value: str) -> str:
+def require_setting(setting: str, value: str) -> str:
     """
     Raises:
         StartupError: it is not set.
@@ -170,13 +172,13 @@ def required(setting: str, value: str) -> str:
     return value.strip()
 
 
-def required_address(setting: str, value: str) -> str:
+def require_address(setting: str, value: str) -> str:
     """Without a slash at its end.
 
     Raises:
         StartupError: it is not set, or no address.
     """
-    address = required(setting, value).rstrip("/")
-    if not is_whole(address):
+    address = require_setting(setting, value).rstrip("/")
+    if not is_absolute_url(address):
         raise StartupError(f"{setting} is not an address that starts with https://.")
     return address

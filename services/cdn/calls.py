@@ -23,7 +23,7 @@ _LONGEST_PAUSE_SECONDS = 3600.0
 _BUSY = (420, 429)  # 420: Cloudinary's
 
 
-class Calls:
+class PurgeCalls:
     """One per process. `name` is the service's, for errors."""
 
     def __init__(self, client: HttpClient, name: str, deadline_seconds: float) -> None:

@@ -14,17 +14,17 @@ import msgspec
 
 from services.cdn.base import (
     Cdn,
-    Stale,
+    StaleContent,
     Variant,
-    groups,
+    encode_tag,
+    is_absolute_url,
     is_svg,
-    is_whole,
-    quoted,
-    required,
-    required_address,
-    tag_text,
+    quote_path,
+    require_address,
+    require_setting,
+    split_batches,
 )
-from services.cdn.calls import Calls
+from services.cdn.calls import PurgeCalls
 from services.http_client import HttpClient
 from services.settings.settings import Settings
 
@@ -38,34 +38,34 @@ class _Answer(msgspec.Struct):
 class Cloudflare(Cdn):
     def __init__(self, settings: Settings, client: HttpClient) -> None:
         token = settings.cloudflare_api_key.get_secret_value()
-        zone = required("CLOUDFLARE_ZONE_ID", settings.cloudflare_zone_id)
-        api = required_address("CLOUDFLARE_API_URL", settings.cloudflare_api_url)
-        self._base = required_address("CLOUDFLARE_CDN_URL", settings.cloudflare_cdn_url)
+        zone = require_setting("CLOUDFLARE_ZONE_ID", settings.cloudflare_zone_id)
+        api = require_address("CLOUDFLARE_API_URL", settings.cloudflare_api_url)
+        self._base = require_address("CLOUDFLARE_CDN_URL", settings.cloudflare_cdn_url)
         self._purge_address = f"{api}/zones/{zone}/purge_cache"
         self._headers = {
-            "Authorization": f"Bearer {required('CLOUDFLARE_API_KEY', token)}",
+            "Authorization": f"Bearer {require_setting('CLOUDFLARE_API_KEY', token)}",
             "Content-Type": "application/json",
         }
         self._files_per_call = settings.cloudflare_files_per_purge
-        self._calls = Calls(client, "Cloudflare", settings.cdn_timeout_seconds)
+        self._calls = PurgeCalls(client, "Cloudflare", settings.cdn_timeout_seconds)
 
     def _address(self, path: str, variant: Variant) -> str:
         """One from elsewhere stays as it is: a zone resizes its own images alone, unless told."""
-        if is_whole(path):
+        if is_absolute_url(path):
             return path
         if is_svg(path):
-            return self._base + quoted(path)
-        return f"{self._base}/cdn-cgi/image/{_options(variant)}{quoted(path)}"
+            return self._base + quote_path(path)
+        return f"{self._base}/cdn-cgi/image/{_options(variant)}{quote_path(path)}"
 
-    async def purge(self, stale: Stale, reference: str) -> None:
-        files = [self._base + quoted(path) for path in stale.paths if not is_whole(path)]
-        for group in groups(files, self._files_per_call):
+    async def purge(self, stale: StaleContent, reference: str) -> None:
+        files = [self._base + quote_path(path) for path in stale.paths if not is_absolute_url(path)]
+        for group in split_batches(files, self._files_per_call):
             await self._ask("files", group)
-        for group in groups({tag_text(tag) for tag in stale.tags}, _PER_CALL):
+        for group in split_batches({encode_tag(tag) for tag in stale.tags}, _PER_CALL):
             await self._ask("tags", group)
         host = self._base.partition("://")[2]
-        prefixes = [(host + quoted(prefix)).rstrip("/") for prefix in stale.prefixes]
-        for group in groups(prefixes, _PER_CALL):
+        prefixes = [(host + quote_path(prefix)).rstrip("/") for prefix in stale.prefixes]
+        for group in split_batches(prefixes, _PER_CALL):
             await self._ask("prefixes", group)
 
     async def _ask(self, what: str, items: Sequence[str]) -> None:

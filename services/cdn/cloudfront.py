@@ -14,18 +14,18 @@ from xml.sax.saxutils import escape
 
 from services.cdn.base import (
     Cdn,
-    Stale,
+    StaleContent,
     Variant,
-    groups,
+    encode_tag,
+    is_absolute_url,
     is_svg,
-    is_whole,
-    quoted,
-    required,
-    required_address,
-    tag_text,
+    quote_path,
+    require_address,
+    require_setting,
+    split_batches,
 )
-from services.cdn.calls import Calls
-from services.cdn.passthrough import query_of
+from services.cdn.calls import PurgeCalls
+from services.cdn.passthrough import build_query
 from services.cdn.signing import Signer
 from services.http_client import HttpClient
 from services.settings.settings import Settings
@@ -47,43 +47,43 @@ class CloudFront(Cdn):
     def __init__(
         self, settings: Settings, client: HttpClient, now: Callable[[], datetime] = _utc_now
     ) -> None:
-        api = required_address("AWS_CLOUDFRONT_API_URL", settings.aws_cloudfront_api_url)
-        distribution = required(
+        api = require_address("AWS_CLOUDFRONT_API_URL", settings.aws_cloudfront_api_url)
+        distribution = require_setting(
             "AWS_CLOUDFRONT_DISTRIBUTION_ID", settings.aws_cloudfront_distribution_id
         )
         secret = settings.aws_secret_access_key.get_secret_value()
-        self._base = required_address("AWS_CLOUDFRONT_URL", settings.aws_cloudfront_url)
+        self._base = require_address("AWS_CLOUDFRONT_URL", settings.aws_cloudfront_url)
         self._purge_address = f"{api}/{_API}/distribution/{distribution}/invalidation"
         self._signer = Signer(
-            required("AWS_ACCESS_KEY_ID", settings.aws_access_key_id),
-            required("AWS_SECRET_ACCESS_KEY", secret).encode(),
-            required("AWS_REGION", settings.aws_region),
+            require_setting("AWS_ACCESS_KEY_ID", settings.aws_access_key_id),
+            require_setting("AWS_SECRET_ACCESS_KEY", secret).encode(),
+            require_setting("AWS_REGION", settings.aws_region),
             "cloudfront",
         )
         self._knows_tags = settings.aws_cloudfront_cache_tags
         self._now = now
-        self._calls = Calls(client, "CloudFront", settings.cdn_timeout_seconds)
+        self._calls = PurgeCalls(client, "CloudFront", settings.cdn_timeout_seconds)
 
     def _address(self, path: str, variant: Variant) -> str:
         """CloudFront changes no image: SVG scales by itself, so one variant of it will do."""
-        if is_whole(path):
+        if is_absolute_url(path):
             return path
-        return self._base + quoted(path) + ("" if is_svg(path) else query_of(variant))
+        return self._base + quote_path(path) + ("" if is_svg(path) else build_query(variant))
 
-    async def purge(self, stale: Stale, reference: str) -> None:
-        for number, items in enumerate(groups(self._items(stale), _PER_CALL)):
+    async def purge(self, stale: StaleContent, reference: str) -> None:
+        for number, items in enumerate(split_batches(self._items(stale), _PER_CALL)):
             await self._ask(items, f"{reference}-{number}")
 
-    def _items(self, stale: Stale) -> set[str]:
-        paths = {quoted(path) for path in stale.paths if not is_whole(path)}
-        wildcards = {quoted(prefix) + "*" for prefix in stale.prefixes}
+    def _items(self, stale: StaleContent) -> set[str]:
+        paths = {quote_path(path) for path in stale.paths if not is_absolute_url(path)}
+        wildcards = {quote_path(prefix) + "*" for prefix in stale.prefixes}
         if stale.tags and not self._knows_tags:
             wildcards.add(_ANSWERS)
         sized = {path for path in paths if not is_svg(path)}  # cached once for each size
         each = {path + "*" for path in sized}
         if len(wildcards | each) > _MOST_WILDCARDS:
             each = {path.rpartition("/")[0] + "/*" for path in sized}
-        tags = {"#" + tag_text(tag) for tag in stale.tags} if self._knows_tags else set()
+        tags = {"#" + encode_tag(tag) for tag in stale.tags} if self._knows_tags else set()
         return (paths - sized) | wildcards | each | tags
 
     async def _ask(self, items: Sequence[str], reference: str) -> None:

@@ -17,16 +17,16 @@ import msgspec
 from services.cdn.base import (
     Cdn,
     ImageFormat,
-    Stale,
+    StaleContent,
     Variant,
-    groups,
+    is_absolute_url,
     is_svg,
-    is_whole,
-    quoted,
-    required,
-    required_address,
+    quote_path,
+    require_address,
+    require_setting,
+    split_batches,
 )
-from services.cdn.calls import Calls
+from services.cdn.calls import PurgeCalls
 from services.http_client import HttpClient
 from services.settings.settings import Settings
 
@@ -42,12 +42,12 @@ class _Answer(msgspec.Struct):
 
 class Cloudinary(Cdn):
     def __init__(self, settings: Settings, client: HttpClient) -> None:
-        cloud = required("CLOUDINARY_CLOUD_NAME", settings.cloudinary_cloud_name)
-        base = required_address("CLOUDINARY_CDN_URL", settings.cloudinary_cdn_url)
-        api = required_address("CLOUDINARY_API_URL", settings.cloudinary_api_url)
-        key = required("CLOUDINARY_API_KEY", settings.cloudinary_api_key)
+        cloud = require_setting("CLOUDINARY_CLOUD_NAME", settings.cloudinary_cloud_name)
+        base = require_address("CLOUDINARY_CDN_URL", settings.cloudinary_cdn_url)
+        api = require_address("CLOUDINARY_API_URL", settings.cloudinary_api_url)
+        key = require_setting("CLOUDINARY_API_KEY", settings.cloudinary_api_key)
         secret = settings.cloudinary_api_secret.get_secret_value()
-        login = f"{key}:{required('CLOUDINARY_API_SECRET', secret)}".encode()
+        login = f"{key}:{require_setting('CLOUDINARY_API_SECRET', secret)}".encode()
         self._origin = settings.public_address
         self._base = f"{base}/{quote(cloud, safe='')}/image/fetch/"
         self._destroy_address = f"{api}/{quote(cloud, safe='')}/image/destroy"
@@ -55,7 +55,7 @@ class Cloudinary(Cdn):
             "Authorization": f"Basic {base64.b64encode(login).decode()}",
             "Content-Type": "application/x-www-form-urlencoded",
         }
-        self._calls = Calls(client, "Cloudinary", settings.cdn_timeout_seconds)
+        self._calls = PurgeCalls(client, "Cloudinary", settings.cdn_timeout_seconds)
 
     def _address(self, path: str, variant: Variant) -> str:
         """SVG scales by itself: it is drawn in pixels only if a format of pixels is asked for."""
@@ -63,15 +63,15 @@ class Cloudinary(Cdn):
         options = "" if as_it_is else _options(variant) + "/"
         return f"{self._base}{options}{quote(self._source(path), safe=_KEPT)}"
 
-    async def purge(self, stale: Stale, reference: str) -> None:
-        for some in groups(map(self._source, stale.paths), _AT_ONCE):
+    async def purge(self, stale: StaleContent, reference: str) -> None:
+        for some in split_batches(map(self._source, stale.paths), _AT_ONCE):
             asked = [self._destroy(source) for source in some]
             for answer in await asyncio.gather(*asked, return_exceptions=True):
                 if isinstance(answer, BaseException):
                     raise answer
 
     def _source(self, path: str) -> str:
-        return path if is_whole(path) else self._origin + quoted(path)
+        return path if is_absolute_url(path) else self._origin + quote_path(path)
 
     async def _destroy(self, source: str) -> None:
         form = {"public_id": source, "type": "fetch", "invalidate": "true"}

@@ -10,10 +10,10 @@ from services.cdn.base import (
     DEFAULT_QUALITY,
     Cdn,
     ImageFormat,
-    Stale,
+    StaleContent,
     Variant,
-    is_whole,
-    quoted,
+    is_absolute_url,
+    quote_path,
 )
 
 
@@ -25,16 +25,16 @@ class Passthrough(Cdn):
     is_told = False
 
     def _address(self, path: str, variant: Variant) -> str:
-        if is_whole(path):
+        if is_absolute_url(path):
             return path
-        return self.base + quoted(path) + query_of(variant)
+        return self.base + quote_path(path) + build_query(variant)
 
-    async def purge(self, stale: Stale, reference: str) -> None:
+    async def purge(self, stale: StaleContent, reference: str) -> None:
         """Nobody keeps anything longer than its headers say."""
 
 
 @lru_cache(maxsize=1024)
-def query_of(variant: Variant) -> str:
+def build_query(variant: Variant) -> str:
     """What is left at its default is not in it."""
     wanted = {
         "w": variant.width,

@@ -37,8 +37,8 @@ def find_mongod(setting: str | None) -> Path:
     Raises:
         MissingBinary: none was found, or the setting names no executable file.
     """
-    found = from_setting("MONGOD_BINARY", setting) or _from_wheels(_MONGOD_WHEELS)
-    found = found or from_path("mongod")
+    found = find_from_setting("MONGOD_BINARY", setting) or _from_wheels(_MONGOD_WHEELS)
+    found = found or find_on_path("mongod")
     if not found:
         raise MissingBinary(
             f"mongod was not found: {_INSTALL}, or set MONGODB_URI to a replica set, "
@@ -53,8 +53,8 @@ def find_redis_server(setting: str | None) -> Path:
     Raises:
         MissingBinary: none was found, or the setting names no executable file.
     """
-    found = from_setting("REDIS_SERVER_BINARY", setting) or _from_wheels(_REDIS_WHEELS)
-    found = found or from_path("redis-server", "valkey-server")
+    found = find_from_setting("REDIS_SERVER_BINARY", setting) or _from_wheels(_REDIS_WHEELS)
+    found = found or find_on_path("redis-server", "valkey-server")
     if not found:
         raise MissingBinary(
             f"redis-server was not found: {_INSTALL}, or redis-server or valkey-server from "
@@ -63,7 +63,7 @@ def find_redis_server(setting: str | None) -> Path:
     return found
 
 
-def from_setting(variable: str, setting: str | None) -> Path | None:
+def find_from_setting(variable: str, setting: str | None) -> Path | None:
     if not setting:
         return None
     found = shutil.which(os.path.expanduser(setting))
@@ -83,6 +83,6 @@ def _from_wheels(wheels: Sequence[tuple[str, str]]) -> Path | None:
     return None
 
 
-def from_path(*names: str) -> Path | None:
+def find_on_path(*names: str) -> Path | None:
     found = next(filter(None, map(shutil.which, names)), None)
     return Path(found).absolute() if found else None

@@ -12,11 +12,11 @@ from enum import Enum, IntEnum
 from services.settings.settings import Settings
 
 BURST_SECONDS = 4  # of requests, on top of the rate
-SHAPES_SECONDS = 60
-MOST_SHAPES = 256
+DOCUMENTS_SECONDS = 60
+MAX_DOCUMENTS = 256
 REQUEST_POINTS = 0.2  # beyond the rate
-SHAPE_POINTS = 2.0  # beyond the free ones
-_LEAVES_BELOW = 0.8  # of the score that led to a level: no flapping
+DOCUMENT_POINTS = 2.0  # beyond the free ones
+_LEAVING_SHARE = 0.8  # of the score that led to a level: no flapping
 
 
 class Signal(Enum):
@@ -38,7 +38,7 @@ POINTS = {
 }
 
 
-class Level(IntEnum):
+class AbuseLevel(IntEnum):
     """What happens to requests of a prefix; each includes the one before."""
 
     NORMAL = 0
@@ -54,7 +54,7 @@ class Level(IntEnum):
 @dataclass(frozen=True, slots=True)
 class AbuseRules:
     requests_per_second: float = 50
-    shapes: int = 20
+    documents: int = 20
     half_life_seconds: float = 60
     slow_score: float = 100
     documents_score: float = 200
@@ -66,7 +66,7 @@ class AbuseRules:
     def of(cls, settings: Settings) -> AbuseRules:
         return cls(
             requests_per_second=settings.abuse_requests_per_second,
-            shapes=settings.abuse_operation_shapes,
+            documents=settings.abuse_operation_shapes,
             half_life_seconds=settings.abuse_half_life_seconds,
             slow_score=settings.abuse_slow_score,
             documents_score=settings.abuse_documents_score,
@@ -75,89 +75,89 @@ class AbuseRules:
             block_most_seconds=settings.abuse_block_most_seconds,
         )
 
-    def decayed(self, score: float, seconds: float) -> float:
+    def decay(self, score: float, seconds: float) -> float:
         return float(score * 0.5 ** (max(0.0, seconds) / self.half_life_seconds))
 
-    def level(self, score: float, before: Level) -> Level:
-        """`before` is left only well below what led to it; BLOCKED ends by time, not by score."""
-        found: Level = Level.NORMAL
-        for level, least in self._least():
-            is_kept = level <= before < Level.BLOCKED
-            if score >= (_LEAVES_BELOW * least if is_kept else least):
-                found = level
-        return found
+    def choose_level(self, score: float, before: AbuseLevel) -> AbuseLevel:
+        """`before` is remaining only well below what led to it; BLOCKED ends by time, not by score."""
+        reached: AbuseLevel = AbuseLevel.NORMAL
+        for level, threshold in self._thresholds():
+            is_holding = level <= before < AbuseLevel.BLOCKED
+            if score >= (_LEAVING_SHARE * threshold if is_holding else threshold):
+                reached = level
+        return reached
 
-    def _least(self) -> tuple[tuple[Level, float], ...]:
+    def _thresholds(self) -> tuple[tuple[AbuseLevel, float], ...]:
         return (
-            (Level.SLOW, self.slow_score),
-            (Level.DOCUMENTS, self.documents_score),
-            (Level.BLOCKED, self.block_score),
+            (AbuseLevel.SLOW, self.slow_score),
+            (AbuseLevel.DOCUMENTS, self.documents_score),
+            (AbuseLevel.BLOCKED, self.block_score),
         )
 
 
 @dataclass(slots=True)
-class Tally:
-    """What was noted of a prefix since it was last counted. `shapes` are digests of documents."""
+class AbuseSignals:
+    """What was noted of a prefix since it was last counted. `documents` are digests of documents."""
 
     requests: int = 0
     points: float = 0.0
-    shapes: tuple[str, ...] = ()
+    document_hashes: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
-class Standing:
+class PrefixStatus:
     """How a prefix stands. Times in seconds since 1970; `until` is a block's end, else 0."""
 
     prefix: str
-    level: Level = Level.NORMAL
+    level: AbuseLevel = AbuseLevel.NORMAL
     score: float = 0.0
     at: float = 0.0
     until: float = 0.0
 
-    def level_at(self, now: float, rules: AbuseRules) -> Level:
+    def get_level_at(self, now: float, rules: AbuseRules) -> AbuseLevel:
         if self.until > now:
-            return Level.BLOCKED
-        return rules.level(rules.decayed(self.score, now - self.at), self.level)
+            return AbuseLevel.BLOCKED
+        return rules.choose_level(rules.decay(self.score, now - self.at), self.level)
 
 
 @dataclass(slots=True)
-class Score(Standing):
+class LocalScore(PrefixStatus):
     """A prefix as one process counts it alone, while Redis is away."""
 
     free: float | None = None
     strikes: int = 0
-    shapes_until: float = 0.0
-    shapes: int = 0
+    documents_until: float = 0.0
+    documents: int = 0
 
-    def count(self, tally: Tally, now: float, rules: AbuseRules) -> None:
+    def count(self, signals: AbuseSignals, now: float, rules: AbuseRules) -> None:
         now = max(now, self.at)
         if self.until > now:
             return
         seconds = now - self.at
-        self.score = rules.decayed(self.score, seconds)
-        before: Level = Level.NORMAL if self.level is Level.BLOCKED else self.level
-        before = rules.level(self.score, before)
-        self.score += tally.points
-        self.score += self._of_requests(tally.requests, seconds, rules)
-        self.score += self._of_shapes(len(tally.shapes), now, rules)
+        self.score = rules.decay(self.score, seconds)
+        before: AbuseLevel = AbuseLevel.NORMAL if self.level is AbuseLevel.BLOCKED else self.level
+        before = rules.choose_level(self.score, before)
+        self.score += signals.points
+        self.score += self._score_requests(signals.requests, seconds, rules)
+        self.score += self._score_documents(len(signals.document_hashes), now, rules)
         self.at = now
-        self.level, self.until = rules.level(self.score, before), 0.0
-        if self.level is Level.BLOCKED:
+        self.level, self.until = rules.choose_level(self.score, before), 0.0
+        if self.level is AbuseLevel.BLOCKED:
             self._block(now, rules)
 
-    def _of_requests(self, requests: int, seconds: float, rules: AbuseRules) -> float:
+    def _score_requests(self, requests: int, seconds: float, rules: AbuseRules) -> float:
         most = BURST_SECONDS * rules.requests_per_second
         free = most if self.free is None else self.free + seconds * rules.requests_per_second
-        left = min(most, free) - requests
-        self.free = max(0.0, left)
-        return max(0.0, -left) * REQUEST_POINTS
+        remaining = min(most, free) - requests
+        self.free = max(0.0, remaining)
+        return max(0.0, -remaining) * REQUEST_POINTS
 
-    def _of_shapes(self, shapes: int, now: float, rules: AbuseRules) -> float:
-        if now >= self.shapes_until:
-            self.shapes, self.shapes_until = 0, now + SHAPES_SECONDS
-        over_before = max(0, self.shapes - rules.shapes)
-        self.shapes += shapes
-        return (max(0, self.shapes - rules.shapes) - over_before) * SHAPE_POINTS
+    def _score_documents(self, documents: int, now: float, rules: AbuseRules) -> float:
+        if now >= self.documents_until:
+            self.documents, self.documents_until = 0, now + DOCUMENTS_SECONDS
+        over_before = max(0, self.documents - rules.documents)
+        self.documents += documents
+        return (max(0, self.documents - rules.documents) - over_before) * DOCUMENT_POINTS
 
     def _block(self, now: float, rules: AbuseRules) -> None:
         """What is done while it lasts counts for nothing; after it one starts as a slow one."""

@@ -1,7 +1,7 @@
 """Who misbehaves, by prefix of addresses, and what is done about it: slowed down, then only known
 documents, then blocked for a while.
 
-Noting and asking touch this process's memory alone. What was noted goes to Redis in one pipeline
+Noting and asking touch this process's memory alone. What was notes goes to Redis in one pipeline
 every 200 ms, and how prefixes stand comes back twice a second; while Redis is away each process
 counts for itself. Memory is bounded; nothing here ever fails a request.
 """
@@ -17,24 +17,24 @@ from functools import lru_cache
 
 from services.errors import UpstreamUnavailable
 from services.limits.abuse_rules import (
-    MOST_SHAPES,
+    DOCUMENTS_SECONDS,
+    MAX_DOCUMENTS,
     POINTS,
-    SHAPES_SECONDS,
+    AbuseLevel,
     AbuseRules,
-    Level,
-    Score,
+    AbuseSignals,
+    LocalScore,
+    PrefixStatus,
     Signal,
-    Standing,
-    Tally,
 )
-from services.limits.abuse_store import AbuseStore, Change
+from services.limits.abuse_store import AbuseStore, LevelChange
 from services.limits.client_address import (
     Address,
     ClientAddresses,
+    get_network,
     is_within,
-    network_of,
-    networks,
-    parsed,
+    parse_address,
+    parse_networks,
 )
 from services.redis.pool import Client, Guard
 from services.settings.settings import Settings
@@ -45,33 +45,41 @@ log = get_logger("abuse_watch")
 _FLUSH_SECONDS = 0.2
 _REFRESH_SECONDS = 0.5
 _FLUSHED_PREFIXES = 1000
-_MOST_PREFIXES = 10_000
-_MOST_SHAPES = 64  # of a prefix remembered here; Redis keeps the count
-_MOST_ALONE = 5_000
-_MOST_ADDRESSES = 16_384
-_UNTOLD_SHARE = 0.1  # of the free requests a second: so few are not even told to Redis
-_LEAST_DELAY_SECONDS, _MOST_DELAY_SECONDS = 0.2, 1.0
+_MAX_PREFIXES = 10_000
+_MAX_LOCAL_DOCUMENTS = 64  # of a prefix remembered here; Redis keeps the count
+_MAX_LOCAL_SCORES = 5_000
+_MAX_ADDRESSES = 16_384
+_UNCOUNTED_SHARE = 0.1  # of the free requests a second: so few are not even answers to Redis
+_MIN_DELAY_SECONDS, _MAX_DELAY_SECONDS = 0.2, 1.0
 
 
-class _Noted:
-    """What this process knows of a prefix, and has not told yet."""
+class _PrefixNotes:
+    """What this process knows of a prefix, and has not answers yet."""
 
-    __slots__ = ("filled_at", "points", "requests", "shapes", "shapes_until", "unshown", "untold")
+    __slots__ = (
+        "documents",
+        "documents_until",
+        "filled_at",
+        "new_documents",
+        "points",
+        "requests",
+        "uncounted",
+    )
 
-    def __init__(self, untold: float, now: float) -> None:
-        self.untold = untold
+    def __init__(self, uncounted: float, now: float) -> None:
+        self.uncounted = uncounted
         self.filled_at = now
         self.requests = 0
         self.points = 0.0
-        self.shapes: set[str] = set()
-        self.unshown: list[str] = []
-        self.shapes_until = now + SHAPES_SECONDS
+        self.documents: set[str] = set()
+        self.new_documents: list[str] = []
+        self.documents_until = now + DOCUMENTS_SECONDS
 
-    def taken(self) -> Tally:
-        tally = Tally(self.requests, self.points, tuple(self.unshown))
+    def drain(self) -> AbuseSignals:
+        signals = AbuseSignals(self.requests, self.points, tuple(self.new_documents))
         self.requests, self.points = 0, 0.0
-        self.unshown.clear()
-        return tally
+        self.new_documents.clear()
+        return signals
 
 
 class AbuseWatch:
@@ -84,17 +92,19 @@ class AbuseWatch:
         self.enforces = settings.abuse_mode == "enforce"
         self.rules = AbuseRules.of(settings)
         self.addresses = ClientAddresses(settings.trusted_proxies)
-        self._exempt = networks(settings.abuse_exempt, "ABUSE_EXEMPT") + self.addresses.trusted
+        self._exempt = (
+            parse_networks(settings.abuse_exempt, "ABUSE_EXEMPT") + self.addresses.trusted
+        )
         if not settings.is_production:  # ourselves; tests play strangers from the rest of 127/8
             self._exempt += tuple(ipaddress.ip_network(own) for own in ("127.0.0.1", "::1"))
         self._clock = clock
         self.store = AbuseStore(redis, self.rules, settings.redis_key_prefix)
-        self._untold = max(1.0, _UNTOLD_SHARE * self.rules.requests_per_second)
-        self._prefix_of = lru_cache(maxsize=_MOST_ADDRESSES)(self._watched_prefix)
-        self._noted: OrderedDict[str, _Noted] = OrderedDict()
-        self._pending: dict[str, _Noted] = {}
-        self._standings: dict[str, Standing] = {}
-        self._alone: OrderedDict[str, Score] = OrderedDict()
+        self._uncounted = max(1.0, _UNCOUNTED_SHARE * self.rules.requests_per_second)
+        self._prefix_of = lru_cache(maxsize=_MAX_ADDRESSES)(self._find_prefix)
+        self._notes: OrderedDict[str, _PrefixNotes] = OrderedDict()
+        self._pending: dict[str, _PrefixNotes] = {}
+        self._statuses: dict[str, PrefixStatus] = {}
+        self._local_scores: OrderedDict[str, LocalScore] = OrderedDict()
         self._guard = Guard()
         self._is_away = False
         self._refreshed_at = 0.0
@@ -103,99 +113,99 @@ class AbuseWatch:
 
     def __len__(self) -> int:
         """How many prefixes this process remembers."""
-        return len(self._noted)
+        return len(self._notes)
 
-    # ---- asked and told by every request
+    # ---- asked and answers by every request
 
-    def standing(self, address: str | None) -> Standing | None:
+    def get_status(self, address: str | None) -> PrefixStatus | None:
         """How the address's prefix stands; None for most: nothing is held against it."""
-        if not self._standings and not self._alone:
+        if not self._statuses and not self._local_scores:
             return None
         prefix = self._prefix_of(address)
         if prefix is None:
             return None
-        found = self._standings.get(prefix)
-        alone = self._alone.get(prefix) if self._alone else None
-        if found is None or (alone is not None and alone.level > found.level):
-            return alone
-        return found
+        shared = self._statuses.get(prefix)
+        local = self._local_scores.get(prefix) if self._local_scores else None
+        if shared is None or (local is not None and local.level > shared.level):
+            return local
+        return shared
 
-    def level(self, standing: Standing) -> Level:
-        return standing.level_at(self._clock(), self.rules)
+    def get_level(self, status: PrefixStatus) -> AbuseLevel:
+        return status.get_level_at(self._clock(), self.rules)
 
-    def delay_seconds(self, standing: Standing) -> float:
+    def get_delay_seconds(self, status: PrefixStatus) -> float:
         """The longer the worse it stands."""
-        score = self.rules.decayed(standing.score, self._clock() - standing.at)
+        score = self.rules.decay(status.score, self._clock() - status.at)
         span = max(1.0, self.rules.block_score - self.rules.slow_score)
         part = min(1.0, max(0.0, (score - self.rules.slow_score) / span))
-        return _LEAST_DELAY_SECONDS + part * (_MOST_DELAY_SECONDS - _LEAST_DELAY_SECONDS)
+        return _MIN_DELAY_SECONDS + part * (_MAX_DELAY_SECONDS - _MIN_DELAY_SECONDS)
 
-    def seconds_left(self, standing: Standing) -> float:
+    def get_block_seconds(self, status: PrefixStatus) -> float:
         """Of its block."""
-        return max(0.0, standing.until - self._clock())
+        return max(0.0, status.until - self._clock())
 
-    def note_request(self, address: str | None) -> None:
+    def record_request(self, address: str | None) -> None:
         """One more; the first few of every second are not counted further."""
         prefix = self._prefix_of(address) if self.is_on else None
         if prefix is None:
             return
-        noted = self._of(prefix)
-        if noted.untold < 1:
+        notes = self._get_notes(prefix)
+        if notes.uncounted < 1:
             now = self._clock()
-            filled = noted.untold + max(0.0, now - noted.filled_at) * self._untold
-            noted.untold, noted.filled_at = min(self._untold, filled), now
-        if noted.untold >= 1:
-            noted.untold -= 1
+            filled = notes.uncounted + max(0.0, now - notes.filled_at) * self._uncounted
+            notes.uncounted, notes.filled_at = min(self._uncounted, filled), now
+        if notes.uncounted >= 1:
+            notes.uncounted -= 1
             return
-        noted.requests += 1
-        self._await(prefix, noted)
+        notes.requests += 1
+        self._enqueue(prefix, notes)
 
-    def note(self, address: str | None, signal: Signal, amount: int = 1) -> None:
+    def record_signal(self, address: str | None, signal: Signal, amount: int = 1) -> None:
         prefix = self._prefix_of(address) if self.is_on else None
         if prefix is None:
             return
-        noted = self._of(prefix)
-        noted.points += POINTS[signal] * amount
+        notes = self._get_notes(prefix)
+        notes.points += POINTS[signal] * amount
         metrics.abuse_signals_total.labels(signal.value).inc(amount)
-        self._await(prefix, noted)
+        self._enqueue(prefix, notes)
 
-    def saw_document(self, address: str | None, shape: str) -> None:
-        """`shape` is a digest of the document's text, the same in all processes."""
+    def record_document(self, address: str | None, document_hash: str) -> None:
+        """`document_hash` is a digest of the document's text, the same in all processes."""
         prefix = self._prefix_of(address) if self.is_on else None
         if prefix is None:
             return
-        noted = self._of(prefix)
-        if shape in noted.shapes and noted.shapes_until > self._clock():
+        notes = self._get_notes(prefix)
+        if document_hash in notes.documents and notes.documents_until > self._clock():
             return
-        if noted.shapes_until <= self._clock() or len(noted.shapes) >= _MOST_SHAPES:
-            noted.shapes.clear()
-            noted.shapes_until = self._clock() + SHAPES_SECONDS
-        noted.shapes.add(shape)
-        if len(noted.unshown) < MOST_SHAPES:
-            noted.unshown.append(shape)
-        self._await(prefix, noted)
+        if notes.documents_until <= self._clock() or len(notes.documents) >= _MAX_LOCAL_DOCUMENTS:
+            notes.documents.clear()
+            notes.documents_until = self._clock() + DOCUMENTS_SECONDS
+        notes.documents.add(document_hash)
+        if len(notes.new_documents) < MAX_DOCUMENTS:
+            notes.new_documents.append(document_hash)
+        self._enqueue(prefix, notes)
 
-    def _of(self, prefix: str) -> _Noted:
-        noted = self._noted.get(prefix)
-        if noted is None:
-            noted = self._noted[prefix] = _Noted(self._untold, self._clock())
-            if len(self._noted) > _MOST_PREFIXES:
-                self._noted.popitem(last=False)
+    def _get_notes(self, prefix: str) -> _PrefixNotes:
+        notes = self._notes.get(prefix)
+        if notes is None:
+            notes = self._notes[prefix] = _PrefixNotes(self._uncounted, self._clock())
+            if len(self._notes) > _MAX_PREFIXES:
+                self._notes.popitem(last=False)
         else:
-            self._noted.move_to_end(prefix)
-        return noted
+            self._notes.move_to_end(prefix)
+        return notes
 
-    def _await(self, prefix: str, noted: _Noted) -> None:
-        if prefix not in self._pending and len(self._pending) < _MOST_PREFIXES:
-            self._pending[prefix] = noted
+    def _enqueue(self, prefix: str, notes: _PrefixNotes) -> None:
+        if prefix not in self._pending and len(self._pending) < _MAX_PREFIXES:
+            self._pending[prefix] = notes
             self._wake.set()
 
-    def _watched_prefix(self, address: str | None) -> str | None:
+    def _find_prefix(self, address: str | None) -> str | None:
         """None for what is exempt, or no address."""
-        found: Address | None = parsed(address) if self.is_on else None
-        if found is None or is_within(found, self._exempt):
+        parsed: Address | None = parse_address(address) if self.is_on else None
+        if parsed is None or is_within(parsed, self._exempt):
             return None
-        return str(network_of(found))
+        return str(get_network(parsed))
 
     def is_exempt(self, prefix: str) -> bool:
         """Whether no address of the prefix is ever watched."""
@@ -209,7 +219,7 @@ class AbuseWatch:
 
     async def start(self) -> None:
         if self.is_on:
-            await self.turn()
+            await self.sync()
             self._task = asyncio.create_task(self._run())
 
     async def aclose(self) -> None:
@@ -221,13 +231,13 @@ class AbuseWatch:
         while True:
             await asyncio.sleep(_FLUSH_SECONDS)
             if not self._pending:
-                await self._woken()
+                await self._wait_for_notes()
             try:
-                await self.turn()
+                await self.sync()
             except Exception as error:  # the watch goes on, whatever it was
                 log.error("abuse_watch_failed", exc_info=error)
 
-    async def _woken(self) -> None:
+    async def _wait_for_notes(self) -> None:
         self._wake.clear()
         try:
             async with asyncio.timeout(_REFRESH_SECONDS - _FLUSH_SECONDS):
@@ -235,59 +245,62 @@ class AbuseWatch:
         except TimeoutError:
             pass
 
-    async def turn(self) -> None:
-        """Tells what was noted, and hears how all prefixes stand."""
+    async def sync(self) -> None:
+        """Tells what was notes, and hears how all prefixes stand."""
         batch = list(self._pending)[:_FLUSHED_PREFIXES]
-        tallies = {prefix: self._pending.pop(prefix).taken() for prefix in batch}
-        if self._guard.allows():
+        signals_by_prefix = {prefix: self._pending.pop(prefix).drain() for prefix in batch}
+        if self._guard.allows_calls():
             try:
-                await self._tell(tallies)
+                await self._flush(signals_by_prefix)
                 if time.monotonic() - self._refreshed_at >= _REFRESH_SECONDS:
-                    await self.hear()
+                    await self.refresh()
             except UpstreamUnavailable as error:
-                self._is_lost(error)
+                self._switch_to_local(error)
             else:
-                self._is_back()
+                self._switch_to_redis()
                 return
-        self._count_alone(tallies)
+        self._count_locally(signals_by_prefix)
 
-    async def _tell(self, tallies: dict[str, Tally]) -> None:
+    async def _flush(self, signals_by_prefix: dict[str, AbuseSignals]) -> None:
         """All in one pipeline. Raises UpstreamUnavailable only if all failed."""
         now = self._clock()
-        told = await asyncio.gather(
-            *(self.store.count(prefix, tally, now) for prefix, tally in tallies.items()),
+        answers = await asyncio.gather(
+            *(
+                self.store.count(prefix, signals, now)
+                for prefix, signals in signals_by_prefix.items()
+            ),
             return_exceptions=True,
         )
-        for answer in told:
+        for answer in answers:
             if isinstance(answer, BaseException):
                 raise answer
-            before, standing = answer
-            self._stands(standing)
-            self._changed(Change(standing.prefix, before, standing.level))
+            before, status = answer
+            self._apply_status(status)
+            self._announce_change(LevelChange(status.prefix, before, status.level))
 
-    async def hear(self) -> None:
-        standings, changes = await self.store.standings(self._clock())
+    async def refresh(self) -> None:
+        statuses, changes = await self.store.list_statuses(self._clock())
         self._refreshed_at = time.monotonic()
-        self._standings = {standing.prefix: standing for standing in standings}
-        levels = Counter(standing.level for standing in standings)
-        for level in (Level.SLOW, Level.DOCUMENTS, Level.BLOCKED):
+        self._statuses = {status.prefix: status for status in statuses}
+        levels = Counter(status.level for status in statuses)
+        for level in (AbuseLevel.SLOW, AbuseLevel.DOCUMENTS, AbuseLevel.BLOCKED):
             metrics.abuse_prefixes.labels(level.label).set(levels[level])
         for change in changes:
-            self._changed(change)
+            self._announce_change(change)
 
-    def _stands(self, standing: Standing) -> None:
-        if standing.level is Level.NORMAL:
-            self._standings.pop(standing.prefix, None)
+    def _apply_status(self, status: PrefixStatus) -> None:
+        if status.level is AbuseLevel.NORMAL:
+            self._statuses.pop(status.prefix, None)
         else:
-            self._standings[standing.prefix] = standing
+            self._statuses[status.prefix] = status
 
-    def _changed(self, change: Change) -> None:
+    def _announce_change(self, change: LevelChange) -> None:
         if change.before is change.after:
             return
         metrics.abuse_transitions_total.labels(change.after.label).inc()
-        tell = log.warning if change.after > change.before else log.info
-        tell(
-            "abuse_level",
+        log_change = log.warning if change.after > change.before else log.info
+        log_change(
+            "abuse_level_changed",
             prefix=change.prefix,
             before=change.before.label,
             after=change.after.label,
@@ -296,25 +309,25 @@ class AbuseWatch:
 
     # ---- without them
 
-    def _count_alone(self, tallies: dict[str, Tally]) -> None:
+    def _count_locally(self, signals_by_prefix: dict[str, AbuseSignals]) -> None:
         now = self._clock()
-        for prefix, tally in tallies.items():
-            score = self._alone.setdefault(prefix, Score(prefix))
-            self._alone.move_to_end(prefix)
+        for prefix, signals in signals_by_prefix.items():
+            score = self._local_scores.setdefault(prefix, LocalScore(prefix))
+            self._local_scores.move_to_end(prefix)
             before = score.level
-            score.count(tally, now, self.rules)
-            self._changed(Change(prefix, before, score.level))
-            if len(self._alone) > _MOST_ALONE:
-                self._alone.popitem(last=False)
+            score.count(signals, now, self.rules)
+            self._announce_change(LevelChange(prefix, before, score.level))
+            if len(self._local_scores) > _MAX_LOCAL_SCORES:
+                self._local_scores.popitem(last=False)
 
-    def _is_lost(self, error: Exception) -> None:
-        self._guard.failed()
+    def _switch_to_local(self, error: Exception) -> None:
+        self._guard.record_failure()
         if not self._is_away:
             self._is_away = True
-            log.warning("abuse_watch_counts_alone", error=repr(error.__cause__ or error))
+            log.warning("abuse_redis_unavailable", error=repr(error.__cause__ or error))
 
-    def _is_back(self) -> None:
+    def _switch_to_redis(self) -> None:
         if self._is_away:
             self._is_away = False
-            self._alone.clear()
-            log.info("abuse_watch_counts_in_redis")
+            self._local_scores.clear()
+            log.info("abuse_redis_recovered")

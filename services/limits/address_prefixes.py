@@ -6,10 +6,10 @@ from __future__ import annotations
 import ipaddress
 from functools import lru_cache
 
-_KEPT_BITS = {4: 24, 6: 48}
+_STORED_BITS = {4: 24, 6: 48}
 
 
-def shortened(address: str | None) -> str | None:
+def shorten_address(address: str | None) -> str | None:
     """IPv4 as its /24, IPv6 as its /48 (the rest zero); None for what is no address."""
     try:
         parsed = ipaddress.ip_address((address or "").partition("%")[0])
@@ -17,12 +17,12 @@ def shortened(address: str | None) -> str | None:
         return None
     if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is not None:
         parsed = parsed.ipv4_mapped
-    network = ipaddress.ip_network((parsed, _KEPT_BITS[parsed.version]), strict=False)
+    network = ipaddress.ip_network((parsed, _STORED_BITS[parsed.version]), strict=False)
     return str(network.network_address)
 
 
 @lru_cache(maxsize=4096)
-def counted_as(address: str | None) -> str:
+def group_address(address: str | None) -> str:
     """Whose it is: IPv4 itself, IPv6 its /64, of which one household has all addresses."""
     try:
         parsed = ipaddress.ip_address((address or "").partition("%")[0])

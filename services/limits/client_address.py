@@ -15,12 +15,12 @@ from services.errors import StartupError
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _PREFIX_BITS = {4: 24, 6: 64}
-_MOST_HOPS = 16
-_MOST_BYTES = 4096  # of the header; of a longer one only its end is read
-_REMEMBERED_BYTES = 300
+_MAX_HOPS = 16
+_MAX_BYTES = 4096  # of the header; of a longer one only its end is read
+_CACHED_BYTES = 300
 
 
-def networks(text: str, setting: str) -> tuple[Network, ...]:
+def parse_networks(text: str, setting: str) -> tuple[Network, ...]:
     """The addresses and networks of a setting, separated by commas; `none` is none.
 
     Raises:
@@ -37,22 +37,22 @@ def networks(text: str, setting: str) -> tuple[Network, ...]:
         ) from None
 
 
-def parsed(address: str | None) -> Address | None:
+def parse_address(address: str | None) -> Address | None:
     """Without a zone; an IPv4 address inside an IPv6 one (RFC 4291, 2.5.5.2) as IPv4."""
     try:
-        found = ipaddress.ip_address((address or "").partition("%")[0])
+        current = ipaddress.ip_address((address or "").partition("%")[0])
     except ValueError:
         return None
-    if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped is not None:
-        return found.ipv4_mapped
-    return found
+    if isinstance(current, ipaddress.IPv6Address) and current.ipv4_mapped is not None:
+        return current.ipv4_mapped
+    return current
 
 
-def is_within(address: Address, known: Sequence[Network]) -> bool:
-    return any(address in network for network in known)
+def is_within(address: Address, networks: Sequence[Network]) -> bool:
+    return any(address in network for network in networks)
 
 
-def network_of(address: Address) -> Network:
+def get_network(address: Address) -> Network:
     return ipaddress.ip_network((address, _PREFIX_BITS[address.version]), strict=False)
 
 
@@ -64,42 +64,42 @@ class ClientAddresses:
     """
 
     def __init__(self, trusted: str) -> None:
-        self.trusted = networks(trusted, "TRUSTED_PROXIES")
-        self._remembered = lru_cache(maxsize=4096)(self._walked)
+        self.trusted = parse_networks(trusted, "TRUSTED_PROXIES")
+        self._walk_hops_cached = lru_cache(maxsize=4096)(self._walk_hops)
 
     def is_trusted(self, address: str | None) -> bool:
-        found = parsed(address)
-        return found is not None and is_within(found, self.trusted)
+        current = parse_address(address)
+        return current is not None and is_within(current, self.trusted)
 
-    def of(self, peer: str | None, forwarded: Sequence[bytes]) -> str | None:
+    def resolve(self, peer: str | None, forwarded: Sequence[bytes]) -> str | None:
         """The first address from the right that is not of a trusted proxy. `forwarded` are the
         X-Forwarded-For headers in their order. What cannot be read ends the walk: the proxy that
         wrote it counts as the one who asks."""
         header = b",".join(forwarded)
-        if len(header) > _REMEMBERED_BYTES:
-            return self._walked(peer, header[-_MOST_BYTES:])
-        return self._remembered(peer, header)
+        if len(header) > _CACHED_BYTES:
+            return self._walk_hops(peer, header[-_MAX_BYTES:])
+        return self._walk_hops_cached(peer, header)
 
-    def _walked(self, peer: str | None, header: bytes) -> str | None:
-        found = parsed(peer)
-        if found is None:
+    def _walk_hops(self, peer: str | None, header: bytes) -> str | None:
+        current = parse_address(peer)
+        if current is None:
             return peer
-        for entry in reversed(header.decode("latin-1").split(",")[-_MOST_HOPS:]):
-            if not is_within(found, self.trusted):
+        for entry in reversed(header.decode("latin-1").split(",")[-_MAX_HOPS:]):
+            if not is_within(current, self.trusted):
                 break
-            before = parsed(_without_port(entry.strip()))
+            before = parse_address(_strip_port(entry.strip()))
             if before is None:
                 break
-            found = before
-        return str(found)
+            current = before
+        return str(current)
 
 
-def _without_port(entry: str) -> str:
+def _strip_port(entry: str) -> str:
     """Of 192.0.2.1, 192.0.2.1:80, 2001:db8::1, [2001:db8::1]:80, in quotes or not."""
     entry = entry.strip('"')
     if entry.startswith("["):
-        host, bracket, rest = entry[1:].partition("]")
-        return host if bracket and (not rest or _is_port(rest)) else ""
+        host, bracket, suffix = entry[1:].partition("]")
+        return host if bracket and (not suffix or _is_port(suffix)) else ""
     host, colon, port = entry.partition(":")
     if colon and ":" not in port:
         return host if _is_port(colon + port) else ""

@@ -1,7 +1,7 @@
 """How many operations and cost points one may use in a window: an account by its tier, else an
 address. Counted in the cache's Redis by one script call (sliding_window.py).
 
-Never more pass than the limit as Redis counts it. Who asks often has some counted ahead, which this
+Never extra pass than the limit as Redis counts it. Who asks often has some counted ahead, which this
 process then admits without waiting: at most a tenth of the limit, only while half of it is free,
 given back after a second. For so long it may be missing to other processes.
 """
@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
-from services.limits.address_prefixes import counted_as
-from services.limits.sliding_window import REQUESTS, Limits, SlidingWindows, Taken
+from services.limits.address_prefixes import group_address
+from services.limits.sliding_window import REQUESTS, SlidingWindows, WindowLimits, WindowResult
 from services.redis import cache_keys
 from services.settings.settings import Settings
 from services.telemetry import metrics
@@ -27,56 +27,56 @@ from services.telemetry.logs import get_logger
 
 log = get_logger("rate_limit")
 ANONYMOUS = "ANONYMOUS"
-_MOST_KNOWN = 50_000
-_MOST_REMEMBERED = 16_384
-_MOST_RETURNS = 20_000
-_HOLD_SECONDS = 1.0
+_MAX_QUOTAS = 50_000
+_MAX_CACHED_KEYS = 16_384
+_MAX_RELEASES = 20_000
+_PREFETCH_SECONDS = 1.0
 _SWEEP_SECONDS = 0.05
 
 
-class Who(NamedTuple):
+class QuotaKey(NamedTuple):
     """Whose window it is."""
 
     tier: str
-    key: str
-    limits: Limits
+    redis_key: str
+    limits: WindowLimits
 
 
 @dataclass(slots=True)
 class Admission:
-    """What was counted for one operation. `requested` is its reserved cost; `requests_left` and
-    `points_left` are as known here at that moment."""
+    """What was counted for one operation. `requested` is its reserved cost; `remaining_requests` and
+    `remaining_points` are as quota here at that moment."""
 
-    who: Who
+    quota_key: QuotaKey
     requested: int
-    taken: Taken
-    requests_left: int
-    points_left: int
+    result: WindowResult
+    remaining_requests: int
+    remaining_points: int
     is_allowed: bool = True
     is_settled: bool = False
 
     @property
     def retry_after_seconds(self) -> int:
-        return max(1, math.ceil(self.taken.retry_ms / 1000))
+        return max(1, math.ceil(self.result.retry_ms / 1000))
 
     @property
     def full_seconds(self) -> int:
-        """Until the whole limit is free again, if nothing more is asked."""
-        return math.ceil(self.taken.full_ms / 1000)
+        """Until the whole limit is free again, if nothing extra is asked."""
+        return math.ceil(self.result.full_ms / 1000)
 
 
 @dataclass(slots=True)
-class _Known:
+class _LocalQuota:
     """What this process knows of one window, and what it holds of it: counted, not yet used."""
 
-    taken: Taken
-    asked_at: float = 0.0
-    wanted: int = 0
+    result: WindowResult
+    acquired_at: float = 0.0
+    target: int = 0
     requests: int = 0
     points: int = 0
-    held_since: float = 0.0
+    prefetched_at: float = 0.0
     refused_until: float = 0.0
-    is_asking: bool = False
+    is_prefetching: bool = False
 
 
 class RateLimiter:
@@ -90,176 +90,199 @@ class RateLimiter:
     ) -> None:
         self.is_on = settings.rate_limit_mode != "off"
         self._enforces = settings.rate_limit_mode == "enforce"
-        self._limits = _limits(settings)
+        self._limits = _build_limits(settings)
         self._prefix = settings.redis_key_prefix
-        self._who = lru_cache(maxsize=_MOST_REMEMBERED)(self._named)
+        self._key_of = lru_cache(maxsize=_MAX_CACHED_KEYS)(self._build_key)
         self._windows = windows
         self._clock = clock
-        self._known: OrderedDict[str, _Known] = OrderedDict()
-        self._holding: OrderedDict[str, Who] = OrderedDict()  # longest held first
-        self._returns: deque[tuple[Who, Taken, int, int]] = deque(maxlen=_MOST_RETURNS)
+        self._quotas: OrderedDict[str, _LocalQuota] = OrderedDict()
+        self._prefetched: OrderedDict[str, QuotaKey] = OrderedDict()  # longest held first
+        self._releases: deque[tuple[QuotaKey, WindowResult, int, int]] = deque(maxlen=_MAX_RELEASES)
         self._sweeper: asyncio.Task[None] | None = None
         self._logged_at = -math.inf
 
-    def user(self, tier: str, user_id: str) -> Who:
+    def user_key(self, tier: str, user_id: str) -> QuotaKey:
         """`tier` is FREE, PREMIUM or API."""
-        return self._who(tier, user_id)
+        return self._key_of(tier, user_id)
 
-    def address(self, address: str | None) -> Who:
-        return self._who(ANONYMOUS, counted_as(address))
+    def address_key(self, address: str | None) -> QuotaKey:
+        return self._key_of(ANONYMOUS, group_address(address))
 
-    def _named(self, tier: str, subject: str) -> Who:
-        return Who(
+    def _build_key(self, tier: str, subject: str) -> QuotaKey:
+        return QuotaKey(
             tier,
             self._prefix + cache_keys.RATE_LIMIT.format(tier, subject),
             self._limits[tier],
         )
 
-    def admit_now(self, who: Who, points: int) -> Admission | None:
-        """From what is known and held here; None: Redis has to be asked."""
-        known = self._known.get(who.key)
-        if known is None:
+    def admit_now(self, quota_key: QuotaKey, points: int) -> Admission | None:
+        """From what is quota and held here; None: Redis has to be asked."""
+        quota = self._quotas.get(quota_key.redis_key)
+        if quota is None:
             return None
-        if known.refused_until and self._clock() < known.refused_until:
-            return self._refused(who, points, known.taken)
-        if known.requests < 1 or known.points < points:
+        if quota.refused_until and self._clock() < quota.refused_until:
+            return self._refuse(quota_key, points, quota.result)
+        if quota.requests < 1 or quota.points < points:
             return None
-        return self._use_held(who, points, known)
+        return self._spend_prefetched(quota_key, points, quota)
 
-    def refused_now(self, who: Who) -> Admission | None:
-        """The refusal of who is known to have nothing left, before anything is read."""
-        known = self._known.get(who.key)
-        if known is None or not known.refused_until or self._clock() >= known.refused_until:
+    def refuse_now(self, quota_key: QuotaKey) -> Admission | None:
+        """The refusal of quota_key is quota to have nothing remaining, before anything is read."""
+        quota = self._quotas.get(quota_key.redis_key)
+        if quota is None or not quota.refused_until or self._clock() >= quota.refused_until:
             return None
-        return self._refused(who, 0, known.taken)
+        return self._refuse(quota_key, 0, quota.result)
 
-    async def admit(self, who: Who, points: int) -> Admission:
+    async def admit(self, quota_key: QuotaKey, points: int) -> Admission:
         """One operation of `points`; `is_allowed` tells whether it may run."""
-        found = self.admit_now(who, points)
-        return found if found is not None else await self._ask(who, points)
+        admission = self.admit_now(quota_key, points)
+        return admission if admission is not None else await self._acquire(quota_key, points)
 
-    async def count(self, what: str, address: str | None, limits: Limits) -> Taken:
+    async def count(self, subject: str, address: str | None, limits: WindowLimits) -> WindowResult:
         """One of something else that addresses may do so often, whatever RATE_LIMIT_MODE says."""
-        key = self._prefix + cache_keys.RATE_LIMIT.format(what, counted_as(address))
-        return await self._windows.take(key, limits)
+        key = self._prefix + cache_keys.RATE_LIMIT.format(subject, group_address(address))
+        return await self._windows.acquire(key, limits)
 
     def settle(self, admission: Admission, actual: int) -> int:
         """Gives back, once, what the operation cost less than reserved; returns its charge."""
-        if admission.is_settled or admission.taken.refused_by:
+        if admission.is_settled or admission.result.refused_by:
             return admission.requested
         admission.is_settled = True
         refund = admission.requested - max(0, actual)
         if refund <= 0:
             return admission.requested
-        known = self._known.get(admission.who.key)
+        quota = self._quotas.get(admission.quota_key.redis_key)
         if (
-            known is not None
-            and known.taken.part == admission.taken.part
-            and (not admission.taken.is_local and not known.taken.is_local)
+            quota is not None
+            and quota.result.bucket == admission.result.bucket
+            and (not admission.result.is_local and not quota.result.is_local)
         ):
-            self._hold(admission.who, known, 0, refund)
+            self._add_prefetched(admission.quota_key, quota, 0, refund)
         else:
-            self._give_back(admission.who, admission.taken, 0, refund)
+            self._queue_release(admission.quota_key, admission.result, 0, refund)
         return admission.requested - refund
 
     async def aclose(self) -> None:
         if self._sweeper is not None:
             self._sweeper.cancel()
             await asyncio.gather(self._sweeper, return_exceptions=True)
-        for key in list(self._holding):
-            self._let_go(key)
-        await self._send_returns()
+        for key in list(self._prefetched):
+            self._return_prefetched(key)
+        await self._send_releases()
 
-    async def _ask(self, who: Who, points: int) -> Admission:
-        known = self._known.get(who.key)
-        more, more_points = self._more(who, points, known)
+    async def _acquire(self, quota_key: QuotaKey, points: int) -> Admission:
+        quota = self._quotas.get(quota_key.redis_key)
+        extra, prefetch_points = self._choose_prefetch(quota_key, points, quota)
         try:
-            taken = await self._windows.take(
-                who.key, who.limits, 1, points, more_requests=more, more_points=more_points
+            result = await self._windows.acquire(
+                quota_key.redis_key,
+                quota_key.limits,
+                1,
+                points,
+                prefetch_requests=extra,
+                prefetch_points=prefetch_points,
             )
         finally:
-            if known is not None and more:
-                known.is_asking = False
-        known = self._remember(who, taken)
-        if taken.held:
-            self._hold(who, known, more, more_points)
-        if not taken.refused_by:
-            left = taken.requests_left + known.requests, taken.points_left + known.points
-            return Admission(who, points, taken, *left)
-        if known.requests >= 1 and known.points >= points:
-            return self._use_held(who, points, known)
-        if taken.refused_by == REQUESTS:
-            wait_seconds = min(taken.retry_ms / 1000, _HOLD_SECONDS)
-            known.refused_until = self._clock() + wait_seconds
-        return self._refused(who, points, taken)
+            if quota is not None and extra:
+                quota.is_prefetching = False
+        quota = self._remember(quota_key, result)
+        if result.prefetched:
+            self._add_prefetched(quota_key, quota, extra, prefetch_points)
+        if not result.refused_by:
+            remaining = (
+                result.remaining_requests + quota.requests,
+                result.remaining_points + quota.points,
+            )
+            return Admission(quota_key, points, result, *remaining)
+        if quota.requests >= 1 and quota.points >= points:
+            return self._spend_prefetched(quota_key, points, quota)
+        if result.refused_by == REQUESTS:
+            wait_seconds = min(result.retry_ms / 1000, _PREFETCH_SECONDS)
+            quota.refused_until = self._clock() + wait_seconds
+        return self._refuse(quota_key, points, result)
 
-    def _more(self, who: Who, points: int, known: _Known | None) -> tuple[int, int]:
+    def _choose_prefetch(
+        self, quota_key: QuotaKey, points: int, quota: _LocalQuota | None
+    ) -> tuple[int, int]:
         """How much to have counted ahead: doubled with every asking within a second."""
-        if known is None or known.is_asking:
+        if quota is None or quota.is_prefetching:
             return 0, 0
         now = self._clock()
-        is_often = now - known.asked_at < _HOLD_SECONDS
-        known.asked_at = now
-        known.wanted = min(who.limits.requests // 10, max(2, 2 * known.wanted)) if is_often else 0
-        more = known.wanted - known.requests
-        if more <= 0:
+        is_frequent = now - quota.acquired_at < _PREFETCH_SECONDS
+        quota.acquired_at = now
+        quota.target = (
+            min(quota_key.limits.requests // 10, max(2, 2 * quota.target)) if is_frequent else 0
+        )
+        extra = quota.target - quota.requests
+        if extra <= 0:
             return 0, 0
-        more_points = max(0, known.wanted * points - known.points)
-        if more_points > who.limits.points // 10:
+        prefetch_points = max(0, quota.target * points - quota.points)
+        if prefetch_points > quota_key.limits.points // 10:
             return 0, 0
-        known.is_asking = True
-        return more, more_points
+        quota.is_prefetching = True
+        return extra, prefetch_points
 
-    def _remember(self, who: Who, taken: Taken) -> _Known:
-        known = self._known.get(who.key)
-        if known is None:
-            known = self._known[who.key] = _Known(taken, asked_at=self._clock())
-            if len(self._known) > _MOST_KNOWN:
-                self._let_go(next(iter(self._known)))
-                self._known.popitem(last=False)
-            return known
-        self._known.move_to_end(who.key)
-        if known.taken.part != taken.part or known.taken.is_local != taken.is_local:
-            self._let_go(who.key)  # it was counted in another part of time, or elsewhere
-        known.taken = taken
-        known.refused_until = 0.0
-        return known
+    def _remember(self, quota_key: QuotaKey, result: WindowResult) -> _LocalQuota:
+        quota = self._quotas.get(quota_key.redis_key)
+        if quota is None:
+            quota = self._quotas[quota_key.redis_key] = _LocalQuota(
+                result, acquired_at=self._clock()
+            )
+            if len(self._quotas) > _MAX_QUOTAS:
+                self._return_prefetched(next(iter(self._quotas)))
+                self._quotas.popitem(last=False)
+            return quota
+        self._quotas.move_to_end(quota_key.redis_key)
+        if quota.result.bucket != result.bucket or quota.result.is_local != result.is_local:
+            self._return_prefetched(
+                quota_key.redis_key
+            )  # it was counted in another part of time, or elsewhere
+        quota.result = result
+        quota.refused_until = 0.0
+        return quota
 
-    def _use_held(self, who: Who, points: int, known: _Known) -> Admission:
-        known.requests -= 1
-        known.points -= points
-        taken = known.taken
-        if taken.refused_by:
-            taken = taken._replace(refused_by=0, retry_ms=0)
-        left = taken.requests_left + known.requests, taken.points_left + known.points
-        return Admission(who, points, taken, *left)
+    def _spend_prefetched(self, quota_key: QuotaKey, points: int, quota: _LocalQuota) -> Admission:
+        quota.requests -= 1
+        quota.points -= points
+        result = quota.result
+        if result.refused_by:
+            result = result._replace(refused_by=0, retry_ms=0)
+        remaining = (
+            result.remaining_requests + quota.requests,
+            result.remaining_points + quota.points,
+        )
+        return Admission(quota_key, points, result, *remaining)
 
-    def _refused(self, who: Who, points: int, taken: Taken) -> Admission:
+    def _refuse(self, quota_key: QuotaKey, points: int, result: WindowResult) -> Admission:
         outcome = "refused" if self._enforces else "let_through"
-        metrics.rate_limited_total.labels(who.tier, outcome).inc()
+        metrics.rate_limited_total.labels(quota_key.tier, outcome).inc()
         if not self._enforces and self._clock() - self._logged_at >= 1:
             self._logged_at = self._clock()
-            log.warning("over_rate_limit", key=who.key, by=taken.refused_by)
-        left = taken.requests_left, taken.points_left
-        return Admission(who, points, taken, *left, is_allowed=not self._enforces)
+            log.warning("rate_limit_exceeded", key=quota_key.redis_key, by=result.refused_by)
+        remaining = result.remaining_requests, result.remaining_points
+        return Admission(quota_key, points, result, *remaining, is_allowed=not self._enforces)
 
-    def _hold(self, who: Who, known: _Known, requests: int, points: int) -> None:
-        known.requests += requests
-        known.points += points
-        if who.key not in self._holding:
-            self._holding[who.key] = who
-            known.held_since = self._clock()
+    def _add_prefetched(
+        self, quota_key: QuotaKey, quota: _LocalQuota, requests: int, points: int
+    ) -> None:
+        quota.requests += requests
+        quota.points += points
+        if quota_key.redis_key not in self._prefetched:
+            self._prefetched[quota_key.redis_key] = quota_key
+            quota.prefetched_at = self._clock()
         self._start_sweeper()
 
-    def _let_go(self, key: str) -> None:
-        who, known = self._holding.pop(key, None), self._known.get(key)
-        if who is None or known is None or not (known.requests or known.points):
+    def _return_prefetched(self, key: str) -> None:
+        quota_key, quota = self._prefetched.pop(key, None), self._quotas.get(key)
+        if quota_key is None or quota is None or not (quota.requests or quota.points):
             return
-        self._give_back(who, known.taken, known.requests, known.points)
-        known.requests = known.points = 0
+        self._queue_release(quota_key, quota.result, quota.requests, quota.points)
+        quota.requests = quota.points = 0
 
-    def _give_back(self, who: Who, taken: Taken, requests: int, points: int) -> None:
-        self._returns.append((who, taken, requests, points))
+    def _queue_release(
+        self, quota_key: QuotaKey, result: WindowResult, requests: int, points: int
+    ) -> None:
+        self._releases.append((quota_key, result, requests, points))
         self._start_sweeper()
 
     def _start_sweeper(self) -> None:
@@ -268,49 +291,53 @@ class RateLimiter:
 
     async def _sweep(self) -> None:
         try:
-            while self._holding or self._returns:
+            while self._prefetched or self._releases:
                 await asyncio.sleep(_SWEEP_SECONDS)
-                self._let_go_of_old()
-                await self._send_returns()
+                self._return_old()
+                await self._send_releases()
         finally:
             self._sweeper = None
 
-    def _let_go_of_old(self) -> None:
-        before = self._clock() - _HOLD_SECONDS
-        while self._holding:
-            key = next(iter(self._holding))
-            if self._known[key].held_since > before:
+    def _return_old(self) -> None:
+        before = self._clock() - _PREFETCH_SECONDS
+        while self._prefetched:
+            key = next(iter(self._prefetched))
+            if self._quotas[key].prefetched_at > before:
                 return
-            self._let_go(key)
+            self._return_prefetched(key)
 
-    async def _send_returns(self) -> None:
+    async def _send_releases(self) -> None:
         """All of this moment in one pipeline (scripts.py)."""
-        returns = list(self._returns)
-        self._returns.clear()
+        releases = list(self._releases)
+        self._releases.clear()
         with suppress(Exception):  # a lost return counts on until its window has passed
             await asyncio.gather(
                 *(
-                    self._windows.give_back(who.key, who.limits, taken, requests, points)
-                    for who, taken, requests, points in returns
+                    self._windows.release(
+                        quota_key.redis_key, quota_key.limits, result, requests, points
+                    )
+                    for quota_key, result, requests, points in releases
                 )
             )
 
 
-def _limits(settings: Settings) -> dict[str, Limits]:
+def _build_limits(settings: Settings) -> dict[str, WindowLimits]:
     window_ms = settings.rate_limit_window_ms
     return {
-        ANONYMOUS: Limits(
+        ANONYMOUS: WindowLimits(
             window_ms,
             settings.rate_limit_anonymous_max_requests,
             settings.rate_limit_anonymous_max_cost,
         ),
-        "FREE": Limits(window_ms, settings.rate_limit_max_requests, settings.rate_limit_max_cost),
-        "PREMIUM": Limits(
+        "FREE": WindowLimits(
+            window_ms, settings.rate_limit_max_requests, settings.rate_limit_max_cost
+        ),
+        "PREMIUM": WindowLimits(
             window_ms,
             settings.rate_limit_premium_max_requests,
             settings.rate_limit_premium_max_cost,
         ),
-        "API": Limits(
+        "API": WindowLimits(
             window_ms, settings.rate_limit_api_max_requests, settings.rate_limit_api_max_cost
         ),
     }

@@ -1,6 +1,6 @@
 """Sliding windows of requests and cost points, counted in Redis and, while that is away, in here.
 
-Two counters a key (this part of time and the one before, weighted): small, and one call does all.
+Two counters a key (this bucket of time and the one before, weighted): small, and one call does all.
 While Redis is away every process counts for itself with the same limits: nothing fails, and it is
 logged once and measured.
 """
@@ -20,15 +20,15 @@ from services.telemetry import metrics
 from services.telemetry.logs import get_logger
 
 log = get_logger("sliding_window")
-_TAKE = Script("limits", "sliding_window", "sliding_window_take")
-_GIVE_BACK = Script("limits", "sliding_window", "sliding_window_give_back")
-_MOST_LOCAL = 50_000
+_ACQUIRE = Script("limits", "sliding_window", "sliding_window_acquire")
+_RELEASE = Script("limits", "sliding_window", "sliding_window_release")
+_MAX_LOCAL = 50_000
 _PAUSE_SECONDS = 1.0
 NEWEST = -1
 REQUESTS, POINTS = 1, 2
 
 
-class Limits(NamedTuple):
+class WindowLimits(NamedTuple):
     """In one window. No points: cost is not counted."""
 
     window_ms: int
@@ -36,89 +36,95 @@ class Limits(NamedTuple):
     points: int = 0
 
 
-class Taken(NamedTuple):
-    """`refused_by` is 0, REQUESTS or POINTS; `part` when it was counted; `full_ms` how
+class WindowResult(NamedTuple):
+    """`refused_by` is 0, REQUESTS or POINTS; `bucket` when it was counted; `full_ms` how
     long anything still counts; `retry_ms` when a refused taking fits if nobody takes more; `held`
-    1 if the extra was taken too."""
+    1 if the extra was result too."""
 
     refused_by: int
-    part: int
-    requests_left: int
-    points_left: int
+    bucket: int
+    remaining_requests: int
+    remaining_points: int
     full_ms: int
     retry_ms: int
-    held: int
+    prefetched: int
     is_local: bool = False
 
 
 @dataclass(slots=True)
-class Window:
+class LocalWindow:
     """The same counting as the scripts', in this process."""
 
-    part: int = 0
+    bucket: int = 0
     requests: int = 0
     requests_before: int = 0
     points: int = 0
     points_before: int = 0
 
-    def take(self, limits: Limits, requests: int, points: int, now_ms: int) -> Taken:
-        left_ms = self._roll(limits.window_ms, now_ms)
+    def acquire(
+        self, limits: WindowLimits, requests: int, points: int, now_ms: int
+    ) -> WindowResult:
+        remaining_ms = self._roll(limits.window_ms, now_ms)
         length = limits.window_ms
-        free = limits.requests - self.requests - self.requests_before * left_ms // length
-        points_free = limits.points - self.points - self.points_before * left_ms // length
+        free = limits.requests - self.requests - self.requests_before * remaining_ms // length
+        points_free = limits.points - self.points - self.points_before * remaining_ms // length
         refused_by = retry_ms = 0
         if requests > free:
             refused_by = REQUESTS
-            given = (limits.requests, requests, self.requests, self.requests_before)
-            retry_ms = _wait_ms(length, left_ms, *given)
+            counts = (limits.requests, requests, self.requests, self.requests_before)
+            retry_ms = _wait_ms(length, remaining_ms, *counts)
         elif points > points_free:
             refused_by = POINTS
-            given = (limits.points, points, self.points, self.points_before)
-            retry_ms = _wait_ms(length, left_ms, *given)
+            counts = (limits.points, points, self.points, self.points_before)
+            retry_ms = _wait_ms(length, remaining_ms, *counts)
         else:
             self.requests, self.points = self.requests + requests, self.points + points
             free, points_free = free - requests, points_free - points
-        full_ms = self._full_ms(length, left_ms)
-        left = max(0, free), max(0, points_free)
-        return Taken(refused_by, self.part, *left, full_ms, retry_ms, 0, is_local=True)
+        full_ms = self._full_ms(length, remaining_ms)
+        remaining = max(0, free), max(0, points_free)
+        return WindowResult(
+            refused_by, self.bucket, *remaining, full_ms, retry_ms, 0, is_local=True
+        )
 
-    def give_back(self, limits: Limits, part: int, requests: int, points: int, now_ms: int) -> None:
+    def release(
+        self, limits: WindowLimits, bucket: int, requests: int, points: int, now_ms: int
+    ) -> None:
         self._roll(limits.window_ms, now_ms)
-        if part == NEWEST:
-            part = self.part if self.requests else self.part - 1
-        if part == self.part:
+        if bucket == NEWEST:
+            bucket = self.bucket if self.requests else self.bucket - 1
+        if bucket == self.bucket:
             self.requests = max(0, self.requests - requests)
             self.points = max(0, self.points - points)
-        elif part == self.part - 1:
+        elif bucket == self.bucket - 1:
             self.requests_before = max(0, self.requests_before - requests)
             self.points_before = max(0, self.points_before - points)
 
     def _roll(self, length_ms: int, now_ms: int) -> int:
-        """Moves on to the part of time that `now_ms` is in; how much of it is left."""
-        part = now_ms // length_ms
-        if part + 1 == self.part:  # the clock went back over the edge
+        """Moves on to the bucket of time that `now_ms` is in; how much of it is remaining."""
+        bucket = now_ms // length_ms
+        if bucket + 1 == self.bucket:  # the clock went back over the edge
             return length_ms
-        if part != self.part:
-            was_before = part - 1 == self.part
+        if bucket != self.bucket:
+            was_before = bucket - 1 == self.bucket
             self.requests_before = self.requests if was_before else 0
             self.points_before = self.points if was_before else 0
-            self.part, self.requests, self.points = part, 0, 0
+            self.bucket, self.requests, self.points = bucket, 0, 0
         return length_ms - now_ms % length_ms
 
-    def _full_ms(self, length_ms: int, left_ms: int) -> int:
+    def _full_ms(self, length_ms: int, remaining_ms: int) -> int:
         if self.requests or self.points:
-            return left_ms + length_ms
-        return left_ms if self.requests_before or self.points_before else 0
+            return remaining_ms + length_ms
+        return remaining_ms if self.requests_before or self.points_before else 0
 
 
-def _wait_ms(length: int, left: int, limit: int, amount: int, count: int, before: int) -> int:
+def _wait_ms(length: int, remaining: int, limit: int, amount: int, count: int, before: int) -> int:
     """How long until `amount` fits if nobody takes more."""
     room = limit - amount + 1
     if room <= 0:
         return 2 * length
     if room > count:
-        return max(1, int(left - (room - count) * length / before) + 1)
-    return left + max(1, int(length - room * length / count) + 1)
+        return max(1, int(remaining - (room - count) * length / before) + 1)
+    return remaining + max(1, int(length - room * length / count) + 1)
 
 
 class SlidingWindows:
@@ -128,75 +134,82 @@ class SlidingWindows:
         self._scripts = scripts
         self._clock = clock
         self._guard = Guard(_PAUSE_SECONDS)
-        self._local: OrderedDict[str, Window] = OrderedDict()
+        self._local: OrderedDict[str, LocalWindow] = OrderedDict()
         self._is_away = False
 
-    async def take(
+    async def acquire(
         self,
         key: str,
-        limits: Limits,
+        limits: WindowLimits,
         requests: int = 1,
         points: int = 0,
         *,
-        more_requests: int = 0,
-        more_points: int = 0,
-    ) -> Taken:
+        prefetch_requests: int = 0,
+        prefetch_points: int = 0,
+    ) -> WindowResult:
         """Takes `requests` and `points`, both or neither; `more` besides, if that leaves half free.
 
         Zero of both only looks. Never raises: without Redis this process counts for itself.
         """
-        if self._guard.allows():
+        if self._guard.allows_calls():
             length_ms, most, most_points = limits
-            sizes = (most, requests, more_requests, most_points, points, more_points)
+            sizes = (most, requests, prefetch_requests, most_points, points, prefetch_points)
             try:
-                told = await self._scripts.call(_TAKE, 1, key, length_ms, self._given_ms(), *sizes)
+                answer = await self._scripts.call(
+                    _ACQUIRE, 1, key, length_ms, self._script_clock_ms(), *sizes
+                )
             except UpstreamUnavailable as error:
-                self._is_lost(error)
+                self._switch_to_local(error)
             else:
-                self._is_back()
-                return Taken(*told)
+                self._switch_to_redis()
+                return WindowResult(*answer)
         metrics.rate_limit_fallbacks_total.inc()
-        return self._window(key).take(limits, requests, points, self._now_ms())
+        return self._window(key).acquire(limits, requests, points, self._now_ms())
 
-    async def give_back(
-        self, key: str, limits: Limits, taken: Taken | None, requests: int, points: int = 0
+    async def release(
+        self,
+        key: str,
+        limits: WindowLimits,
+        result: WindowResult | None,
+        requests: int,
+        points: int = 0,
     ) -> None:
-        """What was not used goes back to where it was counted; without `taken`, to the newest part.
+        """What was not used goes back to where it was counted; without `result`, to the newest bucket.
 
         Lost when Redis is away: it counts on until the window has passed.
         """
-        part = taken.part if taken is not None else NEWEST
-        if key in self._local and (taken is None or taken.is_local):
-            self._local[key].give_back(limits, part, requests, points, self._now_ms())
-        if (taken is not None and taken.is_local) or not self._guard.allows():
+        bucket = result.bucket if result is not None else NEWEST
+        if key in self._local and (result is None or result.is_local):
+            self._local[key].release(limits, bucket, requests, points, self._now_ms())
+        if (result is not None and result.is_local) or not self._guard.allows_calls():
             return
-        parts = (limits.window_ms, self._given_ms(), part, requests, points)
+        args = (limits.window_ms, self._script_clock_ms(), bucket, requests, points)
         try:
-            await self._scripts.call(_GIVE_BACK, 1, key, *parts)
+            await self._scripts.call(_RELEASE, 1, key, *args)
         except UpstreamUnavailable as error:
-            self._is_lost(error)
+            self._switch_to_local(error)
 
-    def _given_ms(self) -> int:
+    def _script_clock_ms(self) -> int:
         return 0 if self._clock is None else self._now_ms()
 
     def _now_ms(self) -> int:
         return int((self._clock or time.time)() * 1000)
 
-    def _window(self, key: str) -> Window:
-        window = self._local.setdefault(key, Window())
+    def _window(self, key: str) -> LocalWindow:
+        window = self._local.setdefault(key, LocalWindow())
         self._local.move_to_end(key)
-        if len(self._local) > _MOST_LOCAL:
+        if len(self._local) > _MAX_LOCAL:
             self._local.popitem(last=False)
         return window
 
-    def _is_lost(self, error: Exception) -> None:
-        self._guard.failed()
+    def _switch_to_local(self, error: Exception) -> None:
+        self._guard.record_failure()
         if not self._is_away:
             self._is_away = True
-            log.warning("limits_count_locally", error=repr(error.__cause__ or error))
+            log.warning("limits_redis_unavailable", error=repr(error.__cause__ or error))
 
-    def _is_back(self) -> None:
+    def _switch_to_redis(self) -> None:
         if self._is_away:
             self._is_away = False
             self._local.clear()
-            log.info("limits_count_in_redis")
+            log.info("limits_redis_recovered")

@@ -1,6 +1,6 @@
 """How often one may try to sign in, ask for mail, register or use a mailed token.
 
-Every try is counted before it is made, so that a thousand at once are no way around; what succeeded
+Every try is counted before it is made, so that a thousand at once are no way around; what refund
 is given back. Counted in the state's Redis (sliding_window.py) under a hash of the account given,
 which need not exist: a refusal tells nothing.
 """
@@ -15,8 +15,8 @@ from enum import Enum
 from typing import NamedTuple
 
 from services.errors import RateLimited
-from services.limits.address_prefixes import counted_as
-from services.limits.sliding_window import Limits, SlidingWindows
+from services.limits.address_prefixes import group_address
+from services.limits.sliding_window import SlidingWindows, WindowLimits
 from services.redis import cache_keys
 from services.settings.settings import Settings
 from services.telemetry import metrics
@@ -31,7 +31,7 @@ class Throttle(Enum):
     RESET = "reset"  # tries to use a mailed token
 
 
-class Rule(NamedTuple):
+class ThrottleRule(NamedTuple):
     """Tries in a window; None: not counted that way.
 
     `pair` is of one account from one address, `account` of one account from anywhere: the second is
@@ -46,7 +46,7 @@ class Rule(NamedTuple):
 
 class _Counter(NamedTuple):
     key: str
-    limits: Limits
+    limits: WindowLimits
 
 
 class Throttles:
@@ -56,7 +56,7 @@ class Throttles:
         self._is_on = settings.throttles
         self._prefix = settings.redis_key_prefix
         self._windows = windows
-        self._rules = _rules(settings)
+        self._rules = _build_rules(settings)
 
     async def check(
         self, name: Throttle, *, account: str | None = None, address: str | None = None
@@ -69,64 +69,66 @@ class Throttles:
         if not self._is_on:
             return
         counters = list(self._counters(name, account, address))
-        taken = await asyncio.gather(*(self._windows.take(key, limits) for key, limits in counters))
-        waits_ms = [one.retry_ms for one in taken if one.refused_by]
+        results = await asyncio.gather(
+            *(self._windows.acquire(key, limits) for key, limits in counters)
+        )
+        waits_ms = [one.retry_ms for one in results if one.refused_by]
         if not waits_ms:
             return
-        for counter, one in zip(counters, taken, strict=True):
+        for counter, one in zip(counters, results, strict=True):
             if not one.refused_by:
-                await self._windows.give_back(counter.key, counter.limits, one, 1)
+                await self._windows.release(counter.key, counter.limits, one, 1)
         metrics.throttled_total.labels(name.value).inc()
         raise RateLimited(
             "Too many tries: wait before the next one.",
             retry_after_seconds=math.ceil(max(waits_ms) / 1000),
         )
 
-    async def succeeded(
+    async def refund(
         self, name: Throttle, *, account: str | None = None, address: str | None = None
     ) -> None:
         """Gives one try back: for sign-ins, of which only those that fail count."""
         if not self._is_on:
             return
         for key, limits in self._counters(name, account, address):
-            await self._windows.give_back(key, limits, None, 1)
+            await self._windows.release(key, limits, None, 1)
 
     def _counters(
         self, name: Throttle, account: str | None, address: str | None
     ) -> Iterator[_Counter]:
         rule = self._rules[name]
-        who = _digest(account) if account is not None else None
-        block = counted_as(address) if address is not None else None
+        account_hash = _hash_account(account) if account is not None else None
+        block = group_address(address) if address is not None else None
         for most, parts in (
-            (rule.pair, (who, block or "unknown")),
-            (rule.account, (who,)),
+            (rule.pair, (account_hash, block or "unknown")),
+            (rule.account, (account_hash,)),
             (rule.address, (block,)),
         ):
             if most is not None and None not in parts:
                 subject = "@".join(str(part) for part in parts)
                 key = self._prefix + cache_keys.THROTTLE.format(name.value, subject)
-                yield _Counter(key, Limits(rule.window_seconds * 1000, most))
+                yield _Counter(key, WindowLimits(rule.window_seconds * 1000, most))
 
 
-def _digest(account: str) -> str:
+def _hash_account(account: str) -> str:
     """No address of a person lies in Redis; capitals make no other account."""
     text = account.strip().casefold().encode()
     return hashlib.blake2b(text, digest_size=12, person=b"throttle").hexdigest()
 
 
-def _rules(settings: Settings) -> dict[Throttle, Rule]:
+def _build_rules(settings: Settings) -> dict[Throttle, ThrottleRule]:
     window, hour = settings.login_window_seconds, settings.mail_window_seconds
     per_address = settings.login_tries_per_address
     return {
-        Throttle.LOGIN: Rule(
+        Throttle.LOGIN: ThrottleRule(
             window,
             pair=settings.login_tries_per_account,
             account=settings.login_tries_per_account_everywhere,
             address=per_address,
         ),
-        Throttle.MAIL: Rule(
+        Throttle.MAIL: ThrottleRule(
             hour, account=settings.mails_per_account, address=settings.mails_per_address
         ),
-        Throttle.REGISTER: Rule(hour, address=settings.registrations_per_address),
-        Throttle.RESET: Rule(window, address=per_address),
+        Throttle.REGISTER: ThrottleRule(hour, address=settings.registrations_per_address),
+        Throttle.RESET: ThrottleRule(window, address=per_address),
     }

@@ -57,11 +57,11 @@ class Subject:
     genre: str | None = None
 
 
-def poster(subject: Subject) -> str:
+def draw_poster(subject: Subject) -> str:
     return _draw(subject, POSTER, sizes=(64, 56, 48, 40, 34, 28), top=0.56)
 
 
-def backdrop(subject: Subject) -> str:
+def draw_backdrop(subject: Subject) -> str:
     return _draw(subject, BACKDROP, sizes=(84, 72, 60, 50, 42), top=0.52)
 
 

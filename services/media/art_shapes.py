@@ -55,7 +55,7 @@ def _between(byte: int, low: float, high: float) -> float:
     return low + (high - low) * byte / 255
 
 
-def moon(canvas: Canvas, palette: Palette, chance: bytes) -> str:
+def draw_moon(canvas: Canvas, palette: Palette, chance: bytes) -> str:
     """A large moon over ridges."""
     x = canvas.width * _between(chance[0], 0.3, 0.75)
     y = canvas.height * _between(chance[1], 0.22, 0.32)
@@ -77,7 +77,7 @@ def _ridge(canvas: Canvas, chance: bytes, level: float, colour: str) -> str:
     return _polygon(points, _fill(colour, 0.92))
 
 
-def rays(canvas: Canvas, palette: Palette, chance: bytes) -> str:
+def draw_rays(canvas: Canvas, palette: Palette, chance: bytes) -> str:
     """Light that bursts from one place, as from a projector."""
     x = canvas.width * _between(chance[0], 0.2, 0.8)
     y = canvas.height * _between(chance[1], 0.2, 0.4)
@@ -96,7 +96,7 @@ def rays(canvas: Canvas, palette: Palette, chance: bytes) -> str:
     return beams + _circle(x, y, canvas.short * 0.13, _fill(palette.light))
 
 
-def rings(canvas: Canvas, palette: Palette, chance: bytes) -> str:
+def draw_rings(canvas: Canvas, palette: Palette, chance: bytes) -> str:
     """Rings around one centre, as of a target or a record."""
     x = canvas.width * _between(chance[0], 0.35, 0.65)
     y = canvas.height * _between(chance[1], 0.28, 0.36)
@@ -108,7 +108,7 @@ def rings(canvas: Canvas, palette: Palette, chance: bytes) -> str:
     return drawn + _circle(x, y, outer / 12, _fill(palette.light))
 
 
-def city(canvas: Canvas, palette: Palette, chance: bytes) -> str:
+def draw_city(canvas: Canvas, palette: Palette, chance: bytes) -> str:
     """A skyline with lit windows."""
     width = canvas.width / 8
     houses = []
@@ -134,7 +134,7 @@ def city(canvas: Canvas, palette: Palette, chance: bytes) -> str:
     return sun + "".join(houses)
 
 
-def waves(canvas: Canvas, palette: Palette, chance: bytes) -> str:
+def draw_waves(canvas: Canvas, palette: Palette, chance: bytes) -> str:
     """Long waves under a low sun."""
     sun = _circle(
         canvas.width * _between(chance[0], 0.3, 0.7),
@@ -154,7 +154,7 @@ def _wave(canvas: Canvas, palette: Palette, byte: int, row: int) -> str:
     return f'<path d="{start}{crests}V{canvas.height}H0Z" {_fill(colour, 0.72)}/>'
 
 
-def blinds(canvas: Canvas, palette: Palette, chance: bytes) -> str:
+def draw_blinds(canvas: Canvas, palette: Palette, chance: bytes) -> str:
     """Slanting light through blinds, a figure's window in a dark room."""
     lean, count = canvas.height * _between(chance[0], 0.08, 0.22), 11
     step = canvas.height * 0.62 / count
@@ -178,7 +178,7 @@ def blinds(canvas: Canvas, palette: Palette, chance: bytes) -> str:
     )
 
 
-def facets(canvas: Canvas, palette: Palette, chance: bytes) -> str:
+def draw_facets(canvas: Canvas, palette: Palette, chance: bytes) -> str:
     """A crystal of triangles."""
     x, y = canvas.width * _between(chance[0], 0.38, 0.62), canvas.height * 0.3
     corners = [
@@ -195,7 +195,7 @@ def facets(canvas: Canvas, palette: Palette, chance: bytes) -> str:
     )
 
 
-def frames(canvas: Canvas, palette: Palette, chance: bytes) -> str:
+def draw_frames(canvas: Canvas, palette: Palette, chance: bytes) -> str:
     """A strip of film across the picture."""
     tilt = _between(chance[0], -16, 16)
     width, top = canvas.width * 1.4, canvas.height * 0.13
@@ -221,12 +221,12 @@ def frames(canvas: Canvas, palette: Palette, chance: bytes) -> str:
 
 
 COMPOSITIONS: tuple[Composition, ...] = (
-    moon,
-    rays,
-    rings,
-    city,
-    waves,
-    blinds,
-    facets,
-    frames,
+    draw_moon,
+    draw_rays,
+    draw_rings,
+    draw_city,
+    draw_waves,
+    draw_blinds,
+    draw_facets,
+    draw_frames,
 )

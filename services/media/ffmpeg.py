@@ -14,7 +14,7 @@ from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 
-from services.embedded.binaries import MissingBinary, from_path, from_setting
+from services.embedded.binaries import MissingBinary, find_from_setting, find_on_path
 from services.embedded.servers import die_with_parent
 from services.errors import StartupError
 
@@ -25,7 +25,7 @@ _LINE_BYTES = 200
 _FULL = ("No space left on device", "File too large", "Disk quota exceeded")
 _PROTOCOLS = "file,pipe"  # a playlist among the inputs may name no address of a network
 
-Told = Callable[[float], None]
+ProgressCallback = Callable[[float], None]
 
 
 class FfmpegFailed(StartupError):
@@ -38,7 +38,7 @@ def find_ffmpeg(setting: str | None) -> Path:
     Raises:
         MissingBinary: none was found, or the setting names no executable file.
     """
-    found = from_setting("FFMPEG_BINARY", setting) or _from_wheel() or from_path("ffmpeg")
+    found = find_from_setting("FFMPEG_BINARY", setting) or _from_wheel() or find_on_path("ffmpeg")
     if not found:
         raise MissingBinary(
             "ffmpeg was not found: install the extra (pip install '.[media]') or ffmpeg from your "
@@ -47,7 +47,7 @@ def find_ffmpeg(setting: str | None) -> Path:
     return found
 
 
-def input_of(file: Path) -> list[str]:
+def input_arguments(file: Path) -> list[str]:
     """How a file is named to ffmpeg: neither an option nor an address, whatever its name."""
     return ["-protocol_whitelist", _PROTOCOLS, "-i", f"file:{file.absolute()}"]
 
@@ -57,7 +57,7 @@ async def run(
     arguments: Sequence[str],
     *,
     folder: Path,
-    told: Told = lambda _seconds: None,
+    told: ProgressCallback = lambda _seconds: None,
     stall_seconds: float = STALL_SECONDS,
     niceness: int = 0,
 ) -> None:
@@ -88,7 +88,7 @@ async def describe(binary: Path, file: Path, deadline_seconds: float = 30.0) -> 
     Raises:
         FfmpegFailed: it did not end in time.
     """
-    process = await _start(binary, ["-nostdin", "-hide_banner", *input_of(file)])
+    process = await _start(binary, ["-nostdin", "-hide_banner", *input_arguments(file)])
     said = asyncio.create_task(_last_of(process.stderr, 128 * _SAID_BYTES))
     try:
         async with asyncio.timeout(deadline_seconds):
@@ -142,7 +142,7 @@ def _before_exec(niceness: int) -> Callable[[], None] | None:
     return before
 
 
-async def _follow(process: Process, told: Told, stall_seconds: float) -> None:
+async def _follow(process: Process, told: ProgressCallback, stall_seconds: float) -> None:
     """Until stdout ends; the deadline moves on with the film, not with ffmpeg's reports."""
     assert process.stdout is not None
     loop, reached = asyncio.get_running_loop(), -1.0

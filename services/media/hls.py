@@ -29,14 +29,14 @@ def multivariant_playlist(media: Media) -> str:
 
 
 def media_playlist(rendition: Rendition) -> str:
-    lines = list(_head(rendition.segments, version_of(rendition.segments, rendition.init)))
+    lines = list(_head(rendition.segments, protocol_version(rendition.segments, rendition.init)))
     if rendition.init is not None:
         lines.append(f"#EXT-X-MAP:{_attributes(_map(rendition.init))}")
     return _text([*lines, *_entries(rendition.segments), "#EXT-X-ENDLIST"])
 
 
 def subtitles_playlist(subtitles: Subtitles) -> str:
-    head = _head(subtitles.segments, version_of(subtitles.segments))
+    head = _head(subtitles.segments, protocol_version(subtitles.segments))
     return _text([*head, *_entries(subtitles.segments), "#EXT-X-ENDLIST"])
 
 
@@ -73,7 +73,7 @@ def target_seconds(segments: Sequence[Segment]) -> int:
     return max(1, math.floor(longest + 0.5))
 
 
-def version_of(segments: Sequence[Segment], init: Piece | None = None) -> int:
+def protocol_version(segments: Sequence[Segment], init: Piece | None = None) -> int:
     """The lowest protocol version that has every tag used (RFC 8216, 7)."""
     if init is not None:
         return 6  # EXT-X-MAP
@@ -84,7 +84,7 @@ def version_of(segments: Sequence[Segment], init: Piece | None = None) -> int:
 
 def _version(media: Media) -> int:
     """Who cannot play the playlists below learns it from the first one; subtitles need 4."""
-    below = (version_of(one.segments, one.init) for one in media.renditions)
+    below = (protocol_version(one.segments, one.init) for one in media.renditions)
     return max([*below, 4 if media.subtitles else 3])
 
 

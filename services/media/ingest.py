@@ -14,10 +14,10 @@ from pathlib import Path
 
 from services.media import ffmpeg, ladder
 from services.media.ingest_folder import publish, work_folder
-from services.media.ingest_subtitles import subtitles_of
-from services.media.ladder import SegmentType, Source, Step
+from services.media.ingest_subtitles import convert_subtitles
+from services.media.ladder import SegmentType, Step, VideoSource
 from services.media.library import Media, Piece, Rendition, Segment, Subtitles
-from services.media.probe import IngestRefused, codecs, is_whole, probe
+from services.media.probe import IngestRefused, is_whole, probe, read_codecs
 
 Progress = Callable[[float, float], None]  # seconds done, seconds in all
 _LOST_PART = 0.02  # of the length may be missing at the end of a sound file
@@ -27,7 +27,7 @@ _LOST_PART = 0.02  # of the length may be missing at the end of a sound file
 class Film:
     """What is made of which file. `inputs` are ffmpeg's, for a film that is in no file."""
 
-    source: Source
+    source: VideoSource
     inputs: list[str]
     subtitles: Mapping[str, Path] = field(default_factory=dict)  # language -> WebVTT or SRT
     segments: SegmentType = SegmentType.FMP4
@@ -44,7 +44,7 @@ class Encoder:
     stall_seconds: float = ffmpeg.STALL_SECONDS
 
 
-async def film_of(
+async def probe_film(
     encoder: Encoder, file: Path, subtitles: Mapping[str, Path], segments: SegmentType
 ) -> Film:
     """
@@ -52,7 +52,7 @@ async def film_of(
         NotAVideo, FfmpegFailed
     """
     source = await probe(encoder.binary, file)
-    return Film(source, ffmpeg.input_of(file), subtitles, segments)
+    return Film(source, ffmpeg.input_arguments(file), subtitles, segments)
 
 
 async def ingest(
@@ -69,10 +69,10 @@ async def ingest(
         IngestRefused: it is there already, the disk has no room, or a subtitle file is broken.
         FfmpegFailed: the film could not be encoded to its end.
     """
-    made = ladder.steps(film.source)
-    needed_bytes = ladder.most_bytes(film.source, made)
+    made = ladder.plan_steps(film.source)
+    needed_bytes = ladder.estimate_max_bytes(film.source, made)
     async with work_folder(folder, needed_bytes, replaces=replaces) as work:
-        subtitles = await subtitles_of(
+        subtitles = await convert_subtitles(
             encoder.binary, film.subtitles, work, film.source.duration_seconds
         )  # first: what is broken shows at once
         await _encode(encoder, film, made, work, progress)
@@ -89,7 +89,7 @@ async def _encode(
 ) -> None:
     for step in made:
         (work / step.rung.name).mkdir()
-    command = ladder.command(
+    command = ladder.build_command(
         film.source,
         made,
         segments=film.segments,
@@ -136,7 +136,7 @@ def _rendition(film: Film, step: Step, folder: Path) -> Rendition:
         width=step.width,
         height=step.height,
         frame_rate=round(float(film.source.frame_rate), 3),
-        codecs=codecs(folder, has_audio=has_audio),
+        codecs=read_codecs(folder, has_audio=has_audio),
         video_bitrate=rate,
         audio_bitrate=step.rung.audio_bits_per_second if has_audio else 0,
         init=Piece(uri=init.name, size_bytes=init.stat().st_size) if init.exists() else None,

@@ -39,7 +39,7 @@ _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8}){0,3}", re.ASCII)
 _SUBTITLE_BYTES = 5_000_000
 
 
-async def subtitles_of(
+async def convert_subtitles(
     binary: Path, given: Mapping[str, Path], work: Path, seconds: float
 ) -> list[Subtitles]:
     """WebVTT is taken as it is; what ffmpeg can turn into it, SRT above all, is turned."""
@@ -75,7 +75,7 @@ def _is_webvtt(file: Path) -> bool:
 
 
 async def _to_webvtt(binary: Path, file: Path, target: Path) -> None:
-    arguments = [*ffmpeg.input_of(file), "-f", "webvtt", str(target)]
+    arguments = [*ffmpeg.input_arguments(file), "-f", "webvtt", str(target)]
     try:
         await ffmpeg.run(binary, arguments, folder=target.parent)
     except ffmpeg.FfmpegFailed:

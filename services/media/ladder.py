@@ -48,7 +48,7 @@ LADDER = (
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class VideoSource:
     """What is encoded. The picture's size is as it is shown: upright, with square pixels.
 
     `video` and `audio` are ffmpeg's names of the streams, such as 0:1; no `audio`: silent.
@@ -71,13 +71,13 @@ class Step:
     height: int
 
 
-def steps(source: Source) -> list[Step]:
+def plan_steps(source: VideoSource) -> list[Step]:
     """Best first. A source smaller than every rung gets the lowest, at its own size."""
     made = [_step(rung, source) for rung in LADDER if _scale(rung, source) <= 1]
     return made or [_step(LADDER[-1], source)]
 
 
-def steady_rate(told: float) -> Fraction:
+def choose_frame_rate(told: float) -> Fraction:
     """The constant rate for a film of this average rate: a standard one where it is near."""
     nearest = min(_STANDARD_RATES, key=lambda rate: abs(rate - told))
     if abs(nearest - told) <= 0.01 * nearest:
@@ -85,8 +85,8 @@ def steady_rate(told: float) -> Fraction:
     return Fraction(min(_HIGHEST_RATE, max(1, round(told))))
 
 
-def command(
-    source: Source,
+def build_command(
+    source: VideoSource,
     made: Sequence[Step],
     *,
     segment_seconds: int = SEGMENT_SECONDS,
@@ -117,7 +117,7 @@ def video_rate(
     return int(min(rung.video_bits_per_second, room - buffer / shortest_seconds)), int(buffer)
 
 
-def shortest_seconds(source: Source, segment_seconds: int) -> float:
+def shortest_seconds(source: VideoSource, segment_seconds: int) -> float:
     """Of the segments whose bit rate counts: the last one does from half the length on (RFC 8216,
     4.1: the peak is that of runs of segments that last 0.5 to 1.5 target durations)."""
     whole = _group(source, segment_seconds) / float(source.frame_rate)
@@ -125,18 +125,18 @@ def shortest_seconds(source: Source, segment_seconds: int) -> float:
     return last if last >= whole / 2 else whole
 
 
-def most_bytes(source: Source, made: Sequence[Step]) -> int:
+def estimate_max_bytes(source: VideoSource, made: Sequence[Step]) -> int:
     """What the renditions take on disk at most."""
     return ceil(sum(step.rung.bits_per_second for step in made) / 8 * source.duration_seconds)
 
 
-def _scale(rung: Rung, source: Source) -> float:
+def _scale(rung: Rung, source: VideoSource) -> float:
     """How much the source must grow to touch the rung's box, which lies as the source does."""
     long, short = max(source.width, source.height), min(source.width, source.height)
     return min(rung.width / long, rung.height / short)
 
 
-def _step(rung: Rung, source: Source) -> Step:
+def _step(rung: Rung, source: VideoSource) -> Step:
     scale = min(1.0, _scale(rung, source))
     return Step(rung, _even(source.width * scale), _even(source.height * scale))
 
@@ -146,7 +146,7 @@ def _even(size: float) -> int:
     return max(2, round(size / 2) * 2)
 
 
-def _filters(source: Source, made: Sequence[Step]) -> str:
+def _filters(source: VideoSource, made: Sequence[Step]) -> str:
     """One decoded film, its rate made constant, split and scaled for each rung."""
     names = "".join(f"[s{number}]" for number in range(len(made)))
     chains = [f"[{source.video}]fps={source.frame_rate},split={len(made)}{names}"]
@@ -158,7 +158,7 @@ def _filters(source: Source, made: Sequence[Step]) -> str:
 
 
 def _video(
-    source: Source, step: Step, segment_seconds: int, segments: SegmentType, preset: str
+    source: VideoSource, step: Step, segment_seconds: int, segments: SegmentType, preset: str
 ) -> list[str]:
     rate, buffer = video_rate(step.rung, shortest_seconds(source, segment_seconds), segments)
     group = str(_group(source, segment_seconds))
@@ -177,7 +177,7 @@ def _video(
     return _flat(options)
 
 
-def _group(source: Source, segment_seconds: int) -> int:
+def _group(source: VideoSource, segment_seconds: int) -> int:
     """Frames from one key frame to the next: at 29.97 a second 120 of them are 4.004 s."""
     return max(1, round(source.frame_rate * segment_seconds))
 

@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 from services.errors import StartupError
 from services.media import ffmpeg
-from services.media.ladder import Source, steady_rate
+from services.media.ladder import VideoSource, choose_frame_rate
 
 AAC = "mp4a.40.2"  # low complexity, the only kind we make (RFC 6381)
 _LENGTH = re.compile(r"^  Duration: (\d+):(\d\d):(\d\d\.\d+)", re.MULTILINE)
@@ -43,16 +43,16 @@ class _Stream:
     line: str
 
 
-async def probe(binary: Path, file: Path) -> Source:
+async def probe(binary: Path, file: Path) -> VideoSource:
     """
     Raises:
         NotAVideo: no picture, no length, or not a file that ffmpeg can read.
         FfmpegFailed: ffmpeg did not answer in time.
     """
-    return source_of(await ffmpeg.describe(binary, file), file.name)
+    return parse_source(await ffmpeg.describe(binary, file), file.name)
 
 
-def source_of(description: str, name: str) -> Source:
+def parse_source(description: str, name: str) -> VideoSource:
     """Raises NotAVideo; `name` is how its message calls the file."""
     streams = list(_streams(description))
     pictures = [each for each in streams if each.kind == "Video" and _is_film(each)]
@@ -70,12 +70,12 @@ def source_of(description: str, name: str) -> Source:
     width, height = _as_shown(int(size[1]), int(size[2]), video)
     told = float(rate[1]) * (1000 if rate[2] else 1)
     sounds = [each.name for each in streams if each.kind == "Audio"]
-    return Source(
-        width, height, steady_rate(told), seconds, video.name, sounds[0] if sounds else None
+    return VideoSource(
+        width, height, choose_frame_rate(told), seconds, video.name, sounds[0] if sounds else None
     )
 
 
-def codecs(folder: Path, *, has_audio: bool) -> str:
+def read_codecs(folder: Path, *, has_audio: bool) -> str:
     """RFC 6381 text of a rendition's folder, as its own headers say: avc1.64001F,mp4a.40.2"""
     init = folder / "init.mp4"
     first = init if init.exists() else min(folder.glob("*.ts"))

@@ -44,7 +44,7 @@ def _profile(rung: Rung) -> QualityProfile:
     )
 
 
-def recommended(bandwidth_mbps: float) -> QualityProfile:
+def recommend_profile(bandwidth_mbps: float) -> QualityProfile:
     """The finest rung for a connection of so many million bits per second.
 
     Raises:

@@ -27,20 +27,20 @@ _MOST_CHARACTERS = 512
 
 
 @dataclass(frozen=True, slots=True)
-class SignedAddress:
+class SignedUrl:
     token: str
     expires_at: float  # seconds since 1970
 
 
 @dataclass(frozen=True, slots=True)
-class Grant:
+class MediaGrant:
     """What a good token says."""
 
     login_id: str
     expires_at: float
 
 
-class MediaAddresses:
+class MediaUrlSigner:
     """`binds_address`: new tokens are good only from the client address they were made for."""
 
     def __init__(self, secret: bytes, *, lifetime_seconds: int, binds_address: bool) -> None:
@@ -50,16 +50,18 @@ class MediaAddresses:
 
     def sign(
         self, title_id: str, login_id: str, client_address: str | None, now: float
-    ) -> SignedAddress:
+    ) -> SignedUrl:
         """Good for the lifetime and up to five minutes more."""
         steps = math.ceil((now + self._lifetime_seconds) / _STEP_SECONDS)
         expires_at = steps * _STEP_SECONDS
         place = self._place(client_address) if self._binds_address else _ANYWHERE
         head = _HEAD.pack(_FORMAT, expires_at, place) + login_id.encode()
         token = base64.urlsafe_b64encode(head + self._signature(head, title_id))
-        return SignedAddress(token.decode().rstrip("="), expires_at)
+        return SignedUrl(token.decode().rstrip("="), expires_at)
 
-    def verify(self, token: str, title_id: str, client_address: str | None, now: float) -> Grant:
+    def verify(
+        self, token: str, title_id: str, client_address: str | None, now: float
+    ) -> MediaGrant:
         """What the token says, if it is ours, whole, for this title and in time.
 
         Raises:
@@ -73,7 +75,7 @@ class MediaAddresses:
             _refuse()
         if expires_at <= now:
             raise InvalidToken("This address has expired: ask for the title's `hls` again.")
-        return Grant(head[_HEAD.size :].decode(), float(expires_at))
+        return MediaGrant(head[_HEAD.size :].decode(), float(expires_at))
 
     def _signature(self, head: bytes, title_id: str) -> bytes:
         """The head's length goes first, so that no part can pass for another."""

@@ -14,47 +14,23 @@ import msgspec
 
 from services.errors import SessionNotFound, TooManyStreams, UpstreamUnavailable
 from services.playback import changes as progress_changes
-from services.playback.changes import MOST_CHANGES, Change, Changed, Mark, OfflineEvent
-from services.playback.conflict_rule import beyond_the_end
+from services.playback.changes import MOST_CHANGES, ChangeResult, Mark, OfflineEvent, ScriptChange
+from services.playback.conflict_rule import beyond_end_error
 from services.playback.keys import ProgressKeys
 from services.playback.state import (
     Base,
-    Buffered,
-    DeviceTag,
-    Outcome,
-    ProgressState,
+    BufferedProgress,
+    BufferReply,
     Report,
-    Reported,
+    ReportOutcome,
     Rules,
-    decode,
-    device_json,
-    pack,
-    refuse_impossible,
+    decode_progress,
+    pack_state,
+    validate_seconds,
 )
 from services.redis.pool import Client, Failure, Guard
 from services.redis.scripts import Script, ScriptCalls
 from services.telemetry import metrics
-
-__all__ = [
-    "FLUSHED_SECONDS",
-    "MOST_CHANGES",
-    "UNFLUSHED_TITLES",
-    "Base",
-    "Buffered",
-    "Changed",
-    "DeviceTag",
-    "Mark",
-    "OfflineEvent",
-    "Outcome",
-    "ProgressBuffer",
-    "ProgressState",
-    "Report",
-    "Reported",
-    "Rules",
-    "decode",
-    "device_json",
-    "pack",
-]  # fmt: skip
 
 FLUSHED_SECONDS = 7 * 86400
 _REPORT = Script("playback", "progress_common", "report_progress")
@@ -65,7 +41,7 @@ _EVENTS_REMEMBERED = 2000  # of one user: the four largest batches; older repeat
 _EVENTS_REMEMBERED_MS = 30 * 86400 * 1000
 _NO_SESSION, _NO_BASE, _FULL, _BEYOND = 0, 1, 2, 3
 _NO_BASES: Mapping[str, Base] = MappingProxyType({})
-_REPORT_OUTCOMES = (Outcome.REPEATED, Outcome.APPLIED, Outcome.KEPT)
+_REPORT_OUTCOMES = (ReportOutcome.REPEATED, ReportOutcome.APPLIED, ReportOutcome.KEPT)
 
 
 class ProgressBuffer:
@@ -97,7 +73,7 @@ class ProgressBuffer:
 
     async def report(
         self, user_id: str, report: Report, now_ms: int, base: Base | None = None
-    ) -> Reported:
+    ) -> BufferReply:
         """Applies one report if its sequence is new and its session may move the position.
 
         Otherwise the stored progress is told: KEPT, or REPEATED.
@@ -108,16 +84,16 @@ class ProgressBuffer:
             UpstreamUnavailable: Redis is away, or too much waits to be flushed.
             ValidationFailed: the position or the duration cannot be.
         """
-        refuse_impossible(report.position_seconds, report.duration_seconds)
+        validate_seconds(report.position_seconds, report.duration_seconds)
         keys = self._report_keys(user_id, report.session_id)
-        if not self._reports_guard.allows():
+        if not self._reports_guard.allows_calls():
             raise UpstreamUnavailable("Redis did not answer in time.", retry_after_seconds=1)
         try:
             answer = await self._scripts.call(
                 _REPORT, 3, *keys, *self._packed(user_id, report, now_ms, base)
             )
         except UpstreamUnavailable:
-            self._reports_guard.failed()
+            self._reports_guard.record_failure()
             _FAILED.inc()
             raise
         reported = self._reported(user_id, answer)
@@ -130,7 +106,7 @@ class ProgressBuffer:
         events: Sequence[OfflineEvent],
         now_ms: int,
         bases: Mapping[str, Base] = _NO_BASES,
-    ) -> Changed:
+    ) -> ChangeResult:
         """Applies what was watched without a connection, earliest first; outcomes in order given.
 
         Event ids are remembered for 30 days, the newest 2,000 of a user; a repeat beyond that
@@ -141,7 +117,7 @@ class ProgressBuffer:
             ValidationFailed: a position or a duration cannot be.
         """
         order = sorted(range(len(events)), key=lambda place: events[place].at_ms)
-        changes = [progress_changes.offline(events[place]) for place in order]
+        changes = [progress_changes.offline_change(events[place]) for place in order]
         changed = await self._change(user_id, changes, now_ms, bases)
         if changed.needed:
             return changed
@@ -156,7 +132,7 @@ class ProgressBuffer:
         watched: bool,
         now_ms: int,
         bases: Mapping[str, Base] = _NO_BASES,
-    ) -> Changed:
+    ) -> ChangeResult:
         """Marks titles, at most MOST_CHANGES at once; KEPT: it was so already.
 
         Unwatched forgets position and furthest position, and of offline events what came before;
@@ -166,22 +142,22 @@ class ProgressBuffer:
             UpstreamUnavailable: Redis is away, or too much waits to be flushed.
             ValidationFailed: a duration cannot be.
         """
-        changes = [progress_changes.marked(mark, watched=watched) for mark in marks]
+        changes = [progress_changes.mark_change(mark, watched=watched) for mark in marks]
         return await self._change(user_id, changes, now_ms, bases)
 
     async def dismiss(
         self, user_id: str, playable_id: str, now_ms: int, base: Base | None = None
-    ) -> Changed:
+    ) -> ChangeResult:
         """Sets `dismissed_at_ms`, until a report moves the position; moves none itself.
 
         Raises:
             UpstreamUnavailable: Redis is away, or too much waits to be flushed.
         """
         bases = {playable_id: base} if base is not None else _NO_BASES
-        change = progress_changes.dismissed(playable_id, now_ms)
+        change = progress_changes.dismissal_change(playable_id, now_ms)
         return await self._change(user_id, [change], now_ms, bases)
 
-    async def adopt(self, user_id: str, playable_id: str, base: Base, now_ms: int) -> Changed:
+    async def adopt(self, user_id: str, playable_id: str, base: Base, now_ms: int) -> ChangeResult:
         """Takes what was written to MongoDB past Redis; adopting it again changes nothing.
 
         The newer stamp wins; furthest position and watch count are the larger.
@@ -189,12 +165,12 @@ class ProgressBuffer:
         Raises:
             UpstreamUnavailable: Redis is away, or too much waits to be flushed.
         """
-        change = progress_changes.adopted(playable_id, base.version, base.state)
+        change = progress_changes.reconcile_change(playable_id, base.version, base.state)
         return await self._change(user_id, [change], now_ms, {playable_id: base})
 
     async def read_many(
         self, user_id: str, playable_ids: Collection[str]
-    ) -> dict[str, Buffered | None]:
+    ) -> dict[str, BufferedProgress | None]:
         """What Redis holds of these titles, one pipeline; None: nothing was ever reported.
 
         Titles that Redis does not hold are absent: ask MongoDB.
@@ -212,15 +188,15 @@ class ProgressBuffer:
         try:
             rows = await pipeline.execute()
         except Failure as error:
-            self._guard.failed()
+            self._guard.record_failure()
             raise UpstreamUnavailable("Redis did not answer in time.") from error
         return {
-            playable_id: decode(user_id, playable_id, *row)
+            playable_id: decode_progress(user_id, playable_id, *row)
             for playable_id, row in zip(playable_ids, rows, strict=True)
             if row[0] is not None
         }
 
-    async def unflushed(self, user_id: str) -> list[Buffered]:
+    async def unflushed(self, user_id: str) -> list[BufferedProgress]:
         """What MongoDB may not have yet of this user, newest first.
 
         Raises:
@@ -231,28 +207,28 @@ class ProgressBuffer:
         rows = await self._scripts.call(
             _UNFLUSHED, 1, self._keys.unflushed(user_id), before, after, UNFLUSHED_TITLES
         )
-        decoded = (decode(user_id, row[0].decode(), *row[1:]) for row in rows)
+        decoded = (decode_progress(user_id, row[0].decode(), *row[1:]) for row in rows)
         return [progress for progress in decoded if progress is not None]
 
     def _refuse_while_away(self) -> None:
-        if not self._guard.allows():
+        if not self._guard.allows_calls():
             raise UpstreamUnavailable("Redis did not answer in time.")
 
     async def _change(
-        self, user_id: str, changes: Sequence[Change], now_ms: int, bases: Mapping[str, Base]
-    ) -> Changed:
+        self, user_id: str, changes: Sequence[ScriptChange], now_ms: int, bases: Mapping[str, Base]
+    ) -> ChangeResult:
         if len(changes) > MOST_CHANGES:
             raise ValueError(f"{len(changes)} changes at once: at most {MOST_CHANGES}")
         if not changes:
-            return Changed([], [], {})
-        titles = progress_changes.titles_of(changes)
+            return ChangeResult([], [], {})
+        titles = progress_changes.list_titles(changes)
         keys, shard = self._keys, self._keys.shard(user_id)
         packed = _packer.encode(
             (
                 user_id, now_ms, self._shard_entries, keys.changed(shard), *self._completion,
                 _EVENTS_REMEMBERED, _EVENTS_REMEMBERED_MS,
-                progress_changes.packed_titles(titles, bases),
-                progress_changes.packed_changes(titles, changes),
+                progress_changes.pack_titles(titles, bases),
+                progress_changes.pack_changes(titles, changes),
             )
         )  # fmt: skip
         answer = await self._scripts.call(
@@ -263,7 +239,7 @@ class ProgressBuffer:
         )  # fmt: skip
         if answer[0] == _FULL:
             raise _full()
-        return progress_changes.changed(user_id, titles, answer)
+        return progress_changes.decode_changes(user_id, titles, answer)
 
     def _report_keys(self, user_id: str, session_id: str) -> tuple[str, str, str]:
         keys = self._keys
@@ -285,9 +261,9 @@ class ProgressBuffer:
                 *self._completion, *self._ownership,
             )
         )  # fmt: skip
-        return (packed, pack(base.state)) if base is not None else (packed,)
+        return (packed, pack_state(base.state)) if base is not None else (packed,)
 
-    def _reported(self, user_id: str, answer: Any) -> Reported:
+    def _reported(self, user_id: str, answer: Any) -> BufferReply:
         if answer == _NO_SESSION:
             _UNKNOWN.inc()
             raise SessionNotFound("There is no such playback session: start playback again.")
@@ -295,15 +271,15 @@ class ProgressBuffer:
             _FAILED.inc()
             raise _full()
         if answer == _NO_BASE:
-            return Reported(Outcome.BASE_NEEDED, None)
+            return BufferReply(ReportOutcome.BASE_NEEDED, None)
         if answer == _BEYOND:
-            raise beyond_the_end(["positionSeconds"])
+            raise beyond_end_error(["positionSeconds"])
         if isinstance(answer, int):
             _REFUSED.inc()
             raise TooManyStreams.of(-answer)
         outcome, playable_id, *row = answer
-        progress = decode(user_id, playable_id.decode(), *row)
-        return Reported(_REPORT_OUTCOMES[outcome], progress)
+        progress = decode_progress(user_id, playable_id.decode(), *row)
+        return BufferReply(_REPORT_OUTCOMES[outcome], progress)
 
 
 def _full() -> UpstreamUnavailable:
@@ -315,5 +291,7 @@ def _full() -> UpstreamUnavailable:
 _FAILED = metrics.progress_reports_total.labels("failed")
 _REFUSED = metrics.progress_reports_total.labels("too_many_streams")
 _UNKNOWN = metrics.progress_reports_total.labels("session_not_found")
-_COUNTERS = {outcome: metrics.progress_reports_total.labels(outcome.value) for outcome in Outcome}
+_COUNTERS = {
+    outcome: metrics.progress_reports_total.labels(outcome.value) for outcome in ReportOutcome
+}
 _packer = msgspec.msgpack.Encoder()

@@ -13,17 +13,17 @@ from msgspec.structs import astuple
 
 from services.playback.state import (
     Base,
-    Buffered,
+    BufferedProgress,
     DeviceTag,
-    Outcome,
     ProgressState,
-    decode,
+    ReportOutcome,
+    decode_progress,
     device_json,
-    refuse_impossible,
+    validate_seconds,
 )
 
 MOST_CHANGES = 500  # in one call: a few ms of Redis's time
-_OUTCOMES = (Outcome.REPEATED, Outcome.APPLIED, Outcome.KEPT)
+_OUTCOMES = (ReportOutcome.REPEATED, ReportOutcome.APPLIED, ReportOutcome.KEPT)
 Packed = tuple[Any, ...]
 
 
@@ -46,18 +46,18 @@ class Mark(NamedTuple):
     duration_seconds: float | None = None
 
 
-class Changed(NamedTuple):
+class ChangeResult(NamedTuple):
     """Outcomes in the order given, and all touched titles' progress (None: still nothing).
 
     `needed`: Redis does not hold these titles; nothing was changed, call again with their bases.
     """
 
     needed: list[str]
-    outcomes: list[Outcome]
-    progress: dict[str, Buffered | None]
+    outcomes: list[ReportOutcome]
+    progress: dict[str, BufferedProgress | None]
 
 
-class Change(NamedTuple):
+class ScriptChange(NamedTuple):
     """One change as the script takes it, without its title's place among the titles."""
 
     kind: str
@@ -65,58 +65,59 @@ class Change(NamedTuple):
     rest: Packed = ()
 
 
-def offline(event: OfflineEvent) -> Change:
+def offline_change(event: OfflineEvent) -> ScriptChange:
     """
     Raises:
         ValidationFailed: the position or the duration cannot be.
     """
     event_id, playable_id, device, position, duration, at_ms = event
-    refuse_impossible(position, duration)
+    validate_seconds(position, duration)
     rest = (event_id, position, duration or 0, at_ms, device_json(device))
-    return Change("event", playable_id, rest)
+    return ScriptChange("event", playable_id, rest)
 
 
-def marked(mark: Mark, *, watched: bool) -> Change:
+def mark_change(mark: Mark, *, watched: bool) -> ScriptChange:
     """
     Raises:
         ValidationFailed: the duration cannot be.
     """
-    refuse_impossible(mark.duration_seconds)
+    validate_seconds(mark.duration_seconds)
     if not watched:
-        return Change("unwatched", mark.playable_id)
-    return Change("watched", mark.playable_id, (mark.at_ms, mark.duration_seconds or 0))
+        return ScriptChange("unwatched", mark.playable_id)
+    return ScriptChange("watched", mark.playable_id, (mark.at_ms, mark.duration_seconds or 0))
 
 
-def dismissed(playable_id: str, at_ms: int) -> Change:
-    return Change("dismissed", playable_id, (at_ms,))
+def dismissal_change(playable_id: str, at_ms: int) -> ScriptChange:
+    return ScriptChange("dismissed", playable_id, (at_ms,))
 
 
-def adopted(playable_id: str, version: int, state: ProgressState) -> Change:
-    return Change("adopted", playable_id, (version, astuple(state)))
+def reconcile_change(playable_id: str, version: int, state: ProgressState) -> ScriptChange:
+    return ScriptChange("adopted", playable_id, (version, astuple(state)))
 
 
-def titles_of(changes: Sequence[Change]) -> list[str]:
+def list_titles(changes: Sequence[ScriptChange]) -> list[str]:
     return list(dict.fromkeys(change.playable_id for change in changes))
 
 
-def packed_titles(titles: Sequence[str], bases: Mapping[str, Base]) -> list[Packed]:
+def pack_titles(titles: Sequence[str], bases: Mapping[str, Base]) -> list[Packed]:
     return [
         (title, base.version, astuple(base.state)) if base is not None else (title, -1)
         for title, base in ((title, bases.get(title)) for title in titles)
     ]
 
 
-def packed_changes(titles: Sequence[str], changes: Sequence[Change]) -> list[Packed]:
+def pack_changes(titles: Sequence[str], changes: Sequence[ScriptChange]) -> list[Packed]:
     places = {title: place for place, title in enumerate(titles, 1)}
     return [(kind, places[title], *rest) for kind, title, rest in changes]
 
 
-def changed(user_id: str, titles: Sequence[str], answer: list[Any]) -> Changed:
+def decode_changes(user_id: str, titles: Sequence[str], answer: list[Any]) -> ChangeResult:
     """What the script answered, unless the shard was full."""
     if answer[0] == 1:
-        return Changed([title.decode() for title in answer[1]], [], {})
+        return ChangeResult([title.decode() for title in answer[1]], [], {})
     outcomes = [_OUTCOMES[number] for number in answer[1]]
     progress = {
-        title: decode(user_id, title, *row) for title, row in zip(titles, answer[2], strict=True)
+        title: decode_progress(user_id, title, *row)
+        for title, row in zip(titles, answer[2], strict=True)
     }
-    return Changed([], outcomes, progress)
+    return ChangeResult([], outcomes, progress)

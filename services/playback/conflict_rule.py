@@ -11,10 +11,10 @@ from msgspec.structs import replace
 
 from services.errors import ValidationFailed
 from services.playback.state import (
-    HELD_FOR_EVER_MS,
-    Outcome,
+    PERMANENT_HOLD_MS,
     ProgressState,
     Report,
+    ReportOutcome,
     Rules,
     SessionState,
 )
@@ -27,7 +27,7 @@ _STOPPED = "STOPPED"
 
 def apply(
     state: ProgressState, session: SessionState, report: Report, now_ms: int, rules: Rules
-) -> tuple[Outcome, ProgressState, SessionState]:
+) -> tuple[ReportOutcome, ProgressState, SessionState]:
     """What becomes of the stored state and of the session.
 
     A session that applied its last report elsewhere goes on from what `state` knows of it.
@@ -38,22 +38,22 @@ def apply(
     session = _caught_up(session, state)
     sequence = session.sequence + 1 if report.sequence is None else report.sequence
     if session.state == _STOPPED or sequence <= session.sequence:
-        return Outcome.REPEATED, state, session
+        return ReportOutcome.REPEATED, state, session
     if not report.duration_seconds and is_beyond(
         report.position_seconds or 0.0, session.duration_seconds
     ):
-        raise beyond_the_end(["positionSeconds"])
+        raise beyond_end_error(["positionSeconds"])
     heard = _heard(state, session, report, now_ms, rules, sequence)
     if report.position_seconds is None:
-        return Outcome.APPLIED, _let_go(state, heard), heard
+        return ReportOutcome.APPLIED, _let_go(state, heard), heard
     position, duration = heard.position_seconds, heard.duration_seconds
     if not report.seeked and _keeps(state, session, position, now_ms, rules):
-        return Outcome.KEPT, state, heard
+        return ReportOutcome.KEPT, state, heard
     finishes = is_completed(position, duration, rules)
     counts = finishes and not state.completed and not session.counted
     heard = replace(heard, counted=session.counted or counts)
     changed = _moved(state, heard, now_ms, rules, completed=finishes, counts=counts)
-    return Outcome.APPLIED, changed, heard
+    return ReportOutcome.APPLIED, changed, heard
 
 
 def is_completed(position_seconds: float, duration_seconds: float, rules: Rules) -> bool:
@@ -71,7 +71,7 @@ def is_beyond(position_seconds: float, known_duration_seconds: float) -> bool:
     return known > 0 and position_seconds > known + max(60.0, known * 0.05)
 
 
-def beyond_the_end(path: list[str]) -> ValidationFailed:
+def beyond_end_error(path: list[str]) -> ValidationFailed:
     message = "The position is beyond the end: tell `durationSeconds` if this is longer."
     return ValidationFailed(message, path=path)
 
@@ -98,7 +98,7 @@ def _has_yet_to_catch_up(
 
 
 def _holds(state: ProgressState, session: SessionState) -> bool:
-    is_held = 0 < state.held_until_ms < HELD_FOR_EVER_MS
+    is_held = 0 < state.held_until_ms < PERMANENT_HOLD_MS
     return is_held and _is_latest(state, session)
 
 

@@ -30,7 +30,7 @@ _PONG_SECONDS = 2.0
 _LONGEST_PAUSE_SECONDS = 2.0
 
 
-class News(NamedTuple):
+class Changes(NamedTuple):
     """Titles that changed since the last news; `may_have_missed`: and perhaps any other."""
 
     playable_ids: list[str]
@@ -67,12 +67,12 @@ class Listener:
     def __aiter__(self) -> Listener:
         return self
 
-    async def __anext__(self) -> News:
+    async def __anext__(self) -> Changes:
         raise_if_cancelled()
         await self._ready.wait()
         if self._closed:
             raise StopAsyncIteration
-        news = News(list(self._changed), self._missed)
+        news = Changes(list(self._changed), self._missed)
         self._changed, self._missed = {}, False
         self._ready.clear()
         return news
@@ -86,7 +86,7 @@ class _Channel:
         self.is_heard = asyncio.Event()
 
 
-class ProgressNews:
+class ProgressNotifications:
     """One per process; `blocking` is a client for blocking reads, closed with it."""
 
     def __init__(

@@ -8,7 +8,7 @@ their look at MongoDB, once a second, says so.
 from __future__ import annotations
 
 
-class OpenRepairs:
+class RepairFlag:
     """One per process."""
 
     def __init__(self) -> None:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from services.errors import TooManyStreams, UpstreamUnavailable
 from services.playback.buffer import FLUSHED_SECONDS
 from services.playback.keys import ProgressKeys
-from services.playback.state import Base, DeviceTag, device_json, pack
+from services.playback.state import Base, DeviceTag, device_json, pack_state
 from services.playback.state import ProgressState as _State
 from services.redis.pool import Client, Failure
 from services.redis.scripts import Script, ScriptCalls
@@ -76,7 +76,7 @@ class ViewingSessions:
             self._keys.viewing(user_id),
             session.session_id, SESSION_SECONDS, FLUSHED_SECONDS,
             session.seen_at_ms, self.silent_after_ms, most_streams,
-            base.version if base is not None else "", pack(base.state) if base is not None else "",
+            base.version if base is not None else "", pack_state(base.state) if base is not None else "",
             *_fields(session, progress_key), "playing", self._keys.viewing(user_id),
         )  # fmt: skip
         if not flat:

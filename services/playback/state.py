@@ -14,7 +14,7 @@ import msgspec
 
 from services.errors import ValidationFailed
 
-HELD_FOR_EVER_MS = 253_402_300_799_000  # the year 9999: also no earlier session takes over
+PERMANENT_HOLD_MS = 253_402_300_799_000  # the year 9999: also no earlier session takes over
 
 
 class DeviceTag(msgspec.Struct, frozen=True, array_like=True):
@@ -64,7 +64,7 @@ class ProgressState(msgspec.Struct, frozen=True, array_like=True):
         return _device.decode(self.device_json)
 
 
-class Buffered(NamedTuple):
+class BufferedProgress(NamedTuple):
     """One user's progress in one title; `durable`: MongoDB has this state."""
 
     user_id: str
@@ -124,7 +124,7 @@ class Rules(NamedTuple):
     hold_seconds: float = 30
 
 
-class Outcome(Enum):
+class ReportOutcome(Enum):
     """KEPT: heard, but what is stored counts. REPEATED: heard before."""
 
     APPLIED = "applied"
@@ -133,20 +133,20 @@ class Outcome(Enum):
     BASE_NEEDED = "base_needed"
 
 
-class Reported(NamedTuple):
+class BufferReply(NamedTuple):
     """`progress` is None where nothing was ever reported, or a base is needed."""
 
-    outcome: Outcome
-    progress: Buffered | None
+    outcome: ReportOutcome
+    progress: BufferedProgress | None
 
 
-def pack(state: ProgressState) -> bytes:
+def pack_state(state: ProgressState) -> bytes:
     return _packer.encode(state)
 
 
-def decode(
+def decode_progress(
     user_id: str, playable_id: str, version: Any, durable_ms: Any, packed: bytes
-) -> Buffered | None:
+) -> BufferedProgress | None:
     """One stored row; None for version 0, which only says that there is nothing yet.
 
     `durable_ms` is the stamp that MongoDB has; None: Redis never changed what came from there.
@@ -159,14 +159,14 @@ def decode(
         return None
     state = _state.decode(packed)
     durable = durable_ms is None or int(durable_ms) == state.stamp_ms
-    return Buffered(user_id, playable_id, number, durable, state)
+    return BufferedProgress(user_id, playable_id, number, durable, state)
 
 
 def device_json(device: DeviceTag | None) -> str:
     return msgspec.json.encode(device).decode()
 
 
-def refuse_impossible(*seconds: float | None) -> None:
+def validate_seconds(*seconds: float | None) -> None:
     """The last line of defence: what is no length of time would be kept for ever.
 
     Raises:

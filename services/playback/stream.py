@@ -16,9 +16,10 @@ from typing import Any, NamedTuple
 from redis.exceptions import ResponseError
 
 from services.errors import UpstreamUnavailable
-from services.playback.buffer import FLUSHED_SECONDS, Buffered, decode
+from services.playback.buffer import FLUSHED_SECONDS
 from services.playback.dead_letters import ENTRY
 from services.playback.keys import ProgressKeys
+from services.playback.state import BufferedProgress, decode_progress
 from services.redis.pool import Client, Failure
 from services.redis.scripts import Script, ScriptCalls
 from services.telemetry import metrics
@@ -38,7 +39,7 @@ class Delivery(NamedTuple):
     shard: int
     entry_id: bytes
     fields: dict[bytes, bytes]
-    progress: Buffered | None
+    progress: BufferedProgress | None
 
 
 class Backlog(NamedTuple):
@@ -191,7 +192,7 @@ class ProgressStream:
 
 def _delivery(shard: int, entry_id: bytes, fields: dict[bytes, bytes]) -> Delivery:
     try:
-        progress = decode(
+        progress = decode_progress(
             fields[b"user"].decode(), fields[b"playable"].decode(), fields[b"version"], 0,
             fields[b"state"],
         )  # fmt: skip
@@ -207,9 +208,9 @@ def _by_shard(deliveries: Collection[Delivery]) -> dict[int, list[Delivery]]:
     return found
 
 
-def _newest(entries: Collection[Delivery]) -> Collection[Buffered]:
+def _newest(entries: Collection[Delivery]) -> Collection[BufferedProgress]:
     """Of each title the state with the highest stamp: entries claimed from others come anyhow."""
-    newest: dict[tuple[str, str], Buffered] = {}
+    newest: dict[tuple[str, str], BufferedProgress] = {}
     for progress in filter(None, (entry.progress for entry in entries)):
         key = (progress.user_id, progress.playable_id)
         if key not in newest or newest[key].state.stamp_ms < progress.state.stamp_ms:

@@ -32,7 +32,7 @@ class ViewingEntry(msgspec.Struct, frozen=True, array_like=True):
 _decoder = msgspec.msgpack.Decoder(ViewingEntry, strict=False)
 
 
-def viewing_entry(fields: Mapping[bytes, bytes]) -> ViewingEntry | None:
+def decode_viewing(fields: Mapping[bytes, bytes]) -> ViewingEntry | None:
     """The entry's session; None if it has none.
 
     Raises:

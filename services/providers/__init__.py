@@ -16,7 +16,7 @@ from services.breaker.breaker import CircuitBreakers
 from services.errors import StartupError
 from services.http_client import HttpClient
 from services.providers import vidking
-from services.providers.base import Provider, ProviderInfo, Takes
+from services.providers.base import Provider, ProviderInfo, SupportedHint
 from services.providers.chain import Chain, Overrides
 from services.providers.embed_template import EmbedTemplate
 from services.providers.json_api import JsonApi
@@ -47,7 +47,7 @@ class _Entry(msgspec.Struct, kw_only=True, tag_field="kind", forbid_unknown_fiel
 class _Json(_Entry, tag="json"):
     base_url: _Base
     api_key: _Secret | None = None
-    takes: list[Takes] = []
+    takes: list[SupportedHint] = []
 
     def build(self, info: ProviderInfo, client: HttpClient) -> Provider:
         return JsonApi(info, client, self.base_url, self.api_key, self.takes)
@@ -76,7 +76,7 @@ def open_chain(
         StartupError: a setting of providers is wrong; names it, and the entry.
     """
     return Chain(
-        in_order(settings, client),
+        build_providers(settings, client),
         deadline_seconds=settings.provider_deadline_seconds,
         timeout_seconds=settings.provider_timeout_seconds,
         hedge_seconds=settings.provider_hedge_seconds,
@@ -86,7 +86,7 @@ def open_chain(
     )
 
 
-def in_order(settings: Settings, client: HttpClient) -> list[Provider]:
+def build_providers(settings: Settings, client: HttpClient) -> list[Provider]:
     """The library, VidKing if it is to be first, PROVIDERS, VidKing else, the templated ones.
 
     All but the first enabled one after the library are fallbacks.

@@ -32,7 +32,7 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class ChainResult:
     """What the chain came back with: no provider and no sources when none had the title."""
 
     sources: list[Source]

@@ -80,11 +80,11 @@ _QUALITY_WEIGHT = {
 }
 
 
-def priority_of(source_type: SourceType, quality: Quality) -> int:
+def compute_priority(source_type: SourceType, quality: Quality) -> int:
     return _TYPE_WEIGHT[source_type] + _QUALITY_WEIGHT.get(quality, 0)
 
 
-def ranked(sources: Iterable[Source]) -> list[Source]:
+def rank_sources(sources: Iterable[Source]) -> list[Source]:
     """Best first; equals keep the provider's order."""
     return sorted(sources, key=lambda source: -source.priority)
 
@@ -114,7 +114,7 @@ class Availability:
     rate_limit_remaining: int | None = None
 
 
-class Takes(Enum):
+class SupportedHint(Enum):
     """What of a wish a provider's own answer depends on."""
 
     LANGUAGE = "language"
@@ -128,7 +128,7 @@ class Provider(ABC):
     embeds: ClassVar[bool] = False
     searches: ClassVar[bool] = False
     tells_status: ClassVar[bool] = False
-    takes: frozenset[Takes] = frozenset()
+    takes: frozenset[SupportedHint] = frozenset()
 
     def __init__(self, info: ProviderInfo) -> None:
         self.info = info
@@ -169,7 +169,7 @@ class Provider(ABC):
         is_working: bool = True,
     ) -> Source:
         """A source of this provider, with its rank."""
-        priority = priority_of(source_type, quality)
+        priority = compute_priority(source_type, quality)
         return Source(
             url, source_type, quality, priority, self.info.key, language, subtitles, is_working
         )

@@ -15,17 +15,17 @@ from dataclasses import replace
 from typing import NamedTuple, TypeVar
 
 from services.breaker.breaker import CircuitBreakers
-from services.providers.attempts import Attempt, AttemptOutcome, Found, Override, Overrides
-from services.providers.base import Provider, TitleRef, ranked
-from services.providers.hedging import Race, Turn
-from services.providers.lane import SLOW_SHARE, Lane, Limits, Try
-from services.providers.rollout import takes_part
+from services.providers.attempts import Attempt, AttemptOutcome, ChainResult, Override, Overrides
+from services.providers.base import Provider, TitleRef, rank_sources
+from services.providers.hedging import Candidate, HedgedRequest
+from services.providers.lane import SLOW_SHARE, ProviderCall, ProviderLimits, ProviderRunner
+from services.providers.rollout import is_in_rollout
 
 __all__ = [
     "Attempt",
     "AttemptOutcome",
     "Chain",
-    "Found",
+    "ChainResult",
     "Health",
     "Override",
     "Overrides",
@@ -63,25 +63,25 @@ class Chain:
         self._deadline = deadline_seconds
         self._breakers = breakers or CircuitBreakers()
         self._overrides = overrides
-        limits = Limits(timeout_seconds, hedge_seconds, max_calls)
+        limits = ProviderLimits(timeout_seconds, hedge_seconds, max_calls)
         self._lanes = {one.info.key: self._lane(one, limits) for one in providers}
         self.members = {provider.info.key: provider for provider in providers}
         self.infos = {provider.info.key: provider.info for provider in providers}
 
-    def _lane(self, provider: Provider, limits: Limits) -> Lane:
+    def _lane(self, provider: Provider, limits: ProviderLimits) -> ProviderRunner:
         breaker = None
         if provider.calls_out:
             slow_seconds = SLOW_SHARE * limits.timeout_seconds
             breaker = self._breakers.of(breaker_name(provider.info.key), slow_seconds=slow_seconds)
-        return Lane(provider, limits, breaker)
+        return ProviderRunner(provider, limits, breaker)
 
-    async def find(self, title: TitleRef, viewer_key: str | None = None) -> Found:
+    async def find(self, title: TitleRef, viewer_key: str | None = None) -> ChainResult:
         """The first non-empty answer, best source first; back before the deadline.
 
         `viewer_key` is who asks, for providers that not everybody gets: an id or an address.
         """
         ends_at = time.monotonic() + self._deadline
-        tries: list[Try] = []
+        tries: list[ProviderCall] = []
         winner = None
         try:
             winner = await self._run(self._in_order(viewer_key), title, ends_at, tries)
@@ -92,14 +92,14 @@ class Chain:
                 others = winner is not None and winner.lane is not one.lane
                 one.lane.settle(one, others_have_it=others)
         if winner is None:
-            return Found([], None, _told(tries))
-        return Found(ranked(winner.sources), winner.lane.provider.info, _told(tries))
+            return ChainResult([], None, _told(tries))
+        return ChainResult(rank_sources(winner.sources), winner.lane.provider.info, _told(tries))
 
     @staticmethod
     async def _run(
-        turns: Iterable[Turn], title: TitleRef, ends_at: float, tries: list[Try]
-    ) -> Try | None:
-        race = Race(turns, title, ends_at)
+        turns: Iterable[Candidate], title: TitleRef, ends_at: float, tries: list[ProviderCall]
+    ) -> ProviderCall | None:
+        race = HedgedRequest(turns, title, ends_at)
         try:
             return await race.run()
         finally:
@@ -117,7 +117,7 @@ class Chain:
         """Calls to this provider that have not ended."""
         return self._lanes[key].calls_now
 
-    def _in_order(self, viewer_key: str | None) -> list[Turn]:
+    def _in_order(self, viewer_key: str | None) -> list[Candidate]:
         overrides = self._overrides()
         ranks = {
             key: lane.health.rank(
@@ -131,9 +131,11 @@ class Chain:
         ]
 
     @staticmethod
-    async def _worth_a_retry(tries: list[Try], ends_at: float) -> list[Turn]:
+    async def _worth_a_retry(tries: list[ProviderCall], ends_at: float) -> list[Candidate]:
         """After a pause of random length, so that those who failed together do not come back so."""
-        again = [Turn(one.lane) for one in tries if one.may_help_again and one.lane.budget.take()]
+        again = [
+            Candidate(one.lane) for one in tries if one.may_help_again and one.lane.budget.take()
+        ]
         pause = random.uniform(0, _RETRY_PAUSE_SECONDS)  # noqa: S311
         if not again or time.monotonic() + pause >= ends_at:
             return []
@@ -145,21 +147,21 @@ def breaker_name(provider_key: str) -> str:
     return f"provider-{provider_key}"
 
 
-def _turn(lane: Lane, override: Override, viewer_key: str | None) -> Turn:
+def _turn(lane: ProviderRunner, override: Override, viewer_key: str | None) -> Candidate:
     info = lane.provider.info
     if not _or(override.enabled, info.enabled):
-        return Turn(lane, is_disabled=True)
+        return Candidate(lane, is_disabled=True)
     percent = _or(override.rollout_percent, info.rollout_percent)
-    if not takes_part(lane.key, percent, viewer_key):
-        return Turn(lane, is_disabled=True, reason=_ROLLOUT)
-    return Turn(lane)
+    if not is_in_rollout(lane.key, percent, viewer_key):
+        return Candidate(lane, is_disabled=True, reason=_ROLLOUT)
+    return Candidate(lane)
 
 
 def _or(changed: V | None, configured: V) -> V:
     return configured if changed is None else changed
 
 
-def _told(tries: list[Try]) -> list[Attempt]:
+def _told(tries: list[ProviderCall]) -> list[Attempt]:
     """One attempt per provider: what was tried again is told as it ended, with all its time."""
     told: dict[str, Attempt] = {}
     for one in tries:

@@ -15,7 +15,7 @@ from services.providers.base import (
     ProviderInfo,
     Source,
     SourceType,
-    Takes,
+    SupportedHint,
     TitleKind,
     TitleRef,
 )
@@ -49,7 +49,7 @@ class EmbedTemplate(Provider):
             if template
         }
         if any("language" in places for _, places in self._templates.values()):
-            self.takes = frozenset({Takes.LANGUAGE})
+            self.takes = frozenset({SupportedHint.LANGUAGE})
 
     async def sources(self, title: TitleRef) -> list[Source]:
         address = await self.embed(title)

@@ -15,32 +15,32 @@ from dataclasses import dataclass
 
 from services.providers.attempts import AttemptOutcome
 from services.providers.base import TitleRef
-from services.providers.lane import OVERTAKEN, Lane, Try
+from services.providers.lane import OVERTAKEN, ProviderCall, ProviderRunner
 from services.telemetry import metrics
 
 _LEAST_SECONDS = 0.005  # left: less is not worth a call
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class Candidate:
     """A lane in its place of the order; `refused` is why it is told, but not asked."""
 
-    lane: Lane
+    lane: ProviderRunner
     is_disabled: bool = False
     reason: str | None = None
 
 
-class Race:
+class HedgedRequest:
     """Over one title; `tries` in the order they began."""
 
-    def __init__(self, turns: Iterable[Turn], title: TitleRef, ends_at: float) -> None:
+    def __init__(self, turns: Iterable[Candidate], title: TitleRef, ends_at: float) -> None:
         self._waiting = deque(turns)
-        self._running: dict[asyncio.Task[None], Try] = {}
+        self._running: dict[asyncio.Task[None], ProviderCall] = {}
         self._title = title
         self._ends_at = ends_at
-        self.tries: list[Try] = []
+        self.tries: list[ProviderCall] = []
 
-    async def run(self) -> Try | None:
+    async def run(self) -> ProviderCall | None:
         """The first try that found sources. Every try has its outcome then."""
         winner = None
         try:
@@ -49,7 +49,7 @@ class Race:
             self._stop(winner)
         return winner
 
-    async def _run(self) -> Try | None:
+    async def _run(self) -> ProviderCall | None:
         self._start_next()
         while self._running:
             seconds = self._seconds_to_wait()
@@ -82,7 +82,7 @@ class Race:
         """Asks the next one that may be asked; those that may not are told on the way."""
         while self._waiting:
             turn = self._waiting.popleft()
-            one = Try(turn.lane, hedged and not turn.is_disabled)
+            one = ProviderCall(turn.lane, hedged and not turn.is_disabled)
             self.tries.append(one)
             if turn.is_disabled:
                 one.end(AttemptOutcome.DISABLED, turn.reason)
@@ -91,7 +91,7 @@ class Race:
             self._running[asyncio.create_task(work)] = one
             return
 
-    def _stop(self, winner: Try | None) -> None:
+    def _stop(self, winner: ProviderCall | None) -> None:
         """Cancels those still asked, and tells those that were never reached."""
         is_late = self._is_over()
         for task, one in self._running.items():
@@ -106,7 +106,7 @@ class Race:
             self._tell_unreached()
         self._count_hedges(winner)
 
-    def _count_hedges(self, winner: Try | None) -> None:
+    def _count_hedges(self, winner: ProviderCall | None) -> None:
         for one in self.tries:
             if one.hedged and not one.was_refused:
                 metrics.provider_hedges_total.labels(one.lane.key, "started").inc()
@@ -115,7 +115,7 @@ class Race:
 
     def _tell_unreached(self) -> None:
         for turn in self._waiting:
-            one = Try(turn.lane)
+            one = ProviderCall(turn.lane)
             one.end(
                 AttemptOutcome.DISABLED if turn.is_disabled else AttemptOutcome.CANCELLED,
                 turn.reason if turn.is_disabled else "DEADLINE",

@@ -25,7 +25,7 @@ MAX_ITEMS = 100
 _MAX_SUBTITLES = 50
 _NOT_THERE = (204, 404)
 
-Address = Annotated[
+HttpAddress = Annotated[
     str, msgspec.Meta(pattern=r"\A(?i:https?)://[^\s/?#@]+(?:[/?#]\S*)?\Z", max_length=2048)
 ]
 _LANGUAGE = r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*"  # the shape of BCP 47 tags
@@ -40,12 +40,12 @@ V = TypeVar("V")
 
 class _Track(msgspec.Struct):
     language: _Language
-    url: Address
+    url: HttpAddress
     label: Annotated[str, msgspec.Meta(max_length=100)] | None = None
 
 
 class _Item(msgspec.Struct):
-    url: Address
+    url: HttpAddress
     type: str = "embed"
     quality: str | None = None
     language: str | None = None
@@ -120,7 +120,7 @@ def title_query(title: TitleRef) -> dict[str, str]:
     return query
 
 
-def decoded(decoder: msgspec.json.Decoder[V], body: bytes) -> V:
+def decode_body(decoder: msgspec.json.Decoder[V], body: bytes) -> V:
     """
     Raises:
         ProviderFailed: it is no JSON, or not of this shape.
@@ -141,15 +141,15 @@ def read_sources(
     Raises:
         ProviderFailed: the answer is no list of sources, or none of them is usable.
     """
-    raws = decoded(_answers, body).sources
-    items = [item for item in valid(_items, raws) if not tells(secret, item.url)]
+    raws = decode_body(_answers, body).sources
+    items = [item for item in decode_valid(_items, raws) if not has_secret(secret, item.url)]
     found = [one for item in items if (one := _source(provider, item, default_status, secret))]
     if raws and not found:
         raise ProviderFailed("NO_USABLE_SOURCE")
     return found
 
 
-def valid(decoder: msgspec.json.Decoder[V], raws: list[msgspec.Raw]) -> list[V]:
+def decode_valid(decoder: msgspec.json.Decoder[V], raws: list[msgspec.Raw]) -> list[V]:
     """One bad entry loses itself, not its neighbours."""
     good = []
     for raw in raws:
@@ -160,7 +160,7 @@ def valid(decoder: msgspec.json.Decoder[V], raws: list[msgspec.Raw]) -> list[V]:
     return good
 
 
-def tells(secret: str | None, text: str) -> bool:
+def has_secret(secret: str | None, text: str) -> bool:
     """The text holds the key, as it is or as addresses write it."""
     if not secret:
         return False
@@ -174,7 +174,7 @@ def _source(
     name = item.type.upper()
     if name not in SourceType.__members__:
         return None
-    tracks = valid(_tracks, item.subtitles[:_MAX_SUBTITLES])
+    tracks = decode_valid(_tracks, item.subtitles[:_MAX_SUBTITLES])
     return provider.source(
         item.url,
         SourceType[name],
@@ -183,7 +183,7 @@ def _source(
         subtitles=tuple(
             Subtitle(track.language, track.url, track.label)
             for track in tracks
-            if not tells(secret, f"{track.url} {track.label}")
+            if not has_secret(secret, f"{track.url} {track.label}")
         ),
         is_working=(item.status or default_status) == "active",
     )

@@ -10,7 +10,14 @@ from collections.abc import Collection
 
 from services.http_client import HttpClient
 from services.providers import http_json
-from services.providers.base import Provider, ProviderInfo, Source, Takes, TitleKind, TitleRef
+from services.providers.base import (
+    Provider,
+    ProviderInfo,
+    Source,
+    SupportedHint,
+    TitleKind,
+    TitleRef,
+)
 from services.providers.http_json import Upstream
 
 
@@ -26,7 +33,7 @@ class JsonApi(Provider):
         client: HttpClient,
         base_url: str,
         api_key: str | None = None,
-        takes: Collection[Takes] = (),
+        takes: Collection[SupportedHint] = (),
     ) -> None:
         super().__init__(info)
         headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
@@ -44,8 +51,8 @@ class JsonApi(Provider):
             del query["type"]  # what is asked for unless told otherwise
         if title.imdb_id is not None:
             query["imdb"] = title.imdb_id
-        if title.language is not None and Takes.LANGUAGE in self.takes:
+        if title.language is not None and SupportedHint.LANGUAGE in self.takes:
             query["language"] = title.language
-        if title.max_quality is not None and Takes.MAX_QUALITY in self.takes:
+        if title.max_quality is not None and SupportedHint.MAX_QUALITY in self.takes:
             query["max_quality"] = f"{title.max_quality.height}p"
         return query

@@ -9,7 +9,7 @@ import asyncio
 import time
 from dataclasses import dataclass, field
 
-from services.breaker.breaker import CircuitBreaker, Permit, Verdict
+from services.breaker.breaker import CallOutcome, CircuitBreaker, Permit
 from services.errors import ProviderFailed
 from services.providers.attempts import Attempt, AttemptOutcome
 from services.providers.base import Provider, Source, TitleRef
@@ -25,7 +25,7 @@ _MOST_REST_SECONDS = 300.0
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ProviderLimits:
     """`hedge_seconds` is the patience with a provider whose p95 is not known yet."""
 
     timeout_seconds: float
@@ -34,10 +34,10 @@ class Limits:
 
 
 @dataclass(slots=True, eq=False)
-class Try:
+class ProviderCall:
     """One time a provider was to be asked; `outcome` is None while the answer is awaited."""
 
-    lane: Lane
+    lane: ProviderRunner
     hedged: bool = False
     outcome: AttemptOutcome | None = None
     reason: str | None = None
@@ -74,10 +74,12 @@ class Try:
         )
 
 
-class Lane:
+class ProviderRunner:
     """One per provider and process. Without a `breaker` it is asked whatever happened."""
 
-    def __init__(self, provider: Provider, limits: Limits, breaker: CircuitBreaker | None) -> None:
+    def __init__(
+        self, provider: Provider, limits: ProviderLimits, breaker: CircuitBreaker | None
+    ) -> None:
         self.provider = provider
         self.key = provider.info.key
         self.health = ProviderHealth(timeout_seconds=limits.timeout_seconds)
@@ -93,7 +95,7 @@ class Lane:
             return self._limits.hedge_seconds  # its answers are so quick that p95 is noise
         return self.health.patience_seconds(self._limits.hedge_seconds)
 
-    async def ask(self, one: Try, title: TitleRef, ends_at: float) -> None:
+    async def ask(self, one: ProviderCall, title: TitleRef, ends_at: float) -> None:
         """Fills in `one`; cancelled, it leaves it without an outcome."""
         if self.calls_now >= self._limits.max_calls:
             one.end(AttemptOutcome.BULKHEAD_FULL)
@@ -115,11 +117,11 @@ class Lane:
         finally:
             self.calls_now -= 1
 
-    async def _ask(self, one: Try, title: TitleRef) -> None:
+    async def _ask(self, one: ProviderCall, title: TitleRef) -> None:
         if self._breaker is not None:
             one.permit = await self._breaker.admit()
             if one.permit is None:
-                reason = "RETRY_AFTER" if self._breaker.is_resting else None
+                reason = "RETRY_AFTER" if self._breaker.is_backing_off else None
                 one.end(AttemptOutcome.BREAKER_OPEN, reason)
                 return
         self.budget.called()
@@ -128,9 +130,9 @@ class Lane:
 
     def _rest(self, seconds: float | None) -> None:
         if self._breaker is not None and seconds:
-            self._breaker.rest(min(seconds, _MOST_REST_SECONDS))
+            self._breaker.back_off(min(seconds, _MOST_REST_SECONDS))
 
-    def settle(self, one: Try, *, others_have_it: bool) -> None:
+    def settle(self, one: ProviderCall, *, others_have_it: bool) -> None:
         """Counts what the try says about the provider, now that all of them are known.
 
         An empty answer is a failure when another one has the title.
@@ -143,29 +145,29 @@ class Lane:
             return
         self._note(one, is_good)
         if self._breaker is not None and one.permit is not None:
-            self._breaker.tell(one.permit, self._verdict(one, is_good), one.seconds)
+            self._breaker.record(one.permit, self._verdict(one, is_good), one.seconds)
             one.permit = None
 
-    def _note(self, one: Try, is_good: bool) -> None:
+    def _note(self, one: ProviderCall, is_good: bool) -> None:
         if one.outcome in (AttemptOutcome.HIT, AttemptOutcome.EMPTY):
             live = [source.is_working for source in one.sources]
             share = sum(live) / len(live) if live else None
             self.health.answered(one.seconds, good=is_good, live_share=share)
         elif one.outcome is AttemptOutcome.CANCELLED and one.reason == OVERTAKEN:
             self.health.was_overtaken()
-        elif self._verdict(one, is_good) is Verdict.FAILED:
+        elif self._verdict(one, is_good) is CallOutcome.FAILED:
             self.health.failed()
 
-    def _verdict(self, one: Try, is_good: bool) -> Verdict:
+    def _verdict(self, one: ProviderCall, is_good: bool) -> CallOutcome:
         """What we did not give enough time says nothing; what used it up was at least slow."""
         enough = SLOW_SHARE * self._limits.timeout_seconds
         if is_good:
-            return Verdict.OK
+            return CallOutcome.OK
         if one.outcome in (None, AttemptOutcome.CANCELLED):
-            return Verdict.OK if one.seconds >= enough else Verdict.LEFT
+            return CallOutcome.OK if one.seconds >= enough else CallOutcome.ABANDONED
         if one.outcome is AttemptOutcome.TIMEOUT and one.allowed_seconds < enough:
-            return Verdict.LEFT
-        return Verdict.FAILED
+            return CallOutcome.ABANDONED
+        return CallOutcome.FAILED
 
 
 OVERTAKEN = "OVERTAKEN"

@@ -28,7 +28,7 @@ class ProviderSettings:
         self._newest = overrides
 
 
-def effective(
+def apply_overrides(
     infos: Iterable[ProviderInfo], overrides: Mapping[str, Override]
 ) -> list[ProviderInfo]:
     """Providers as they are asked now, in that order; all but the first enabled one after the

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 
 
-def takes_part(provider_key: str, percent: int, viewer_key: str | None) -> bool:
+def is_in_rollout(provider_key: str, percent: int, viewer_key: str | None) -> bool:
     """A viewer that is in at 10 % is in at 20 %. Of somebody unknown only 100 % is true."""
     if percent >= 100:
         return True

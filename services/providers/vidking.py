@@ -22,7 +22,7 @@ from services.providers.base import (
     TitleKind,
     TitleRef,
 )
-from services.providers.http_json import Address, Upstream
+from services.providers.http_json import HttpAddress, Upstream
 
 KEY = "vidking"
 _MAX_MESSAGE = 200
@@ -30,7 +30,7 @@ _ONLINE = "online"
 
 
 class _Embed(msgspec.Struct):
-    embed_url: Address | None = None
+    embed_url: HttpAddress | None = None
 
 
 class _Results(msgspec.Struct):
@@ -96,8 +96,8 @@ class VidKing(Provider):
         body = await self._ask("embed", title)
         if body is None:
             return None
-        address = http_json.decoded(_embeds, body).embed_url
-        if address is not None and http_json.tells(self._key, address):
+        address = http_json.decode_body(_embeds, body).embed_url
+        if address is not None and http_json.has_secret(self._key, address):
             raise ProviderFailed("NO_USABLE_SOURCE")
         return address
 
@@ -105,15 +105,15 @@ class VidKing(Provider):
         body = await self._upstream.get("search", {"query": query, "type": kind.value})
         if body is None:
             return []
-        raws = http_json.decoded(_results, body).results[: http_json.MAX_ITEMS]
-        numbers = (result.number for result in http_json.valid(_result, raws))
+        raws = http_json.decode_body(_results, body).results[: http_json.MAX_ITEMS]
+        numbers = (result.number for result in http_json.decode_valid(_result, raws))
         return list(dict.fromkeys(number for number in numbers if number is not None))
 
     async def status(self) -> Availability:
         body = await self._upstream.get("status", {})
         if body is None:
             raise ProviderFailed("HTTP_404")
-        told = http_json.decoded(_statuses, body)
+        told = http_json.decode_body(_statuses, body)
         return Availability(
             told.status.casefold() == _ONLINE, self._words(told.message), _left(told.rate_limit)
         )
@@ -126,7 +126,7 @@ class VidKing(Provider):
 
     def _words(self, message: str | None) -> str | None:
         """The provider's words on one line, cut short; none if they hold the key."""
-        if not message or http_json.tells(self._key, message):
+        if not message or http_json.has_secret(self._key, message):
             return None
         return " ".join("".join(c if c.isprintable() else " " for c in message).split())[
             :_MAX_MESSAGE

@@ -80,9 +80,9 @@ THROTTLE = "throttle:{}:{}"  # tries at a thing, of whom; two of its windows
 REVOCATIONS = "revocations"  # a stream of what ended early; capped, MongoDB has it too
 # The abuse watch's share scripts, as breakers do. Of a prefix: its score, till it is forgotten.
 ABUSE_PREFIX = "abuse:{}:{{abuse}}"
-ABUSE_SHAPES = "abuse:{}:documents:{{abuse}}"  # digests of what it sent in a minute
-ABUSE_STANDINGS = "abuse:standings:{abuse}"  # a hash, capped: prefixes held to something
-TURN = "turn:{}"  # whose turn a periodic thing is; lives for its period
+ABUSE_DOCUMENTS = "abuse:{}:documents:{{abuse}}"  # digests of what it sent in a minute
+ABUSE_STATUSES = "abuse:standings:{abuse}"  # a hash, capped: prefixes held to something
+PERIOD_CLAIM = "turn:{}"  # whose turn a periodic thing is; lives for its period
 
 # Beside a cached key: who reads it now, and that it changed moments ago.
 LEASE = "lease:"

@@ -1,7 +1,7 @@
 """From any process to every subscriber of this one, over a capped Redis stream.
 
 One hub per process reads the stream with its own blocking client and outlives Redis restarts. A
-subscriber holds at most `room` messages: newest win, `gap` tells. The stream id is the cursor.
+subscriber holds at most `capacity` messages: newest win, `gap` tells. The stream id is the cursor.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from services.telemetry import metrics
 
 T = TypeVar("T")
 Id = tuple[int, int]
-Fold = Callable[[bytes], tuple[int, T] | None]  # body -> (round, value); state is its own
+Reducer = Callable[[bytes], tuple[int, T] | None]  # body -> (round, value); state is its own
 
 MAX_ENTRIES = 600
 MAX_SUBSCRIBERS = 10_000
@@ -35,7 +35,7 @@ class Message(NamedTuple, Generic[T]):
     """Messages of one round say the same thing; the last of them says it best."""
 
     id: Id
-    round: int
+    generation: int
     value: T
 
 
@@ -47,14 +47,14 @@ class Batch(NamedTuple, Generic[T]):
 
     @property
     def cursor(self) -> str:
-        return to_cursor(self.messages[-1].id)
+        return format_cursor(self.messages[-1].id)
 
 
-def to_cursor(stream_id: Id) -> str:
+def format_cursor(stream_id: Id) -> str:
     return f"{stream_id[0]}-{stream_id[1]}"
 
 
-def from_cursor(cursor: str) -> Id:
+def parse_cursor(cursor: str) -> Id:
     """
     Raises:
         InvalidCursor: it is not the id of a stream's entry.
@@ -66,37 +66,37 @@ def from_cursor(cursor: str) -> Id:
 
 
 class Subscription(Generic[T]):
-    """One subscriber's bounded slot. Iterating gives one batch when there are `room` messages, the
+    """One subscriber's bounded slot. Iterating gives one batch when there are `capacity` messages, the
     first one as soon as there is anything; it ends when the hub closes."""
 
-    def __init__(self, room: int) -> None:
+    def __init__(self, capacity: int) -> None:
         self._slot: deque[Message[T]] = deque()
-        self._room = room
-        self._enough = 1
+        self._capacity = capacity
+        self._threshold = 1
         self._after: Id = (0, 0)
-        self._told_round = -1
+        self._delivered_generation = -1
         self._gap = False
         self._closed = False
         self._ready = asyncio.Event()
 
     def put(self, message: Message[T]) -> None:
-        if message.id <= self._after or message.round <= self._told_round:
+        if message.id <= self._after or message.generation <= self._delivered_generation:
             return
-        if self._slot and self._slot[-1].round == message.round:
+        if self._slot and self._slot[-1].generation == message.generation:
             self._slot[-1] = message
         else:
-            if len(self._slot) == self._room:
+            if len(self._slot) == self._capacity:
                 self._slot.popleft()
                 self._gap = True
             self._slot.append(message)
-        if len(self._slot) >= self._enough:
+        if len(self._slot) >= self._threshold:
             self._ready.set()
 
     def skip_to(self, stream_id: Id) -> None:
-        """What came up to here was told in another way."""
+        """What came up to here was reduced in another way."""
         self._after = stream_id
         self._slot = deque(message for message in self._slot if message.id > stream_id)
-        if len(self._slot) < self._enough:
+        if len(self._slot) < self._threshold:
             self._ready.clear()
 
     def mark_gap(self) -> None:
@@ -117,22 +117,22 @@ class Subscription(Generic[T]):
         batch = Batch(list(self._slot), self._gap)
         self._slot.clear()
         self._ready.clear()
-        self._gap, self._enough = False, self._room
-        self._after, self._told_round = batch.messages[-1].id, batch.messages[-1].round
+        self._gap, self._threshold = False, self._capacity
+        self._after, self._delivered_generation = batch.messages[-1].id, batch.messages[-1].generation
         return batch
 
 
 class Hub(Generic[T]):
-    """Reads from the first subscriber on, until closed. `new_fold` turns bodies into values."""
+    """Reads from the first subscriber on, until closed. `new_reducer` turns bodies into values."""
 
     def __init__(
-        self, redis: Client, blocking: Client, stream: str, new_fold: Callable[[], Fold[T]]
+        self, redis: Client, blocking: Client, stream: str, new_reducer: Callable[[], Reducer[T]]
     ) -> None:
         self._redis = redis
         self._blocking = blocking
         self._stream = stream
-        self._new_fold = new_fold
-        self._fold = new_fold()
+        self._new_reducer = new_reducer
+        self._reducer = new_reducer()
         self._newest: Message[T] | None = None
         self._subscriptions: set[Subscription[T]] = set()
         self._reader: asyncio.Task[None] | None = None
@@ -151,7 +151,7 @@ class Hub(Generic[T]):
             raise UpstreamUnavailable("Redis did not answer in time.") from error
 
     @contextmanager
-    def subscribe(self, room: int = 1) -> Iterator[Subscription[T]]:
+    def subscribe(self, capacity: int = 1) -> Iterator[Subscription[T]]:
         """A slot that starts with the newest message, if there is one.
 
         Raises:
@@ -159,20 +159,20 @@ class Hub(Generic[T]):
         """
         if len(self._subscriptions) >= MAX_SUBSCRIBERS:
             raise TooManyStreams("Too many subscribers: try again later.", retry_after_seconds=10)
-        subscription: Subscription[T] = Subscription(room)
+        subscription: Subscription[T] = Subscription(capacity)
         self._subscriptions.add(subscription)
         if self._newest is not None:
             subscription.put(self._newest)
         if self._closed:
             subscription.close()
         elif self._reader is None:
-            self._reader = asyncio.create_task(self._read(), name=f"hub {self._stream}")
+            self._reader = asyncio.create_task(self._read_loop(), name=f"hub {self._stream}")
         try:
             yield subscription
         finally:
             self._subscriptions.discard(subscription)
 
-    async def missed(self, after: Id) -> Batch[T]:
+    async def replay_after(self, after: Id) -> Batch[T]:
         """What was published after this id and is still there, the best message of each round.
 
         Raises:
@@ -187,12 +187,12 @@ class Hub(Generic[T]):
         except Failure as error:
             metrics.redis_errors_total.inc()
             raise UpstreamUnavailable("Redis did not answer in time.") from error
-        rounds: dict[int, Message[T]] = {}
-        fold = self._new_fold()
-        for message in _messages(entries, fold):
+        generations: dict[int, Message[T]] = {}
+        reducer = self._new_reducer()
+        for message in _parse_messages(entries, reducer):
             if message.id > after:
-                rounds[message.round] = message
-        return Batch(list(rounds.values()), gap=not oldest or _id(oldest[0][0]) > after)
+                generations[message.generation] = message
+        return Batch(list(generations.values()), gap=not oldest or _parse_id(oldest[0][0]) > after)
 
     async def aclose(self) -> None:
         """Ends every subscription and the reading."""
@@ -204,13 +204,13 @@ class Hub(Generic[T]):
             await asyncio.gather(self._reader, return_exceptions=True)
         await self._blocking.aclose()
 
-    async def _read(self) -> None:
+    async def _read_loop(self) -> None:
         last: Id | None = None
         pause_seconds = 0.05
         while not self._closed:  # its being cancelled may be swallowed likewise
             try:
                 async with asyncio.timeout(2 * _BLOCK_SECONDS):
-                    last = await (self._catch_up() if last is None else self._next(last))
+                    last = await (self._read_newest() if last is None else self._read_after(last))
                 pause_seconds = 0.05
             except Failure:
                 metrics.redis_errors_total.inc()
@@ -219,36 +219,36 @@ class Hub(Generic[T]):
                 await asyncio.sleep(pause_seconds * random.uniform(0.5, 1))  # noqa: S311
                 pause_seconds = min(2 * pause_seconds, _LONGEST_PAUSE_SECONDS)
 
-    async def _catch_up(self) -> Id:
-        """Starts with the newest state; what it was made of is read, but not told one by one."""
+    async def _read_newest(self) -> Id:
+        """Starts with the newest state; what it was made of is read, but not reduced one by one."""
         entries: Any = await self._blocking.xrevrange(self._stream, count=32)
-        messages = list(_messages(entries[::-1], self._fold))
-        self._tell(messages[-1:])
+        messages = list(_parse_messages(entries[::-1], self._reducer))
+        self._deliver(messages[-1:])
         return messages[-1].id if messages else (0, 0)
 
-    async def _next(self, last: Id) -> Id:
-        found: Any = await self._blocking.xread(
-            {self._stream: to_cursor(last)}, count=100, block=int(_BLOCK_SECONDS * 1000)
+    async def _read_after(self, last: Id) -> Id:
+        response: Any = await self._blocking.xread(
+            {self._stream: format_cursor(last)}, count=100, block=int(_BLOCK_SECONDS * 1000)
         )
-        entries = found[0][1] if found else []
-        self._tell(list(_messages(entries, self._fold)))
-        return _id(entries[-1][0]) if entries else last
+        entries = response[0][1] if response else []
+        self._deliver(list(_parse_messages(entries, self._reducer)))
+        return _parse_id(entries[-1][0]) if entries else last
 
-    def _tell(self, messages: list[Message[T]]) -> None:
+    def _deliver(self, messages: list[Message[T]]) -> None:
         for message in messages:
             self._newest = message
             for subscription in self._subscriptions:
                 subscription.put(message)
 
 
-def _id(raw: bytes) -> Id:
-    return from_cursor(raw.decode())
+def _parse_id(raw: bytes) -> Id:
+    return parse_cursor(raw.decode())
 
 
-def _messages(
-    entries: list[tuple[bytes, dict[bytes, bytes]]], fold: Fold[T]
+def _parse_messages(
+    entries: list[tuple[bytes, dict[bytes, bytes]]], reducer: Reducer[T]
 ) -> Iterator[Message[T]]:
     for raw_id, fields in entries:
-        told = fold(fields.get(_FIELD, b""))
-        if told is not None:
-            yield Message(_id(raw_id), *told)
+        reduced = reducer(fields.get(_FIELD, b""))
+        if reduced is not None:
+            yield Message(_parse_id(raw_id), *reduced)

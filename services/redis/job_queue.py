@@ -19,18 +19,18 @@ from services.telemetry import metrics
 MAX_ENTRIES = 1000
 _GROUP = "workers"
 _FIELD = b"job"
-_AWAY = "Redis did not answer in time."
+_UNAVAILABLE = "Redis did not answer in time."
 
 
-class Changed:
+class JobChangeReducer:
     """Ids of jobs from the stream of changes, each one news of its own (services/redis/hub.py)."""
 
     def __init__(self) -> None:
-        self._round = 0
+        self._generation = 0
 
     def __call__(self, body: bytes) -> tuple[int, str]:
-        self._round += 1
-        return self._round, body.decode("ascii", "replace")
+        self._generation += 1
+        return self._generation, body.decode("ascii", "replace")
 
 
 class JobQueue:
@@ -52,9 +52,9 @@ class JobQueue:
             )
         except Failure as error:
             metrics.redis_errors_total.inc()
-            raise UpstreamUnavailable(_AWAY) from error
+            raise UpstreamUnavailable(_UNAVAILABLE) from error
 
-    async def take(self) -> str | None:
+    async def pop(self) -> str | None:
         """The id of a job that no other worker was told of; None when there is none.
 
         Raises:
@@ -62,42 +62,42 @@ class JobQueue:
         """
         try:
             try:
-                return await self._take()
+                return await self._pop()
             except ResponseError as error:
                 if "NOGROUP" not in str(error):
                     raise
             await self._create_group()  # the first time, or Redis came back empty
-            return await self._take()
+            return await self._pop()
         except Failure as error:
             metrics.redis_errors_total.inc()
-            raise UpstreamUnavailable(_AWAY) from error
+            raise UpstreamUnavailable(_UNAVAILABLE) from error
 
-    async def turn(self, name: str, seconds: float) -> bool:
+    async def claim_period(self, name: str, seconds: float) -> bool:
         """True for one caller in all processes every so many seconds.
 
         Raises:
             UpstreamUnavailable: Redis is away.
         """
-        key = self._prefix + cache_keys.TURN.format(name)
+        key = self._prefix + cache_keys.PERIOD_CLAIM.format(name)
         try:
             return bool(await self._redis.set(key, 1, nx=True, px=int(seconds * 1000)))
         except Failure as error:
             metrics.redis_errors_total.inc()
-            raise UpstreamUnavailable(_AWAY) from error
+            raise UpstreamUnavailable(_UNAVAILABLE) from error
 
-    async def give_back(self, name: str) -> None:
+    async def release_period(self, name: str) -> None:
         """What the turn was taken for did not happen: it is the next caller's."""
         with suppress(*Failure):
-            await self._redis.delete(self._prefix + cache_keys.TURN.format(name))
+            await self._redis.delete(self._prefix + cache_keys.PERIOD_CLAIM.format(name))
 
-    async def _take(self) -> str | None:
+    async def _pop(self) -> str | None:
         # Without acknowledgement: whether a job is done is told by MongoDB alone.
-        found: Any = await self._redis.xreadgroup(
+        response: Any = await self._redis.xreadgroup(
             _GROUP, "worker", {self._stream: ">"}, count=1, noack=True
         )
-        if not found:
+        if not response:
             return None
-        _, fields = found[0][1][0]
+        _, fields = response[0][1][0]
         return str(fields.get(_FIELD, b"").decode("ascii", "replace"))
 
     async def _create_group(self) -> None:

@@ -45,7 +45,7 @@ def connect(settings: Settings, *, state: bool = False) -> Client:
     """
     seconds = settings.redis_timeout_ms / 1000
     pool = BlockingConnectionPool.from_url(
-        _address(settings, state),
+        _get_address(settings, state),
         connection_class=PackedConnection,
         protocol=2,
         max_connections=settings.redis_max_connections,
@@ -61,7 +61,7 @@ def connect(settings: Settings, *, state: bool = False) -> Client:
 def connect_blocking(settings: Settings, *, state: bool = False) -> Client:
     """A client for commands that wait in Redis (XREAD, pub/sub): no answer deadline of its own."""
     pool = BlockingConnectionPool.from_url(
-        _address(settings, state),
+        _get_address(settings, state),
         connection_class=PackedConnection,
         protocol=2,
         max_connections=settings.redis_max_connections,
@@ -72,7 +72,7 @@ def connect_blocking(settings: Settings, *, state: bool = False) -> Client:
     return Redis.from_pool(pool)
 
 
-def _address(settings: Settings, state: bool) -> str:
+def _get_address(settings: Settings, state: bool) -> str:
     address = settings.state_redis_address() if state else settings.redis_address()
     if not address:
         raise StartupError("REDIS_URL is not set: name a Redis server.")
@@ -89,9 +89,9 @@ class Guard:
         self._clock = clock
         self._open_until = 0.0
 
-    def allows(self) -> bool:
+    def allows_calls(self) -> bool:
         return self._clock() >= self._open_until
 
-    def failed(self) -> None:
+    def record_failure(self) -> None:
         self._open_until = self._clock() + self._pause
         metrics.redis_errors_total.inc()

@@ -20,7 +20,7 @@ from services.telemetry import metrics
 _SERVICES = Path(__file__).parents[1]
 _PIPELINE_CALLS = 200  # in one pipeline: about 3 ms of Redis's time
 _WAITING_CALLS = 10_000  # beyond it callers are told to come back
-_AWAY = "Redis did not answer in time."
+_UNAVAILABLE = "Redis did not answer in time."
 
 
 class Script:
@@ -53,7 +53,7 @@ class ScriptCalls:
             UpstreamUnavailable: Redis is away, full or refused; the script may or may not have run.
         """
         if len(self._waiting) >= _WAITING_CALLS:
-            raise UpstreamUnavailable(_AWAY, retry_after_seconds=1)
+            raise UpstreamUnavailable(_UNAVAILABLE, retry_after_seconds=1)
         call = _Call(script, (key_count, *parts), asyncio.get_running_loop().create_future())
         self._waiting.append(call)
         if self._sender is None:
@@ -108,6 +108,6 @@ def _settle(calls: list[_Call], answers: list[Any], *, final: bool = False) -> l
 def _fail(calls: list[_Call], error: BaseException) -> None:
     for call in calls:
         if not call.answer.done():
-            away = UpstreamUnavailable(_AWAY, retry_after_seconds=1)
-            away.__cause__ = error
-            call.answer.set_exception(away)
+            unavailable = UpstreamUnavailable(_UNAVAILABLE, retry_after_seconds=1)
+            unavailable.__cause__ = error
+            call.answer.set_exception(unavailable)

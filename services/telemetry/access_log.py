@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 import orjson
 
 _FLUSH_SECONDS = 0.1
-_MOST_LINES = 10_000  # a stuck terminal must not grow memory
+_MAX_LINES = 10_000  # a stuck terminal must not grow memory
 
 
 class AccessLog:
@@ -27,7 +27,7 @@ class AccessLog:
     def write(self, line: Mapping[str, Any]) -> None:
         if not self._enabled:
             return
-        if len(self._lines) >= _MOST_LINES:
+        if len(self._lines) >= _MAX_LINES:
             self._dropped += 1
             return
         self._lines.append(line)

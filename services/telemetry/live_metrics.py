@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from bisect import bisect_left
-from collections import Counter as Tally
+from collections import Counter as BucketCounts
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -41,13 +41,13 @@ class CacheLevelStats:
 
     @property
     def hit_rate(self) -> float:
-        asked = self.hits + self.misses
-        return self.hits / asked if asked else 0.0
+        reads = self.hits + self.misses
+        return self.hits / reads if reads else 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One process, one stretch of time. `durations` and `database`: bucket -> how many."""
+    """One process, one stretch of time. `durations` and `database`: bucket -> how count."""
 
     process: str
     at: float
@@ -90,10 +90,10 @@ class LiveMetrics:
     def __init__(self, process: str, clock: Callable[[], float] = time.time) -> None:
         self._process = process
         self._clock = clock
-        self._taken_at = clock()
+        self._sampled_at = clock()
         self._durations = [0] * (len(BOUNDS_SECONDS) + 1)
         self._failed = 0
-        self._before = _Totals.now()
+        self._before = _Totals.read()
 
     def record_request(self, duration_seconds: float, failed: bool) -> None:
         """Called for every request: well under a microsecond."""
@@ -101,23 +101,23 @@ class LiveMetrics:
         if failed:
             self._failed += 1
 
-    def take(self, progress_backlog: int = 0, progress_lag_seconds: float = 0.0) -> Sample:
+    def take_sample(self, progress_backlog: int = 0, progress_lag_seconds: float = 0.0) -> Sample:
         """What happened since the last take; what the clock cannot tell apart counts as 1 ms."""
-        now, totals = self._clock(), _Totals.now()
+        now, totals = self._clock(), _Totals.read()
         before, durations, failed = self._before, self._durations, self._failed
-        seconds = max(now - self._taken_at, 0.001)
-        self._taken_at, self._before = now, totals
+        seconds = max(now - self._sampled_at, 0.001)
+        self._sampled_at, self._before = now, totals
         self._durations, self._failed = [0] * len(durations), 0
         return Sample(
             self._process,
             now,
             seconds,
-            {bucket: many for bucket, many in enumerate(durations) if many},
+            {bucket: count for bucket, count in enumerate(durations) if count},
             failed,
-            [totals.level(level, before) for level in CacheLevel],
+            [totals.subtract(level, before) for level in CacheLevel],
             dict(totals.database - before.database),
-            int(_gauge(metrics.active_connections)),
-            int(_gauge(metrics.active_streams)),
+            int(_read_gauge(metrics.active_connections)),
+            int(_read_gauge(metrics.active_streams)),
             progress_backlog,
             progress_lag_seconds,
         )
@@ -130,18 +130,18 @@ class _Totals:
     hits: Mapping[str, int]
     misses: Mapping[str, int]
     stale: Mapping[str, int]
-    database: Tally[int]
+    database: BucketCounts[int]
 
     @classmethod
-    def now(cls) -> _Totals:
+    def read(cls) -> _Totals:
         return cls(
-            _by_level(metrics.cache_hits_total),
-            _by_level(metrics.cache_misses_total),
-            _by_level(metrics.cache_stale_total),
-            _database(),
+            _count_by_level(metrics.cache_hits_total),
+            _count_by_level(metrics.cache_misses_total),
+            _count_by_level(metrics.cache_stale_total),
+            _count_database_calls(),
         )
 
-    def level(self, level: CacheLevel, before: _Totals) -> CacheLevelStats:
+    def subtract(self, level: CacheLevel, before: _Totals) -> CacheLevelStats:
         name = level.value.lower()  # as the metrics' label has it
         return CacheLevelStats(
             level,
@@ -151,7 +151,7 @@ class _Totals:
         )
 
 
-def _by_level(counter: Counter) -> dict[str, int]:
+def _count_by_level(counter: Counter) -> dict[str, int]:
     (family,) = counter.collect()
     return {
         sample.labels["cache_type"]: int(sample.value)
@@ -160,20 +160,20 @@ def _by_level(counter: Counter) -> dict[str, int]:
     }
 
 
-def _database() -> Tally[int]:
+def _count_database_calls() -> BucketCounts[int]:
     """Calls by our own bucket of their upper bound; Prometheus keeps them cumulated."""
     (family,) = metrics.database_seconds.collect()
-    tally: Tally[int] = Tally()
+    counts: BucketCounts[int] = BucketCounts()
     below = 0
     for sample in family.samples:
         if sample.name.endswith("_bucket"):
-            many = int(sample.value)
-            tally[bisect_left(BOUNDS_SECONDS, float(sample.labels["le"]))] += many - below
-            below = many
-    return tally
+            count = int(sample.value)
+            counts[bisect_left(BOUNDS_SECONDS, float(sample.labels["le"]))] += count - below
+            below = count
+    return counts
 
 
-def _gauge(gauge: Gauge) -> float:
+def _read_gauge(gauge: Gauge) -> float:
     (family,) = gauge.collect()
     return family.samples[0].value
 
@@ -184,8 +184,8 @@ def merge(samples: Iterable[Sample]) -> Point:
     Progress backlog and lag are the whole service's, whoever tells them: the worst counts.
     """
     every = list(samples)
-    durations: Tally[int] = Tally()
-    database: Tally[int] = Tally()
+    durations: BucketCounts[int] = BucketCounts()
+    database: BucketCounts[int] = BucketCounts()
     for sample in every:
         durations.update(sample.durations)
         database.update(sample.database)
@@ -195,11 +195,11 @@ def merge(samples: Iterable[Sample]) -> Point:
         at=datetime.fromtimestamp(max(sample.at for sample in every), UTC),
         requests_per_second=sum(sample.requests / sample.seconds for sample in every),
         error_rate=failed / requests if requests else 0.0,
-        p50_ms=percentile_ms(durations, 0.50),
-        p95_ms=percentile_ms(durations, 0.95),
-        p99_ms=percentile_ms(durations, 0.99),
-        cache=[_level(level, every) for level in CacheLevel],
-        database_p95_ms=percentile_ms(database, 0.95) if database else None,
+        p50_ms=compute_percentile_ms(durations, 0.50),
+        p95_ms=compute_percentile_ms(durations, 0.95),
+        p99_ms=compute_percentile_ms(durations, 0.99),
+        cache=[_merge_level(level, every) for level in CacheLevel],
+        database_p95_ms=compute_percentile_ms(database, 0.95) if database else None,
         active_connections=sum(sample.active_connections for sample in every),
         active_streams=sum(sample.active_streams for sample in every),
         progress_backlog=max(sample.progress_backlog for sample in every),
@@ -207,7 +207,7 @@ def merge(samples: Iterable[Sample]) -> Point:
     )
 
 
-def _level(level: CacheLevel, samples: list[Sample]) -> CacheLevelStats:
+def _merge_level(level: CacheLevel, samples: list[Sample]) -> CacheLevelStats:
     stats = [one for sample in samples for one in sample.cache if one.level is level]
     return CacheLevelStats(
         level,
@@ -217,13 +217,13 @@ def _level(level: CacheLevel, samples: list[Sample]) -> CacheLevelStats:
     )
 
 
-def percentile_ms(tally: Mapping[int, int], part: float) -> float:
-    """The upper bound of the bucket in which this part of all ends; 0 when there was nothing."""
-    wanted = math.ceil(part * sum(tally.values()))
+def compute_percentile_ms(counts: Mapping[int, int], share: float) -> float:
+    """The upper bound of the bucket in which this share of all ends; 0 when there was nothing."""
+    target = math.ceil(share * sum(counts.values()))
     below = 0
-    for bucket in sorted(tally):
-        below += tally[bucket]
-        if below >= wanted:
+    for bucket in sorted(counts):
+        below += counts[bucket]
+        if below >= target:
             return BOUNDS_SECONDS[min(bucket, len(BOUNDS_SECONDS) - 1)] * 1000
     return 0.0
 
@@ -236,7 +236,7 @@ def encode(sample: Sample) -> bytes:
     return _encoder.encode(sample)
 
 
-class Fold:
+class SampleReducer:
     """Samples in stream order to points: each the newest sample of every process still reporting.
 
     A round ends when a process reports again, so points of one round are one moment, ever fuller.
@@ -245,7 +245,7 @@ class Fold:
     def __init__(self) -> None:
         self._newest: dict[str, Sample] = {}
         self._reported: set[str] = set()
-        self._round = 0
+        self._generation = 0
 
     def __call__(self, body: bytes) -> tuple[int, Point] | None:
         """The round and the point; None for what another version of us wrote."""
@@ -255,7 +255,7 @@ class Fold:
             return None
         if sample.process in self._reported:
             self._reported.clear()
-            self._round += 1
+            self._generation += 1
         self._reported.add(sample.process)
         self._newest[sample.process] = sample
         self._newest = {
@@ -263,4 +263,4 @@ class Fold:
             for name, one in self._newest.items()
             if sample.at - one.at <= SILENT_AFTER_SECONDS
         }
-        return self._round, merge(self._newest.values())
+        return self._generation, merge(self._newest.values())

@@ -183,6 +183,6 @@ worker_runs_total = Counter(
 )
 
 
-def exposition() -> bytes:
+def render_exposition() -> bytes:
     """The text format Prometheus scrapes."""
     return generate_latest(REGISTRY)

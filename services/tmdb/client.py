@@ -18,7 +18,7 @@ from services.errors import StartupError, UpstreamUnavailable
 from services.settings.settings import Settings
 from services.tmdb.requests import Query, Requests
 from services.tmdb.types import (
-    Changes,
+    ChangedTitles,
     Configuration,
     Genres,
     MovieDetails,
@@ -26,7 +26,7 @@ from services.tmdb.types import (
     Page,
     SeasonDetails,
     ShowDetails,
-    TitleKind,
+    TmdbKind,
 )
 
 T = TypeVar("T")
@@ -35,7 +35,15 @@ _WITH = {"append_to_response": "credits,external_ids,similar"}
 _NOTHING: Query = {}
 _decoders: dict[type[Any], msgspec.json.Decoder[Any]] = {
     kind: msgspec.json.Decoder(kind)
-    for kind in (Changes, Configuration, Genres, MovieDetails, Page, SeasonDetails, ShowDetails)
+    for kind in (
+        ChangedTitles,
+        Configuration,
+        Genres,
+        MovieDetails,
+        Page,
+        SeasonDetails,
+        ShowDetails,
+    )
 }
 
 
@@ -68,33 +76,33 @@ class Tmdb:
     async def season(self, show_number: int, number: int) -> SeasonDetails | None:
         return await self._get(f"/tv/{show_number}/season/{number}", SeasonDetails, {})
 
-    async def genres(self, kind: TitleKind) -> list[NamedId]:
+    async def genres(self, kind: TmdbKind) -> list[NamedId]:
         return (await self._always(f"/genre/{kind.value}/list", Genres)).genres
 
-    async def search(self, kind: TitleKind, text: str, page: int = 1) -> Page:
+    async def search(self, kind: TmdbKind, text: str, page: int = 1) -> Page:
         return await self._always(f"/search/{kind.value}", Page, _search(text, page))
 
     async def search_people(self, text: str, page: int = 1) -> Page:
         return await self._always("/search/person", Page, _search(text, page))
 
-    async def trending(self, kind: TitleKind, page: int = 1) -> Page:
+    async def trending(self, kind: TmdbKind, page: int = 1) -> Page:
         """The week's most watched."""
         return await self._always(f"/trending/{kind.value}/week", Page, {"page": page})
 
-    async def discover(self, kind: TitleKind, page: int = 1, **filters: str | int) -> Page:
+    async def discover(self, kind: TmdbKind, page: int = 1, **filters: str | int) -> Page:
         """`filters` are TMDb's own, with `__` for the dot: vote_count__gte=300."""
         own = {name.replace("__", "."): value for name, value in filters.items()}
         query: Query = {"page": page, "include_adult": "false", **own}
         return await self._always(f"/discover/{kind.value}", Page, query)
 
-    async def changes(self, kind: TitleKind, start: date, end: date, page: int = 1) -> Changes:
+    async def changes(self, kind: TmdbKind, start: date, end: date, page: int = 1) -> ChangedTitles:
         """Numbers of titles changed from `start` to `end`, at most 14 days."""
         query: Query = {
             "start_date": start.isoformat(),
             "end_date": end.isoformat(),
             "page": page,
         }
-        return await self._always(f"/{kind.value}/changes", Changes, query)
+        return await self._always(f"/{kind.value}/changes", ChangedTitles, query)
 
     async def _always(self, path: str, kind: type[T], query: Query = _NOTHING) -> T:
         found = await self._get(path, kind, query)

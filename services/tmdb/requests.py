@@ -24,8 +24,8 @@ from services.telemetry import metrics
 
 MAX_IN_FLIGHT = 40
 MAX_BODY_BYTES = 8 * 1024 * 1024
-KEPT_BODIES = 500
-KEPT_BYTES = 32 * 1024 * 1024
+MAX_CACHED_BODIES = 500
+MAX_CACHED_BYTES = 32 * 1024 * 1024
 _RETRIES = 2
 _MAX_PAUSES = 20  # 429 answers to one call
 _FIRST_BACKOFF_SECONDS = 0.25
@@ -35,16 +35,18 @@ _LONGEST_PAUSE_SECONDS = 3600.0
 Query = Mapping[str, str | int]
 
 
-class Kept(NamedTuple):
+class CachedBody(NamedTuple):
     etag: str
     body: bytes
 
 
-class Bodies:
+class BodyCache:
     """The last answers by address, the longest unused dropped first."""
 
-    def __init__(self, at_most: int = KEPT_BODIES, bytes_at_most: int = KEPT_BYTES) -> None:
-        self._kept: OrderedDict[str, Kept] = OrderedDict()
+    def __init__(
+        self, at_most: int = MAX_CACHED_BODIES, bytes_at_most: int = MAX_CACHED_BYTES
+    ) -> None:
+        self._kept: OrderedDict[str, CachedBody] = OrderedDict()
         self._at_most = at_most
         self._bytes_at_most = bytes_at_most
         self.bytes = 0
@@ -52,13 +54,13 @@ class Bodies:
     def __len__(self) -> int:
         return len(self._kept)
 
-    def get(self, address: str) -> Kept | None:
+    def get(self, address: str) -> CachedBody | None:
         found = self._kept.get(address)
         if found is not None:
             self._kept.move_to_end(address)
         return found
 
-    def put(self, address: str, kept: Kept) -> None:
+    def put(self, address: str, kept: CachedBody) -> None:
         before = self._kept.pop(address, None)
         self.bytes += len(kept.body) - (len(before.body) if before else 0)
         self._kept[address] = kept
@@ -88,7 +90,7 @@ class Requests:
         self._base_url = base_url
         self._deadline_seconds = deadline_seconds
         self._slots = asyncio.Semaphore(MAX_IN_FLIGHT)
-        self._bodies = Bodies()
+        self._bodies = BodyCache()
         self._paused_until = 0.0  # monotonic
         self.is_on = bool(key)
         # Not compressed: what is counted is then what is held in memory.
@@ -167,7 +169,7 @@ class Requests:
             raise _Failing("did not answer in time" if late else "broke the connection") from None
 
     async def _read(
-        self, path: str, name: str, kept: Kept | None, response: httpx.Response
+        self, path: str, name: str, kept: CachedBody | None, response: httpx.Response
     ) -> bytes | None:
         status = response.status_code
         metrics.tmdb_requests_total.labels(_outcome(status)).inc()
@@ -185,7 +187,7 @@ class Requests:
             raise self._failed(path, f"answered {status}")
         body = await self._capped(path, response)
         if etag := response.headers.get("etag"):
-            self._bodies.put(name, Kept(etag, body))
+            self._bodies.put(name, CachedBody(etag, body))
         return body
 
     async def _capped(self, path: str, response: httpx.Response) -> bytes:

@@ -15,7 +15,7 @@ Path = Annotated[str, msgspec.Meta(pattern=r"\A/[\w./-]{1,200}\Z")]  # of an ima
 _Name = Annotated[str, msgspec.Meta(min_length=1, max_length=1000)]
 
 
-class TitleKind(Enum):
+class TmdbKind(Enum):
     """As TMDb spells them in its paths."""
 
     MOVIE = "movie"
@@ -53,7 +53,7 @@ class Genres(Answer, frozen=True):
     genres: list[NamedId]
 
 
-class Language(Answer, frozen=True):
+class SpokenLanguage(Answer, frozen=True):
     iso_639_1: str = ""
 
 
@@ -84,7 +84,7 @@ class ExternalIds(Answer, frozen=True):
     imdb_id: str | None = None
 
 
-class Found(Answer, frozen=True):
+class ListEntry(Answer, frozen=True):
     """One line of a list: a film has a title, a show or a person a name."""
 
     id: Number
@@ -94,17 +94,17 @@ class Found(Answer, frozen=True):
 
 
 class Page(Answer, frozen=True):
-    results: list[Found] = []
+    results: list[ListEntry] = []
     page: int = 1
     total_pages: int = 0
 
 
-class Change(Answer, frozen=True):
+class ChangedTitle(Answer, frozen=True):
     id: Number
 
 
-class Changes(Answer, frozen=True):
-    results: list[Change] = []
+class ChangedTitles(Answer, frozen=True):
+    results: list[ChangedTitle] = []
     total_pages: int = 0
 
 
@@ -114,7 +114,7 @@ class TitleDetails(Answer, frozen=True):
     id: Number
     overview: str | None = None
     original_language: str = ""
-    spoken_languages: list[Language] = []
+    spoken_languages: list[SpokenLanguage] = []
     genres: list[NamedId] = []
     vote_average: float = 0.0
     vote_count: int = 0

@@ -12,7 +12,7 @@ from starlette.applications import Starlette
 
 from resolvers.context import Runtime
 from server.app import build_app
-from services.accounts.token_keys import new_pem, open_keys
+from services.accounts.token_keys import generate_pem, open_keys
 from services.accounts.tokens import AccessTokens
 from services.settings.settings import Environment
 from services.telemetry.access_log import AccessLog
@@ -23,7 +23,7 @@ OUR_SITE = "https://app.example"
 
 @pytest.fixture(scope="session")
 def private_key() -> str:
-    return new_pem()
+    return generate_pem()
 
 
 @pytest.fixture

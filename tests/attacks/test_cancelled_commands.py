@@ -16,7 +16,7 @@ from resolvers.opening import open_playback
 from server.app import build_app
 from services.cache.cache import Cache
 from services.limits.rate_limit import RateLimiter
-from services.limits.sliding_window import Limits, SlidingWindows, Taken
+from services.limits.sliding_window import SlidingWindows, WindowLimits, WindowResult
 from services.redis import pool
 from services.redis.pool import Client
 from services.redis.scripts import ScriptCalls
@@ -122,7 +122,9 @@ async def test_scripts_gathered_in_one_pipeline_keep_their_answers_apart(
     relay.delay_seconds = _DELAY_SECONDS / 3
     for _ in range(2):
         asked = [
-            asyncio.ensure_future(windows.take(f"w:{number}", Limits(60_000, number, 1000), 0, 0))
+            asyncio.ensure_future(
+                windows.acquire(f"w:{number}", WindowLimits(60_000, number, 1000), 0, 0)
+            )
             for number in range(1, _PEOPLE)
         ]
         await asyncio.sleep(_DELAY_SECONDS / 6)
@@ -132,8 +134,8 @@ async def test_scripts_gathered_in_one_pipeline_keep_their_answers_apart(
         found = await asyncio.gather(*asked, return_exceptions=True)
         # then the others have theirs
         assert all(isinstance(one, asyncio.CancelledError) for one in found[::2])
-        assert not any(one.is_local for one in found if isinstance(one, Taken))
-        left = [one.requests_left for one in found[1::2] if isinstance(one, Taken)]
+        assert not any(one.is_local for one in found if isinstance(one, WindowResult))
+        left = [one.remaining_requests for one in found[1::2] if isinstance(one, WindowResult)]
         assert left == list(range(2, _PEOPLE, 2))
 
 

@@ -152,7 +152,7 @@ async def test_while_mongodb_stands_still_what_is_cached_goes_on_fresh_or_stale(
         assert (await read(served, FILM, {"id": id_})).is_whole
     # given films that are fresh, some that are stale, and some that are in no tier
     async with Redis.from_url(stores.redis.uri) as redis:
-        assert await Cache(redis).age(f"movie:{id_}" for id_ in stale) == len(stale)
+        assert await Cache(redis).mark_stale(f"movie:{id_}" for id_ in stale) == len(stale)
         await redis.delete(*(f"movie:{id_}" for id_ in unknown))
     await asyncio.sleep(0.2)  # the process is told of it
     with frozen(stores.mongod):

@@ -10,8 +10,8 @@ import pytest
 import structlog
 
 from services.accounts.passwords import Passwords
-from services.accounts.secret_codes import ApiKeyText, new_code
-from services.accounts.token_keys import new_pem, open_keys
+from services.accounts.secret_codes import ApiKeyText, generate_code
+from services.accounts.token_keys import generate_pem, open_keys
 from services.accounts.tokens import AccessTokens
 from services.settings.settings import Settings
 from tests.house.house import ROOT
@@ -34,14 +34,14 @@ async def test_each_kind_of_secret_is_found_as_it_is_made() -> None:
     assert "access token" in kinds(f'event=request authorization="Bearer {token}"')
     assert kinds(f'{{"key":"{ApiKeyText.new().text}"}}') == ["API key"]
     assert "hash of a password" in kinds(f"row={hashed}")
-    assert kinds(f"pem={new_pem()!r}") == ["private key"] * 2
+    assert kinds(f"pem={generate_pem()!r}") == ["private key"] * 2
     assert kinds("uri=mongodb://api:letters@db:27017") == ["login in an address"]
     assert kinds("uri=redis://:letters@cache:6379/0") == ["login in an address"]
     assert kinds("variables={'password': 'correct horse battery'}") == ["word"]
 
 
 def test_codes_and_refresh_tokens_are_found() -> None:
-    codes = [new_code() for _ in range(200)]
+    codes = [generate_code() for _ in range(200)]
     found = [code for code in codes if "code" in kinds(f'event=mail link="/reset?c={code}" n=1')]
     assert len(found) >= 195  # a few have no digit, which no code of names would have either
 

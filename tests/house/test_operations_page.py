@@ -15,7 +15,7 @@ def test_every_metric_is_in_the_metrics_table() -> None:
     # given what Prometheus is told, and the table that operators read
     exposed = {
         name
-        for name in re.findall(r"^# HELP (\S+)", metrics.exposition().decode(), re.MULTILINE)
+        for name in re.findall(r"^# HELP (\S+)", metrics.render_exposition().decode(), re.MULTILINE)
         if not name.endswith("_created")
     }
     # then both name the same metrics

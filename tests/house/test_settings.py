@@ -9,11 +9,11 @@ from tests.house.house import ROOT
 
 def test_env_example_is_in_step() -> None:
     # given the file that operators copy, then it is what the settings say (else: make env)
-    assert (ROOT / ".env.example").read_text(encoding="utf-8") == env_example.text()
+    assert (ROOT / ".env.example").read_text(encoding="utf-8") == env_example.build_text()
 
 
 def test_env_example_shows_every_setting() -> None:
-    text = env_example.text()
+    text = env_example.build_text()
     assert [name for name in Settings.model_fields if f"\n# {name.upper()}=" not in text] == []
 
 

@@ -15,7 +15,7 @@ import pytest
 import loaders
 import models
 from loaders.base import Fields
-from resolvers.catalog.invalidation import movie_changed
+from resolvers.catalog.invalidation import invalidate_movie
 from resolvers.context import Context, Runtime
 from services.cache.cache import Cache, Codec
 from services.errors import UpstreamUnavailable
@@ -44,7 +44,7 @@ class HeldFilms(loaders.MovieById):
 
     async def fetch(self, keys: list[str], fields: Fields) -> Mapping[str, models.MovieRecord]:
         self.asked.append(sorted(keys))
-        self.preferences.append(models.readable(models.Movie).read_preference.name)
+        self.preferences.append(models.collection_for_reads(models.Movie).read_preference.name)
         found = {} if self.is_away else await super().fetch(keys, fields)
         await self.gate.wait()
         if self.is_away:
@@ -276,7 +276,7 @@ async def test_our_own_keys_are_read_while_we_wait_for_others(
     assert held.asked == [[film_id(2), film_id(3)]]
     # and the other's comes from it
     movie = models.MovieRecord(id=FILM, title="Theirs")
-    await other.fill(MOVIE, CODEC, {KEY: other.entry(MOVIE, movie)}, token, other.changes)
+    await other.fill(MOVIE, CODEC, {KEY: other.build_entry(MOVIE, movie)}, token, other.changes)
     found = await reading
     assert [found[id_].title for id_ in ids] == ["Theirs", "Film 2", "Film 3"]
     assert len(held.asked) == 1
@@ -293,7 +293,7 @@ async def test_what_changed_while_it_was_read_is_not_kept(
     await asyncio.sleep(0.05)
     # when it is changed elsewhere meanwhile
     await rename("A Film")
-    await writer.cache.forget([KEY])
+    await writer.cache.invalidate([KEY])
     held.gate.set()
     await reading
     # then the next operation sees the new one, in both processes
@@ -308,7 +308,7 @@ async def test_what_changed_moments_ago_is_read_from_the_primary(
     held.gate.set()
     here = process(runtime, redis)
     await title(here, held, film_id(2))
-    await Cache(redis).forget([KEY])
+    await Cache(redis).invalidate([KEY])
     await title(here, held)
     assert held.preferences == ["SecondaryPreferred", "Primary"]
 
@@ -320,7 +320,7 @@ class HeldPages(loaders.MoviePageByQuery):
     preferences: ClassVar[list[str]]
 
     async def fetch(self, keys: list[str], fields: Fields) -> Mapping[str, models.MoviePage]:
-        self.preferences.append(models.readable(models.Movie).read_preference.name)
+        self.preferences.append(models.collection_for_reads(models.Movie).read_preference.name)
         found = await super().fetch(keys, fields)
         await self.gate.wait()
         return found
@@ -346,7 +346,7 @@ async def test_a_list_that_changed_while_it_was_read_is_not_kept(
     # when the film comes in elsewhere
     await store([film(1)])
     record = (await models.find_by_id(models.Movie, models.MovieRecord, [FILM]))[FILM]
-    await movie_changed(Context(writer), None, record)
+    await invalidate_movie(Context(writer), None, record)
     HeldPages.gate.set()
     assert await reading == []
     # then nobody is shown the list without it again, and it is read where changes are first

@@ -22,7 +22,7 @@ from resolvers.context import Media, Runtime
 from server.app import build_app
 from services.accounts.passwords import Passwords
 from services.media.library import MediaLibrary
-from services.media.signed_urls import MediaAddresses
+from services.media.signed_urls import MediaUrlSigner
 from services.redis.pool import Client
 from services.telemetry.access_log import AccessLog
 from tests.privacy.operations import OWNED, Made
@@ -187,7 +187,7 @@ async def making_world(runtime: Runtime, folder: Path) -> AsyncIterator[World]:
     passwords = Passwords(memory_kib=64, passes=1)  # how dear a guess is, is tested elsewhere
     films_on_disk.store(folder, FILM, films_on_disk.film())
     library = MediaLibrary(folder)
-    addresses = MediaAddresses(
+    addresses = MediaUrlSigner(
         runtime.settings.secret_bytes, lifetime_seconds=3600, binds_address=False
     )
     changed = replace(

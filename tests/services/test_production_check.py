@@ -8,7 +8,7 @@ import pytest
 from pydantic import SecretStr
 
 from services.errors import StartupError
-from services.production_check import Level, findings, refuse_unsafe
+from services.production_check import Severity, list_findings, reject_unsafe_settings
 from services.settings.settings import Environment, Settings
 
 FIT: dict[str, Any] = {
@@ -33,8 +33,8 @@ def with_(**changed: Any) -> Settings:
 
 
 def test_fit_settings_have_no_finding_and_start() -> None:
-    assert findings(with_()) == []
-    refuse_unsafe(with_())
+    assert list_findings(with_()) == []
+    reject_unsafe_settings(with_())
 
 
 REFUSED: list[tuple[str, dict[str, Any]]] = [
@@ -87,16 +87,16 @@ WARNED: list[tuple[str, dict[str, Any]]] = [
 
 @pytest.mark.parametrize("name,changed", REFUSED)
 def test_it_is_refused(name: str, changed: dict[str, Any]) -> None:
-    found = [each for each in findings(with_(**changed)) if each.level is Level.REFUSED]
+    found = [each for each in list_findings(with_(**changed)) if each.severity is Severity.REFUSED]
     assert [each.setting for each in found] == [name] * len(found)
     assert found
 
 
 @pytest.mark.parametrize("name,changed", WARNED)
 def test_it_is_warned_of_and_not_refused(name: str, changed: dict[str, Any]) -> None:
-    found = findings(with_(**changed))
-    assert (name, Level.WARNING) in [(each.setting, each.level) for each in found]
-    assert [each for each in found if each.level is Level.REFUSED] == []
+    found = list_findings(with_(**changed))
+    assert (name, Severity.WARNING) in [(each.setting, each.severity) for each in found]
+    assert [each for each in found if each.severity is Severity.REFUSED] == []
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_it_is_warned_of_and_not_refused(name: str, changed: dict[str, Any]) -> 
     ],
 )
 def test_it_is_fit(changed: dict[str, Any]) -> None:
-    assert findings(with_(**changed)) == []
+    assert list_findings(with_(**changed)) == []
 
 
 @pytest.mark.parametrize(
@@ -136,18 +136,18 @@ def test_it_is_fit(changed: dict[str, Any]) -> None:
 )
 def test_production_does_not_start_with_it(changed: dict[str, Any], message: str) -> None:
     with pytest.raises(StartupError) as refused:
-        refuse_unsafe(with_(**changed))
+        reject_unsafe_settings(with_(**changed))
     assert str(refused.value) == message
 
 
 def test_what_is_refused_but_not_hard_does_not_keep_production_from_starting() -> None:
-    refuse_unsafe(with_(trusted_hosts="*", trusted_proxies="", smtp_host=""))
+    reject_unsafe_settings(with_(trusted_hosts="*", trusted_proxies="", smtp_host=""))
 
 
 def test_development_starts_with_defaults_but_no_short_secret() -> None:
-    refuse_unsafe(Settings(_env_file=None))
+    reject_unsafe_settings(Settings(_env_file=None))
     with pytest.raises(StartupError, match="shorter than 32 bytes"):
-        refuse_unsafe(Settings(_env_file=None, jwt_secret=SecretStr("short")))
+        reject_unsafe_settings(Settings(_env_file=None, jwt_secret=SecretStr("short")))
 
 
 def test_no_finding_shows_a_value() -> None:
@@ -163,11 +163,13 @@ def test_no_finding_shows_a_value() -> None:
         trusted_proxies="",
     )
     # then no text has one of the values
-    text = " ".join(f"{each} {each.what} {each.to_do}" for each in findings(unfit))
+    text = " ".join(f"{each} {each.problem} {each.remedy}" for each in list_findings(unfit))
     assert secret not in text
     assert password not in text
 
 
 def test_the_refused_come_first() -> None:
-    levels = [each.level for each in findings(with_(audit_days=1, trusted_hosts="*", throttles=0))]
-    assert levels == [Level.REFUSED, Level.REFUSED, Level.WARNING]
+    levels = [
+        each.severity for each in list_findings(with_(audit_days=1, trusted_hosts="*", throttles=0))
+    ]
+    assert levels == [Severity.REFUSED, Severity.REFUSED, Severity.WARNING]

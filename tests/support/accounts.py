@@ -13,7 +13,7 @@ import models
 from resolvers.accounts import sign_in
 from resolvers.accounts.authentication import authenticate
 from resolvers.accounts.mail_requests import send_next
-from resolvers.accounts.sign_in import SignedIn
+from resolvers.accounts.sign_in import SignInResult
 from resolvers.context import Context, Runtime
 from services.accounts.mail import Mail
 from services.accounts.passwords import Passwords
@@ -96,7 +96,7 @@ async def registered(context: Context, email: str = EMAIL) -> Context:
     return await signed_in_as(context, signed_in)
 
 
-async def signed_in_as(context: Context, signed_in: SignedIn) -> Context:
+async def signed_in_as(context: Context, signed_in: SignInResult) -> Context:
     viewer = await authenticate(context.runtime, bearer(signed_in))
     return again(context, viewer=viewer)
 
@@ -107,7 +107,7 @@ async def logged_in(context: Context, email: str = EMAIL, password: str = PASSWO
     return await signed_in_as(context, signed_in)
 
 
-def bearer(signed_in: SignedIn) -> str:
+def bearer(signed_in: SignInResult) -> str:
     return f"Bearer {signed_in.tokens.access_token}"
 
 

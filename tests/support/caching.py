@@ -19,7 +19,7 @@ CODEC = Codec[str](str)
 
 async def keep(cache: Cache, values: dict[str, str | None]) -> dict[str, Entry]:
     """Stores these values as read just now; returns what was meant to be stored."""
-    entries = {key: cache.entry(KIND, value) for key, value in values.items()}
+    entries = {key: cache.build_entry(KIND, value) for key, value in values.items()}
     await cache.store(KIND, CODEC, entries)
     return entries
 

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from services.errors import ProviderFailed
-from services.providers.attempts import Found
+from services.providers.attempts import ChainResult
 from services.providers.base import Provider, ProviderInfo, Source, SourceType, TitleRef
 from services.providers.chain import Chain
 
@@ -75,5 +75,5 @@ def chain_of(*providers: Provider, **more: Any) -> Chain:
     return Chain(providers, **given)
 
 
-def tries(found: Found) -> list[tuple[str, str, str | None, bool]]:
+def tries(found: ChainResult) -> list[tuple[str, str, str | None, bool]]:
     return [(a.provider_key, a.outcome.value, a.reason, a.hedged) for a in found.attempts]

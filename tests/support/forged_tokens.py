@@ -12,13 +12,13 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from services.accounts.token_keys import Key, new_pem, open_keys
+from services.accounts.token_keys import Key, generate_pem, open_keys
 from services.accounts.tokens import RefreshToken
 from services.settings.settings import Settings
 
-OURS = Key.from_pem(new_pem())
-REMOVED = Key.from_pem(new_pem())
-ANOTHER = Key.from_pem(new_pem())
+OURS = Key.from_pem(generate_pem())
+REMOVED = Key.from_pem(generate_pem())
+ANOTHER = Key.from_pem(generate_pem())
 RSA = generate_private_key(public_exponent=65537, key_size=2048)
 Forge = Callable[[dict[str, Any], float], str]  # of a payload, at a time
 

@@ -50,7 +50,7 @@ def _films() -> Iterator[models.Movie]:
         )
 
 
-def _show(number: int) -> Iterator[models.Stored]:
+def _show(number: int) -> Iterator[models.StoredDocument]:
     yield from whole_show(
         number,
         [3, 2],
@@ -63,7 +63,7 @@ def _show(number: int) -> Iterator[models.Stored]:
     )
 
 
-def _progress() -> Iterator[models.Stored]:
+def _progress() -> Iterator[models.StoredDocument]:
     yield models.User(id=_VIEWER, email="ada@example.org", password_hash="-", display_name="Ada")
     for number in range(1, SOME + 1):
         yield models.ViewingProgress(

@@ -44,9 +44,9 @@ def episode(show_number: int, season_number: int, number: int, **given: Any) -> 
     )
 
 
-def whole_show(number: int, seasons: Sequence[int], **given: Any) -> list[models.Stored]:
+def whole_show(number: int, seasons: Sequence[int], **given: Any) -> list[models.StoredDocument]:
     """A show with as many episodes in each season as told."""
-    parts: list[models.Stored] = [show(number, season_count=len(seasons), **given)]
+    parts: list[models.StoredDocument] = [show(number, season_count=len(seasons), **given)]
     for season_number, episodes in enumerate(seasons, 1):
         parts.append(season(number, season_number))
         parts += [
@@ -69,8 +69,8 @@ def credit(title_id: str, person_number: int, **given: Any) -> models.Credit:
     return models.Credit(title_id=title_id, person_id=f"person_{person_number:05}", **values)
 
 
-async def store(things: Iterable[models.Stored]) -> None:
-    by_class: dict[type[models.Stored], list[models.Stored]] = {}
+async def store(things: Iterable[models.StoredDocument]) -> None:
+    by_class: dict[type[models.StoredDocument], list[models.StoredDocument]] = {}
     for thing in things:
         by_class.setdefault(type(thing), []).append(thing)
     for document, some in by_class.items():

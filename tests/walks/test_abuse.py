@@ -22,7 +22,7 @@ from resolvers.context import Runtime
 from server.app import build_app
 from server.commands import abuse as abuse_commands
 from services.errors import StartupError
-from services.limits.abuse_rules import Level
+from services.limits.abuse_rules import AbuseLevel
 from services.limits.abuse_watch import AbuseWatch
 from services.settings.settings import Settings
 from services.telemetry.access_log import AccessLog
@@ -66,9 +66,9 @@ async def ask(client: httpx.AsyncClient) -> httpx.Response:
     return await client.post("/graphql", json={"query": "{ __typename }"})
 
 
-def level(watch: AbuseWatch) -> Level:
-    standing = watch.standing(BAD)
-    return watch.level(standing) if standing is not None else Level.NORMAL
+def level(watch: AbuseWatch) -> AbuseLevel:
+    standing = watch.get_status(BAD)
+    return watch.get_level(standing) if standing is not None else AbuseLevel.NORMAL
 
 
 async def test_a_flood_is_slowed_down_and_blocked_while_others_are_served(
@@ -77,7 +77,7 @@ async def test_a_flood_is_slowed_down_and_blocked_while_others_are_served(
     async with served(runtime) as (server, watch), served(runtime) as (second, second_watch):
         async with client(server, BAD) as bad, client(server, OTHER) as other:
             statuses: set[int] = set()
-            levels = [Level.NORMAL]
+            levels = [AbuseLevel.NORMAL]
             is_over = asyncio.Event()
 
             async def flood() -> None:
@@ -90,7 +90,7 @@ async def test_a_flood_is_slowed_down_and_blocked_while_others_are_served(
             flooding = [asyncio.create_task(flood()) for _ in range(40)]
             await until(lambda: 403 in statuses, 120)
             # then it ended in a block, by way of waiting
-            assert level(watch) is Level.BLOCKED
+            assert level(watch) is AbuseLevel.BLOCKED
             assert levels == sorted(levels)
             # and while it goes on, somebody else gets every answer
             for _ in range(20):
@@ -99,7 +99,7 @@ async def test_a_flood_is_slowed_down_and_blocked_while_others_are_served(
             is_over.set()
             await asyncio.gather(*flooding)
         # and the other process blocks it too
-        await until(lambda: level(second_watch) is Level.BLOCKED)
+        await until(lambda: level(second_watch) is AbuseLevel.BLOCKED)
         async with client(second, BAD) as bad:
             assert (await ask(bad)).status_code == 403
 
@@ -125,7 +125,7 @@ async def test_an_operator_blocks_sees_and_lifts(
         told = await abuse("block", BAD, "--minutes", "5", "--reason", "scraping")
         assert told.startswith(f"{PREFIX}: blocked until ")
         # then the running server refuses it soon
-        await until(lambda: level(watch) is Level.BLOCKED)
+        await until(lambda: level(watch) is AbuseLevel.BLOCKED)
         assert (await ask(bad)).status_code == 403
         # and it is in the list, with the reason
         told = await abuse("list")
@@ -134,7 +134,7 @@ async def test_an_operator_blocks_sees_and_lifts(
         assert told.rstrip().endswith("scraping\n1 prefixes.")
         # when it is lifted
         assert await abuse("lift", PREFIX) == f"{PREFIX}: lifted.\n"
-        await until(lambda: level(watch) is Level.NORMAL)
+        await until(lambda: level(watch) is AbuseLevel.NORMAL)
         assert (await ask(bad)).status_code == 200
     # then the audit log has both, with what was said
     lifted, blocked = await models.audit_entries(10, of=PREFIX)
@@ -155,10 +155,10 @@ async def test_an_operator_blocks_sees_and_lifts(
     ],
 )
 def test_a_prefix_is_named_by_itself_or_an_address_in_it(text: str, prefix: str) -> None:
-    assert abuse_commands.prefix_of(text) == prefix
+    assert abuse_commands.parse_prefix(text) == prefix
 
 
 @pytest.mark.parametrize("text", ["", "0.0.0.0/0", "203.0.113.0/25", "2001:db8::/48", "everybody"])
 def test_nothing_wider_or_narrower_is_a_prefix(text: str) -> None:
     with pytest.raises(StartupError):
-        abuse_commands.prefix_of(text)
+        abuse_commands.parse_prefix(text)

@@ -16,7 +16,7 @@ import loaders
 import models
 from models import PurgeState
 from resolvers.catalog import edits, purging
-from resolvers.catalog.imports.report import Writer, quiet
+from resolvers.catalog.imports.report import Writer, ignore_progress
 from resolvers.catalog.invalidation import purge
 from resolvers.context import Context, Runtime, Viewer
 from server.commands import purges
@@ -34,7 +34,7 @@ from tests.support.clock import Clock
 from tests.support.fake_cdn import Answer, FakeCdn, settings_for
 from tests.support.relay import relaying
 from tests.support.titles import film, film_id, genre, store
-from workers.purge_cdn import MOST_TRIES, purge_cdn
+from workers.purge_cdn import MAX_ATTEMPTS, purge_cdn
 
 SETTLED = 12.5  # seconds: MongoDB's deadline of two, and ten
 FILM = film_id(1)
@@ -173,7 +173,7 @@ async def test_a_process_that_died_after_the_change_purges_too_much_not_too_litt
     before = await models.movie_to_edit(FILM, None)
     # given a process that changed a film, and told nobody
     changes = {"genre_ids": ["genre_noir"], "title": "Another"}
-    await purging.note_edit(here, FILM, before, changes)
+    await purging.enqueue_edit(here, FILM, before, changes)
     await models.edit_movie(FILM, changes, None)
     # when the change could still be under way, nothing happens
     assert await purge_cdn(here) == 0
@@ -193,7 +193,7 @@ async def test_what_another_editor_added_meanwhile_is_purged_too(
     here: Runtime, fake: FakeCdn, clock: Clock
 ) -> None:
     before = await models.movie_to_edit(FILM, None)
-    await purging.note_edit(here, FILM, before, {"popularity": 9.0})
+    await purging.enqueue_edit(here, FILM, before, {"popularity": 9.0})
     # given another editor, who moves the film between our reading and our change
     await models.edit_movie(FILM, {"genre_ids": ["genre_noir"]}, None)
     assert await page_of(here, "noir") == [film_id(2), FILM]
@@ -216,7 +216,7 @@ async def test_what_redis_was_owed_by_a_process_that_died_is_forgotten_by_a_work
         relay.cut()
         dying = replace(here, cache=Cache(through), redis=through)
         await edit(dying, genres=["noir"])
-        assert dying.cache.owes
+        assert dying.cache.has_pending
     clock.now += SETTLED
     assert await purge_cdn(here) == 1
     assert await page_of(replace(here, cache=Cache(here.redis)), "drama") == []
@@ -225,19 +225,19 @@ async def test_what_redis_was_owed_by_a_process_that_died_is_forgotten_by_a_work
 async def test_a_process_that_owes_redis_something_does_not_say_that_it_is_done(
     here: Runtime, settings: Settings
 ) -> None:
-    purge_id = await purging.note_edit(here, FILM, None, {})
+    purge_id = await purging.enqueue_edit(here, FILM, None, {})
     async with (
         relaying(settings.redis_url or "") as relay,
         client_through(relay, settings) as through,
     ):
         owing = replace(here, cache=Cache(through))
         relay.cut()
-        await owing.cache.forget([f"movie:{FILM}"])
+        await owing.cache.invalidate([f"movie:{FILM}"])
         # given an outbox that can be reached, in another Redis than the cache's
-        await purging.change_made(owing, purge_id, [f"movie:{FILM}"])
+        await purging.mark_ready(owing, purge_id, [f"movie:{FILM}"])
         assert await here.purge_outbox.take() == {}
     # and one that owes nothing says so
-    await purging.change_made(here, purge_id, [f"movie:{FILM}"])
+    await purging.mark_ready(here, purge_id, [f"movie:{FILM}"])
     assert await here.purge_outbox.take() == {purge_id: [f"movie:{FILM}"]}
 
 
@@ -248,7 +248,7 @@ async def test_while_redis_is_away_purges_wait_and_it_counts_against_none(
         relaying(settings.redis_url or "") as relay,
         client_through(relay, settings) as through,
     ):
-        await purging.note_edit(here, FILM, None, {})
+        await purging.enqueue_edit(here, FILM, None, {})
         clock.now += SETTLED
         relay.cut()
         away = replace(here, cache=Cache(through))
@@ -284,7 +284,7 @@ async def test_workers_that_race_ask_for_each_purge_once(
     here: Runtime, fake: FakeCdn, clock: Clock
 ) -> None:
     for number in range(250):
-        await purging.note_tags(here, [f"movies:genre:{number}"])
+        await purging.enqueue_tags(here, [f"movies:genre:{number}"])
     ended = await asyncio.gather(*(purge_cdn(here) for _ in range(4)))
     assert sum(ended) == 250
     asked = [tag for what, items in fake.purged if what == "tags" for tag in items]
@@ -307,10 +307,10 @@ async def test_a_word_for_a_purge_that_is_done_changes_nothing(here: Runtime) ->
 async def test_a_failing_cdn_is_tried_again_with_growing_pauses_and_then_given_up(
     here: Runtime, fake: FakeCdn, clock: Clock
 ) -> None:
-    await purging.note_tags(here, ["movies:all"])
-    fake.failures = [Answer(500)] * MOST_TRIES
+    await purging.enqueue_tags(here, ["movies:all"])
+    fake.failures = [Answer(500)] * MAX_ATTEMPTS
     pauses = []
-    for tries in range(1, MOST_TRIES):
+    for tries in range(1, MAX_ATTEMPTS):
         assert await purge_cdn(here) == 0
         waiting = await only()
         assert (waiting.state, waiting.attempts) == (PurgeState.WAITING, tries)
@@ -324,7 +324,7 @@ async def test_a_failing_cdn_is_tried_again_with_growing_pauses_and_then_given_u
     assert max(pauses) > 4 * min(pauses)
     assert await purge_cdn(here) == 1
     failed = await only()
-    assert (failed.state, failed.attempts) == (PurgeState.FAILED, MOST_TRIES)
+    assert (failed.state, failed.attempts) == (PurgeState.FAILED, MAX_ATTEMPTS)
     expires = await models.Purge.get_pymongo_collection().find_one({"_id": failed.id})
     assert expires is not None
     days = (expires["expires_at"] - purging.now(here)).total_seconds() / 86400
@@ -339,7 +339,7 @@ async def test_a_failing_cdn_is_tried_again_with_growing_pauses_and_then_given_u
 async def test_asked_too_often_counts_against_none_and_is_waited_out(
     runtime: Runtime, here: Runtime, fake: FakeCdn, clock: Clock
 ) -> None:
-    await purging.note_tags(here, ["movies:all"])
+    await purging.enqueue_tags(here, ["movies:all"])
     fake.failures = [Answer(429, headers={"retry-after": "100"})]
     assert await purge_cdn(here) == 0
     waiting = await only()
@@ -356,7 +356,7 @@ async def test_asked_too_often_counts_against_none_and_is_waited_out(
 async def test_one_purge_that_is_refused_holds_up_no_other(here: Runtime, fake: FakeCdn) -> None:
     fake.refused = {"movies:genre:13"}
     for number in range(20):
-        await purging.note_tags(here, [f"movies:genre:{number}"])
+        await purging.enqueue_tags(here, [f"movies:genre:{number}"])
     assert await purge_cdn(here) == 20
     failed = await models.purges.failed(10)
     assert [(one.tags, one.attempts) for one in failed] == [(["movies:genre:13"], 1)]
@@ -367,7 +367,7 @@ async def test_one_purge_that_is_refused_holds_up_no_other(here: Runtime, fake: 
 async def test_a_purge_that_waited_for_a_week_is_given_up(
     here: Runtime, fake: FakeCdn, clock: Clock
 ) -> None:
-    await purging.note_tags(here, ["movies:all"])
+    await purging.enqueue_tags(here, ["movies:all"])
     clock.now += 8 * 86400
     fake.failures = [Answer(429, headers={"retry-after": "1"})]
     assert await purge_cdn(here) == 1
@@ -379,7 +379,7 @@ async def test_an_invalidation_whose_answer_was_lost_is_not_made_twice(
 ) -> None:
     async with process(runtime, fake, clock, "aws") as here:
         for number in range(3):
-            await purging.note_tags(here, [f"movie:{film_id(number)}"])
+            await purging.enqueue_tags(here, [f"movie:{film_id(number)}"])
         fake.references_lost = 1
         # given an invalidation that was made, though its answer says nothing of it
         assert await purge_cdn(here) == 0
@@ -391,7 +391,7 @@ async def test_an_invalidation_whose_answer_was_lost_is_not_made_twice(
 async def test_how_many_wait_and_how_long_is_measured(
     here: Runtime, fake: FakeCdn, clock: Clock
 ) -> None:
-    await purging.note_tags(here, ["movies:all"])
+    await purging.enqueue_tags(here, ["movies:all"])
     fake.failures = [Answer(500)]
     clock.now += 40
     await purge_cdn(here)
@@ -439,7 +439,7 @@ async def test_a_purge_by_hand_that_redis_does_not_hear_notes_nothing(
 
 
 async def written(runtime: Runtime, *films: models.Movie) -> None:
-    writer = Writer(runtime, quiet)
+    writer = Writer(runtime, ignore_progress)
     await writer.write("movies", models.Movie, films, len(films))
     await writer.report()
 
@@ -472,7 +472,7 @@ async def test_an_import_that_died_is_purged_ten_minutes_later(
     here: Runtime, fake: FakeCdn, clock: Clock
 ) -> None:
     assert await page_of(here, "drama") == [FILM]
-    writer = Writer(here, quiet)
+    writer = Writer(here, ignore_progress)
     await writer.write("movies", models.Movie, [film(9, genre_ids=["genre_drama"])], 1)
     assert await purge_cdn(here) == 0
     clock.now += 601
@@ -490,7 +490,7 @@ async def test_an_import_that_died_is_purged_ten_minutes_later(
 async def test_the_command_shows_failed_purges_and_has_them_tried_again(
     here: Runtime, fake: FakeCdn, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    await purging.note_tags(here, ["movies:all"])
+    await purging.enqueue_tags(here, ["movies:all"])
     fake.refused = {"movies:all"}
     assert await purge_cdn(here) == 1
     # when an operator looks

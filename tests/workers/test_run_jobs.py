@@ -25,7 +25,7 @@ from tests.support.fake_tmdb import FakeTmdb
 from tests.support.playback_fixtures import film, started, stored, viewer_of
 from workers import Worker, run_workers
 from workers.import_tmdb import import_tmdb
-from workers.run_jobs import MAX_ATTEMPTS, Advance, Runner, run_jobs
+from workers.run_jobs import MAX_ATTEMPTS, JobProgress, Runner, run_jobs
 
 Told = tuple[JobState, int, int | None]
 
@@ -76,7 +76,7 @@ async def test_a_job_is_queued_run_and_told(runtime: Runtime) -> None:
     job = await queued(runtime)
     assert (job.state, job.done, job.total, job.started_at) == (JobState.QUEUED, 0, None, None)
 
-    async def count(_: Runtime, arguments: Mapping[str, Any], advance: Advance) -> str | None:
+    async def count(_: Runtime, arguments: Mapping[str, Any], advance: JobProgress) -> str | None:
         assert arguments == {}
         advance(3, 3)
         return None
@@ -100,7 +100,7 @@ async def test_many_workers_run_each_job_once_and_one_at_a_time(runtime: Runtime
     busy: dict[str, int] = {}
 
     def of(worker: str) -> dict[str, Runner]:
-        async def run(_: Runtime, arguments: Mapping[str, Any], __: Advance) -> None:
+        async def run(_: Runtime, arguments: Mapping[str, Any], __: JobProgress) -> None:
             busy[worker] = busy.get(worker, 0) + 1
             assert busy[worker] == 1
             await asyncio.sleep(0.01)
@@ -129,7 +129,7 @@ async def test_many_workers_run_each_job_once_and_one_at_a_time(runtime: Runtime
 async def test_a_failing_job_says_why(runtime: Runtime, error: Exception, told: str) -> None:
     job = await queued(runtime)
 
-    async def fail(_: Runtime, __: Mapping[str, Any], advance: Advance) -> None:
+    async def fail(_: Runtime, __: Mapping[str, Any], advance: JobProgress) -> None:
         advance(1, 5)
         raise error
 
@@ -156,7 +156,7 @@ async def test_a_lost_queue_entry_loses_no_job(runtime: Runtime) -> None:
     assert (await read(job)).state is JobState.SUCCEEDED
 
 
-async def _nothing(_: Runtime, __: Mapping[str, Any], ___: Advance) -> None: ...
+async def _nothing(_: Runtime, __: Mapping[str, Any], ___: JobProgress) -> None: ...
 
 
 async def test_jobs_are_run_while_redis_is_away(runtime: Runtime) -> None:
@@ -187,7 +187,7 @@ async def test_a_job_of_a_dead_worker_is_finished_by_another(runtime: Runtime) -
     # and what the dead one says when it wakes does not count
     end = models.JobEnd(JobState.FAILED, "late", 0, None)
     assert not await models.finish_job(job.id, "dead", job_queue.now(runtime), end)
-    assert not await models.beat_job(job.id, "dead", job_queue.now(runtime), 9, 9)
+    assert not await models.heartbeat_job(job.id, "dead", job_queue.now(runtime), 9, 9)
     assert await read(job) == found
 
 
@@ -200,7 +200,7 @@ async def test_a_worker_that_was_taken_for_dead_stops(runtime: Runtime) -> None:
     job = await queued(runtime)
     ended = asyncio.Event()
 
-    async def endless(_: Runtime, __: Mapping[str, Any], advance: Advance) -> None:
+    async def endless(_: Runtime, __: Mapping[str, Any], advance: JobProgress) -> None:
         try:
             for number in range(1000):
                 advance(number, None)
@@ -237,7 +237,7 @@ async def test_a_shutdown_puts_the_job_back_for_another(runtime: Runtime) -> Non
     # given workers in the middle of a job
     job = await queued(runtime)
 
-    async def endless(_: Runtime, __: Mapping[str, Any], advance: Advance) -> None:
+    async def endless(_: Runtime, __: Mapping[str, Any], advance: JobProgress) -> None:
         advance(1, 2)
         await asyncio.Event().wait()
 
@@ -265,7 +265,7 @@ async def test_watching_tells_every_state_until_the_end(runtime: Runtime) -> Non
     begun = asyncio.Event()
 
     async def watch() -> None:
-        async for now in jobs.job_changed(by(runtime, Role.EDITOR), job.id):
+        async for now in jobs.stream_job(by(runtime, Role.EDITOR), job.id):
             told.append((now.state, now.done, now.total))
             begun.set()
 
@@ -273,7 +273,7 @@ async def test_watching_tells_every_state_until_the_end(runtime: Runtime) -> Non
     await asyncio.wait_for(begun.wait(), 5)
 
     # when it is run, slowly
-    async def slow(_: Runtime, __: Mapping[str, Any], advance: Advance) -> None:
+    async def slow(_: Runtime, __: Mapping[str, Any], advance: JobProgress) -> None:
         for done in range(1, 4):
             advance(done, 3)
             await asyncio.sleep(0.3)
@@ -291,14 +291,14 @@ async def test_watching_tells_every_state_until_the_end(runtime: Runtime) -> Non
 async def test_watching_needs_no_word_from_redis(runtime: Runtime) -> None:
     # given a watcher, and a job that ends without telling anybody
     job = await queued(runtime)
-    events = jobs.job_changed(by(runtime, Role.OPERATOR), job.id)
+    events = jobs.stream_job(by(runtime, Role.OPERATOR), job.id)
     assert (await anext(events)).state is JobState.QUEUED
     claimed = await models.claim_job("mute", job_queue.now(runtime), _long_ago(), job.id)
     assert claimed is not None
     end = models.JobEnd(JobState.SUCCEEDED, None, 1, 1)
     assert await models.finish_job(job.id, "mute", job_queue.now(runtime), end)
     # when it looks again by itself, then it hears of the end
-    async with asyncio.timeout(jobs.LOOK_AGAIN_SECONDS + 2):
+    async with asyncio.timeout(jobs.POLL_SECONDS + 2):
         assert [event.state async for event in events] == [JobState.SUCCEEDED]
 
 
@@ -309,11 +309,11 @@ async def test_who_may_see_jobs(runtime: Runtime) -> None:
     for context in (Context(runtime), by(runtime, Role.USER)):
         assert await jobs.find_jobs(context, [job.id]) == {}
     with pytest.raises(Forbidden):
-        jobs.job_changed(by(runtime, Role.USER), job.id)
+        jobs.stream_job(by(runtime, Role.USER), job.id)
     with pytest.raises(ValidationFailed):
-        jobs.job_changed(by(runtime, Role.EDITOR), "no id")
+        jobs.stream_job(by(runtime, Role.EDITOR), "no id")
     with pytest.raises(NotFound):
-        await anext(jobs.job_changed(by(runtime, Role.EDITOR), "job_unknown"))
+        await anext(jobs.stream_job(by(runtime, Role.EDITOR), "job_unknown"))
 
 
 async def test_a_hundred_open_jobs_are_enough(runtime: Runtime) -> None:
@@ -369,7 +369,7 @@ async def test_an_import_whose_worker_is_killed_is_finished_by_another(
     async with fake_tmdb.runtime_with(runtime, fake) as here:
         job = await jobs.import_from_tmdb(by(here, Role.EDITOR), tmdb_ids=numbers)
         assert (job.total, job.created_by) == (45, "user_1")
-        await here.jobs.queue.turn("import_tmdb_changes", 60)  # or it would start that as well
+        await here.jobs.queue.claim_period("import_tmdb_changes", 60)  # or it would start that as well
         async with worker_process.running(here.settings, fake):
             await until(lambda: _more_than(19))
         assert (await read(job)).state is JobState.RUNNING

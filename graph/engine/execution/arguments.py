@@ -40,18 +40,18 @@ def argument_reader(
         values = get_argument_values(definition, node, variables)
         return convert_arguments(values, field.arguments, scalars, config)
 
-    given = {one.name.value: one.value for one in node.arguments or ()}
-    if not any(_has_variable(value) for value in given.values()):
-        return _constant(read)
-    if any(not isinstance(v, VariableNode) and _has_variable(v) for v in given.values()):
+    argument_nodes = {one.name.value: one.value for one in node.arguments or ()}
+    if not any(_has_variable(value) for value in argument_nodes.values()):
+        return _constant_reader(read)
+    if any(not isinstance(v, VariableNode) and _has_variable(v) for v in argument_nodes.values()):
         return read
     try:
-        return _short_way(definition, field, given, config, scalars, read)
+        return _direct_reader(definition, field, argument_nodes, config, scalars, read)
     except Exception:
         return read  # which raises it at each run, as the field's error
 
 
-def _constant(read: Arguments) -> Arguments:
+def _constant_reader(read: Arguments) -> Arguments:
     try:
         constant = read(None)
     except Exception:
@@ -59,15 +59,15 @@ def _constant(read: Arguments) -> Arguments:
     return lambda _variables: constant
 
 
-def _short_way(
+def _direct_reader(
     definition: GraphQLField,
     field: Field,
-    given: dict[str, Any],
+    argument_nodes: dict[str, Any],
     config: StrawberryConfig,
     scalars: Any,
-    long_way: Arguments,
+    fallback: Arguments,
 ) -> Arguments:
-    constants, direct = _sorted_out(definition, field, given, config, scalars)
+    constants, direct = _split_arguments(definition, field, argument_nodes, config, scalars)
 
     def read(variables: Any) -> dict[str, Any]:
         coerced = variables.coerced
@@ -76,10 +76,10 @@ def _short_way(
             value = coerced.get(variable, Undefined)
             if value is Undefined:
                 if is_required and not has_default:
-                    return long_way(variables)
+                    return fallback(variables)
             elif value is None:
                 if is_required:
-                    return long_way(variables)
+                    return fallback(variables)
                 keywords[name] = None
             else:
                 keywords[name] = value if convert is None else convert(value)
@@ -88,10 +88,10 @@ def _short_way(
     return read
 
 
-def _sorted_out(
+def _split_arguments(
     definition: GraphQLField,
     field: Field,
-    given: dict[str, Any],
+    argument_nodes: dict[str, Any],
     config: StrawberryConfig,
     scalars: Any,
 ) -> tuple[dict[str, Any], Direct]:
@@ -100,7 +100,7 @@ def _sorted_out(
     direct: Direct = []
     for argument in field.arguments:
         public = config.name_converter.from_argument(argument)
-        declared, value = definition.args[public], given.get(public)
+        declared, value = definition.args[public], argument_nodes.get(public)
         default = coerce_default_value(declared)
         if isinstance(value, VariableNode):
             convert = converter(argument.type, config, scalars)
@@ -111,11 +111,11 @@ def _sorted_out(
         else:
             literal = default if value is None else coerce_input_literal(value, declared.type)
         if literal is not Undefined:
-            constants.update(_converted(argument, public, literal, config, scalars))
+            constants.update(_convert(argument, public, literal, config, scalars))
     return constants, direct
 
 
-def _converted(
+def _convert(
     argument: StrawberryArgument, public: str, value: Any, config: StrawberryConfig, scalars: Any
 ) -> dict[str, Any]:
     return convert_arguments({public: value}, [argument], scalars, config)

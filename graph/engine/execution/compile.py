@@ -33,16 +33,16 @@ from graphql import (
 )
 from strawberry.schema.config import StrawberryConfig
 
-from graph.base.fields import Field, How, Spec
+from graph.base.fields import Field, FieldKind, Spec
 from graph.engine.execution.arguments import argument_reader
 from graph.engine.execution.leaves import make_build
 from graph.engine.execution.plan import FieldPlan, GroupPlan, Plan
 
 _CONDITIONS = ("skip", "include")
-_TYPENAME = Spec(How.COMPUTED)
+_TYPENAME = Spec(FieldKind.COMPUTED)
 
 
-class Uncovered(Exception):
+class UnsupportedOperation(Exception):
     """The plan does not cover this operation; graphql-core runs it whole."""
 
 
@@ -82,7 +82,7 @@ def compile_plan(
     root_type = schema.get_root_type(operation.operation)
     assert root_type is not None
     root = compiler.group(root_type, [operation.selection_set])
-    steps = [_finished(GroupPlan(root_type, [field], field.needs)) for field in root.fields]
+    steps = [_finish_group(GroupPlan(root_type, [field], field.needs)) for field in root.fields]
     kind = operation.operation.value
     return Plan(operation, kind, root, steps, _max_age(root) if kind == "query" else None)
 
@@ -92,8 +92,8 @@ def _max_age(root: GroupPlan) -> int | None:
     ages = [field.spec.max_age_seconds for field in root.fields if field.name != "__typename"]
     if not ages or _is_private(root):
         return None
-    known = [age for age in ages if age]
-    return min(known) if len(known) == len(ages) else None
+    set_ages = [age for age in ages if age]
+    return min(set_ages) if len(set_ages) == len(ages) else None
 
 
 def _is_private(root: GroupPlan) -> bool:
@@ -111,7 +111,7 @@ def _is_private(root: GroupPlan) -> bool:
     return False
 
 
-def _finished(group: GroupPlan) -> GroupPlan:
+def _finish_group(group: GroupPlan) -> GroupPlan:
     group.relations = [
         field
         for field in group.fields
@@ -148,10 +148,10 @@ class _Compiler:
         """One group per concrete type and selection sets: without that, abstract types within each
         other would make as many groups as there are paths of types."""
         key = (type_, in_list, tuple(map(id, sets)))
-        known = self._groups.get(key)
-        if known is None:
-            known = self._groups[key] = self._group(type_, sets, in_list)
-        return known
+        group = self._groups.get(key)
+        if group is None:
+            group = self._groups[key] = self._group(type_, sets, in_list)
+        return group
 
     def _group(
         self, type_: GraphQLObjectType, sets: Iterable[SelectionSetNode], in_list: bool
@@ -161,7 +161,7 @@ class _Compiler:
         for selections in sets:
             self._collect(type_, selections, collected, visited)
         fields = [self._field(type_, key, nodes, in_list) for key, nodes in collected.items()]
-        return _finished(GroupPlan(type_, fields, _needs(fields)))
+        return _finish_group(GroupPlan(type_, fields, _required_fields(fields)))
 
     def _collect(
         self,
@@ -171,7 +171,7 @@ class _Compiler:
         visited: set[str],
     ) -> None:
         for node in selections.selections:
-            if not self._included(node):
+            if not self._is_included(node):
                 continue
             if isinstance(node, FieldNode):
                 key = node.alias.value if node.alias else node.name.value
@@ -202,13 +202,13 @@ class _Compiler:
             is_abstract_type(condition) and self._schema.is_sub_type(condition, type_)
         )
 
-    def _included(self, node: Any) -> bool:
+    def _is_included(self, node: Any) -> bool:
         for directive in node.directives or ():
             name = directive.name.value
             if name in _CONDITIONS and self._condition(directive) is (name == "skip"):
                 return False
             if name in ("defer", "stream"):
-                raise Uncovered(name)
+                raise UnsupportedOperation(name)
         return True
 
     def _condition(self, directive: Any) -> bool:
@@ -225,12 +225,12 @@ class _Compiler:
             return self._typename(parent, key, nodes)
         definition = parent.fields.get(name)
         if definition is None:
-            raise Uncovered(name)  # __schema and __type
+            raise UnsupportedOperation(name)  # __schema and __type
         field = definition.extensions.get("strawberry-definition")
         if not isinstance(field, Field):
-            raise Uncovered(f"{parent.name}.{name}")
+            raise UnsupportedOperation(f"{parent.name}.{name}")
         named = get_named_type(definition.type)
-        list_depth, is_non_null = _shape(definition.type)
+        list_depth, is_non_null = _nesting(definition.type)
         children = self._children(named, nodes, in_list or list_depth > 0)
         resolver = field.base_resolver
         return FieldPlan(
@@ -290,7 +290,7 @@ class _Compiler:
 def _is_inline(spec: Spec, list_depth: int, children: Mapping[str, GroupPlan]) -> bool:
     """Whether one parent's value is built on the spot: nothing below it waits for anything."""
     return (
-        spec.how in (How.PLAIN, How.COMPUTED)
+        spec.kind in (FieldKind.PLAIN, FieldKind.COMPUTED)
         and spec.requires is None
         and list_depth <= 1
         and bool(children)
@@ -298,7 +298,7 @@ def _is_inline(spec: Spec, list_depth: int, children: Mapping[str, GroupPlan]) -
     )
 
 
-def _shape(type_: GraphQLOutputType) -> tuple[int, bool]:
+def _nesting(type_: GraphQLOutputType) -> tuple[int, bool]:
     """How many lists deep, and whether the outermost type is non-null."""
     is_non_null = is_non_null_type(type_)
     depth = 0
@@ -309,13 +309,13 @@ def _shape(type_: GraphQLOutputType) -> tuple[int, bool]:
     return depth, is_non_null
 
 
-def _needs(fields: list[FieldPlan]) -> frozenset[str]:
+def _required_fields(fields: list[FieldPlan]) -> frozenset[str]:
     """The record fields that this group reads, those of embedded children included."""
     needs: set[str] = set()
     for field in fields:
         spec = field.spec
         needs.update(field.attribute if name == "*" else name for name in spec.needs)
-        if spec.passes is not None:
-            prefix = f"{spec.passes}." if spec.passes else ""
+        if spec.child_projection is not None:
+            prefix = f"{spec.child_projection}." if spec.child_projection else ""
             needs.update(prefix + name for name in field.needs)
     return frozenset(needs)

@@ -12,7 +12,7 @@ from typing import Any
 from graphql import GraphQLError, is_list_type, is_non_null_type, is_union_type
 from graphql.pyutils import is_iterable
 
-from graph.base.fields import How
+from graph.base.fields import FieldKind
 from graph.engine.execution.failures import coerce_leaf, null_in_non_null
 from graph.engine.execution.gather import Pending
 from graph.engine.execution.plan import FieldPlan, GroupPlan
@@ -24,16 +24,16 @@ Places = dict[GroupPlan, list[tuple[Any, Any, Any]]]  # group -> (container, key
 
 def complete_pending(run: Run, entry: Pending) -> list[Batch]:
     """Places what was waited for; returns children that have relations of their own."""
-    if entry.field.spec.how is not How.RELATION or isinstance(entry.loaded, Exception):
+    if entry.field.spec.kind is not FieldKind.RELATION or isinstance(entry.loaded, Exception):
         return complete(run, entry.field, entry.values, entry.outs)
     below = _complete_relation(run, entry, entry.loaded)
     if below is not None:
         return below
-    values = [_named(keys, entry.loaded) for keys in entry.keys]
+    values = [_values_of_keys(keys, entry.loaded) for keys in entry.keys]
     return complete(run, entry.field, values, entry.outs)
 
 
-def _named(keys: Any, loaded: dict[str, Any]) -> Any:
+def _values_of_keys(keys: Any, loaded: dict[str, Any]) -> Any:
     """What one parent's keys name: many without those that do not exist."""
     if keys is None or isinstance(keys, Exception):
         return keys
@@ -46,20 +46,20 @@ def _complete_relation(run: Run, entry: Pending, loaded: dict[str, Any]) -> list
     """Each distinct thing built once and shared between parents; None: not a common shape."""
     field, keys = entry.field, entry.keys
     if field.list_depth == 1 and all(k.__class__ in (list, tuple) for k in keys):
-        wanted = dict.fromkeys(key for some in keys for key in some)
+        requested_keys = dict.fromkeys(key for some in keys for key in some)
     elif field.list_depth == 0 and all(k is None or k.__class__ is str for k in keys):
-        wanted = dict.fromkeys(key for key in keys if key is not None)
+        requested_keys = dict.fromkeys(key for key in keys if key is not None)
         if field.is_non_null and None in keys:
             return None
     else:
         return None
-    rows = {key: row for key in wanted if (row := loaded[key]) is not None}
+    rows = {key: row for key in requested_keys if (row := loaded[key]) is not None}
     group = _only_group(field, rows.values())
     if group is None:
         return None
-    if field.list_depth == 0 and field.is_non_null and len(rows) != len(wanted):
+    if field.list_depth == 0 and field.is_non_null and len(rows) != len(requested_keys):
         return None
-    below, outs = _build(run, group, list(rows.values()))
+    below, outs = _build_children(run, group, list(rows.values()))
     made = dict(zip(rows, outs, strict=True))
     _share(field, keys, entry.outs, made)
     return below
@@ -75,18 +75,18 @@ def _share(field: FieldPlan, keys: list[Any], outs: Outs, made: dict[str, Any]) 
             out[name] = [made[key] for key in some if key in made]
 
 
-def inline(field: FieldPlan, value: Any, run: Run) -> Any:
+def complete_inline(field: FieldPlan, value: Any, run: Run) -> Any:
     """The finished value of a field below which nothing waits."""
     if field.list_depth == 0:
         if value is None and not field.is_non_null:
             return None
         group = field.by_class.get(value.__class__)
         if group is not None:
-            return _remembered(run, group, (value,))[0]
+            return _build_inline(run, group, (value,))[0]
     elif value.__class__ is list and value:
         group = field.by_class.get(value[0].__class__)
         if group is not None and len({row.__class__ for row in value}) == 1:
-            return _remembered(run, group, value)
+            return _build_inline(run, group, value)
     elif value.__class__ is list:
         return []
     out: dict[str, Any] = {}
@@ -94,7 +94,7 @@ def inline(field: FieldPlan, value: Any, run: Run) -> Any:
     return out[field.key]
 
 
-def _remembered(run: Run, group: GroupPlan, rows: Sequence[Any]) -> list[dict[str, Any]]:
+def _build_inline(run: Run, group: GroupPlan, rows: Sequence[Any]) -> list[dict[str, Any]]:
     outs = group.build(rows, run)
     run.batches.append(Batch(group, rows, outs))
     return outs
@@ -120,12 +120,12 @@ def _complete_plain(
     group = _only_group(field, rows)
     if group is None:
         return None
-    below, made = _build(run, group, rows)
-    _deal(field, values, outs, made)
+    below, made = _build_children(run, group, rows)
+    _distribute(field, values, outs, made)
     return below
 
 
-def _deal(field: FieldPlan, values: Sequence[Any], outs: Outs, made: list[Any]) -> None:
+def _distribute(field: FieldPlan, values: Sequence[Any], outs: Outs, made: list[Any]) -> None:
     """Hands the built children out to their parents, in order."""
     name, at = field.key, 0
     if field.list_depth == 0:
@@ -138,7 +138,9 @@ def _deal(field: FieldPlan, values: Sequence[Any], outs: Outs, made: list[Any]) 
         at += len(value)
 
 
-def _build(run: Run, group: GroupPlan, rows: Sequence[Any]) -> tuple[list[Batch], list[Any]]:
+def _build_children(
+    run: Run, group: GroupPlan, rows: Sequence[Any]
+) -> tuple[list[Batch], list[Any]]:
     outs = group.build(rows, run)
     batch = Batch(group, rows, outs)
     run.batches.append(batch)
@@ -180,7 +182,7 @@ def _complete_any(run: Run, field: FieldPlan, values: Sequence[Any], outs: Outs)
         _place(run, field, field.type, value, out, field.key, places)
     below: list[Batch] = []
     for group, slots in places.items():
-        more, made = _build(run, group, [row for _, _, row in slots])
+        more, made = _build_children(run, group, [row for _, _, row in slots])
         below += more
         for (container, key, _), child in zip(slots, made, strict=True):
             container[key] = child
@@ -191,12 +193,12 @@ def _place(
     run: Run, field: FieldPlan, type_: Any, value: Any, container: Any, key: Any, places: Places
 ) -> None:
     try:
-        container[key] = _placed(run, field, type_, value, container, key, places)
+        container[key] = _complete_value(run, field, type_, value, container, key, places)
     except Exception as error:
         container[key] = run.fail(error, field)
 
 
-def _placed(
+def _complete_value(
     run: Run, field: FieldPlan, type_: Any, value: Any, container: Any, key: Any, places: Places
 ) -> Any:
     if isinstance(value, Exception):

@@ -22,7 +22,7 @@ class _Wait:
         self.is_over = False
 
 
-class Watch:
+class DeadlineTimer:
     """Ends waits whose deadline has passed."""
 
     def __init__(self) -> None:
@@ -74,14 +74,14 @@ class Watch:
 class Deadline:
     """When one operation must end, in the loop's time."""
 
-    __slots__ = ("_watch", "at")
+    __slots__ = ("_timer", "at")
 
-    def __init__(self, watch: Watch, seconds: float) -> None:
-        self._watch = watch
+    def __init__(self, watch: DeadlineTimer, seconds: float) -> None:
+        self._timer = watch
         self.at = asyncio.get_running_loop().time() + seconds
 
     def limit(self, awaitable: Awaitable[Any]) -> Awaitable[Any]:
-        return self._watch.limit(awaitable, self.at)
+        return self._timer.limit(awaitable, self.at)
 
-    def seconds_left(self) -> float:
+    def remaining_seconds(self) -> float:
         return max(0.0, self.at - asyncio.get_running_loop().time())

@@ -15,7 +15,7 @@ from graphql.pyutils import is_iterable
 from graph.engine.execution.plan import FieldPlan, GroupPlan
 
 
-class Failed:
+class FailedValue:
     """In place of a value: why there is none."""
 
     __slots__ = ("error", "field")
@@ -30,7 +30,7 @@ def null_in_non_null(field: FieldPlan) -> TypeError:
 
 
 def coerce_leaf(
-    field: FieldPlan, type_: Any, value: Any, fail: Callable[[Exception, FieldPlan], Failed]
+    field: FieldPlan, type_: Any, value: Any, fail: Callable[[Exception, FieldPlan], FailedValue]
 ) -> Any:
     """Completes a leaf or lists of leaves as graphql-core does; a bad list item fails alone."""
     if isinstance(value, Exception):
@@ -54,7 +54,7 @@ def coerce_leaf(
 
 
 def _coerce_item(
-    field: FieldPlan, type_: Any, item: Any, fail: Callable[[Exception, FieldPlan], Failed]
+    field: FieldPlan, type_: Any, item: Any, fail: Callable[[Exception, FieldPlan], FailedValue]
 ) -> Any:
     try:
         return coerce_leaf(field, type_, item, fail)
@@ -62,11 +62,11 @@ def _coerce_item(
         return fail(error, field)
 
 
-class _Bubble(Exception):
+class _NullBubble(Exception):
     """A null that its position does not allow: the parent becomes null instead."""
 
 
-class Finisher:
+class ErrorBubbler:
     """Turns an answer with failures into data and errors (specification, section 6.4.4).
 
     `groups` tells each built dict's group by the dict's identity.
@@ -79,7 +79,7 @@ class Finisher:
     def root(self, group: GroupPlan, data: dict[str, Any]) -> dict[str, Any] | None:
         try:
             return self._object(group, data, [])
-        except _Bubble:
+        except _NullBubble:
             return None
 
     def _object(
@@ -98,15 +98,15 @@ class Finisher:
         inner = type_.of_type if is_non_null_type(type_) else type_
         try:
             return self._value(field, inner, value, path)
-        except _Bubble:
+        except _NullBubble:
             if inner is not type_:
                 raise
             return None
 
     def _value(self, field: FieldPlan, type_: Any, value: Any, path: list[str | int]) -> Any:
-        if isinstance(value, Failed):
-            self._tell(field.nodes, value.error, path)
-            raise _Bubble
+        if isinstance(value, FailedValue):
+            self._add_error(field.nodes, value.error, path)
+            raise _NullBubble
         if is_list_type(type_) and isinstance(value, list):
             return [
                 self._position(field, type_.of_type, item, [*path, index])
@@ -116,5 +116,5 @@ class Finisher:
             return self._object(self._groups[id(value)], value, path)
         return value
 
-    def _tell(self, nodes: Sequence[Any], error: Exception, path: list[str | int]) -> None:
+    def _add_error(self, nodes: Sequence[Any], error: Exception, path: list[str | int]) -> None:
         self.errors.append(located_error(error, nodes, path))

@@ -10,7 +10,7 @@ from inspect import isawaitable
 from types import CoroutineType
 from typing import Any
 
-from graph.base.fields import How
+from graph.base.fields import FieldKind
 from graph.engine.execution.deadline import Deadline
 from graph.engine.execution.plan import FieldPlan
 from graph.engine.execution.state import Run
@@ -34,7 +34,7 @@ class Pending:
 
 
 @dataclass(slots=True)
-class _Want:
+class _LoaderBatch:
     keys: dict[str, None] = default(default_factory=dict)
     needs: frozenset[str] = frozenset()
     entries: list[Pending] = default(default_factory=list)
@@ -42,30 +42,30 @@ class _Want:
 
 async def gather_level(run: Run, level: list[Pending]) -> None:
     """Fills each entry's `loaded` or `values`; failures are stored, never raised."""
-    wants: dict[type[CachedLoader[Any]], _Want] = {}
+    loader_batches: dict[type[CachedLoader[Any]], _LoaderBatch] = {}
     waiting: list[tuple[Awaitable[Any], Take]] = []
     for entry in level:
         try:
-            run.allowed(entry.field)
-            _start(run, entry, wants, waiting)
+            run.check_role(entry.field)
+            _start(run, entry, loader_batches, waiting)
         except Exception as error:
             _refuse(entry, error)
-    for loader, want in wants.items():
-        waiting += _load(run, loader, want)
+    for loader, batch in loader_batches.items():
+        waiting += _load(run, loader, batch)
     await _wait_for(run, waiting)
 
 
 def _start(
     run: Run,
     entry: Pending,
-    wants: dict[type[CachedLoader[Any]], _Want],
+    loader_batches: dict[type[CachedLoader[Any]], _LoaderBatch],
     waiting: list[tuple[Awaitable[Any], Take]],
 ) -> None:
     spec = entry.field.spec
-    if spec.how is How.RELATION:
+    if spec.kind is FieldKind.RELATION:
         assert spec.loader is not None
-        _collect_keys(run, entry, wants.setdefault(spec.loader, _Want()))
-    elif spec.how is How.BATCHED:
+        _collect_keys(run, entry, loader_batches.setdefault(spec.loader, _LoaderBatch()))
+    elif spec.kind is FieldKind.BATCHED:
         waiting.append((run.call(entry.field, list(entry.rows)), _into_all(entry)))
     else:
         entry.values = [None] * len(entry.rows)
@@ -117,45 +117,45 @@ def _refuse(entry: Pending, error: Exception) -> None:
     entry.values = [error] * len(entry.rows)
 
 
-def _collect_keys(run: Run, entry: Pending, want: _Want) -> None:
-    want.entries.append(entry)
-    want.needs |= entry.field.needs
-    wanted = want.keys
+def _collect_keys(run: Run, entry: Pending, batch: _LoaderBatch) -> None:
+    batch.entries.append(entry)
+    batch.needs |= entry.field.needs
+    requested_keys = batch.keys
     for row in entry.rows:
         try:
             keys = run.call(entry.field, row)
             if isinstance(keys, str):
-                wanted[keys] = None
+                requested_keys[keys] = None
             elif keys is not None:
-                wanted.update(dict.fromkeys(keys))
+                requested_keys.update(dict.fromkeys(keys))
         except Exception as error:
             keys = error
         entry.keys.append(keys)
 
 
 def _load(
-    run: Run, loader: type[CachedLoader[Any]], want: _Want
+    run: Run, loader: type[CachedLoader[Any]], batch: _LoaderBatch
 ) -> list[tuple[Awaitable[Any], Take]]:
     """Nothing to wait for when this process already holds everything."""
 
     def take(result: Any) -> None:
-        for entry in want.entries:
+        for entry in batch.entries:
             entry.loaded = result
             if isinstance(result, Exception):
-                entry.values = [_unloaded(keys, result) for keys in entry.keys]
+                entry.values = [_failed_value(keys, result) for keys in entry.keys]
 
     try:
         one = run.context.loader(loader)
-        ready: Any = one.ready(want.keys, want.needs)
+        ready: Any = one.ready(batch.keys, batch.needs)
     except Exception as error:
         ready = error
     if ready is None:
-        return [(one.many(want.keys, want.needs), take)]
+        return [(one.many(batch.keys, batch.needs), take)]
     take(ready)
     return []
 
 
-def _unloaded(keys: Any, error: Exception) -> Any:
+def _failed_value(keys: Any, error: Exception) -> Any:
     """The value of a parent whose loader failed: an error only where something was asked for."""
     if keys is None or isinstance(keys, Exception):
         return keys
@@ -165,16 +165,20 @@ def _unloaded(keys: Any, error: Exception) -> Any:
 async def _wait_for(run: Run, waiting: list[tuple[Awaitable[Any], Take]]) -> None:
     if len(waiting) == 1:
         ((awaitable, take),) = waiting
-        take(await _one(awaitable, run.deadline))
+        take(await _await_one(awaitable, run.deadline))
     elif waiting:
-        await _many(waiting, run.deadline)
+        await _await_all(waiting, run.deadline)
 
 
-async def _one(awaitable: Awaitable[Any], deadline: Deadline | None) -> Any:
+async def _await_one(awaitable: Awaitable[Any], deadline: Deadline | None) -> Any:
     try:
         return await (deadline.limit(awaitable) if deadline is not None else awaitable)
     except TimeoutError as error:
-        return _too_late() if deadline is not None and not deadline.seconds_left() else error
+        return (
+            _deadline_error()
+            if deadline is not None and not deadline.remaining_seconds()
+            else error
+        )
     except Exception as error:
         return error
 
@@ -182,20 +186,20 @@ async def _one(awaitable: Awaitable[Any], deadline: Deadline | None) -> Any:
 async def call_one(run: Run, field: FieldPlan, row: Any) -> Any:
     """The value (or Exception) of a resolver's field for one parent."""
     try:
-        run.allowed(field)
+        run.check_role(field)
         value = run.call(field, row)
     except Exception as error:
         return error
     if value.__class__ is CoroutineType or isawaitable(value):
-        return await _one(value, run.deadline)
+        return await _await_one(value, run.deadline)
     return value
 
 
-async def _many(waiting: list[tuple[Awaitable[Any], Take]], deadline: Deadline | None) -> None:
+async def _await_all(waiting: list[tuple[Awaitable[Any], Take]], deadline: Deadline | None) -> None:
     tasks = [asyncio.ensure_future(awaitable) for awaitable, _ in waiting]
-    left = None if deadline is None else deadline.seconds_left()
+    remaining = None if deadline is None else deadline.remaining_seconds()
     try:
-        await asyncio.wait(tasks, timeout=left)
+        await asyncio.wait(tasks, timeout=remaining)
     finally:
         for task in tasks:
             task.cancel()  # what is left; nothing for those done
@@ -205,9 +209,9 @@ async def _many(waiting: list[tuple[Awaitable[Any], Take]], deadline: Deadline |
 
 def _result(task: asyncio.Future[Any]) -> Any:
     if not task.done() or task.cancelled():
-        return _too_late()
+        return _deadline_error()
     return task.exception() or task.result()
 
 
-def _too_late() -> OperationTimeout:
+def _deadline_error() -> OperationTimeout:
     return OperationTimeout("The operation's deadline passed before this field was ready.")

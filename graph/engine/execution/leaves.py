@@ -18,8 +18,8 @@ from graphql import (
     GraphQLString,
 )
 
-from graph.base.fields import How
-from graph.engine.execution.completion import inline
+from graph.base.fields import FieldKind
+from graph.engine.execution.completion import complete_inline
 from graph.engine.execution.plan import Build, FieldPlan, GroupPlan
 
 # How a value of each scalar is seen to be plainly right; the first {v} also names it v.
@@ -36,13 +36,13 @@ def make_build(group: GroupPlan) -> Build:
     """The group's function, generated at its first use: most types of an interface never come."""
 
     def build(rows: Sequence[Any], run: Any) -> list[dict[str, Any]]:
-        group.build = _generated(group)
+        group.build = _generate_build(group)
         return group.build(rows, run)
 
     return build
 
 
-def _generated(group: GroupPlan) -> Build:
+def _generate_build(group: GroupPlan) -> Build:
     """Falls back to one value at a time where one raises."""
     names: dict[str, Any] = {}
     items = [
@@ -52,7 +52,9 @@ def _generated(group: GroupPlan) -> Build:
     prologue = [
         f" a{index} = run.arguments(f{index})"
         for index, field in enumerate(group.fields)
-        if _is_here(field) and field.spec.how is How.COMPUTED and field.arguments
+        if _is_built_with_parent(field)
+        and field.spec.kind is FieldKind.COMPUTED
+        and field.arguments
     ]
     source = "\n".join(
         [
@@ -69,28 +71,28 @@ def _generated(group: GroupPlan) -> Build:
         try:
             return fast(rows, run)
         except Exception:
-            return [_one(group, row, run) for row in rows]
+            return [_build_row(group, row, run) for row in rows]
 
     return build
 
 
-def _is_here(field: FieldPlan) -> bool:
+def _is_built_with_parent(field: FieldPlan) -> bool:
     return field.is_inline or (field.leaf is not None and not field.waits)
 
 
 def _expression(field: FieldPlan, index: int, names: dict[str, Any]) -> str:
-    if not _is_here(field):
+    if not _is_built_with_parent(field):
         return "None"
     if field.name == "__typename":
         return repr(field.parent)
     names[f"f{index}"] = field
     value = _value(field, index, names)
     if field.is_inline:
-        names["inline"] = inline
-        return f"inline(f{index}, {value}, run)"
+        names["complete_inline"] = complete_inline
+        return f"complete_inline(f{index}, {value}, run)"
     assert field.leaf is not None
     if field.spec.requires is not None:
-        return f"leaf(f{index}, run.allowed(f{index}) and {value})"
+        return f"leaf(f{index}, run.check_role(f{index}) and {value})"
     if field.list_depth or isinstance(field.leaf, GraphQLEnumType):
         return f"leaf(f{index}, {value})"
     check = _CLASS_CHECKS.get(field.leaf.name)
@@ -105,7 +107,7 @@ def _expression(field: FieldPlan, index: int, names: dict[str, Any]) -> str:
 
 
 def _value(field: FieldPlan, index: int, names: dict[str, Any]) -> str:
-    if field.spec.how is How.PLAIN:
+    if field.spec.kind is FieldKind.PLAIN:
         return f"r.{field.attribute}"
     names[f"c{index}"] = field.function
     parts = ["r"] if field.takes_parent else []
@@ -116,15 +118,15 @@ def _value(field: FieldPlan, index: int, names: dict[str, Any]) -> str:
     return f"c{index}({', '.join(parts)})"
 
 
-def _one(group: GroupPlan, row: Any, run: Any) -> dict[str, Any]:
-    return {field.key: _guarded(field, row, run) for field in group.fields}
+def _build_row(group: GroupPlan, row: Any, run: Any) -> dict[str, Any]:
+    return {field.key: _value_or_failure(field, row, run) for field in group.fields}
 
 
-def _guarded(field: FieldPlan, row: Any, run: Any) -> Any:
-    if not _is_here(field):
+def _value_or_failure(field: FieldPlan, row: Any, run: Any) -> Any:
+    if not _is_built_with_parent(field):
         return None
     try:
         value = run.value(field, row)
-        return inline(field, value, run) if field.is_inline else run.leaf(field, value)
+        return complete_inline(field, value, run) if field.is_inline else run.leaf(field, value)
     except Exception as error:
         return run.fail(error, field)

@@ -18,7 +18,7 @@ from graphql import (
     OperationDefinitionNode,
 )
 
-from graph.base.fields import How, Spec
+from graph.base.fields import FieldKind, Spec
 
 Class = type[Any]
 Arguments = Callable[[Any], dict[str, Any]]  # variable values -> what the field's function takes
@@ -50,7 +50,7 @@ class FieldPlan:
     by_class: dict[Class, GroupPlan | None] = field(default_factory=dict)  # filled as classes come
 
     def __post_init__(self) -> None:
-        self.waits = self.spec.how not in (How.PLAIN, How.COMPUTED)
+        self.waits = self.spec.kind not in (FieldKind.PLAIN, FieldKind.COMPUTED)
 
 
 Build = Callable[[Sequence[Any], Any], list[dict[str, Any]]]

@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 
 from graphql import GraphQLError
 
-from graph.base.fields import How
+from graph.base.fields import FieldKind
 from graph.engine.execution.completion import complete, complete_pending
 from graph.engine.execution.deadline import Deadline
-from graph.engine.execution.failures import Finisher
+from graph.engine.execution.failures import ErrorBubbler
 from graph.engine.execution.gather import Pending, call_one, gather_level
 from graph.engine.execution.plan import FieldPlan, GroupPlan, Plan
 from graph.engine.execution.state import Batch, Run
@@ -35,7 +35,7 @@ async def execute(
     Past the deadline what is missing fails with OperationTimeout and the rest is answered.
     """
     if plan.kind == "mutation":
-        return await _one_after_another(plan, context, variables, deadline)
+        return await _execute_serially(plan, context, variables, deadline)
     run = Run(context, variables, deadline)
     data = await _run_root(run, plan.root)
     return _finish(run, plan.root, data)
@@ -53,17 +53,17 @@ async def execute_event(
     return _finish(run, plan.root, data)
 
 
-async def _one_after_another(
+async def _execute_serially(
     plan: Plan, context: Context, variables: Any, deadline: Deadline | None
 ) -> Outcome:
     """Mutations in order, each with its whole selection before the next begins."""
     data: dict[str, Any] = {}
     errors: list[GraphQLError] = []
     cost = 0
-    for alone in plan.steps:
+    for step in plan.steps:
         run = Run(context, variables, deadline)
-        part, found, points = _finish(run, alone, await _run_root(run, alone))
-        errors.extend(found)
+        part, step_errors, points = _finish(run, step, await _run_root(run, step))
+        errors.extend(step_errors)
         cost += points
         if part is None:
             return Outcome(None, errors, cost)
@@ -75,7 +75,7 @@ async def _run_root(run: Run, root: GroupPlan) -> dict[str, Any]:
     (data,) = root.build([None], run)
     batch = Batch(root, [None], [data])
     run.batches.append(batch)
-    if len(root.relations) == 1 and root.relations[0].spec.how is How.RESOLVER:
+    if len(root.relations) == 1 and root.relations[0].spec.kind is FieldKind.RESOLVER:
         (field,) = root.relations
         value = await call_one(run, field, None)
         await _run_levels(run, complete(run, field, [value], [data]))
@@ -121,5 +121,5 @@ def _finish(run: Run, root: GroupPlan, data: dict[str, Any]) -> Outcome:
     if not run.failed:
         return Outcome(data, (), run.cost())
     groups = {id(out): batch.group for batch in run.batches for out in batch.outs}
-    finisher = Finisher(groups)
-    return Outcome(finisher.root(root, data), finisher.errors, run.cost())
+    bubbler = ErrorBubbler(groups)
+    return Outcome(bubbler.root(root, data), bubbler.errors, run.cost())

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from graph.base.fields import How
+from graph.base.fields import FieldKind
 from graph.base.info import PlanInfo
 from graph.engine.execution.deadline import Deadline
-from graph.engine.execution.failures import Failed, coerce_leaf
+from graph.engine.execution.failures import FailedValue, coerce_leaf
 from graph.engine.execution.plan import FieldPlan, GroupPlan
 from resolvers.context import Context
 
@@ -36,19 +36,19 @@ class Run:
         root."""
         return sum(len(batch.rows) * batch.group.cost for batch in self.batches) - 1
 
-    def fail(self, error: Exception, field: FieldPlan) -> Failed:
+    def fail(self, error: Exception, field: FieldPlan) -> FailedValue:
         self.failed = True
-        return Failed(error, field)
+        return FailedValue(error, field)
 
     def arguments(self, field: FieldPlan) -> dict[str, Any]:
         """The field's arguments in this run, coerced once. Raises what coercion raises."""
-        found = self._arguments.get(field)
-        if found is None:
+        values = self._arguments.get(field)
+        if values is None:
             reader = field.arguments
-            found = self._arguments[field] = reader(self.variables) if reader else {}
-        return found
+            values = self._arguments[field] = reader(self.variables) if reader else {}
+        return values
 
-    def allowed(self, field: FieldPlan) -> bool:
+    def check_role(self, field: FieldPlan) -> bool:
         """True; raises the coded refusal when the viewer's role is too low.
 
         Arguments come first, as under graphql-core: their mistakes are told to anybody.
@@ -60,8 +60,8 @@ class Run:
 
     def value(self, field: FieldPlan, row: Any) -> Any:
         """The value of a field that does not wait, of one parent."""
-        self.allowed(field)
-        if field.spec.how is How.PLAIN:
+        self.check_role(field)
+        if field.spec.kind is FieldKind.PLAIN:
             return getattr(row, field.attribute)
         return self.call(field, row)
 

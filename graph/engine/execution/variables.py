@@ -34,31 +34,31 @@ ReadVariables = Callable[[Mapping[str, Any]], VariableValues | None]
 _MAX_INT = 2**31
 
 
-class NotPlain(Exception):
+class UndecidedValue(Exception):
     """The value needs graphql-core's eye."""
 
 
 def variable_reader(schema: GraphQLSchema, operation: OperationDefinitionNode) -> ReadVariables:
     """A function from raw values to graphql-core's VariableValues; None: undecided."""
     coercers: list[tuple[str, Any, Coerce, Any]] = []
-    known: dict[GraphQLInputObjectType, Coerce] = {}
+    coercers_by_type: dict[GraphQLInputObjectType, Coerce] = {}
     for node in operation.variable_definitions or ():
         signature = get_variable_signature(schema, node)
         if isinstance(signature, GraphQLError):
-            return lambda _given: None
+            return lambda _raw: None
         try:
             default = coerce_default_value(signature) if node.default_value else Undefined
         except GraphQLError:  # Strawberry's own checks
-            return lambda _given: None
-        coerce = _coercer(signature.type, known)
+            return lambda _raw: None
+        coerce = _coercer(signature.type, coercers_by_type)
         coercers.append((signature.name, signature, coerce, default))
 
-    def read(given: Mapping[str, Any]) -> VariableValues | None:
+    def read(raw: Mapping[str, Any]) -> VariableValues | None:
         sources: dict[str, VariableValueSource] = {}
         coerced: dict[str, Any] = {}
         try:
             for name, signature, coerce, default in coercers:
-                value = given.get(name, Undefined)
+                value = raw.get(name, Undefined)
                 sources[name] = VariableValueSource(signature, value)
                 if value is not Undefined:
                     coerced[name] = coerce(value)
@@ -66,51 +66,55 @@ def variable_reader(schema: GraphQLSchema, operation: OperationDefinitionNode) -
                     coerced[name] = default
                 elif is_non_null_type(signature.type):
                     return None
-        except NotPlain:
+        except UndecidedValue:
             return None
         return VariableValues(sources, coerced)
 
     return read
 
 
-def _coercer(type_: Any, known: dict[GraphQLInputObjectType, Coerce]) -> Coerce:
+def _coercer(type_: Any, coercers_by_type: dict[GraphQLInputObjectType, Coerce]) -> Coerce:
     if not is_non_null_type(type_):
-        inner = _present(type_, known)
+        inner = _present(type_, coercers_by_type)
         return lambda value: None if value is None else inner(value)
-    return _refusing_null(_present(type_.of_type, known))
+    return _refuse_null(_present(type_.of_type, coercers_by_type))
 
 
-def _refusing_null(inner: Coerce) -> Coerce:
+def _refuse_null(inner: Coerce) -> Coerce:
     def coerce(value: Any) -> Any:
         if value is None:
-            raise NotPlain
+            raise UndecidedValue
         return inner(value)
 
     return coerce
 
 
-def _present(type_: Any, known: dict[GraphQLInputObjectType, Coerce]) -> Coerce:
+def _present(type_: Any, coercers_by_type: dict[GraphQLInputObjectType, Coerce]) -> Coerce:
     """For values that are not null."""
     if is_list_type(type_):
-        return _list(_coercer(type_.of_type, known))
+        return _list(_coercer(type_.of_type, coercers_by_type))
     if isinstance(type_, GraphQLInputObjectType):
-        if type_ not in known:
-            known[type_] = _later(known, type_)  # inputs may contain themselves
-            known[type_] = _object(type_, known)
-        return known[type_]
+        if type_ not in coercers_by_type:
+            coercers_by_type[type_] = _defer(
+                coercers_by_type, type_
+            )  # inputs may contain themselves
+            coercers_by_type[type_] = _object(type_, coercers_by_type)
+        return coercers_by_type[type_]
     if isinstance(type_, GraphQLEnumType):
         return _leaf(type_)
     return _SCALARS.get(type_.name) or _leaf(type_)
 
 
-def _later(known: dict[GraphQLInputObjectType, Coerce], type_: GraphQLInputObjectType) -> Coerce:
-    return lambda value: known[type_](value)
+def _defer(
+    coercers_by_type: dict[GraphQLInputObjectType, Coerce], type_: GraphQLInputObjectType
+) -> Coerce:
+    return lambda value: coercers_by_type[type_](value)
 
 
 def _list(item: Coerce) -> Coerce:
     def coerce(value: Any) -> list[Any]:
         if value.__class__ is not list:
-            raise NotPlain
+            raise UndecidedValue
         return [item(one) for one in value]
 
     return coerce
@@ -119,22 +123,24 @@ def _list(item: Coerce) -> Coerce:
 def _leaf(type_: Any) -> Coerce:
     def coerce(value: Any) -> Any:
         try:
-            found = type_.coerce_input_value(value)
+            coerced = type_.coerce_input_value(value)
         except Exception:  # whatever a scalar raises
-            raise NotPlain from None
-        if found is Undefined:
-            raise NotPlain
-        return found
+            raise UndecidedValue from None
+        if coerced is Undefined:
+            raise UndecidedValue
+        return coerced
 
     return coerce
 
 
-def _object(type_: GraphQLInputObjectType, known: dict[GraphQLInputObjectType, Coerce]) -> Coerce:
+def _object(
+    type_: GraphQLInputObjectType, coercers_by_type: dict[GraphQLInputObjectType, Coerce]
+) -> Coerce:
     fields = [
         (
             name,
             field.out_name or name,
-            _coercer(field.type, known),
+            _coercer(field.type, coercers_by_type),
             coerce_default_value(field),
             is_non_null_type(field.type),
         )
@@ -145,28 +151,28 @@ def _object(type_: GraphQLInputObjectType, known: dict[GraphQLInputObjectType, C
 
     def coerce(value: Any) -> Any:
         if value.__class__ is not dict or not names.issuperset(value):
-            raise NotPlain
-        made: dict[str, Any] = {}
+            raise UndecidedValue
+        fields_by_name: dict[str, Any] = {}
         for name, out_name, coerce_field, default, is_required in fields:
             if name in value:
-                made[out_name] = coerce_field(value[name])
+                fields_by_name[out_name] = coerce_field(value[name])
             elif default is not Undefined:
-                made[out_name] = default
+                fields_by_name[out_name] = default
             elif is_required:
-                raise NotPlain
-        if is_one_of and (len(made) != 1 or None in made.values()):
-            raise NotPlain
+                raise UndecidedValue
+        if is_one_of and (len(fields_by_name) != 1 or None in fields_by_name.values()):
+            raise UndecidedValue
         try:
-            return out_type(made)
+            return out_type(fields_by_name)
         except Exception:  # Strawberry's own checks
-            raise NotPlain from None
+            raise UndecidedValue from None
 
     return coerce
 
 
 def _int(value: Any) -> int:
     if value.__class__ is not int or not -_MAX_INT <= value < _MAX_INT:
-        raise NotPlain
+        raise UndecidedValue
     return value
 
 
@@ -174,19 +180,19 @@ def _float(value: Any) -> float:
     if value.__class__ is int and abs(value) < 2**53:
         return float(value)
     if value.__class__ is not float or not math.isfinite(value):
-        raise NotPlain
+        raise UndecidedValue
     return value
 
 
 def _text(value: Any) -> str:
     if value.__class__ is not str:
-        raise NotPlain
+        raise UndecidedValue
     return value
 
 
 def _boolean(value: Any) -> bool:
     if value.__class__ is not bool:
-        raise NotPlain
+        raise UndecidedValue
     return value
 
 

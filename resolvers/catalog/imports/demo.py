@@ -13,9 +13,15 @@ from typing import Any
 import models
 from models.mongo import ids
 from resolvers.catalog.imports import demo_files, genres
-from resolvers.catalog.imports.demo_files import Demo, Film, Season, Show, Title
-from resolvers.catalog.imports.external_ids import Claim, Field, granted
-from resolvers.catalog.imports.report import Problems, Progress, Report, Writer, quiet
+from resolvers.catalog.imports.demo_files import Demo, DemoFilm, DemoSeason, DemoShow, DemoTitle
+from resolvers.catalog.imports.external_ids import Claim, Field, grant_ids
+from resolvers.catalog.imports.report import (
+    ImportProgress,
+    Problems,
+    Report,
+    Writer,
+    ignore_progress,
+)
 from resolvers.catalog.imports.similar import Features, similar_ids
 from resolvers.catalog.imports.titles import sort_title
 from resolvers.context import Runtime
@@ -36,7 +42,7 @@ async def is_empty(runtime: Runtime) -> bool:
 
 
 async def load(
-    runtime: Runtime, progress: Progress = quiet, folder: Path = demo_files.FOLDER
+    runtime: Runtime, progress: ImportProgress = ignore_progress, folder: Path = demo_files.FOLDER
 ) -> Report:
     """
     Raises:
@@ -72,7 +78,7 @@ def person_id(name: str) -> str:
     return ids.derive("person", _SOURCE, name)
 
 
-def _titles(demo: Demo) -> list[Title]:
+def _titles(demo: Demo) -> list[DemoTitle]:
     return [film.of for film in demo.films] + [show.of for show in demo.shows]
 
 
@@ -93,22 +99,22 @@ def _people(demo: Demo) -> list[models.Person]:
 async def _movies(demo: Demo, taken: Problems) -> list[models.Movie]:
     alike = await similar_ids(_features(demo, film) for film in demo.films)
     outside = {
-        "imdb_id": await _granted(demo, "imdb_id", taken),
-        "tmdb_id": await _granted(demo, "tmdb_id", taken),
+        "imdb_id": await _grant_ids(demo, "imdb_id", taken),
+        "tmdb_id": await _grant_ids(demo, "tmdb_id", taken),
     }
     return [_movie(demo, film, alike, outside) for film in demo.films]
 
 
-async def _granted(demo: Demo, field: Field, taken: Problems) -> set[str]:
+async def _grant_ids(demo: Demo, field: Field, taken: Problems) -> set[str]:
     claims = [
         Claim(movie_id(film.of.key), value, film.of.key)
         for film in demo.films
         if (value := getattr(film.of, field)) is not None
     ]
-    return await granted(field, claims, taken)
+    return await grant_ids(field, claims, taken)
 
 
-def _features(demo: Demo, film: Film) -> Features:
+def _features(demo: Demo, film: DemoFilm) -> Features:
     return Features(
         id=movie_id(film.of.key),
         year=film.of.year,
@@ -118,7 +124,7 @@ def _features(demo: Demo, film: Film) -> Features:
     )
 
 
-def _popularity(demo: Demo, title: Title) -> float:
+def _popularity(demo: Demo, title: DemoTitle) -> float:
     """Featured: 100, 98, 96, ... as listed. All others: 2 for each credit, 50 at most."""
     if title.key in demo.featured:
         return _TOP_POPULARITY - 2 * demo.featured.index(title.key)
@@ -126,7 +132,7 @@ def _popularity(demo: Demo, title: Title) -> float:
 
 
 def _movie(
-    demo: Demo, film: Film, alike: dict[str, list[str]], outside: dict[str, set[str]]
+    demo: Demo, film: DemoFilm, alike: dict[str, list[str]], outside: dict[str, set[str]]
 ) -> models.Movie:
     id_ = movie_id(film.of.key)
     return models.Movie(
@@ -141,7 +147,7 @@ def _movie(
     )
 
 
-def _fields(id_: str, title: Title) -> dict[str, Any]:
+def _fields(id_: str, title: DemoTitle) -> dict[str, Any]:
     return {
         "id": id_,
         "title": title.title,
@@ -158,7 +164,7 @@ def _fields(id_: str, title: Title) -> dict[str, Any]:
     }
 
 
-def _credits(id_: str, title: Title) -> list[models.Credit]:
+def _credits(id_: str, title: DemoTitle) -> list[models.Credit]:
     return [
         models.Credit(
             title_id=id_,
@@ -172,7 +178,7 @@ def _credits(id_: str, title: Title) -> list[models.Credit]:
     ]
 
 
-def _show(show: Show) -> models.Show:
+def _show(show: DemoShow) -> models.Show:
     return models.Show(
         **_fields(show_id(show.of.key), show.of),
         popularity=min(_MOST_UNFEATURED, 2.0 * len(show.of.parts)),
@@ -184,11 +190,11 @@ def _show(show: Show) -> models.Show:
     )
 
 
-def _season_id(show: Show, season: Season) -> str:
+def _season_id(show: DemoShow, season: DemoSeason) -> str:
     return ids.derive("season", _SOURCE, show.of.key, season.number)
 
 
-def _season(show: Show, season: Season) -> models.Season:
+def _season(show: DemoShow, season: DemoSeason) -> models.Season:
     return models.Season(
         id=_season_id(show, season),
         show_id=show_id(show.of.key),
@@ -198,7 +204,7 @@ def _season(show: Show, season: Season) -> models.Season:
     )
 
 
-def _episodes(show: Show) -> list[models.Episode]:
+def _episodes(show: DemoShow) -> list[models.Episode]:
     return [
         models.Episode(
             id=ids.derive("episode", _SOURCE, show.of.key, season.number, episode.number),

@@ -29,7 +29,7 @@ _JOBS = {  # in the order of a demo title's billing
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class DemoPart:
     """One person's part; the role is a character for the cast and a job for all others."""
 
     name: str
@@ -38,7 +38,7 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Title:
+class DemoTitle:
     """What films and shows have in common."""
 
     key: str
@@ -48,21 +48,21 @@ class Title:
     genres: list[str]
     rights: str
     overview: str
-    parts: list[Part]
+    parts: list[DemoPart]
     original_title: str | None
     imdb_id: str | None
     tmdb_id: int | None
 
 
 @dataclass(frozen=True, slots=True)
-class Film:
-    of: Title
+class DemoFilm:
+    of: DemoTitle
     release_date: str | None
     runtime_seconds: int | None
 
 
 @dataclass(frozen=True, slots=True)
-class Episode:
+class DemoEpisode:
     number: int
     name: str
     overview: str | None
@@ -71,26 +71,26 @@ class Episode:
 
 
 @dataclass(frozen=True, slots=True)
-class Season:
+class DemoSeason:
     number: int
     name: str | None
     air_date: str | None
-    episodes: list[Episode]
+    episodes: list[DemoEpisode]
 
 
 @dataclass(frozen=True, slots=True)
-class Show:
-    of: Title
+class DemoShow:
+    of: DemoTitle
     status: models.ShowStatus
-    seasons: list[Season]
+    seasons: list[DemoSeason]
 
 
 @dataclass(frozen=True, slots=True)
 class Demo:
     """`featured` are film keys, best known first."""
 
-    films: list[Film]
-    shows: list[Show]
+    films: list[DemoFilm]
+    shows: list[DemoShow]
     featured: list[str]
 
 
@@ -123,8 +123,8 @@ def _tables(file: Path, kind: str) -> Iterator[Table]:
     top.finish()
 
 
-def _title(table: Table) -> Title:
-    return Title(
+def _title(table: Table) -> DemoTitle:
+    return DemoTitle(
         key=table.text("key", shape=_KEY),
         title=table.text("title"),
         year=table.number("year", 1870, 2100),
@@ -158,21 +158,21 @@ def _genres(table: Table) -> list[str]:
     return slugs
 
 
-def _parts(table: Table) -> list[Part]:
+def _parts(table: Table) -> list[DemoPart]:
     """Direction first, then the cast, then the crew: the order of the opening titles."""
     directing = table.texts("directing")
     if not directing:
         table.refuse("directing is missing or empty")
-    parts = [Part(name, models.Department.DIRECTING, "Director") for name in directing]
+    parts = [DemoPart(name, models.Department.DIRECTING, "Director") for name in directing]
     for key, department in {"cast": models.Department.CAST, **_JOBS}.items():
-        parts += [Part(name, department, role or None) for name, role in table.pairs(key)]
+        parts += [DemoPart(name, department, role or None) for name, role in table.pairs(key)]
     if len(set(parts)) != len(parts):
         table.refuse("the same credit stands there twice")
     return parts
 
 
-def _film(table: Table) -> Film:
-    film = Film(_title(table), table.optional_date("release_date"), _runtime_seconds(table))
+def _film(table: Table) -> DemoFilm:
+    film = DemoFilm(_title(table), table.optional_date("release_date"), _runtime_seconds(table))
     table.finish()
     return film
 
@@ -182,14 +182,14 @@ def _runtime_seconds(table: Table) -> int | None:
     return minutes * 60 if minutes is not None else None
 
 
-def _show(table: Table) -> Show:
+def _show(table: Table) -> DemoShow:
     statuses = "|".join(models.ShowStatus.__members__)
     status = models.ShowStatus(table.optional_text("status", shape=statuses) or "ENDED")
     seasons = [
         _season(Table(values, f"{table.where}, season {values.get('number')}"))
         for values in table.tables("season")
     ]
-    show = Show(_title(table), status, seasons)
+    show = DemoShow(_title(table), status, seasons)
     table.finish()
     numbers = [season.number for season in seasons]
     if not numbers or len(set(numbers)) != len(numbers):
@@ -197,8 +197,8 @@ def _show(table: Table) -> Show:
     return show
 
 
-def _season(table: Table) -> Season:
-    season = Season(
+def _season(table: Table) -> DemoSeason:
+    season = DemoSeason(
         number=table.number("number", 0, 1000),
         name=table.optional_text("name"),
         air_date=table.optional_date("air_date"),
@@ -214,9 +214,9 @@ def _season(table: Table) -> Season:
     return season
 
 
-def _episode(table: Table) -> Episode:
+def _episode(table: Table) -> DemoEpisode:
     table.optional_text("original_name")  # for the authors; not stored
-    episode = Episode(
+    episode = DemoEpisode(
         number=table.number("number", 0, 10_000),
         name=table.text("name"),
         overview=table.optional_text("overview"),
@@ -227,7 +227,7 @@ def _episode(table: Table) -> Episode:
     return episode
 
 
-def _refuse_repeats(titles: list[Title]) -> None:
+def _refuse_repeats(titles: list[DemoTitle]) -> None:
     for name in ("key", "imdb_id", "tmdb_id"):
         holders: dict[Any, str] = {}
         for title in titles:
@@ -239,7 +239,7 @@ def _refuse_repeats(titles: list[Title]) -> None:
             holders[value] = title.title
 
 
-def _featured(file: Path, films: list[Film]) -> list[str]:
+def _featured(file: Path, films: list[DemoFilm]) -> list[str]:
     table = Table(_load(file), file.name)
     keys = table.texts("films")
     table.finish()

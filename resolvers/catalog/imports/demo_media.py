@@ -11,7 +11,7 @@ from pathlib import Path
 from resolvers.catalog.imports.demo_files import FOLDER
 from services.media import ffmpeg
 from services.media.ingest import Encoder, Film, ingest
-from services.media.ladder import Source
+from services.media.ladder import VideoSource
 from services.media.library import DEMO, INDEX
 from services.settings.settings import Settings
 
@@ -42,7 +42,7 @@ def _clip() -> Film:
     picture = f"testsrc2=size=1920x1080:rate=30:duration={SECONDS}"
     sound = f"sine=frequency=220:beep_factor=4:sample_rate=48000:duration={SECONDS}"
     return Film(
-        Source(1920, 1080, Fraction(30), float(SECONDS), video="0:v:0", audio="1:a:0"),
+        VideoSource(1920, 1080, Fraction(30), float(SECONDS), video="0:v:0", audio="1:a:0"),
         inputs=["-f", "lavfi", "-i", picture, "-f", "lavfi", "-i", sound],
         subtitles={language: FOLDER / f"clip.{language}.vtt" for language in ("en", "de")},
         segment_seconds=_SEGMENT_SECONDS,

@@ -20,7 +20,7 @@ class Claim(NamedTuple):
     called: str
 
 
-async def granted(field: Field, claims: Sequence[Claim], taken: Problems) -> set[str]:
+async def grant_ids(field: Field, claims: Sequence[Claim], taken: Problems) -> set[str]:
     """Ids of the films that may have what they claim.
 
     The first film to claim an id gets it, unless another one is stored with it; the rest are noted.

@@ -13,9 +13,15 @@ from pathlib import Path
 import models
 from models.mongo import ids
 from resolvers.catalog.imports import genres, movielens_files
-from resolvers.catalog.imports.external_ids import Claim, Field, granted
-from resolvers.catalog.imports.movielens_files import Link, Row, Tally
-from resolvers.catalog.imports.report import Problems, Progress, Report, Writer, quiet
+from resolvers.catalog.imports.external_ids import Claim, Field, grant_ids
+from resolvers.catalog.imports.movielens_files import Link, RatingSum, Row
+from resolvers.catalog.imports.report import (
+    ImportProgress,
+    Problems,
+    Report,
+    Writer,
+    ignore_progress,
+)
 from resolvers.catalog.imports.similar import Features, similar_ids
 from resolvers.context import Runtime
 from services import cdn
@@ -23,7 +29,9 @@ from services import cdn
 _SOURCE = "movielens"
 
 
-async def load(runtime: Runtime, folder: Path, progress: Progress = quiet) -> Report:
+async def load(
+    runtime: Runtime, folder: Path, progress: ImportProgress = ignore_progress
+) -> Report:
     """
     Raises:
         StartupError: there is no movies.csv, or a file is not what its name says.
@@ -33,7 +41,7 @@ async def load(runtime: Runtime, folder: Path, progress: Progress = quiet) -> Re
     rows = await movielens_files.read_movies(folder, progress, broken)
     links = await movielens_files.read_links(folder, rows, progress, broken)
     tallies = await movielens_files.read_ratings(folder, rows, progress, broken)
-    links = await _granted(links, taken)
+    links = await _drop_conflicting_ids(links, taken)
     progress("similar", 0, len(rows))
     alike = await similar_ids(
         (_features(number, row, tallies) for number, row in rows.items()),
@@ -50,10 +58,10 @@ def movie_id(number: int) -> str:
     return ids.derive("movie", _SOURCE, number)
 
 
-async def _granted(links: Mapping[int, Link], taken: Problems) -> dict[int, Link]:
+async def _drop_conflicting_ids(links: Mapping[int, Link], taken: Problems) -> dict[int, Link]:
     """The links without the ids that another film has."""
-    has_imdb = await granted("imdb_id", _claims(links, "imdb_id"), taken)
-    has_tmdb = await granted("tmdb_id", _claims(links, "tmdb_id"), taken)
+    has_imdb = await grant_ids("imdb_id", _claims(links, "imdb_id"), taken)
+    has_tmdb = await grant_ids("tmdb_id", _claims(links, "tmdb_id"), taken)
     return {
         number: Link(
             link.imdb_id if movie_id(number) in has_imdb else None,
@@ -71,7 +79,7 @@ def _claims(links: Mapping[int, Link], field: Field) -> list[Claim]:
     ]
 
 
-def _features(number: int, row: Row, tallies: Mapping[int, Tally]) -> Features:
+def _features(number: int, row: Row, tallies: Mapping[int, RatingSum]) -> Features:
     return Features(
         id=movie_id(number),
         year=row.title.year or 0,
@@ -80,7 +88,7 @@ def _features(number: int, row: Row, tallies: Mapping[int, Tally]) -> Features:
     )
 
 
-def _popularity(tally: Tally | None) -> float:
+def _popularity(tally: RatingSum | None) -> float:
     """Grows with the logarithm of the votes: 100 votes are 20, 10,000 are 40."""
     return round(10 * math.log10(1 + tally.count), 3) if tally else 0.0
 
@@ -88,7 +96,7 @@ def _popularity(tally: Tally | None) -> float:
 def _movies(
     rows: Mapping[int, Row],
     links: Mapping[int, Link],
-    tallies: Mapping[int, Tally],
+    tallies: Mapping[int, RatingSum],
     alike: Mapping[str, list[str]],
 ) -> Iterator[models.Movie]:
     for number, row in rows.items():

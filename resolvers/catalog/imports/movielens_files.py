@@ -14,7 +14,7 @@ from itertools import islice
 from pathlib import Path
 
 from resolvers.catalog.imports import genres
-from resolvers.catalog.imports.report import Problems, Progress
+from resolvers.catalog.imports.report import ImportProgress, Problems
 from resolvers.catalog.imports.titles import ParsedTitle, parse
 from services.errors import StartupError
 
@@ -38,7 +38,7 @@ class Link:
 
 
 @dataclass(slots=True)
-class Tally:
+class RatingSum:
     """Ratings of one film: stars from 0.5 to 5."""
 
     count: int = 0
@@ -50,11 +50,11 @@ class Tally:
         return round(2 * self.stars / self.count, 2)
 
 
-class _Broken(ValueError):
+class _BrokenLine(ValueError):
     """Says what is wrong with one line."""
 
 
-async def read_movies(folder: Path, progress: Progress, broken: Problems) -> dict[int, Row]:
+async def read_movies(folder: Path, progress: ImportProgress, broken: Problems) -> dict[int, Row]:
     """
     Raises:
         StartupError: there is no such file, or its first line is another one.
@@ -68,7 +68,7 @@ async def read_movies(folder: Path, progress: Progress, broken: Problems) -> dic
         number, title, kinds = _cells(line, 3)
         movie = _movie_number(number)
         if movie in rows:
-            raise _Broken(f"movieId {movie} stands there twice")
+            raise _BrokenLine(f"movieId {movie} stands there twice")
         rows[movie] = Row(_title(title), _genres(kinds))
 
     await _each_line(file, "movieId,title,genres", take, progress, broken)
@@ -76,15 +76,15 @@ async def read_movies(folder: Path, progress: Progress, broken: Problems) -> dic
 
 
 async def read_links(
-    folder: Path, movies: Container[int], progress: Progress, broken: Problems
+    folder: Path, movies: Container[int], progress: ImportProgress, broken: Problems
 ) -> dict[int, Link]:
     links: dict[int, Link] = {}
 
     def take(line: bytes) -> None:
         number, imdb, tmdb = _cells(line, 3)
-        movie = _known(_movie_number(number), movies)
+        movie = _require_movie(_movie_number(number), movies)
         if movie in links:
-            raise _Broken(f"movieId {movie} stands there twice")
+            raise _BrokenLine(f"movieId {movie} stands there twice")
         imdb_number = _optional_number("imdbId", imdb)
         imdb_id = f"tt{imdb_number:07}" if imdb_number else None
         links[movie] = Link(imdb_id, _optional_number("tmdbId", tmdb))
@@ -94,19 +94,19 @@ async def read_links(
 
 
 async def read_ratings(
-    folder: Path, movies: Container[int], progress: Progress, broken: Problems
-) -> dict[int, Tally]:
-    tallies: dict[int, Tally] = {}
+    folder: Path, movies: Container[int], progress: ImportProgress, broken: Problems
+) -> dict[int, RatingSum]:
+    tallies: dict[int, RatingSum] = {}
 
     def take(line: bytes) -> None:
         cells = line.split(b",")  # numbers only: no need of a CSV parser
         if len(cells) != 4:
-            raise _Broken(f"{len(cells)} columns instead of 4")
-        movie = _known(_movie_number(cells[1]), movies)
+            raise _BrokenLine(f"{len(cells)} columns instead of 4")
+        movie = _require_movie(_movie_number(cells[1]), movies)
         stars = _stars(cells[2])
         tally = tallies.get(movie)
         if tally is None:
-            tally = tallies[movie] = Tally()
+            tally = tallies[movie] = RatingSum()
         tally.count += 1
         tally.stars += stars
 
@@ -116,7 +116,11 @@ async def read_ratings(
 
 
 async def _each_line(
-    file: Path, header: str, take: Callable[[bytes], None], progress: Progress, broken: Problems
+    file: Path,
+    header: str,
+    take: Callable[[bytes], None],
+    progress: ImportProgress,
+    broken: Problems,
 ) -> None:
     """Hands every line to `take`; progress is told in bytes. No file, no lines."""
     total = _size_bytes(file)
@@ -130,7 +134,7 @@ async def _each_line(
             done += len(line)
             try:
                 _take_line(line, take)
-            except _Broken as reason:
+            except _BrokenLine as reason:
                 broken.note(f"{file.name}:{number}: {reason}")
         progress(file.name, min(done, total), total)
         await asyncio.sleep(0)
@@ -143,7 +147,7 @@ def _size_bytes(file: Path) -> int | None:
 
 def _take_line(line: bytes, take: Callable[[bytes], None]) -> None:
     if len(line) > _LONGEST_LINE:
-        raise _Broken(f"longer than {_LONGEST_LINE} bytes")
+        raise _BrokenLine(f"longer than {_LONGEST_LINE} bytes")
     if text := line.strip():
         take(text)
 
@@ -162,18 +166,18 @@ def _cells(line: bytes, count: int) -> list[str]:
     try:
         cells = next(csv.reader([line.decode()], strict=True))
     except UnicodeDecodeError:
-        raise _Broken("not UTF-8") from None
+        raise _BrokenLine("not UTF-8") from None
     except (csv.Error, StopIteration) as error:
-        raise _Broken(f"not CSV ({error})") from None
+        raise _BrokenLine(f"not CSV ({error})") from None
     if len(cells) != count:
-        raise _Broken(f"{len(cells)} columns instead of {count}")
+        raise _BrokenLine(f"{len(cells)} columns instead of {count}")
     return cells
 
 
 def _movie_number(text: str | bytes) -> int:
     number = _whole_number(text)
     if not 0 < number <= _LARGEST_ID:
-        raise _Broken(f"movieId is {_shown(text)}")
+        raise _BrokenLine(f"movieId is {_shorten(text)}")
     return number
 
 
@@ -182,7 +186,7 @@ def _optional_number(name: str, text: str) -> int | None:
         return None
     number = _whole_number(text)
     if not 0 < number <= _LARGEST_ID:
-        raise _Broken(f"{name} is {_shown(text)}")
+        raise _BrokenLine(f"{name} is {_shorten(text)}")
     return number
 
 
@@ -191,9 +195,9 @@ def _whole_number(text: str | bytes) -> int:
     return int(text) if text.isdigit() and text.isascii() and len(text) < 12 else 0
 
 
-def _known(movie: int, movies: Container[int]) -> int:
+def _require_movie(movie: int, movies: Container[int]) -> int:
     if movie not in movies:
-        raise _Broken(f"movieId {movie} is not in movies.csv")
+        raise _BrokenLine(f"movieId {movie} is not in movies.csv")
     return movie
 
 
@@ -203,13 +207,13 @@ def _stars(text: bytes) -> float:
     except ValueError:
         stars = 0.0
     if not 0.5 <= stars <= 5:  # also refuses NaN
-        raise _Broken(f"rating is {_shown(text)}")
+        raise _BrokenLine(f"rating is {_shorten(text)}")
     return stars
 
 
 def _title(text: str) -> ParsedTitle:
     if not text.strip() or len(text) > _LONGEST_TITLE:
-        raise _Broken("the title is empty" if not text.strip() else "the title is too long")
+        raise _BrokenLine("the title is empty" if not text.strip() else "the title is too long")
     return parse(text)
 
 
@@ -220,5 +224,5 @@ def _genres(text: str) -> list[str]:
     return list(dict.fromkeys(slug for name in text.split("|") if (slug := genres.slug_of(name))))
 
 
-def _shown(text: str | bytes) -> str:
+def _shorten(text: str | bytes) -> str:
     return repr(text.decode("utf-8", "replace") if isinstance(text, bytes) else text)[:60]

@@ -11,13 +11,13 @@ from resolvers.catalog import purging
 from resolvers.context import Runtime
 from services.redis.pool import Failure
 
-D = TypeVar("D", bound=models.Stored)
-Progress = Callable[[str, int, int], None]  # stage, done, of how many
+D = TypeVar("D", bound=models.StoredDocument)
+ImportProgress = Callable[[str, int, int], None]  # stage, done, of how many
 
 _EXAMPLES = 20
 
 
-def quiet(_stage: str, _done: int, _total: int) -> None:
+def ignore_progress(_stage: str, _done: int, _total: int) -> None:
     """Progress for callers that draw nothing."""
 
 
@@ -51,7 +51,7 @@ class Report:
 class Writer:
     """Writes one collection after another and adds up what changed."""
 
-    def __init__(self, runtime: Runtime, progress: Progress) -> None:
+    def __init__(self, runtime: Runtime, progress: ImportProgress) -> None:
         self._runtime = runtime
         self._progress = progress
         self._changes: dict[str, models.Changes] = {}
@@ -61,7 +61,7 @@ class Writer:
         self, stage: str, document: type[D], documents: Iterable[D], total: int
     ) -> None:
         if self._purge_id is None:
-            self._purge_id = await purging.note_import(self._runtime)
+            self._purge_id = await purging.enqueue_import(self._runtime)
         self._progress(stage, 0, total)
         self._changes[stage] = await models.upsert(
             document, documents, written=lambda done: self._progress(stage, done, total)
@@ -82,12 +82,12 @@ class Writer:
         dropped = await self._dropped()
         if purge_id is not None:
             told = dropped is not None
-            await purging.import_written(self._runtime, purge_id, is_told=told)
+            await purging.mark_import_written(self._runtime, purge_id, is_told=told)
         return dropped
 
     async def _dropped(self) -> int | None:
         cache = self._runtime.cache
         try:
-            return sum([await cache.forget_all(pattern) for pattern in purging.CATALOGUE])
+            return sum([await cache.invalidate_pattern(pattern) for pattern in purging.CATALOGUE])
         except Failure:
             return None

@@ -14,7 +14,7 @@ import models
 from models.mongo import ids
 from resolvers.catalog.imports import genres
 from resolvers.catalog.imports import synthetic_words as words
-from resolvers.catalog.imports.report import Progress, Report, Writer, quiet
+from resolvers.catalog.imports.report import ImportProgress, Report, Writer, ignore_progress
 from resolvers.catalog.imports.similar import Features, similar_ids
 from resolvers.catalog.imports.titles import sort_title
 from resolvers.context import Runtime
@@ -51,7 +51,9 @@ class _Film:
     votes: int
 
 
-async def load(runtime: Runtime, movies: int, people: int, progress: Progress = quiet) -> Report:
+async def load(
+    runtime: Runtime, movies: int, people: int, progress: ImportProgress = ignore_progress
+) -> Report:
     """
     Raises:
         StartupError: fewer than 1 film or 15 people, or more than a million of either.
@@ -91,7 +93,7 @@ def popularity(number: int, movies: int) -> float:
 def _film(number: int, people: int) -> _Film:
     chance = random.Random(number)  # noqa: S311 - a catalogue, not a secret
     pick = chance.random
-    kinds = _some(chance, len(words.GENRES), 2 + int(pick() * 3))
+    kinds = _pick_numbers(chance, len(words.GENRES), 2 + int(pick() * 3))
     title = f"{chance.choice(words.ADJECTIVES)} {chance.choice(words.NOUNS)}"
     return _Film(
         number=number,
@@ -100,14 +102,14 @@ def _film(number: int, people: int) -> _Film:
         month=1 + int(pick() * 12),
         day=1 + int(pick() * 28),
         genres=[words.GENRES[kind] for kind in kinds],
-        credits=_some(chance, people, 8 + int(pick() * 8)),
+        credits=_pick_numbers(chance, people, 8 + int(pick() * 8)),
         minutes=65 + int(pick() * 110),
         rating=round(3 + 6 * (pick() + pick()) / 2, 1),
         votes=int(20_000 * pick() ** 6),
     )
 
 
-def _some(chance: random.Random, among: int, count: int) -> list[int]:
+def _pick_numbers(chance: random.Random, among: int, count: int) -> list[int]:
     """Different numbers below `among`, low ones more often."""
     found: dict[int, None] = {}
     while len(found) < count:

@@ -14,8 +14,8 @@ from typing import Any
 import models
 from models.mongo import ids
 from resolvers.catalog.imports import tmdb_documents, tmdb_lists, tmdb_seasons
-from resolvers.catalog.imports.external_ids import Claim, granted
-from resolvers.catalog.imports.report import Problems, Report, Writer, quiet
+from resolvers.catalog.imports.external_ids import Claim, grant_ids
+from resolvers.catalog.imports.report import Problems, Report, Writer, ignore_progress
 from resolvers.catalog.imports.tmdb_documents import SOURCE
 from resolvers.context import Runtime
 from services.errors import Conflict, UpstreamUnavailable
@@ -25,32 +25,32 @@ from services.tmdb.types import (
     SeasonDetails,
     ShowDetails,
     TitleDetails,
-    TitleKind,
+    TmdbKind,
 )
 
-Show = tuple[ShowDetails, list[SeasonDetails]]
-Advance = Callable[[int, int | None], None]  # done, of how many
-BATCH = {TitleKind.MOVIE: 20, TitleKind.SHOW: 5}
+ShowWithSeasons = tuple[ShowDetails, list[SeasonDetails]]
+ProgressCallback = Callable[[int, int | None], None]  # done, of how many
+BATCH = {TmdbKind.MOVIE: 20, TmdbKind.SHOW: 5}
 
 
 async def run_import(
-    runtime: Runtime, arguments: Mapping[str, Any], advance: Advance
+    runtime: Runtime, arguments: Mapping[str, Any], advance: ProgressCallback
 ) -> str | None:
     """The job of importFromTmdb; answers with what was left out.
 
     Raises:
         UpstreamUnavailable: TMDb or MongoDB is away.
     """
-    kind = TitleKind.SHOW if arguments["tv"] else TitleKind.MOVIE
+    kind = TmdbKind.SHOW if arguments["tv"] else TmdbKind.MOVIE
     numbers: list[int] = arguments["tmdb_ids"]
     if not numbers:
         category = models.MovieCategory(arguments["category"])
         numbers = await tmdb_lists.numbers(runtime, kind, category, arguments["pages"])
-    return left_out(await load(runtime, {kind: numbers}, advance))
+    return describe_omissions(await load(runtime, {kind: numbers}, advance))
 
 
 async def load(
-    runtime: Runtime, wanted: Mapping[TitleKind, Sequence[int]], advance: Advance
+    runtime: Runtime, wanted: Mapping[TmdbKind, Sequence[int]], advance: ProgressCallback
 ) -> Report:
     """
     Raises:
@@ -62,14 +62,14 @@ async def load(
     report = Report({}, 0)
     for kind, numbers in wanted.items():
         for some in models.batches(numbers, BATCH[kind]):
-            with models.reading_primary():  # a secondary may not have the batch before
+            with models.read_from_primary():  # a secondary may not have the batch before
                 report = _sum(report, await running.batch(kind, some, numbers))
             done += len(some)
             advance(done, total)
     return report
 
 
-def left_out(report: Report) -> str | None:
+def describe_omissions(report: Report) -> str | None:
     broken = report.broken
     return f"{broken.count} left out, first {broken.examples[0]}" if broken.count else None
 
@@ -82,15 +82,17 @@ class _Import:
         self._images = images
         self._people: set[str] = set()
 
-    async def batch(self, kind: TitleKind, some: list[int], every: Sequence[int]) -> Report:
+    async def batch(self, kind: TmdbKind, some: list[int], every: Sequence[int]) -> Report:
         broken, tmdb = Problems(), self._runtime.tmdb
-        if kind is TitleKind.MOVIE:
-            movies = await _told(kind, some, [tmdb.movie(number) for number in some], broken)
-            return await _again_on_conflict(lambda: self._write_movies(movies, every, broken))
-        shows = await _told(kind, some, [self._show(number) for number in some], broken)
-        return await _again_on_conflict(lambda: self._write_shows(shows, broken))
+        if kind is TmdbKind.MOVIE:
+            movies = await _gather_details(
+                kind, some, [tmdb.movie(number) for number in some], broken
+            )
+            return await _retry_on_conflict(lambda: self._write_movies(movies, every, broken))
+        shows = await _gather_details(kind, some, [self._show(number) for number in some], broken)
+        return await _retry_on_conflict(lambda: self._write_shows(shows, broken))
 
-    async def _show(self, number: int) -> Show | None:
+    async def _show(self, number: int) -> ShowWithSeasons | None:
         show = await self._runtime.tmdb.show(number)
         return (show, await tmdb_seasons.read(self._runtime, show)) if show is not None else None
 
@@ -101,7 +103,7 @@ class _Import:
         known = {number: movie_id(number) for number in every}
         known |= await _stored_ids(models.Movie, asked)
         taken = Problems()
-        imdb_ids = await _granted_imdb_ids(told, known, taken)
+        imdb_ids = await _grant_imdb_ids(told, known, taken)
         documents = [
             tmdb_documents.movie(
                 known[one.id],
@@ -113,12 +115,12 @@ class _Import:
             for one in told
         ]
         await models.respect_edits(models.Movie, documents)
-        writer = Writer(self._runtime, quiet)
+        writer = Writer(self._runtime, ignore_progress)
         await self._write_parts(writer, told)
         await writer.write("movies", models.Movie, documents, len(documents))
         return await writer.report(broken, taken)
 
-    async def _write_shows(self, told: list[Show], broken: Problems) -> Report:
+    async def _write_shows(self, told: list[ShowWithSeasons], broken: Problems) -> Report:
         stored = await _stored_ids(models.Show, [show.id for show, _ in told])
         known = {show.id: stored.get(show.id) or show_id(show.id) for show, _ in told}
         documents = [
@@ -130,7 +132,7 @@ class _Import:
         )
         await below.look_up()
         await models.respect_edits(models.Show, documents)
-        writer = Writer(self._runtime, quiet)
+        writer = Writer(self._runtime, ignore_progress)
         await self._write_parts(writer, [show for show, _ in told])
         await writer.write("shows", models.Show, documents, len(documents))
         await writer.write("seasons", models.Season, below.seasons(), len(documents))
@@ -147,8 +149,8 @@ class _Import:
         self._people.update(person.id for person in people)
 
 
-async def _told(
-    kind: TitleKind, numbers: list[int], asked: Sequence[Any], broken: Problems
+async def _gather_details(
+    kind: TmdbKind, numbers: list[int], asked: Sequence[Any], broken: Problems
 ) -> list[Any]:
     """What could be had.
 
@@ -172,7 +174,7 @@ async def _told(
     return found
 
 
-async def _again_on_conflict(write: Callable[[], Awaitable[Report]]) -> Report:
+async def _retry_on_conflict(write: Callable[[], Awaitable[Report]]) -> Report:
     """Two imports that meet a new title at once: the second finds it stored when it tries again."""
     try:
         return await write()
@@ -180,7 +182,7 @@ async def _again_on_conflict(write: Callable[[], Awaitable[Report]]) -> Report:
         return await write()
 
 
-async def _granted_imdb_ids(
+async def _grant_imdb_ids(
     told: Sequence[MovieDetails], known: Mapping[int, str], taken: Problems
 ) -> dict[int, str]:
     """By TMDb's number, for films that may have theirs."""
@@ -189,7 +191,7 @@ async def _granted_imdb_ids(
     claims = [
         Claim(known[number], imdb_id, f"movie {number}") for number, imdb_id in wanted.items()
     ]
-    may = await granted("imdb_id", claims, taken)
+    may = await grant_ids("imdb_id", claims, taken)
     return {number: imdb_id for number, imdb_id in wanted.items() if known[number] in may}
 
 

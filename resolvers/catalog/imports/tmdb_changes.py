@@ -11,21 +11,21 @@ from typing import Any
 
 import models
 from resolvers.catalog.imports import tmdb
-from resolvers.catalog.imports.tmdb import Advance
+from resolvers.catalog.imports.tmdb import ProgressCallback
 from resolvers.context import Runtime
 from resolvers.job_queue import JobKind
 from services.tmdb.client import MAX_PAGE
-from services.tmdb.types import TitleKind
+from services.tmdb.types import TmdbKind
 
 MOST_DAYS = 13
-_DOCUMENTS: dict[TitleKind, type[models.Movie] | type[models.Show]] = {
-    TitleKind.MOVIE: models.Movie,
-    TitleKind.SHOW: models.Show,
+_DOCUMENTS: dict[TmdbKind, type[models.Movie] | type[models.Show]] = {
+    TmdbKind.MOVIE: models.Movie,
+    TmdbKind.SHOW: models.Show,
 }
 
 
 async def run_import(
-    runtime: Runtime, _arguments: Mapping[str, Any], advance: Advance
+    runtime: Runtime, _arguments: Mapping[str, Any], advance: ProgressCallback
 ) -> str | None:
     """The nightly job; answers with what was left out.
 
@@ -33,30 +33,30 @@ async def run_import(
         UpstreamUnavailable: TMDb or MongoDB is away.
     """
     today = datetime.fromtimestamp(runtime.clock(), UTC).date()
-    start = await _since(today)
-    wanted = {kind: await _changed_here(runtime, kind, start, today) for kind in TitleKind}
-    return tmdb.left_out(await tmdb.load(runtime, wanted, advance))
+    start = await _find_start(today)
+    wanted = {kind: await _list_changed(runtime, kind, start, today) for kind in TmdbKind}
+    return tmdb.describe_omissions(await tmdb.load(runtime, wanted, advance))
 
 
-async def _since(today: date) -> date:
+async def _find_start(today: date) -> date:
     """The day of the last run that succeeded: its changes may have gone on after it."""
-    last = await models.last_succeeded(JobKind.IMPORT_TMDB_CHANGES.value)
+    last = await models.last_succeeded_job(JobKind.IMPORT_TMDB_CHANGES.value)
     if last is None or last.started_at is None:
         return today - timedelta(days=1)
     return max(last.started_at.date(), today - timedelta(days=MOST_DAYS))
 
 
-async def _changed_here(runtime: Runtime, kind: TitleKind, start: date, end: date) -> list[int]:
+async def _list_changed(runtime: Runtime, kind: TmdbKind, start: date, end: date) -> list[int]:
     found: set[int] = set()
     for page in range(1, MAX_PAGE + 1):
         changes = await runtime.tmdb.changes(kind, start, end, page)
-        found |= await _ours(kind, [change.id for change in changes.results])
+        found |= await _stored_numbers(kind, [change.id for change in changes.results])
         if page >= changes.total_pages:
             break
     return sorted(found)
 
 
-async def _ours(kind: TitleKind, numbers: list[int]) -> set[int]:
+async def _stored_numbers(kind: TmdbKind, numbers: list[int]) -> set[int]:
     titles = await models.find(
         _DOCUMENTS[kind],
         models.TitleRecord,

@@ -57,7 +57,7 @@ _STATUSES = {
 }
 
 
-class Part(NamedTuple):
+class TmdbPart(NamedTuple):
     """One person's part, in billing order."""
 
     person: CastMember | CrewMember | Creator
@@ -156,28 +156,28 @@ def _person(id_: str, told: CastMember | CrewMember | Creator, images: Images) -
     )
 
 
-def parts(told: TitleDetails) -> list[Part]:
+def parts(told: TitleDetails) -> list[TmdbPart]:
     """Directors (or a show's creators), the first of the cast, then the key crew; 60 at most."""
     crew = [member for member in told.credits.crew if member.name]
     directors = [
-        Part(each, Department.DIRECTING, each.job) for each in crew if each.job == "Director"
+        TmdbPart(each, Department.DIRECTING, each.job) for each in crew if each.job == "Director"
     ]
     creators = told.created_by if isinstance(told, ShowDetails) else []
-    makers = [Part(each, Department.WRITING, "Creator") for each in creators if each.name]
+    makers = [TmdbPart(each, Department.WRITING, "Creator") for each in creators if each.name]
     cast = sorted((each for each in told.credits.cast if each.name), key=lambda one: one.order)
-    players = [Part(each, Department.CAST, None, each.character or None) for each in cast]
+    players = [TmdbPart(each, Department.CAST, None, each.character or None) for each in cast]
     chosen = [*(directors + makers)[:_DIRECTORS], *players[:_CAST], *_key_crew(crew)]
-    return _each_once(chosen)[:MAX_CREDITS]
+    return _deduplicate(chosen)[:MAX_CREDITS]
 
 
-def _key_crew(crew: Sequence[CrewMember]) -> Iterator[Part]:
+def _key_crew(crew: Sequence[CrewMember]) -> Iterator[TmdbPart]:
     for job in _KEY_JOBS:
         for each in crew:
             if each.job == job:
-                yield Part(each, _DEPARTMENTS.get(each.department, Department.OTHER), job)
+                yield TmdbPart(each, _DEPARTMENTS.get(each.department, Department.OTHER), job)
 
 
-def _each_once(chosen: Iterable[Part]) -> list[Part]:
+def _deduplicate(chosen: Iterable[TmdbPart]) -> list[TmdbPart]:
     """TMDb lists some people twice for the same work."""
     return list(
         {(part.person.id, part.job, part.character): part for part in reversed(list(chosen))}

@@ -7,16 +7,16 @@ from datetime import UTC, date, datetime, timedelta
 from models import MovieCategory
 from resolvers.context import Runtime
 from services.errors import ValidationFailed
-from services.tmdb.types import Page, TitleKind
+from services.tmdb.types import Page, TmdbKind
 
 _NEW_DAYS = 45
 _UPCOMING_DAYS = 180
 _ENOUGH_VOTES = 300  # for a mean to mean something
-_DATE = {TitleKind.MOVIE: "primary_release_date", TitleKind.SHOW: "first_air_date"}
+_DATE = {TmdbKind.MOVIE: "primary_release_date", TmdbKind.SHOW: "first_air_date"}
 
 
 async def numbers(
-    runtime: Runtime, kind: TitleKind, category: MovieCategory, pages: int
+    runtime: Runtime, kind: TmdbKind, category: MovieCategory, pages: int
 ) -> list[int]:
     """In TMDb's order, each once.
 
@@ -33,14 +33,14 @@ async def numbers(
     return list(found)
 
 
-async def _page(runtime: Runtime, kind: TitleKind, category: MovieCategory, number: int) -> Page:
+async def _page(runtime: Runtime, kind: TmdbKind, category: MovieCategory, number: int) -> Page:
     if category is MovieCategory.TRENDING:
         return await runtime.tmdb.trending(kind, number)
     filters = _filters(kind, category, datetime.fromtimestamp(runtime.clock(), UTC).date())
     return await runtime.tmdb.discover(kind, number, **filters)
 
 
-def _filters(kind: TitleKind, category: MovieCategory, today: date) -> dict[str, str | int]:
+def _filters(kind: TmdbKind, category: MovieCategory, today: date) -> dict[str, str | int]:
     popular: dict[str, str | int] = {"sort_by": "popularity.desc"}
     match category:
         case MovieCategory.POPULAR:
@@ -55,6 +55,6 @@ def _filters(kind: TitleKind, category: MovieCategory, today: date) -> dict[str,
     raise ValidationFailed("TMDb has no such category.", path=["category"])
 
 
-def _between(kind: TitleKind, first: date, last: date) -> dict[str, str | int]:
+def _between(kind: TmdbKind, first: date, last: date) -> dict[str, str | int]:
     name = _DATE[kind]
     return {f"{name}__gte": first.isoformat(), f"{name}__lte": last.isoformat()}

@@ -28,12 +28,12 @@ async def read(runtime: Runtime, show: ShowDetails) -> list[SeasonDetails]:
     asked = [runtime.tmdb.season(show.id, number) for number in numbers[:MAX_SEASONS]]
     found = [season for season in await asyncio.gather(*asked) if season is not None]
     return [
-        SeasonDetails(season.season_number, season.name, season.air_date, _each_once(season))
+        SeasonDetails(season.season_number, season.name, season.air_date, _deduplicate(season))
         for season in found
     ]
 
 
-def _each_once(season: SeasonDetails) -> list[EpisodeDetails]:
+def _deduplicate(season: SeasonDetails) -> list[EpisodeDetails]:
     return list({each.episode_number: each for each in season.episodes}.values())
 
 
@@ -64,7 +64,7 @@ class Documents:
                 id=self._season_id(show_id, number, season.season_number),
                 show_id=show_id,
                 number=season.season_number,
-                **_told(name=season.name, air_date=iso_date(season.air_date)),
+                **_drop_empty(name=season.name, air_date=iso_date(season.air_date)),
             )
             for show_id, number, seasons in self._shows
             for season in seasons
@@ -93,7 +93,7 @@ class Documents:
             season_id=self._season_id(show_id, number, season),
             season_number=season,
             number=told.episode_number,
-            **_told(
+            **_drop_empty(
                 name=told.name,
                 overview=told.overview,
                 air_date=iso_date(told.air_date),
@@ -103,6 +103,6 @@ class Documents:
         )
 
 
-def _told(**fields: Any) -> dict[str, Any]:
+def _drop_empty(**fields: Any) -> dict[str, Any]:
     """Without what is not told."""
     return {name: value for name, value in fields.items() if value}

@@ -30,9 +30,9 @@ for bucket, seen in pairs(b.window) do
     calls, failures, slow = calls + seen[1], failures + seen[2], slow + seen[3]
   end
 end
-if step.rest > b.rest then b.rest, touched = step.rest, true end
+if step.backoff_until_ms > b.rest then b.rest, touched = step.backoff_until_ms, true end
 
--- Probes that ended: {permit, verdict}. A permit of an earlier half-open time says nothing.
+-- Probes that ended: {permit, outcome}. A permit of an earlier half-open time says nothing.
 local has_failed = false
 for _, ended in ipairs(step.ended) do
   if b.permits[ended[1]] then

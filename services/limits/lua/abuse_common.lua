@@ -1,6 +1,6 @@
 -- How suspicion is rated: the same rules as services/limits/abuse_rules.py.
 -- A standing is "level score at until", times in ms.
-local function decayed(score, ms, half_life_ms)
+local function decay(score, ms, half_life_ms)
   return score * 0.5 ^ (math.max(0, ms) / half_life_ms)
 end
 

@@ -18,7 +18,7 @@ now = math.max(now, at)
 if until_ms > now then return {before, standing(3, score, at, until_ms)} end
 
 local ms = at > 0 and now - at or 0
-score = decayed(score, ms, half_life)
+score = decay(score, ms, half_life)
 local left_at = level_of(score, before < 3 and before or 0, least)  -- before this came
 score = score + tonumber(ARGV[4])
 

@@ -28,7 +28,7 @@ GENRES = """query ($first: Int, $after: String, $orderBy: MovieOrder) { genres {
 async def films(runtime: Runtime) -> None:
     """Film n is in "even" or "odd", and in "third" every third; popularity falls with n."""
     everything = [genre("even"), genre("odd"), genre("third"), genre("unused")]
-    rows: list[models.Stored] = [*everything]
+    rows: list[models.StoredDocument] = [*everything]
     for number in range(1, 13):
         genres = [f"genre_{'odd' if number % 2 else 'even'}"]
         genres += ["genre_third"] if number % 3 == 0 else []

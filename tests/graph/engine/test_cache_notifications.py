@@ -51,7 +51,7 @@ async def test_it_tells_of_each_tier_in_turn(
     assert await told(client) == of("redis", keys)
     assert await told(client) == of("memory", keys)
     # and of what is stale
-    await runtime.cache.age([f"movie:{film_id(n)}" for n in range(3)])
+    await runtime.cache.mark_stale([f"movie:{film_id(n)}" for n in range(3)])
     assert await told(client) == {
         "memory": 2,
         "redis": 0,

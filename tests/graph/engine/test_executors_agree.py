@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 
 import models
 from graph.engine.documents import Documents
-from graph.engine.limits import Limits
+from graph.engine.limits import DocumentLimits
 from graph.engine.operations import Request
 from graph.schema import CONFIG as PRODUCT_CONFIG
 from graph.schema import schema as product_schema
@@ -44,7 +44,7 @@ FROM = int(os.environ.get("MARQUEE_AGREEMENT_FROM", "0"))
 PARTS = 6  # so that xdist can share the work
 SAMPLE = ALL * 3 // 4 // PARTS
 PRODUCT = ALL // 4 // PARTS
-NO_LIMITS = Limits(depth=99, aliases=999, root_fields=999, fields=99_999, cost=10**12)
+NO_LIMITS = DocumentLimits(depth=99, aliases=999, root_fields=999, fields=99_999, cost=10**12)
 FAILURES = (0.0, 0.0, 0.01, 0.03, 0.1)
 KINDS = ("query", "query", "query", "mutation")
 SAMPLES = Generator(SCHEMA._schema)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from graph.engine.documents import Documents
-from graph.engine.execution import Watch
+from graph.engine.execution import DeadlineTimer
 from graph.engine.execution.plan import GroupPlan, Plan
 from graph.engine.operations import Operations, Prepared, Request
 from resolvers.context import Runtime
@@ -94,7 +94,7 @@ async def test_what_is_late_fails_and_what_is_finished_is_answered(
 
 async def test_an_old_wait_ends_in_time_though_a_young_one_began_before_it() -> None:
     # given a wait of an operation that has long to go
-    watch, loop = Watch(), asyncio.get_running_loop()
+    watch, loop = DeadlineTimer(), asyncio.get_running_loop()
     young = loop.create_task(watch.limit(asyncio.sleep(30), loop.time() + 30))
     await asyncio.sleep(0)
 

@@ -14,14 +14,14 @@ import strawberry
 
 from graph.engine.documents import Documents
 from graph.engine.operations import Answer, Operations, Request
-from graph.ops.analytics import AnalyticsQuery, AnalyticsSubscription, announce
+from graph.ops.analytics import AnalyticsQuery, AnalyticsSubscription, set_schema_text
 from graph.schema import CONFIG
 from models import AccountTier, Role
 from resolvers.context import Context, Runtime, Viewer
 from services.redis import pool
 from services.redis.hub import Hub
 from services.settings.settings import Settings
-from services.telemetry.live_metrics import Fold, LiveMetrics
+from services.telemetry.live_metrics import LiveMetrics, SampleReducer
 from workers.publish_metrics import publish_metrics
 
 
@@ -48,7 +48,7 @@ LIVE = """subscription($every: Int! = 1, $after: String) {
 
 @pytest.fixture
 async def operator(runtime: Runtime, settings: Settings) -> AsyncIterator[Context]:
-    hub = Hub(runtime.redis, pool.connect_blocking(settings), "metrics:graph", Fold)
+    hub = Hub(runtime.redis, pool.connect_blocking(settings), "metrics:graph", SampleReducer)
     own = replace(runtime, metrics_hub=hub, live_metrics=LiveMetrics("one"))
     yield Context(own, Viewer("user_1", Role.OPERATOR, AccountTier.FREE, "login_1"))
     await hub.aclose()
@@ -125,7 +125,7 @@ async def test_health_is_public(operations: Operations, context: Context) -> Non
 
 
 async def test_the_service_tells_what_runs(operations: Operations, context: Context) -> None:
-    announce("type Query")
+    set_schema_text("type Query")
     answer = await send(operations, context, "{ service { version schemaHash services } }")
     assert answer["data"]["service"] == {
         "version": "0.1.0",

@@ -55,7 +55,7 @@ class Limited:
         return admitted
 
     async def told_cost(self, query: str, **variables: Any) -> dict[str, Any]:
-        answer = await self.ask(Request(query, variables, tells_cost=True))
+        answer = await self.ask(Request(query, variables, include_cost=True))
         assert answer.errors == []
         assert answer.extensions is not None
         cost: dict[str, Any] = answer.extensions["cost"]
@@ -213,5 +213,7 @@ async def test_what_graphql_core_runs_is_charged_as_reserved(
 @pytest.mark.usefixtures("films")
 async def test_cost_and_cache_are_told_side_by_side(runtime: Runtime) -> None:
     limited = Limited(runtime)
-    answer = await limited.ask(Request(FILMS, {"first": 1}, tells_cache=True, tells_cost=True))
+    answer = await limited.ask(
+        Request(FILMS, {"first": 1}, include_cache_hits=True, include_cost=True)
+    )
     assert (answer.extensions or {}).keys() == {"cache", "cost"}

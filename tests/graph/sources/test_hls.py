@@ -14,7 +14,7 @@ import pytest
 from resolvers.context import Media, Runtime
 from server.app import build_app
 from services.media.library import MediaLibrary
-from services.media.signed_urls import MediaAddresses
+from services.media.signed_urls import MediaUrlSigner
 from services.telemetry.access_log import AccessLog
 from tests.conftest import CountCommands
 from tests.support import titles
@@ -45,7 +45,7 @@ async def screened(
     store(tmp_path, titles.film_id(1), film())
     store(tmp_path, "episode_1.1.2", film())
     library = MediaLibrary(tmp_path)
-    addresses = MediaAddresses(
+    addresses = MediaUrlSigner(
         runtime.settings.secret_bytes, lifetime_seconds=3600, binds_address=False
     )
     settings = runtime.settings.model_copy(

@@ -8,11 +8,11 @@ import pytest
 from pymongo.errors import BulkWriteError
 
 import models
-from models.mongo.reading import refused_writes
+from models.mongo.reading import collect_refused_writes
 from models.playback.documents import instant, progress_id
 from resolvers.context import Runtime
 from services.errors import UpstreamUnavailable
-from services.playback.buffer import Buffered
+from services.playback.state import BufferedProgress
 from tests.conftest import CountCommands
 from tests.support.playback_fixtures import stored
 
@@ -87,7 +87,7 @@ def test_what_redis_counts_on_from_is_all_that_is_stored() -> None:
     record = progress(1_800_000_000_123)
     # when it is made a base, and that shown again
     version, state = models.progress_base(record)
-    shown = models.live_progress(Buffered("user_1", "movie_1", version, True, state))
+    shown = models.live_progress(BufferedProgress("user_1", "movie_1", version, True, state))
     # then nothing is lost
     assert shown == record
 
@@ -138,11 +138,11 @@ def test_what_passes_is_no_refusal(code: int) -> None:
     # given a bulk of which MongoDB will never take one, and could not take another just now
     bad, unlucky = {"index": 0, "code": 121}, {"index": 3, "code": code}
     # then the first alone is refused, and with the second all is to be written again
-    assert refused_writes(BulkWriteError({"writeErrors": [bad]})) == {0: 121}
+    assert collect_refused_writes(BulkWriteError({"writeErrors": [bad]})) == {0: 121}
     with pytest.raises(BulkWriteError):
-        refused_writes(BulkWriteError({"writeErrors": [bad, unlucky]}))
+        collect_refused_writes(BulkWriteError({"writeErrors": [bad, unlucky]}))
     with pytest.raises(BulkWriteError):
-        refused_writes(BulkWriteError({"writeErrors": [bad], "writeConcernErrors": [{}]}))
+        collect_refused_writes(BulkWriteError({"writeErrors": [bad], "writeConcernErrors": [{}]}))
 
 
 async def test_a_database_out_of_time_is_an_error(runtime: Runtime) -> None:

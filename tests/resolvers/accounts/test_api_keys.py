@@ -14,7 +14,7 @@ from resolvers.accounts import api_keys
 from resolvers.accounts.authentication import authenticate
 from resolvers.context import Context, Runtime, Viewer
 from services.accounts.secret_codes import ApiKeyText
-from services.cache.brief_memory import BriefMemory
+from services.cache.ttl_cache import TtlCache
 from services.errors import InvalidToken, UpstreamUnavailable, ValidationFailed
 from tests.conftest import CountCommands
 from tests.support.accounts import START, again, cheap_runtime, clock_of, registered, stored
@@ -27,7 +27,7 @@ async def guest(runtime: Runtime) -> AsyncIterator[Context]:
     """Keys are remembered for a moment that does not pass by itself."""
     async with cheap_runtime(runtime) as cheap:
         now = [0.0]
-        memory: BriefMemory[models.ApiKeyRecord | None] = BriefMemory(
+        memory: TtlCache[models.ApiKeyRecord | None] = TtlCache(
             fresh_seconds=1, stale_seconds=60, clock=lambda: now[0]
         )
         context = Context(dataclasses.replace(cheap, known_keys=memory))
@@ -129,7 +129,7 @@ async def test_a_revoked_key_is_refused_within_a_second_elsewhere(guest: Context
     # given another process that has just seen the key, and hears of nothing
     ada = await registered(guest)
     made = await make(ada)
-    memory: BriefMemory[models.ApiKeyRecord | None] = BriefMemory(fresh_seconds=1, stale_seconds=60)
+    memory: TtlCache[models.ApiKeyRecord | None] = TtlCache(fresh_seconds=1, stale_seconds=60)
     other = dataclasses.replace(guest.runtime, known_keys=memory)
     assert await authenticate(other, f"Bearer {made.secret}")
     await models.ApiKey.get_pymongo_collection().delete_many({})
@@ -224,9 +224,7 @@ async def test_one_letter_off_is_no_key(guest: Context) -> None:
 
 async def test_a_known_key_works_on_for_a_minute_without_the_database(guest: Context) -> None:
     # given a key that was just seen, and reads that fail from now on
-    memory: BriefMemory[str] = BriefMemory(
-        fresh_seconds=1, stale_seconds=60, clock=lambda: moment[0]
-    )
+    memory: TtlCache[str] = TtlCache(fresh_seconds=1, stale_seconds=60, clock=lambda: moment[0])
     moment = [0.0]
 
     async def found() -> str:
@@ -247,7 +245,7 @@ async def test_a_known_key_works_on_for_a_minute_without_the_database(guest: Con
 
 
 async def test_unknown_keys_do_not_fill_the_memory() -> None:
-    memory: BriefMemory[None] = BriefMemory(fresh_seconds=1, stale_seconds=60, most=100)
+    memory: TtlCache[None] = TtlCache(fresh_seconds=1, stale_seconds=60, max_entries=100)
 
     async def nothing() -> None: ...
 

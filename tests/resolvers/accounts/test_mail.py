@@ -13,7 +13,7 @@ from models import MailPurpose
 from resolvers.accounts import api_keys, mail_tokens, sign_in
 from resolvers.accounts.authentication import authenticate
 from resolvers.context import Context, Runtime
-from services.accounts.secret_codes import code_hash
+from services.accounts.secret_codes import hash_code
 from services.errors import (
     EmailNotVerified,
     InvalidCredentials,
@@ -79,7 +79,7 @@ async def test_registering_signs_nobody_in_until_the_address_is_proved(stranger:
     assert (await account())["email_verified"] is False
     (token,) = await stored(models.MailToken)
     (code,) = mails.codes
-    assert token["token_hash"] == code_hash("VERIFY_EMAIL", code)
+    assert token["token_hash"] == hash_code("VERIFY_EMAIL", code)
     assert code not in repr(token)
     with pytest.raises(EmailNotVerified):
         await logged_in(stranger)

@@ -12,7 +12,7 @@ from argon2 import PasswordHasher
 import models
 from resolvers.accounts import sign_in
 from resolvers.accounts.authentication import authenticate
-from resolvers.accounts.sign_in import SignedIn
+from resolvers.accounts.sign_in import SignInResult
 from resolvers.catalog.imports import demo_users
 from resolvers.context import Context, Runtime, Viewer
 from services.accounts.passwords import Passwords
@@ -53,7 +53,7 @@ def again(context: Context, **changes: Any) -> Context:
     return dataclasses.replace(context.for_event(), **changes)
 
 
-async def ada(context: Context) -> SignedIn:
+async def ada(context: Context) -> SignInResult:
     signed_in = await sign_in.register(context, email=EMAIL, password=PASSWORD, display_name="Ada")
     assert signed_in is not None
     return signed_in
@@ -137,7 +137,7 @@ async def test_an_address_has_one_account(guest: Context, address: str) -> None:
 async def test_of_ten_racing_registrations_one_wins(guest: Context) -> None:
     answers = await asyncio.gather(*(ada(again(guest)) for _ in range(10)), return_exceptions=True)
     users, logins = await everything()
-    assert sum(isinstance(answer, SignedIn) for answer in answers) == 1
+    assert sum(isinstance(answer, SignInResult) for answer in answers) == 1
     assert sum(isinstance(answer, AlreadyExists) for answer in answers) == 9
     assert (len(users), len(logins)) == (1, 1)
 
@@ -341,7 +341,7 @@ async def test_a_lost_answer_is_given_again_for_ten_seconds(guest: Context, cloc
     assert await everything() == before
 
 
-async def reuse(context: Context, used: SignedIn) -> None:
+async def reuse(context: Context, used: SignInResult) -> None:
     """Presents a used token and proves that it ended its login."""
     (before,) = await stored(models.Login)
     with pytest.raises(TokenReused):

@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 import loaders
 import models
 from models.catalog.filters import list_clauses
-from models.catalog.lists import belongs
+from models.catalog.lists import is_member
 from models.catalog.queries import Chosen
 from models.mongo import ids
 from resolvers.catalog import edits
-from resolvers.catalog.invalidation import movie_changed, purge
+from resolvers.catalog.invalidation import invalidate_movie, purge
 from resolvers.context import Context, Runtime, Viewer
 from server.app import build_app
 from services.cache.cache import Cache
@@ -190,7 +190,7 @@ async def test_exactly_the_lists_that_a_change_changed_are_forgotten(
         await store([document(0, catalogue[0])])
     else:
         assert await models.edit_movie(EDITED, stored(random_change(dice)), None)
-    await movie_changed(Context(here), before, await version())
+    await invalidate_movie(Context(here), before, await version())
     # then the cache lacks what MongoDB answers otherwise now, and nothing else
     expected: set[str] = set()
     for one in noted:
@@ -213,9 +213,9 @@ async def test_who_belongs_to_a_list_is_decided_as_mongodb_does(
     records = await models.find(models.Movie, models.MovieRecord, {})
     for _ in range(20):
         query = random_list(dice)
-        described = models.described(models.describe(query))
+        described = models.decode_description(models.encode_description(query))
         members = {id_ for id_, _ in await in_mongodb(query)}
-        assert {one.id for one in records if belongs(described, one)} == members
+        assert {one.id for one in records if is_member(described, one)} == members
 
 
 # ---- through the front door
@@ -393,7 +393,7 @@ async def test_lists_that_cannot_be_found_are_forgotten_when_redis_is_back(
         assert "movies:genre:noir" in upserted.purged_tags
         assert await held(redis, one.page_key) == {one.page_key}
         relay.mend()
-        await here.cache.catch_up()
+        await here.cache.flush_pending()
         assert await held(redis, one.page_key, one.count_key) == set()
 
 

@@ -29,7 +29,7 @@ from services.redis import hub as broadcast
 from services.redis import pool
 from services.redis.hub import Hub
 from services.settings.settings import Settings
-from services.telemetry.live_metrics import Fold, LiveMetrics
+from services.telemetry.live_metrics import LiveMetrics, SampleReducer
 from tests.support.clock import Clock
 from tests.support.fake_provider import free_port
 from workers.publish_metrics import publish_metrics
@@ -41,7 +41,7 @@ AWAY = HealthCheck("b", HealthStatus.UNHEALTHY)
 @pytest.fixture
 async def operator(runtime: Runtime, settings: Settings, clock: Clock) -> AsyncIterator[Context]:
     """An operator on a hub and counters of this test's own."""
-    hub = Hub(runtime.redis, pool.connect_blocking(settings), "metrics:test", Fold)
+    hub = Hub(runtime.redis, pool.connect_blocking(settings), "metrics:test", SampleReducer)
     own = replace(runtime, metrics_hub=hub, live_metrics=LiveMetrics("one", clock), clock=clock)
     yield Context(own, Viewer("user_1", Role.OPERATOR, AccountTier.FREE, "login_1"))
     await hub.aclose()
@@ -70,7 +70,7 @@ async def test_operators_see_every_second_as_it_comes(operator: Context, clock: 
         await second(operator, clock, requests)
         event = await following(events)
         assert (rates(event), event.gap) == ([requests], False)
-    assert broadcast.from_cursor(event.cursor) > (0, 0)
+    assert broadcast.parse_cursor(event.cursor) > (0, 0)
 
 
 async def test_a_longer_interval_gets_its_points_together(operator: Context, clock: Clock) -> None:
@@ -213,7 +213,7 @@ async def test_a_database_that_does_not_answer_in_time_is_our_own_error(runtime:
 async def test_ready_while_one_store_can_serve(
     operator: Context, checks: list[HealthCheck], status: HealthStatus, ready: int
 ) -> None:
-    assert health_and_metrics.overall(checks) is status
+    assert health_and_metrics.combine_statuses(checks) is status
     found = replace(await health_and_metrics.health(operator), status=status, checks=checks)
     assert health_and_metrics.readiness(found, draining=False)[0] == ready
     code, body = health_and_metrics.readiness(found, draining=True)

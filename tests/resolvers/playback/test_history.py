@@ -290,8 +290,8 @@ async def test_old_sessions_are_forgotten_with_their_viewings(ada: Context) -> N
         )
         for at in (START - timedelta(days=3), START)
     ]
-    await models.keep_session(old)
-    await models.keep_session(new)
+    await models.store_session(old)
+    await models.store_session(new)
     await history.delete_history(ada, playable_id=title)
     assert await models.playback_session_record(old.id) is None
     assert await models.playback_session_record(new.id) is not None

@@ -13,7 +13,7 @@ from models.mongo import ids
 from resolvers.context import Context, Runtime
 from resolvers.opening import open_playback
 from resolvers.playback import marks, reports
-from resolvers.playback.notifications import progress_changed
+from resolvers.playback.notifications import stream_progress
 from services.errors import NotFound, Unauthenticated, ValidationFailed
 from services.redis import pool
 from services.redis.pool import Client
@@ -71,7 +71,7 @@ async def is_heard(context: Context) -> bool:
 async def test_changes_of_all_titles_are_told_as_they_happen(ada: Context) -> None:
     # given something watched before
     await seen_offline(ada, THIRD, 30, ago=100)
-    async with aclosing(await Events(progress_changed(ada)).begun(ada)) as events:
+    async with aclosing(await Events(stream_progress(ada)).begun(ada)) as events:
         # when one device reports, another tells of something offline, and a title is marked
         session = await started(viewer_of(ada.runtime), FILM)
         await reports.report_progress(viewer_of(ada.runtime), session, 0, 600.0)
@@ -87,7 +87,7 @@ async def test_changes_of_all_titles_are_told_as_they_happen(ada: Context) -> No
 
 async def test_of_one_title_the_state_of_now_comes_first(ada: Context) -> None:
     now = await seen_offline(ada, FILM, 30, ago=100)
-    async with aclosing(Events(progress_changed(ada, FILM))) as events:
+    async with aclosing(Events(stream_progress(ada, FILM))) as events:
         assert await events.next() == now
         # and changes of others are not told
         await seen_offline(viewer_of(ada.runtime), OTHER, 60)
@@ -97,7 +97,7 @@ async def test_of_one_title_the_state_of_now_comes_first(ada: Context) -> None:
 
 
 async def test_a_late_reader_gets_the_newest_state_only(ada: Context) -> None:
-    async with aclosing(await Events(progress_changed(ada, FILM)).begun(ada)) as events:
+    async with aclosing(await Events(stream_progress(ada, FILM)).begun(ada)) as events:
         await seen_offline(viewer_of(ada.runtime), FILM, 1, ago=30)
         first = await events.next()
         for second in range(20):
@@ -115,7 +115,7 @@ async def test_what_another_process_takes_is_told_here(ada: Context, settings: S
     # given a second process, whose way to Redis is its own
     client = pool.connect(settings)
     there = replace(ada.runtime, redis=client, playback=open_playback(settings, client))
-    async with aclosing(await Events(progress_changed(ada)).begun(ada)) as events:
+    async with aclosing(await Events(stream_progress(ada)).begun(ada)) as events:
         # when it takes a report
         other = viewer_of(there)
         session = await started(other, FILM)
@@ -127,7 +127,7 @@ async def test_what_another_process_takes_is_told_here(ada: Context, settings: S
 
 async def test_what_changed_nothing_is_not_told(ada: Context) -> None:
     await marks.mark_watched(ada, FILM)
-    async with aclosing(await Events(progress_changed(ada)).begun(ada)) as events:
+    async with aclosing(await Events(stream_progress(ada)).begun(ada)) as events:
         await marks.mark_watched(viewer_of(ada.runtime), FILM)
         await flush_progress(ada.runtime, "worker-1")
         assert await events.is_silent()
@@ -136,8 +136,8 @@ async def test_what_changed_nothing_is_not_told(ada: Context) -> None:
 async def test_nobody_hears_of_anothers_progress(ada: Context) -> None:
     bob = viewer_of(ada.runtime, "bob")
     async with (
-        aclosing(await Events(progress_changed(bob)).begun(ada)) as everything,
-        aclosing(await Events(progress_changed(bob, FILM)).begun(ada)) as one_film,
+        aclosing(await Events(stream_progress(bob)).begun(ada)) as everything,
+        aclosing(await Events(stream_progress(bob, FILM)).begun(ada)) as one_film,
     ):
         await seen_offline(ada, FILM, 60)
         assert await everything.is_silent()
@@ -151,8 +151,8 @@ async def test_after_a_break_the_newest_states_are_told(ada: Context, redis: Cli
     # given two subscribers that were told something
     before = await seen_offline(ada, FILM, 60, ago=90)
     async with (
-        aclosing(await Events(progress_changed(ada)).begun(ada)) as everything,
-        aclosing(Events(progress_changed(ada, FILM))) as one_film,
+        aclosing(await Events(stream_progress(ada)).begun(ada)) as everything,
+        aclosing(Events(stream_progress(ada, FILM))) as one_film,
     ):
         assert await one_film.next() == before
         # when a change comes while their connection is cut, and is in the database already
@@ -171,17 +171,17 @@ async def test_after_a_break_the_newest_states_are_told(ada: Context, redis: Cli
 
 async def test_who_may_not_watch_is_refused(ada: Context, context: Context) -> None:
     with pytest.raises(Unauthenticated):
-        progress_changed(context)
+        stream_progress(context)
     with pytest.raises(ValidationFailed):
-        progress_changed(ada, "no id at all")
+        stream_progress(ada, "no id at all")
     with pytest.raises(NotFound):
-        progress_changed(ada, ids.derive("show", "x"))
+        stream_progress(ada, ids.derive("show", "x"))
     assert not await is_heard(ada)
 
 
 async def test_a_stream_that_ends_leaves_nothing_behind(ada: Context) -> None:
     for _ in range(3):
-        async with aclosing(await Events(progress_changed(ada)).begun(ada)):
+        async with aclosing(await Events(stream_progress(ada)).begun(ada)):
             pass
         async with asyncio.timeout(10):
             while await is_heard(ada):

@@ -13,8 +13,8 @@ from resolvers.context import Context, Runtime
 from resolvers.opening import open_playback
 from resolvers.playback import progress
 from resolvers.playback.offline_batch import (
-    MOST_EVENTS,
-    BatchApplied,
+    MAX_EVENTS,
+    BatchResult,
     OfflineReport,
     report_progress_batch,
 )
@@ -49,7 +49,7 @@ def event(event_id: str = "event-1", **given: Any) -> OfflineReport:
     return OfflineReport(event_id=event_id, **values)
 
 
-async def send(context: Context, *events: OfflineReport, sent_at: datetime = AT) -> BatchApplied:
+async def send(context: Context, *events: OfflineReport, sent_at: datetime = AT) -> BatchResult:
     return await report_progress_batch(Context(context.runtime, context.viewer), events, sent_at)
 
 
@@ -182,7 +182,7 @@ async def test_an_unknown_title_refuses_the_batch(ada: Context, title: str) -> N
 
 
 async def test_a_batch_is_bounded(ada: Context, count_commands: CountCommands) -> None:
-    many = [event(f"event-{number}") for number in range(MOST_EVENTS + 1)]
+    many = [event(f"event-{number}") for number in range(MAX_EVENTS + 1)]
     await count_commands.reset()
     with pytest.raises(ValidationFailed) as told:
         await send(ada, *many)
@@ -191,12 +191,12 @@ async def test_a_batch_is_bounded(ada: Context, count_commands: CountCommands) -
     assert await state(ada) is None
     # one less is taken
     batch = await send(ada, *many[:-1])
-    assert batch.applied + batch.ignored == MOST_EVENTS
+    assert batch.applied + batch.ignored == MAX_EVENTS
     assert batch.applied >= 1
 
 
 async def test_an_empty_batch_does_nothing(ada: Context) -> None:
-    assert await send(ada) == BatchApplied([], 0, 0)
+    assert await send(ada) == BatchResult([], 0, 0)
 
 
 async def test_any_batch_is_one_find_and_one_call(

@@ -87,7 +87,7 @@ async def in_redis(runtime: Runtime, context: Context, title: str) -> float | No
 
 
 async def repairs() -> int:
-    return len(await models.open_repairs(100))
+    return len(await models.list_open_repairs(100))
 
 
 @contextmanager
@@ -367,7 +367,7 @@ async def test_many_at_once_past_redis_leave_the_last(ada: Context, relay: Relay
         return_exceptions=True,
     )
     # then each is answered or refused, and what is stored is not below what any was told
-    told = [one.progress for one in outcomes if isinstance(one, reports.Applied)]
+    told = [one.progress for one in outcomes if isinstance(one, reports.ReportResult)]
     refused = [one for one in outcomes if isinstance(one, Exception)]
     assert {type(one) for one in refused} <= {UpstreamUnavailable}
     (position,) = await positions()
@@ -422,15 +422,15 @@ async def test_past_redis_too_others_sessions_are_not_found(ada: Context, relay:
 async def test_a_repair_written_to_since_it_was_read_stays_open(runtime: Runtime) -> None:
     # given a repair that a worker read
     await models.open_repair("user_1", "movie_1")
-    (seen,) = await models.open_repairs(10)
+    (seen,) = await models.list_open_repairs(10)
     # when it is written to before the worker is done
     await models.open_repair("user_1", "movie_1")
     await models.close_repairs([seen])
     # then it stays, until that is seen too
-    (again,) = await models.open_repairs(10)
+    (again,) = await models.list_open_repairs(10)
     assert again.version == seen.version + 1
     await models.close_repairs([again])
-    assert await models.open_repairs(10) == []
+    assert await models.list_open_repairs(10) == []
 
 
 async def test_an_api_process_learns_of_repairs_that_others_opened(runtime: Runtime) -> None:

@@ -163,7 +163,7 @@ async def test_a_full_list_refuses_one_more(ada: Context) -> None:
             title_id=f"movie_x{number}",
             added_at=at,
         )
-        for number in range(watchlist.MOST_TITLES)
+        for number in range(watchlist.MAX_TITLES)
     )
     before = await entries()
     # when one more is added

@@ -12,11 +12,11 @@ import models
 from resolvers.context import Context, Media, Runtime
 from resolvers.sources.cached_answers import DataOrigin
 from resolvers.sources.providers import set_provider
-from resolvers.sources.sources import Wanted, sources_of_titles, streaming_sources
+from resolvers.sources.sources import SourceFilter, sources_of_titles, streaming_sources
 from services.media.library import MediaLibrary
 from services.providers.attempts import AttemptOutcome
 from services.providers.base import SourceType, TitleRef
-from services.providers.rollout import takes_part
+from services.providers.rollout import is_in_rollout
 from services.quality import Quality
 from tests.conftest import CountCommands
 from tests.support import fake_provider
@@ -88,7 +88,7 @@ async def test_a_rollout_to_a_few_does_not_reach_the_others_through_the_cache(
         operator = signed_in(own, models.Role.OPERATOR)
         await set_provider(operator, "provider_new", rollout_percent=10)
         viewers = [signed_in(own, name=str(number)) for number in range(60)]
-        chosen = [takes_part("new", 10, viewer.viewer_id) for viewer in viewers]
+        chosen = [is_in_rollout("new", 10, viewer.viewer_id) for viewer in viewers]
         assert 1 <= sum(chosen) <= 20  # of these sixty names, always the same
         # when they ask one after the other, the chosen ones first and then again last
         order = sorted(range(60), key=lambda n: not chosen[n])
@@ -138,11 +138,11 @@ async def test_answers_that_depend_on_the_wish_are_kept_apart(
     entry = json_provider("p1", fake.url("ok"), takes=["language", "max_quality"])
     async with with_providers(runtime, entry) as own:
         wishes = [
-            Wanted(),
-            Wanted(language="de"),
-            Wanted(language="DE"),
-            Wanted(max_quality=Quality.P720),
-            Wanted(max_quality=Quality.UNKNOWN),
+            SourceFilter(),
+            SourceFilter(language="de"),
+            SourceFilter(language="DE"),
+            SourceFilter(max_quality=Quality.P720),
+            SourceFilter(max_quality=Quality.UNKNOWN),
         ]
         for wish in wishes:
             await streaming_sources(Context(own), TITLE, wish)
@@ -165,7 +165,9 @@ async def test_our_own_library_plays_for_who_is_signed_in_and_signs_for_each(
         adas, bobs, nobodys = [
             await streaming_sources(one, TITLE) for one in (ada, bob, Context(own))
         ]
-        fine = await streaming_sources(ada, TITLE, Wanted(types=frozenset({SourceType.DIRECT})))
+        fine = await streaming_sources(
+            ada, TITLE, SourceFilter(types=frozenset({SourceType.DIRECT}))
+        )
     library.close()
     # then the viewers get the library, each an address of their own, and nobody else is asked
     assert (adas.provider_key, bobs.provider_key) == ("library", "library")

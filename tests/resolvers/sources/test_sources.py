@@ -13,7 +13,7 @@ import pytest
 from resolvers.context import Context, Runtime
 from resolvers.sources import sources
 from resolvers.sources.cached_answers import DataOrigin
-from resolvers.sources.sources import Wanted, streaming_sources
+from resolvers.sources.sources import SourceFilter, streaming_sources
 from services import http_client
 from services.cache.cache import Cache
 from services.errors import StartupError
@@ -164,7 +164,7 @@ async def test_a_caller_who_leaves_does_not_take_the_others_answer_along(
 
 
 async def test_a_refresh_asks_again_but_not_within_half_a_minute(situation: Situation) -> None:
-    context, refresh = situation.context("ok"), Wanted(refresh=True)
+    context, refresh = situation.context("ok"), SourceFilter(refresh=True)
     await streaming_sources(context, TITLE)
     assert (await streaming_sources(context, TITLE, refresh)).origin is DataOrigin.MEMORY
     situation.clock.now += 31
@@ -247,13 +247,13 @@ def test_the_best_is_the_first_that_works_and_fits() -> None:
     ],
 )
 def test_languages_match_by_their_tags(has: str | None, asked: str | None, fits: bool) -> None:
-    assert Wanted(language=asked).accepts(source("x", language=has)) is fits
+    assert SourceFilter(language=asked).accepts(source("x", language=has)) is fits
 
 
 async def test_what_is_asked_for_is_cut_out_of_the_whole_answer(situation: Situation) -> None:
     context = situation.context("ok")
-    hls = await streaming_sources(context, TITLE, Wanted(types=frozenset({SourceType.HLS})))
-    small = await streaming_sources(context, TITLE, Wanted(max_quality=Quality.P720))
+    hls = await streaming_sources(context, TITLE, SourceFilter(types=frozenset({SourceType.HLS})))
+    small = await streaming_sources(context, TITLE, SourceFilter(max_quality=Quality.P720))
     assert [one.type for one in hls.sources] == [SourceType.HLS]
     assert [one.quality for one in small.sources] == [Quality.P720]
     assert len(situation.fake.seen) == 1

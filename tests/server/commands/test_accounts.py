@@ -82,15 +82,15 @@ async def test_an_export_is_printed_and_never_replaces_a_file(
 async def test_an_account_is_deleted_and_its_role_changed(
     ada: str, runtime: Runtime, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    await accounts.change_role_of(runtime, EMAIL, models.Role.EDITOR)
+    await accounts.change_account_role(runtime, EMAIL, models.Role.EDITOR)
     assert (await models.users_by_id([ada]))[ada].role is models.Role.EDITOR
-    await accounts.delete_of(runtime, EMAIL)
+    await accounts.delete_account(runtime, EMAIL)
     assert await models.users_by_id([ada]) == {}
     assert capsys.readouterr().out.splitlines() == [
         "user_ada: EDITOR with the next sign-in; all sessions have ended.",
         "user_ada: deleted. Its data go while workers run; see accounts_erased_total.",
     ]
-    for act in (accounts.delete_of,):
+    for act in (accounts.delete_account,):
         with pytest.raises(StartupError, match="no account of this address"):
             await act(runtime, EMAIL)
 

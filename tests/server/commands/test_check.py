@@ -10,8 +10,8 @@ import pytest
 
 from resolvers.context import Runtime
 from server.commands import check as check_commands
-from services.accounts.token_keys import new_pem
-from services.production_check import Finding, Level
+from services.accounts.token_keys import generate_pem
+from services.production_check import Finding, Severity
 from services.settings.settings import Environment, Settings
 from tests.support.fake_provider import free_port
 from tests.support.processes import Process
@@ -39,7 +39,7 @@ def check(runtime: Runtime, settings: Settings, tmp_path: Path) -> Iterator[Chec
 
         def start(*arguments: str, **changed: str) -> Process:
             own = {
-                "JWT_PRIVATE_KEYS": new_pem(),
+                "JWT_PRIVATE_KEYS": generate_pem(),
                 "MONGODB_URI": settings.mongodb_uri or "",
                 "MONGODB_DATABASE": settings.mongodb_database,
                 "REDIS_URL": settings.redis_url or "",
@@ -55,7 +55,7 @@ def check(runtime: Runtime, settings: Settings, tmp_path: Path) -> Iterator[Chec
 def told(process: Process) -> list[tuple[str, str]]:
     """Level and setting of each finding."""
     lines = [line.split() for line in process.output.splitlines()]
-    levels = {level.value for level in Level}
+    levels = {level.value for level in Severity}
     return [(line[0], line[1]) for line in lines if line[0] in levels and line[1].isupper()]
 
 
@@ -116,21 +116,21 @@ def test_a_key_that_cannot_be_read_is_refused() -> None:
     settings = Settings(
         _env_file=None, environment=Environment.PRODUCTION, jwt_private_keys="/nowhere.pem"
     )
-    found = [one.what for one in check_commands.posture(settings) if "KEYS" in one.setting]
+    found = [one.problem for one in check_commands.check_settings(settings) if "KEYS" in one.setting]
     assert found == ["is not fit"]
 
 
 def test_what_is_not_production_is_told_so() -> None:
-    found = check_commands.posture(Settings(_env_file=None))
-    assert (found[0].setting, found[0].level) == ("ENVIRONMENT", Level.REFUSED)
+    found = check_commands.check_settings(Settings(_env_file=None))
+    assert (found[0].setting, found[0].severity) == ("ENVIRONMENT", Severity.REFUSED)
 
 
 def test_the_table_has_two_lines_a_finding_the_refused_first() -> None:
     found = [
-        Finding(Level.WARNING, "LOG_LEVEL", "is debug", "set info"),
-        Finding(Level.REFUSED, "TRUSTED_HOSTS", "serves every host", "name them"),
+        Finding(Severity.WARNING, "LOG_LEVEL", "is debug", "set info"),
+        Finding(Severity.REFUSED, "TRUSTED_HOSTS", "serves every host", "name them"),
     ]
-    assert check_commands.table(found) == "\n".join(
+    assert check_commands.format_table(found) == "\n".join(
         [
             "refused  TRUSTED_HOSTS  serves every host",
             "                        -> name them",

@@ -6,7 +6,7 @@ from typer.testing import CliRunner
 
 from server.__main__ import cli
 from services.accounts.token_keys import open_keys
-from services.production_check import refuse_unsafe
+from services.production_check import reject_unsafe_settings
 from services.settings.settings import Environment, Settings
 
 
@@ -21,7 +21,7 @@ def test_a_new_key_is_all_that_production_needs() -> None:
         jwt_secret="a secret of the test suite, 32 bytes and more",
         jwt_private_keys="".join(one.stdout for one in made),
     )
-    refuse_unsafe(settings)
+    reject_unsafe_settings(settings)
     first, second = open_keys(settings)
     assert (first.algorithm, second.algorithm) == ("EdDSA", "EdDSA")
     assert first.id != second.id

@@ -279,7 +279,7 @@ def secure(**changes: Any) -> set[bool]:
     settings = Settings(_env_file=None, **changes)
     browser = Browser()
     browser.keep("a", "b")
-    return {line.endswith(b"; Secure") for line in cookies.to_set(browser, settings)}
+    return {line.endswith(b"; Secure") for line in cookies.build_set_cookie(browser, settings)}
 
 
 def test_cookies_are_secure_but_on_plain_http_in_development() -> None:
@@ -309,15 +309,17 @@ def test_cookies_are_secure_but_on_plain_http_in_development() -> None:
 def test_cookies_are_read_as_sent(
     lines: list[str], access: str | None, refresh: str | None
 ) -> None:
-    sent = cookies.read([(b"cookie", line.encode()) for line in lines])
+    sent = cookies.read_cookies([(b"cookie", line.encode()) for line in lines])
     assert (sent.access, sent.refresh, sent.is_meant) == (access, refresh, False)
     assert sent.browser is None
 
 
 async def test_a_sockets_viewer_is_read_from_its_cookie(runtime: Runtime) -> None:
     good = token_for(runtime)
-    viewer = await cookies.viewer_of(runtime, [(b"cookie", b"marquee_access=" + good.encode())])
+    viewer = await cookies.authenticate_cookies(
+        runtime, [(b"cookie", b"marquee_access=" + good.encode())]
+    )
     assert viewer is not None and viewer.login_id == "login_1"
-    assert await cookies.viewer_of(runtime, [(b"cookie", b"theme=dark")]) is None
+    assert await cookies.authenticate_cookies(runtime, [(b"cookie", b"theme=dark")]) is None
     with pytest.raises(InvalidToken):
-        await cookies.viewer_of(runtime, [(b"cookie", b"marquee_access=x")])
+        await cookies.authenticate_cookies(runtime, [(b"cookie", b"marquee_access=x")])

@@ -284,7 +284,7 @@ async def test_two_operations_on_one_socket_see_what_changed_between(
     assert await ready.answer("1", query) == {"data": {"movie": {"title": "Before"}}}
     # when it changes and the cache is told
     await models.upsert(models.Movie, [film.model_copy(update={"title": "After"})])
-    await runtime.cache.forget_all("*")
+    await runtime.cache.invalidate_pattern("*")
     # then the next operation, with loaders of its own, sees it
     assert await ready.answer("2", query) == {"data": {"movie": {"title": "After"}}}
 

@@ -217,7 +217,7 @@ class Patient:
 async def patient(app: Starlette, settings: Settings, seconds: float) -> AsyncIterator[Patient]:
     listening = serving.bind(settings.model_copy(update={"port": 0}))
     listening.setsockopt(tcp.SOL_SOCKET, tcp.SO_SNDBUF, 65_536)  # the network holds little
-    server = serving.Server(serving.config(app, socket_silence_seconds=seconds))
+    server = serving.Server(serving.build_config(app, socket_silence_seconds=seconds))
     task = asyncio.create_task(server.serve(sockets=[listening]))
     await until(lambda: server.started)
     try:

@@ -17,7 +17,7 @@ from resolvers.context import Context, Runtime, Viewer
 from resolvers.opening import open_revocations
 from server.graphql.operation_log import OperationLog
 from server.graphql.socket_operations import SocketOperations
-from services.cache.brief_memory import BriefMemory
+from services.cache.ttl_cache import TtlCache
 from services.errors import UpstreamUnavailable
 from services.settings.settings import Settings
 from services.telemetry.access_log import AccessLog
@@ -261,7 +261,7 @@ async def test_a_program_comes_in_with_its_key_until_that_is_revoked(
     assert await socket.closed() == SIGNED_OUT
 
 
-class Away(BriefMemory[Any]):
+class Away(TtlCache[Any]):
     """As when MongoDB is away and the key was not seen lately."""
 
     async def get(self, key: str, read: Callable[[], Awaitable[Any]]) -> Any:

@@ -19,8 +19,8 @@ from websockets.exceptions import InvalidStatus
 import models
 from resolvers.context import Runtime
 from server.app import build_app
-from server.middleware.abuse_guard import TurnAway
-from services.limits.abuse_rules import Level, Signal
+from server.middleware.abuse_guard import AbuseGuard
+from services.limits.abuse_rules import AbuseLevel, Signal
 from services.limits.abuse_watch import AbuseWatch
 from services.redis.pool import Client
 from services.settings.settings import Settings
@@ -51,12 +51,12 @@ class Door:
             yield client
 
     async def suspect(self, points: int, address: str = BAD) -> None:
-        self.watch.note(address, Signal.FAILED_SIGN_IN, points // 10)
-        await self.watch.turn()
+        self.watch.record_signal(address, Signal.FAILED_SIGN_IN, points // 10)
+        await self.watch.sync()
 
     async def score(self, address: str = BAD) -> float:
         """With what was noted since."""
-        await self.watch.turn()
+        await self.watch.sync()
         prefix = self.watch._prefix_of(address)
         assert prefix is not None
         score = await self.watch.store._redis.hget(self.watch.store._keys(prefix)[0], "score")
@@ -165,7 +165,7 @@ async def test_only_so_many_wait_at_once(door: Door) -> None:
         if message["type"] == "http.response.start":
             statuses.append((message["status"], dict(message["headers"])[b"retry-after"]))
 
-    gate = TurnAway(app, door.watch)
+    gate = AbuseGuard(app, door.watch)
     scope = {"type": "http", "method": "GET", "path": "/graphql", "client": (BAD, 1)}
     # when sixty come at once
     await asyncio.gather(*(gate(scope, receive_nothing, send) for _ in range(60)))
@@ -298,9 +298,9 @@ async def test_operations_on_a_socket_count_as_requests(door: Door) -> None:
 async def test_in_log_mode_nobody_is_refused(runtime: Runtime) -> None:
     async with opened(runtime, abuse_mode="log") as door, door.client(BAD) as client:
         await door.suspect(400)
-        standing = door.watch.standing(BAD)
+        standing = door.watch.get_status(BAD)
         assert standing is not None
-        assert door.watch.level(standing) is Level.BLOCKED
+        assert door.watch.get_level(standing) is AbuseLevel.BLOCKED
         assert (await ask(client)).json() == {"data": {"__typename": "Query"}}
 
 

@@ -12,7 +12,7 @@ from starlette.routing import Route
 import models
 from resolvers.context import Runtime
 from server.routes import art
-from services.media.art import Subject, backdrop, poster
+from services.media.art import Subject, draw_backdrop, draw_poster
 
 
 @pytest.fixture
@@ -37,13 +37,13 @@ async def client(runtime: Runtime) -> AsyncIterator[AsyncClient]:
 async def test_a_poster_is_drawn_from_the_film(client: AsyncClient) -> None:
     response = await client.get("/art/posters/movie_1.svg")
     assert response.status_code == 200
-    assert response.text == poster(Subject("movie_1", "Faust & <Co>", 1926, "fantasy"))
+    assert response.text == draw_poster(Subject("movie_1", "Faust & <Co>", 1926, "fantasy"))
 
 
 async def test_a_show_has_a_backdrop_too(client: AsyncClient) -> None:
     response = await client.get("/art/backdrops/show_1.svg")
     assert response.status_code == 200
-    assert response.text == backdrop(Subject("show_1", "Faust & <Co>", 1926))
+    assert response.text == draw_backdrop(Subject("show_1", "Faust & <Co>", 1926))
 
 
 async def test_it_is_cached_for_a_day_and_can_run_nothing(client: AsyncClient) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from resolvers.context import Runtime
 from server.app import build_app
-from server.routes.bandwidth import AT_ONCE, MOST_BYTES, PER_MINUTE
+from server.routes.bandwidth import MAX_BYTES, MAX_RUNNING, PER_MINUTE
 from services.limits.rate_limit import RateLimiter
 from services.limits.sliding_window import SlidingWindows
 from services.redis.scripts import ScriptCalls
@@ -67,16 +67,16 @@ async def test_it_is_neither_stored_nor_compressed(client: httpx.AsyncClient) ->
 
 
 async def test_the_largest_one_repeats_nothing(client: httpx.AsyncClient) -> None:
-    body = (await client.get(f"/bandwidth-test?bytes={MOST_BYTES}")).content
-    pieces = {body[at : at + 64] for at in range(0, MOST_BYTES, 64)}
-    assert len(pieces) == MOST_BYTES / 64
+    body = (await client.get(f"/bandwidth-test?bytes={MAX_BYTES}")).content
+    pieces = {body[at : at + 64] for at in range(0, MAX_BYTES, 64)}
+    assert len(pieces) == MAX_BYTES / 64
 
 
 @pytest.mark.parametrize(
     "size",
     [
         "10000000000",
-        str(MOST_BYTES + 1),
+        str(MAX_BYTES + 1),
         "0",
         "-1",
         "1e6",
@@ -150,7 +150,7 @@ async def ask(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter, in
     small.setblocking(False)
     await asyncio.get_running_loop().sock_connect(small, ("127.0.0.1", port))
     reader, writer = await asyncio.open_connection(sock=small, limit=1024)
-    writer.write(f"GET /bandwidth-test?bytes={MOST_BYTES} HTTP/1.1\r\nHost: t\r\n\r\n".encode())
+    writer.write(f"GET /bandwidth-test?bytes={MAX_BYTES} HTTP/1.1\r\nHost: t\r\n\r\n".encode())
     async with asyncio.timeout(15):
         status = int((await reader.readline()).split(b" ")[1])
     return reader, writer, status
@@ -158,8 +158,8 @@ async def ask(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter, in
 
 async def test_few_run_at_once_and_who_goes_away_makes_room(live: LiveServer) -> None:
     # given as many clients as may be, that do not read on
-    running = [await ask(live.port) for _ in range(AT_ONCE)]
-    assert [status for _, _, status in running] == [200] * AT_ONCE
+    running = [await ask(live.port) for _ in range(MAX_RUNNING)]
+    assert [status for _, _, status in running] == [200] * MAX_RUNNING
     # when one more comes it is refused, and served as soon as another went away
     _, writer, status = await ask(live.port)
     writer.close()

@@ -9,7 +9,7 @@ import pytest
 
 from resolvers.context import Runtime
 from server.app import build_app
-from services.accounts.token_keys import Key, new_pem
+from services.accounts.token_keys import Key, generate_pem
 from services.accounts.tokens import AccessTokens
 from services.telemetry.access_log import AccessLog
 from tests.support.api_client import token_for
@@ -20,7 +20,7 @@ ADDRESS = "/.well-known/jwks.json"
 @pytest.fixture
 def keyed(runtime: Runtime) -> Runtime:
     """As in production: two keys, the first of which signs."""
-    ring = [Key.from_pem(new_pem()), Key.from_pem(new_pem())]
+    ring = [Key.from_pem(generate_pem()), Key.from_pem(generate_pem())]
     return replace(runtime, access_tokens=AccessTokens(ring, lifetime_seconds=900))
 
 

@@ -18,7 +18,7 @@ from resolvers.context import Media, Runtime
 from server.app import build_app
 from services.errors import UpstreamUnavailable
 from services.media.library import MediaLibrary
-from services.media.signed_urls import MediaAddresses
+from services.media.signed_urls import MediaUrlSigner
 from services.telemetry.access_log import AccessLog
 from tests.support import titles
 from tests.support.api_client import LiveServer, serving_app, token_for
@@ -42,7 +42,7 @@ class Cinema:
     client: httpx.AsyncClient = field(init=False)
 
     @property
-    def addresses(self) -> MediaAddresses:
+    def addresses(self) -> MediaUrlSigner:
         return self.runtime.media.addresses
 
     def address(self, path: str, title_id: str = FILM, login_id: str = LOGIN) -> str:
@@ -65,7 +65,7 @@ async def cinema(runtime: Runtime, tmp_path: Path) -> AsyncIterator[Cinema]:
     async def is_revoked(login_id: str) -> bool:
         return login_id in cinema.revoked
 
-    addresses = MediaAddresses(
+    addresses = MediaUrlSigner(
         runtime.settings.secret_bytes, lifetime_seconds=LIFETIME, binds_address=False
     )
     media = Media(library, addresses, is_revoked)
@@ -319,7 +319,7 @@ async def test_an_address_ends_with_its_time(cinema: Cinema) -> None:
 
 async def test_a_forged_address_opens_nothing(cinema: Cinema) -> None:
     good = cinema.addresses.sign(FILM, LOGIN, None, NOW).token
-    bad = MediaAddresses(b"x" * 32, lifetime_seconds=LIFETIME, binds_address=False)
+    bad = MediaUrlSigner(b"x" * 32, lifetime_seconds=LIFETIME, binds_address=False)
     for token in (bad.sign(FILM, LOGIN, None, NOW).token, good[:-2] + "AA", "x", "é", "a" * 5000):
         for path in ("master.m3u8", "360p/init.mp4", "nowhere"):
             response = await cinema.client.get(f"/media/{quote(token)}/{FILM}/{path}")

@@ -8,7 +8,7 @@ from typing import Any
 
 from starlette.types import Message
 
-from server.routes.slow_client_stream import PatientStream
+from server.routes.slow_client_stream import StallTimeoutResponse
 
 SCOPE: dict[str, Any] = {
     "type": "http",
@@ -18,11 +18,11 @@ SCOPE: dict[str, Any] = {
 }
 
 
-class Hasty(PatientStream):
+class Hasty(StallTimeoutResponse):
     stalled_seconds = 0.05
 
 
-class Brief(PatientStream):
+class Brief(StallTimeoutResponse):
     most_seconds = 0.2
 
 
@@ -40,7 +40,7 @@ class Told:
             self.pieces += 1
             yield b"x" * 1000
 
-    def stream(self, kind: type[PatientStream] = Hasty) -> PatientStream:
+    def stream(self, kind: type[StallTimeoutResponse] = Hasty) -> StallTimeoutResponse:
         return kind(self.read(), 200, {"Content-Length": "1000000"}, "video/mp4", self.close)
 
 

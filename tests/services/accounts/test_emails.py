@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.accounts.emails import folded
+from services.accounts.emails import normalize_email
 from services.errors import ValidationFailed
 
 
@@ -17,8 +17,8 @@ from services.errors import ValidationFailed
     ],
 )
 def test_an_address_has_one_spelling(given: str, kept: str) -> None:
-    assert folded(given) == kept
-    assert folded(kept) == kept
+    assert normalize_email(given) == kept
+    assert normalize_email(kept) == kept
 
 
 @pytest.mark.parametrize(
@@ -43,9 +43,9 @@ def test_an_address_has_one_spelling(given: str, kept: str) -> None:
 )
 def test_what_is_no_address_is_refused(given: str) -> None:
     with pytest.raises(ValidationFailed, match=r"This is not an email address\.") as refused:
-        folded(given)
+        normalize_email(given)
     assert refused.value.path == ["email"]
 
 
 def test_the_test_domain_is_for_development() -> None:
-    assert folded("Viewer@Marquee.TEST", allow_test_domain=True) == "viewer@marquee.test"
+    assert normalize_email("Viewer@Marquee.TEST", allow_test_domain=True) == "viewer@marquee.test"

@@ -13,14 +13,14 @@ import pytest
 
 from services.accounts import mail_texts
 from services.accounts.mail import (
-    MOST_KEPT,
+    MAX_OUTBOX_MAILS,
     Mail,
     Mailer,
     NoMailer,
     OutboxMailer,
     SmtpMailer,
+    build_message,
     open_mailer,
-    written,
 )
 from services.errors import MailFailed
 from services.settings.settings import Environment, Settings
@@ -184,11 +184,11 @@ async def test_on_a_terminal_a_mail_is_printed_and_in_a_log_it_is_not(
 async def test_the_outbox_does_not_grow_for_ever(tmp_path: Path) -> None:
     kept = OutboxMailer(tmp_path, "no-reply@films.test")
     await asyncio.gather(*(kept.send(MAIL) for _ in range(5)))
-    for number in range(MOST_KEPT + 3):
+    for number in range(MAX_OUTBOX_MAILS + 3):
         (tmp_path / f"0{number:04}.eml").write_text("old")
     await kept.send(MAIL)
     left = sorted(file.name for file in tmp_path.glob("*.eml"))
-    assert len(left) == MOST_KEPT
+    assert len(left) == MAX_OUTBOX_MAILS
     assert left[0] == "00009.eml"
 
 
@@ -208,9 +208,9 @@ async def test_production_without_a_server_sends_nothing_and_says_so() -> None:
 
 
 def test_codes_are_behind_the_hash_of_a_link_or_alone() -> None:
-    linked = mail_texts.reset_password("ada@example.org", "c0de", "https://films.test/")
+    linked = mail_texts.build_password_reset_mail("ada@example.org", "c0de", "https://films.test/")
     assert "https://films.test/reset-password#token=c0de\n" in linked.text
-    alone = mail_texts.reset_password("ada@example.org", "c0de", "")
+    alone = mail_texts.build_password_reset_mail("ada@example.org", "c0de", "")
     assert "\n\nc0de\n" in alone.text
     assert "http" not in alone.text
 
@@ -218,14 +218,14 @@ def test_codes_are_behind_the_hash_of_a_link_or_alone() -> None:
 def test_every_text_is_short_plain_and_from_us() -> None:
     to, web = "ada@example.org", "https://films.test"
     mails = [
-        mail_texts.verify_email(to, "c0de", web),
-        mail_texts.already_registered(to, web),
-        mail_texts.reset_password(to, "c0de", web),
-        mail_texts.password_changed(to, web),
-        mail_texts.account_deleted(to),
+        mail_texts.build_verification_mail(to, "c0de", web),
+        mail_texts.build_already_registered_mail(to, web),
+        mail_texts.build_password_reset_mail(to, "c0de", web),
+        mail_texts.build_password_changed_mail(to, web),
+        mail_texts.build_account_deleted_mail(to),
     ]
     for mail in mails:
         assert mail.to == to
         assert len(mail.text) < 600
         assert mail.text.isascii() and mail.text.endswith("Marquee\n")
-        assert written(mail, "no-reply@films.test")["Subject"] == mail.subject
+        assert build_message(mail, "no-reply@films.test")["Subject"] == mail.subject

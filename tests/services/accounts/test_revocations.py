@@ -12,7 +12,7 @@ import pytest
 
 import models
 from resolvers.context import Context, Runtime
-from services.accounts.revocations import Kind, Revocation, Revocations
+from services.accounts.revocations import Revocation, RevocationKind, Revocations
 from services.errors import UpstreamUnavailable
 from services.redis import pool
 from services.redis.pool import Client
@@ -176,7 +176,10 @@ async def test_listeners_hear_of_each_revocation_once(opened: Open) -> None:
     await here.revoke_user("user_1", at=NOW + 1)
     await until(lambda: len(heard_there) == 2)
     # then each heard of each, in order
-    told = [Revocation(Kind.LOGIN, "login_1", NOW), Revocation(Kind.USER, "user_1", NOW + 1)]
+    told = [
+        Revocation(RevocationKind.LOGIN, "login_1", NOW),
+        Revocation(RevocationKind.USER, "user_1", NOW + 1),
+    ]
     assert (heard_here, heard_there) == (told, told)
     # and who has left hears nothing more
     unsubscribe()
@@ -282,8 +285,8 @@ async def test_a_revocation_is_forgotten_when_nothing_is_left_to_end(opened: Ope
 
 async def test_what_is_remembered_is_bounded(opened: Open) -> None:
     # given more than is kept, heard of at once (from the stream, an echo of the old would be newer)
-    here = await opened(max_known=10)
-    here.learn([Revocation(Kind.LOGIN, f"login_{number}", NOW) for number in range(25)])
+    here = await opened(max_active=10)
+    here.learn([Revocation(RevocationKind.LOGIN, f"login_{number}", NOW) for number in range(25)])
     # then the newest are kept
     known = [number for number in range(25) if here.is_ended(f"login_{number}")]
     assert known == list(range(15, 25))

@@ -15,10 +15,10 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
 )
 
-from services.accounts.token_keys import Key, key_set, new_pem, open_keys
+from services.accounts.token_keys import Key, build_jwk_set, generate_pem, open_keys
 from services.accounts.tokens import AccessTokens
 from services.errors import InvalidToken, StartupError
-from services.production_check import refuse_unsafe
+from services.production_check import reject_unsafe_settings
 from services.settings.settings import Environment, Settings
 
 # RFC 8037, appendix A: a published key and its thumbprint
@@ -38,7 +38,7 @@ def settings(keys: str = "", **changes: Any) -> Settings:
 def test_a_keys_id_is_its_thumbprint_and_its_public_half_is_published() -> None:
     (key,) = open_keys(settings(RFC_KEY))
     assert (key.id, key.algorithm) == (RFC_THUMBPRINT, "EdDSA")
-    assert key_set([key]) == {
+    assert build_jwk_set([key]) == {
         "keys": [
             {
                 "kty": "OKP",
@@ -54,7 +54,7 @@ def test_a_keys_id_is_its_thumbprint_and_its_public_half_is_published() -> None:
 
 def test_the_key_set_verifies_tokens_for_others() -> None:
     # given a token, and another program that knows only what is published
-    service = AccessTokens(open_keys(settings(new_pem())), lifetime_seconds=900)
+    service = AccessTokens(open_keys(settings(generate_pem())), lifetime_seconds=900)
     token = service.issue(user_id="user_1", role="USER", tier="FREE", login_id="l_1", now=2e9)
     known = jwt.PyJWKSet.from_json(json.dumps(service.public_keys))
     # when it verifies as the header says
@@ -67,7 +67,7 @@ def test_the_key_set_verifies_tokens_for_others() -> None:
 
 
 def test_several_keys_may_stand_in_one_setting_as_text_or_as_files(tmp_path: Path) -> None:
-    first, second, third, fourth = (new_pem() for _ in range(4))
+    first, second, third, fourth = (generate_pem() for _ in range(4))
     one, two = tmp_path / "one key.pem", tmp_path / "two.pem"
     one.write_text(second)
     two.write_text("a comment\n" + third + fourth)
@@ -86,7 +86,7 @@ def test_several_keys_may_stand_in_one_setting_as_text_or_as_files(tmp_path: Pat
 
 def test_rotation_signs_nobody_out() -> None:
     # given every process on the old key
-    old, new = new_pem(), new_pem()
+    old, new = generate_pem(), generate_pem()
     at_first = AccessTokens(open_keys(settings(old)), lifetime_seconds=900)
     first = at_first.issue(user_id="user_1", role="USER", tier="FREE", login_id="l_1", now=2e9)
     # when the new one is added last, and then, process by process, moved to the front
@@ -109,26 +109,26 @@ def test_rotation_signs_nobody_out() -> None:
 def test_a_shared_secret_signs_in_development_alone() -> None:
     (key,) = open_keys(settings())
     assert key.algorithm == "HS256"
-    assert key_set([key]) == {"keys": []}
+    assert build_jwk_set([key]) == {"keys": []}
     # with a key of its own, not the secret that signs other things
     assert OWN_SECRET.encode() not in (
         open_keys(settings(jwt_secret=OWN_SECRET))[0].signing,
         open_keys(settings(jwt_secret=OWN_SECRET))[0].verifying,
     )
     production = settings(environment=Environment.PRODUCTION, jwt_secret=OWN_SECRET)
-    for refusing in (open_keys, refuse_unsafe):
+    for refusing in (open_keys, reject_unsafe_settings):
         with pytest.raises(StartupError, match="JWT_PRIVATE_KEYS is not set"):
             refusing(production)
     with_key = production.model_copy(
         update={"jwt_private_keys": settings(RFC_KEY).jwt_private_keys}
     )
-    refuse_unsafe(with_key)
+    reject_unsafe_settings(with_key)
     assert [key.algorithm for key in open_keys(with_key)] == ["EdDSA"]
 
 
 def test_with_a_key_the_secret_verifies_nothing() -> None:
     by_secret = AccessTokens(open_keys(settings()), lifetime_seconds=900)
-    by_key = AccessTokens(open_keys(settings(new_pem())), lifetime_seconds=900)
+    by_key = AccessTokens(open_keys(settings(generate_pem())), lifetime_seconds=900)
     token = by_secret.issue(user_id="user_1", role="USER", tier="FREE", login_id="l", now=2e9)
     with pytest.raises(InvalidToken):
         by_key.verify(token, 2e9)
@@ -140,7 +140,7 @@ def other_kinds() -> dict[str, str]:
     return {
         "another curve": p256.private_bytes(*pkcs8, NoEncryption()).decode(),
         "with a password": ed25519.private_bytes(*pkcs8, BestAvailableEncryption(b"x")).decode(),
-        "damaged": new_pem().replace("MC4C", "MC5C"),
+        "damaged": generate_pem().replace("MC4C", "MC5C"),
         "empty": "-----BEGIN PRIVATE KEY-----\n-----END PRIVATE KEY-----",
         "a certificate": "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----",
     }

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.accounts.token_keys import Key, new_pem
+from services.accounts.token_keys import Key, generate_pem
 from services.accounts.tokens import AccessTokens, Claims, RefreshToken
 from services.errors import InvalidToken
 
@@ -23,9 +23,9 @@ OTHER_SECRET = b"another secret of the test suite, long enough"
 ONE_MESSAGE = "The token is not valid: sign in again."
 
 
-def tokens(*keys: Key, lifetime_seconds: int = 900, remembered: int = 100) -> AccessTokens:
+def tokens(*keys: Key, lifetime_seconds: int = 900, max_cached: int = 100) -> AccessTokens:
     ring = keys or (Key.from_secret(SECRET),)
-    return AccessTokens(ring, lifetime_seconds=lifetime_seconds, remembered=remembered)
+    return AccessTokens(ring, lifetime_seconds=lifetime_seconds, max_cached=max_cached)
 
 
 def issued(by: AccessTokens, now: float = NOW) -> str:
@@ -206,7 +206,7 @@ def test_a_clock_a_few_seconds_behind_takes_new_tokens() -> None:
 
 def test_a_public_key_is_no_shared_secret() -> None:
     """RFC 8725, 2.1: whoever knows the public key must not sign with it as an HMAC secret."""
-    key = Key.from_pem(new_pem())
+    key = Key.from_pem(generate_pem())
     service = tokens(key)
     header, payload = parts(issued(service))
     raw = key.verifying.public_bytes(Encoding.Raw, PublicFormat.Raw)
@@ -293,7 +293,7 @@ def test_an_eddsa_key_takes_its_place_in_the_ring() -> None:
 
 
 def test_what_is_remembered_is_bounded_and_holds_no_refused_token() -> None:
-    service = tokens(remembered=8)
+    service = tokens(max_cached=8)
     seen = [issued(service) for _ in range(50)]
     for token in seen:
         service.verify(token, NOW)

@@ -17,16 +17,16 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from services.breaker.breaker import (
+    BreakerChangeReducer,
     BreakerRules,
     BreakerState,
-    Changed,
+    CallOutcome,
     CircuitBreaker,
     CircuitBreakers,
     Permit,
-    Verdict,
 )
-from services.breaker.local_state import BreakerAlone
-from services.breaker.rules import Standing
+from services.breaker.local_state import LocalBreaker
+from services.breaker.rules import BreakerStatus
 from services.errors import UpstreamUnavailable, ValidationFailed
 from services.redis import cache_keys, pool
 from services.redis.pool import Client
@@ -51,16 +51,18 @@ class Process:
         self.all = CircuitBreakers(scripts, rules, clock=clock)
         self.one: CircuitBreaker = self.all.of(NAME, slow_seconds=SLOW_SECONDS)
 
-    async def call(self, verdict: Verdict = Verdict.OK, seconds: float = 0.1) -> bool:
+    async def call(self, verdict: CallOutcome = CallOutcome.OK, seconds: float = 0.1) -> bool:
         """One call with this end, if it may be made; told to Redis before it returns."""
         permit = await self.one.admit()
         if permit is None:
             return False
-        self.one.tell(permit, verdict, seconds)
-        await self.one.read()
+        self.one.record(permit, verdict, seconds)
+        await self.one.refresh()
         return True
 
-    async def calls(self, count: int, verdict: Verdict = Verdict.OK, seconds: float = 0.1) -> int:
+    async def calls(
+        self, count: int, verdict: CallOutcome = CallOutcome.OK, seconds: float = 0.1
+    ) -> int:
         """How many of them were made."""
         return sum([await self.call(verdict, seconds) for _ in range(count)])
 
@@ -108,7 +110,7 @@ async def test_it_opens_on_half_of_at_least_twenty_calls(
 ) -> None:
     # when so many calls went well and then so many badly
     await here.calls(good)
-    await here.calls(bad, Verdict.FAILED)
+    await here.calls(bad, CallOutcome.FAILED)
     # then
     found = await here.all.snapshot(NAME)
     assert found is not None
@@ -120,7 +122,7 @@ async def test_it_opens_on_half_of_at_least_twenty_calls(
 async def test_four_failures_in_every_five_calls_open_it(here: Process) -> None:
     # given calls of which one in five goes well, so that no five in a row fail
     for number in range(20):
-        await here.call(Verdict.OK if number % 5 == 4 else Verdict.FAILED)
+        await here.call(CallOutcome.OK if number % 5 == 4 else CallOutcome.FAILED)
     # then it is open all the same
     assert await here.state() is OPEN
 
@@ -134,9 +136,9 @@ async def test_slow_calls_open_it_though_they_succeed(here: Process) -> None:
 
 
 async def test_calls_older_than_the_window_are_forgotten(here: Process, clock: Clock) -> None:
-    await here.calls(19, Verdict.FAILED)
+    await here.calls(19, CallOutcome.FAILED)
     clock.now += 66  # the window, and the part of it that was begun
-    await here.call(Verdict.FAILED)
+    await here.call(CallOutcome.FAILED)
     found = await here.all.snapshot(NAME)
     assert found is not None
     assert (found.state, found.calls, found.failures) == (CLOSED, 1, 1)
@@ -144,8 +146,8 @@ async def test_calls_older_than_the_window_are_forgotten(here: Process, clock: C
 
 async def test_failures_of_several_processes_add_up(here: Process, there: Process) -> None:
     # given two processes that saw too few calls each
-    assert await here.calls(10, Verdict.FAILED) == 10
-    assert await there.calls(10, Verdict.FAILED) == 10
+    assert await here.calls(10, CallOutcome.FAILED) == 10
+    assert await there.calls(10, CallOutcome.FAILED) == 10
     # then both are closed to the next call
     assert await there.state() is OPEN
     assert await here.state() is OPEN
@@ -161,7 +163,7 @@ async def test_another_process_knows_within_a_second(
     assert permit is not None
     # when the first sees twenty failures and does not ask Redis for anything
     for _ in range(20):
-        here.one.tell(Permit(), Verdict.FAILED, 0.1)
+        here.one.record(Permit(), CallOutcome.FAILED, 0.1)
     told = time.monotonic()
 
     async def is_shut() -> bool:
@@ -179,7 +181,7 @@ async def test_another_process_knows_within_a_second(
 async def test_open_it_lets_nothing_through_until_its_time_has_come(
     here: Process, there: Process, clock: Clock
 ) -> None:
-    await here.calls(20, Verdict.FAILED)
+    await here.calls(20, CallOutcome.FAILED)
     clock.now += 59
     assert await there.calls(5) == 0
     found = await there.all.snapshot(NAME)
@@ -195,7 +197,7 @@ async def test_half_open_lets_three_probes_through_fleet_wide(
     here: Process, there: Process, clock: Clock
 ) -> None:
     # given a breaker whose time has come
-    await here.calls(20, Verdict.FAILED)
+    await here.calls(20, CallOutcome.FAILED)
     clock.now += 60
     # when two processes want to make twenty calls at once
     permits = await asyncio.gather(*(one.admit() for one in [here.one, there.one] * 10))
@@ -209,7 +211,7 @@ async def test_half_open_lets_three_probes_through_fleet_wide(
 async def test_three_good_probes_close_it_and_nothing_old_counts(
     here: Process, there: Process, clock: Clock, redis: Client
 ) -> None:
-    await here.calls(20, Verdict.FAILED)
+    await here.calls(20, CallOutcome.FAILED)
     clock.now += 60
     assert await here.calls(2) == 2
     assert await there.state() is HALF_OPEN
@@ -220,7 +222,7 @@ async def test_three_good_probes_close_it_and_nothing_old_counts(
         found = await process.all.snapshot(NAME)
         assert found is not None
         assert (found.state, found.calls, found.retry_at) == (CLOSED, 0, None)
-    assert await here.calls(19, Verdict.FAILED) == 19
+    assert await here.calls(19, CallOutcome.FAILED) == 19
     assert await here.state() is CLOSED
     assert await changes(redis) == [("OPEN", False), ("HALF_OPEN", False), ("CLOSED", False)]
 
@@ -228,7 +230,7 @@ async def test_three_good_probes_close_it_and_nothing_old_counts(
 async def test_good_probes_leave_room_only_for_those_that_are_still_needed(
     here: Process, there: Process, clock: Clock
 ) -> None:
-    await here.calls(20, Verdict.FAILED)
+    await here.calls(20, CallOutcome.FAILED)
     clock.now += 60
     assert await here.calls(2) == 2
     permits = await asyncio.gather(*(there.one.admit() for _ in range(5)))
@@ -236,12 +238,12 @@ async def test_good_probes_leave_room_only_for_those_that_are_still_needed(
 
 
 @pytest.mark.parametrize(
-    ("verdict", "seconds"), [(Verdict.FAILED, 0.1), (Verdict.OK, SLOW_SECONDS)]
+    ("verdict", "seconds"), [(CallOutcome.FAILED, 0.1), (CallOutcome.OK, SLOW_SECONDS)]
 )
 async def test_one_bad_probe_opens_it_again(
-    here: Process, clock: Clock, verdict: Verdict, seconds: float
+    here: Process, clock: Clock, verdict: CallOutcome, seconds: float
 ) -> None:
-    await here.calls(20, Verdict.FAILED)
+    await here.calls(20, CallOutcome.FAILED)
     clock.now += 60
     await here.calls(2)
     # when the third probe fails or is slow
@@ -257,14 +259,14 @@ async def test_one_bad_probe_opens_it_again(
 async def test_a_probe_we_walked_away_from_makes_room_for_another(
     here: Process, clock: Clock
 ) -> None:
-    await here.calls(20, Verdict.FAILED)
+    await here.calls(20, CallOutcome.FAILED)
     clock.now += 60
     permits = [await here.one.admit() for _ in range(4)]
     assert permits[3] is None
     # when one of the three is given back without a result
     assert permits[0] is not None
-    here.one.tell(permits[0], Verdict.LEFT)
-    await here.one.read()
+    here.one.record(permits[0], CallOutcome.ABANDONED)
+    await here.one.refresh()
     # then one more may be made, and it is still half-open
     assert await here.one.admit() is not None
     assert await here.one.admit() is None
@@ -275,7 +277,7 @@ async def test_a_dead_prober_does_not_block_for_ever(
     here: Process, there: Process, clock: Clock
 ) -> None:
     # given a process that took all three permits and died
-    await here.calls(20, Verdict.FAILED)
+    await here.calls(20, CallOutcome.FAILED)
     clock.now += 60
     assert None not in [await here.one.admit() for _ in range(3)]
     assert await there.call() is False
@@ -296,7 +298,7 @@ async def test_an_operator_holds_it_whatever_the_calls_say(
     assert (forced.state, forced.forced) == (state, True)
     # then the other keeps to it, and says why
     clock.now += 300
-    made = await there.calls(30, Verdict.FAILED)
+    made = await there.calls(30, CallOutcome.FAILED)
     assert made == (30 if state is CLOSED else 0)
     found = await there.all.snapshot(NAME)
     assert found is not None
@@ -308,12 +310,12 @@ async def test_an_operator_holds_it_whatever_the_calls_say(
     lifted = await there.all.force(NAME, None, reason="back", by="user_2")
     assert lifted is not None
     assert (lifted.state, lifted.forced, lifted.reason, lifted.calls) == (CLOSED, False, None, 0)
-    assert await here.calls(19, Verdict.FAILED) == 19
+    assert await here.calls(19, CallOutcome.FAILED) == 19
     assert await changes(redis) == [(state.value, True), ("CLOSED", False)]
 
 
 async def test_lifting_what_is_not_forced_changes_nothing(here: Process, redis: Client) -> None:
-    await here.calls(20, Verdict.FAILED)
+    await here.calls(20, CallOutcome.FAILED)
     lifted = await here.all.force(NAME, None, reason="-", by="user_1")
     assert lifted is not None
     assert (lifted.state, lifted.calls) == (OPEN, 20)
@@ -331,8 +333,8 @@ async def test_it_cannot_be_held_half_open_and_unknown_ones_are_not_there(
 
 
 async def test_changes_are_read_as_snapshots(here: Process, redis: Client, clock: Clock) -> None:
-    await here.calls(20, Verdict.FAILED)
-    fold = Changed()
+    await here.calls(20, CallOutcome.FAILED)
+    fold = BreakerChangeReducer()
     [(_, fields)] = await redis.xrange(cache_keys.BREAKERS_CHANGED)
     told = fold(fields[b"body"])
     assert told is not None
@@ -346,7 +348,7 @@ async def test_a_change_is_counted_by_one_process(
 ) -> None:
     counter = metrics.breaker_transitions_total.labels(NAME, "OPEN")
     before = counter._value.get()
-    await here.calls(20, Verdict.FAILED)
+    await here.calls(20, CallOutcome.FAILED)
     clock.now += 1
     await there.state()
     assert counter._value.get() == before + 1
@@ -372,7 +374,7 @@ async def test_all_are_told_in_one_round_trip_and_good_calls_cost_none(
     for _ in range(50):
         permit = await here.one.admit()
         assert permit is not None
-        here.one.tell(permit, Verdict.OK, 0.1)
+        here.one.record(permit, CallOutcome.OK, 0.1)
     assert await count_commands.redis_commands() == {}
 
 
@@ -380,12 +382,12 @@ async def test_a_service_that_wants_rest_gets_it_from_every_process(
     here: Process, there: Process, clock: Clock
 ) -> None:
     assert await there.call()
-    here.one.rest(30)
+    here.one.back_off(30)
     assert await here.one.admit() is None
-    await here.one.read()
+    await here.one.refresh()
     clock.now += 1
     assert await there.one.admit() is None
-    assert there.one.is_resting
+    assert there.one.is_backing_off
     found = await there.all.snapshot(NAME)
     assert found is not None
     assert (found.state, found.retry_at) == (CLOSED, datetime.fromtimestamp(clock.now + 29, UTC))
@@ -398,7 +400,7 @@ async def test_a_service_that_wants_rest_gets_it_from_every_process(
 
 async def test_without_redis_a_process_decides_by_its_own_calls(clock: Clock) -> None:
     alone = Process(None, clock)
-    assert await alone.calls(20, Verdict.FAILED) == 20
+    assert await alone.calls(20, CallOutcome.FAILED) == 20
     assert await alone.state() is OPEN
     assert await alone.calls(5) == 0
     clock.now += 60
@@ -433,7 +435,7 @@ async def test_redis_away_fails_no_call_and_is_told_afterwards(
         relay.is_silent = True
     clock.now += 1
     started = time.monotonic()
-    assert await here.calls(25, Verdict.FAILED) == 20 - 1
+    assert await here.calls(25, CallOutcome.FAILED) == 20 - 1
     # then its own window shuts it, after one wait for Redis, not one per call
     assert time.monotonic() - started < 10
     assert (await here.state()) is OPEN
@@ -442,7 +444,7 @@ async def test_redis_away_fails_no_call_and_is_told_afterwards(
     relay.mend()
 
     async def is_open_for_all() -> bool:
-        await here.one.read()
+        await here.one.refresh()
         return await there.state() is OPEN
 
     await until(is_open_for_all)
@@ -455,10 +457,10 @@ async def test_redis_away_fails_no_call_and_is_told_afterwards(
 
 _STEPS = st.lists(
     st.one_of(
-        st.tuples(st.just("call"), st.sampled_from(list(Verdict)), st.booleans()),
+        st.tuples(st.just("call"), st.sampled_from(list(CallOutcome)), st.booleans()),
         st.tuples(st.just("wait"), st.sampled_from([0.3, 4.0, 11.0, 31.0])),
         st.tuples(st.just("admit")),
-        st.tuples(st.just("end"), st.sampled_from(list(Verdict)), st.booleans()),
+        st.tuples(st.just("end"), st.sampled_from(list(CallOutcome)), st.booleans()),
     ),
     max_size=60,
 )
@@ -484,8 +486,8 @@ async def test_a_process_alone_decides_as_redis_would(redis: Client, steps: list
             if open_calls:
                 seconds = SLOW_SECONDS if step[2] else 0.1
                 for process, permit in zip(both, open_calls.pop(0), strict=True):
-                    process.one.tell(permit, step[1], seconds)
-                    await process.one.read()
+                    process.one.record(permit, step[1], seconds)
+                    await process.one.refresh()
         else:
             clock.now += 0.2  # so that both look anew
             permits = [await process.one.admit() for process in both]
@@ -496,22 +498,22 @@ async def test_a_process_alone_decides_as_redis_would(redis: Client, steps: list
                 else:
                     seconds = SLOW_SECONDS if step[2] else 0.1
                     for process, permit in zip(both, permits, strict=True):
-                        process.one.tell(permit, step[1], seconds)
-                        await process.one.read()
+                        process.one.record(permit, step[1], seconds)
+                        await process.one.refresh()
         shared, alone = [await process.all.snapshot(NAME) for process in both]
         assert shared == alone
 
 
 def test_following_redis_a_closed_breaker_forgets_its_own_calls() -> None:
-    alone = BreakerAlone(NAME, BreakerRules())
+    alone = LocalBreaker(NAME, BreakerRules())
     for _ in range(30):
         alone.add(1_000, True, False)
-    alone.follow(Standing(NAME, OPEN, retry_ms=5_000))
+    alone.apply_remote(BreakerStatus(NAME, OPEN, retry_ms=5_000))
     assert not alone.grant(4_999, "p")
-    alone.follow(Standing(NAME, CLOSED))
+    alone.apply_remote(BreakerStatus(NAME, CLOSED))
     alone.judge(1_000)
     assert alone.state is CLOSED
-    assert alone.now(1_000).calls == 0
+    assert alone.get_local_status(1_000).calls == 0
 
 
 _OTHER_PROCESS = """
@@ -526,8 +528,8 @@ async def main():
     breakers = CircuitBreakers(ScriptCalls(client))
     breaker = breakers.of("provider-acme", slow_seconds=1)
     for _ in range(20):
-        breaker.tell(Permit(), Verdict.FAILED, 0.1)
-    await breaker.read()
+        breaker.record(Permit(), Verdict.FAILED, 0.1)
+    await breaker.refresh()
     print((await breakers.snapshot("provider-acme")).state.value)
     await client.aclose()
 

@@ -7,7 +7,7 @@ import sys
 import time
 from datetime import timedelta
 
-from services.breaker.breaker import BreakerRules, CircuitBreakers, Permit, Verdict
+from services.breaker.breaker import BreakerRules, CallOutcome, CircuitBreakers, Permit
 from services.redis import cache_keys
 from services.redis.pool import Client
 from services.redis.scripts import ScriptCalls
@@ -47,8 +47,8 @@ async def test_two_real_processes_get_three_probes_between_them(
     before = CircuitBreakers(ScriptCalls(redis), BreakerRules(), clock=lambda: time.time() - past)
     one = before.of(NAME, slow_seconds=1)
     for _ in range(20):
-        one.tell(Permit(), Verdict.FAILED, 0.1)
-    await one.read()
+        one.record(Permit(), CallOutcome.FAILED, 0.1)
+    await one.refresh()
     await before.aclose()
     assert await redis.exists(cache_keys.BREAKER.format(NAME))
     # when two processes ask at the same moment to make twenty calls each

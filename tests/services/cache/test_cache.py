@@ -54,12 +54,12 @@ async def test_memory_trusts_nothing_longer_than_a_minute(cache: Cache, clock: C
 
 
 def test_lifetimes_are_spread_and_never_longer_than_told(cache: Cache, clock: Clock) -> None:
-    entries = [cache.entry(KIND, "film") for _ in range(1000)]
+    entries = [cache.build_entry(KIND, "film") for _ in range(1000)]
     lives = [entry.fresh_until - clock.now for entry in entries]
     assert 90 <= min(lives) < 92 < 98 < max(lives) <= 100
     assert {entry.stale_until - entry.fresh_until for entry in entries} == {1000.0}
     # and what does not exist is kept for half a minute and never answers stale
-    missing = [cache.entry(KIND, None) for _ in range(1000)]
+    missing = [cache.build_entry(KIND, None) for _ in range(1000)]
     assert all(27 <= entry.fresh_until - clock.now <= 30 for entry in missing)
     assert all(entry.stale_until == entry.fresh_until for entry in missing)
 
@@ -108,7 +108,7 @@ async def test_one_process_at_a_time_may_read_a_missing_thing(
     # and a process that died in the midst holds nobody up for longer than two seconds
     assert 1500 < await redis.pttl("lease:movie:1") <= 2000
     # when it is stored, the lease ends
-    entries = {"movie:1": cache.entry(KIND, "film")}
+    entries = {"movie:1": cache.build_entry(KIND, "film")}
     await cache.fill(KIND, CODEC, entries, token, cache.changes)
     assert (await another(redis, clock).acquire(["movie:1"]))[1] == {"movie:1": Lease.OURS}
 
@@ -116,7 +116,7 @@ async def test_one_process_at_a_time_may_read_a_missing_thing(
 async def test_the_next_reader_is_told_that_a_thing_changed_moments_ago(
     cache: Cache, redis: Client, clock: Clock
 ) -> None:
-    await cache.forget(["movie:1"])
+    await cache.invalidate(["movie:1"])
     _, leases = await another(redis, clock).acquire(["movie:1", "movie:2"])
     assert leases == {"movie:1": Lease.CHANGED, "movie:2": Lease.OURS}
     assert 9_000 < await redis.pttl("changed:movie:1") <= 10_000
@@ -129,10 +129,10 @@ async def test_what_changed_while_it_was_read_is_stored_nowhere(
     # given a reader that has read the old film, with nothing in Redis that could tell of a change
     token, leases = await cache.acquire(["movie:1"])
     assert leases == {"movie:1": Lease.OURS}
-    since, old = cache.changes, {"movie:1": cache.entry(KIND, "old")}
+    since, old = cache.changes, {"movie:1": cache.build_entry(KIND, "old")}
     # when a writer changes it meanwhile
     writer = cache if who_changes == "this process" else another(redis, clock)
-    await writer.forget(["movie:1"])
+    await writer.invalidate(["movie:1"])
     # then the old one is kept out: of Redis, and of the reader's memory
     await cache.fill(KIND, CODEC, old, token, since)
     assert in_memory(cache, "movie:1") == {}
@@ -144,7 +144,7 @@ async def test_what_changed_while_it_was_read_is_stored_nowhere(
     # and whoever reads it next may store it
     token, leases = await writer.acquire(["movie:1"])
     assert leases == {"movie:1": Lease.CHANGED}
-    new = {"movie:1": writer.entry(KIND, "new")}
+    new = {"movie:1": writer.build_entry(KIND, "new")}
     await writer.fill(KIND, CODEC, new, token, writer.changes)
     assert await in_redis(cache, "movie:1") == {"movie:1": "new"}
 
@@ -157,9 +157,11 @@ async def test_a_lease_that_ran_out_stores_nothing(
     assert await redis.pexpireat("lease:movie:1", 1)  # its time is over
     other = another(redis, clock)
     others_token, _ = await other.acquire(["movie:1"])
-    await cache.fill(KIND, CODEC, {"movie:1": cache.entry(KIND, "slow")}, token, cache.changes)
+    await cache.fill(
+        KIND, CODEC, {"movie:1": cache.build_entry(KIND, "slow")}, token, cache.changes
+    )
     assert await in_redis(other, "movie:1") == {}
-    entries = {"movie:1": other.entry(KIND, "quick")}
+    entries = {"movie:1": other.build_entry(KIND, "quick")}
     await other.fill(KIND, CODEC, entries, others_token, other.changes)
     assert await in_redis(cache, "movie:1") == {"movie:1": "quick"}
 
@@ -167,7 +169,7 @@ async def test_a_lease_that_ran_out_stores_nothing(
 async def test_for_ten_seconds_after_a_change_nothing_is_kept_on_the_way(
     cache: Cache, redis: Client
 ) -> None:
-    await cache.forget(["movie:1"])
+    await cache.invalidate(["movie:1"])
     await keep(cache, {"movie:1": "perhaps old", "movie:2": "film"})
     assert await in_redis(cache, "movie:1", "movie:2") == {"movie:2": "film"}
     assert in_memory(cache, "movie:1", "movie:2") == {"movie:2": "film"}
@@ -180,16 +182,16 @@ async def test_for_ten_seconds_after_a_change_nothing_is_kept_on_the_way(
 @pytest.mark.parametrize("told", ["of the key", "of everything", "of too many keys to remember"])
 async def test_what_is_forgotten_on_its_way_here_is_not_remembered(cache: Cache, told: str) -> None:
     # given an answer of Redis under way
-    since, entries = cache.changes, {"movie:1": cache.entry(KIND, "old")}
+    since, entries = cache.changes, {"movie:1": cache.build_entry(KIND, "old")}
     # when word of a change overtakes it
     if told == "of the key":
-        cache.told([b"movie:1"])
+        cache.apply_invalidations([b"movie:1"])
     elif told == "of everything":
-        cache.told(None)
+        cache.apply_invalidations(None)
     else:
-        cache.told([b"movie:1"])
+        cache.apply_invalidations([b"movie:1"])
         for number in range(2, 10_100):
-            cache.told([b"movie:%d" % number])
+            cache.apply_invalidations([b"movie:%d" % number])
     cache.remember(entries, since)
     # then it is not kept
     assert in_memory(cache, "movie:1") == {}
@@ -202,16 +204,16 @@ async def test_forgetting_drops_everywhere_and_says_how_many_there_were(
     cache: Cache, redis: Client, clock: Clock
 ) -> None:
     heard: list[list[str] | None] = []
-    cache.on_forget(lambda keys: heard.append(None if keys is None else list(keys)))
+    cache.on_invalidate(lambda keys: heard.append(None if keys is None else list(keys)))
     keys = [f"movie:{number}" for number in range(1200)]
     await keep(cache, dict.fromkeys(keys, "film"))
     # when more are forgotten than go into one command, some twice, some that are not there
-    assert await cache.forget([*keys, "movie:0", "movie:none"]) == 1200
+    assert await cache.invalidate([*keys, "movie:0", "movie:none"]) == 1200
     assert in_memory(cache, *keys) == {}
     assert await in_redis(another(redis, clock), *keys) == {}
     # then whoever made something of them heard it once
     assert heard == [[*keys, "movie:none"]]
-    assert await cache.forget([]) == 0
+    assert await cache.invalidate([]) == 0
 
 
 async def test_what_could_not_be_told_to_redis_is_forgotten_there_later(
@@ -223,19 +225,19 @@ async def test_what_could_not_be_told_to_redis_is_forgotten_there_later(
             await keep(cache, {"movie:1": "old", "movie:2": "film"})
             # given a network that is cut between us and Redis
             relay.cut()
-            assert await cache.forget(["movie:1"]) == 0
+            assert await cache.invalidate(["movie:1"]) == 0
             assert in_memory(cache, "movie:1") == {}
-            assert cache.owes
+            assert cache.has_pending
             # when it is still cut, nothing gets lost
-            await cache.catch_up()
-            assert cache.owes
+            await cache.flush_pending()
+            assert cache.has_pending
             assert await in_redis(reader, "movie:1") == {"movie:1": "old"}
             # when it is there again, we do not read from it what we know to be old
             relay.mend()
             await until(lambda: cache.uses_redis, 3)
             assert await in_redis(cache, "movie:1", "movie:2") == {"movie:2": "film"}
-            await cache.catch_up()
-            assert not cache.owes
+            await cache.flush_pending()
+            assert not cache.has_pending
             assert await in_redis(reader, "movie:1", "movie:2") == {"movie:2": "film"}
             assert (await reader.acquire(["movie:1"]))[1] == {"movie:1": Lease.CHANGED}
 
@@ -249,10 +251,10 @@ async def test_what_is_owed_is_bounded_and_then_all_that_is_cached_goes(
             await keep(cache, {"movie:kept": "film"})
             await redis.set("user:1:session", "state, not cache")
             relay.cut()
-            await cache.forget(f"movie:{number}" for number in range(10_001))
+            await cache.invalidate(f"movie:{number}" for number in range(10_001))
             relay.mend()
-            await cache.catch_up()
-            assert not cache.owes
+            await cache.flush_pending()
+            assert not cache.has_pending
             assert [key async for key in redis.scan_iter("movie:*")] == []
             assert await redis.get("user:1:session") == b"state, not cache"
 
@@ -263,7 +265,7 @@ async def test_ageing_leaves_the_value_and_its_end_but_not_its_freshness(
     entries = await keep(cache, {"movie:1": "film", "movie:2": None})
     await redis.set("movie:strange", b"not of ours")
     await redis.expire("movie:1", 500)
-    assert await cache.age(["movie:1", "movie:strange", "movie:none"]) == 1
+    assert await cache.mark_stale(["movie:1", "movie:strange", "movie:none"]) == 1
     # then memory asks Redis, and finds it stale, with as long to live as before
     assert in_memory(cache, "movie:1") == {}
     (found,) = (await cache.fetch(KIND, CODEC, ["movie:1"])).values()
@@ -273,7 +275,7 @@ async def test_ageing_leaves_the_value_and_its_end_but_not_its_freshness(
     assert await redis.exists("movie:none") == 0
     # and what is stale already does not become less so
     clock.now += 50
-    assert await cache.age(["movie:1"]) == 1
+    assert await cache.mark_stale(["movie:1"]) == 1
     assert (await cache.fetch(KIND, CODEC, ["movie:1"]))["movie:1"] == found
 
 
@@ -281,7 +283,9 @@ async def test_memory_is_bounded_and_keeps_what_came_last(redis: Client, clock: 
     cache = Cache(redis, memory_entries=100, clock=clock)
     keys = [f"movie:{number}" for number in range(1000)]
     for key in keys:
-        cache.remember({key: cache.entry(KIND, "film"), "movie:often": cache.entry(KIND, "x")}, 0)
+        cache.remember(
+            {key: cache.build_entry(KIND, "film"), "movie:often": cache.build_entry(KIND, "x")}, 0
+        )
         assert len(in_memory(cache, *keys, "movie:often")) <= 100
     held = in_memory(cache, *keys)
     assert len(held) >= 70
@@ -295,8 +299,8 @@ async def test_every_key_begins_with_the_prefix(redis: Client, clock: Clock) -> 
     theirs = Cache(redis, prefix="theirs:", clock=clock)
     await ours.acquire(["movie:1"])
     await keep(ours, {"movie:2": "film"})
-    await ours.forget(["movie:3"])
-    await ours.note_lists({"movie:list:all:x": (["movies:all"], b"x")})
+    await ours.invalidate(["movie:3"])
+    await ours.register_lists({"movie:list:all:x": (["movies:all"], b"x")})
     await ours.lists.read_changing(["movies:all"])
     assert {key async for key in redis.scan_iter()} == {
         b"ours:lease:ours:movie:1",
@@ -307,11 +311,11 @@ async def test_every_key_begins_with_the_prefix(redis: Client, clock: Clock) -> 
     }
     # and neither sees or drops what is the other's
     assert await in_redis(theirs, "movie:2") == {}
-    assert await theirs.forget(["movie:2"]) == 0
-    assert await theirs.forget_all("*") == 1  # its own mark of change
+    assert await theirs.invalidate(["movie:2"]) == 0
+    assert await theirs.invalidate_pattern("*") == 1  # its own mark of change
     assert await in_redis(ours, "movie:2") == {"movie:2": "film"}
     # and word of a change comes with the prefix
-    ours.told([b"ours:movie:2"])
+    ours.apply_invalidations([b"ours:movie:2"])
     assert in_memory(ours, "movie:2") == {}
 
 
@@ -321,8 +325,8 @@ async def test_forgetting_all_of_a_kind_keeps_out_what_is_being_read(
     await keep(cache, {"movie:1": "old", "person:1": "Ada"})
     token, _ = await cache.acquire(["movie:2"])
     since = cache.changes
-    assert await cache.forget_all("movie:*") == 1
-    await cache.fill(KIND, CODEC, {"movie:2": cache.entry(KIND, "old")}, token, since)
+    assert await cache.invalidate_pattern("movie:*") == 1
+    await cache.fill(KIND, CODEC, {"movie:2": cache.build_entry(KIND, "old")}, token, since)
     assert await in_redis(cache, "movie:1", "movie:2", "person:1") == {"person:1": "Ada"}
     assert in_memory(cache, "movie:1", "movie:2") == {}
 
@@ -336,7 +340,7 @@ async def test_each_tier_works_without_the_other(
     assert ("movie:1" in in_memory(cache, "movie:1")) is held
     assert ("movie:1" in await in_redis(cache, "movie:1")) is (tiers == "redis")
     assert cache.enabled is (tiers != "none")
-    await cache.forget(["movie:1"])
+    await cache.invalidate(["movie:1"])
     assert in_memory(cache, "movie:1") == await in_redis(cache, "movie:1") == {}
 
 
@@ -350,12 +354,12 @@ async def test_with_redis_away_everybody_may_read_and_nothing_is_kept(
             assert await in_redis(cache, "movie:1") == {}
             token, leases = await cache.acquire(["movie:1"])
             assert leases == {"movie:1": Lease.OURS}
-            entries = {"movie:1": cache.entry(KIND, "film")}
+            entries = {"movie:1": cache.build_entry(KIND, "film")}
             # nobody would tell of a change: not even memory keeps it
             await cache.fill(KIND, CODEC, entries, token, cache.changes)
             await cache.store(KIND, CODEC, entries)
             assert in_memory(cache, "movie:1") == {}
-            assert await cache.age(["movie:1"]) == 0
+            assert await cache.mark_stale(["movie:1"]) == 0
             assert not (
-                await cache.note_lists({"movie:list:all:x": (["movies:all"], b"")})
+                await cache.register_lists({"movie:list:all:x": (["movies:all"], b"")})
             ).may_store

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from services.cache.cache import Cache
-from services.cache.lists import ListIndex, Noted
+from services.cache.lists import ListIndex, ListRegistration
 from services.redis.pool import Client
 from services.settings.settings import Settings
 from tests.support.caching import client_through, in_redis, keep
@@ -14,8 +14,8 @@ DRAMA, NOIR, ALL = "movies:genre:drama", "movies:genre:noir", "movies:all"
 
 async def test_a_list_is_found_by_each_of_its_tags(redis: Client) -> None:
     lists = ListIndex(redis, "")
-    noted = await lists.remember({"list:1": ([DRAMA, NOIR], b"one"), "list:2": ([DRAMA], b"two")})
-    assert noted == Noted(True)
+    noted = await lists.register({"list:1": ([DRAMA, NOIR], b"one"), "list:2": ([DRAMA], b"two")})
+    assert noted == ListRegistration(True)
     assert await lists.read([DRAMA]) == {"list:1": b"one", "list:2": b"two"}
     assert await lists.read([NOIR]) == {"list:1": b"one"}
     assert await lists.read([DRAMA, NOIR]) == {"list:1": b"one", "list:2": b"two"}
@@ -35,11 +35,13 @@ async def test_a_list_noted_after_a_change_is_to_be_read_where_changes_are_first
 ) -> None:
     lists = ListIndex(redis, "")
     # given lists that a change finds noted
-    await lists.remember({"list:1": ([DRAMA], b"one")})
+    await lists.register({"list:1": ([DRAMA], b"one")})
     assert await lists.read_changing([DRAMA, ALL]) == {"list:1": b"one"}
     # then what is noted from now on, of the same tags, is told of it for ten seconds
-    assert await lists.remember({"list:2": ([DRAMA], b"two")}) == Noted(True, is_changed=True)
-    assert await lists.remember({"list:3": ([NOIR], b"three")}) == Noted(True)
+    assert await lists.register({"list:2": ([DRAMA], b"two")}) == ListRegistration(
+        True, is_changed=True
+    )
+    assert await lists.register({"list:3": ([NOIR], b"three")}) == ListRegistration(True)
     assert 9_000 < await redis.pttl("changed:lists:movies:genre:drama") <= 10_000
 
 
@@ -51,13 +53,13 @@ async def test_a_tag_with_too_many_lists_is_emptied_lists_and_all(redis: Client)
     await redis.hset("lists:movies:all", mapping=many)
     await keep(cache, {"movie:list:7": "a page", "movie:list:8": "another"})
     # when one more is to be noted
-    noted = await cache.note_lists({"movie:list:new": ([ALL, DRAMA], b"")})
+    noted = await cache.register_lists({"movie:list:new": ([ALL, DRAMA], b"")})
     # then it is not kept, and none that was noted under the tag is
     assert (noted.may_store, noted.full) == (False, (ALL,))
     assert await in_redis(cache, "movie:list:7", "movie:list:8") == {}
     assert await cache.lists.read([ALL]) == {}
     # and it begins anew
-    assert (await cache.note_lists({"movie:list:new": ([ALL], b"")})).may_store
+    assert (await cache.register_lists({"movie:list:new": ([ALL], b"")})).may_store
 
 
 async def test_with_redis_away_nothing_is_noted_and_nothing_said_to_be_known(
@@ -67,7 +69,7 @@ async def test_with_redis_away_nothing_is_noted_and_nothing_said_to_be_known(
         relay.cut()
         async with client_through(relay, settings) as through:
             lists = ListIndex(through, "")
-            assert await lists.remember({"list:1": ([DRAMA], b"one")}) is None
+            assert await lists.register({"list:1": ([DRAMA], b"one")}) is None
             assert await lists.read([DRAMA]) is None
             assert await lists.read_changing([DRAMA]) is None
             await lists.drop([DRAMA], ["list:1"])
@@ -80,14 +82,16 @@ async def test_lists_that_could_not_be_found_are_forgotten_later_all_of_their_ta
     async with relaying(settings.redis_url or "") as relay:
         async with client_through(relay, settings) as through:
             cache = Cache(through)
-            await cache.note_lists({"movie:list:1": ([DRAMA], b""), "movie:list:2": ([NOIR], b"")})
+            await cache.register_lists(
+                {"movie:list:1": ([DRAMA], b""), "movie:list:2": ([NOIR], b"")}
+            )
             await keep(cache, {"movie:list:1": "a page", "movie:list:2": "another"})
             relay.cut()
-            await cache.forget_lists([DRAMA])
-            assert cache.owes
+            await cache.invalidate_lists([DRAMA])
+            assert cache.has_pending
             relay.mend()
-            await cache.catch_up()
-    assert not cache.owes
+            await cache.flush_pending()
+    assert not cache.has_pending
     assert await in_redis(Cache(redis), "movie:list:1", "movie:list:2") == {
         "movie:list:2": "another"
     }

@@ -46,7 +46,7 @@ async def test_the_last_caller_leaving_poisons_nothing() -> None:
 
 
 async def test_only_the_last_caller_leaving_stops_what_nobody_wants() -> None:
-    flights: SingleFlight[str] = SingleFlight(stops_unwanted=True)
+    flights: SingleFlight[str] = SingleFlight(cancel_abandoned=True)
     ended: list[str] = []
 
     async def compute() -> str:
@@ -71,7 +71,7 @@ async def test_only_the_last_caller_leaving_stops_what_nobody_wants() -> None:
 
 
 async def test_who_comes_while_it_is_being_stopped_gets_a_computation_of_its_own() -> None:
-    flights: SingleFlight[str] = SingleFlight(stops_unwanted=True)
+    flights: SingleFlight[str] = SingleFlight(cancel_abandoned=True)
     runs = 0
 
     async def compute() -> str:

@@ -77,7 +77,7 @@ async def test_a_key_that_changes_elsewhere_leaves_memory(
         await asyncio.sleep(0.03)
         await other.exists("movie:1")
     else:
-        await Cache(other).forget(["movie:1"])
+        await Cache(other).invalidate(["movie:1"])
     # then it, and it alone
     await until(lambda: "movie:1" not in in_memory(cache, "movie:1"), 2)
     assert in_memory(cache, "movie:1", "movie:2") == {"movie:2": "old"}
@@ -159,7 +159,7 @@ async def test_a_killed_connection_is_noticed_at_once_and_memory_emptied_before_
         # and when it is back, it begins empty
         relay.mend()
         await until(lambda: cache.trusts_memory, 5)
-        assert cache.last_resort(["movie:1"]) == {}
+        assert cache.peek_stale(["movie:1"]) == {}
         await hold(cache, redis, "movie:1")
 
 
@@ -233,11 +233,11 @@ async def test_what_is_owed_to_redis_is_told_once_it_is_back(
         async with tracked(cache, settings, relay):
             await keep(cache, {"movie:1": "old", "movie:2": "film"})
             relay.cut()
-            await cache.forget(["movie:1"])
-            assert cache.owes
+            await cache.invalidate(["movie:1"])
+            assert cache.has_pending
             # when Redis is back, then nobody has to ask for it
             relay.mend()
-            await until(lambda: not cache.owes, 5)
+            await until(lambda: not cache.has_pending, 5)
             assert await in_redis(Cache(redis), "movie:1", "movie:2") == {"movie:2": "film"}
 
 
@@ -252,9 +252,9 @@ async def test_what_one_command_failed_to_tell_is_told_though_the_connection_nev
         async with tracked(cache, settings):  # straight
             await keep(cache, {"movie:1": "old"})
             relay.cut()
-            await cache.forget(["movie:1"])
+            await cache.invalidate(["movie:1"])
             relay.mend()
-            await until(lambda: not cache.owes, 5)
+            await until(lambda: not cache.has_pending, 5)
             assert await in_redis(Cache(redis), "movie:1") == {}
             assert cache.trusts_memory
 
@@ -267,7 +267,7 @@ async def test_closing_ends_a_listening_that_cannot_be_cancelled(
     async with swallowed_cancellation.connect(settings) as blocking:
         tracking = CacheTracking(blocking, cache, tracked_prefixes(""))
         await tracking.start(wait_seconds=10)
-        assert tracking.listens
+        assert tracking.is_listening
         # when the tracking is closed, it ends all the same
         async with asyncio.timeout(15):
             await tracking.aclose()

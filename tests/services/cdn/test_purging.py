@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 import pytest
 
 from services import cdn
-from services.cdn import Cdn, Stale
+from services.cdn import Cdn, StaleContent
 from services.cdn.signing import Signer
 from services.errors import PurgeFailed
 from tests.support import fake_cdn
@@ -23,9 +23,11 @@ POSTER = "/art/posters/movie_1.svg"
 PHOTO = "/art/photos/a b.jpg"
 ELSEWHERE = "https://image.example/p.jpg?a=1&b=2"
 TAGS = frozenset({"movie:movie_1", "movies:genre:drama"})
-EVERYTHING = Stale(TAGS, frozenset({POSTER, PHOTO, ELSEWHERE}), frozenset({"/art/", "/graphql"}))
+EVERYTHING = StaleContent(
+    TAGS, frozenset({POSTER, PHOTO, ELSEWHERE}), frozenset({"/art/", "/graphql"})
+)
 PROVIDERS = ["cloudflare", "cloudinary", "aws"]
-ONE = Stale(paths=frozenset({POSTER}))  # something that each of them can purge
+ONE = StaleContent(paths=frozenset({POSTER}))  # something that each of them can purge
 
 
 @pytest.fixture
@@ -34,12 +36,12 @@ async def fake() -> AsyncIterator[FakeCdn]:
         yield fake
 
 
-async def purge(fake: FakeCdn, provider: str, stale: Stale = ONE, **changes: object) -> None:
+async def purge(fake: FakeCdn, provider: str, stale: StaleContent = ONE, **changes: object) -> None:
     async with cdn.open_cdn(settings_for(provider, fake.url, **changes)) as adapter:
         await adapter.purge(stale, "reference")
 
 
-async def failure(adapter: Cdn, stale: Stale = ONE) -> PurgeFailed:
+async def failure(adapter: Cdn, stale: StaleContent = ONE) -> PurgeFailed:
     with pytest.raises(PurgeFailed) as caught:
         await adapter.purge(stale, "reference")
     return caught.value
@@ -80,7 +82,7 @@ async def test_cloudinary_is_told_images_alone(fake: FakeCdn) -> None:
 
 
 async def test_cloudinary_may_never_have_fetched_an_image(fake: FakeCdn) -> None:
-    await purge(fake, "cloudinary", Stale(paths=frozenset({"/art/never-seen.svg"})))
+    await purge(fake, "cloudinary", StaleContent(paths=frozenset({"/art/never-seen.svg"})))
     assert fake.dropped() == {"https://api.example.com/art/never-seen.svg"}
 
 
@@ -93,19 +95,19 @@ async def test_cloudfront_is_told_paths_and_wildcards(fake: FakeCdn) -> None:
 
 
 async def test_cloudfront_knows_tags_where_they_are_configured(fake: FakeCdn) -> None:
-    await purge(fake, "aws", Stale(tags=TAGS), aws_cloudfront_cache_tags=True)
+    await purge(fake, "aws", StaleContent(tags=TAGS), aws_cloudfront_cache_tags=True)
     assert fake.purged == [("paths", ["#movie:movie_1", "#movies:genre:drama"])]
 
 
 async def test_cloudfront_takes_few_wildcards_so_many_images_go_by_folder(fake: FakeCdn) -> None:
     photos = frozenset(f"/art/photos/{number}.jpg" for number in range(11))
-    await purge(fake, "aws", Stale(paths=photos | {POSTER}))
+    await purge(fake, "aws", StaleContent(paths=photos | {POSTER}))
     assert fake.purged == [("paths", ["/art/photos/*", POSTER])]
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
 async def test_nothing_stale_asks_nothing(fake: FakeCdn, provider: str) -> None:
-    await purge(fake, provider, Stale())
+    await purge(fake, provider, StaleContent())
     assert fake.seen == []
 
 
@@ -121,7 +123,7 @@ async def test_cloudflare_gets_thirty_a_call(fake: FakeCdn) -> None:
     tags = frozenset(f"movie:{number}" for number in range(31))
     paths = frozenset(f"/art/{number}.svg" for number in range(61))
     prefixes = frozenset(f"/art/{number}/" for number in range(31))
-    await purge(fake, "cloudflare", Stale(tags, paths, prefixes))
+    await purge(fake, "cloudflare", StaleContent(tags, paths, prefixes))
     sizes = [(what, len(items)) for what, items in fake.purged]
     assert sizes == [
         ("files", 30),
@@ -138,13 +140,13 @@ async def test_cloudflare_gets_thirty_a_call(fake: FakeCdn) -> None:
 async def test_an_enterprise_zone_takes_more_addresses(fake: FakeCdn) -> None:
     fake.files_per_call = 500
     paths = frozenset(f"/art/{number}.svg" for number in range(600))
-    await purge(fake, "cloudflare", Stale(paths=paths), cloudflare_files_per_purge=500)
+    await purge(fake, "cloudflare", StaleContent(paths=paths), cloudflare_files_per_purge=500)
     assert [len(items) for _, items in fake.purged] == [500, 100]
 
 
 async def test_cloudfront_gets_a_thousand_a_call(fake: FakeCdn) -> None:
     paths = frozenset(f"/art/{number}.svg" for number in range(1001))
-    await purge(fake, "aws", Stale(paths=paths))
+    await purge(fake, "aws", StaleContent(paths=paths))
     assert [len(items) for _, items in fake.purged] == [1000, 1]
     assert sorted(fake.references) == ["reference-0", "reference-1"]
 
@@ -158,8 +160,8 @@ async def test_the_same_invalidation_is_made_once_at_cloudfront(fake: FakeCdn) -
 async def test_tags_that_a_service_would_refuse_are_purged_as_they_are_rendered(
     fake: FakeCdn,
 ) -> None:
-    await purge(fake, "cloudflare", Stale(tags=frozenset({"two words", "a,b", "Capital"})))
-    assert fake.dropped() == {cdn.tag_text("two words"), cdn.tag_text("a,b"), "capital"}
+    await purge(fake, "cloudflare", StaleContent(tags=frozenset({"two words", "a,b", "Capital"})))
+    assert fake.dropped() == {cdn.encode_tag("two words"), cdn.encode_tag("a,b"), "capital"}
 
 
 # ---- failures
@@ -284,7 +286,7 @@ async def test_one_image_that_fails_at_cloudinary_fails_the_purge(fake: FakeCdn)
     paths = frozenset(f"/art/{number}.svg" for number in range(20))
     fake.refused = {"https://api.example.com/art/13.svg"}
     async with cdn.open_cdn(settings_for("cloudinary", fake.url)) as adapter:
-        assert (await failure(adapter, Stale(paths=paths))).is_final
+        assert (await failure(adapter, StaleContent(paths=paths))).is_final
 
 
 # ---- the signature, held to AWS's own vectors

@@ -7,7 +7,14 @@ import random
 import pytest
 import structlog.testing
 
-from services.limits.abuse_rules import AbuseRules, Level, Score, Signal, Standing, Tally
+from services.limits.abuse_rules import (
+    AbuseLevel,
+    AbuseRules,
+    AbuseSignals,
+    LocalScore,
+    PrefixStatus,
+    Signal,
+)
 from services.limits.abuse_store import AbuseStore
 from services.limits.abuse_watch import AbuseWatch
 from services.redis import pool
@@ -20,7 +27,7 @@ from tests.support.relay import relaying
 
 BAD, NEIGHBOUR, OTHER = "203.0.113.9", "203.0.113.200", "198.51.100.7"
 PREFIX = "203.0.113.0/24"
-NOTHING = Tally()
+NOTHING = AbuseSignals()
 
 
 @pytest.fixture
@@ -33,25 +40,25 @@ def watch(enforcing: Settings, redis: Client, clock: Clock) -> AbuseWatch:
     return AbuseWatch(enforcing, redis, clock)
 
 
-def level(watch: AbuseWatch, address: str | None = BAD) -> Level:
-    standing = watch.standing(address)
-    return Level.NORMAL if standing is None else watch.level(standing)
+def level(watch: AbuseWatch, address: str | None = BAD) -> AbuseLevel:
+    status = watch.get_status(address)
+    return AbuseLevel.NORMAL if status is None else watch.get_level(status)
 
 
 def score(watch: AbuseWatch, address: str = BAD) -> float:
-    standing = watch.standing(address)
-    assert standing is not None
-    return standing.score
+    status = watch.get_status(address)
+    assert status is not None
+    return status.score
 
 
 async def wrong_passwords(watch: AbuseWatch, times: int, address: str = BAD) -> None:
-    watch.note(address, Signal.FAILED_SIGN_IN, times)
-    await watch.turn()
+    watch.record_signal(address, Signal.FAILED_SIGN_IN, times)
+    await watch.sync()
 
 
 def requests(watch: AbuseWatch, times: int, address: str = BAD) -> None:
     for _ in range(times):
-        watch.note_request(address)
+        watch.record_request(address)
 
 
 # ---- what is suspicious
@@ -62,35 +69,40 @@ async def test_viewers_are_not_suspicious(watch: AbuseWatch, clock: Clock) -> No
     for _ in range(60):
         requests(watch, 40)
         for n in range(20):
-            watch.saw_document(BAD, f"shape{n}")
-        await watch.turn()
+            watch.record_document(BAD, f"shape{n}")
+        await watch.sync()
         clock.now += 1
     await wrong_passwords(watch, 3)
     # then nothing is held against them
-    assert watch.standing(BAD) is None
+    assert watch.get_status(BAD) is None
 
 
 async def test_requests_beyond_the_rate_make_slow(watch: AbuseWatch) -> None:
     # when a thousand come at once: 5 are not told, 200 may come at once, the others are too many
     requests(watch, 1000)
-    await watch.turn()
+    await watch.sync()
     # then
     assert score(watch) == pytest.approx((1000 - 5 - 200) * 0.2)
-    assert level(watch) is Level.SLOW
+    assert level(watch) is AbuseLevel.SLOW
 
 
 async def test_a_steady_flood_ends_in_a_block(watch: AbuseWatch, clock: Clock) -> None:
     seen = []
     for _ in range(10):
         requests(watch, 500)
-        await watch.turn()
+        await watch.sync()
         if level(watch) not in seen:
             seen.append(level(watch))
         clock.now += 1
-    assert seen == [Level.NORMAL, Level.SLOW, Level.DOCUMENTS, Level.BLOCKED] or seen == [
-        Level.SLOW,
-        Level.DOCUMENTS,
-        Level.BLOCKED,
+    assert seen == [
+        AbuseLevel.NORMAL,
+        AbuseLevel.SLOW,
+        AbuseLevel.DOCUMENTS,
+        AbuseLevel.BLOCKED,
+    ] or seen == [
+        AbuseLevel.SLOW,
+        AbuseLevel.DOCUMENTS,
+        AbuseLevel.BLOCKED,
     ]
 
 
@@ -108,27 +120,27 @@ async def test_each_signal_has_its_points(
     watch: AbuseWatch, signal: Signal, times: int, points: float
 ) -> None:
     # given one too few
-    watch.note(BAD, signal, times - 1)
-    await watch.turn()
-    assert level(watch) is Level.NORMAL
+    watch.record_signal(BAD, signal, times - 1)
+    await watch.sync()
+    assert level(watch) is AbuseLevel.NORMAL
     # when
-    watch.note(BAD, signal)
-    await watch.turn()
+    watch.record_signal(BAD, signal)
+    await watch.sync()
     # then
-    assert (score(watch), level(watch)) == (points, Level.SLOW)
+    assert (score(watch), level(watch)) == (points, AbuseLevel.SLOW)
 
 
 async def test_documents_beyond_the_free_ones_are_suspicious(
     watch: AbuseWatch, clock: Clock
 ) -> None:
     for n in range(70):
-        watch.saw_document(BAD, f"shape{n}")
-    await watch.turn()
+        watch.record_document(BAD, f"shape{n}")
+    await watch.sync()
     assert score(watch) == 2 * (70 - 20)
     # when the same come again, they are not new
     for n in range(60, 70):
-        watch.saw_document(BAD, f"shape{n}")
-    await watch.turn()
+        watch.record_document(BAD, f"shape{n}")
+    await watch.sync()
     assert score(watch) == 2 * (70 - 20)
 
 
@@ -139,24 +151,24 @@ async def test_a_document_seen_by_two_processes_is_one(
     one, two = (AbuseWatch(enforcing, redis, clock) for _ in range(2))
     for watch in (one, two):
         for n in range(60):
-            watch.saw_document(BAD, f"shape{n}")
-        await watch.turn()
+            watch.record_document(BAD, f"shape{n}")
+        await watch.sync()
     # then forty are too many, not a hundred
     assert (await one.store.count(PREFIX, NOTHING, clock()))[1].score == 80
-    assert level(two) is Level.NORMAL
+    assert level(two) is AbuseLevel.NORMAL
 
 
 async def test_suspicion_halves_with_time(watch: AbuseWatch, clock: Clock) -> None:
     await wrong_passwords(watch, 15)
-    assert level(watch) is Level.SLOW
+    assert level(watch) is AbuseLevel.SLOW
     # a level is left well below what led to it: at 80, not at 100
     clock.now += 54
-    assert level(watch) is Level.SLOW  # 80.4
+    assert level(watch) is AbuseLevel.SLOW  # 80.4
     clock.now += 1
-    assert level(watch) is Level.NORMAL  # 79.5
+    assert level(watch) is AbuseLevel.NORMAL  # 79.5
     # and the next little thing does not bring it back
     await wrong_passwords(watch, 1)
-    assert watch.standing(BAD) is None
+    assert watch.get_status(BAD) is None
 
 
 # ---- what follows
@@ -174,27 +186,27 @@ async def test_waiting_is_longer_the_worse_it_is(watch: AbuseWatch) -> None:
     waits = []
     for _ in range(3):
         await wrong_passwords(watch, 10)
-        standing = watch.standing(BAD)
-        assert standing is not None
-        waits.append(round(watch.delay_seconds(standing), 3))
+        status = watch.get_status(BAD)
+        assert status is not None
+        waits.append(round(watch.get_delay_seconds(status), 3))
     assert waits == [0.2, 0.467, 0.733]
     # and never longer than a second
-    worst = Standing(PREFIX, Level.DOCUMENTS, score=1e9, at=watch._clock())
-    assert watch.delay_seconds(worst) == 1.0
+    worst = PrefixStatus(PREFIX, AbuseLevel.DOCUMENTS, score=1e9, at=watch._clock())
+    assert watch.get_delay_seconds(worst) == 1.0
 
 
 async def test_blocks_end_and_double(watch: AbuseWatch, clock: Clock) -> None:
     lengths = []
     for _ in range(3):
         await wrong_passwords(watch, 40)
-        standing = watch.standing(BAD)
-        assert standing is not None
-        assert watch.level(standing) is Level.BLOCKED
-        lengths.append(watch.seconds_left(standing))
+        status = watch.get_status(BAD)
+        assert status is not None
+        assert watch.get_level(status) is AbuseLevel.BLOCKED
+        lengths.append(watch.get_block_seconds(status))
         clock.now += lengths[-1] - 0.001
-        assert level(watch) is Level.BLOCKED
+        assert level(watch) is AbuseLevel.BLOCKED
         clock.now += 0.001
-        assert level(watch) < Level.BLOCKED
+        assert level(watch) < AbuseLevel.BLOCKED
     assert lengths == [60, 120, 240]
 
 
@@ -204,9 +216,9 @@ async def test_a_block_lasts_a_day_at_most(
     watch = AbuseWatch(enforcing, redis, clock)
     for _ in range(14):
         await wrong_passwords(watch, 40)
-        standing = watch.standing(BAD)
-        assert standing is not None
-        left = watch.seconds_left(standing)
+        status = watch.get_status(BAD)
+        assert status is not None
+        left = watch.get_block_seconds(status)
         clock.now += left
     assert left == 86_400
 
@@ -216,27 +228,27 @@ async def test_what_is_done_while_blocked_does_not_count(watch: AbuseWatch, cloc
     await wrong_passwords(watch, 40)
     # when a blocked client keeps on trying
     requests(watch, 5000)
-    watch.note(BAD, Signal.INVALID_REQUEST, 5000)
-    await watch.turn()
+    watch.record_signal(BAD, Signal.INVALID_REQUEST, 5000)
+    await watch.sync()
     # then the block is no longer, and then over
-    standing = watch.standing(BAD)
-    assert standing is not None
-    assert watch.seconds_left(standing) == 60
+    status = watch.get_status(BAD)
+    assert status is not None
+    assert watch.get_block_seconds(status) == 60
     clock.now += 60
     await wrong_passwords(watch, 1)
-    assert level(watch) is Level.NORMAL
+    assert level(watch) is AbuseLevel.NORMAL
 
 
 async def test_neighbours_are_in_it_together_and_strangers_are_not(watch: AbuseWatch) -> None:
     await wrong_passwords(watch, 5)
     await wrong_passwords(watch, 5, NEIGHBOUR)
-    assert level(watch) is level(watch, NEIGHBOUR) is Level.SLOW
-    assert level(watch, "::ffff:203.0.113.77") is Level.SLOW
-    assert level(watch, OTHER) is Level.NORMAL
+    assert level(watch) is level(watch, NEIGHBOUR) is AbuseLevel.SLOW
+    assert level(watch, "::ffff:203.0.113.77") is AbuseLevel.SLOW
+    assert level(watch, OTHER) is AbuseLevel.NORMAL
     # of IPv6, a /64
     await wrong_passwords(watch, 10, "2001:db8:1:2::1")
-    assert level(watch, "2001:db8:1:2:ffff::9") is Level.SLOW
-    assert level(watch, "2001:db8:1:3::1") is Level.NORMAL
+    assert level(watch, "2001:db8:1:2:ffff::9") is AbuseLevel.SLOW
+    assert level(watch, "2001:db8:1:3::1") is AbuseLevel.NORMAL
 
 
 # ---- who is not watched
@@ -246,11 +258,11 @@ async def test_neighbours_are_in_it_together_and_strangers_are_not(watch: AbuseW
 async def test_no_address_and_ourselves_are_not_watched(
     watch: AbuseWatch, address: str | None
 ) -> None:
-    watch.note(address, Signal.FAILED_SIGN_IN, 1000)
-    watch.note_request(address)
-    watch.saw_document(address, "shape")
-    await watch.turn()
-    assert (level(watch, address), len(watch)) == (Level.NORMAL, 0)
+    watch.record_signal(address, Signal.FAILED_SIGN_IN, 1000)
+    watch.record_request(address)
+    watch.record_document(address, "shape")
+    await watch.sync()
+    assert (level(watch, address), len(watch)) == (AbuseLevel.NORMAL, 0)
 
 
 async def test_in_production_loopback_is_an_address_like_others(
@@ -259,7 +271,7 @@ async def test_in_production_loopback_is_an_address_like_others(
     from_outside = enforcing.model_copy(update={"environment": Environment.PRODUCTION})
     watch = AbuseWatch(from_outside, redis, clock)
     await wrong_passwords(watch, 40, "127.0.0.1")
-    assert level(watch, "127.0.0.1") is Level.BLOCKED
+    assert level(watch, "127.0.0.1") is AbuseLevel.BLOCKED
 
 
 async def test_exempt_networks_and_proxies_are_not_watched(
@@ -279,9 +291,9 @@ async def test_switched_off_it_neither_counts_nor_asks(
 ) -> None:
     watch = AbuseWatch(settings.model_copy(update={"abuse_mode": "off"}), redis, clock)
     await watch.start()
-    watch.note(BAD, Signal.FAILED_SIGN_IN, 1000)
+    watch.record_signal(BAD, Signal.FAILED_SIGN_IN, 1000)
     requests(watch, 1000)
-    assert (watch.standing(BAD), len(watch)) == (None, 0)
+    assert (watch.get_status(BAD), len(watch)) == (None, 0)
     assert await count_commands.redis_commands() == {}
     await watch.aclose()
 
@@ -295,19 +307,19 @@ async def test_processes_count_together_and_agree(
     one, two = (AbuseWatch(enforcing, redis, clock) for _ in range(2))
     await wrong_passwords(one, 5)
     await wrong_passwords(two, 5)
-    await one.hear()
-    assert level(one) is level(two) is Level.SLOW
+    await one.refresh()
+    assert level(one) is level(two) is AbuseLevel.SLOW
 
 
 async def test_a_turn_is_one_write_a_prefix_however_much_was_noted(
     watch: AbuseWatch, count_commands: CountCommands
 ) -> None:
-    await watch.turn()
+    await watch.sync()
     await count_commands.reset()
     for address in (BAD, OTHER, NEIGHBOUR):
-        watch.note(address, Signal.INVALID_REQUEST)
+        watch.record_signal(address, Signal.INVALID_REQUEST)
         requests(watch, 500, address)
-    await watch.turn()
+    await watch.sync()
     # then two prefixes were written
     commands = await count_commands.redis_commands()
     assert commands["evalsha"] == 2
@@ -316,11 +328,11 @@ async def test_a_turn_is_one_write_a_prefix_however_much_was_noted(
 async def test_few_requests_are_not_told_at_all(
     watch: AbuseWatch, clock: Clock, count_commands: CountCommands
 ) -> None:
-    await watch.turn()
+    await watch.sync()
     await count_commands.reset()
     for _ in range(20):
         requests(watch, 5)
-        await watch.turn()
+        await watch.sync()
         clock.now += 1
     commands = await count_commands.redis_commands()
     assert commands.get("hset", 0) == 0
@@ -332,12 +344,12 @@ async def test_each_change_is_told_once(enforcing: Settings, redis: Client, cloc
     with structlog.testing.capture_logs() as logs:
         # when a prefix is blocked, and the block ends
         await wrong_passwords(one, 40)
-        await two.hear()
+        await two.refresh()
         clock.now += 61
-        await two.hear()
-        await one.hear()
+        await two.refresh()
+        await one.refresh()
     # then
-    told = [line for line in logs if line["event"] == "abuse_level"]
+    told = [line for line in logs if line["event"] == "abuse_level_changed"]
     assert [(line["prefix"], line["before"], line["after"]) for line in told] == [
         (PREFIX, "normal", "blocked"),
         (PREFIX, "blocked", "normal"),
@@ -351,7 +363,7 @@ async def test_the_gauge_tells_how_many_stand_where(
     watch = AbuseWatch(enforcing, redis, clock)
     for times, net in ((10, 1), (10, 2), (20, 3), (40, 4)):
         await wrong_passwords(watch, times, f"198.18.{net}.1")
-    await watch.hear()
+    await watch.refresh()
     found = [_sample("abuse_prefixes", level=name) for name in ("slow", "documents", "blocked")]
     assert found == [2, 1, 1]
 
@@ -365,15 +377,15 @@ async def test_an_operators_block_holds_everywhere_until_it_ends(
     one, two = (AbuseWatch(enforcing, redis, clock) for _ in range(2))
     await one.store.block(PREFIX, clock() + 600, clock(), "scraping")
     for watch in (one, two):
-        await watch.hear()
-        assert level(watch) is Level.BLOCKED
-    assert await two.store.reason(PREFIX) == "scraping"
+        await watch.refresh()
+        assert level(watch) is AbuseLevel.BLOCKED
+    assert await two.store.get_reason(PREFIX) == "scraping"
     # noting does not end it
     await wrong_passwords(two, 1)
     clock.now += 599
-    assert level(two) is Level.BLOCKED
+    assert level(two) is AbuseLevel.BLOCKED
     clock.now += 1
-    assert level(two) is Level.NORMAL
+    assert level(two) is AbuseLevel.NORMAL
 
 
 async def test_a_lifted_prefix_starts_afresh(watch: AbuseWatch, clock: Clock) -> None:
@@ -383,15 +395,15 @@ async def test_a_lifted_prefix_starts_afresh(watch: AbuseWatch, clock: Clock) ->
     await wrong_passwords(watch, 40)
     # when
     assert await watch.store.lift(PREFIX) is True
-    await watch.hear()
+    await watch.refresh()
     # then nothing is held against it, and there is nothing more to lift
-    assert watch.standing(BAD) is None
+    assert watch.get_status(BAD) is None
     assert await watch.store.lift(PREFIX) is False
     # and its next block is a first one
     await wrong_passwords(watch, 40)
-    standing = watch.standing(BAD)
-    assert standing is not None
-    assert watch.seconds_left(standing) == 60
+    status = watch.get_status(BAD)
+    assert status is not None
+    assert watch.get_block_seconds(status) == 60
 
 
 # ---- without Redis
@@ -410,17 +422,17 @@ async def test_without_redis_a_process_counts_alone(
         await own.connection_pool.disconnect()
         await wrong_passwords(watch, 20)
         # then
-        assert level(watch) is Level.DOCUMENTS
-        assert level(watch, OTHER) is Level.SLOW
+        assert level(watch) is AbuseLevel.DOCUMENTS
+        assert level(watch, OTHER) is AbuseLevel.SLOW
         await wrong_passwords(watch, 20)
-        assert level(watch) is Level.BLOCKED
+        assert level(watch) is AbuseLevel.BLOCKED
         clock.now += 60
-        assert level(watch) < Level.BLOCKED
+        assert level(watch) < AbuseLevel.BLOCKED
         # and when it is back, what all know counts
         relay.mend()
         watch._guard = pool.Guard()
-        await watch.turn()
-        assert level(watch) is Level.NORMAL
+        await watch.sync()
+        assert level(watch) is AbuseLevel.NORMAL
         await own.aclose()
 
 
@@ -428,17 +440,19 @@ async def test_without_redis_a_process_counts_alone(
 async def test_alone_counts_as_together(redis: Client, clock: Clock, seed: int) -> None:
     """The script and the class have the same rules."""
     rules, chance = AbuseRules(), random.Random(seed)
-    store, alone = AbuseStore(redis, rules, f"{seed}:"), Score(PREFIX)
+    store, alone = AbuseStore(redis, rules, f"{seed}:"), LocalScore(PREFIX)
     sent = 0
     for _ in range(60):
         clock.now += chance.choice([0, 0.25, 0.25, 1, 7, 61])
-        shapes = tuple(f"s{sent + n}" for n in range(chance.choice([0, 0, 3, 30])))
-        sent += len(shapes)
-        tally = Tally(chance.choice([0, 10, 300, 900]), chance.choice([0.0, 2.0, 50.0]), shapes)
+        document_hashes = tuple(f"s{sent + n}" for n in range(chance.choice([0, 0, 3, 30])))
+        sent += len(document_hashes)
+        signals = AbuseSignals(
+            chance.choice([0, 10, 300, 900]), chance.choice([0.0, 2.0, 50.0]), document_hashes
+        )
         # when both count the same
         before = alone.level
-        alone.count(tally, clock(), rules)
-        told_before, told = await store.count(PREFIX, tally, clock())
+        alone.count(signals, clock(), rules)
+        told_before, told = await store.count(PREFIX, signals, clock())
         # then they agree, but for rounding
         assert (told.level, told.until) == (alone.level, alone.until)
         assert told.score == pytest.approx(alone.score, abs=0.05)
@@ -450,15 +464,15 @@ async def test_alone_counts_as_together(redis: Client, clock: Clock, seed: int) 
 
 async def test_memory_is_bounded(watch: AbuseWatch) -> None:
     for n in range(12_000):
-        watch.note_request(f"10.{n >> 8}.{n & 255}.1")
+        watch.record_request(f"10.{n >> 8}.{n & 255}.1")
     assert len(watch) == 10_000
 
 
 async def test_documents_of_a_prefix_are_bounded_in_redis(watch: AbuseWatch, redis: Client) -> None:
     for n in range(1000):
-        watch.saw_document(BAD, f"shape{n}")
+        watch.record_document(BAD, f"shape{n}")
         if n % 100 == 99:
-            await watch.turn()
+            await watch.sync()
     keys = [key async for key in redis.scan_iter(match="*documents*")]
     assert [await redis.scard(key) for key in keys] == [256]
 
@@ -466,7 +480,7 @@ async def test_documents_of_a_prefix_are_bounded_in_redis(watch: AbuseWatch, red
 async def test_everything_in_redis_ends_but_the_capped_hash(
     watch: AbuseWatch, redis: Client
 ) -> None:
-    watch.saw_document(BAD, "shape")
+    watch.record_document(BAD, "shape")
     await wrong_passwords(watch, 40)
     lives = {key.decode(): await redis.ttl(key) async for key in redis.scan_iter(match="*abuse*")}
     assert lives.pop("abuse:standings:{abuse}") == -1

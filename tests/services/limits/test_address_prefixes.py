@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.limits.address_prefixes import shortened
+from services.limits.address_prefixes import shorten_address
 
 
 @pytest.mark.parametrize(
@@ -18,4 +18,4 @@ from services.limits.address_prefixes import shortened
     ],
 )
 def test_an_address_is_kept_as_its_neighbourhood(address: str | None, kept: str | None) -> None:
-    assert shortened(address) == kept
+    assert shorten_address(address) == kept

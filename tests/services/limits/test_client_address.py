@@ -9,13 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.errors import StartupError
-from services.limits.client_address import ClientAddresses, network_of, networks, parsed
+from services.limits.client_address import (
+    ClientAddresses,
+    get_network,
+    parse_address,
+    parse_networks,
+)
 
 PROXIES = "10.0.0.0/8, 2001:db8:ffff::/48, 192.0.2.250"
 
 
 def asked_by(peer: str | None, *forwarded: str, trusted: str = PROXIES) -> str | None:
-    return ClientAddresses(trusted).of(peer, [one.encode("latin-1") for one in forwarded])
+    return ClientAddresses(trusted).resolve(peer, [one.encode("latin-1") for one in forwarded])
 
 
 def test_without_trusted_proxies_the_header_is_not_read() -> None:
@@ -103,7 +108,7 @@ def test_without_a_peer_there_is_no_address() -> None:
 def test_what_stands_left_of_the_client_never_matters(
     invented: list[str], client: ipaddress.IPv4Address
 ) -> None:
-    if any(client in network for network in networks(PROXIES, "")):
+    if any(client in network for network in parse_networks(PROXIES, "")):
         return
     header = ", ".join([*invented, str(client), "10.3.2.1"])
     assert asked_by("10.0.0.1", header) == str(client)
@@ -126,11 +131,11 @@ def test_a_setting_nobody_can_read_is_refused(text: str) -> None:
     ],
 )
 def test_neighbours_share_a_prefix(address: str, prefix: str) -> None:
-    found = parsed(address)
+    found = parse_address(address)
     assert found is not None
-    assert str(network_of(found)) == prefix
+    assert str(get_network(found)) == prefix
 
 
 @pytest.mark.parametrize("text", [None, "", "unknown", "203.0.113.9:80"])
 def test_what_is_no_address_has_none(text: str | None) -> None:
-    assert parsed(text) is None
+    assert parse_address(text) is None

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from services.limits.rate_limit import Admission, RateLimiter, Who
+from services.limits.rate_limit import Admission, QuotaKey, RateLimiter
 from services.limits.sliding_window import SlidingWindows
 from services.redis import pool
 from services.redis.pool import Client
@@ -47,13 +47,13 @@ async def process(settings: Settings, clock: Clock) -> AsyncIterator[RateLimiter
         await client.aclose()
 
 
-async def points_counted(redis: Client, who: Who) -> int:
+async def points_counted(redis: Client, who: QuotaKey) -> int:
     """In both parts of time; nothing for what is not there."""
     stored = await redis.get(who.key)
     return sum(int(one) for one in stored.split()[3:]) if stored else 0
 
 
-async def counted(redis: Client, who: Who) -> int:
+async def counted(redis: Client, who: QuotaKey) -> int:
     stored = await redis.get(who.key)
     return sum(int(one) for one in stored.split()[1:3]) if stored else 0
 
@@ -125,7 +125,7 @@ async def test_a_stranger_waits_for_redis_and_who_asks_often_does_not(
     limited: Change, clock: Clock, count_commands: CountCommands
 ) -> None:
     async with process(limited(rate_limit_max_requests=10_000), clock) as limiter:
-        who = limiter.user("FREE", "u1")
+        who = limiter.user_key("FREE", "u1")
         # given somebody unknown
         assert limiter.admit_now(who, 1) is None
         await limiter.admit(who, 1)
@@ -142,12 +142,12 @@ async def test_what_is_held_and_not_used_is_free_again_after_a_second(
 ) -> None:
     async with process(limited(), clock) as limiter:
         # given three operations in a row, for which more was counted ahead
-        who = limiter.user("FREE", "u1")
+        who = limiter.user_key("FREE", "u1")
         for _ in range(3):
             admission = await limiter.admit(who, 10)
         assert await counted(redis, who) > 3
         # then who asks is told of what is held as free
-        assert (admission.requests_left, admission.points_left) == (97, 50_000 - 30)
+        assert (admission.remaining_requests, admission.remaining_points) == (97, 50_000 - 30)
         # when a second passes
         clock.now += 1.1
 
@@ -162,7 +162,7 @@ async def test_closing_gives_back_what_is_held(
     limited: Change, clock: Clock, redis: Client
 ) -> None:
     async with process(limited(), clock) as limiter:
-        who = limiter.user("FREE", "u1")
+        who = limiter.user_key("FREE", "u1")
         for _ in range(4):
             await limiter.admit(who, 10)
     assert (await counted(redis, who), await points_counted(redis, who)) == (4, 40)
@@ -174,7 +174,7 @@ async def test_what_is_held_goes_back_to_the_minute_it_was_counted_in(
     async with process(limited(), clock) as limiter:
         # given some held at the end of a minute
         clock.now += 59.5
-        who = limiter.user("FREE", "u1")
+        who = limiter.user_key("FREE", "u1")
         for _ in range(5):
             await limiter.admit(who, 10)
         minute, held = int(clock.now // 60), await counted(redis, who) - 5
@@ -198,7 +198,7 @@ async def test_a_refund_is_the_difference_and_never_more_than_was_reserved(
     limited: Change, clock: Clock, redis: Client, actual: int, charged: int
 ) -> None:
     async with process(limited(), clock) as limiter:
-        who = limiter.user("FREE", "u1")
+        who = limiter.user_key("FREE", "u1")
         admission = await limiter.admit(who, 100)
         assert await points_counted(redis, who) == 100
         # when it cost something else, told twice
@@ -222,7 +222,7 @@ async def test_refunds_leave_what_the_operations_cost(
     await redis.flushdb()
     clock = Clock()
     async with process(limited(), clock) as limiter:
-        who = limiter.user("FREE", "u1")
+        who = limiter.user_key("FREE", "u1")
         allowed: list[tuple[Admission, int]] = []
         for wait_ms, points, actual in operations:
             clock.now += wait_ms / 1000
@@ -236,7 +236,7 @@ async def test_refunds_leave_what_the_operations_cost(
     if stored is None:
         return
     newest = int(stored.split()[0])
-    charged = sum(cost for one, cost in allowed if one.taken.part in (newest, newest - 1))
+    charged = sum(cost for one, cost in allowed if one.result.bucket in (newest, newest - 1))
     assert newest <= parts[0]
     assert await points_counted(redis, who) == charged
 
@@ -246,21 +246,21 @@ async def test_a_refused_one_is_not_counted_and_is_refused_here_for_a_while(
 ) -> None:
     before = metric("FREE", "refused")
     async with process(limited(rate_limit_max_requests=3), clock) as limiter:
-        who = limiter.user("FREE", "u1")
+        who = limiter.user_key("FREE", "u1")
         for _ in range(3):
             await limiter.admit(who, 1)
         refused = await limiter.admit(who, 1)
         # then it says why and for how long
-        assert (refused.is_allowed, refused.requests_left) == (False, 0)
+        assert (refused.is_allowed, refused.remaining_requests) == (False, 0)
         assert 60 <= refused.retry_after_seconds <= 120
         # and those that follow cost Redis nothing
         await count_commands.reset()
         assert not (await limiter.admit(who, 1)).is_allowed
-        assert limiter.refused_now(who) is not None
+        assert limiter.refuse_now(who) is not None
         assert "evalsha" not in await count_commands.redis_commands()
         # and Redis is asked again after a second
         clock.now += 1.1
-        assert limiter.refused_now(who) is None
+        assert limiter.refuse_now(who) is None
         assert not (await limiter.admit(who, 1)).is_allowed
     assert await counted(redis, who) == 3
     assert metric("FREE", "refused") == before + 3 + 1
@@ -270,24 +270,24 @@ async def test_too_costly_a_one_is_refused_and_a_cheaper_one_passes(
     limited: Change, clock: Clock
 ) -> None:
     async with process(limited(rate_limit_max_cost=100), clock) as limiter:
-        who = limiter.user("FREE", "u1")
+        who = limiter.user_key("FREE", "u1")
         assert (await limiter.admit(who, 80)).is_allowed
         assert not (await limiter.admit(who, 30)).is_allowed
-        assert limiter.refused_now(who) is None
+        assert limiter.refuse_now(who) is None
         assert (await limiter.admit(who, 20)).is_allowed
 
 
 async def test_tiers_and_addresses_have_windows_of_their_own(limited: Change, clock: Clock) -> None:
     async with process(limited(rate_limit_anonymous_max_requests=5), clock) as limiter:
         limits = {
-            tier: (await limiter.admit(limiter.user(tier, "u1"), 1)).requests_left + 1
+            tier: (await limiter.admit(limiter.user_key(tier, "u1"), 1)).remaining_requests + 1
             for tier in ("FREE", "PREMIUM", "API")
         }
         assert limits == {"FREE": 100, "PREMIUM": 1000, "API": 10_000}
         # and two addresses of one household count together, IPv4 in both its spellings too
         for pair in (("2001:db8::1", "2001:db8::ffff:2"), ("192.0.2.1", "::ffff:192.0.2.1")):
             left = [
-                (await limiter.admit(limiter.address(one), 1)).requests_left
+                (await limiter.admit(limiter.address_key(one), 1)).remaining_requests
                 for one in (*pair, "192.0.2.200")
             ]
             assert left[:2] == [4, 3]
@@ -299,7 +299,7 @@ async def test_log_mode_counts_and_lets_everybody_through(
     before = metric("FREE", "let_through")
     some = limited(rate_limit_mode="log", rate_limit_max_requests=3)
     async with process(some, clock) as limiter:
-        who = limiter.user("FREE", "u1")
+        who = limiter.user_key("FREE", "u1")
         asked = [await limiter.admit(who, 1) for _ in range(5)]
     assert all(admission.is_allowed for admission in asked)
     assert metric("FREE", "let_through") == before + 2
@@ -313,7 +313,7 @@ async def test_without_redis_each_process_holds_the_limit_for_itself(
     before = REGISTRY.get_sample_value("rate_limit_fallbacks_total") or 0.0
     async with process(gone, clock) as one, process(gone, clock) as other:
         for limiter in (one, other):
-            asked = [await limiter.admit(limiter.address("192.0.2.1"), 1) for _ in range(7)]
+            asked = [await limiter.admit(limiter.address_key("192.0.2.1"), 1) for _ in range(7)]
             assert [one.is_allowed for one in asked] == [True] * 5 + [False] * 2
             limiter.settle(asked[0], 0)
     assert (REGISTRY.get_sample_value("rate_limit_fallbacks_total") or 0.0) > before
@@ -326,7 +326,7 @@ async def test_who_is_known_is_bounded(
     gone = limited(redis_url="redis://127.0.0.1:1/0")
     async with process(gone, clock) as limiter:
         for number in range(50_100):
-            await limiter.admit(limiter.user("FREE", str(number)), 1)
+            await limiter.admit(limiter.user_key("FREE", str(number)), 1)
         # then the first ones are forgotten
-        assert limiter.refused_now(limiter.user("FREE", "0")) is None
-        assert len(limiter._known) == 50_000
+        assert limiter.refuse_now(limiter.user_key("FREE", "0")) is None
+        assert len(limiter._quotas) == 50_000

@@ -12,7 +12,14 @@ from limits import RateLimitItemPerMinute
 from limits.storage import memory
 from limits.strategies import SlidingWindowCounterRateLimiter
 
-from services.limits.sliding_window import POINTS, REQUESTS, Limits, SlidingWindows, Taken, Window
+from services.limits.sliding_window import (
+    POINTS,
+    REQUESTS,
+    LocalWindow,
+    SlidingWindows,
+    WindowLimits,
+    WindowResult,
+)
 from services.redis import pool
 from services.redis.pool import Client
 from services.redis.scripts import ScriptCalls
@@ -63,21 +70,21 @@ async def test_it_lets_through_what_the_limits_package_does(
 ) -> None:
     # given the oracle's window on our clock, one in Redis and one in memory
     await redis.flushdb()
-    clock, limits = Clock(), Limits(MINUTE_MS, limit)
+    clock, limits = Clock(), WindowLimits(MINUTE_MS, limit)
     oracle = SlidingWindowCounterRateLimiter(storage_on(clock))
     item = RateLimitItemPerMinute(limit)
-    windows, window = in_redis(redis, clock), Window()
+    windows, window = in_redis(redis, clock), LocalWindow()
     for wait_ms, amount in steps:
         advance(clock, wait_ms)
         # when each is asked for the same
         expected = oracle.hit(item, "who", cost=amount)
-        by_script = await windows.take("window", limits, amount)
-        by_memory = window.take(limits, amount, 0, clock.now_ms)
+        by_script = await windows.acquire("window", limits, amount)
+        by_memory = window.acquire(limits, amount, 0, clock.now_ms)
         # then all say the same
         assert (not by_script.refused_by) is expected
         assert (not by_memory.refused_by) is expected
         left = oracle.get_window_stats(item, "who").remaining
-        assert (by_script.requests_left, by_memory.requests_left) == (left, left)
+        assert (by_script.remaining_requests, by_memory.remaining_requests) == (left, left)
 
 
 AMOUNTS = st.tuples(
@@ -95,131 +102,145 @@ AMOUNTS = st.tuples(
 @given(steps=st.lists(AMOUNTS, max_size=40))
 async def test_a_process_alone_counts_as_redis_would(redis: Client, steps: list[Any]) -> None:
     await redis.flushdb()
-    clock, limits = Clock(), Limits(MINUTE_MS, 10, 100)
-    windows, window = in_redis(redis, clock), Window()
-    parts = [None, START_MS // MINUTE_MS]
+    clock, limits = Clock(), WindowLimits(MINUTE_MS, 10, 100)
+    windows, window = in_redis(redis, clock), LocalWindow()
+    buckets = [None, START_MS // MINUTE_MS]
     for what, wait_ms, requests, points, which in steps:
         advance(clock, wait_ms)
         if what == "take":
-            told = await windows.take("window", limits, requests, points)
-            alone = window.take(limits, requests, points, clock.now_ms)
+            told = await windows.acquire("window", limits, requests, points)
+            alone = window.acquire(limits, requests, points, clock.now_ms)
             assert alone == told._replace(is_local=True)
-            parts.append(told.part)
+            buckets.append(told.bucket)
         else:
-            part = parts[-1 - which % len(parts)]
-            taken = None if part is None else told_of(part)
-            await windows.give_back("window", limits, taken, requests, points)
-            window.give_back(limits, -1 if part is None else part, requests, points, clock.now_ms)
+            bucket = buckets[-1 - which % len(buckets)]
+            taken = None if bucket is None else told_of(bucket)
+            await windows.release("window", limits, taken, requests, points)
+            window.release(limits, -1 if bucket is None else bucket, requests, points, clock.now_ms)
 
 
-def told_of(part: int) -> Taken:
-    return Window(part).take(Limits(MINUTE_MS, 1), 0, 0, part * MINUTE_MS)._replace(is_local=False)
+def told_of(bucket: int) -> WindowResult:
+    return (
+        LocalWindow(bucket)
+        .acquire(WindowLimits(MINUTE_MS, 1), 0, 0, bucket * MINUTE_MS)
+        ._replace(is_local=False)
+    )
 
 
 async def test_both_or_neither_are_taken(redis: Client) -> None:
     # given a window with room for 3 requests and 10 points
-    windows, limits = in_redis(redis, Clock()), Limits(MINUTE_MS, 3, 10)
-    first = await windows.take("window", limits, 1, 8)
-    assert (first.refused_by, first.requests_left, first.points_left) == (0, 2, 2)
+    windows, limits = in_redis(redis, Clock()), WindowLimits(MINUTE_MS, 3, 10)
+    first = await windows.acquire("window", limits, 1, 8)
+    assert (first.refused_by, first.remaining_requests, first.remaining_points) == (0, 2, 2)
     # when one asks for more points than are left
-    refused = await windows.take("window", limits, 1, 3)
+    refused = await windows.acquire("window", limits, 1, 3)
     # then neither is taken
-    assert (refused.refused_by, refused.requests_left, refused.points_left) == (POINTS, 2, 2)
+    assert (refused.refused_by, refused.remaining_requests, refused.remaining_points) == (
+        POINTS,
+        2,
+        2,
+    )
     # and one of more requests leaves the points
-    refused = await windows.take("window", limits, 3, 2)
-    assert (refused.refused_by, refused.requests_left, refused.points_left) == (REQUESTS, 2, 2)
+    refused = await windows.acquire("window", limits, 3, 2)
+    assert (refused.refused_by, refused.remaining_requests, refused.remaining_points) == (
+        REQUESTS,
+        2,
+        2,
+    )
 
 
 @pytest.mark.parametrize("earlier", [0, 7, 10])
 async def test_it_says_when_a_refused_one_fits(redis: Client, earlier: int) -> None:
     # given a full window, `earlier` of it from the minute before
     clock = Clock()
-    windows, limits = in_redis(redis, clock), Limits(MINUTE_MS, 10)
+    windows, limits = in_redis(redis, clock), WindowLimits(MINUTE_MS, 10)
     if earlier:
-        await windows.take("window", limits, earlier)
+        await windows.acquire("window", limits, earlier)
     advance(clock, MINUTE_MS + 100)
-    while not (refused := await windows.take("window", limits)).refused_by:
+    while not (refused := await windows.acquire("window", limits)).refused_by:
         clock.now_ms += 1
     # when it is asked again a moment before the time it says, and at that time
     asked_ms = clock.now_ms
     clock.now_ms = asked_ms + refused.retry_ms - 2
-    assert (await windows.take("window", limits)).refused_by == REQUESTS
+    assert (await windows.acquire("window", limits)).refused_by == REQUESTS
     clock.now_ms = asked_ms + refused.retry_ms
-    assert (await windows.take("window", limits)).refused_by == 0
+    assert (await windows.acquire("window", limits)).refused_by == 0
 
 
 async def test_more_than_the_limit_never_fits(redis: Client) -> None:
-    windows, limits = in_redis(redis, Clock()), Limits(MINUTE_MS, 3)
-    refused = await windows.take("window", limits, 4)
+    windows, limits = in_redis(redis, Clock()), WindowLimits(MINUTE_MS, 3)
+    refused = await windows.acquire("window", limits, 4)
     assert (refused.refused_by, refused.retry_ms, refused.full_ms) == (REQUESTS, 120_000, 0)
 
 
 async def test_more_is_held_only_while_half_stays_free(redis: Client) -> None:
-    windows, limits = in_redis(redis, Clock()), Limits(MINUTE_MS, 20, 1000)
+    windows, limits = in_redis(redis, Clock()), WindowLimits(MINUTE_MS, 20, 1000)
     held = [
-        (await windows.take("window", limits, 1, 1, more_requests=4, more_points=4)).held
+        (
+            await windows.acquire("window", limits, 1, 1, prefetch_requests=4, prefetch_points=4)
+        ).prefetched
         for _ in range(4)
     ]
     # then 5 and 5 go, which leaves 10; from then on only what is asked for
     assert held == [1, 1, 0, 0]
-    assert (await windows.take("window", limits, 0)).requests_left == 8
+    assert (await windows.acquire("window", limits, 0)).remaining_requests == 8
 
 
 async def test_what_is_not_used_goes_back_to_where_it_was_counted(redis: Client) -> None:
     # given 4 taken in one minute and 2 in the next
-    clock, limits = Clock(), Limits(MINUTE_MS, 10, 100)
+    clock, limits = Clock(), WindowLimits(MINUTE_MS, 10, 100)
     windows = in_redis(redis, clock)
-    first = await windows.take("window", limits, 4, 40)
+    first = await windows.acquire("window", limits, 4, 40)
     clock.now_ms += MINUTE_MS
-    second = await windows.take("window", limits, 2, 20)
-    assert (second.requests_left, second.points_left) == (4, 40)
+    second = await windows.acquire("window", limits, 2, 20)
+    assert (second.remaining_requests, second.remaining_points) == (4, 40)
     # when some of both go back
-    await windows.give_back("window", limits, first, 1, 10)
-    await windows.give_back("window", limits, second, 2, 5)
+    await windows.release("window", limits, first, 1, 10)
+    await windows.release("window", limits, second, 2, 5)
     # then each minute has less
     assert await redis.get("window") == b"30000001 0 3 15 30"
     # and neither can go below nothing
-    await windows.give_back("window", limits, second, 5, 500)
+    await windows.release("window", limits, second, 5, 500)
     assert await redis.get("window") == b"30000001 0 3 0 30"
     # and what is long past stays as it is
     clock.now_ms += MINUTE_MS
-    await windows.give_back("window", limits, first, 1, 1)
+    await windows.release("window", limits, first, 1, 1)
     assert await redis.get("window") == b"30000001 0 3 0 30"
 
 
 async def test_a_window_is_gone_when_nothing_of_it_counts(redis: Client) -> None:
     clock = Clock(START_MS / 1000 + 10)
-    taken = await in_redis(redis, clock).take("window", Limits(MINUTE_MS, 5))
+    taken = await in_redis(redis, clock).acquire("window", WindowLimits(MINUTE_MS, 5))
     assert taken.full_ms == 110_000
     assert 100_000 < await redis.pttl("window") <= 110_000
 
 
 async def test_without_a_clock_redis_tells_the_time(redis: Client) -> None:
     seconds, _ = await redis.time()
-    taken = await SlidingWindows(ScriptCalls(redis)).take("window", Limits(MINUTE_MS, 5))
-    assert 0 <= taken.part - seconds // 60 <= 1
+    taken = await SlidingWindows(ScriptCalls(redis)).acquire("window", WindowLimits(MINUTE_MS, 5))
+    assert 0 <= taken.bucket - seconds // 60 <= 1
 
 
 async def test_a_clock_that_goes_back_over_the_edge_forgets_nothing(redis: Client) -> None:
-    clock, limits = Clock(), Limits(MINUTE_MS, 5)
+    clock, limits = Clock(), WindowLimits(MINUTE_MS, 5)
     windows = in_redis(redis, clock)
-    await windows.take("window", limits, 5)
+    await windows.acquire("window", limits, 5)
     clock.now_ms -= 20
-    assert (await windows.take("window", limits)).refused_by == REQUESTS
+    assert (await windows.acquire("window", limits)).refused_by == REQUESTS
 
 
 async def test_without_redis_the_process_counts_alone(settings: Settings) -> None:
     gone = settings.model_copy(update={"redis_url": "redis://127.0.0.1:1/0"})
     client = pool.connect(gone)
-    windows, limits = SlidingWindows(ScriptCalls(client)), Limits(MINUTE_MS, 3, 100)
+    windows, limits = SlidingWindows(ScriptCalls(client)), WindowLimits(MINUTE_MS, 3, 100)
     try:
         # when five are taken
-        taken = [await windows.take("window", limits, 1, 1) for _ in range(5)]
+        taken = [await windows.acquire("window", limits, 1, 1) for _ in range(5)]
     finally:
         await client.aclose()
     # then the limit holds in this process
     assert [one.refused_by for one in taken] == [0, 0, 0, REQUESTS, REQUESTS]
     assert all(one.is_local for one in taken)
     # and what is given back is free again
-    await windows.give_back("window", limits, taken[0], 1, 1)
-    assert (await windows.take("window", limits, 1)).refused_by == 0
+    await windows.release("window", limits, taken[0], 1, 1)
+    assert (await windows.acquire("window", limits, 1)).refused_by == 0

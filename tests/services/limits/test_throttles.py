@@ -93,7 +93,7 @@ async def test_what_succeeds_does_not_count(throttles: Throttles) -> None:
     # given somebody who signs in often, and once mistypes
     for _ in range(30):
         await throttles.check(Throttle.LOGIN, account=ANN, address=HOME)
-        await throttles.succeeded(Throttle.LOGIN, account=ANN, address=HOME)
+        await throttles.refund(Throttle.LOGIN, account=ANN, address=HOME)
     await throttles.check(Throttle.LOGIN, account=ANN, address=HOME)
     # then nine more tries are left
     assert await tries(throttles, 20, Throttle.LOGIN, ANN, HOME) == 9

@@ -53,7 +53,7 @@ async def test_a_run_tells_how_far_it_is(tmp_path: Path) -> None:
 async def test_a_failure_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "film.mp4").write_text("no film")
     with pytest.raises(ffmpeg.FfmpegFailed) as failed:
-        arguments = [*ffmpeg.input_of(tmp_path / "film.mp4"), "out.mp4"]
+        arguments = [*ffmpeg.input_arguments(tmp_path / "film.mp4"), "out.mp4"]
         await ffmpeg.run(FFMPEG, arguments, folder=tmp_path)
     assert "Invalid data found" in str(failed.value)
     assert len(str(failed.value).splitlines()) == 1

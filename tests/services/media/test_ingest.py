@@ -16,7 +16,7 @@ import m3u8
 import pytest
 
 from services.media import ffmpeg, hls, ladder
-from services.media.ingest import Encoder, Film, film_of, ingest
+from services.media.ingest import Encoder, Film, ingest, probe_film
 from services.media.ladder import SegmentType
 from services.media.library import INDEX, Media, MediaLibrary, Rendition
 from services.media.probe import IngestRefused
@@ -35,7 +35,7 @@ async def taken(
     *,
     replaces: bool = False,
 ) -> Media:
-    made = await film_of(ENCODER, film, subtitles or {}, segments)
+    made = await probe_film(ENCODER, film, subtitles or {}, segments)
     return await ingest(ENCODER, made, library / TITLE, replaces=replaces)
 
 
@@ -66,7 +66,7 @@ async def key_frames(rendition: Rendition, folder: Path) -> list[bool]:
         alone, told = folder / "alone", folder / "told"
         alone.write_bytes(head + (folder / segment.uri).read_bytes())
         first = ["-map", "0:v", "-c", "copy", "-copyinkf", "-frames:v", "1", "-f", "framecrc"]
-        await ffmpeg.run(FFMPEG, [*ffmpeg.input_of(alone), *first, str(told)], folder=folder)
+        await ffmpeg.run(FFMPEG, [*ffmpeg.input_arguments(alone), *first, str(told)], folder=folder)
         begins.append("F=0x0" not in told.read_text())  # framecrc's mark of all other frames
     return begins
 
@@ -211,7 +211,9 @@ async def test_what_is_there_is_replaced_only_when_asked(tmp_path: Path) -> None
         await taken(library, second)
     assert everything(library / TITLE) == before
     # when it comes with force but cannot be read to its end, neither
-    broken = Film((await film_of(ENCODER, second, {}, SegmentType.FMP4)).source, ["-i", "nothing"])
+    broken = Film(
+        (await probe_film(ENCODER, second, {}, SegmentType.FMP4)).source, ["-i", "nothing"]
+    )
     with pytest.raises(ffmpeg.FfmpegFailed):
         await ingest(ENCODER, broken, library / TITLE, replaces=True)
     assert everything(library / TITLE) == before
@@ -234,7 +236,7 @@ async def test_a_film_cut_short_is_not_taken(tmp_path: Path) -> None:
 
 
 async def test_a_film_for_which_there_is_no_room_is_refused_at_once(tmp_path: Path) -> None:
-    source = ladder.Source(1920, 1080, ladder.Fraction(25), 1e12)
+    source = ladder.VideoSource(1920, 1080, ladder.Fraction(25), 1e12)
     with pytest.raises(IngestRefused, match="MB free and this film may need 1250000000000 MB"):
         await ingest(ENCODER, Film(source, []), tmp_path / "library" / TITLE)
     assert list((tmp_path / "library").iterdir()) == []
@@ -263,7 +265,7 @@ async def test_a_segment_that_ends_early_is_noticed(
     program.chmod(0o755)
     film = await make_clip(tmp_path / "film.mp4", seconds=9)
     encoder = Encoder(program, preset="ultrafast")
-    made = await film_of(ENCODER, film, {}, kind)
+    made = await probe_film(ENCODER, film, {}, kind)
     # when it makes a film
     with pytest.raises(IngestRefused, match="could not be written to its end: the disk is full"):
         await ingest(encoder, made, tmp_path / "library" / TITLE)
@@ -282,7 +284,7 @@ async def test_who_stops_waiting_leaves_nothing_behind(tmp_path: Path) -> None:
     # given a film on its way in
     film = await make_clip(tmp_path / "film.mp4", size="640x360", seconds=20)
     slow = Encoder(FFMPEG, preset="veryslow")
-    made = await film_of(slow, film, {}, SegmentType.FMP4)
+    made = await probe_film(slow, film, {}, SegmentType.FMP4)
     library = tmp_path / "library"
     task = asyncio.create_task(ingest(slow, made, library / TITLE))
     await until(lambda: library.exists() and [*library.glob(".ingest-*/360p/*")])
@@ -303,7 +305,9 @@ async def test_what_killed_runs_left_is_cleared_by_the_next(tmp_path: Path) -> N
     shutil.copytree(library / TITLE, library / ".replaced-movie_1")
     (library / ".ingest-left" / "360p").mkdir(parents=True)
     # when the next film comes
-    await ingest(ENCODER, await film_of(ENCODER, film, {}, SegmentType.FMP4), library / "movie_3")
+    await ingest(
+        ENCODER, await probe_film(ENCODER, film, {}, SegmentType.FMP4), library / "movie_3"
+    )
     # then the old title is back, and the rest is gone
     assert sorted(each.name for each in library.iterdir()) == ["movie_1", "movie_2", "movie_3"]
     assert everything(library / "movie_2") == everything(library / "movie_1")
@@ -312,7 +316,7 @@ async def test_what_killed_runs_left_is_cleared_by_the_next(tmp_path: Path) -> N
 async def test_two_at_once_leave_each_other_alone(tmp_path: Path) -> None:
     library = tmp_path / "library"
     film = await make_clip(tmp_path / "film.mp4", seconds=2)
-    made = await film_of(ENCODER, film, {}, SegmentType.FMP4)
+    made = await probe_film(ENCODER, film, {}, SegmentType.FMP4)
     await asyncio.gather(*(ingest(ENCODER, made, library / f"movie_{n}") for n in range(3)))
     assert sorted(each.name for each in library.iterdir()) == ["movie_0", "movie_1", "movie_2"]
 
@@ -320,7 +324,7 @@ async def test_two_at_once_leave_each_other_alone(tmp_path: Path) -> None:
 async def test_how_far_it_is_grows_to_the_whole(tmp_path: Path) -> None:
     film = await make_clip(tmp_path / "film.mp4", seconds=2)
     told: list[tuple[float, float]] = []
-    made = await film_of(ENCODER, film, {}, SegmentType.FMP4)
+    made = await probe_film(ENCODER, film, {}, SegmentType.FMP4)
     await ingest(ENCODER, made, tmp_path / TITLE, progress=lambda *far: told.append(far))
     assert all(first <= second for first, second in itertools.pairwise(told))
     assert told[-1] == (pytest.approx(2, abs=0.3), 2.0)

@@ -9,20 +9,20 @@ import pytest
 from services.media.ladder import (
     LADDER,
     SegmentType,
-    Source,
-    command,
-    most_bytes,
+    VideoSource,
+    build_command,
+    choose_frame_rate,
+    estimate_max_bytes,
+    plan_steps,
     shortest_seconds,
-    steady_rate,
-    steps,
     video_rate,
 )
 
 
 def source(
     width: int = 1920, height: int = 1080, rate: Fraction = Fraction(25), seconds: float = 60
-) -> Source:
-    return Source(width, height, rate, seconds)
+) -> VideoSource:
+    return VideoSource(width, height, rate, seconds)
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def source(
     ],
 )
 def test_a_film_gets_the_rungs_it_fills(size: tuple[int, int], made: list[str]) -> None:
-    assert [f"{s.rung.name} {s.width}x{s.height}" for s in steps(source(*size))] == made
+    assert [f"{s.rung.name} {s.width}x{s.height}" for s in plan_steps(source(*size))] == made
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_a_film_gets_the_rungs_it_fills(size: tuple[int, int], made: list[str]) 
     ],
 )
 def test_every_film_gets_a_constant_rate(told: float, rate: Fraction) -> None:
-    assert steady_rate(told) == rate
+    assert choose_frame_rate(told) == rate
 
 
 @pytest.mark.parametrize("kind", list(SegmentType))
@@ -93,17 +93,17 @@ def test_a_short_last_segment_counts_from_half_the_length_on() -> None:
 
 def test_key_frames_stand_at_the_same_frames_on_every_rung() -> None:
     film = source(rate=Fraction(24000, 1001))
-    arguments = command(film, steps(film), segment_seconds=4)
+    arguments = build_command(film, plan_steps(film), segment_seconds=4)
     every = [arguments[at + 1] for at, each in enumerate(arguments) if each == "-g"]
     assert every == ["96"] * 4  # 4.004 s
     assert arguments.count("-filter_complex") == 1  # decoded once
 
 
 def test_a_silent_film_maps_no_sound() -> None:
-    silent = Source(640, 360, Fraction(25), 10, audio=None)
-    assert "-c:a" not in command(silent, steps(silent))
+    silent = VideoSource(640, 360, Fraction(25), 10, audio=None)
+    assert "-c:a" not in build_command(silent, plan_steps(silent))
 
 
 def test_an_hour_in_all_qualities_needs_at_most_five_gigabytes() -> None:
     film = source(seconds=3600)
-    assert most_bytes(film, steps(film)) == 4_500_000_000
+    assert estimate_max_bytes(film, plan_steps(film)) == 4_500_000_000

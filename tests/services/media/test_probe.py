@@ -8,21 +8,21 @@ from pathlib import Path
 import pytest
 
 from services.media import ffmpeg
-from services.media.ladder import Source
-from services.media.probe import NotAVideo, probe, source_of
+from services.media.ladder import VideoSource
+from services.media.probe import NotAVideo, parse_source, probe
 from tests.support.media import FFMPEG, make_clip
 
 
 async def again(film: Path, name: str, *options: str, before: tuple[str, ...] = ()) -> Path:
     """The same film once more, changed by options of ffmpeg."""
-    arguments = [*before, *ffmpeg.input_of(film), *options, name]
+    arguments = [*before, *ffmpeg.input_arguments(film), *options, name]
     await ffmpeg.run(FFMPEG, arguments, folder=film.parent)
     return film.with_name(name)
 
 
 async def test_a_plain_film(tmp_path: Path) -> None:
     film = await make_clip(tmp_path / "a film.mp4", size="640x360", seconds=2)
-    assert await probe(FFMPEG, film) == Source(640, 360, Fraction(30), 2.0, "0:0", "0:1")
+    assert await probe(FFMPEG, film) == VideoSource(640, 360, Fraction(30), 2.0, "0:0", "0:1")
 
 
 async def test_a_silent_film_of_uneven_size_at_an_american_rate(tmp_path: Path) -> None:
@@ -88,10 +88,10 @@ async def test_a_file_that_is_no_video(tmp_path: Path, content: bytes) -> None:
 async def test_a_title_that_looks_like_a_stream_is_a_title(tmp_path: Path) -> None:
     lie = "Stream #0:0: Video: h264, 9999x9999, 1 fps\n  Duration: 99:00:00.00"
     film = await make_clip(tmp_path / "film.mp4", seconds=1, extra=("-metadata", f"title={lie}"))
-    assert (await probe(FFMPEG, film)) == Source(320, 180, Fraction(30), 1.0, "0:0", "0:1")
+    assert (await probe(FFMPEG, film)) == VideoSource(320, 180, Fraction(30), 1.0, "0:0", "0:1")
 
 
 def test_a_film_of_many_days_is_refused() -> None:
     line = "  Duration: 99:00:00.00, start\n  Stream #0:0: Video: h264, yuv420p, 64x64, 25 fps\n"
     with pytest.raises(NotAVideo, match="is 356400 s long"):
-        source_of(line, "film.mp4")
+        parse_source(line, "film.mp4")

@@ -7,7 +7,7 @@ import base64
 import pytest
 
 from services.errors import InvalidToken
-from services.media.signed_urls import Grant, MediaAddresses
+from services.media.signed_urls import MediaGrant, MediaUrlSigner
 
 SECRET = b"a secret of at least thirty-two bytes"
 NOW = 1_800_000_000.0
@@ -16,8 +16,8 @@ FILM = "movie_00001"
 LOGIN = "login_0123456789abcdef0123"
 
 
-def addresses(secret: bytes = SECRET, *, binds_address: bool = False) -> MediaAddresses:
-    return MediaAddresses(secret, lifetime_seconds=HOUR, binds_address=binds_address)
+def addresses(secret: bytes = SECRET, *, binds_address: bool = False) -> MediaUrlSigner:
+    return MediaUrlSigner(secret, lifetime_seconds=HOUR, binds_address=binds_address)
 
 
 def signed(title_id: str = FILM, login_id: str = LOGIN, address: str | None = None) -> str:
@@ -33,7 +33,7 @@ def refusal(token: str, title_id: str = FILM, now: float = NOW) -> str:
 def test_a_token_tells_whose_it_is_and_until_when() -> None:
     made = addresses().sign(FILM, LOGIN, None, NOW)
     grant = addresses().verify(made.token, FILM, None, NOW)
-    assert grant == Grant(LOGIN, made.expires_at)
+    assert grant == MediaGrant(LOGIN, made.expires_at)
     assert made.expires_at == NOW + HOUR
     assert set(made.token) <= set(
         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"

@@ -9,16 +9,10 @@ from msgspec import msgpack
 from resolvers.context import Runtime
 from resolvers.opening import open_playback
 from services.errors import SessionNotFound, UpstreamUnavailable, ValidationFailed
-from services.playback.buffer import (
-    FLUSHED_SECONDS,
-    Base,
-    DeviceTag,
-    Outcome,
-    ProgressState,
-    Report,
-)
+from services.playback.buffer import FLUSHED_SECONDS
 from services.playback.keys import ProgressKeys
 from services.playback.sessions import SESSION_SECONDS, ViewingSession
+from services.playback.state import Base, DeviceTag, ProgressState, Report, ReportOutcome
 from services.redis.pool import Client
 
 USER, SESSION, FILM = "user_1", "session_1", "movie_1"
@@ -70,7 +64,7 @@ async def test_a_key_used_again_after_its_session_was_forgotten_counts_from_the_
     early = await buffer.report(USER, heartbeat(0, 931.0), later)
     late = await buffer.report(USER, heartbeat(1, 940.0), later + 61_000)
     # then its reports count as any new session's: not at first, but from its second minute on
-    assert (early.outcome, late.outcome) == (Outcome.KEPT, Outcome.APPLIED)
+    assert (early.outcome, late.outcome) == (ReportOutcome.KEPT, ReportOutcome.APPLIED)
     assert late.progress is not None
     assert late.progress.state.position_seconds == 940.0
 
@@ -92,7 +86,7 @@ async def test_a_report_is_kept_without_end_and_queued_once(
     # when it reports
     reported = await runtime.playback.progress.report(USER, heartbeat(0, 30.5), NOW)
     # then the state is in Redis without expiry, in the stream once, and not yet durable
-    assert reported.outcome is Outcome.APPLIED
+    assert reported.outcome is ReportOutcome.APPLIED
     progress = reported.progress
     assert progress is not None
     assert (progress.user_id, progress.playable_id, progress.version) == (USER, FILM, 1)
@@ -125,7 +119,7 @@ async def test_a_repeated_or_older_sequence_changes_nothing(
     again = await runtime.playback.progress.report(USER, heartbeat(5, 99.0), NOW + 1)
     late = await runtime.playback.progress.report(USER, heartbeat(4, 1.0), NOW + 2)
     # then both hear what is stored
-    assert again.outcome is late.outcome is Outcome.REPEATED
+    assert again.outcome is late.outcome is ReportOutcome.REPEATED
     assert again.progress == late.progress == first.progress
     assert await redis.xlen(KEYS.stream(KEYS.shard(USER))) == 1
 
@@ -143,7 +137,7 @@ async def test_two_hundred_concurrent_reports_count_without_a_gap(
         *(buffer.report(USER, heartbeat(n, n + 1.0, "session_2"), NOW + n) for n in range(100)),
     )
     # then versions and stamps grew with each that was applied, in the stream too
-    applied = [each for each in reported if each.outcome is Outcome.APPLIED]
+    applied = [each for each in reported if each.outcome is ReportOutcome.APPLIED]
     (progress,) = await buffer.unflushed(USER)
     queued = [msgpack.decode(fields[b"state"])[7] for fields in await entries(redis)]
     versions = [int(fields[b"version"]) for fields in await entries(redis)]
@@ -190,7 +184,7 @@ async def test_a_full_shard_refuses_and_keeps_what_it_has(runtime: Runtime, redi
     await redis.xtrim(stream, maxlen=0)
     assert (
         await runtime.playback.progress.report(USER, heartbeat(2, 50.0), NOW)
-    ).outcome is Outcome.APPLIED
+    ).outcome is ReportOutcome.APPLIED
 
 
 async def test_a_redis_without_room_refuses_and_writes_nothing(
@@ -298,9 +292,9 @@ async def test_a_title_evicted_under_its_session_asks_for_a_base(
     buffer = runtime.playback.progress
     reported = await buffer.report(USER, heartbeat(0, 30.0), NOW)
     # then it is asked for a base, and with one the report counts on
-    assert reported.outcome is Outcome.BASE_NEEDED
+    assert reported.outcome is ReportOutcome.BASE_NEEDED
     again = await buffer.report(USER, heartbeat(0, 30.0), NOW, Base(7, ProgressState()))
-    assert again.outcome is Outcome.APPLIED
+    assert again.outcome is ReportOutcome.APPLIED
     assert again.progress is not None
     assert (again.progress.version, again.progress.durable) == (8, False)
     assert await redis.ttl(KEYS.progress(USER, FILM)) == -1
@@ -362,13 +356,13 @@ async def test_a_player_that_opens_at_the_start_does_not_take_the_position_back(
     early = await buffer.report(USER, heartbeat(0, 5.0), NOW + 5_000)
     last = await buffer.report(USER, heartbeat(1, 59.9), NOW + 59_999)
     # then what is stored is kept and told
-    assert early.outcome is last.outcome is Outcome.KEPT
+    assert early.outcome is last.outcome is ReportOutcome.KEPT
     assert early.progress is not None and last.progress is not None
     assert early.progress.state.position_seconds == last.progress.state.position_seconds == 600.0
     assert last.progress.version == 3
     # and once it played for a minute, it is where the viewer is
     after = await buffer.report(USER, heartbeat(2, 60.0), NOW + 60_000)
-    assert after.outcome is Outcome.APPLIED
+    assert after.outcome is ReportOutcome.APPLIED
     assert after.progress is not None and after.progress.state.position_seconds == 60.0
     assert after.progress.version == 4
 
@@ -381,7 +375,7 @@ async def test_a_seek_back_counts_at_once_and_so_does_what_follows_it(runtime: R
     sought = await buffer.report(USER, heartbeat(0, 30.0, seeked=True), NOW + 1_000)
     after = await buffer.report(USER, heartbeat(1, 40.0), NOW + 11_000)
     # then both positions are stored
-    assert sought.outcome is after.outcome is Outcome.APPLIED
+    assert sought.outcome is after.outcome is ReportOutcome.APPLIED
     assert after.progress is not None and after.progress.state.position_seconds == 40.0
 
 
@@ -402,12 +396,12 @@ async def test_two_players_at_once_do_not_make_the_position_jump(runtime: Runtim
         assert television.progress is not None
         assert television.progress.state.position_seconds == 500.0 + n
     # then the one begun last has the position
-    assert outcomes == [(Outcome.APPLIED, Outcome.KEPT)] * 3
+    assert outcomes == [(ReportOutcome.APPLIED, ReportOutcome.KEPT)] * 3
     # until it stops: then the other has it again, but not by standing still
     await buffer.report(USER, stop(session_id="session_2"), phone_at + 40_000)
     paused = await buffer.report(USER, heartbeat(4, 103.0), phone_at + 41_000)
     playing = await buffer.report(USER, heartbeat(5, 104.0), phone_at + 42_000)
-    assert (paused.outcome, playing.outcome) == (Outcome.KEPT, Outcome.APPLIED)
+    assert (paused.outcome, playing.outcome) == (ReportOutcome.KEPT, ReportOutcome.APPLIED)
     assert playing.progress is not None and playing.progress.state.position_seconds == 104.0
 
 
@@ -422,7 +416,7 @@ async def test_a_player_that_fell_silent_holds_nothing(runtime: Runtime) -> None
     held = await buffer.report(USER, heartbeat(1, 101.0), NOW + 2 + 29_999)
     free = await buffer.report(USER, heartbeat(2, 162.0), NOW + 60_000)
     # then it has the position again
-    assert (held.outcome, free.outcome) == (Outcome.KEPT, Outcome.APPLIED)
+    assert (held.outcome, free.outcome) == (ReportOutcome.KEPT, ReportOutcome.APPLIED)
 
 
 async def test_who_seeks_last_has_the_position(runtime: Runtime) -> None:
@@ -438,7 +432,7 @@ async def test_who_seeks_last_has_the_position(runtime: Runtime) -> None:
     television = await buffer.report(USER, heartbeat(2, 60.0), NOW + 20_000)
     # then the television has it
     outcomes = [sought.outcome, phone.outcome, television.outcome]
-    assert outcomes == [Outcome.APPLIED, Outcome.KEPT, Outcome.APPLIED]
+    assert outcomes == [ReportOutcome.APPLIED, ReportOutcome.KEPT, ReportOutcome.APPLIED]
 
 
 async def test_a_report_that_is_kept_counts_in_its_sequence_and_for_the_history(
@@ -451,7 +445,7 @@ async def test_a_report_that_is_kept_counts_in_its_sequence_and_for_the_history(
     await buffer.report(USER, heartbeat(0, 5.0), NOW + 5_000)
     again = await buffer.report(USER, heartbeat(0, 5.0), NOW + 6_000)
     # then it is known, what MongoDB has is still durable, and the viewing is on its way
-    assert again.outcome is Outcome.REPEATED
+    assert again.outcome is ReportOutcome.REPEATED
     assert again.progress is not None and again.progress.durable is True
     (entry,) = await entries(redis)
     assert msgpack.decode(entry[b"viewing"]) == [
@@ -488,7 +482,7 @@ async def test_a_stop_without_a_position_ends_the_viewing_and_moves_nothing(
     stopped = await buffer.report(USER, stop(), NOW + 7)
     # then its progress is what it was, and the history hears of the end
     assert before.progress is not None and stopped.progress is not None
-    assert stopped.outcome is Outcome.APPLIED
+    assert stopped.outcome is ReportOutcome.APPLIED
     assert stopped.progress.version == before.progress.version == 1
     assert stopped.progress.state.position_seconds == 30.0
     last = (await entries(redis))[-1]

@@ -8,20 +8,17 @@ import pytest
 from resolvers.context import Runtime
 from resolvers.opening import open_playback
 from services.errors import UpstreamUnavailable, ValidationFailed
-from services.playback.buffer import (
-    MOST_CHANGES,
-    Base,
-    Buffered,
-    Changed,
-    DeviceTag,
-    Mark,
-    OfflineEvent,
-    Outcome,
-    ProgressState,
-    Report,
-)
+from services.playback.changes import MOST_CHANGES, ChangeResult, Mark, OfflineEvent
 from services.playback.keys import ProgressKeys
 from services.playback.sessions import ViewingSession
+from services.playback.state import (
+    Base,
+    BufferedProgress,
+    DeviceTag,
+    ProgressState,
+    Report,
+    ReportOutcome,
+)
 from services.redis.pool import Client
 
 USER, FILM = "user_1", "movie_1"
@@ -40,7 +37,7 @@ def event(
 
 async def offline(
     runtime: Runtime, *events: OfflineEvent, base: Base | None = None, now: int = NOW
-) -> Changed:
+) -> ChangeResult:
     bases = {each.playable_id: base or Base() for each in events}
     return await runtime.playback.progress.apply_offline(USER, events, now, bases)
 
@@ -52,7 +49,7 @@ async def mark(
     at: int = NOW,
     now: int = NOW,
     base: Base | None = None,
-) -> Changed:
+) -> ChangeResult:
     bases = {FILM: base or Base()}
     marks = [Mark(FILM, at, 1000.0)]
     return await runtime.playback.progress.set_watched(
@@ -62,7 +59,7 @@ async def mark(
 
 async def play(
     runtime: Runtime, session_id: str, began: int, *reports: tuple[int, float], seeked: bool = False
-) -> list[Outcome]:
+) -> list[ReportOutcome]:
     """Opens the session unless it is open, and reports positions at their times."""
     session = ViewingSession(
         session_id, USER, FILM, TABLET, "PLAYING", 0.0, 1000.0, None, began, began
@@ -76,7 +73,7 @@ async def play(
     return outcomes
 
 
-async def stored(runtime: Runtime) -> Buffered:
+async def stored(runtime: Runtime) -> BufferedProgress:
     found = (await runtime.playback.progress.read_many(USER, [FILM]))[FILM]
     assert found is not None
     return found
@@ -86,7 +83,7 @@ async def queued(redis: Client) -> int:
     return int(await redis.xlen(KEYS.stream(KEYS.shard(USER))))
 
 
-def outcomes_of(changed: Changed) -> list[Outcome]:
+def outcomes_of(changed: ChangeResult) -> list[ReportOutcome]:
     assert changed.needed == []
     return changed.outcomes
 
@@ -106,7 +103,7 @@ async def test_a_batch_is_applied_in_the_order_it_was_watched(
     # when they are told
     changed = await offline(runtime, *events)
     # then each title is where it was left, queued once, with what told it and when
-    assert outcomes_of(changed) == [Outcome.APPLIED] * 3
+    assert outcomes_of(changed) == [ReportOutcome.APPLIED] * 3
     film = changed.progress[FILM]
     assert film is not None
     assert film == await stored(runtime)
@@ -134,7 +131,7 @@ async def test_an_event_counts_once(runtime: Runtime, redis: Client) -> None:
         event("e3", 55.0, NOW),
     )
     # then only the new one is applied
-    repeated, applied = Outcome.REPEATED, Outcome.APPLIED
+    repeated, applied = ReportOutcome.REPEATED, ReportOutcome.APPLIED
     assert outcomes_of(again) == [repeated, repeated, applied, repeated]
     after = await stored(runtime)
     assert (after.version, after.state.position_seconds) == (before.version + 1, 45.0)
@@ -172,8 +169,8 @@ async def test_an_earlier_event_moves_nothing_but_what_was_reached_counts(
     )
     nothing = await offline(runtime, event("e3", 90.0, NOW - 4 * MINUTE))
     # then the position stays, and it was watched to its end once
-    assert outcomes_of(earlier) == [Outcome.APPLIED] * 2
-    assert outcomes_of(nothing) == [Outcome.KEPT]
+    assert outcomes_of(earlier) == [ReportOutcome.APPLIED] * 2
+    assert outcomes_of(nothing) == [ReportOutcome.KEPT]
     state = (await stored(runtime)).state
     assert (state.position_seconds, state.at_ms) == (100.0, NOW - MINUTE)
     assert (state.furthest_seconds, state.completed, state.watch_count) == (950.0, 1, 1)
@@ -185,7 +182,7 @@ async def test_a_device_whose_clock_is_ahead_is_not_in_the_future(runtime: Runti
     # then it was now, and a report that follows counts
     assert (await stored(runtime)).state.at_ms == NOW
     outcomes = await play(runtime, "session_1", NOW + 1, (NOW + 2, 35.0))
-    assert outcomes == [Outcome.APPLIED]
+    assert outcomes == [ReportOutcome.APPLIED]
 
 
 async def test_a_young_player_does_not_undo_what_was_watched_offline(runtime: Runtime) -> None:
@@ -196,7 +193,7 @@ async def test_a_young_player_does_not_undo_what_was_watched_offline(runtime: Ru
     young = await play(runtime, "session_1", NOW - MINUTE, (NOW - 10_000, 45.0))
     old = await play(runtime, "session_1", NOW - MINUTE, (NOW + 1_000, 56.0))
     # then only the second has it
-    assert (young, old) == ([Outcome.KEPT], [Outcome.APPLIED])
+    assert (young, old) == ([ReportOutcome.KEPT], [ReportOutcome.APPLIED])
 
 
 @pytest.mark.parametrize("position", [float("nan"), float("-inf"), -1.0])
@@ -224,11 +221,11 @@ async def test_titles_that_redis_does_not_hold_are_named_and_nothing_is_changed(
     bases = {"movie_2": Base(7, ProgressState(furthest_seconds=80.0, stamp_ms=NOW + 5))}
     changed = await buffer.apply_offline(USER, events, NOW, bases)
     # then the third is asked for
-    assert changed == Changed(["movie_3"], [], {})
+    assert changed == ChangeResult(["movie_3"], [], {})
     assert await queued(redis) == 1
     # and with it all is applied, counting on from the bases
     changed = await buffer.apply_offline(USER, events, NOW, {**bases, "movie_3": Base()})
-    assert outcomes_of(changed) == [Outcome.APPLIED] * 3
+    assert outcomes_of(changed) == [ReportOutcome.APPLIED] * 3
     second = changed.progress["movie_2"]
     assert second is not None
     assert (second.version, second.state.furthest_seconds) == (8, 80.0)
@@ -253,7 +250,7 @@ async def test_a_full_shard_refuses_changes_and_remembers_no_event(
     # then nothing changed, and the same event counts once there is room
     assert await stored(runtime) == before
     await redis.xtrim(KEYS.stream(KEYS.shard(USER)), maxlen=0)
-    assert outcomes_of(await offline(runtime, event("e2", 40.0, NOW))) == [Outcome.APPLIED]
+    assert outcomes_of(await offline(runtime, event("e2", 40.0, NOW))) == [ReportOutcome.APPLIED]
 
 
 # ---- marked ----
@@ -264,7 +261,10 @@ async def test_marking_watched_is_the_end_and_counts_once(runtime: Runtime, redi
     changed = await mark(runtime, at=NOW - MINUTE)
     again = await mark(runtime, now=NOW + 1)
     # then it was watched once, when its viewer says
-    assert (outcomes_of(changed), outcomes_of(again)) == ([Outcome.APPLIED], [Outcome.KEPT])
+    assert (outcomes_of(changed), outcomes_of(again)) == (
+        [ReportOutcome.APPLIED],
+        [ReportOutcome.KEPT],
+    )
     progress = await stored(runtime)
     state = progress.state
     assert (progress.version, state.completed, state.watch_count) == (1, 1, 1)
@@ -280,10 +280,12 @@ async def test_a_running_player_does_not_take_a_mark_back(runtime: Runtime) -> N
     goes_on = (NOW + 9_000, 310.0), (NOW + 3_600_000, 800.0)
     outcomes = await play(runtime, "session_1", NOW - 5 * MINUTE, *goes_on)
     # then it stays watched, until it is begun again
-    assert outcomes == [Outcome.KEPT] * 2
+    assert outcomes == [ReportOutcome.KEPT] * 2
     assert (await stored(runtime)).state.completed == 1
     began = NOW + 3_700_000
-    assert await play(runtime, "session_2", began, (began + 61_000, 61.0)) == [Outcome.APPLIED]
+    assert await play(runtime, "session_2", began, (began + 61_000, 61.0)) == [
+        ReportOutcome.APPLIED
+    ]
     state = (await stored(runtime)).state
     assert (state.completed, state.watch_count, state.position_seconds) == (0, 1, 61.0)
 
@@ -298,12 +300,12 @@ async def test_marking_unwatched_forgets_the_position_and_keeps_the_count(
     changed = await mark(runtime, watched=False)
     standing = await play(runtime, "session_1", began, (NOW + 9_000, 950.0))
     # then nothing of it is left but that it was watched once, and when
-    assert (outcomes_of(changed), standing) == ([Outcome.APPLIED], [Outcome.KEPT])
+    assert (outcomes_of(changed), standing) == ([ReportOutcome.APPLIED], [ReportOutcome.KEPT])
     state = (await stored(runtime)).state
     assert (state.position_seconds, state.furthest_seconds, state.completed) == (0.0, 0.0, 0)
     assert (state.watch_count, state.at_ms) == (1, NOW - 1_000)
     # and a player that plays on is where its viewer is
-    assert await play(runtime, "session_1", began, (NOW + 19_000, 960.0)) == [Outcome.APPLIED]
+    assert await play(runtime, "session_1", began, (NOW + 19_000, 960.0)) == [ReportOutcome.APPLIED]
 
 
 async def test_what_was_watched_before_a_reset_and_told_after_it_changes_nothing(
@@ -315,7 +317,7 @@ async def test_what_was_watched_before_a_reset_and_told_after_it_changes_nothing
     # when a device tells what it played before
     late = await offline(runtime, event("e2", 950.0, NOW - MINUTE), now=NOW + 1)
     # then it stays as new
-    assert outcomes_of(late) == [Outcome.KEPT]
+    assert outcomes_of(late) == [ReportOutcome.KEPT]
     state = (await stored(runtime)).state
     assert (state.position_seconds, state.furthest_seconds, state.watch_count) == (0.0, 0.0, 0)
 
@@ -324,7 +326,7 @@ async def test_marking_unwatched_what_never_was_changes_nothing(
     runtime: Runtime, redis: Client
 ) -> None:
     changed = await mark(runtime, watched=False)
-    assert (outcomes_of(changed), changed.progress) == ([Outcome.KEPT], {FILM: None})
+    assert (outcomes_of(changed), changed.progress) == ([ReportOutcome.KEPT], {FILM: None})
     assert await queued(redis) == 0
 
 
@@ -337,7 +339,7 @@ async def test_a_season_is_marked_in_one_call(runtime: Runtime, redis: Client) -
         USER, marks, watched=True, now_ms=NOW, bases=dict.fromkeys(episodes, Base())
     )
     # then each is watched
-    assert outcomes_of(changed) == [Outcome.APPLIED] * 300
+    assert outcomes_of(changed) == [ReportOutcome.APPLIED] * 300
     assert all(row is not None and row.state.completed for row in changed.progress.values())
     assert await queued(redis) == 300
 
@@ -358,7 +360,10 @@ async def test_dismissing_moves_nothing_and_lasts_until_it_is_watched_on(
     second = await buffer.dismiss(USER, FILM, NOW + 5)
     await play(runtime, "session_1", began, (NOW + 1_000, 300.0))
     # then it is dismissed, and where it was
-    assert (outcomes_of(first), outcomes_of(second)) == ([Outcome.APPLIED], [Outcome.KEPT])
+    assert (outcomes_of(first), outcomes_of(second)) == (
+        [ReportOutcome.APPLIED],
+        [ReportOutcome.KEPT],
+    )
     state = (await stored(runtime)).state
     assert state.dismissed_at_ms == NOW
     assert state.position_seconds == before.state.position_seconds
@@ -369,7 +374,7 @@ async def test_dismissing_moves_nothing_and_lasts_until_it_is_watched_on(
 
 async def test_what_was_never_begun_can_be_dismissed(runtime: Runtime) -> None:
     needed = await runtime.playback.progress.dismiss(USER, FILM, NOW)
-    assert needed == Changed([FILM], [], {})
+    assert needed == ChangeResult([FILM], [], {})
     await runtime.playback.progress.dismiss(USER, FILM, NOW, Base())
     progress = await stored(runtime)
     assert (progress.version, progress.state.dismissed_at_ms, progress.state.at_ms) == (1, NOW, NOW)
@@ -404,7 +409,10 @@ async def test_a_newer_state_from_the_database_is_taken_once(
     first = await buffer.adopt(USER, FILM, Base(2, state), NOW + 600)
     second = await buffer.adopt(USER, FILM, Base(2, state), NOW + 700)
     # then its position counts, with the furthest of both, as a change of its own
-    assert (outcomes_of(first), outcomes_of(second)) == ([Outcome.APPLIED], [Outcome.KEPT])
+    assert (outcomes_of(first), outcomes_of(second)) == (
+        [ReportOutcome.APPLIED],
+        [ReportOutcome.KEPT],
+    )
     progress = await stored(runtime)
     assert (progress.version, progress.durable) == (4, False)
     assert (progress.state.position_seconds, progress.state.furthest_seconds) == (60.0, 400.0)
@@ -413,7 +421,7 @@ async def test_a_newer_state_from_the_database_is_taken_once(
     # and a report that was written past Redis is known when it comes again
     report = Report("session_1", 9, 55.0, None, "PLAYING", None)
     again = await buffer.report(USER, report, NOW + 800)
-    assert again.outcome is Outcome.REPEATED
+    assert again.outcome is ReportOutcome.REPEATED
 
 
 async def test_an_older_state_from_the_database_adds_only_what_grows(runtime: Runtime) -> None:
@@ -427,7 +435,10 @@ async def test_an_older_state_from_the_database_adds_only_what_grows(runtime: Ru
     nothing = replace_state(older, position=5.0, stamp=NOW - 6, furthest=5.0, sequence=0)
     second = await buffer.adopt(USER, FILM, Base(9, nothing), NOW + 4)
     # then the position stays
-    assert (outcomes_of(first), outcomes_of(second)) == ([Outcome.APPLIED], [Outcome.KEPT])
+    assert (outcomes_of(first), outcomes_of(second)) == (
+        [ReportOutcome.APPLIED],
+        [ReportOutcome.KEPT],
+    )
     progress = await stored(runtime)
     assert (progress.state.position_seconds, progress.state.furthest_seconds) == (20.0, 300.0)
     assert progress.version == 10
@@ -441,14 +452,14 @@ async def test_a_reset_is_not_undone_by_what_is_older(runtime: Runtime) -> None:
     # when the state of before is adopted
     changed = await runtime.playback.progress.adopt(USER, FILM, Base(1, before), NOW + 6)
     # then it stays reset
-    assert outcomes_of(changed) == [Outcome.KEPT]
+    assert outcomes_of(changed) == [ReportOutcome.KEPT]
     assert (await stored(runtime)).state.furthest_seconds == 0.0
 
 
 async def test_what_redis_let_go_of_needs_no_adopting(runtime: Runtime, redis: Client) -> None:
     state = ProgressState(position_seconds=60.0, stamp_ms=NOW)
     changed = await runtime.playback.progress.adopt(USER, FILM, Base(2, state), NOW)
-    assert outcomes_of(changed) == [Outcome.KEPT]
+    assert outcomes_of(changed) == [ReportOutcome.KEPT]
     assert await redis.exists(KEYS.progress(USER, FILM)) == 0
 
 
@@ -468,4 +479,4 @@ def replace_state(
 async def test_no_change_is_no_call(runtime: Runtime) -> None:
     nothing: Sequence[OfflineEvent] = []
     changed = await runtime.playback.progress.apply_offline(USER, nothing, NOW)
-    assert changed == Changed([], [], {})
+    assert changed == ChangeResult([], [], {})

@@ -8,13 +8,13 @@ from msgspec.structs import replace
 from services.errors import ValidationFailed
 from services.playback.conflict_rule import apply, is_completed
 from services.playback.state import (
-    HELD_FOR_EVER_MS,
-    Outcome,
+    PERMANENT_HOLD_MS,
     ProgressState,
     Report,
+    ReportOutcome,
     Rules,
     SessionState,
-    refuse_impossible,
+    validate_seconds,
 )
 
 NOW = 1_800_000_000_000
@@ -43,12 +43,12 @@ def test_a_session_known_only_from_its_start_knows_what_it_applied_before(sequen
     # when a report comes that it applied before
     outcome, state, _ = apply(STORED, SESSION, report(sequence, 10.0), NOW, RULES)
     # then it is known
-    assert (outcome, state) == (Outcome.REPEATED, STORED)
+    assert (outcome, state) == (ReportOutcome.REPEATED, STORED)
 
 
 def test_a_session_known_only_from_its_start_still_holds_its_position() -> None:
     outcome, state, session = apply(STORED, SESSION, report(8, 300.0), NOW, RULES)
-    assert outcome is Outcome.APPLIED
+    assert outcome is ReportOutcome.APPLIED
     assert (state.position_seconds, state.furthest_seconds, state.sequence) == (300.0, 700.0, 8)
     assert (state.stamp_ms, state.held_until_ms) == (NOW, NOW + 30_000)
     assert (session.sequence, session.position_seconds) == (8, 300.0)
@@ -60,15 +60,15 @@ def test_a_session_started_again_by_its_key_knows_nothing_of_the_forgotten_one()
     anew = replace(SESSION, started_ms=later, position_seconds=0.0)
     # then its first report counts as any new session's
     outcome, state, session = apply(STORED, anew, report(0, 10.0), later + 1, RULES)
-    assert (outcome, state, session.sequence) == (Outcome.KEPT, STORED, 0)
+    assert (outcome, state, session.sequence) == (ReportOutcome.KEPT, STORED, 0)
     outcome, state, _ = apply(STORED, session, report(1, 70.0), later + 60_000, RULES)
-    assert (outcome, state.position_seconds, state.sequence) == (Outcome.APPLIED, 70.0, 1)
+    assert (outcome, state.position_seconds, state.sequence) == (ReportOutcome.APPLIED, 70.0, 1)
 
 
 def test_a_session_that_counted_before_counts_no_second_time() -> None:
     counted = replace(STORED, session_counted=1, watch_count=1)
     outcome, state, _ = apply(counted, SESSION, report(8, 950.0), NOW, RULES)
-    assert (outcome, state.completed, state.watch_count) == (Outcome.APPLIED, 1, 1)
+    assert (outcome, state.completed, state.watch_count) == (ReportOutcome.APPLIED, 1, 1)
 
 
 def test_stamps_grow_even_where_the_clock_does_not() -> None:
@@ -79,23 +79,23 @@ def test_stamps_grow_even_where_the_clock_does_not() -> None:
 
 def test_a_stop_without_a_position_only_lets_go() -> None:
     outcome, state, session = apply(STORED, SESSION, report(None, None, "STOPPED"), NOW, RULES)
-    assert outcome is Outcome.APPLIED
+    assert outcome is ReportOutcome.APPLIED
     assert state == replace(STORED, held_until_ms=0)
     assert (session.state, session.sequence) == ("STOPPED", 8)
     again, _, _ = apply(state, session, report(9, 10.0), NOW, RULES)
-    assert again is Outcome.REPEATED
+    assert again is ReportOutcome.REPEATED
 
 
 def test_a_mark_outlasts_the_session_it_was_made_in() -> None:
     # given the session's own progress, marked since
-    marked = replace(STORED, held_until_ms=HELD_FOR_EVER_MS, claimed_ms=NOW - 500)
+    marked = replace(STORED, held_until_ms=PERMANENT_HOLD_MS, claimed_ms=NOW - 500)
     # when the session goes on, a day later still
     outcome, state, session = apply(marked, SESSION, report(8, 650.0), NOW + 86_400_000, RULES)
     # then nothing moves, until it seeks
-    assert (outcome, state) == (Outcome.KEPT, marked)
+    assert (outcome, state) == (ReportOutcome.KEPT, marked)
     sought = report(9, 20.0)._replace(seeked=True)
     outcome, state, _ = apply(marked, session, sought, NOW + 86_400_001, RULES)
-    assert (outcome, state.position_seconds) == (Outcome.APPLIED, 20.0)
+    assert (outcome, state.position_seconds) == (ReportOutcome.APPLIED, 20.0)
 
 
 @pytest.mark.parametrize(
@@ -117,6 +117,6 @@ def test_what_is_completed(position: float, duration: float, completed: bool) ->
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -0.1])
 def test_what_is_no_length_of_time_is_refused(value: float) -> None:
-    refuse_impossible(0.0, None, 1e6)
+    validate_seconds(0.0, None, 1e6)
     with pytest.raises(ValidationFailed):
-        refuse_impossible(1.0, value)
+        validate_seconds(1.0, value)

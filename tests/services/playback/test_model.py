@@ -20,11 +20,20 @@ from msgspec import msgpack
 from resolvers.context import Playback
 from resolvers.opening import open_playback
 from services.errors import ValidationFailed
-from services.playback.buffer import Base, Buffered, Changed, Mark, OfflineEvent, Report
+from services.playback.changes import ChangeResult, Mark, OfflineEvent
 from services.playback.conflict_rule import apply
 from services.playback.keys import ProgressKeys
 from services.playback.sessions import ViewingSession
-from services.playback.state import DeviceTag, Outcome, Reported, Rules, SessionState
+from services.playback.state import (
+    Base,
+    BufferedProgress,
+    BufferReply,
+    DeviceTag,
+    Report,
+    ReportOutcome,
+    Rules,
+    SessionState,
+)
 from services.redis import pool
 from services.settings.settings import Settings
 
@@ -344,22 +353,22 @@ class TwoDevices(RuleBasedStateMachine):
         self._remember(reported.progress, grows=expected == "applied")
         self._check_session(heard)
 
-    def _told(self, report: Report) -> Reported:
+    def _told(self, report: Report) -> BufferReply:
         reported = self.world.run(self.buffer.report(self.user, report, self.now))
-        if reported.outcome is Outcome.BASE_NEEDED:
+        if reported.outcome is ReportOutcome.BASE_NEEDED:
             reported = self.world.run(self.buffer.report(self.user, report, self.now, self.base))
         return reported
 
     def _change(self, call: Any, expected: list[str]) -> None:
-        changed: Changed = self.world.run(call({}))
+        changed: ChangeResult = self.world.run(call({}))
         if changed.needed:
-            assert changed == Changed([FILM], [], {})
+            assert changed == ChangeResult([FILM], [], {})
             changed = self.world.run(call({FILM: self.base}))
         assert [outcome.value for outcome in changed.outcomes] == expected
         if FILM in changed.progress:
             self._remember(changed.progress[FILM], grows="applied" in expected)
 
-    def _remember(self, progress: Buffered | None, *, grows: bool) -> None:
+    def _remember(self, progress: BufferedProgress | None, *, grows: bool) -> None:
         """Stamps and versions never go back."""
         if progress is None:
             assert self.last.version == 0

@@ -9,7 +9,7 @@ import pytest
 from resolvers.context import Runtime
 from services.errors import TooManyStreams
 from services.playback.keys import ProgressKeys
-from services.playback.notifications import Listener, News, ProgressNews
+from services.playback.notifications import Changes, Listener, ProgressNotifications
 from services.redis import pool
 from services.redis.pool import Client
 
@@ -19,8 +19,8 @@ FILM, OTHER = "movie_1", "movie_2"
 
 
 @pytest.fixture
-async def news(runtime: Runtime) -> AsyncIterator[ProgressNews]:
-    news = ProgressNews(pool.connect_blocking(runtime.settings), KEYS)
+async def news(runtime: Runtime) -> AsyncIterator[ProgressNotifications]:
+    news = ProgressNotifications(pool.connect_blocking(runtime.settings), KEYS)
     yield news
     await news.aclose()
 
@@ -31,7 +31,7 @@ async def publish(redis: Client, user_id: str, playable_id: str) -> int:
     return int(await redis.publish(channel, f"{user_id} {playable_id}"))
 
 
-async def next_of(listener: Listener) -> News:
+async def next_of(listener: Listener) -> Changes:
     async with asyncio.timeout(10):
         return await anext(listener)
 
@@ -46,24 +46,30 @@ async def heard_channels(redis: Client) -> set[bytes]:
     return set(await redis.pubsub_channels("progress:changed:*"))
 
 
-async def test_a_listener_hears_of_its_users_changes(news: ProgressNews, redis: Client) -> None:
+async def test_a_listener_hears_of_its_users_changes(
+    news: ProgressNotifications, redis: Client
+) -> None:
     async with news.listen(ADA) as listener:
         # it begins with what may have been missed before it listened
-        assert await next_of(listener) == News([], True)
+        assert await next_of(listener) == Changes([], True)
         await publish(redis, BOB, FILM)
         await publish(redis, ADA, OTHER)
-        assert await next_of(listener) == News([OTHER], False)
+        assert await next_of(listener) == Changes([OTHER], False)
 
 
-async def test_a_listener_of_one_title_hears_of_no_other(news: ProgressNews, redis: Client) -> None:
+async def test_a_listener_of_one_title_hears_of_no_other(
+    news: ProgressNotifications, redis: Client
+) -> None:
     async with news.listen(ADA, FILM) as listener:
         await next_of(listener)
         await publish(redis, ADA, OTHER)
         await publish(redis, ADA, FILM)
-        assert await next_of(listener) == News([FILM], False)
+        assert await next_of(listener) == Changes([FILM], False)
 
 
-async def test_a_late_reader_is_told_each_title_once(news: ProgressNews, redis: Client) -> None:
+async def test_a_late_reader_is_told_each_title_once(
+    news: ProgressNotifications, redis: Client
+) -> None:
     # given two listeners, one of which reads at once
     async with news.listen(ADA) as slow, news.listen(ADA) as quick:
         await next_of(slow), await next_of(quick)
@@ -78,7 +84,7 @@ async def test_a_late_reader_is_told_each_title_once(news: ProgressNews, redis: 
         await publish(redis, ADA, "movie_last")
         while "movie_last" not in (await next_of(quick)).playable_ids:
             pass
-        assert await next_of(slow) == News([FILM, OTHER, "movie_last"], False)
+        assert await next_of(slow) == Changes([FILM, OTHER, "movie_last"], False)
 
 
 async def test_what_a_listener_holds_is_bounded() -> None:
@@ -86,11 +92,11 @@ async def test_what_a_listener_holds_is_bounded() -> None:
     for number in range(1000):
         listener.put(f"movie_{number}")
     found = await next_of(listener)
-    assert found == News([f"movie_{number}" for number in range(200)], True)
+    assert found == Changes([f"movie_{number}" for number in range(200)], True)
 
 
 async def test_listeners_share_a_connection_that_ends_with_the_last(
-    news: ProgressNews, redis: Client
+    news: ProgressNotifications, redis: Client
 ) -> None:
     # given nobody listens
     assert await heard_channels(redis) == set()
@@ -113,9 +119,9 @@ async def test_listeners_share_a_connection_that_ends_with_the_last(
     assert news.is_connected is False
     # and it begins again for the next
     async with news.listen(ADA) as listener:
-        assert await next_of(listener) == News([], True)
+        assert await next_of(listener) == Changes([], True)
         await publish(redis, ADA, FILM)
-        assert await next_of(listener) == News([FILM], False)
+        assert await next_of(listener) == Changes([FILM], False)
 
 
 async def is_heard(redis: Client, channels: set[bytes]) -> bool:
@@ -123,27 +129,27 @@ async def is_heard(redis: Client, channels: set[bytes]) -> bool:
 
 
 async def test_after_a_break_everybody_may_have_missed_something(
-    news: ProgressNews, redis: Client
+    news: ProgressNotifications, redis: Client
 ) -> None:
     async with news.listen(ADA) as ada, news.listen(BOB, FILM) as bob:
         await next_of(ada), await next_of(bob)
         # when the connection is cut
         await redis.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
         # then each is told so, once it is heard again
-        assert await next_of(ada) == News([], True)
-        assert await next_of(bob) == News([], True)
+        assert await next_of(ada) == Changes([], True)
+        assert await next_of(bob) == Changes([], True)
         await publish(redis, ADA, FILM)
-        assert await next_of(ada) == News([FILM], False)
+        assert await next_of(ada) == Changes([FILM], False)
 
 
 async def test_without_redis_a_listener_waits(runtime: Runtime) -> None:
     # given a Redis that is away
     settings = runtime.settings.model_copy(update={"redis_url": "redis://127.0.0.1:1/0"})
-    news = ProgressNews(pool.connect_blocking(settings), KEYS)
+    news = ProgressNotifications(pool.connect_blocking(settings), KEYS)
     # when somebody listens
     async with news.listen(ADA) as listener:
         # then nothing is told but what may be read elsewhere, and it ends when it should
-        assert await next_of(listener) == News([], True)
+        assert await next_of(listener) == Changes([], True)
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.2):
                 await anext(listener)
@@ -151,7 +157,7 @@ async def test_without_redis_a_listener_waits(runtime: Runtime) -> None:
         assert [one async for one in listener] == []
 
 
-async def test_closing_ends_every_listener(news: ProgressNews, redis: Client) -> None:
+async def test_closing_ends_every_listener(news: ProgressNotifications, redis: Client) -> None:
     async with news.listen(ADA) as ada, news.listen(BOB) as bob:
         await next_of(ada)
         await news.aclose()
@@ -164,7 +170,7 @@ async def test_closing_ends_every_listener(news: ProgressNews, redis: Client) ->
 
 async def test_there_is_an_end_to_listeners(runtime: Runtime) -> None:
     blocking = pool.connect_blocking(runtime.settings)
-    news = ProgressNews(blocking, KEYS, most_listeners=1)
+    news = ProgressNotifications(blocking, KEYS, most_listeners=1)
     async with news.listen(ADA):
         with pytest.raises(TooManyStreams):
             async with news.listen(BOB):

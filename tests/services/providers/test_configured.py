@@ -11,19 +11,19 @@ import pytest
 from services import http_client
 from services.errors import StartupError
 from services.http_client import HttpClient
-from services.providers import in_order
+from services.providers import build_providers
 from services.providers.attempts import Override
 from services.providers.base import (
     ProviderInfo,
     SourceType,
-    Takes,
+    SupportedHint,
     TitleKind,
     TitleRef,
 )
 from services.providers.embed_template import EmbedTemplate
 from services.providers.json_api import JsonApi
-from services.providers.overrides import effective
-from services.providers.rollout import takes_part
+from services.providers.overrides import apply_overrides
+from services.providers.rollout import is_in_rollout
 from services.quality import Quality
 from services.settings.settings import Settings
 from tests.support import fake_provider
@@ -56,7 +56,7 @@ async def client() -> AsyncIterator[HttpClient]:
 
 def infos(client: HttpClient, **given: Any) -> list[ProviderInfo]:
     settings = Settings(_env_file=None, **given)
-    return [provider.info for provider in in_order(settings, client)]
+    return [provider.info for provider in build_providers(settings, client)]
 
 
 def test_without_settings_there_is_our_library_alone(client: HttpClient) -> None:
@@ -132,7 +132,7 @@ async def test_a_template_for_films_says_nothing_of_episodes_and_the_other_way_r
 async def test_where_to_begin_and_the_language_go_where_a_template_has_a_place_for_them() -> None:
     template = "https://e.example/{tmdb_id}?t={start}&lang={language}"
     told = EmbedTemplate(ProviderInfo("emb", "Emb"), template)
-    assert told.takes == {Takes.LANGUAGE}
+    assert told.takes == {SupportedHint.LANGUAGE}
     address = await told.embed(TitleRef("m", 603, language="de{start}"))
     assert address is not None
     assert told.start_at(address, 90) == "https://e.example/603?t=90&lang=de%7Bstart%7D"
@@ -154,7 +154,7 @@ async def test_a_json_provider_is_told_the_episode_and_only_the_wishes_it_takes(
     plain = {"title_id": "episode_1", "tmdb": "1399", "type": "tv", "season": "1", "episode": "2"}
     await JsonApi(info, client, fake.url("ok")).sources(wish)
     assert fake.seen[-1][1] == plain
-    await JsonApi(info, client, fake.url("ok"), takes=list(Takes)).sources(wish)
+    await JsonApi(info, client, fake.url("ok"), takes=list(SupportedHint)).sources(wish)
     assert fake.seen[-1][1] == plain | {"language": "de", "max_quality": "720p"}
 
 
@@ -170,8 +170,8 @@ def test_operators_change_the_order_and_with_it_who_is_first() -> None:
         "three": Override(enabled=True, priority=2, rollout_percent=10),
         "gone": Override(priority=1),
     }
-    assert effective(configured, {}) == configured
-    assert effective(configured, overrides) == [
+    assert apply_overrides(configured, {}) == configured
+    assert apply_overrides(configured, overrides) == [
         ProviderInfo("library", "Library", 1),
         ProviderInfo("one", "One", 2, enabled=False, is_fallback=True),
         ProviderInfo("three", "Three", 2, rollout_percent=10),
@@ -182,7 +182,7 @@ def test_operators_change_the_order_and_with_it_who_is_first() -> None:
 def test_a_rollout_is_sticky_grows_and_is_near_its_percentage() -> None:
     viewers = [f"user_{number}" for number in range(2000)]
     inside = {
-        percent: {viewer for viewer in viewers if takes_part("acme", percent, viewer)}
+        percent: {viewer for viewer in viewers if is_in_rollout("acme", percent, viewer)}
         for percent in (0, 10, 50, 100)
     }
     assert inside[0] == set()
@@ -191,6 +191,6 @@ def test_a_rollout_is_sticky_grows_and_is_near_its_percentage() -> None:
     assert 140 <= len(inside[10]) <= 260
     assert 880 <= len(inside[50]) <= 1120
     # and another provider's tenth are others
-    assert inside[10] != {viewer for viewer in viewers if takes_part("other", 10, viewer)}
-    assert not takes_part("acme", 99, None)
-    assert takes_part("acme", 100, None)
+    assert inside[10] != {viewer for viewer in viewers if is_in_rollout("other", 10, viewer)}
+    assert not is_in_rollout("acme", 99, None)
+    assert is_in_rollout("acme", 100, None)

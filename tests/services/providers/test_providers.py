@@ -12,10 +12,10 @@ import pytest
 from services import http_client
 from services.errors import ProviderFailed, StartupError
 from services.http_client import HttpClient
-from services.providers import in_order, open_chain
+from services.providers import build_providers, open_chain
 from services.providers.base import Provider, ProviderInfo, Source, SourceType, Subtitle, TitleRef
-from services.providers.base import priority_of as weight
-from services.providers.chain import AttemptOutcome, Chain, Found
+from services.providers.base import compute_priority as weight
+from services.providers.chain import AttemptOutcome, Chain, ChainResult
 from services.providers.embed_template import EmbedTemplate
 from services.providers.json_api import JsonApi
 from services.providers.library import Library
@@ -139,7 +139,7 @@ async def test_providers_of_every_kind_at_every_place_keep_the_deadline(
     fake: FakeProvider, client: HttpClient, tmp_path: Path, place: int
 ) -> None:
     # given every kind of provider in this place among two that hang
-    async def find(switch: str) -> tuple[Found, float]:
+    async def find(switch: str) -> tuple[ChainResult, float]:
         switches = ["hang", "hang"]
         switches.insert(place, switch)
         chain = chain_of(
@@ -389,7 +389,7 @@ async def test_a_bad_entry_stops_the_start_and_is_named(
     client: HttpClient, bad: Any, names: str
 ) -> None:
     with pytest.raises(StartupError) as raised:
-        in_order(configured(bad), client)
+        build_providers(configured(bad), client)
     assert names in str(raised.value)
     assert "two" not in str(raised.value)
 
@@ -397,7 +397,7 @@ async def test_a_bad_entry_stops_the_start_and_is_named(
 @pytest.mark.parametrize("text", ["", "{}", "[", '"x"'])
 async def test_providers_must_be_a_list(client: HttpClient, text: str) -> None:
     with pytest.raises(StartupError, match="PROVIDERS is not a JSON list"):
-        in_order(Settings(_env_file=None, providers=text), client)
+        build_providers(Settings(_env_file=None, providers=text), client)
 
 
 async def test_the_order_is_the_library_then_the_configured_ones(client: HttpClient) -> None:
@@ -410,7 +410,7 @@ async def test_the_order_is_the_library_then_the_configured_ones(client: HttpCli
             "url_template": "https://t.example/{tmdb_id}",
         },
     )
-    infos = [provider.info for provider in in_order(settings, client)]
+    infos = [provider.info for provider in build_providers(settings, client)]
     assert infos == [
         ProviderInfo("library", "Library", 1),
         ProviderInfo("one", "One", 2),

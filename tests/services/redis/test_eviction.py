@@ -43,35 +43,35 @@ async def as_somebody(redis: Client, settings: Settings, *rights: str) -> Client
 async def test_a_redis_that_may_evict_anything_is_refused(redis: Client, policy: str) -> None:
     await set_limit(redis, policy)
     with pytest.raises(StartupError, match=f"maxmemory-policy {policy}.*STATE_REDIS_URL"):
-        async with eviction.watched(redis):
+        async with eviction.watch_eviction_policy(redis):
             pass
 
 
 async def test_without_a_limit_nothing_is_evicted_whatever_the_policy(redis: Client) -> None:
     await redis.config_set("maxmemory-policy", "allkeys-lru")
-    assert (await eviction.examine(redis)).refusal is None
+    assert (await eviction.check_eviction_policy(redis)).refusal is None
 
 
 async def test_a_redis_that_may_drop_sessions_is_warned_of(redis: Client) -> None:
     await redis.config_set("save", "60 1")
     await set_limit(redis, "volatile-lru")
-    refusal, warnings = await eviction.examine(redis)
+    refusal, warnings = await eviction.check_eviction_policy(redis)
     assert refusal is None
     (warning,) = warnings
     assert "volatile-lru" in warning
 
 
 async def test_a_redis_that_writes_nothing_to_disk_is_warned_of(redis: Client) -> None:
-    refusal, warnings = await eviction.examine(redis)
+    refusal, warnings = await eviction.check_eviction_policy(redis)
     assert refusal is None
     (warning,) = warnings
     assert "disk" in warning
     # and either way of writing will do
     await redis.config_set("save", "60 1")
-    assert await eviction.examine(redis) == (None, [])
+    assert await eviction.check_eviction_policy(redis) == (None, [])
     await redis.config_set("save", "")
     await redis.config_set("appendonly", "yes")
-    assert await eviction.examine(redis) == (None, [])
+    assert await eviction.check_eviction_policy(redis) == (None, [])
 
 
 async def test_a_redis_that_hides_its_settings_is_asked_otherwise(
@@ -81,12 +81,12 @@ async def test_a_redis_that_hides_its_settings_is_asked_otherwise(
     less = await as_somebody(redis, settings, "+@all", "-config")
     # then INFO tells of the policy
     await set_limit(redis, "allkeys-lru")
-    refusal = (await eviction.examine(less)).refusal
+    refusal = (await eviction.check_eviction_policy(less)).refusal
     assert refusal is not None and "allkeys-lru" in refusal
     await less.aclose()
     # and where INFO is forbidden, too, it is a warning
     nothing = await as_somebody(redis, settings, "+@all", "-config", "-info")
-    refusal, warnings = await eviction.examine(nothing)
+    refusal, warnings = await eviction.check_eviction_policy(nothing)
     assert refusal is None
     (warning,) = warnings
     assert "hidden" in warning
@@ -103,11 +103,11 @@ async def test_one_that_is_away_at_start_is_examined_when_it_is_back(
         through = pool.connect(settings.model_copy(update={"redis_url": relay.uri}))
         with structlog.testing.capture_logs() as logged:
             # when the process starts, then it does
-            async with eviction.watched(through):
-                assert [one["event"] for one in logged] == ["state_redis_away"]
+            async with eviction.watch_eviction_policy(through):
+                assert [one["event"] for one in logged] == ["state_redis_unavailable"]
                 # and when the server is back, it is found out
                 relay.mend()
-                await until(lambda: any(one["event"] == "state_redis_unfit" for one in logged))
+                await until(lambda: any(one["event"] == "state_redis_rejected" for one in logged))
         await through.aclose()
 
 

@@ -12,7 +12,7 @@ from services.embedded import servers
 from services.errors import InvalidCursor, UpstreamUnavailable
 from services.redis import hub as broadcast
 from services.redis import pool
-from services.redis.hub import Hub, Message, Subscription, from_cursor, to_cursor
+from services.redis.hub import Hub, Message, Subscription, format_cursor, parse_cursor
 from services.redis.pool import Client
 from services.settings.settings import Settings
 from tests.support import swallowed_cancellation
@@ -77,7 +77,7 @@ async def test_a_new_subscriber_starts_with_the_newest_state(hub: Hub[int]) -> N
     await publish(hub, 1, 2, 3)
     with hub.subscribe() as first:
         assert await following(first) == ([3], False)
-        with hub.subscribe(room=5) as later:
+        with hub.subscribe(capacity=5) as later:
             assert await following(later) == ([3], False)
 
 
@@ -138,23 +138,23 @@ async def test_resuming_loses_nothing(hub: Hub[int]) -> None:
     assert batch.messages[-1].value == 2
     await publish(hub, 3, 4, 5)
     # when it comes back
-    missed = await hub.missed(from_cursor(batch.cursor))
+    missed = await hub.replay_after(parse_cursor(batch.cursor))
     # then it gets everything since
     assert [one.value for one in missed.messages] == [3, 4, 5]
     assert missed.gap is False
-    assert (await hub.missed(missed.messages[-1].id)).messages == []
+    assert (await hub.replay_after(missed.messages[-1].id)).messages == []
 
 
 async def test_resuming_behind_what_was_trimmed_tells_the_gap(hub: Hub[int], redis: Client) -> None:
     await publish(hub, 1, 2, 3)
-    first = (await hub.missed((0, 0))).messages[0]
+    first = (await hub.replay_after((0, 0))).messages[0]
     await redis.xtrim(STREAM, maxlen=1, approximate=False)
-    missed = await hub.missed(first.id)
+    missed = await hub.replay_after(first.id)
     assert ([one.value for one in missed.messages], missed.gap) == ([3], True)
 
 
 async def test_resuming_on_an_emptied_stream_tells_the_gap(hub: Hub[int]) -> None:
-    missed = await hub.missed((1, 0))
+    missed = await hub.replay_after((1, 0))
     assert (missed.messages, missed.gap) == ([], True)
 
 
@@ -174,8 +174,8 @@ async def test_unreadable_entries_are_passed_over(hub: Hub[int]) -> None:
 @pytest.mark.parametrize("cursor", ["", "x", "1", "1-", "1-2-3", "-1-0", "1-0\n", "9" * 16 + "-0"])
 def test_cursors_are_checked(cursor: str) -> None:
     with pytest.raises(InvalidCursor):
-        from_cursor(cursor)
-    assert to_cursor(from_cursor("12-3")) == "12-3"
+        parse_cursor(cursor)
+    assert format_cursor(parse_cursor("12-3")) == "12-3"
 
 
 async def test_closing_ends_every_subscription(settings: Settings, redis: Client) -> None:

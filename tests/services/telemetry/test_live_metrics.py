@@ -11,10 +11,10 @@ from services.telemetry import live_metrics, metrics
 from services.telemetry.live_metrics import (
     CacheLevel,
     CacheLevelStats,
-    Fold,
     LiveMetrics,
     Point,
     Sample,
+    SampleReducer,
     merge,
 )
 from tests.support.clock import Clock
@@ -41,7 +41,7 @@ def test_one_second_is_told_exactly(clock: Clock) -> None:
         live.record_request(duration, failed=number % 25 == 0)
     clock.now += 2
     # when it is taken
-    point = merge([live.take(progress_backlog=7, progress_lag_seconds=1.5)])
+    point = merge([live.take_sample(progress_backlog=7, progress_lag_seconds=1.5)])
     # then rates are exact and percentiles at most 5 % above
     assert point.at == datetime.fromtimestamp(START + 2, UTC)
     assert point.requests_per_second == 50
@@ -56,9 +56,9 @@ def test_what_was_taken_is_not_told_again(clock: Clock) -> None:
     live = LiveMetrics("one", clock)
     live.record_request(0.001, failed=True)
     clock.now += 1
-    live.take()
+    live.take_sample()
     clock.now += 1
-    point = merge([live.take()])
+    point = merge([live.take_sample()])
     assert (point.requests_per_second, point.error_rate) == (0, 0)
     assert (point.p50_ms, point.p95_ms, point.p99_ms) == (0, 0, 0)
     assert point.database_p95_ms is None
@@ -69,7 +69,7 @@ def test_extreme_durations_land_in_the_outer_buckets(clock: Clock) -> None:
     for duration in (-1.0, 0.0, 10_000.0):
         live.record_request(duration, failed=False)
     clock.now += 1
-    point = merge([live.take()])
+    point = merge([live.take_sample()])
     assert point.requests_per_second == 3
     assert point.p50_ms == pytest.approx(0.1)
     assert 60_000 <= point.p99_ms <= 63_000
@@ -79,7 +79,7 @@ def test_a_clock_that_stands_or_goes_back_breaks_nothing(clock: Clock) -> None:
     live = LiveMetrics("one", clock)
     live.record_request(0.001, failed=False)
     clock.now -= 5
-    assert live.take().seconds == 0.001
+    assert live.take_sample().seconds == 0.001
 
 
 def test_counters_and_gauges_are_read_as_what_changed(clock: Clock) -> None:
@@ -96,7 +96,7 @@ def test_counters_and_gauges_are_read_as_what_changed(clock: Clock) -> None:
     for _ in range(20):
         metrics.database_seconds.observe(0.004)
     clock.now += 1
-    point = merge([live.take()])
+    point = merge([live.take_sample()])
     metrics.active_connections.dec(2)
     # then only that is told
     assert of(MEMORY, point) == CacheLevelStats(MEMORY, hits=3, misses=1, stale=0)
@@ -121,7 +121,7 @@ def test_processes_merge_by_their_counts_not_their_percentiles() -> None:
 
 
 def test_a_fold_tells_the_newest_of_every_process_and_rounds_end_on_repetition() -> None:
-    fold = Fold()
+    fold = SampleReducer()
     told = [
         fold(live_metrics.encode(sample(process, START + at, durations={1: many})))
         for process, at, many in [
@@ -138,13 +138,13 @@ def test_a_fold_tells_the_newest_of_every_process_and_rounds_end_on_repetition()
 
 
 def test_what_another_version_wrote_is_passed_over() -> None:
-    assert Fold()(b"\x93\x01\x02\x03") is None
-    assert Fold()(b"") is None
+    assert SampleReducer()(b"\x93\x01\x02\x03") is None
+    assert SampleReducer()(b"") is None
 
 
 def test_a_sample_survives_the_stream() -> None:
     given = sample("a", START, durations={3: 4}, cache=[CacheLevelStats(MEMORY, 1, 2, 3)])
-    told = Fold()(live_metrics.encode(given))
+    told = SampleReducer()(live_metrics.encode(given))
     assert told == (0, merge([given]))
 
 

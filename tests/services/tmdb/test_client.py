@@ -18,8 +18,8 @@ from services.settings.settings import Settings
 from services.telemetry import metrics
 from services.tmdb import requests
 from services.tmdb.client import Tmdb, open_tmdb
-from services.tmdb.requests import Bodies, Kept
-from services.tmdb.types import TitleKind
+from services.tmdb.requests import BodyCache, CachedBody
+from services.tmdb.types import TmdbKind
 from tests.support import fake_tmdb
 from tests.support.fake_tmdb import KEY, Answer, FakeTmdb, client_of
 
@@ -71,12 +71,12 @@ async def test_every_call_has_its_path_and_query(client: Tmdb, fake: FakeTmdb) -
     # when everything is asked
     show = await client.show(1399)
     season = await client.season(1399, 1)
-    genres = await client.genres(TitleKind.MOVIE)
-    found = await client.search(TitleKind.SHOW, "throne & co", 2)
+    genres = await client.genres(TmdbKind.MOVIE)
+    found = await client.search(TmdbKind.SHOW, "throne & co", 2)
     await client.search_people("ada")
-    await client.trending(TitleKind.SHOW)
-    await client.discover(TitleKind.MOVIE, 3, vote_count__gte=300)
-    changes = await client.changes(TitleKind.MOVIE, date(2024, 1, 1), date(2024, 1, 14))
+    await client.trending(TmdbKind.SHOW)
+    await client.discover(TmdbKind.MOVIE, 3, vote_count__gte=300)
+    changes = await client.changes(TmdbKind.MOVIE, date(2024, 1, 1), date(2024, 1, 14))
     # then
     assert show is not None and [each.season_number for each in show.seasons] == [0, 1]
     assert season is not None and [each.runtime for each in season.episodes] == [62, 62]
@@ -261,15 +261,15 @@ async def test_an_impossible_address_stops_the_start() -> None:
 
 def test_kept_bodies_are_bounded_by_number_and_size() -> None:
     # given room for three, ten bytes in all
-    bodies = Bodies(3, 10)
+    bodies = BodyCache(3, 10)
     for name in "abc":
-        bodies.put(name, Kept(name, b"12"))
+        bodies.put(name, CachedBody(name, b"12"))
     # when one is used and another comes, the longest unused goes
     assert bodies.get("a") is not None
-    bodies.put("d", Kept("d", b"12"))
+    bodies.put("d", CachedBody("d", b"12"))
     assert [bodies.get(name) is not None for name in "abcd"] == [True, False, True, True]
     # and a large one drives out what it needs
-    bodies.put("e", Kept("e", b"12345678"))
+    bodies.put("e", CachedBody("e", b"12345678"))
     assert (len(bodies), bodies.bytes) == (2, 10)
-    bodies.put("e", Kept("e", json.dumps(1).encode()))
+    bodies.put("e", CachedBody("e", json.dumps(1).encode()))
     assert bodies.bytes == 3

@@ -14,9 +14,9 @@ from typing import Any
 from graphql import DirectiveNode, DocumentNode, GraphQLError, NameNode, OperationDefinitionNode
 from graphql import execute as execute_by_core
 
-from graph.base.errors import formatted
+from graph.base.errors import format_errors
 from graph.engine.documents import Documents
-from graph.engine.execution.failures import Finisher, _Bubble
+from graph.engine.execution.failures import ErrorBubbler, _NullBubble
 from graph.engine.execution.plan import GroupPlan, Plan
 from graph.engine.execution.run import _run_root
 from graph.engine.execution.state import Run
@@ -154,7 +154,7 @@ class Executors:
             finisher = _EveryFailure(groups)
             finisher.root(root, data)
             found += finisher.errors
-        return told_of(formatted(found, "-"))
+        return told_of(format_errors(found, "-"))
 
     async def _all_by_core(self, request: Request, context: Context) -> Told:
         """The same of graphql-core, which has a directive for it: nothing is nulled but the
@@ -168,7 +168,7 @@ class Executors:
             operation_name=request.operation_name,
         )
         errors = (result if hasattr(result, "errors") else await result).errors
-        return told_of(formatted(errors or (), "-"))
+        return told_of(format_errors(errors or (), "-"))
 
 
 async def _events(operations: Operations, request: Request, context: Context) -> list[Answer]:
@@ -188,7 +188,7 @@ def _roots(plan: Plan) -> Sequence[GroupPlan]:
     return plan.steps if plan.kind == "mutation" else [plan.root]
 
 
-class _EveryFailure(Finisher):
+class _EveryFailure(ErrorBubbler):
     """Walks on past a null that its position does not allow."""
 
     def _object(self, group: GroupPlan, data: dict[str, Any], path: list[str | int]) -> Any:
@@ -210,10 +210,10 @@ class _EveryFailure(Finisher):
         for position in positions:
             try:
                 self._position(*position)
-            except _Bubble:
+            except _NullBubble:
                 bubbles = True
         if bubbles:
-            raise _Bubble
+            raise _NullBubble
 
 
 def _without_propagation(document: DocumentNode) -> DocumentNode:

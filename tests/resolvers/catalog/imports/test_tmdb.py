@@ -19,7 +19,7 @@ from resolvers.catalog.imports.report import Report
 from resolvers.catalog.imports.tmdb_documents import person_id
 from resolvers.context import Runtime
 from services.errors import UpstreamUnavailable
-from services.tmdb.types import TitleKind
+from services.tmdb.types import TmdbKind
 from tests.support import fake_tmdb
 from tests.support.fake_tmdb import KEY, Answer, FakeTmdb
 
@@ -43,14 +43,14 @@ def quiet(_done: int, _total: int | None) -> None: ...
 
 
 async def films(runtime: Runtime, *numbers: int) -> Report:
-    return await tmdb.load(runtime, {TitleKind.MOVIE: numbers}, quiet)
+    return await tmdb.load(runtime, {TmdbKind.MOVIE: numbers}, quiet)
 
 
 async def shows(runtime: Runtime, *numbers: int) -> Report:
-    return await tmdb.load(runtime, {TitleKind.SHOW: numbers}, quiet)
+    return await tmdb.load(runtime, {TmdbKind.SHOW: numbers}, quiet)
 
 
-async def rows(document: type[models.Stored]) -> list[dict[str, Any]]:
+async def rows(document: type[models.StoredDocument]) -> list[dict[str, Any]]:
     return await document.get_pymongo_collection().find().sort("_id").to_list(None)
 
 
@@ -101,7 +101,7 @@ async def test_a_film_is_imported_whole(here: Runtime, fake: FakeTmdb) -> None:
     assert people[1]["photo_path"] == f"{IMAGES}/h632/first.jpg"
     assert [row["slug"] for row in await rows(models.Genre)] == ["action", "science-fiction"]
     assert report.changes["movies"] == models.Changes(inserted=1)
-    assert tmdb.left_out(report) is None
+    assert tmdb.describe_omissions(report) is None
 
 
 async def test_importing_twice_writes_nothing(here: Runtime, fake: FakeTmdb) -> None:
@@ -109,7 +109,7 @@ async def test_importing_twice_writes_nothing(here: Runtime, fake: FakeTmdb) -> 
     fake.has_movies(1, 2)
     fake.answers["/movie/1"]["similar"] = fake_tmdb.listed(2, 77)
     fake.has_show(9)
-    wanted = {TitleKind.MOVIE: [1, 2], TitleKind.SHOW: [9]}
+    wanted = {TmdbKind.MOVIE: [1, 2], TmdbKind.SHOW: [9]}
     await tmdb.load(here, wanted, quiet)
     before, asked = await everything(), len(fake.seen)
     # when
@@ -300,11 +300,11 @@ async def test_titles_that_cannot_be_had_are_left_out_and_told(
     heard: list[tuple[int, int | None]] = []
     # when
     report = await tmdb.load(
-        here, {TitleKind.MOVIE: [1, 2, 3]}, lambda done, total: heard.append((done, total))
+        here, {TmdbKind.MOVIE: [1, 2, 3]}, lambda done, total: heard.append((done, total))
     )
     # then
     assert [row["tmdb_id"] for row in await rows(models.Movie)] == [1]
-    assert tmdb.left_out(report) == "2 left out, first movie 2: TMDb has no such title."
+    assert tmdb.describe_omissions(report) == "2 left out, first movie 2: TMDb has no such title."
     assert heard == [(0, 3), (3, 3)]
 
 
@@ -359,7 +359,7 @@ async def test_a_category_is_read_page_by_page(
     clock = datetime(2024, 3, 1, 12, tzinfo=UTC).timestamp()
     runtime = here_at(here, clock)
     # when more pages are asked for than there are
-    found = await tmdb_lists.numbers(runtime, TitleKind(kind), models.MovieCategory(category), 9)
+    found = await tmdb_lists.numbers(runtime, TmdbKind(kind), models.MovieCategory(category), 9)
     # then
     assert found == [5, 6]
     common = {} if "trending" in path else {"include_adult": "false"}
@@ -378,7 +378,7 @@ async def test_changes_are_asked_for_since_the_last_success_and_only_ours_read(
     # given a film and a show of ours, of which TMDb changed the film, and a last run 3 days ago
     fake.has_movies(1)
     fake.has_show(9)
-    await tmdb.load(here, {TitleKind.MOVIE: [1], TitleKind.SHOW: [9]}, quiet)
+    await tmdb.load(here, {TmdbKind.MOVIE: [1], TmdbKind.SHOW: [9]}, quiet)
     now = datetime(2024, 3, 10, 2, tzinfo=UTC)
     await models.Job(
         id="job_1", kind="import_tmdb_changes", state=models.JobState.SUCCEEDED,

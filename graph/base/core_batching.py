@@ -20,7 +20,7 @@ class _Batch:
         self.task: asyncio.Task[None] | None = None
 
 
-async def together(waiting: dict[Any, Any], key: object, call: Call, parent: Any) -> Any:
+async def run_in_batch(waiting: dict[Any, Any], key: object, call: Call, parent: Any) -> Any:
     """This parent's result of `call`, asked for all that come with the same key.
 
     `waiting` is the operation's. Raises what the call raises, or the parent's own Exception.

@@ -15,20 +15,20 @@ from services.errors import UpstreamUnavailable
 V = TypeVar("V")
 
 
-class BriefMemory(Generic[V]):
+class TtlCache(Generic[V]):
     def __init__(
         self,
         *,
         fresh_seconds: float,
         stale_seconds: float,
-        most: int = 10_000,
+        max_entries: int = 10_000,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._fresh_seconds = fresh_seconds
         self._stale_seconds = stale_seconds
-        self._most = most
+        self._max_entries = max_entries
         self._clock = clock
-        self._known: dict[str, tuple[float, V]] = {}
+        self._entries: dict[str, tuple[float, V]] = {}
         self._reads: SingleFlight[V] = SingleFlight()
 
     async def get(self, key: str, read: Callable[[], Awaitable[V]]) -> V:
@@ -36,7 +36,7 @@ class BriefMemory(Generic[V]):
         Raises:
             UpstreamUnavailable: nothing is known, and `read` raised it.
         """
-        read_at, value = self._known.get(key) or (None, None)
+        read_at, value = self._entries.get(key) or (None, None)
         if read_at is not None and self._clock() - read_at < self._fresh_seconds:
             return value  # type: ignore[return-value]  # they come together
         try:
@@ -47,14 +47,14 @@ class BriefMemory(Generic[V]):
             return value  # type: ignore[return-value]
 
     def forget(self, key: str) -> None:
-        self._known.pop(key, None)
+        self._entries.pop(key, None)
 
     async def _read(self, key: str, read: Callable[[], Awaitable[V]]) -> V:
         began_at = self._clock()  # what is read is at least as new
         value = await read()
-        if len(self._known) >= self._most:
-            for oldest in list(self._known)[: self._most // 4 + 1]:
-                del self._known[oldest]
-        self._known.pop(key, None)  # to the end: the oldest go first
-        self._known[key] = (began_at, value)
+        if len(self._entries) >= self._max_entries:
+            for oldest in list(self._entries)[: self._max_entries // 4 + 1]:
+                del self._entries[oldest]
+        self._entries.pop(key, None)  # to the end: the oldest go first
+        self._entries[key] = (began_at, value)
         return value

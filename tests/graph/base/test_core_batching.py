@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from graph.base.together import together
+from graph.base.core_batching import run_in_batch
 from services.errors import NotFound
 
 Asked = list[list[str]]
@@ -31,7 +31,7 @@ async def test_what_is_asked_in_the_same_moment_is_one_batch() -> None:
     async def later(parent: str, turns: int) -> int:
         for _ in range(turns):
             await asyncio.sleep(0)
-        found: int = await together(waiting, "key", call, parent)
+        found: int = await run_in_batch(waiting, "key", call, parent)
         return found
 
     # given parents whose siblings differ by a turn of the loop
@@ -44,16 +44,16 @@ async def test_other_keys_are_other_batches_and_a_later_parent_begins_anew() -> 
     waiting: dict[Any, Any] = {}
     call = lengths(asked)
     await asyncio.gather(
-        together(waiting, "key", call, "a"), together(waiting, "other", call, "bb")
+        run_in_batch(waiting, "key", call, "a"), run_in_batch(waiting, "other", call, "bb")
     )
-    await together(waiting, "key", call, "ccc")
+    await run_in_batch(waiting, "key", call, "ccc")
     assert asked == [["a"], ["bb"], ["ccc"]]
 
 
 async def test_one_parents_failure_is_its_own_and_a_whole_one_everybodys() -> None:
     waiting: dict[Any, Any] = {}
     one, two = await asyncio.gather(
-        *(together(waiting, "key", lengths([]), parent) for parent in ("one", "two")),
+        *(run_in_batch(waiting, "key", lengths([]), parent) for parent in ("one", "two")),
         return_exceptions=True,
     )
     assert isinstance(one, NotFound)
@@ -63,7 +63,7 @@ async def test_one_parents_failure_is_its_own_and_a_whole_one_everybodys() -> No
         return [1]
 
     found = await asyncio.gather(
-        *(together(waiting, "key", short, parent) for parent in "ab"), return_exceptions=True
+        *(run_in_batch(waiting, "key", short, parent) for parent in "ab"), return_exceptions=True
     )
     assert [str(error) for error in found] == ["one result per parent is needed"] * 2
 
@@ -81,7 +81,7 @@ async def test_a_parent_that_is_given_up_takes_nothing_from_the_others() -> None
 
     call = lengths(asked, wait)
     first, second = (
-        asyncio.create_task(together(waiting, "key", call, parent)) for parent in ("a", "bb")
+        asyncio.create_task(run_in_batch(waiting, "key", call, parent)) for parent in ("a", "bb")
     )
     await asyncio.sleep(0.01)
     first.cancel()
@@ -92,7 +92,7 @@ async def test_a_parent_that_is_given_up_takes_nothing_from_the_others() -> None
     # and when all are given up, so is the batch
     release.clear()
     ended.clear()
-    only = asyncio.create_task(together(waiting, "key", call, "a"))
+    only = asyncio.create_task(run_in_batch(waiting, "key", call, "a"))
     await asyncio.sleep(0.01)
     only.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -10,7 +10,7 @@ for index = 1, #all, 2 do
   local before, score, at, until_ms = read_standing(told)
   local level = 3
   if until_ms <= now then
-    level = level_of(decayed(score, now - at, half_life), before < 3 and before or 0, least)
+    level = level_of(decay(score, now - at, half_life), before < 3 and before or 0, least)
     level = math.min(level, 2)
   end
   if level ~= before then

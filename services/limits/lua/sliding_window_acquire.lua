@@ -6,7 +6,7 @@
 -- ms until nothing counts any more, ms until a refused taking fits, whether more is held}.
 local window = tonumber(ARGV[1])
 local limit, amount, more = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
-local most, points, more_points = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
+local most, points, prefetch_points = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
 local w = read_window(KEYS[1], window, tonumber(ARGV[2]))
 
 local function free(limit, count, before)
@@ -41,8 +41,8 @@ elseif points > points_free then
   refused, retry = 2, wait(most, points, w.points, w.points_before)
 else
   if more > 0 and 2 * (requests_free - amount - more) >= limit
-    and 2 * (points_free - points - more_points) >= most then
-    amount, points, held = amount + more, points + more_points, 1
+    and 2 * (points_free - points - prefetch_points) >= most then
+    amount, points, held = amount + more, points + prefetch_points, 1
   end
   if amount > 0 or points > 0 then
     w.requests, w.points = w.requests + amount, w.points + points
