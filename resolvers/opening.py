@@ -161,11 +161,11 @@ async def open_media(settings: Settings, revocations: Revocations) -> AsyncItera
         binds_address=settings.media_bind_address,
     )
 
-    async def is_ended(login_id: str) -> bool:
-        return revocations.is_ended(login_id)
+    async def is_login_revoked(login_id: str) -> bool:
+        return revocations.is_login_revoked(login_id)
 
     with closing(MediaLibrary(settings.data_dir / "media", fallback=fallback)) as library:
-        yield Media(library, addresses, is_ended)
+        yield Media(library, addresses, is_login_revoked)
 
 
 def _progress_rules(settings: Settings) -> Rules:

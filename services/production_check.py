@@ -58,7 +58,9 @@ def reject_unsafe_settings(settings: Settings) -> None:
     Raises:
         StartupError: names the setting at fault.
     """
-    results = list_findings(settings) if settings.is_production else list(_check_secret_length(settings))
+    results = (
+        list_findings(settings) if settings.is_production else list(_check_secret_length(settings))
+    )
     hard = next((finding for finding in results if finding.is_hard), None)
     if hard is not None:
         raise StartupError(str(hard))
@@ -100,7 +102,9 @@ def _check_secrets(settings: Settings) -> Iterator[Finding]:
 def _check_openness(settings: Settings) -> Iterator[Finding]:
     if settings.introspection_allowed:
         problem = "shows the schema, and suggestions of its names, to everybody"
-        yield _reject("GRAPHQL_INTROSPECTION", problem, "leave it empty, and hand out schema.graphql")
+        yield _reject(
+            "GRAPHQL_INTROSPECTION", problem, "leave it empty, and hand out schema.graphql"
+        )
     origins = _split_list(settings.cors_origin)
     if any("*" in origin for origin in origins) or "null" in origins:
         problem = "opens the API to scripts of every site"

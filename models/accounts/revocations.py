@@ -40,7 +40,7 @@ class RevokedAccessRecord(IdentifiedRecord, frozen=True):
 class RevocationStore:
     """services.accounts.revocations.Store in MongoDB."""
 
-    async def keep(self, revocations: Sequence[Revocation], lifetime_seconds: float) -> None:
+    async def save(self, revocations: Sequence[Revocation], lifetime_seconds: float) -> None:
         """One command. The later one of the same subject stands.
 
         Raises:
@@ -51,7 +51,7 @@ class RevocationStore:
         with database_errors():
             await RevokedAccess.get_pymongo_collection().bulk_write(writes, ordered=False)
 
-    async def since(self, moment: float, most: int) -> list[Revocation]:
+    async def list_since(self, moment: float, most: int) -> list[Revocation]:
         """Newest first.
 
         Raises:

@@ -38,12 +38,18 @@ async def breakers_of(
     return [by_name.get(breaker_name(info.key)) for info in infos]
 
 
-async def find_breakers(context: Context, wanted: Collection[str]) -> dict[str, BreakerSnapshot]:
+async def find_breakers(
+    context: Context, breaker_ids: Collection[str]
+) -> dict[str, BreakerSnapshot]:
     """Breakers by their ids, for operators; for others there are none."""
     viewer = context.viewer
     if viewer is None or viewer.role.rank < Role.OPERATOR.rank:
         return {}
-    return {one.id: one for one in await circuit_breakers(context) if one.id in wanted}
+    return {
+        snapshot.id: snapshot
+        for snapshot in await circuit_breakers(context)
+        if snapshot.id in breaker_ids
+    }
 
 
 async def set_breaker(

@@ -58,9 +58,9 @@ class TokenHolder(Protocol):
 class RevocationRepository(Protocol):
     """What survives Redis and restarts. Both raise UpstreamUnavailable."""
 
-    async def keep(self, revocations: Sequence[Revocation], lifetime_seconds: float) -> None: ...
+    async def save(self, revocations: Sequence[Revocation], lifetime_seconds: float) -> None: ...
 
-    async def since(self, moment: float, most: int) -> list[Revocation]:
+    async def list_since(self, moment: float, most: int) -> list[Revocation]:
         """Those written since; the newest if there are more."""
 
 
@@ -103,7 +103,7 @@ class Revocations:
         at = self._revoked_users.get(holder.user_id)
         return at is not None and holder.issued_at <= at
 
-    def is_ended(self, login_id: str) -> bool:
+    def is_login_revoked(self, login_id: str) -> bool:
         return login_id in self._revoked_logins
 
     def issue_time(self, user_id: str, now: float) -> float:
@@ -151,7 +151,7 @@ class Revocations:
         revocations = [Revocation(kind, subject, when) for subject in subjects]
         if not revocations:
             return
-        self.learn(revocations)
+        self.apply(revocations)
         metrics.revocations_total.labels(kind.value).inc(len(revocations))
         task = asyncio.create_task(
             self._store_and_publish(revocations)
@@ -167,7 +167,7 @@ class Revocations:
 
     async def _store_and_publish(self, revocations: list[Revocation]) -> None:
         stored, _ = await asyncio.gather(
-            self._store.keep(revocations, self._lifetime_seconds),
+            self._store.save(revocations, self._lifetime_seconds),
             self._publish(revocations),
             return_exceptions=True,
         )
@@ -191,7 +191,7 @@ class Revocations:
 
     # ---- learning
 
-    def learn(self, revocations: Iterable[Revocation]) -> None:
+    def apply(self, revocations: Iterable[Revocation]) -> None:
         self._drop_expired()
         for revocation in revocations:
             if self._add(revocation):
@@ -261,11 +261,11 @@ class Revocations:
         try:
             while True:
                 async with asyncio.timeout(_BLOCK_SECONDS + _SILENCE_SECONDS):
-                    revocations: Any = await self._blocking.xread(
+                    reply: Any = await self._blocking.xread(
                         {self._stream: last}, count=1000, block=int(_BLOCK_SECONDS * 1000)
                     )
-                entries = revocations[0][1] if revocations else []
-                self.learn(_parse_entries(entries))
+                entries = reply[0][1] if reply else []
+                self.apply(_parse_entries(entries))
                 last = entries[-1][0] if entries else last
         except Failure as error:
             metrics.redis_errors_total.inc()
@@ -290,11 +290,11 @@ class Revocations:
         if self._read_at is not None:
             moment = max(moment, self._read_at - _OVERLAP_SECONDS)
         try:
-            revocations = await self._store.since(moment, self._max_active)
+            revocations = await self._store.list_since(moment, self._max_active)
         except UpstreamUnavailable:
             return  # read from the same moment on at the next turn
         self._read_at = now
-        self.learn(reversed(revocations))
+        self.apply(reversed(revocations))
 
 
 def _encode_fields(revocation: Revocation) -> dict[Any, Any]:

@@ -101,8 +101,8 @@ def generate_pem() -> str:
 
 def build_jwk_set(keys: Sequence[Key]) -> dict[str, list[dict[str, str]]]:
     """A JWK Set (RFC 7517, 5) of the public halves."""
-    pems = [key.public_jwk for key in keys]
-    return {"keys": [jwk for jwk in pems if jwk is not None]}
+    jwks = [key.public_jwk for key in keys]
+    return {"keys": [jwk for jwk in jwks if jwk is not None]}
 
 
 def _split_pems(configured: str) -> list[str]:

@@ -94,7 +94,9 @@ class CircuitBreaker:
     @property
     def is_backing_off(self) -> bool:
         """The service asked to be left alone for a while."""
-        return max(self._backoff_until_ms, self._local.status.backoff_until_ms) > self._shared.now_ms()
+        return (
+            max(self._backoff_until_ms, self._local.status.backoff_until_ms) > self._shared.now_ms()
+        )
 
     async def admit(self) -> Permit | None:
         """None: the call must not be made."""
@@ -136,7 +138,9 @@ class CircuitBreaker:
 
     def back_off(self, seconds: float) -> None:
         """The service asked not to be called for so long; every process hears of it."""
-        self._backoff_until_ms = max(self._backoff_until_ms, self._shared.now_ms() + math.ceil(seconds * 1000))
+        self._backoff_until_ms = max(
+            self._backoff_until_ms, self._shared.now_ms() + math.ceil(seconds * 1000)
+        )
         self._flush_soon()
 
     async def refresh_if_stale(self) -> None:
@@ -188,7 +192,10 @@ class CircuitBreaker:
         counts_by_bucket = [[bucket, *seen] for bucket, seen in counts.items()]
         try:
             status = await self._shared.step(
-                self.name, counts=counts_by_bucket, ended=ended, backoff_until_ms=self._backoff_until_ms
+                self.name,
+                counts=counts_by_bucket,
+                ended=ended,
+                backoff_until_ms=self._backoff_until_ms,
             )
         except UpstreamUnavailable:
             # The script may have run: then these count twice, which changes no rate.

@@ -106,9 +106,7 @@ class LocalBreaker:
     def get_local_status(self, now_ms: int) -> BreakerStatus:
         """How it stands by this process's own calls."""
         calls, failures, slow = self._window.get_totals(now_ms)
-        return msgspec.structs.replace(
-            self.status, calls=calls, failures=failures, slow_calls=slow
-        )
+        return msgspec.structs.replace(self.status, calls=calls, failures=failures, slow_calls=slow)
 
     def _change_state(self, state: BreakerState, now_ms: int) -> None:
         self._permits, self._successes = {}, 0

@@ -83,12 +83,12 @@ def _draw(subject: Subject, canvas: Canvas, *, sizes: Sequence[int], top: float)
 
 def _palette(subject: Subject, chance: bytes) -> Palette:
     base, light = _HUES.get(subject.genre or "", (chance[1] * 360 // 256, chance[2] * 360 // 256))
-    turn = chance[3] % 21 - 10  # two films of one genre are not of one colour
+    hue_shift = chance[3] % 21 - 10  # two films of one genre are not of one colour
     return Palette(
-        deep=_colour(base + turn, 45, 10),
-        middle=_colour(base + turn, 52, 27),
-        bright=_colour(base + turn, 55, 46),
-        light=_colour(light + turn, 82, 66),
+        deep=_colour(base + hue_shift, 45, 10),
+        middle=_colour(base + hue_shift, 52, 27),
+        bright=_colour(base + hue_shift, 55, 46),
+        light=_colour(light + hue_shift, 82, 66),
         paper=_colour(light, 45, 94),
     )
 
@@ -116,8 +116,8 @@ def _lettering(
     subject: Subject, canvas: Canvas, palette: Palette, sizes: Sequence[int], top: float
 ) -> str:
     margin = canvas.width // 12
-    room = int(canvas.height * (0.91 - top))
-    lines, size = _fit(_printable(subject.title), canvas.width - 2 * margin, room, sizes)
+    height = int(canvas.height * (0.91 - top))
+    lines, size = _fit(_printable(subject.title), canvas.width - 2 * margin, height, sizes)
     step, small = round(size * _LINE_HEIGHT), canvas.height // 36
     foot = canvas.height - margin - 30
     first = foot - 34 - step * (len(lines) - 1)
@@ -156,6 +156,6 @@ def _fit(title: str, width: int, height: int, sizes: Sequence[int]) -> tuple[lis
 
 def _printable(text: str) -> str:
     """Only what XML may hold: no control signs, no halves of surrogate pairs."""
-    kept = "".join(sign if sign.isprintable() else " " for sign in text)
-    text = " ".join(kept.split())
+    printable = "".join(sign if sign.isprintable() else " " for sign in text)
+    text = " ".join(printable.split())
     return text if len(text) <= _LONGEST_TITLE else f"{text[: _LONGEST_TITLE - 1]}…"

@@ -32,13 +32,13 @@ class Palette:
 Composition = Callable[[Canvas, Palette, bytes], str]
 
 
-def _circle(x: float, y: float, radius: float, look: str) -> str:
-    return f'<circle cx="{x:.0f}" cy="{y:.0f}" r="{radius:.0f}" {look}/>'
+def _circle(x: float, y: float, radius: float, style: str) -> str:
+    return f'<circle cx="{x:.0f}" cy="{y:.0f}" r="{radius:.0f}" {style}/>'
 
 
-def _polygon(points: list[tuple[float, float]], look: str) -> str:
-    places = " ".join(f"{x:.0f},{y:.0f}" for x, y in points)
-    return f'<polygon points="{places}" {look}/>'
+def _polygon(points: list[tuple[float, float]], style: str) -> str:
+    coordinates = " ".join(f"{x:.0f},{y:.0f}" for x, y in points)
+    return f'<polygon points="{coordinates}" {style}/>'
 
 
 def _fill(colour: str, opacity: float = 1.0) -> str:
@@ -51,15 +51,15 @@ def _stroke(colour: str, width: float, opacity: float = 1.0) -> str:
     )
 
 
-def _between(byte: int, low: float, high: float) -> float:
+def _interpolate(byte: int, low: float, high: float) -> float:
     return low + (high - low) * byte / 255
 
 
 def draw_moon(canvas: Canvas, palette: Palette, chance: bytes) -> str:
     """A large moon over ridges."""
-    x = canvas.width * _between(chance[0], 0.3, 0.75)
-    y = canvas.height * _between(chance[1], 0.22, 0.32)
-    radius = canvas.short * _between(chance[2], 0.2, 0.3)
+    x = canvas.width * _interpolate(chance[0], 0.3, 0.75)
+    y = canvas.height * _interpolate(chance[1], 0.22, 0.32)
+    radius = canvas.short * _interpolate(chance[2], 0.2, 0.3)
     glow = _circle(x, y, radius * 1.35, _fill(palette.light, 0.12))
     ridges = "".join(
         _ridge(canvas, chance[4 + row :], 0.48 + 0.09 * row, colour)
@@ -70,7 +70,7 @@ def draw_moon(canvas: Canvas, palette: Palette, chance: bytes) -> str:
 
 def _ridge(canvas: Canvas, chance: bytes, level: float, colour: str) -> str:
     tops = [
-        (canvas.width * at / 6, canvas.height * (level + _between(chance[at], -0.08, 0.05)))
+        (canvas.width * at / 6, canvas.height * (level + _interpolate(chance[at], -0.08, 0.05)))
         for at in range(7)
     ]
     points = [(0.0, float(canvas.height)), *tops, (float(canvas.width), float(canvas.height))]
@@ -79,8 +79,8 @@ def _ridge(canvas: Canvas, chance: bytes, level: float, colour: str) -> str:
 
 def draw_rays(canvas: Canvas, palette: Palette, chance: bytes) -> str:
     """Light that bursts from one place, as from a projector."""
-    x = canvas.width * _between(chance[0], 0.2, 0.8)
-    y = canvas.height * _between(chance[1], 0.2, 0.4)
+    x = canvas.width * _interpolate(chance[0], 0.2, 0.8)
+    y = canvas.height * _interpolate(chance[1], 0.2, 0.4)
     count, reach = 14 + chance[2] % 8, canvas.width + canvas.height
     beams = "".join(
         _polygon(
@@ -98,9 +98,9 @@ def draw_rays(canvas: Canvas, palette: Palette, chance: bytes) -> str:
 
 def draw_rings(canvas: Canvas, palette: Palette, chance: bytes) -> str:
     """Rings around one centre, as of a target or a record."""
-    x = canvas.width * _between(chance[0], 0.35, 0.65)
-    y = canvas.height * _between(chance[1], 0.28, 0.36)
-    outer = canvas.short * _between(chance[2], 0.55, 0.75)
+    x = canvas.width * _interpolate(chance[0], 0.35, 0.65)
+    y = canvas.height * _interpolate(chance[1], 0.28, 0.36)
+    outer = canvas.short * _interpolate(chance[2], 0.55, 0.75)
     drawn = "".join(
         _circle(x, y, outer * (8 - ring) / 8, _stroke(colour, outer / 22, 0.35 + ring * 0.08))
         for ring, colour in enumerate([palette.bright, palette.light] * 4)
@@ -113,20 +113,20 @@ def draw_city(canvas: Canvas, palette: Palette, chance: bytes) -> str:
     width = canvas.width / 8
     houses = []
     for number in range(8):
-        top = canvas.height * _between(chance[number % len(chance)], 0.2, 0.5)
-        left = number * width
+        top = canvas.height * _interpolate(chance[number % len(chance)], 0.2, 0.5)
+        x = number * width
         houses.append(
-            f'<rect x="{left:.0f}" y="{top:.0f}" width="{width - 4:.0f}"'
+            f'<rect x="{x:.0f}" y="{top:.0f}" width="{width - 4:.0f}"'
             f' height="{canvas.height:.0f}" {_fill(palette.deep, 0.9)}/>'
         )
         for row in range(4):
             if chance[(number + row) % len(chance)] >> row & 1:
                 houses.append(
-                    f'<rect x="{left + width * 0.24:.0f}" y="{top + 22 + row * 34:.0f}"'
+                    f'<rect x="{x + width * 0.24:.0f}" y="{top + 22 + row * 34:.0f}"'
                     f' width="{width * 0.4:.0f}" height="14" {_fill(palette.light, 0.85)}/>'
                 )
     sun = _circle(
-        canvas.width * _between(chance[8], 0.25, 0.75),
+        canvas.width * _interpolate(chance[8], 0.25, 0.75),
         canvas.height * 0.3,
         canvas.short * 0.26,
         _fill(palette.bright),
@@ -137,16 +137,19 @@ def draw_city(canvas: Canvas, palette: Palette, chance: bytes) -> str:
 def draw_waves(canvas: Canvas, palette: Palette, chance: bytes) -> str:
     """Long waves under a low sun."""
     sun = _circle(
-        canvas.width * _between(chance[0], 0.3, 0.7),
+        canvas.width * _interpolate(chance[0], 0.3, 0.7),
         canvas.height * 0.34,
-        canvas.short * _between(chance[1], 0.18, 0.27),
+        canvas.short * _interpolate(chance[1], 0.18, 0.27),
         _fill(palette.light),
     )
     return sun + "".join(_wave(canvas, palette, chance[2 + row], row) for row in range(6))
 
 
 def _wave(canvas: Canvas, palette: Palette, byte: int, row: int) -> str:
-    level, swell = canvas.height * (0.36 + 0.075 * row), canvas.height * _between(byte, 0.02, 0.06)
+    level, swell = (
+        canvas.height * (0.36 + 0.075 * row),
+        canvas.height * _interpolate(byte, 0.02, 0.06),
+    )
     colour = palette.bright if row % 2 == 0 else palette.middle
     quarter, shift = canvas.width / 4, canvas.width * byte / 1024
     start = f"M{-shift:.0f} {level:.0f}"
@@ -156,22 +159,22 @@ def _wave(canvas: Canvas, palette: Palette, byte: int, row: int) -> str:
 
 def draw_blinds(canvas: Canvas, palette: Palette, chance: bytes) -> str:
     """Slanting light through blinds, a figure's window in a dark room."""
-    lean, count = canvas.height * _between(chance[0], 0.08, 0.22), 11
+    lean, count = canvas.height * _interpolate(chance[0], 0.08, 0.22), 11
     step = canvas.height * 0.62 / count
-    left, right = canvas.width * _between(chance[1], 0.05, 0.2), canvas.width * 0.95
+    start, end = canvas.width * _interpolate(chance[1], 0.05, 0.2), canvas.width * 0.95
     slats = "".join(
         _polygon(
             [
-                (left, step * row + lean),
-                (right, step * row),
-                (right, step * (row + 0.58)),
-                (left, step * (row + 0.58) + lean),
+                (start, step * row + lean),
+                (end, step * row),
+                (end, step * (row + 0.58)),
+                (start, step * (row + 0.58) + lean),
             ],
-            _fill(palette.light, _between(chance[2 + row % 8], 0.3, 0.85)),
+            _fill(palette.light, _interpolate(chance[2 + row % 8], 0.3, 0.85)),
         )
         for row in range(count)
     )
-    bar = canvas.width * _between(chance[3], 0.35, 0.7)
+    bar = canvas.width * _interpolate(chance[3], 0.35, 0.7)
     return slats + (
         f'<rect x="{bar:.0f}" y="0" width="{canvas.width / 16:.0f}" height="{canvas.height}"'
         f" {_fill(palette.deep, 0.85)}/>"
@@ -180,11 +183,11 @@ def draw_blinds(canvas: Canvas, palette: Palette, chance: bytes) -> str:
 
 def draw_facets(canvas: Canvas, palette: Palette, chance: bytes) -> str:
     """A crystal of triangles."""
-    x, y = canvas.width * _between(chance[0], 0.38, 0.62), canvas.height * 0.3
+    x, y = canvas.width * _interpolate(chance[0], 0.38, 0.62), canvas.height * 0.3
     corners = [
         (
-            x + canvas.short * _between(chance[1 + n], 0.34, 0.58) * cos(2 * pi * n / 9),
-            y + canvas.short * _between(chance[2 + n], 0.3, 0.5) * sin(2 * pi * n / 9),
+            x + canvas.short * _interpolate(chance[1 + n], 0.34, 0.58) * cos(2 * pi * n / 9),
+            y + canvas.short * _interpolate(chance[2 + n], 0.3, 0.5) * sin(2 * pi * n / 9),
         )
         for n in range(9)
     ]
@@ -197,27 +200,27 @@ def draw_facets(canvas: Canvas, palette: Palette, chance: bytes) -> str:
 
 def draw_frames(canvas: Canvas, palette: Palette, chance: bytes) -> str:
     """A strip of film across the picture."""
-    tilt = _between(chance[0], -16, 16)
+    tilt = _interpolate(chance[0], -16, 16)
     width, top = canvas.width * 1.4, canvas.height * 0.13
-    height, left = canvas.height * 0.36, -canvas.width * 0.2
+    height, x = canvas.height * 0.36, -canvas.width * 0.2
     holes = "".join(
-        f'<rect x="{left + n * width / 16 + 10:.0f}" y="{level:.0f}" width="{width / 34:.0f}"'
+        f'<rect x="{x + n * width / 16 + 10:.0f}" y="{level:.0f}" width="{width / 34:.0f}"'
         f' height="{height * 0.09:.0f}" rx="4" {_fill(palette.paper, 0.8)}/>'
         for n in range(16)
         for level in (top + height * 0.05, top + height * 0.86)
     )
     pictures = "".join(
-        f'<rect x="{left + n * width / 4 + 12:.0f}" y="{top + height * 0.2:.0f}"'
+        f'<rect x="{x + n * width / 4 + 12:.0f}" y="{top + height * 0.2:.0f}"'
         f' width="{width / 4 - 24:.0f}" height="{height * 0.6:.0f}" rx="6"'
         f" {_fill((palette.light, palette.bright)[(n + chance[1]) % 2], 0.9)}/>"
         for n in range(4)
     )
     band = (
-        f'<rect x="{left:.0f}" y="{top:.0f}" width="{width:.0f}" height="{height:.0f}"'
+        f'<rect x="{x:.0f}" y="{top:.0f}" width="{width:.0f}" height="{height:.0f}"'
         f" {_fill(palette.deep)}/>"
     )
-    turn = f"rotate({tilt:.0f} {canvas.width / 2:.0f} {canvas.height * 0.32:.0f})"
-    return f'<g transform="{turn}">{band}{pictures}{holes}</g>'
+    rotation = f"rotate({tilt:.0f} {canvas.width / 2:.0f} {canvas.height * 0.32:.0f})"
+    return f'<g transform="{rotation}">{band}{pictures}{holes}</g>'
 
 
 COMPOSITIONS: tuple[Composition, ...] = (

@@ -20,7 +20,7 @@ from services.errors import StartupError
 
 STALL_SECONDS = 120.0
 _END_SECONDS = 10.0
-_SAID_BYTES = 8192  # of what ffmpeg writes to stderr, the last is kept
+_STDERR_BYTES = 8192  # of what ffmpeg writes to stderr, the last is kept
 _LINE_BYTES = 200
 _FULL = ("No space left on device", "File too large", "Disk quota exceeded")
 _PROTOCOLS = "file,pipe"  # a playlist among the inputs may name no address of a network
@@ -38,13 +38,13 @@ def find_ffmpeg(setting: str | None) -> Path:
     Raises:
         MissingBinary: none was found, or the setting names no executable file.
     """
-    found = find_from_setting("FFMPEG_BINARY", setting) or _from_wheel() or find_on_path("ffmpeg")
-    if not found:
+    binary = find_from_setting("FFMPEG_BINARY", setting) or _from_wheel() or find_on_path("ffmpeg")
+    if not binary:
         raise MissingBinary(
             "ffmpeg was not found: install the extra (pip install '.[media]') or ffmpeg from your "
             "system's packages, or set FFMPEG_BINARY."
         )
-    return found
+    return binary
 
 
 def input_arguments(file: Path) -> list[str]:
@@ -57,7 +57,7 @@ async def run(
     arguments: Sequence[str],
     *,
     folder: Path,
-    told: ProgressCallback = lambda _seconds: None,
+    on_progress: ProgressCallback = lambda _seconds: None,
     stall_seconds: float = STALL_SECONDS,
     niceness: int = 0,
 ) -> None:
@@ -69,17 +69,17 @@ async def run(
     options = ["-nostdin", "-hide_banner", "-loglevel", "error", "-y", "-nostats"]
     progress = ["-stats_period", "0.5", "-progress", "pipe:1"]
     process = await _start(binary, [*options, *progress, *arguments], folder, niceness)
-    said = asyncio.create_task(_last_of(process.stderr))
+    stderr_text = asyncio.create_task(_read_tail(process.stderr))
     try:
-        await _follow(process, told, stall_seconds)
-        ended = await process.wait()
+        await _follow(process, on_progress, stall_seconds)
+        exit_status = await process.wait()
     except TimeoutError:
         raise FfmpegFailed(f"ffmpeg did not move for {stall_seconds:.0f} s.") from None
     finally:
         await _end(process)
-        text = await said
-    if ended or _is_full(text):  # not every writer of its own minds a full disk
-        raise FfmpegFailed(_why(text, ended))
+        text = await stderr_text
+    if exit_status or _is_full(text):  # not every writer of its own minds a full disk
+        raise FfmpegFailed(_failure_reason(text, exit_status))
 
 
 async def describe(binary: Path, file: Path, deadline_seconds: float = 30.0) -> str:
@@ -89,7 +89,7 @@ async def describe(binary: Path, file: Path, deadline_seconds: float = 30.0) -> 
         FfmpegFailed: it did not end in time.
     """
     process = await _start(binary, ["-nostdin", "-hide_banner", *input_arguments(file)])
-    said = asyncio.create_task(_last_of(process.stderr, 128 * _SAID_BYTES))
+    stderr_text = asyncio.create_task(_read_tail(process.stderr, 128 * _STDERR_BYTES))
     try:
         async with asyncio.timeout(deadline_seconds):
             await process.wait()
@@ -97,7 +97,7 @@ async def describe(binary: Path, file: Path, deadline_seconds: float = 30.0) -> 
         raise FfmpegFailed(f"ffmpeg did not read {file.name} in time.") from None
     finally:
         await _end(process)
-        text = await said
+        text = await stderr_text
     return text
 
 
@@ -130,19 +130,19 @@ async def _start(
 
 
 def _before_exec(niceness: int) -> Callable[[], None] | None:
-    ask = die_with_parent()
+    set_death_signal = die_with_parent()
     if not niceness:
-        return ask
+        return set_death_signal
 
     def before() -> None:
         os.nice(niceness)
-        if ask:
-            ask()
+        if set_death_signal:
+            set_death_signal()
 
     return before
 
 
-async def _follow(process: Process, told: ProgressCallback, stall_seconds: float) -> None:
+async def _follow(process: Process, on_progress: ProgressCallback, stall_seconds: float) -> None:
     """Until stdout ends; the deadline moves on with the film, not with ffmpeg's reports."""
     assert process.stdout is not None
     loop, reached = asyncio.get_running_loop(), -1.0
@@ -152,7 +152,7 @@ async def _follow(process: Process, told: ProgressCallback, stall_seconds: float
             if seconds is not None and seconds > reached:
                 reached = seconds
                 deadline.reschedule(loop.time() + stall_seconds)
-                told(seconds)
+                on_progress(seconds)
 
 
 def _seconds_done(line: bytes) -> float | None:
@@ -160,12 +160,12 @@ def _seconds_done(line: bytes) -> float | None:
     return int(match[1]) / 1e6 if match else None
 
 
-async def _last_of(stream: asyncio.StreamReader | None, kept_bytes: int = _SAID_BYTES) -> str:
+async def _read_tail(stream: asyncio.StreamReader | None, max_bytes: int = _STDERR_BYTES) -> str:
     assert stream is not None
-    said = b""
-    while some := await stream.read(_SAID_BYTES):
-        said = (said + some)[-kept_bytes:]
-    return said.decode(errors="replace")
+    stderr_text = b""
+    while chunk := await stream.read(_STDERR_BYTES):
+        stderr_text = (stderr_text + chunk)[-max_bytes:]
+    return stderr_text.decode(errors="replace")
 
 
 async def _end(process: Process) -> None:
@@ -177,16 +177,16 @@ async def _end(process: Process) -> None:
         await process.wait()
 
 
-def _is_full(said: str) -> bool:
-    return any(words in said for words in _FULL)
+def _is_full(stderr_text: str) -> bool:
+    return any(words in stderr_text for words in _FULL)
 
 
-def _why(said: str, ended: int) -> str:
+def _failure_reason(stderr_text: str, exit_status: int) -> str:
     """One line: of a full disk, whatever follows from it, else ffmpeg's last one."""
-    if _is_full(said):
+    if _is_full(stderr_text):
         return "The disk is full."
-    if ended < 0:
-        return f"ffmpeg was ended by signal {-ended}."
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
-    last = lines[-1] if lines else f"exit status {ended}"
+    if exit_status < 0:
+        return f"ffmpeg was ended by signal {-exit_status}."
+    lines = [line.strip() for line in stderr_text.splitlines() if line.strip()]
+    last = lines[-1] if lines else f"exit status {exit_status}"
     return "ffmpeg failed: " + re.sub(r"^\[[^]]*\] ", "", last)[:_LINE_BYTES]

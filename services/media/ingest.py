@@ -101,7 +101,7 @@ async def _encode(
         encoder.binary,
         [*film.inputs, *command],
         folder=work,
-        told=lambda done: progress(min(done, total), total),
+        on_progress=lambda done: progress(min(done, total), total),
         stall_seconds=encoder.stall_seconds,
         niceness=encoder.niceness,
     )

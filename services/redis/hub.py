@@ -118,7 +118,10 @@ class Subscription(Generic[T]):
         self._slot.clear()
         self._ready.clear()
         self._gap, self._threshold = False, self._capacity
-        self._after, self._delivered_generation = batch.messages[-1].id, batch.messages[-1].generation
+        self._after, self._delivered_generation = (
+            batch.messages[-1].id,
+            batch.messages[-1].generation,
+        )
         return batch
 
 

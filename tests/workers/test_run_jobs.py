@@ -369,7 +369,9 @@ async def test_an_import_whose_worker_is_killed_is_finished_by_another(
     async with fake_tmdb.runtime_with(runtime, fake) as here:
         job = await jobs.import_from_tmdb(by(here, Role.EDITOR), tmdb_ids=numbers)
         assert (job.total, job.created_by) == (45, "user_1")
-        await here.jobs.queue.claim_period("import_tmdb_changes", 60)  # or it would start that as well
+        await here.jobs.queue.claim_period(
+            "import_tmdb_changes", 60
+        )  # or it would start that as well
         async with worker_process.running(here.settings, fake):
             await until(lambda: _more_than(19))
         assert (await read(job)).state is JobState.RUNNING

@@ -116,7 +116,9 @@ def test_a_key_that_cannot_be_read_is_refused() -> None:
     settings = Settings(
         _env_file=None, environment=Environment.PRODUCTION, jwt_private_keys="/nowhere.pem"
     )
-    found = [one.problem for one in check_commands.check_settings(settings) if "KEYS" in one.setting]
+    found = [
+        one.problem for one in check_commands.check_settings(settings) if "KEYS" in one.setting
+    ]
     assert found == ["is not fit"]
 
 

@@ -38,10 +38,10 @@ class AwayStore:
     def __init__(self) -> None:
         self.asked = 0
 
-    async def keep(self, revocations: Sequence[Revocation], lifetime_seconds: float) -> None:
+    async def save(self, revocations: Sequence[Revocation], lifetime_seconds: float) -> None:
         raise UpstreamUnavailable("away")
 
-    async def since(self, moment: float, most: int) -> list[Revocation]:
+    async def list_since(self, moment: float, most: int) -> list[Revocation]:
         self.asked += 1
         raise UpstreamUnavailable("away")
 
@@ -107,7 +107,7 @@ async def test_a_revoked_login_ends_its_tokens_in_every_process(opened: Open) ->
     assert here.is_revoked(holder)
     await until(lambda: there.is_revoked(holder) and elsewhere.is_revoked(holder))
     assert not any(each.is_revoked(other) for each in (here, there, elsewhere))
-    assert here.is_ended("login_1") and not here.is_ended("login_2")
+    assert here.is_login_revoked("login_1") and not here.is_login_revoked("login_2")
 
 
 async def test_a_revoked_user_may_come_back_at_once(opened: Open) -> None:
@@ -185,7 +185,7 @@ async def test_listeners_hear_of_each_revocation_once(opened: Open) -> None:
     unsubscribe()
     unsubscribe()
     await here.revoke_login("login_2")
-    await until(lambda: there.is_ended("login_2"))
+    await until(lambda: there.is_login_revoked("login_2"))
     assert heard_there == told
 
 
@@ -196,19 +196,19 @@ async def test_without_redis_a_process_asks_the_database(opened: Open, relay: Re
     relay.cut()
     await here.revoke_login("login_1")
     # then it learns of it from MongoDB
-    await until(lambda: behind.is_ended("login_1"))
+    await until(lambda: behind.is_login_revoked("login_1"))
     # and after Redis is back, from Redis: MongoDB is not asked any more
     relay.mend()
     await asyncio.sleep(0)
     await here.revoke_login("login_2")
-    await until(lambda: behind.is_ended("login_2"))
+    await until(lambda: behind.is_login_revoked("login_2"))
 
 
 async def test_a_redis_that_falls_silent_is_no_redis(opened: Open, relay: Relay) -> None:
     here, behind = await opened(), await opened(redis_url=relay.uri)
     relay.is_silent = True
     await here.revoke_login("login_1")
-    await until(lambda: behind.is_ended("login_1"))
+    await until(lambda: behind.is_login_revoked("login_1"))
 
 
 @pytest.mark.parametrize("redis_is", ["there", "cut off", "silent"])
@@ -225,7 +225,7 @@ async def test_a_revocation_is_known_within_a_second(
     for number in range(5):
         started = time.monotonic()
         await here.revoke_login(f"login_{number}")
-        await until(partial(there.is_ended, f"login_{number}"))
+        await until(partial(there.is_login_revoked, f"login_{number}"))
         took_seconds.append(time.monotonic() - started)
     # then most were known in time, however busy this machine is
     assert sorted(took_seconds)[2] < 1
@@ -236,11 +236,11 @@ async def test_what_redis_was_not_told_it_is_told_later(opened: Open, relay: Rel
     here, there = await opened(redis_url=relay.uri), await opened()
     relay.cut()
     await here.revoke_login("login_1")
-    assert here.is_ended("login_1")
+    assert here.is_login_revoked("login_1")
     # when Redis is back
     relay.mend()
     # then those with Redis hear of it too
-    await until(lambda: there.is_ended("login_1"))
+    await until(lambda: there.is_login_revoked("login_1"))
 
 
 async def test_without_the_database_a_revocation_is_no_success(opened: Open) -> None:
@@ -250,8 +250,8 @@ async def test_without_the_database_a_revocation_is_no_success(opened: Open) -> 
     with pytest.raises(UpstreamUnavailable):
         await here.revoke_login("login_1")
     # and yet it has ended wherever Redis reaches
-    assert here.is_ended("login_1")
-    await until(lambda: there.is_ended("login_1"))
+    assert here.is_login_revoked("login_1")
+    await until(lambda: there.is_login_revoked("login_1"))
 
 
 async def test_a_caller_that_goes_away_leaves_no_half_revocation(opened: Open) -> None:
@@ -261,7 +261,7 @@ async def test_a_caller_that_goes_away_leaves_no_half_revocation(opened: Open) -
     asking.cancel()
     with pytest.raises(asyncio.CancelledError):
         await asking
-    await until(lambda: there.is_ended("login_1"))
+    await until(lambda: there.is_login_revoked("login_1"))
 
 
 async def test_a_revocation_is_forgotten_when_nothing_is_left_to_end(opened: Open) -> None:
@@ -274,21 +274,21 @@ async def test_a_revocation_is_forgotten_when_nothing_is_left_to_end(opened: Ope
     await here.revoke_user("user_1")
     # when the first revocations' time is over
     clock.now += 301
-    here.learn([])
+    here.apply([])
     # then only the second one of the user is in force
-    assert not here.is_ended("login_1")
+    assert not here.is_login_revoked("login_1")
     assert here.is_revoked(Holder(issued_at=NOW + 600))
     clock.now += 600
-    here.learn([])
+    here.apply([])
     assert not here.is_revoked(Holder(issued_at=NOW + 600))
 
 
 async def test_what_is_remembered_is_bounded(opened: Open) -> None:
     # given more than is kept, heard of at once (from the stream, an echo of the old would be newer)
     here = await opened(max_active=10)
-    here.learn([Revocation(RevocationKind.LOGIN, f"login_{number}", NOW) for number in range(25)])
+    here.apply([Revocation(RevocationKind.LOGIN, f"login_{number}", NOW) for number in range(25)])
     # then the newest are kept
-    known = [number for number in range(25) if here.is_ended(f"login_{number}")]
+    known = [number for number in range(25) if here.is_login_revoked(f"login_{number}")]
     assert known == list(range(15, 25))
 
 
@@ -297,7 +297,7 @@ async def test_what_another_version_wrote_is_read_over(opened: Open, redis: Clie
     for entry in ({"what": "ever"}, {"kind": "house", "subject": "a", "at": "1"}):
         await redis.xadd(STREAM, entry)  # type: ignore[arg-type]
     await redis.xadd(STREAM, {"kind": "login", "subject": "login_1", "at": repr(NOW)})
-    await until(lambda: here.is_ended("login_1"))
+    await until(lambda: here.is_login_revoked("login_1"))
 
 
 async def test_while_redis_answers_the_database_is_asked_at_the_start_alone(opened: Open) -> None:
@@ -305,7 +305,7 @@ async def test_while_redis_answers_the_database_is_asked_at_the_start_alone(open
     here = await opened(store=store)
     other = await opened()
     await other.revoke_login("login_1")
-    await until(lambda: here.is_ended("login_1"))
+    await until(lambda: here.is_login_revoked("login_1"))
     assert store.asked == 1
 
 
