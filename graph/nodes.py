@@ -71,7 +71,7 @@ async def _find(context: Context, kinds_by_id: Mapping[str, str]) -> dict[str, A
 
 async def _node(
     info: Info,
-    id: Annotated[strawberry.ID, strawberry.argument(description="The id of anything.")],
+    id: Annotated[strawberry.ID, strawberry.argument(description="Global id of any object.")],
 ) -> Any:
     kinds_by_id: dict[str, str] = {id: _kind_of(id, "id")}
     return (await _find(info.context, kinds_by_id)).get(id)
@@ -80,7 +80,8 @@ async def _node(
 async def _nodes(
     info: Info,
     ids: Annotated[
-        list[strawberry.ID], strawberry.argument(description="At most 100 ids of anything.")
+        list[strawberry.ID],
+        strawberry.argument(description="Global ids of any objects, at most 100."),
     ],
 ) -> list[Any]:
     if len(ids) > _MOST:
@@ -94,7 +95,12 @@ async def _nodes(
 
 @strawberry.type
 class NodeQuery:
-    node: Node | None = resolver(_node, "Anything by its id, or null if there is no such thing.")
+    node: Node | None = resolver(
+        _node,
+        "One object by its global id; null if it does not exist or the viewer may not see it.",
+    )
     nodes: list[Node | None] = resolver(
-        _nodes, "Many things by their ids, in the order asked, null where there is none."
+        _nodes,
+        "Objects by their global ids, in the order of `ids`; null for an "
+        "object that does not exist or that the viewer may not see.",
     )

@@ -38,7 +38,7 @@ from graph.sources.providers import Provider, ProvidersMutation, ProvidersQuery
 from services.settings.settings import Settings
 
 
-@strawberry.type(description="Everything that can be read.")
+@strawberry.type(description="Entry points to read data.")
 class Query(
     NodeQuery,
     CatalogQuery,
@@ -56,7 +56,7 @@ class Query(
     pass
 
 
-@strawberry.type(description="Everything that can be changed.")
+@strawberry.type(description="Entry points to change data.")
 class Mutation(
     AccountsMutation,
     AccountEditsMutation,
@@ -75,7 +75,7 @@ class Mutation(
     pass
 
 
-@strawberry.type(description="Everything that can be watched as it happens.")
+@strawberry.type(description="Entry points to receive events as they happen.")
 class Subscription(
     AnalyticsSubscription, JobsSubscription, ProgressSubscription, BreakersSubscription
 ):

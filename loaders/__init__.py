@@ -1,4 +1,4 @@
-"""How reads are batched and cached. The only room that speaks aiodataloader."""
+"""Batched and cached reads. The only folder that uses aiodataloader."""
 
 from loaders.accounts import PrivateLoader, UserByIdUnscoped
 from loaders.base import CachedLoader, CacheHits, Fields, in_order

@@ -1,4 +1,4 @@
-"""Loaders of accounts. Private data: read for one operation, kept in no cache another may read."""
+"""Loaders of accounts. Private data: read for one operation, in no cache that another may read."""
 
 from __future__ import annotations
 
@@ -13,21 +13,23 @@ V = TypeVar("V")
 
 
 class PrivateLoader(CachedLoader[V]):
-    """Batches and remembers within its operation only; goes straight to MongoDB."""
+    """Loader that batches within its operation only and reads straight from MongoDB."""
 
     async def keep(self, values: Mapping[str, V]) -> None:
+        """Remember values for this operation only."""
         self.prime(values)
 
     async def _fill(self, keys: list[str]) -> None:
-        found = await self.fetch(keys, None)
-        self._seen.update({key: found.get(key) for key in keys})
+        values = await self.fetch(keys, None)
+        self._seen.update({key: values.get(key) for key in keys})
 
-    def _count(self, level: CacheTier, keys: int) -> None:
-        """No tier holds it."""
+    def _count(self, tier: CacheTier, keys: int) -> None:
+        """Count nothing: no tier has it."""
 
 
 class UserByIdUnscoped(PrivateLoader[models.UserRecord]):
-    """Anybody's, not only the viewer's own: who calls it says why it may."""
+    """Any user, not only the viewer: each caller states why it may."""
 
     async def fetch(self, keys: list[str], fields: Fields) -> Mapping[str, models.UserRecord]:
+        """Read users by id; deleted accounts are absent."""
         return await models.users_by_id(keys, fields)

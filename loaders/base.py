@@ -1,7 +1,7 @@
 """CachedLoader: operation -> memory -> Redis (one MGET) -> MongoDB (one `$in`) -> back-fill.
 
-Two ways in, one way down. `many` serves breadth-first execution: all keys of a level at once.
-`load` serves graphql-core, one key at a time; aiodataloader gathers what arrives together.
+`many` serves breadth-first execution: all keys of a level at once. `load` serves graphql-core, one
+key at a time; aiodataloader gathers keys that are requested together.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ _served_stale = metrics.cache_stale_total.labels("redis")
 
 
 class Scope(Protocol):
-    """What a loader needs of its operation."""
+    """The operation as a loader needs it."""
 
     is_degraded: bool
-    tally: CacheHits | None  # what answered, by kind and level; None: nobody asks
+    cache_hits: CacheHits | None  # what answered, by kind and level; None: nobody asks
 
     @property
     def cache(self) -> Cache: ...
@@ -60,28 +60,29 @@ class CachedLoader(Generic[V]):
         self._single: _Gather | None = None
 
     async def fetch(self, keys: list[str], fields: Fields) -> Mapping[str, V]:
-        """What the database holds of these keys: one command. Overridden by every loader.
+        """Read these keys from the database in one command. Overridden by every loader.
 
         `fields` says which record fields will be read; None asks for whole records.
         """
         raise NotImplementedError
 
     def cache_key(self, key: str) -> str:
+        """The Redis key of a loader key."""
         return self.kind.key(key)
 
-    def keys_read(self) -> Iterator[str]:
-        """Cache keys of everything this operation saw through here, found or not."""
+    def seen_cache_keys(self) -> Iterator[str]:
+        """Cache keys of everything this operation read here, missing ones too."""
         return map(self.cache_key, self._seen)
 
     def prime(self, values: Mapping[str, V], fields: Fields = None) -> None:
-        """Hands over what was read on the way, so that this operation does not read it again."""
+        """Store values read on the way, so that this operation does not read them again."""
         self._count("database", len(values))
         seen = self._seen if fields is None else self._view(fields)
         for key, value in values.items():
             seen.setdefault(key, value)
 
     async def keep(self, values: Mapping[str, V]) -> None:
-        """Hands over whole records read on the way, to the cache tiers as well."""
+        """Store whole records read on the way, in the cache tiers as well."""
         self.prime(values)
         entries = {
             self.cache_key(key): self._cache.build_entry(self.kind, value)
@@ -90,32 +91,32 @@ class CachedLoader(Generic[V]):
         await self._cache.store(self.kind, self.codec, entries, self._since)
 
     async def load(self, key: str) -> V | None:
-        """One key, gathered with the others asked for in the same moment."""
+        """Load one key, batched with others requested in the same moment."""
         if key in self._seen:
             return self._seen[key]
         if self._single is None:
             self._single = _Gather(self)
-        found: V | None = await self._single.load_shielded(key)
-        return found
+        value: V | None = await self._single.load_shielded(key)
+        return value
 
     async def load_one(self, key: str, fields: Fields) -> V | None:
-        """As `load`, for a caller that knows which fields it reads (None: it does not)."""
+        """Load one key, for a caller that knows the fields it reads (None: unknown)."""
         if fields is None:
             return await self.load(key)
         return (await self.many([key], fields))[key]
 
     async def load_each(self, keys: Iterable[str]) -> dict[str, V | None]:
-        """As `load`, for many keys of one caller.
+        """Load many keys of one caller, batched as `load` does.
 
         Raises:
             UpstreamUnavailable: any of them could not be read.
         """
-        wanted = list(dict.fromkeys(keys))
-        values = await asyncio.gather(*(self.load(key) for key in wanted))
-        return dict(zip(wanted, values, strict=True))
+        unique = list(dict.fromkeys(keys))
+        values = await asyncio.gather(*(self.load(key) for key in unique))
+        return dict(zip(unique, values, strict=True))
 
-    def ready(self, keys: Iterable[str], fields: Fields = None) -> dict[str, V | None] | None:
-        """What `many` would answer, if this process holds all of it fresh; else None."""
+    def peek(self, keys: Iterable[str], fields: Fields = None) -> dict[str, V | None] | None:
+        """The result of `many`, if this process has all of it fresh; else None."""
         if fields is not None and not self._cache.enabled:
             return None
         seen = self._seen
@@ -130,25 +131,25 @@ class CachedLoader(Generic[V]):
         return {key: seen[key] for key in keys}
 
     async def many(self, keys: Iterable[str], fields: Fields = None) -> dict[str, V | None]:
-        """Values by key, None for what does not exist; each missing tier is asked once.
+        """Values by key, None for missing ones; each tier is read at most once.
 
         Raises:
             UpstreamUnavailable: the database is away and some key is in no tier, fresh or stale.
         """
         partial = fields is not None and not self._cache.enabled
         seen = self._view(fields) if partial and fields is not None else self._seen
-        wanted = dict.fromkeys(keys)
-        missing = [key for key in wanted if key not in seen]
+        requested = dict.fromkeys(keys)
+        missing = [key for key in requested if key not in seen]
         if missing and partial:
-            found = await self.fetch(missing, fields)
+            fetched = await self.fetch(missing, fields)
             self._count("database", len(missing))
-            seen.update({key: found.get(key) for key in missing})
+            seen.update({key: fetched.get(key) for key in missing})
         elif missing:
             await self._fill(missing)
-        return {key: seen[key] for key in wanted}
+        return {key: seen[key] for key in requested}
 
     def _view(self, fields: frozenset[str]) -> dict[str, V | None]:
-        """Partial records answer only those who asked for the same fields."""
+        """Values with just these fields: partial records serve no other request."""
         return self._views.setdefault(fields, {})
 
     async def _fill(self, keys: list[str]) -> None:
@@ -158,29 +159,30 @@ class CachedLoader(Generic[V]):
 
     @property
     def tiers(self) -> Cache:
+        """The cache whose tiers this loader reads."""
         return self._cache
 
-    def take(self, entries: Mapping[str, Entry], names: dict[str, str], level: CacheTier) -> None:
-        """This operation has seen these entries; `names` maps cache keys to its own."""
+    def take(self, entries: Mapping[str, Entry], names: dict[str, str], tier: CacheTier) -> None:
+        """Remember entries for this operation; `names` maps cache keys to loader keys."""
         seen = self._seen
         for name, entry in entries.items():
             seen[names[name]] = entry.value
-        self._count(level, len(entries))
-        if level == "stale" and entries:
+        self._count(tier, len(entries))
+        if tier == "stale" and entries:
             self._scope.is_degraded = True
             _served_stale.inc(len(entries))
 
-    def _count(self, level: CacheTier, keys: int) -> None:
-        tally = self._scope.tally
-        if tally is not None and keys:
-            tally[self.kind.name, level] += keys
+    def _count(self, tier: CacheTier, keys: int) -> None:
+        cache_hits = self._scope.cache_hits
+        if cache_hits is not None and keys:
+            cache_hits[self.kind.name, tier] += keys
 
     async def note(self, names: dict[str, str]) -> ListRegistration:
-        """Called before these are read, to note what must be known to forget them again."""
+        """Record, before keys are read, what is needed to invalidate them."""
         return ListRegistration(True)
 
     def for_background(self) -> Self:
-        """The same loader for a read that outlives its operation."""
+        """Copy the loader for a read that outlives its operation."""
         clone = copy.copy(self)
         clone._scope = self._scope.for_event()
         clone._seen, clone._views, clone._single = {}, {}, None
@@ -188,8 +190,11 @@ class CachedLoader(Generic[V]):
 
 
 class _Gather(DataLoader[str, Any]):
-    """aiodataloader, with two of its traps closed: a cancelled caller poisons nothing, and one
-    failing batch fails each of its keys with the same error."""
+    """aiodataloader without two of its traps.
+
+    A cancelled caller affects no other, and a failing batch fails each of its keys with the same
+    error.
+    """
 
     cache = False  # CachedLoader remembers
 
@@ -209,5 +214,5 @@ class _Gather(DataLoader[str, Any]):
 
 
 def in_order(values: Mapping[str, V | None], keys: Collection[str]) -> list[V]:
-    """The values of these keys in their order, without those that do not exist."""
+    """The values of these keys in their order, without missing ones."""
     return [value for key in keys if (value := values[key]) is not None]

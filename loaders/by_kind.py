@@ -1,4 +1,4 @@
-"""Loaders of things of several kinds: an id's kind says which loader has it."""
+"""Loaders of several kinds of records: the kind in an id selects the loader."""
 
 from __future__ import annotations
 
@@ -13,34 +13,38 @@ from models.mongo import ids
 
 
 class LoaderByKind(CachedLoader[Any]):
-    """Keeps nothing itself. An id of another kind names nothing."""
+    """Loader that delegates by kind and stores nothing; an unknown kind has no value."""
 
     by_kind: ClassVar[Mapping[str, type[CachedLoader[Any]]]]
 
     async def load(self, key: str) -> Any | None:
+        """Load one key with the loader of its kind."""
         kind = self.by_kind.get(ids.kind_of(key) or "")
         return await self._scope.loader(kind).load(key) if kind is not None else None
 
     async def many(self, keys: Iterable[str], fields: Fields = None) -> dict[str, Any | None]:
-        found: dict[str, Any | None] = dict.fromkeys(keys)
-        parts = self._parts(found)
+        """Load many keys, one batch per kind."""
+        values: dict[str, Any | None] = dict.fromkeys(keys)
+        parts = self._split_by_kind(values)
         for part in await asyncio.gather(*(one.many(some, fields) for one, some in parts)):
-            found.update(part)
-        return found
+            values.update(part)
+        return values
 
-    def ready(self, keys: Iterable[str], fields: Fields = None) -> dict[str, Any | None] | None:
-        found: dict[str, Any | None] = dict.fromkeys(keys)
-        for one, some in self._parts(found):
-            part = one.ready(some, fields)
+    def peek(self, keys: Iterable[str], fields: Fields = None) -> dict[str, Any | None] | None:
+        """The result of `many`, if every loader has its part fresh; else None."""
+        values: dict[str, Any | None] = dict.fromkeys(keys)
+        for one, some in self._split_by_kind(values):
+            part = one.peek(some, fields)
             if part is None:
                 return None
-            found.update(part)
-        return found
+            values.update(part)
+        return values
 
-    def keys_read(self) -> Iterator[str]:
+    def seen_cache_keys(self) -> Iterator[str]:
+        """No keys: the loaders of each kind report their own."""
         return iter(())  # the loaders behind tell theirs
 
-    def _parts(self, keys: Iterable[str]) -> list[tuple[CachedLoader[Any], list[str]]]:
+    def _split_by_kind(self, keys: Iterable[str]) -> list[tuple[CachedLoader[Any], list[str]]]:
         parts: dict[str, list[str]] = {}
         for key in keys:
             parts.setdefault(ids.kind_of(key) or "", []).append(key)

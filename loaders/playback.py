@@ -1,4 +1,4 @@
-"""Loaders of playback. What one viewer watched is kept for one operation, in no shared cache."""
+"""Loaders of playback. Data of one viewer is loaded for one operation, in no shared cache."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ V = TypeVar("V")
 
 
 class ViewerScope(Scope, Protocol):
-    """An operation that knows who asks; None: nobody is signed in."""
+    """An operation that knows its viewer; None: nobody is signed in."""
 
     @property
     def viewer_id(self) -> str | None: ...
@@ -29,9 +29,9 @@ class ViewerScope(Scope, Protocol):
 
 
 class ViewerLoader(CachedLoader[V]):
-    """What belongs to who asks: read once per operation, whole, and kept nowhere else.
+    """Data of the viewer: read once per operation, whole, and stored nowhere else.
 
-    Nobody signed in: None for all, at no cost. `fetch_own` says how it is read.
+    Without a signed-in viewer every value is None, at no cost. `fetch_own` reads the data.
     """
 
     def __init__(self, scope: ViewerScope) -> None:
@@ -41,48 +41,54 @@ class ViewerLoader(CachedLoader[V]):
         self._repairs = scope.progress_repairs
 
     async def fetch_own(self, viewer_id: str, keys: list[str]) -> Mapping[str, V]:
+        """Read these keys of the viewer. Overridden by every loader."""
         raise NotImplementedError
 
     async def many(self, keys: Iterable[str], fields: Fields = None) -> dict[str, V | None]:
-        wanted = dict.fromkeys(keys)
-        missing = [key for key in wanted if key not in self._seen]
+        """Values by key, None for missing ones."""
+        requested = dict.fromkeys(keys)
+        missing = [key for key in requested if key not in self._seen]
         if missing:
-            found = await self.fetch(missing, fields)
-            self._seen.update({key: found.get(key) for key in missing})
-        return {key: self._seen[key] for key in wanted}
+            fetched = await self.fetch(missing, fields)
+            self._seen.update({key: fetched.get(key) for key in missing})
+        return {key: self._seen[key] for key in requested}
 
-    def ready(self, keys: Iterable[str], fields: Fields = None) -> dict[str, V | None] | None:
-        wanted = list(keys)
-        if any(key not in self._seen for key in wanted):
+    def peek(self, keys: Iterable[str], fields: Fields = None) -> dict[str, V | None] | None:
+        """The result of `many`, if this operation has read all keys; else None."""
+        requested = list(keys)
+        if any(key not in self._seen for key in requested):
             return None
-        return {key: self._seen[key] for key in wanted}
+        return {key: self._seen[key] for key in requested}
 
     async def fetch(self, keys: list[str], fields: Fields) -> Mapping[str, V]:
+        """Read these keys of the viewer; nothing without one."""
         if self._viewer_id is None:
             return {}
         return await self.fetch_own(self._viewer_id, keys)
 
-    def keys_read(self) -> Iterator[str]:
+    def seen_cache_keys(self) -> Iterator[str]:
+        """No keys: no cache has this data."""
         return iter(())  # no cache holds it
 
 
 class ProgressByPlayableId(ViewerLoader[models.LiveProgress]):
-    """The viewer's own progress: one pipeline to Redis, then one find for what it does not hold.
+    """The viewer's own progress: one pipeline to Redis, then one find for titles not buffered.
 
-    With Redis away MongoDB answers alone: perhaps a few seconds old, and marked durable. While
-    MongoDB may be ahead of Redis, all are read from both, and the later change counts.
+    With Redis unavailable MongoDB answers by itself: perhaps a few seconds old, and marked durable.
+    While MongoDB may be ahead of Redis, all titles are read from both, and the later change counts.
     """
 
     async def fetch_own(self, viewer_id: str, keys: list[str]) -> Mapping[str, models.LiveProgress]:
+        """Read progress from Redis and MongoDB and merge it."""
         buffered = await self._buffered(viewer_id, keys)
-        found = {key: models.live_progress(row) for key, row in buffered.items() if row is not None}
-        rest = [key for key in keys if self._repairs.is_any or key not in buffered]
-        stored = await models.progress_by_playable(viewer_id, rest) if rest else {}
-        ahead = {key: one for key, one in found.items() if not _is_older(one, stored.get(key))}
+        live = {key: models.live_progress(row) for key, row in buffered.items() if row is not None}
+        unbuffered = [key for key in keys if self._repairs.is_set or key not in buffered]
+        stored = await models.progress_by_playable(viewer_id, unbuffered) if unbuffered else {}
+        ahead = {key: one for key, one in live.items() if not _is_older(one, stored.get(key))}
         return stored | ahead
 
     def renew(self, progress: models.LiveProgress) -> None:
-        """After a write: what this operation reads from now on."""
+        """Replace the value after a write, for the rest of this operation."""
         self._seen[progress.playable_id] = progress
 
     async def _buffered(
@@ -98,11 +104,12 @@ class OnWatchlistByTitleId(ViewerLoader[bool]):
     """Whether films and shows are on the viewer's list; one find."""
 
     async def fetch_own(self, viewer_id: str, keys: list[str]) -> Mapping[str, bool]:
+        """Read which titles are on the viewer's list."""
         listed = await models.on_watchlist(viewer_id, keys)
         return {key: key in listed for key in keys}
 
     def renew(self, title_id: str, is_listed: bool) -> None:
-        """After a write: what this operation reads from now on."""
+        """Replace the value after a write, for the rest of this operation."""
         self._seen[title_id] = is_listed
 
 

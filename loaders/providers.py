@@ -1,4 +1,4 @@
-"""The loader of what operators changed of providers: all of it at once, it is a few lines."""
+"""The loader of provider settings changed by operators: all at once, they are few."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from services.redis import cache_keys
 
 
 class AllProviderSettings(CachedLoader[list[models.ProviderSettingRecord]]):
-    """Its one key is "all". Kept a minute, and forgotten in every process when one is changed."""
+    """All overrides under the one key "all". Cached a minute; a change invalidates it."""
 
     kind = cache_keys.PROVIDER_SETTINGS
     codec = Codec(list[models.ProviderSettingRecord])
@@ -19,7 +19,9 @@ class AllProviderSettings(CachedLoader[list[models.ProviderSettingRecord]]):
     async def fetch(
         self, keys: list[str], fields: Fields
     ) -> Mapping[str, list[models.ProviderSettingRecord]]:
+        """Read all overrides."""
         return {"all": await models.all_provider_settings()}
 
     def cache_key(self, key: str) -> str:
+        """The one Redis key."""
         return self.kind.key()

@@ -1,4 +1,4 @@
-"""Two ways to be loaded: by questions handed in beforehand, and in turns."""
+"""Loader bases: one keyed by registered queries, one that serializes its batches."""
 
 from __future__ import annotations
 
@@ -13,25 +13,30 @@ Q = TypeVar("Q")
 
 
 class QueryLoader(CachedLoader[V], Generic[V, Q]):
-    """`ask` gives the key to load a question's answer by."""
+    """Loader of query results; `key_for` registers a query under the key to load it by."""
 
     def __init__(self, scope: Scope) -> None:
         super().__init__(scope)
-        self._questions: dict[str, Q] = {}
+        self._queries: dict[str, Q] = {}
 
-    def ask(self, key: str, question: Q) -> str:
-        self._questions[key] = question
+    def key_for(self, key: str, query: Q) -> str:
+        """Register the query under this key and return the key."""
+        self._queries[key] = query
         return key
 
 
 class SerializedLoader(CachedLoader[V]):
-    """For keys that several fields of one level ask for at once: who comes second finds what the
-    first one read, instead of reading it too, depending on who is faster."""
+    """Loader for keys that several fields of one level request together.
+
+    Batches run one after another: a later one finds what an earlier one read, instead of reading it
+    again.
+    """
 
     def __init__(self, scope: Scope) -> None:
         super().__init__(scope)
-        self._turn = asyncio.Lock()
+        self._lock = asyncio.Lock()
 
     async def many(self, keys: Iterable[str], fields: Fields = None) -> dict[str, V | None]:
-        async with self._turn:
+        """Values by key, after earlier batches have ended."""
+        async with self._lock:
             return await super().many(keys, fields)

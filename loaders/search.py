@@ -1,4 +1,4 @@
-"""The loader of search: which things match, best first, across their kinds."""
+"""The loader of search: hits across several kinds, best first."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from services.redis import cache_keys
 
 @dataclass(frozen=True, slots=True)
 class SearchQuery:
-    """One page: `size` hits after a position; `words` are of `models.plain_words`."""
+    """One page: `size` hits after a position; `words` as `models.plain_words` returns them."""
 
     words: str
     kinds: tuple[models.SearchKind, ...]
@@ -26,27 +26,29 @@ class SearchQuery:
     after: models.SearchHit | None = None
 
     def key(self) -> str:
+        """Digest that is the same for the same page."""
         return hashlib.blake2b(repr(self).encode(), digest_size=16).hexdigest()
 
 
 class SearchPageByQuery(QueryLoader[list[models.SearchHit], SearchQuery]):
-    """One hit more than asked for, if there is more. Kept for a minute; one command a kind."""
+    """Hits of a page, plus one if more follow. Cached a minute; one command per kind."""
 
     kind = cache_keys.SEARCH
     codec = Codec(list[models.SearchHit])
 
     async def fetch(self, keys: list[str], fields: Fields) -> Mapping[str, list[models.SearchHit]]:
-        pages = await asyncio.gather(*(_page(self._questions[key]) for key in keys))
+        """Search all kinds of all pages."""
+        pages = await asyncio.gather(*(_page(self._queries[key]) for key in keys))
         return dict(zip(keys, pages, strict=True))
 
 
 async def _page(query: SearchQuery) -> list[models.SearchHit]:
-    """The best of each kind, merged: no kind can have more of the page than its own best ones."""
-    wanted = query.size + 1
-    found = await asyncio.gather(
+    """Merge the best hits of each kind; none can have more of the page than its own best."""
+    limit = query.size + 1
+    hits_by_kind = await asyncio.gather(
         *(
-            models.search_kind(kind, query.words, query.filter, query.after, wanted)
+            models.search_kind(kind, query.words, query.filter, query.after, limit)
             for kind in query.kinds
         )
     )
-    return sorted(chain.from_iterable(found), key=lambda hit: (-hit.score, hit.id))[:wanted]
+    return sorted(chain.from_iterable(hits_by_kind), key=lambda hit: (-hit.score, hit.id))[:limit]

@@ -1,4 +1,4 @@
-"""Loaders of shows, seasons and episodes: entities by id, and ids by what points to them."""
+"""Loaders of shows, seasons and episodes: entities by id, and ids by attributes."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ class ShowById(CachedLoader[models.ShowRecord]):
     codec = Codec(models.ShowRecord)
 
     async def fetch(self, keys: list[str], fields: Fields) -> Mapping[str, models.ShowRecord]:
-        wanted = None if fields is None else fields | {"is_active"}
-        found = await models.find_by_id(models.Show, models.ShowRecord, keys, wanted)
-        return {key: show for key, show in found.items() if show.is_active}
+        """Read shows by id; inactive ones are absent."""
+        read_fields = None if fields is None else fields | {"is_active"}
+        shows = await models.find_by_id(models.Show, models.ShowRecord, keys, read_fields)
+        return {key: show for key, show in shows.items() if show.is_active}
 
 
 class SeasonById(CachedLoader[models.SeasonRecord]):
@@ -27,6 +28,7 @@ class SeasonById(CachedLoader[models.SeasonRecord]):
     codec = Codec(models.SeasonRecord)
 
     async def fetch(self, keys: list[str], fields: Fields) -> Mapping[str, models.SeasonRecord]:
+        """Read seasons by id."""
         return await models.find_by_id(models.Season, models.SeasonRecord, keys, fields)
 
 
@@ -35,37 +37,40 @@ class EpisodeById(CachedLoader[models.EpisodeRecord]):
     codec = Codec(models.EpisodeRecord)
 
     async def fetch(self, keys: list[str], fields: Fields) -> Mapping[str, models.EpisodeRecord]:
+        """Read episodes by id."""
         return await models.find_by_id(models.Episode, models.EpisodeRecord, keys, fields)
 
 
 class SeasonIdsByShowId(SerializedLoader[list[str]]):
-    """In order of number; a miss brings the seasons along."""
+    """Season ids of a show in order of number; a miss loads the seasons too."""
 
     kind = cache_keys.SHOW_SEASONS
     codec = Codec(list[str])
 
     async def fetch(self, keys: list[str], fields: Fields) -> Mapping[str, list[str]]:
-        found = await models.seasons_of_shows(keys)
-        seasons = {season.id: season for some in found.values() for season in some}
+        """Read the seasons of all shows in one command."""
+        by_show = await models.seasons_of_shows(keys)
+        seasons = {season.id: season for some in by_show.values() for season in some}
         await self._scope.loader(SeasonById).keep(seasons)
-        return {key: [season.id for season in some] for key, some in found.items()}
+        return {key: [season.id for season in some] for key, some in by_show.items()}
 
 
 class EpisodeIdsBySeasonId(SerializedLoader[list[str]]):
-    """In order of number; a miss brings the episodes along."""
+    """Episode ids of a season in order of number; a miss loads the episodes too."""
 
     kind = cache_keys.SEASON_EPISODES
     codec = Codec(list[str])
 
     async def fetch(self, keys: list[str], fields: Fields) -> Mapping[str, list[str]]:
-        found = await models.episodes_of_seasons(keys)
-        episodes = {episode.id: episode for some in found.values() for episode in some}
+        """Read the episodes of all seasons in one command."""
+        by_season = await models.episodes_of_seasons(keys)
+        episodes = {episode.id: episode for some in by_season.values() for episode in some}
         await self._scope.loader(EpisodeById).keep(episodes)
-        return {key: [episode.id for episode in some] for key, some in found.items()}
+        return {key: [episode.id for episode in some] for key, some in by_season.items()}
 
 
 class EpisodesByShowId(SerializedLoader[list[models.EpisodeInOrder]]):
-    """All places of a show as one thing: to find what comes next, not to show episodes."""
+    """Positions of all episodes of a show, to find the next one, not to show episodes."""
 
     kind = cache_keys.SHOW_EPISODES
     codec = Codec(list[models.EpisodeInOrder])
@@ -73,22 +78,25 @@ class EpisodesByShowId(SerializedLoader[list[models.EpisodeInOrder]]):
     async def fetch(
         self, keys: list[str], fields: Fields
     ) -> Mapping[str, list[models.EpisodeInOrder]]:
+        """Read the episode positions of all shows in one command."""
         return await models.episodes_of_shows(keys)
 
 
 class EpisodeIdByPlace(QueryLoader[str, models.EpisodePlace]):
-    """By show, season's number and number in the season; a miss brings the episode along."""
+    """Episode id by show, season number and number; a miss loads the episode too."""
 
     kind = cache_keys.EPISODE_AT
     codec = Codec(str)
 
     def at(self, place: models.EpisodePlace) -> str:
-        return self.ask(":".join(map(str, place)), place)
+        """Register the position and return its key."""
+        return self.key_for(":".join(map(str, place)), place)
 
     async def fetch(self, keys: list[str], fields: Fields) -> Mapping[str, str]:
-        found = await models.episodes_at([self._questions[key] for key in keys])
-        await self._scope.loader(EpisodeById).keep({episode.id: episode for episode in found})
-        return {self.at(models.EpisodePlace.of(episode)): episode.id for episode in found}
+        """Read the episodes at these positions in one command."""
+        episodes = await models.episodes_at([self._queries[key] for key in keys])
+        await self._scope.loader(EpisodeById).keep({episode.id: episode for episode in episodes})
+        return {self.at(models.EpisodePlace.of(episode)): episode.id for episode in episodes}
 
 
 class ShowIdByTmdbId(CachedLoader[str]):
@@ -96,6 +104,7 @@ class ShowIdByTmdbId(CachedLoader[str]):
     codec = Codec(str)
 
     async def fetch(self, keys: list[str], fields: Fields) -> Mapping[str, str]:
+        """Read active shows by TMDb number and return their ids."""
         # $type, because the index holds only shows that have such an id.
         shows = await models.find(
             models.Show,
@@ -107,21 +116,22 @@ class ShowIdByTmdbId(CachedLoader[str]):
 
 
 class ShowPageByQuery(QueryLoader[models.MoviePage, models.MovieQuery]):
-    """A miss brings the page's shows along."""
+    """Pages of shows by query; a miss loads the shows too."""
 
     kind = cache_keys.SHOW_LIST
     codec = Codec(models.MoviePage)
 
     async def fetch(self, keys: list[str], fields: Fields) -> Mapping[str, models.MoviePage]:
-        pages = await asyncio.gather(*(self._page(self._questions[key], fields) for key in keys))
+        """Read the pages, one command each, with their shows."""
+        pages = await asyncio.gather(*(self._page(self._queries[key], fields) for key in keys))
         return dict(zip(keys, pages, strict=True))
 
     async def _page(self, query: models.MovieQuery, fields: Fields) -> models.MoviePage:
-        wanted = None if fields is None else fields | {query.order.field, "is_active"}
-        page, found = await models.read_show_page(query, wanted)
+        read_fields = None if fields is None else fields | {query.order.field, "is_active"}
+        page, records = await models.read_show_page(query, read_fields)
         shows = self._scope.loader(ShowById)
         if fields is None:
-            await shows.keep({show.id: show for show in found})
+            await shows.keep({show.id: show for show in records})
         else:
-            shows.prime({show.id: show for show in found}, fields)
+            shows.prime({show.id: show for show in records}, fields)
         return page

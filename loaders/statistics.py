@@ -1,4 +1,4 @@
-"""Loaders of what is counted: lengths of lists, figures of genres."""
+"""Loaders of counts: lengths of lists, figures of genres."""
 
 from __future__ import annotations
 
@@ -19,10 +19,12 @@ class MovieCountByQuery(QueryLoader[models.Count, models.MovieQuery]):
     codec = Codec(models.Count)
 
     async def fetch(self, keys: list[str], fields: Fields) -> Mapping[str, models.Count]:
-        return await models.count_movies({key: self._questions[key] for key in keys})
+        """Count the films of each list."""
+        return await models.count_movies({key: self._queries[key] for key in keys})
 
     async def note(self, names: dict[str, str]) -> ListRegistration:
-        queries = {name: self._questions[key] for name, key in names.items()}
+        """Record the lists before they are counted, so that a change invalidates them."""
+        queries = {name: self._queries[key] for name, key in names.items()}
         lists = {
             name: (models.tags_of(query), models.encode_description(query, members_only=True))
             for name, query in queries.items()
@@ -35,11 +37,12 @@ class ShowCountByQuery(QueryLoader[models.Count, models.MovieQuery]):
     codec = Codec(models.Count)
 
     async def fetch(self, keys: list[str], fields: Fields) -> Mapping[str, models.Count]:
-        return await models.count_shows({key: self._questions[key] for key in keys})
+        """Count the shows of each list."""
+        return await models.count_shows({key: self._queries[key] for key in keys})
 
 
 class AllGenreFigures(CachedLoader[list[models.GenreFigures]]):
-    """Its one key is "all"; the genres with the most films first."""
+    """Figures of genres under the one key "all"; those with the most films first."""
 
     kind = cache_keys.GENRE_FIGURES
     codec = Codec(list[models.GenreFigures])
@@ -47,7 +50,9 @@ class AllGenreFigures(CachedLoader[list[models.GenreFigures]]):
     async def fetch(
         self, keys: list[str], fields: Fields
     ) -> Mapping[str, list[models.GenreFigures]]:
+        """Aggregate the figures of at most 100 genres."""
         return {"all": await models.figures_by_genre(MOST_GENRES)}
 
     def cache_key(self, key: str) -> str:
+        """The one Redis key."""
         return self.kind.key()

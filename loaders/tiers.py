@@ -1,7 +1,8 @@
-"""How a batch of keys goes down the cache tiers: memory, Redis, and one read of the database.
+"""A batch of keys on its way down the cache tiers: memory, Redis, one read of the database.
 
-One read per key in a process (a flight), one across processes (a lease). What is stale answers at
-once and is read anew behind the answer; what cannot be read is answered stale, if at all.
+Concurrent reads of a key share one flight in a process and one lease across processes. A stale
+entry answers at once and is refreshed in the background; when the database is unavailable it
+answers too.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ _background_tasks: set[asyncio.Task[dict[str, Entry]]] = set()  # kept from bein
 
 
 class Tiered(Protocol):
-    """What this needs of a loader."""
+    """The loader as the tiers need it."""
 
     kind: ClassVar[Kind]
     codec: ClassVar[Codec[Any]]
@@ -36,7 +37,7 @@ class Tiered(Protocol):
     @property
     def tiers(self) -> Cache: ...
 
-    def take(self, entries: Mapping[str, Entry], names: Names, level: CacheTier) -> None: ...
+    def take(self, entries: Mapping[str, Entry], names: Names, tier: CacheTier) -> None: ...
 
     async def fetch(self, keys: list[str], fields: Any, /) -> Mapping[str, Any]: ...
 
@@ -46,7 +47,7 @@ class Tiered(Protocol):
 
 
 async def fill(loader: Tiered, names: Names) -> None:
-    """Takes every key's value, None for what does not exist.
+    """Load every key from the first tier that has it; None for missing ones.
 
     Raises:
         UpstreamUnavailable: the database is away and some key is in no tier.
@@ -55,31 +56,31 @@ async def fill(loader: Tiered, names: Names) -> None:
     fresh = cache.peek(names)
     loader.take(fresh, names, "memory")
     count("memory", len(fresh), len(names) - len(fresh))
-    rest = [name for name in names if name not in fresh]
-    refreshing = cache.peek_refreshing(rest)
+    remaining = [name for name in names if name not in fresh]
+    refreshing = cache.peek_refreshing(remaining)
     loader.take(refreshing, names, "stale")
-    rest = [name for name in rest if name not in refreshing]
-    if rest:
-        await _from_redis(loader, {name: names[name] for name in rest})
+    remaining = [name for name in remaining if name not in refreshing]
+    if remaining:
+        await _fill_from_redis(loader, {name: names[name] for name in remaining})
 
 
-async def _from_redis(loader: Tiered, names: Names) -> None:
+async def _fill_from_redis(loader: Tiered, names: Names) -> None:
     cache = loader.tiers
-    found = await cache.fetch(loader.kind, loader.codec, list(names))
+    entries = await cache.fetch(loader.kind, loader.codec, list(names))
     now = cache.now()
-    fresh = {name: entry for name, entry in found.items() if entry.fresh_until > now}
-    stale = {name: entry for name, entry in found.items() if now >= entry.fresh_until}
+    fresh = {name: entry for name, entry in entries.items() if entry.fresh_until > now}
+    stale = {name: entry for name, entry in entries.items() if now >= entry.fresh_until}
     count("redis", len(fresh), len(names) - len(fresh))
     loader.take(fresh, names, "redis")
     if stale:
         loader.take(stale, names, "stale")
         refresh_in_background(loader, {name: names[name] for name in stale})
-    missing = {name: key for name, key in names.items() if name not in found}
+    missing = {name: key for name, key in names.items() if name not in entries}
     if missing:
-        await _from_database(loader, missing)
+        await _fill_from_database(loader, missing)
 
 
-async def _from_database(loader: Tiered, names: Names) -> None:
+async def _fill_from_database(loader: Tiered, names: Names) -> None:
     try:
         loader.take(await read(loader, names), names, "database")
     except UpstreamUnavailable:
@@ -90,7 +91,7 @@ async def _from_database(loader: Tiered, names: Names) -> None:
 
 
 async def read(loader: Tiered, names: Names) -> dict[str, Entry]:
-    """From the database, or from whoever is reading it already."""
+    """Read keys from the database, or join the flights that read them already."""
     flights = loader.tiers.flights
     own = {name: key for name, key in names.items() if name not in flights}
     others = {name: flights[name] for name in names if name in flights}
@@ -104,7 +105,7 @@ async def read(loader: Tiered, names: Names) -> dict[str, Entry]:
 
 
 def _start_flight(loader: Tiered, names: Names) -> asyncio.Task[dict[str, Entry]]:
-    """From this moment on, before the task's first step, whoever asks joins these flights."""
+    """Start a read; from now on, before its first step, other requests join its flights."""
     loop = asyncio.get_running_loop()
     flights: Flights = {name: loop.create_future() for name in names}
     loader.tiers.flights.update(flights)
@@ -138,7 +139,7 @@ def _as_exception(error: BaseException) -> Exception:
 
 
 async def _read_under_lease(loader: Tiered, names: Names) -> dict[str, Entry]:
-    """What others read is waited for while our own is being read."""
+    """Read leased keys, while waiting for keys leased by other processes."""
     cache = loader.tiers
     since = cache.changes
     token, leases = await cache.acquire(list(names))
@@ -150,8 +151,8 @@ async def _read_under_lease(loader: Tiered, names: Names) -> dict[str, Entry]:
     mine, entries = await asyncio.gather(
         _read_and_store(loader, own, reading), _wait_for_others(loader, lost)
     )
-    rest = {name: names[name] for name in lost if name not in entries}
-    return {**mine, **entries, **await _read_and_store(loader, rest, reading)}
+    remaining = {name: names[name] for name in lost if name not in entries}
+    return {**mine, **entries, **await _read_and_store(loader, remaining, reading)}
 
 
 class _Reading(NamedTuple):
@@ -167,39 +168,39 @@ async def _read_and_store(loader: Tiered, names: Names, reading: _Reading) -> di
     noted = await loader.note(names)
     try:
         with models.read_from_primary(reading.is_changed or noted.is_changed):
-            found = await loader.fetch(list(names.values()), None)  # whole: it will be cached
+            values = await loader.fetch(list(names.values()), None)  # whole: it will be cached
     except BaseException:
         await cache.release(names, reading.token)
         raise
-    made = {name: cache.build_entry(loader.kind, found.get(key)) for name, key in names.items()}
+    entries = {name: cache.build_entry(loader.kind, values.get(key)) for name, key in names.items()}
     if noted.may_store:
-        await cache.fill(loader.kind, loader.codec, made, reading.token, reading.since)
-    return made
+        await cache.fill(loader.kind, loader.codec, entries, reading.token, reading.since)
+    return entries
 
 
 async def _wait_for_others(loader: Tiered, names: list[str]) -> dict[str, Entry]:
-    """What another process stores meanwhile; what is absent after a while must be read here."""
-    cache, found, left = loader.tiers, {}, list(names)
+    """Entries that other processes store meanwhile; absent ones must be read here."""
+    cache, entries, remaining = loader.tiers, {}, list(names)
     end = asyncio.get_running_loop().time() + _WAIT_SECONDS
     polls = iter(_POLLS_SECONDS)
-    while left and asyncio.get_running_loop().time() < end:
+    while remaining and asyncio.get_running_loop().time() < end:
         await asyncio.sleep(next(polls, _POLLS_SECONDS[-1]))
-        fetched = await cache.fetch(loader.kind, loader.codec, left)
+        fetched = await cache.fetch(loader.kind, loader.codec, remaining)
         now = cache.now()
-        found.update({name: entry for name, entry in fetched.items() if entry.fresh_until > now})
-        left = [name for name in left if name not in found]
-    return found
+        entries.update({name: entry for name, entry in fetched.items() if entry.fresh_until > now})
+        remaining = [name for name in remaining if name not in entries]
+    return entries
 
 
 def refresh_in_background(loader: Tiered, names: Names) -> None:
-    """Reads stale things anew after the answer; what is being read already is left to that."""
+    """Refresh stale keys after the answer, except those in flight already."""
     own = {name: key for name, key in names.items() if name not in loader.tiers.flights}
     if own:
         _start_flight(loader.for_background(), own).add_done_callback(_log_failed_refresh)
 
 
 def _log_failed_refresh(task: asyncio.Task[dict[str, Entry]]) -> None:
-    """One that failed is heard of nowhere else; the stale entry goes on answering."""
+    """Log a failure that no caller sees; the stale entry goes on answering."""
     error = None if task.cancelled() else task.exception()
     if error is None:
         return

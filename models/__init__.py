@@ -1,4 +1,4 @@
-"""What is stored. The only room that speaks Beanie and PyMongo; reach everything as `models.X`."""
+"""Stored data. The only folder that uses Beanie and PyMongo; reach everything as `models.X`."""
 
 from models.accounts.api_keys import (
     ApiKey,

@@ -58,7 +58,7 @@ DOCUMENTS: Sequence[type[Document]] = (
 async def connect_database(
     settings: Settings, listeners: Sequence[CommandListener] = ()
 ) -> AsyncIterator[AsyncDatabase[dict[str, object]]]:
-    """The database with all documents bound to it; closed at the end.
+    """Connect and bind all documents to the database; closes the client at the end.
 
     Raises:
         StartupError: no MONGODB_URI, or nothing answers there.
@@ -91,7 +91,7 @@ def _parse_write_concern(concern: str) -> int | str:
 
 
 async def _bind(database: AsyncDatabase[dict[str, object]]) -> None:
-    """Without indexes: they are a command of their own, never a start-up step."""
+    """Bind documents without building indexes, which is a command of its own."""
     try:
         await init_beanie(
             database=database,

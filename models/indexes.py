@@ -1,8 +1,8 @@
-"""Indexes as declared on the documents against those MongoDB has, and bringing them into step.
+"""Declared indexes compared with those MongoDB has, and changed to match.
 
-A command of its own, never a step of starting up. An index is known by what it is, not by its
-name, so a changed one is built under a free name before the old one goes. Only where MongoDB has
-no room for both (text: one a collection) the old one goes first.
+A command of its own, never a step of starting up. An index is identified by its definition, not by
+its name, so a changed one is built under a free name before the old one is dropped. Only where
+MongoDB cannot have both (text: one per collection) the old one is dropped first.
 """
 
 from __future__ import annotations
@@ -33,8 +33,10 @@ IndexDefinition = tuple[Any, ...]
 
 @dataclass(frozen=True, slots=True)
 class IndexPlan:
-    """How one collection stands, by names. `changed` have another shape there than declared,
-    `extra` are declared nowhere."""
+    """Comparison of one collection's indexes, by name.
+
+    `changed` have another definition in MongoDB than declared, `extra` are declared nowhere.
+    """
 
     collection: str
     in_place: list[str] = field(default_factory=list)
@@ -44,21 +46,22 @@ class IndexPlan:
 
     @property
     def is_in_step(self) -> bool:
+        """Whether there is nothing to build, replace or drop."""
         return not (self.missing or self.changed or self.extra)
 
 
 @dataclass(frozen=True, slots=True)
 class _Comparison:
-    """`wanted` have to be built, `outdated` are what they replace; both by declared name."""
+    """`to_build` are missing or changed, `outdated` are what they replace; by declared name."""
 
     plan: IndexPlan
-    wanted: dict[str, IndexModel]
+    to_build: dict[str, IndexModel]
     outdated: dict[str, list[str]]  # to the real names
     real_names: set[str]
 
 
 async def plan_indexes() -> list[IndexPlan]:
-    """One plan per collection.
+    """Compare the indexes of every collection; one plan each.
 
     Raises:
         UpstreamUnavailable: MongoDB did not answer in time or refused.
@@ -67,9 +70,9 @@ async def plan_indexes() -> list[IndexPlan]:
 
 
 async def apply_indexes(*, drop_extra: bool = False) -> list[IndexPlan]:
-    """Builds what is missing or changed, then drops what it replaces; returns what was to do.
+    """Build missing and changed indexes, then drop those replaced; returns the plans.
 
-    Indexes declared nowhere stay, unless `drop_extra`. May be broken off and begun again.
+    Indexes declared nowhere stay, unless `drop_extra`. May be interrupted and run again.
 
     Raises:
         StartupError: stored documents break a unique index.
@@ -77,12 +80,12 @@ async def apply_indexes(*, drop_extra: bool = False) -> list[IndexPlan]:
     """
     plans = []
     for document in DOCUMENTS:
-        compared = await _compare(document)
-        plans.append(compared.plan)
+        comparison = await _compare(document)
+        plans.append(comparison.plan)
         with database_errors(), pymongo.timeout(_BUILD_SECONDS):
-            await _build(document, compared)
-            await _drop(document, chain.from_iterable(compared.outdated.values()))
-            await _drop(document, compared.plan.extra if drop_extra else ())
+            await _build(document, comparison)
+            await _drop(document, chain.from_iterable(comparison.outdated.values()))
+            await _drop(document, comparison.plan.extra if drop_extra else ())
     return plans
 
 
@@ -92,28 +95,28 @@ async def _compare(document: type[Document]) -> _Comparison:
     with database_errors():
         listed = await (await collection.list_indexes()).to_list()
     real = {index["name"]: _normalize(index) for index in listed if index["name"] != "_id_"}
-    shapes = {name: _normalize(index.document) for name, index in declared.items()}
-    wanted = {name: declared[name] for name in declared if shapes[name] not in real.values()}
-    extra, outdated = _classify(real, shapes)
+    definitions = {name: _normalize(index.document) for name, index in declared.items()}
+    to_build = {name: declared[name] for name in declared if definitions[name] not in real.values()}
+    extra, outdated = _classify(real, definitions)
     plan = IndexPlan(
         collection=collection.name,
-        in_place=[name for name in declared if name not in wanted and name not in outdated],
-        missing=[name for name in wanted if name not in outdated],
+        in_place=[name for name in declared if name not in to_build and name not in outdated],
+        missing=[name for name in to_build if name not in outdated],
         changed=list(outdated),
         extra=extra,
     )
-    return _Comparison(plan, wanted, outdated, set(real))
+    return _Comparison(plan, to_build, outdated, set(real))
 
 
 def _classify(
     real: Mapping[str, IndexDefinition], declared: Mapping[str, IndexDefinition]
 ) -> tuple[list[str], dict[str, list[str]]]:
-    """Real indexes of no declared shape: those of no declared name, and the others by it."""
+    """Undeclared real indexes: those to drop, and by declared name those to replace."""
     extra: list[str] = []
     outdated: dict[str, list[str]] = {}
-    for name, shape in real.items():
+    for name, definition in real.items():
         base = _find_base_name(name, declared)
-        if shape in declared.values():
+        if definition in declared.values():
             continue
         if base is None:
             extra.append(name)
@@ -123,7 +126,7 @@ def _classify(
 
 
 def _normalize(index: Mapping[str, Any]) -> IndexDefinition:
-    """What makes two indexes the same, declared or as MongoDB lists it."""
+    """The definition of an index, equal whether declared or as MongoDB lists it."""
     weights = dict(index.get("weights", {}))
     keys = []
     for name, kind in index["key"].items():
@@ -143,26 +146,26 @@ def _normalize(index: Mapping[str, Any]) -> IndexDefinition:
 
 
 def _find_base_name(name: str, declared: Mapping[str, IndexDefinition]) -> str | None:
-    """The declared name that a real one stands for: itself, or itself with a number."""
-    found = name if name in declared else _NUMBERED.sub("", name)
-    return found if found in declared else None
+    """The declared name that a real name is, with or without a number suffix."""
+    base = name if name in declared else _NUMBERED.sub("", name)
+    return base if base in declared else None
 
 
-async def _build(document: type[Document], compared: _Comparison) -> None:
-    fresh = [one for name, one in compared.wanted.items() if name not in compared.outdated]
+async def _build(document: type[Document], comparison: _Comparison) -> None:
+    fresh = [one for name, one in comparison.to_build.items() if name not in comparison.outdated]
     if fresh:
         await _create(document, fresh)
-    for name, index in compared.wanted.items():
-        if name not in compared.outdated:
+    for name, index in comparison.to_build.items():
+        if name not in comparison.outdated:
             continue
         numbered = chain([name], (f"{name}_{number}" for number in count(2)))
-        index.document["name"] = next(one for one in numbered if one not in compared.real_names)
+        index.document["name"] = next(one for one in numbered if one not in comparison.real_names)
         try:
             await _create(document, [index])
         except OperationFailure as error:
             if error.code not in _NO_ROOM_BESIDE:
                 raise
-            await _drop(document, compared.outdated.pop(name))
+            await _drop(document, comparison.outdated.pop(name))
             await _create(document, [index])
         finally:
             index.document["name"] = name
@@ -174,8 +177,10 @@ async def _create(document: type[Document], indexes: list[IndexModel]) -> None:
     except OperationFailure as error:
         if error.code != _DUPLICATE_KEY:
             raise
-        what = f"{document.get_settings().name}: {str(error.details or error)[:200]}"
-        raise StartupError(f"A unique index cannot be built, documents break it. {what}") from error
+        cause = f"{document.get_settings().name}: {str(error.details or error)[:200]}"
+        raise StartupError(
+            f"A unique index cannot be built, documents break it. {cause}"
+        ) from error
 
 
 async def _drop(document: type[Document], names: Iterable[str]) -> None:

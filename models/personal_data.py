@@ -1,7 +1,7 @@
-"""Where a person's data are, in one list: exported from it, erased by it.
+"""The list of collections with personal data: exports read it, erasure works through it.
 
-Every document with the id of a user is here; what is kept after the account has gone names its
-reason. Redis has what services/playback/personal_keys.py says.
+Every document with a user id is here; data that outlives the account names its reason. Redis data
+is listed in services/playback/personal_keys.py.
 """
 
 from __future__ import annotations
@@ -32,18 +32,20 @@ _AUDITED = "who did what is asked after it is done; entries go when AUDIT_DAYS a
 
 @dataclass(frozen=True, slots=True)
 class PersonalData:
-    """`owner` is the field with the user's id. `secrets` are left out of exports.
+    """One collection. `owner` is the field with the user id; `secrets` are not exported.
 
-    `kept_because`: the document outlives the account, `disowned` without the owner's id."""
+    With `retention_reason` the document outlives the account; `disowned`, without the owner's id.
+    """
 
     document: type[Document]
     owner: str = "user_id"
     secrets: Sequence[str] = ()
-    kept_because: str | None = None
+    retention_reason: str | None = None
     disowned: bool = False
 
     @property
     def name(self) -> str:
+        """Name of the collection."""
         return self.document.get_collection_name()
 
 
@@ -60,24 +62,24 @@ PERSONAL_DATA: Sequence[PersonalData] = (
     PersonalData(
         Job,
         owner="created_by",
-        kept_because="how an import went is the operators' business",
+        retention_reason="how an import went is the operators' business",
         disowned=True,
     ),
     PersonalData(
         RevokedAccess,
         owner="subject",
-        kept_because="tokens of the account stay refused while they live, minutes",
+        retention_reason="tokens of the account stay refused while they live, minutes",
     ),
-    PersonalData(AuditEntry, owner="actor", kept_because=_AUDITED),
-    PersonalData(AuditEntry, owner="subject", kept_because=_AUDITED),
-    PersonalData(AuditEntry, owner="actor", kept_because=_AUDITED),
-    PersonalData(AuditEntry, owner="subject", kept_because=_AUDITED),
+    PersonalData(AuditEntry, owner="actor", retention_reason=_AUDITED),
+    PersonalData(AuditEntry, owner="subject", retention_reason=_AUDITED),
+    PersonalData(AuditEntry, owner="actor", retention_reason=_AUDITED),
+    PersonalData(AuditEntry, owner="subject", retention_reason=_AUDITED),
     PersonalData(User, owner="_id", secrets=("password_hash",)),
 )
 
 
 async def read_personal_data(user_id: str, of: PersonalData, most: int) -> list[dict[str, Any]]:
-    """At most so many documents as stored, without secrets, in order of their ids."""
+    """Read at most `most` documents as stored, without secrets, in order of id."""
     leave_out = dict.fromkeys(of.secrets, 0)
     cursor = of.document.get_pymongo_collection().find({of.owner: user_id}, leave_out)
     with database_errors():
@@ -85,15 +87,15 @@ async def read_personal_data(user_id: str, of: PersonalData, most: int) -> list[
 
 
 async def erase_personal_data(user_id: str) -> int:
-    """Everything but the account itself; returns how many documents are gone.
+    """Erase everything but the account itself; returns the number of documents deleted.
 
-    In small batches, so that none takes long. Doing it again does no harm.
+    In small batches, so that none takes long. Repeating it is harmless.
     """
     erased = 0
     for each in PERSONAL_DATA:
         if each.disowned:
             await _disown(user_id, each)
-        elif each.kept_because is None and each.document is not User:
+        elif each.retention_reason is None and each.document is not User:
             erased += await _erase(user_id, each)
     return erased
 
@@ -124,7 +126,7 @@ class DeletedUser(NamedTuple):
 
 
 async def take_deleted_user(now: datetime, pause: timedelta) -> DeletedUser | None:
-    """The deleted account longest due to be erased, nobody else's for `pause`."""
+    """Claim the deleted account that is longest due for erasure, for `pause`."""
     with database_errors():
         row = await User.get_pymongo_collection().find_one_and_update(
             {"erase_at": {"$lte": now}},
@@ -136,6 +138,7 @@ async def take_deleted_user(now: datetime, pause: timedelta) -> DeletedUser | No
 
 
 async def delay_erasure(user_id: str, until: datetime) -> None:
+    """Set when the next erasure pass of a deleted account is due."""
     with database_errors():
         await User.get_pymongo_collection().update_one(
             {"_id": user_id, "deleted_at": {"$type": "date"}}, {"$set": {"erase_at": until}}
@@ -143,6 +146,7 @@ async def delay_erasure(user_id: str, until: datetime) -> None:
 
 
 async def drop_deleted_user(user_id: str) -> bool:
+    """Delete a deleted account for good; False if there is none."""
     with database_errors():
         answer = await User.get_pymongo_collection().delete_one(
             {"_id": user_id, "deleted_at": {"$type": "date"}}
@@ -151,7 +155,7 @@ async def drop_deleted_user(user_id: str) -> bool:
 
 
 async def personal_playables(user_id: str) -> tuple[list[str], list[str]]:
-    """Ids of the titles the user has progress of, and of playback sessions: names of Redis keys."""
+    """Ids of the user's titles with progress, and of playback sessions: parts of Redis keys."""
     progress = ViewingProgress.get_pymongo_collection()
     sessions = StoredSession.get_pymongo_collection()
     with database_errors():

@@ -1,4 +1,4 @@
-"""What operations asks of the database itself."""
+"""A ping of the database, for health checks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from models.mongo.reading import database_errors
 
 
 async def ping_database(timeout_seconds: float) -> None:
-    """
+    """Ping the database.
+
     Raises:
         UpstreamUnavailable: MongoDB did not answer in time.
     """

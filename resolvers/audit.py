@@ -1,7 +1,7 @@
-"""The audit log's one way in: who did what to whom, from where, in which request. Never secrets.
+"""The audit log: who did what to whom, from where, in which request. Never secrets.
 
-Promise: what is recorded has happened already, so recording neither fails nor undoes it, and makes
-it wait a second at most. What MongoDB does not take in time goes into the process's own log.
+Promise: what is recorded has happened already, so recording neither fails nor undoes it, and delays
+it by a second at most. Entries that MongoDB does not store in time go into the process's own log.
 """
 
 from __future__ import annotations
@@ -33,10 +33,11 @@ log = get_logger("audit")
 async def record(
     context: Context, event: AuditEvent, *, subject: str | None = None, **facts: Fact
 ) -> None:
-    """Adds an entry about what was just done by the context's viewer.
+    """Add an entry about what the context's viewer has just done.
 
-    `subject` is the id of whom or what it was done to. Facts are short and no secrets: long ones
-    are cut, those with a secret's name are blanked.
+    Args:
+        subject: the id of whom or what it was done to.
+        facts: short and no secrets; long ones are cut, those with a secret's name are blanked.
     """
     entry = _entry(context, event, subject, facts)
     if len(_writing) >= _MOST_WRITING:
@@ -58,11 +59,11 @@ async def _write(entry: models.AuditEntry) -> None:
         metrics.audit_entries_total.labels("written").inc()
 
 
-def _log_lost(entry: models.AuditEntry, why: str) -> None:
+def _log_lost(entry: models.AuditEntry, reason: str) -> None:
     metrics.audit_entries_total.labels("lost").inc()
     log.error(
         "audit_entry_not_stored",
-        why=why,
+        why=reason,
         what=entry.event.value,
         actor=entry.actor,
         subject=entry.subject,
@@ -101,6 +102,6 @@ def _sanitize(name: str, fact: Fact) -> Fact:
     return fact
 
 
-def _truncate(given: str) -> str:
-    """Cut, and storable: half a surrogate pair from outside is none of Unicode's letters."""
-    return given[:_MOST_LETTERS].encode(errors="replace").decode()
+def _truncate(text: str) -> str:
+    """Cut a text, and make it storable: half a surrogate pair from outside is no valid Unicode."""
+    return text[:_MOST_LETTERS].encode(errors="replace").decode()

@@ -1,4 +1,4 @@
-"""Runtime lives as long as the process, Context as long as one operation (or a stream's event).
+"""Runtime lives as long as the process, Context as long as an operation or stream event.
 
 Everything a resolver may touch is reached from here, so a test or the command line can call it too.
 """
@@ -50,7 +50,7 @@ L = TypeVar("L", bound=CachedLoader[Any])
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """Who asks, as the verified access token says. Times in seconds since 1970."""
+    """The signed-in user, as the verified access token says. Times in seconds since 1970."""
 
     user_id: str
     role: models.Role
@@ -62,7 +62,7 @@ class Viewer:
 
 @dataclass(frozen=True, slots=True)
 class Playback:
-    """Who is watching what: open sessions, their progress in Redis, and its way to MongoDB."""
+    """Playback's stores: open sessions, their progress in Redis, and its way to MongoDB."""
 
     sessions: ViewingSessions
     progress: ProgressBuffer
@@ -77,8 +77,10 @@ async def _never_revoked(_login_id: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Media:
-    """Our own films: what is there, and who may fetch it. `is_revoked` is asked for every file, so
-    it answers from memory mostly."""
+    """Our own films: the library, its signed URLs, and whether a sign-in was revoked.
+
+    `is_revoked` is called for every file, so it mostly answers from memory.
+    """
 
     library: MediaLibrary
     addresses: MediaUrlSigner
@@ -87,18 +89,19 @@ class Media:
 
 @dataclass(frozen=True, slots=True)
 class Jobs:
-    """What runs later: the queue of jobs, and the news of how they go."""
+    """The queue of jobs, and the hub with their changes."""
 
     queue: JobQueue
     changed: Hub[str]
 
     async def aclose(self) -> None:
+        """Close the hub."""
         await self.changed.aclose()
 
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """One per process. `clock` is the wall clock in seconds; tests pass their own.
+    """What a process has connected. `clock` is the wall clock in seconds; tests pass their own.
 
     `redis` is the cache's; `state_redis`, perhaps the same, has what must not be evicted.
     """
@@ -118,7 +121,7 @@ class Runtime:
     providers: Chain
     live_metrics: LiveMetrics
     metrics_hub: Hub[Point]
-    progress_news: ProgressNotifications
+    progress_notifications: ProgressNotifications
     jobs: Jobs
     tmdb: Tmdb
     media: Media
@@ -131,7 +134,7 @@ class Runtime:
         default_factory=lambda: SingleFlight(cancel_abandoned=True)
     )
     provider_settings: ProviderSettings = field(default_factory=ProviderSettings)
-    known_keys: TtlCache[Any] = field(
+    api_key_cache: TtlCache[Any] = field(
         default_factory=lambda: TtlCache(fresh_seconds=1, stale_seconds=60)
     )
     started_at: float = field(default_factory=time.time)
@@ -140,23 +143,28 @@ class Runtime:
 
 @dataclass(slots=True)
 class Browser:
-    """A client that keeps its tokens in cookies, out of its scripts' reach: what it sent, and what
-    it is to keep from now on."""
+    """A client that keeps its tokens in cookies, out of its scripts' reach.
+
+    `refresh_token` is the one it sent; `tokens` are those it is to store; `forgets` says whether to
+    delete them.
+    """
 
     refresh_token: str | None = None
     tokens: tuple[str, str] | None = None  # access and refresh token, new
     forgets: bool = False
 
     def keep(self, access_token: str, refresh_token: str) -> None:
+        """Store these tokens with the answer."""
         self.tokens, self.forgets = (access_token, refresh_token), False
 
     def forget(self) -> None:
+        """Delete the tokens with the answer."""
         self.tokens, self.forgets = None, True
 
 
 @dataclass(slots=True)
 class Context:
-    """One per operation: who asks, until when, and the loaders made so far."""
+    """One operation: its viewer, its client, and the loaders it has used."""
 
     runtime: Runtime
     viewer: Viewer | None = None
@@ -164,52 +172,56 @@ class Context:
     client_address: str | None = None
     user_agent: str | None = None
     browser: Browser | None = None  # set where the answer can carry cookies
-    is_degraded: bool = False  # something stale was served, for want of better
+    is_degraded: bool = False  # something stale was served
     admission: Admission | None = None  # what was counted for this operation
-    include_cost: bool = False  # who asks wants to know what it cost
-    tally: CacheHits | None = None  # which tier answered what; counted for who asks in development
+    include_cost: bool = False  # the answer tells its cost
+    cache_hits: CacheHits | None = None  # by tier; counted on request, in development
     batches: dict[Any, Any] = field(default_factory=dict)  # of fields, by graphql-core
     _loaders: dict[type[Any], Any] = field(default_factory=dict)
 
     @property
     def cache(self) -> Cache:
+        """The process's cache."""
         return self.runtime.cache
 
     @property
     def viewer_id(self) -> str | None:
+        """The viewer's user id; None for an anonymous viewer."""
         return self.viewer.user_id if self.viewer is not None else None
 
     @property
     def progress_buffer(self) -> ProgressBuffer:
+        """The buffer of progress in Redis."""
         return self.runtime.playback.progress
 
     @property
     def progress_repairs(self) -> RepairFlag:
+        """The flag that says whether progress must be compared with MongoDB."""
         return self.runtime.playback.repairs
 
     def loader(self, kind: type[L]) -> L:
         """The operation's one loader of this class."""
-        found = self._loaders.get(kind)
-        if found is None:
-            found = self._loaders[kind] = kind(self)
-        return found
+        loader = self._loaders.get(kind)
+        if loader is None:
+            loader = self._loaders[kind] = kind(self)
+        return loader
 
     async def load(self, kind: type[CachedLoader[Any]], key: str) -> Any:
-        """One thing by key, or None; gathered with what others ask for in the same moment."""
+        """Load one record by key, or None; batched with other loads of the same moment."""
         return await self.loader(kind).load(key)
 
     async def load_many(
         self, kind: type[CachedLoader[Any]], keys: Iterable[str], fields: Fields = None
     ) -> dict[str, Any]:
-        """Things by key (None where there is none), each missing tier asked once."""
+        """Load records by key, None where there is none; one read per missing cache tier."""
         return await self.loader(kind).many(keys, fields)
 
-    def keys_read(self) -> set[str]:
+    def seen_cache_keys(self) -> set[str]:
         """Cache keys of everything this operation saw."""
-        return {key for loader in self._loaders.values() for key in loader.keys_read()}
+        return {key for loader in self._loaders.values() for key in loader.seen_cache_keys()}
 
     def require(self, role: models.Role) -> Viewer:
-        """The viewer, if its rights reach `role`.
+        """The viewer, if their role reaches `role`.
 
         Raises:
             Unauthenticated: nobody is signed in.
@@ -222,7 +234,7 @@ class Context:
         return self.viewer
 
     def for_event(self) -> Context:
-        """The same asker with fresh loaders: every event sees the data of its moment."""
+        """A context of the same viewer with fresh loaders, so an event sees current data."""
         return Context(
             self.runtime, self.viewer, self.request_id, self.client_address, self.user_agent
         )

@@ -1,4 +1,4 @@
-"""Queueing a job: in MongoDB first, so that a Redis that is away only delays it."""
+"""Queueing a job: in MongoDB first, so that a Redis outage only delays it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MAX_OPEN_JOBS = 100
 
 
 class JobKind(Enum):
-    """Which worker function runs it (workers/run_jobs.py)."""
+    """Which worker function runs a job (workers/run_jobs.py)."""
 
     IMPORT_FROM_TMDB = "import_from_tmdb"
     IMPORT_TMDB_CHANGES = "import_tmdb_changes"
@@ -27,6 +27,7 @@ class JobKind(Enum):
 
 
 def now(runtime: Runtime) -> datetime:
+    """The runtime's time, in UTC."""
     return datetime.fromtimestamp(runtime.clock(), UTC)
 
 
@@ -38,7 +39,12 @@ async def start(
     total: int | None = None,
     created_by: str | None = None,
 ) -> JobRecord:
-    """Queues a job; whoever calls has checked that it may be.
+    """Queue a job; the caller has checked that it is allowed.
+
+    Args:
+        arguments: the job's own, as stored.
+        total: how many items it will process, if known.
+        created_by: the user's id.
 
     Raises:
         RateLimited: too many jobs wait already.

@@ -1,6 +1,6 @@
-"""Everything a process needs, connected: open_runtime for a whole process, parts of it for tests.
+"""Connecting what a process needs: open_runtime, and parts of it for tests and commands.
 
-Nothing is opened when a module is imported: clients belong to the loop they are made in.
+Nothing is opened when a module is imported: clients belong to the event loop they are made in.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ async def _open_providers(
 
 @asynccontextmanager
 async def open_cache(settings: Settings, redis: pool.Client) -> AsyncIterator[Cache]:
-    """The cache tiers, with process memory kept right by what Redis tells of changes."""
+    """Open the cache tiers, with process memory kept current by Redis's invalidation messages."""
     prefix = settings.redis_key_prefix
     cache = Cache(redis, tiers=settings.cache_tiers, prefix=prefix)
     if not cache.uses_memory or not cache.uses_redis:
@@ -129,6 +129,7 @@ async def open_cache(settings: Settings, redis: pool.Client) -> AsyncIterator[Ca
 
 
 def open_playback(settings: Settings, redis: pool.Client) -> Playback:
+    """Build playback's stores on the state Redis."""
     scripts = ScriptCalls(redis)
     keys = _progress_keys(settings)
     return Playback(
@@ -153,7 +154,10 @@ def open_playback(settings: Settings, redis: pool.Client) -> Playback:
 
 @asynccontextmanager
 async def open_media(settings: Settings, revocations: Revocations) -> AsyncIterator[Media]:
-    """In development a title without films of its own plays the demo clip, if there is one."""
+    """Open the media library.
+
+    In development a title without films of its own plays the demo clip, if there is one.
+    """
     fallback = None if settings.is_production else DEMO
     addresses = MediaUrlSigner(
         settings.secret_bytes,
@@ -169,7 +173,7 @@ async def open_media(settings: Settings, revocations: Revocations) -> AsyncItera
 
 
 def _progress_rules(settings: Settings) -> Rules:
-    """A player holds its position until it missed three heartbeats."""
+    """The rules of progress. A player holds its position for three missed heartbeats."""
     return Rules(
         completed_percent=settings.progress_completed_percent,
         completed_least_seconds=settings.progress_completed_least_seconds,
@@ -178,21 +182,22 @@ def _progress_rules(settings: Settings) -> Rules:
     )
 
 
-async def _check_repairs(known: RepairFlag) -> None:
-    """Before anything is read; from then on a worker looks."""
-    mark = known.mark
+async def _check_repairs(flag: RepairFlag) -> None:
+    """Look for open repairs before anything is read; from then on a worker does."""
+    snapshot = flag.snapshot
     try:
-        is_any = bool(await models.list_open_repairs(1))
+        is_set = bool(await models.list_open_repairs(1))
     except UpstreamUnavailable:
-        is_any = True  # unknown: reads compare
-    known.found(mark, is_any=is_any)
+        is_set = True  # unknown: reads compare
+    flag.update(snapshot, is_set=is_set)
 
 
 @asynccontextmanager
 async def open_runtime(settings: Settings, listeners: Sequence[Any] = ()) -> AsyncIterator[Runtime]:
-    """Connects everything a process needs and closes it in reverse order.
+    """Connect everything a process needs, and close it in reverse order.
 
-    `listeners` are PyMongo command listeners.
+    Args:
+        listeners: PyMongo command listeners.
 
     Raises:
         StartupError: a setting is unsafe or missing, or MongoDB does not answer.
@@ -231,7 +236,7 @@ async def _connect_all(
         provider_settings=provider_settings,
         live_metrics=LiveMetrics(f"{socket.gethostname()}-{os.getpid()}"),
         metrics_hub=await enter(aclosing(_build_metrics_hub(settings, redis))),
-        progress_news=await enter(aclosing(_build_progress_notifications(settings))),
+        progress_notifications=await enter(aclosing(_build_progress_notifications(settings))),
         jobs=await enter(aclosing(_build_jobs(settings, state))),
         tmdb=await enter(open_tmdb(settings)),
         media=await enter(open_media(settings, revocations)),
@@ -254,6 +259,7 @@ def _access_tokens(settings: Settings) -> AccessTokens:
 
 @asynccontextmanager
 async def open_revocations(settings: Settings, redis: pool.Client) -> AsyncIterator[Revocations]:
+    """Open the list of revoked sign-ins and follow its changes."""
     revocations = Revocations(
         redis,
         pool.connect_blocking(settings, state=True),

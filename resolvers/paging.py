@@ -1,4 +1,4 @@
-"""How much of a list is asked for: page sizes and arguments, checked."""
+"""Page sizes and paging arguments of lists, validated."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MAX_PAGE_SIZE = 100
 
 @dataclass(frozen=True, slots=True)
 class PageArguments:
-    """As the client gave them."""
+    """A connection's arguments as the client sent them."""
 
     first: int | None = None
     after: str | None = None
@@ -24,7 +24,11 @@ class PageArguments:
     before: str | None = None
 
     def size(self, default: int = PAGE_SIZE) -> int:
-        """Raises ValidationFailed when they contradict each other or are out of range."""
+        """The page's size.
+
+        Raises:
+            ValidationFailed: the arguments contradict each other or are out of range.
+        """
         if self.first is not None and self.last is not None:
             raise ValidationFailed("Give either `first` or `last`, not both.", path=["last"])
         if (self.first is not None and self.before) or (self.last is not None and self.after):
@@ -35,24 +39,29 @@ class PageArguments:
         return validate_size(self.last if self.last is not None else self.first, name, default)
 
     @property
-    def backwards(self) -> bool:
+    def is_backwards(self) -> bool:
+        """Whether the page ends before a cursor, or at the list's end."""
         return self.last is not None or self.before is not None
 
 
-def validate_size(value: int | None, name: str, default: int, most: int = MAX_PAGE_SIZE) -> int:
-    """How many; raises ValidationFailed outside 1 to `most`."""
+def validate_size(value: int | None, name: str, default: int, maximum: int = MAX_PAGE_SIZE) -> int:
+    """The size a client asks for, or the default.
+
+    Raises:
+        ValidationFailed: it is not between 1 and `maximum`.
+    """
     if value is None:
         return default
-    if not 1 <= value <= most:
-        raise ValidationFailed(f"`{name}` must be between 1 and {most}.", path=[name])
+    if not 1 <= value <= maximum:
+        raise ValidationFailed(f"`{name}` must be between 1 and {maximum}.", path=[name])
     return value
 
 
 def require_kind(id_: str, *kinds: str, path: Sequence[str] = ("id",)) -> str:
-    """The id's kind. An id of another kind names nothing here; a malformed one is an error.
+    """The id's kind, validated. An id of another kind is no error: nothing has it here.
 
     Raises:
-        ValidationFailed: this is no id of ours.
+        ValidationFailed: the id is malformed.
     """
     kind = ids.kind_of(id_)
     if kind is None:

@@ -88,9 +88,9 @@ async def serve(
         await asyncio.sleep(0.01)
     if server.started:
         started()
-    asked = asyncio.create_task(stop.wait())
-    await asyncio.wait([running, asked], return_when=asyncio.FIRST_COMPLETED)
-    asked.cancel()
+    stop_requested = asyncio.create_task(stop.wait())
+    await asyncio.wait([running, stop_requested], return_when=asyncio.FIRST_COMPLETED)
+    stop_requested.cancel()
     stopping()
     server.should_exit = True
     await running

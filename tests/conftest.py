@@ -29,8 +29,9 @@ from services.redis.pool import Client
 from services.settings.settings import Settings
 from services.telemetry.access_log import AccessLog
 from tests.support import log_watch
-from tests.support.api_client import GraphQL, LiveServer, Socket, serving_app
-from tests.support.clock import Clock
+from tests.support.api_client import GraphQL, LiveServer, Socket, connect_app, serving_app
+
+pytest_plugins = ["tests.support.fixtures"]
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -167,12 +168,6 @@ async def runtime(_runtime: Runtime, commands: CountedCommands) -> Runtime:
 
 
 @pytest.fixture
-def clock() -> Clock:
-    """One that stands until the test moves it."""
-    return Clock()
-
-
-@pytest.fixture
 def redis(runtime: Runtime) -> Client:
     return runtime.redis
 
@@ -245,8 +240,7 @@ def app(runtime: Runtime) -> Starlette:
 @pytest.fixture
 async def client(app: Starlette) -> AsyncIterator[httpx.AsyncClient]:
     """The whole application without a network; a fault of ours fails the test."""
-    transport = httpx.ASGITransport(app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+    async with connect_app(app) as client:
         yield client
 
 

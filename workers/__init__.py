@@ -1,6 +1,6 @@
-"""What happens later: WORKERS is the timetable, run_workers keeps it.
+"""Background work: WORKERS is the timetable, run_workers runs it.
 
-A failed run is logged and counted, and the worker comes again; it never ends its process.
+A failed run is logged and counted, and the worker runs again; it never ends its process.
 """
 
 from __future__ import annotations
@@ -36,9 +36,11 @@ Run = Callable[[Runtime], Awaitable[object]]
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """`where`: in worker processes, or in every API process. `finish` runs once, at shutdown.
+    """A worker. `where` it runs: in worker processes, or in every API process.
 
-    One that bounds its own runs has no `run_seconds`; a shutdown then cancels the run in hand."""
+    `finish` runs once, at shutdown. A worker that bounds its own runs has no `run_seconds`; a
+    shutdown then cancels the current run.
+    """
 
     every_seconds: float
     run: Run
@@ -67,7 +69,7 @@ async def run_workers(
     stop: asyncio.Event,
     timetable: Mapping[str, Worker] = WORKERS,
 ) -> None:
-    """Runs these workers until `stop` is set; then each ends its run and finishes.
+    """Run these workers until `stop` is set; then end each run and call its `finish`.
 
     Raises:
         KeyError: there is no worker of this name.
@@ -79,6 +81,7 @@ async def run_workers(
 
 
 def names_for(where: Literal["worker", "api"]) -> list[str]:
+    """Names of the workers that run in this kind of process."""
     return [name for name, worker in WORKERS.items() if worker.where == where]
 
 

@@ -1,6 +1,6 @@
-"""Progress that was written to MongoDB while Redis was away is made known to Redis.
+"""Progress written to MongoDB while Redis was unavailable is copied to Redis.
 
-Promise: a repair is closed only after Redis took what MongoDB has; doing it twice is harmless.
+Promise: a repair is closed only after Redis has what MongoDB has; repeating it is harmless.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ _ROUNDS = 50  # then the timetable has its say
 
 
 async def adopt_progress(runtime: Runtime) -> int:
-    """Hands over what is open; returns how many titles were taken.
+    """Copy the progress of open repairs to Redis; returns how many titles were copied.
 
-    While either store is away nothing is done: the next turn is a second later.
+    While either store is unavailable nothing is done: the next run is a second later.
     """
     total, after = 0, ""
     with suppress(UpstreamUnavailable):
@@ -37,36 +37,40 @@ async def adopt_progress(runtime: Runtime) -> int:
 
 
 async def look_for_repairs(runtime: Runtime) -> None:
-    """While any is open, reads compare Redis and MongoDB (services/playback/repairs.py).
+    """Check whether repairs are open; while any is, reads compare Redis and MongoDB.
 
-    While MongoDB is away what was known stays.
+    While MongoDB is unavailable the previous result stays.
     """
-    known = runtime.playback.repairs
-    mark = known.mark
+    repairs = runtime.playback.repairs
+    snapshot = repairs.snapshot
     with suppress(UpstreamUnavailable):
-        known.found(mark, is_any=bool(await models.list_open_repairs(1)))
+        repairs.update(snapshot, is_set=bool(await models.list_open_repairs(1)))
 
 
 async def _adopt(
     runtime: Runtime, repairs: Sequence[models.ProgressRepairRecord]
 ) -> list[models.ProgressRepairRecord]:
-    """Those that Redis took. The progress is read after its repair: what is written to it later
-    opens the repair anew."""
+    """Repairs whose progress Redis took.
+
+    The progress is read after its repair: a later write opens the repair anew.
+    """
     stored = await models.find_by_id(
         models.ViewingProgress, models.LiveProgress, [repair.id for repair in repairs]
     )
     calls = [_send_to_redis(runtime, stored.get(repair.id)) for repair in repairs]
-    taken = await asyncio.gather(*calls)
-    return [repair for repair, is_taken in zip(repairs, taken, strict=True) if is_taken]
+    results = await asyncio.gather(*calls)
+    return [repair for repair, is_adopted in zip(repairs, results, strict=True) if is_adopted]
 
 
 async def _send_to_redis(runtime: Runtime, progress: models.LiveProgress | None) -> bool:
-    """Calls of the same moment leave in one pipeline. A full shard holds up no other."""
+    """Send one progress; concurrent calls share a pipeline, and a full shard delays no other."""
     if progress is None:  # deleted since
         return True
     base, now_ms = models.progress_base(progress), int(runtime.clock() * 1000)
     try:
-        await runtime.playback.progress.adopt(progress.user_id, progress.playable_id, base, now_ms)
+        await runtime.playback.progress.reconcile(
+            progress.user_id, progress.playable_id, base, now_ms
+        )
     except UpstreamUnavailable:
         return False
     return True

@@ -1,4 +1,4 @@
-"""Forgets the names of flush workers that were killed, once others took over what they held."""
+"""Removes consumers of killed flush workers, once others have claimed their entries."""
 
 from __future__ import annotations
 
@@ -6,4 +6,5 @@ from resolvers.context import Runtime
 
 
 async def drop_dead_workers(runtime: Runtime) -> None:
+    """Remove idle consumers without pending entries."""
     await runtime.playback.stream.drop_dead_consumers()

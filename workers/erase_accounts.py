@@ -1,4 +1,4 @@
-"""Deleted accounts' data go, from MongoDB and Redis."""
+"""Erases the data of deleted accounts from MongoDB and Redis."""
 
 from __future__ import annotations
 
@@ -10,6 +10,6 @@ from services.errors import UpstreamUnavailable
 
 
 async def erase_accounts(runtime: Runtime) -> None:
-    """Those that are due; while a store is away, they are tried again in a minute."""
+    """Erase accounts that are due; while a store is unavailable, they are due again later."""
     with suppress(UpstreamUnavailable):
         await erase_deleted(runtime)

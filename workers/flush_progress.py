@@ -1,8 +1,9 @@
-"""Unflushed progress goes to MongoDB: read from the streams, the newest per title, one bulk write;
-and so does the history, the newest per viewing.
+"""Flushes progress to MongoDB: the newest per title from the streams, in one bulk write; and the
+history, the newest per viewing.
 
-Promise: an entry leaves its stream only after MongoDB said yes. Writing one twice is harmless, so
-any number of workers may race, die or freeze. What cannot be read is set aside after five tries.
+Promise: an entry leaves its stream only after MongoDB acknowledged it. Writing one twice is
+harmless, so any number of workers may run, die or freeze. An unreadable entry becomes a dead letter
+after five attempts.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ Key = tuple[str, str]
 
 
 async def flush_progress(runtime: Runtime, consumer: str = _CONSUMER) -> int:
-    """Flushes until the streams are empty; returns how many entries were flushed.
+    """Flush until the streams are empty; returns how many entries were flushed.
 
     Raises:
         UpstreamUnavailable: MongoDB or Redis is away; what was read is claimed again later.
@@ -50,13 +51,13 @@ async def flush_progress(runtime: Runtime, consumer: str = _CONSUMER) -> int:
 
 
 async def finish_flushing(runtime: Runtime, consumer: str = _CONSUMER) -> None:
-    """Drains once more and takes this worker's name off the group."""
+    """Flush once more and remove this worker from the consumer group."""
     await flush_progress(runtime, consumer)
-    await runtime.playback.stream.leave(consumer)
+    await runtime.playback.stream.remove_consumer(consumer)
 
 
 async def write_batch(runtime: Runtime, deliveries: list[Delivery]) -> int:
-    """Writes what was read and lets go of it; returns how many entries are done with."""
+    """Write and confirm deliveries; returns how many entries are done."""
     newest = _newest(deliveries)
     refused: set[Key] = set()
     rows = iter(newest.values())
@@ -64,18 +65,18 @@ async def write_batch(runtime: Runtime, deliveries: list[Delivery]) -> int:
         outcome = await models.write_progress([models.live_progress(row) for row in some])
         refused |= outcome.refused
     bad = [each for each in deliveries if each.progress is None or _key(each.progress) in refused]
-    kept = {_place(each) for each in bad + await _write_viewings(deliveries)}
-    bad = [each for each in deliveries if _place(each) in kept]
-    done = [each for each in deliveries if _place(each) not in kept]
+    unfinished = {_place(each) for each in bad + await _write_viewings(deliveries)}
+    bad = [each for each in deliveries if _place(each) in unfinished]
+    done = [each for each in deliveries if _place(each) not in unfinished]
     await runtime.playback.stream.confirm(done)
-    if bad and (given_up := await runtime.playback.stream.set_aside(bad)):
-        log.error("progress_set_aside", entries=given_up)
+    if bad and (dead_letters := await runtime.playback.stream.set_aside(bad)):
+        log.error("progress_set_aside", entries=dead_letters)
     return len(done)
 
 
 async def _write_viewings(deliveries: Iterable[Delivery]) -> list[Delivery]:
-    """Writes the newest of each viewing; returns what cannot be read or stored."""
-    found: dict[str, list[tuple[int, models.ViewingRecord, Delivery]]] = defaultdict(list)
+    """Write the newest of each viewing; returns deliveries that cannot be read or stored."""
+    by_viewing: dict[str, list[tuple[int, models.ViewingRecord, Delivery]]] = defaultdict(list)
     bad = []
     for each in deliveries:
         try:
@@ -84,11 +85,11 @@ async def _write_viewings(deliveries: Iterable[Delivery]) -> list[Delivery]:
             bad.append(each)
             continue
         if viewing is not None and _is_history(viewing):
-            found[viewing.id].append((viewing.stamp_ms, viewing, each))
-    rows = (max(some, key=itemgetter(0))[1] for some in found.values())
+            by_viewing[viewing.id].append((viewing.stamp_ms, viewing, each))
+    rows = (max(some, key=itemgetter(0))[1] for some in by_viewing.values())
     while batch := list(islice(rows, _WRITES)):
         for refused in await models.write_viewings(batch):
-            bad += [each for _, _, each in found[refused]]
+            bad += [each for _, _, each in by_viewing[refused]]
     return bad
 
 
@@ -108,8 +109,8 @@ def _newest(deliveries: Iterable[Delivery]) -> dict[Key, BufferedProgress]:
     for _, _, _, progress in deliveries:
         if progress is None:
             continue
-        known = newest.get(_key(progress))
-        if known is None or known.state.stamp_ms < progress.state.stamp_ms:
+        previous = newest.get(_key(progress))
+        if previous is None or previous.state.stamp_ms < progress.state.stamp_ms:
             newest[_key(progress)] = progress
     return newest
 

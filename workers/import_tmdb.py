@@ -1,4 +1,4 @@
-"""Once a day, whatever the number of processes: a job that takes up what TMDb changed."""
+"""Starts a job once a day, whatever the number of processes, that imports changes from TMDb."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ _JITTER = 0.05
 
 
 async def import_tmdb(runtime: Runtime) -> bool:
-    """True if this call started the job; nothing without a key.
+    """Start the job if it is due; True if this call started it. Does nothing without a key.
 
     Raises:
         UpstreamUnavailable: Redis or MongoDB is away.
     """
     if not runtime.tmdb.is_on:
         return False
-    turn = JobKind.IMPORT_TMDB_CHANGES.value
+    lease = JobKind.IMPORT_TMDB_CHANGES.value
     seconds = _DAY_SECONDS * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311
-    if not await runtime.jobs.queue.claim_period(turn, seconds):
+    if not await runtime.jobs.queue.claim_period(lease, seconds):
         return False
     try:
         await job_queue.start(runtime, JobKind.IMPORT_TMDB_CHANGES)
     except CodedError:
-        await runtime.jobs.queue.release_period(turn)
+        await runtime.jobs.queue.release_period(lease)
         raise
     return True

@@ -1,6 +1,6 @@
-"""Every second, in each API process: what it saw goes to the stream that all hubs read.
+"""Publishes each API process's metrics every second to the stream that all hubs read.
 
-While Redis is away nothing waits for it: what was counted is told later, or shows as a gap.
+While Redis is unavailable nothing is queued: counts are published later, or show as a gap.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from services.telemetry import live_metrics, metrics
 
 
 async def publish_metrics(runtime: Runtime) -> None:
+    """Measure the progress backlog and publish a sample."""
     with suppress(UpstreamUnavailable):
         backlog = await runtime.playback.stream.backlog()
         metrics.progress_backlog_entries.set(backlog.entries)

@@ -1,7 +1,8 @@
-"""Takes purges out of the outbox: our caches first, then the CDN, many purges in few requests.
+"""Processes the purge outbox: our caches first, then the CDN, many purges in few requests.
 
-Promise: one that is due is tried until it is done, or set aside for an operator after 15 failures.
-Any number of workers may race: a purge is leased to one at a time, and doing it twice is harmless.
+Promise: a due purge is attempted until it is done, or marked as failed for an operator after 15
+failures. Any number of workers may run: a purge is leased to one at a time, and repeating it is
+harmless.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ log = get_logger("workers")
 
 
 async def purge_cdn(runtime: Runtime) -> int:
-    """Returns how many purges ended.
+    """Process all due purges; returns how many ended.
 
     Raises:
         UpstreamUnavailable: MongoDB is away; what is leased is tried again later.
@@ -46,8 +47,8 @@ async def purge_cdn(runtime: Runtime) -> int:
 
 async def _mark_ready(runtime: Runtime) -> None:
     with suppress(UpstreamUnavailable):  # Redis is away: each goes out when its time has come
-        while ready := await runtime.purge_outbox.take():
-            await models.purges.ready(ready, purging.now(runtime))
+        while ready := await runtime.purge_outbox.pop_ready():
+            await models.purges.mark_ready_many(ready, purging.now(runtime))
 
 
 async def _claim(runtime: Runtime) -> tuple[str, list[PurgeRecord]] | None:
@@ -58,12 +59,12 @@ async def _claim(runtime: Runtime) -> tuple[str, list[PurgeRecord]] | None:
 
 
 async def _process(runtime: Runtime, lease: str, purges: list[PurgeRecord]) -> int:
-    told = await _purge_caches(runtime, lease, purges)
-    failures = await _purge_at_cdn(runtime, told)
-    done = [purge.id for purge in told if purge.id not in failures]
+    purged = await _purge_caches(runtime, lease, purges)
+    failures = await _purge_at_cdn(runtime, purged)
+    done = [purge.id for purge in purged if purge.id not in failures]
     ended = await models.purges.finish(done, lease, purging.now(runtime))
     metrics.purges_finished_total.labels("done").inc(ended)
-    for purge in told:
+    for purge in purged:
         if purge.id in failures:
             ended += await _handle_failure(runtime, lease, purge, failures[purge.id])
     return ended
@@ -72,8 +73,8 @@ async def _process(runtime: Runtime, lease: str, purges: list[PurgeRecord]) -> i
 async def _purge_caches(
     runtime: Runtime, lease: str, purges: Sequence[PurgeRecord]
 ) -> list[PurgeRecord]:
-    """Those that our caches have dropped; the others wait until Redis is back."""
-    told: list[PurgeRecord] = []
+    """Purges that our caches have dropped; the others wait until Redis is back."""
+    purged: list[PurgeRecord] = []
     away = None
     for purge in purges:
         if not purge.is_told and away is None:
@@ -82,11 +83,11 @@ async def _purge_caches(
             except UpstreamUnavailable as error:
                 away = error
         if purge.is_told or away is None:
-            told.append(purge)
+            purged.append(purge)
     if away is not None:
-        now, known = purging.now(runtime), {purge.id for purge in told}
+        now, purged_ids = purging.now(runtime), {purge.id for purge in purged}
         await models.purges.postpone(
-            [purge.id for purge in purges if purge.id not in known],
+            [purge.id for purge in purges if purge.id not in purged_ids],
             lease,
             now,
             due_at=now + timedelta(seconds=_REDIS_AWAY_SECONDS),
@@ -94,13 +95,13 @@ async def _purge_caches(
             is_told=False,
             is_counted=False,
         )
-    return told
+    return purged
 
 
 async def _purge_at_cdn(
     runtime: Runtime, purges: Sequence[PurgeRecord]
 ) -> Mapping[str, PurgeFailed]:
-    """Asks the CDN; returns the failures by purge."""
+    """Send the purges to the CDN; returns the failures by purge."""
     failure = await _request_purge(runtime, purges)
     if failure is None:
         return {}
@@ -113,7 +114,7 @@ async def _purge_at_cdn(
 
 async def _request_purge(runtime: Runtime, purges: Sequence[PurgeRecord]) -> PurgeFailed | None:
     stale = purging.stale_of(purges)
-    if not runtime.cdn.is_told or not stale:
+    if not runtime.cdn.can_purge or not stale:
         return None
     names = "".join(sorted(purge.id for purge in purges))
     reference = hashlib.blake2b(names.encode(), digest_size=16).hexdigest()
@@ -127,7 +128,7 @@ async def _request_purge(runtime: Runtime, purges: Sequence[PurgeRecord]) -> Pur
 async def _handle_failure(
     runtime: Runtime, lease: str, purge: PurgeRecord, failure: PurgeFailed
 ) -> int:
-    """Tries again later, or gives up; 1 if it ended."""
+    """Schedule another attempt, or give up; returns 1 if the purge ended."""
     now, error = purging.now(runtime), str(failure)
     is_too_old = now - purge.created_at > _GIVE_UP
     if failure.is_final or purge.attempts >= MAX_ATTEMPTS or is_too_old:
@@ -148,7 +149,7 @@ async def _handle_failure(
 
 
 def _next_attempt_at(now: datetime, attempts: int, failure: PurgeFailed) -> datetime:
-    """Full jitter, so that purges that failed together do not all come back together."""
+    """Back off with full jitter, so that purges that failed together are spread."""
     if failure.retry_after_seconds is not None:
         seconds = failure.retry_after_seconds * random.uniform(1, 1.1)  # noqa: S311
     else:
@@ -158,7 +159,7 @@ def _next_attempt_at(now: datetime, attempts: int, failure: PurgeFailed) -> date
 
 
 async def _measure(runtime: Runtime) -> None:
-    waiting = await models.purges.waiting()
+    waiting = await models.purges.count_waiting()
     age = purging.now(runtime) - waiting.oldest_at if waiting.oldest_at else timedelta()
     metrics.purges_waiting.set(waiting.purges)
     metrics.purges_oldest_seconds.set(max(0.0, age.total_seconds()))

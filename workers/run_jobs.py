@@ -1,7 +1,7 @@
-"""Runs jobs, one at a time in each worker process: told by the queue, or found in MongoDB.
+"""Runs jobs, one at a time in each worker process: from the queue, or found in MongoDB.
 
-Promise: a job that was started ends, here or elsewhere. Jobs may run twice, so each can; a worker
-that was taken for dead stops as soon as it hears of it.
+Promise: a started job ends, here or elsewhere. Jobs may run twice, so each must allow it; a worker
+that was presumed dead stops as soon as it learns of it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ log = get_logger("workers")
 
 
 class JobProgress:
-    """How far a job is: its runner says so as often as it likes, others hear of it now and then."""
+    """Progress of a job: its runner updates it at will, others see it now and then."""
 
     def __init__(self, done: int, total: int | None) -> None:
         self.done = done
@@ -53,15 +53,17 @@ Runner = Callable[[Runtime, Mapping[str, Any], JobProgress], Awaitable[str | Non
 
 
 async def _flush_progress(
-    runtime: Runtime, _arguments: Mapping[str, Any], advance: JobProgress
+    runtime: Runtime, _arguments: Mapping[str, Any], progress: JobProgress
 ) -> None:
     flushed = await flush_progress(runtime)
-    advance(flushed, flushed)
+    progress(flushed, flushed)
 
 
-async def _warm_cache(runtime: Runtime, arguments: Mapping[str, Any], advance: JobProgress) -> None:
-    films = await warming.warm(Context(runtime), arguments["first"], advance)
-    advance(films, films)
+async def _warm_cache(
+    runtime: Runtime, arguments: Mapping[str, Any], progress: JobProgress
+) -> None:
+    films = await warming.warm(Context(runtime), arguments["first"], progress)
+    progress(films, films)
 
 
 RUNNERS: dict[str, Runner] = {
@@ -75,7 +77,7 @@ RUNNERS: dict[str, Runner] = {
 async def run_jobs(
     runtime: Runtime, worker: str = _WORKER, runners: Mapping[str, Runner] = RUNNERS
 ) -> int:
-    """Runs jobs until none is left; returns how many. Cancelled, it puts its job back.
+    """Run jobs until none is left; returns how many. A cancelled run releases its job.
 
     Raises:
         UpstreamUnavailable: MongoDB is away; the job in hand is taken up again later.
@@ -101,11 +103,11 @@ async def _next(runtime: Runtime, worker: str) -> JobRecord | None:
 async def _run(
     runtime: Runtime, job: JobRecord, worker: str, runners: Mapping[str, Runner]
 ) -> None:
-    advance = JobProgress(job.done, job.total)
+    progress = JobProgress(job.done, job.total)
     await _publish(runtime, job.id)
-    running = asyncio.create_task(_outcome(runtime, job, advance, runners.get(job.kind)))
+    running = asyncio.create_task(_outcome(runtime, job, progress, runners.get(job.kind)))
     try:
-        mine = await _heartbeat_loop(runtime, job.id, worker, running, advance)
+        mine = await _heartbeat_loop(runtime, job.id, worker, running, progress)
     except asyncio.CancelledError:
         await _put_back(runtime, job.id, worker)
         raise
@@ -113,26 +115,26 @@ async def _run(
         running.cancel()
         await asyncio.wait([running])
     if mine:
-        await _finish(runtime, job, worker, models.JobEnd(*running.result(), *_counts(advance)))
+        await _finish(runtime, job, worker, models.JobEnd(*running.result(), *_counts(progress)))
     else:
         log.warning("job_lost", job=job.id, kind=job.kind)
 
 
-def _counts(advance: JobProgress) -> tuple[int, int | None]:
-    return advance.done, advance.total
+def _counts(progress: JobProgress) -> tuple[int, int | None]:
+    return progress.done, progress.total
 
 
 async def _outcome(
-    runtime: Runtime, job: JobRecord, advance: JobProgress, runner: Runner | None
+    runtime: Runtime, job: JobRecord, progress: JobProgress, runner: Runner | None
 ) -> tuple[JobState, str | None]:
-    """How it ended. The words of a fault of ours stay in the log."""
+    """Outcome of the job. Details of internal errors stay in the log."""
     if runner is None:
         return JobState.FAILED, "This version runs no jobs of this kind."
     if job.attempts > MAX_ATTEMPTS:
         return JobState.FAILED, f"Given up: {MAX_ATTEMPTS} workers died over it."
     try:
         async with asyncio.timeout(JOB_SECONDS):
-            return JobState.SUCCEEDED, await runner(runtime, job.arguments, advance)
+            return JobState.SUCCEEDED, await runner(runtime, job.arguments, progress)
     except CodedError as error:
         return JobState.FAILED, error.message
     except TimeoutError:
@@ -147,22 +149,21 @@ async def _heartbeat_loop(
     job_id: str,
     worker: str,
     running: asyncio.Task[Any],
-    advance: JobProgress,
+    progress: JobProgress,
 ) -> bool:
-    """Tells how far it is, or at least that somebody is at it, until it ends; False if the job
-    was taken over meanwhile."""
+    """Send progress or heartbeats until the job ends; False if another worker took it."""
     beat_seconds = runtime.settings.job_claim_idle_seconds / _BEATS
     while True:
-        moved = asyncio.create_task(advance.moved.wait())
+        moved = asyncio.create_task(progress.moved.wait())
         await asyncio.wait(
             [running, moved], timeout=beat_seconds, return_when=asyncio.FIRST_COMPLETED
         )
         moved.cancel()
         if running.done():
             return True
-        advance.moved.clear()
+        progress.moved.clear()
         with suppress(UpstreamUnavailable):  # the next beat may get through
-            if not await models.heartbeat_job(job_id, worker, now(runtime), *_counts(advance)):
+            if not await models.heartbeat_job(job_id, worker, now(runtime), *_counts(progress)):
                 return False
             await _publish(runtime, job_id)
         await asyncio.wait([running], timeout=min(_REPORT_SECONDS, beat_seconds))

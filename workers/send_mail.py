@@ -14,7 +14,7 @@ _MOST_EACH = 25  # then the timetable has its say
 
 
 async def send_mail(runtime: Runtime) -> None:
-    """What is due, as far as mail server and MongoDB answer: the next turn is a second later."""
+    """Send due mails while mail server and MongoDB answer; the next run is a second later."""
     await asyncio.gather(*(_send_some(runtime) for _ in range(_AT_ONCE)))
 
 

@@ -25,10 +25,12 @@ from resolvers.accounts import mail_tokens, profile
 from services import errors
 
 
-@strawberry.type(description="The viewer after a change, or why there was none.")
+@strawberry.type(description="Result of a change to the account; `errors` says why it failed.")
 class ViewerPayload:
-    viewer: Viewer | None = plain("The viewer; null if it failed, or if nobody is signed in.")
-    errors: list[UserError] = plain("Why it failed; empty if it did not.")
+    viewer: Viewer | None = plain(
+        "The viewer after the change; null on failure, or if nobody is signed in."
+    )
+    errors: list[UserError] = plain("Why the mutation failed; empty on success.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,40 +39,42 @@ class ViewerAnswer:
     errors: list[errors.UserError]
 
 
-@strawberry.input(description="Whose mail is meant.")
+@strawberry.input(description="E-mail address of an account.")
 class EmailInput:
-    email: EmailAddress = strawberry.field(description="The address, in any case of letters.")
+    email: EmailAddress = strawberry.field(
+        description="The account's e-mail address, case-insensitive."
+    )
 
 
-@strawberry.input(description="The proof of an address.")
+@strawberry.input(description="Verification code for an e-mail address.")
 class VerifyEmailInput:
-    token: str = strawberry.field(description="The code from the mail.")
+    token: str = strawberry.field(description="The verification code from the e-mail.")
 
 
-@strawberry.input(description="A new password for one forgotten.")
+@strawberry.input(description="A reset code and the new password.")
 class ResetPasswordInput:
-    token: str = strawberry.field(description="The code from the mail.")
+    token: str = strawberry.field(description="The reset code from the e-mail.")
     new_password: str = strawberry.field(
-        description="12 characters to 1 KB, none of the common ones."
+        description="The new password: 12 characters to 1 KB, not a common one."
     )
 
 
-@strawberry.input(description="A new password for a known one.")
+@strawberry.input(description="The current and the new password.")
 class ChangePasswordInput:
-    current_password: str = strawberry.field(description="The password until now.")
+    current_password: str = strawberry.field(description="The current password.")
     new_password: str = strawberry.field(
-        description="12 characters to 1 KB, none of the common ones."
+        description="The new password: 12 characters to 1 KB, not a common one."
     )
 
 
-@strawberry.input(description="The proof that the owner wants it.")
+@strawberry.input(description="The password that confirms the deletion.")
 class DeleteAccountInput:
-    password: str = strawberry.field(description="The account's password.")
+    password: str = strawberry.field(description="The account's current password.")
 
 
 async def _verify_email(
     info: Info,
-    input: Annotated[VerifyEmailInput, strawberry.argument(description="The code.")],
+    input: Annotated[VerifyEmailInput, strawberry.argument(description="The verification code.")],
 ) -> ViewerAnswer:
     return ViewerAnswer(
         *await capture_user_errors(mail_tokens.verify_email(info.context, input.token))
@@ -78,20 +82,28 @@ async def _verify_email(
 
 
 async def _resend_verification(
-    info: Info, input: Annotated[EmailInput, strawberry.argument(description="The address.")]
+    info: Info,
+    input: Annotated[
+        EmailInput, strawberry.argument(description="The address to send the e-mail to.")
+    ],
 ) -> Acknowledgement:
     return await acknowledge(mail_tokens.resend_verification(info.context, input.email))
 
 
 async def _request_password_reset(
-    info: Info, input: Annotated[EmailInput, strawberry.argument(description="The address.")]
+    info: Info,
+    input: Annotated[
+        EmailInput, strawberry.argument(description="The address to send the e-mail to.")
+    ],
 ) -> Acknowledgement:
     return await acknowledge(mail_tokens.request_password_reset(info.context, input.email))
 
 
 async def _reset_password(
     info: Info,
-    input: Annotated[ResetPasswordInput, strawberry.argument(description="Code and password.")],
+    input: Annotated[
+        ResetPasswordInput, strawberry.argument(description="The reset code and the new password.")
+    ],
 ) -> Acknowledgement:
     call = mail_tokens.reset_password(info.context, input.token, input.new_password)
     return await acknowledge(call)
@@ -99,7 +111,9 @@ async def _reset_password(
 
 async def _change_password(
     info: Info,
-    input: Annotated[ChangePasswordInput, strawberry.argument(description="Both passwords.")],
+    input: Annotated[
+        ChangePasswordInput, strawberry.argument(description="The current and the new password.")
+    ],
 ) -> Acknowledgement:
     call = profile.change_password(info.context, input.current_password, input.new_password)
     return await acknowledge(call)
@@ -107,7 +121,7 @@ async def _change_password(
 
 async def _update_profile(
     info: Info,
-    input: Annotated[UpdateProfileInput, strawberry.argument(description="What to change.")],
+    input: Annotated[UpdateProfileInput, strawberry.argument(description="The fields to change.")],
 ) -> ViewerAnswer:
     return ViewerAnswer(
         *await capture_user_errors(profile.update_profile(info.context, input.changes()))
@@ -116,7 +130,10 @@ async def _update_profile(
 
 async def _delete_account(
     info: Info,
-    input: Annotated[DeleteAccountInput, strawberry.argument(description="The password.")],
+    input: Annotated[
+        DeleteAccountInput,
+        strawberry.argument(description="The current password, as confirmation."),
+    ],
 ) -> Acknowledgement:
     return await acknowledge(profile.delete_account(info.context, input.password))
 
@@ -124,30 +141,33 @@ async def _delete_account(
 @strawberry.type
 class AccountEditsMutation:
     verify_email: ViewerPayload = resolver(
-        _verify_email, "Proves an address with the code that was mailed there; it works once."
+        _verify_email,
+        "Verifies an e-mail address with the code that was sent to it. The code works once.",
     )
     resend_verification: AcknowledgePayload = resolver(
         _resend_verification,
-        "Mails the code again, if the address has an account that is not proved; the answer is the "
-        "same if not.",
+        "Sends a new verification code if the address has an unverified "
+        "account. The answer is the same if it has none.",
     )
     request_password_reset: AcknowledgePayload = resolver(
         _request_password_reset,
-        "Mails a code to set a new password with, if the address has an account; the answer is the "
-        "same if not.",
+        "Sends a password reset code if the address has an account. The "
+        "answer is the same if it has none.",
     )
     reset_password: AcknowledgePayload = resolver(
         _reset_password,
-        "Sets a new password with the code that was mailed, and ends all sign-ins.",
+        "Sets a new password with a reset code and ends every session of the account.",
     )
     change_password: AcknowledgePayload = resolver(
-        _change_password, "Sets a new password and ends all other sign-ins.", requires=Role.USER
+        _change_password,
+        "Sets a new password and ends every other session of the viewer.",
+        requires=Role.USER,
     )
     update_profile: ViewerPayload = resolver(
-        _update_profile, "Changes the viewer's name and preferences.", requires=Role.USER
+        _update_profile, "Changes the viewer's display name and preferences.", requires=Role.USER
     )
     delete_account: AcknowledgePayload = resolver(
         _delete_account,
-        "Deletes the viewer's account, and then everything kept about the person.",
+        "Deletes the viewer's account, then all personal data stored for it.",
         requires=Role.USER,
     )

@@ -27,76 +27,86 @@ from services import errors
 
 describe_enum(
     models.AccountTier,
-    "What an account has paid for.",
+    "Subscription tier of an account; it decides limits and quality.",
     {
-        "FREE": "Nothing: the common limits.",
-        "PREMIUM": "Higher limits and the best quality.",
-        "API": "Programs: limits for machines.",
+        "FREE": "No subscription: the default limits.",
+        "PREMIUM": "Paid subscription: higher limits and the best quality.",
+        "API": "For API clients: limits sized for programs.",
     },
 )
 
 
-@strawberry.type(description="The signed-in person, seen by nobody else.")
+@strawberry.type(description="The signed-in user. Only the user sees this type.")
 class Viewer(ViewerSessions, ViewerApiKeys, ViewerProgress, ViewerPlayback, ViewerWatchlist, Node):
-    email: EmailAddress = plain("The address to sign in with, in lower case.")
-    email_verified: bool = plain("The address was proved to be the viewer's own.")
-    display_name: str = plain("The name shown to people.")
-    role: models.Role = plain("What the viewer may do.")
-    tier: models.AccountTier = plain("What the viewer has paid for.")
-    preferences: Preferences = plain("What the viewer prefers.", child_projection="preferences")
-    created_at: DateTime = plain("When the account was made.")
+    email: EmailAddress = plain("The sign-in e-mail address, in lower case.")
+    email_verified: bool = plain("Whether the e-mail address is verified.")
+    display_name: str = plain("The display name.")
+    role: models.Role = plain("The viewer's role.")
+    tier: models.AccountTier = plain("The viewer's subscription tier.")
+    preferences: Preferences = plain(
+        "Playback and language preferences.", child_projection="preferences"
+    )
+    created_at: DateTime = plain("When the account was created.")
 
     @classmethod
     def is_type_of(cls, value: object, _info: object) -> bool:
         return isinstance(value, models.UserRecord)
 
 
-@strawberry.type(description="What proves who asks.")
+@strawberry.type(description="Access and refresh tokens.")
 class AuthTokens:
-    access_token: str = plain("Sent as `Authorization: Bearer ...` with every request.")
-    expires_in_seconds: int = plain("How long the access token lives.")
+    access_token: str = plain(
+        "Token to send with every request as `Authorization: Bearer <accessToken>`."
+    )
+    expires_in_seconds: int = plain("Seconds until the access token expires, such as 900.")
     refresh_token: str | None = plain(
-        "Exchanged once for new tokens by refreshTokens; used twice, it ends the sign-in. "
-        "Null for a browser that keeps it in a cookie."
+        "Single-use token for `refreshTokens`; using it twice ends the "
+        "session. Null for a browser that keeps it in a cookie."
     )
 
 
-@strawberry.type(description="Somebody signed in, or why not.")
+@strawberry.type(description="Result of signing in; `errors` says why it failed.")
 class AuthPayload:
     tokens: AuthTokens | None = plain(
-        "The new tokens; null if it failed, or if the address has to be proved first."
+        "The new tokens; null on failure, or if the e-mail address must be verified first."
     )
-    viewer: Viewer | None = plain("Who is signed in now; null if it failed.")
-    errors: list[UserError] = plain("Why it failed; empty if it did not.")
+    viewer: Viewer | None = plain(
+        "The signed-in user; null on failure, or if the e-mail address must be verified first."
+    )
+    errors: list[UserError] = plain("Why the mutation failed; empty on success.")
 
 
-@strawberry.input(description="A new account.")
+@strawberry.input(description="The details of a new account.")
 class RegisterInput:
     email: EmailAddress = strawberry.field(
-        description="The address to sign in with; one account each, in any case of letters."
+        description="The sign-in e-mail address, case-insensitive and unique to one account."
     )
     password: str = strawberry.field(
-        description="12 characters to 1 KB, none of the common ones, nor the address or the name."
+        description="The password: 12 characters to 1 KB; not a common one, the address "
+        "or the name."
     )
-    display_name: str = strawberry.field(description="The name shown: 1 to 80 characters.")
+    display_name: str = strawberry.field(description="The display name: 1 to 80 characters.")
     device: DeviceInput | None = strawberry.field(
-        default=None, description="The device to remember the sign-in by."
+        default=None, description="The device to list the session under; null for none."
     )
 
 
-@strawberry.input(description="Who signs in, and the proof.")
+@strawberry.input(description="Sign-in credentials.")
 class LoginInput:
-    email: EmailAddress = strawberry.field(description="The account's address, in any case.")
+    email: EmailAddress = strawberry.field(
+        description="The account's e-mail address, case-insensitive."
+    )
     password: str = strawberry.field(description="The account's password.")
     device: DeviceInput | None = strawberry.field(
-        default=None, description="The device to remember the sign-in by."
+        default=None, description="The device to list the session under; null for none."
     )
 
 
-@strawberry.input(description="The sign-in to continue.")
+@strawberry.input(description="The session to renew.")
 class RefreshTokensInput:
     refresh_token: str | None = strawberry.field(
-        default=None, description="The refresh token last received; nothing, if it is in a cookie."
+        default=None,
+        description="The newest refresh token; null if the browser keeps it in a cookie.",
     )
 
 
@@ -115,7 +125,7 @@ def _answer(signed_in: sign_in.SignInResult | None, failed: list[errors.UserErro
 
 async def _register(
     info: Info,
-    input: Annotated[RegisterInput, strawberry.argument(description="The new account.")],
+    input: Annotated[RegisterInput, strawberry.argument(description="The new account's details.")],
 ) -> AuthAnswer:
     call = sign_in.register(
         info.context,
@@ -129,7 +139,7 @@ async def _register(
 
 async def _login(
     info: Info,
-    input: Annotated[LoginInput, strawberry.argument(description="Who signs in.")],
+    input: Annotated[LoginInput, strawberry.argument(description="The credentials.")],
 ) -> AuthAnswer:
     call = sign_in.login(
         info.context,
@@ -142,7 +152,7 @@ async def _login(
 
 async def _refresh_tokens(
     info: Info,
-    input: Annotated[RefreshTokensInput, strawberry.argument(description="The token.")],
+    input: Annotated[RefreshTokensInput, strawberry.argument(description="The refresh token.")],
 ) -> AuthAnswer:
     return _answer(
         *await capture_user_errors(sign_in.refresh_tokens(info.context, input.refresh_token))
@@ -155,19 +165,22 @@ async def _viewer(info: Info) -> models.UserRecord | None:
 
 @strawberry.type
 class AccountsQuery:
-    viewer: Viewer | None = resolver(_viewer, "Who asks, or null if nobody is signed in.")
+    viewer: Viewer | None = resolver(_viewer, "The signed-in user; null if nobody is signed in.")
 
 
 @strawberry.type
 class AccountsMutation:
     register: AuthPayload = resolver(
         _register,
-        "Makes an account and signs it in; where addresses have to be proved first, all is null "
-        "and a mail says how it goes on.",
+        "Creates an account and signs it in. Where e-mail addresses must be "
+        "verified first, `tokens` and `viewer` are null and a verification "
+        "code is sent.",
     )
     login: AuthPayload = resolver(
-        _login, "Signs somebody in; does not tell whether the address or the password is wrong."
+        _login,
+        "Signs in with e-mail address and password. A failure does not "
+        "reveal which of them is wrong.",
     )
     refresh_tokens: AuthPayload = resolver(
-        _refresh_tokens, "New tokens for a refresh token, which is used up by this."
+        _refresh_tokens, "Exchanges a refresh token, which works once, for new tokens."
     )

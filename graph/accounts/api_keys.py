@@ -25,13 +25,17 @@ from resolvers.accounts import api_keys
 from services import errors
 
 
-@strawberry.type(description="A key for programs; its secret is shown only when it is made.")
+@strawberry.type(
+    description="An API key for programs. Its secret is returned only by `createApiKey`."
+)
 class ApiKey(Node):
-    name: str = plain("The owner's name for it.")
-    prefix: str = plain("The beginning of the key behind `marquee_`, to know it by.")
-    created_at: DateTime = plain("When it was made.")
-    last_used_at: DateTime | None = plain("When it was last used, to the minute; null if never.")
-    expires_at: DateTime | None = plain("When it ends; null if only by being revoked.")
+    name: str = plain("The name the owner gave the key.")
+    prefix: str = plain("The first characters of the key after `marquee_`, to recognize it by.")
+    created_at: DateTime = plain("When the key was created.")
+    last_used_at: DateTime | None = plain(
+        "When the key was last used, to the minute; null if never."
+    )
+    expires_at: DateTime | None = plain("When the key expires; null if it does not expire.")
 
     @classmethod
     def is_type_of(cls, value: object, _info: object) -> bool:
@@ -48,27 +52,29 @@ class ViewerApiKeys:
 
     api_keys: list[ApiKey] | None = resolver(
         _api_keys,
-        "The viewer's keys for programs, newest first, at most 20; not for API keys.",
+        "The viewer's API keys, newest first, at most 20. Fails if the "
+        "request itself uses an API key.",
         requires=Role.USER,
         assumed_size=20,
     )
 
 
-@strawberry.input(description="A new key for programs.")
+@strawberry.input(description="The details of a new API key.")
 class CreateApiKeyInput:
-    name: str = strawberry.field(description="A name to know it by: one line, 1 to 80 characters.")
+    name: str = strawberry.field(description="A name for the key: one line, 1 to 80 characters.")
     expires_at: DateTime | None = strawberry.field(
-        default=None, description="When it ends, in the future; left out, it does not by itself."
+        default=None, description="When the key expires, in the future; null for never."
     )
 
 
-@strawberry.type(description="A key just made, or why not.")
+@strawberry.type(description="Result of creating an API key; `errors` says why it failed.")
 class CreateApiKeyPayload:
-    api_key: ApiKey | None = plain("The key; null if it failed.")
+    api_key: ApiKey | None = plain("The new key; null on failure.")
     secret: str | None = plain(
-        "Sent as `Authorization: Bearer ...`; kept nowhere, so never shown again."
+        "The secret to send as `Authorization: Bearer <secret>`. It is not "
+        "stored and cannot be shown again. Null on failure."
     )
-    errors: list[UserError] = plain("Why it failed; empty if it did not.")
+    errors: list[UserError] = plain("Why the mutation failed; empty on success.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +86,7 @@ class CreateApiKeyAnswer:
 
 async def _create(
     info: Info,
-    input: Annotated[CreateApiKeyInput, strawberry.argument(description="The new key.")],
+    input: Annotated[CreateApiKeyInput, strawberry.argument(description="The new key's details.")],
 ) -> CreateApiKeyAnswer:
     made, failed = await capture_user_errors(
         api_keys.create_api_key(info.context, input.name, input.expires_at)
@@ -91,7 +97,7 @@ async def _create(
 
 
 async def _revoke(
-    info: Info, input: Annotated[NodeInput, strawberry.argument(description="Which key.")]
+    info: Info, input: Annotated[NodeInput, strawberry.argument(description="The key to revoke.")]
 ) -> Acknowledgement:
     return await acknowledge(api_keys.revoke_api_key(info.context, input.id))
 
@@ -100,9 +106,11 @@ async def _revoke(
 class ApiKeysMutation:
     create_api_key: CreateApiKeyPayload = resolver(
         _create,
-        "Makes a key for programs, with the rights of a plain user; at most 20 of one viewer.",
+        "Creates an API key with the rights of the USER role; at most 20 per viewer.",
         requires=Role.USER,
     )
     revoke_api_key: AcknowledgePayload = resolver(
-        _revoke, "Ends a key, everywhere within a second.", requires=Role.USER
+        _revoke,
+        "Revokes an API key; it stops working everywhere within a second.",
+        requires=Role.USER,
     )

@@ -11,37 +11,39 @@ from graph.base.scalars import LanguageTag
 from graph.sources.quality import Quality
 
 
-@strawberry.type(description="What the viewer prefers; players may follow it.")
+@strawberry.type(description="The viewer's preferences, stored for clients and players to apply.")
 class Preferences:
-    language: LanguageTag = plain("Of texts.")
-    audio_languages: list[LanguageTag] = plain("Of sound, the best liked first.")
-    subtitle_languages: list[LanguageTag] = plain("Of subtitles, the best liked first.")
-    max_quality: Quality | None = plain("The finest picture wanted; null for any.")
-    autoplay_next: bool = plain("Episodes follow each other by themselves.")
+    language: LanguageTag = plain("Language of the user interface and of texts, such as en.")
+    audio_languages: list[LanguageTag] = plain("Preferred audio languages, best first.")
+    subtitle_languages: list[LanguageTag] = plain("Preferred subtitle languages, best first.")
+    max_quality: Quality | None = plain("Highest picture quality to play; null for no limit.")
+    autoplay_next: bool = plain("Whether the next episode starts automatically.")
 
 
 @strawberry.input(
-    description="What to change about oneself: what is left out stays, null goes back to the "
-    "default."
+    description="Profile fields to change. An omitted field stays as it is; null resets "
+    "it to the default."
 )
 class UpdateProfileInput:
     display_name: str | None = strawberry.field(
-        default=strawberry.UNSET, description="The name shown: 1 to 80 characters, never null."
+        default=strawberry.UNSET, description="The display name: 1 to 80 characters, never null."
     )
     language: LanguageTag | None = strawberry.field(
-        default=strawberry.UNSET, description="Of texts."
+        default=strawberry.UNSET,
+        description="Language of the user interface and of texts, such as en.",
     )
     audio_languages: list[LanguageTag] | None = strawberry.field(
-        default=strawberry.UNSET, description="Of sound, the best liked first; at most 20."
+        default=strawberry.UNSET, description="Preferred audio languages, best first; at most 20."
     )
     subtitle_languages: list[LanguageTag] | None = strawberry.field(
-        default=strawberry.UNSET, description="Of subtitles, the best liked first; at most 20."
+        default=strawberry.UNSET,
+        description="Preferred subtitle languages, best first; at most 20.",
     )
     max_quality: Quality | None = strawberry.field(
-        default=strawberry.UNSET, description="The finest picture wanted; null for any."
+        default=strawberry.UNSET, description="Highest picture quality to play; null for no limit."
     )
     autoplay_next: bool | None = strawberry.field(
-        default=strawberry.UNSET, description="Episodes follow each other by themselves."
+        default=strawberry.UNSET, description="Whether the next episode starts automatically."
     )
 
     def changes(self) -> dict[str, Any]:

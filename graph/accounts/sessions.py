@@ -19,12 +19,12 @@ from resolvers.accounts import sign_out
 from services import errors
 
 
-@strawberry.type(description="A sign-in that lives: one device of the viewer's.")
+@strawberry.type(description="An active session of the viewer: one sign-in on one device.")
 class AuthSession(Node):
-    device: Device | None = plain("The device told at sign-in.")
-    created_at: DateTime = plain("When it was signed in.")
-    last_used_at: DateTime = plain("When its tokens were last renewed.")
-    current: bool = plain("It is the one that asks.")
+    device: Device | None = plain("The device named at sign-in; null if none was.")
+    created_at: DateTime = plain("When the session started.")
+    last_used_at: DateTime = plain("When the session's tokens were last refreshed.")
+    current: bool = plain("Whether this request belongs to the session.")
 
     @classmethod
     def is_type_of(cls, value: object, _info: object) -> bool:
@@ -41,26 +41,28 @@ class ViewerSessions:
 
     sessions: list[AuthSession] | None = resolver(
         _sessions,
-        "The viewer's sign-ins, last used first, at most 100; not for API keys.",
+        "The viewer's active sessions, last used first, at most 100. Fails "
+        "if the request uses an API key.",
         requires=Role.USER,
         assumed_size=10,
     )
 
 
-@strawberry.input(description="What to sign out; nothing of it means the sign-in that asks.")
+@strawberry.input(description="Sessions to end. Empty: the current session.")
 class LogoutInput:
     session_id: strawberry.ID | None = strawberry.field(
-        default=None, description="Another sign-in of the viewer's."
+        default=None, description="Id of one of the viewer's sessions."
     )
     everywhere: bool | None = strawberry.field(
-        default=False, description="All of the viewer's sign-ins, this one too."
+        default=False,
+        description="Whether to end every session of the viewer, the current one included.",
     )
 
 
-@strawberry.type(description="What was signed out.")
+@strawberry.type(description="Result of ending sessions; `errors` says why it failed.")
 class LogoutPayload:
-    revoked_sessions: int = plain("How many sign-ins ended.")
-    errors: list[UserError] = plain("Why it failed; empty if it did not.")
+    revoked_sessions: int = plain("How many sessions ended; 0 on failure.")
+    errors: list[UserError] = plain("Why the mutation failed; empty on success.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,8 @@ class LogoutAnswer:
 async def _logout(
     info: Info,
     input: Annotated[
-        LogoutInput | None, strawberry.argument(description="What to sign out.")
+        LogoutInput | None,
+        strawberry.argument(description="The sessions to end; without it, the current one."),
     ] = None,
 ) -> LogoutAnswer:
     target = input or LogoutInput()
@@ -85,6 +88,6 @@ async def _logout(
 class SessionsMutation:
     logout: LogoutPayload = resolver(
         _logout,
-        "Ends sign-ins and their access tokens, everywhere within a second.",
+        "Ends sessions. Their access tokens stop working everywhere within a second.",
         requires=Role.USER,
     )

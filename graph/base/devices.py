@@ -10,34 +10,34 @@ from graph.base.fields import plain
 
 describe_enum(
     models.DeviceKind,
-    "What somebody watches on.",
+    "Kind of device.",
     {
-        "WEB": "A browser.",
+        "WEB": "A web browser.",
         "MOBILE": "A phone or a tablet.",
-        "TV": "A television or a box beside it.",
-        "OTHER": "Anything else.",
+        "TV": "A television or a set-top box.",
+        "OTHER": "Any other device.",
     },
 )
 
 
-@strawberry.type(description="What somebody watches on.")
+@strawberry.type(description="A device that a viewer signs in or watches on.")
 class Device:
-    key: str = plain("Chosen by the client, the same for the life of its installation.")
-    name: str | None = plain("A name for people, such as Living room.")
-    kind: models.DeviceKind = plain("What it is.")
+    key: str = plain("Device key chosen by the client, stable for the life of its installation.")
+    name: str | None = plain("Display name, such as Living room; null if none was given.")
+    kind: models.DeviceKind = plain("Kind of device.")
 
 
-@strawberry.input(description="The device somebody signs in or watches on.")
+@strawberry.input(description="The device that the viewer signs in or watches on.")
 class DeviceInput:
     key: str = strawberry.field(
-        description="Chosen by the client, the same for the life of its installation; "
-        "1 to 128 characters."
+        description="Device key chosen by the client, stable for the life of its "
+        "installation: 1 to 128 characters."
     )
     name: str | None = strawberry.field(
-        default=None, description="A name for people, such as Living room; at most 80 characters."
+        default=None, description="Display name, such as Living room; at most 80 characters."
     )
     kind: models.DeviceKind = strawberry.field(
-        default=models.DeviceKind.WEB, description="What it is."
+        default=models.DeviceKind.WEB, description="Kind of device."
     )
 
     def device(self) -> models.Device:

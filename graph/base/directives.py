@@ -14,12 +14,12 @@ from graph.base.enums import describe_enum
 
 Role = describe_enum(
     models.Role,
-    "What somebody may do; each role includes those before it.",
+    "Role of a user; each role includes the rights of those before it.",
     {
-        "ANONYMOUS": "Nobody signed in.",
+        "ANONYMOUS": "Not signed in.",
         "USER": "A signed-in viewer.",
         "EDITOR": "May change the catalogue.",
-        "OPERATOR": "May watch and steer the service.",
+        "OPERATOR": "May monitor and control the service.",
         "ADMIN": "May do everything.",
     },
 )
@@ -27,7 +27,8 @@ Role = describe_enum(
 
 @strawberry.schema_directive(
     locations=[Location.FIELD_DEFINITION, Location.OBJECT],
-    description="Only viewers of this role or a higher one get the field; others get an error.",
+    description="Requires this role or a higher one; other viewers get FORBIDDEN or "
+    "UNAUTHENTICATED.",
 )
 class Auth:
     requires: models.Role = strawberry.directive_field(name="requires", default=models.Role.USER)
@@ -40,15 +41,19 @@ class CacheControlScope(Enum):
 
 describe_enum(
     CacheControlScope,
-    "Who an answer is good for.",
-    {"PUBLIC": "For everybody.", "PRIVATE": "Only for who asked; kept in no shared cache."},
+    "Who may share a cached response.",
+    {
+        "PUBLIC": "Any cache may store the response for everybody.",
+        "PRIVATE": "The response depends on the viewer; no shared cache may store it.",
+    },
 )
 
 
 @strawberry.schema_directive(
     locations=[Location.FIELD_DEFINITION],
-    description="How long an answer with this field may be kept. An answer lives as long as its "
-    "shortest-lived root field, and not at all if a field is private.",
+    description="How long a response with this field may be cached. A response is cached "
+    "for the shortest `maxAge` of its root fields, and not at all if any "
+    "field is PRIVATE.",
 )
 class CacheControl:
     max_age: int | None = strawberry.directive_field(name="maxAge", default=UNSET)
@@ -57,8 +62,8 @@ class CacheControl:
 
 @strawberry.schema_directive(
     locations=[Location.FIELD_DEFINITION],
-    description="What the field adds to an operation's cost, beyond 1 for each thing it answers "
-    "with (IBM cost specification).",
+    description="Points the field adds to an operation's cost, beyond 1 for each object "
+    "it returns (IBM cost specification).",
 )
 class Cost:
     weight: str = strawberry.directive_field(name="weight")
@@ -66,8 +71,8 @@ class Cost:
 
 @strawberry.schema_directive(
     locations=[Location.FIELD_DEFINITION],
-    description="How long a list is taken to be when the cost is estimated (IBM cost "
-    "specification).",
+    description="List length assumed when the cost of an operation is estimated (IBM "
+    "cost specification).",
 )
 class ListSize:
     assumed_size: int | None = strawberry.directive_field(name="assumedSize", default=UNSET)
@@ -81,17 +86,17 @@ class ListSize:
 
 
 _ARGUMENTS = {
-    "auth": {"requires": "The least role that gets the field."},
+    "auth": {"requires": "The lowest role that may select the field."},
     "cacheControl": {
-        "maxAge": "Seconds a shared cache may keep the answer.",
-        "scope": "Who the answer is good for; everybody if nothing is said.",
+        "maxAge": "Seconds that a shared cache may store the response.",
+        "scope": "Who may share the cached response; null means PUBLIC.",
     },
-    "cost": {"weight": "What is added, a whole number."},
+    "cost": {"weight": "Points to add, a whole number such as 10."},
     "listSize": {
-        "assumedSize": "How many things are counted where no argument says it.",
-        "slicingArguments": "The arguments that say how many things are asked for.",
-        "sizedFields": "The answer's fields that are this long, where that is no list itself.",
-        "requireOneSlicingArgument": "Whether exactly one of these arguments has to be given.",
+        "assumedSize": "Number of items assumed when no slicing argument is given.",
+        "slicingArguments": "Names of the arguments that limit the number of items, such as first.",
+        "sizedFields": "List fields of the returned type that the size applies to, such as edges.",
+        "requireOneSlicingArgument": "Whether exactly one slicing argument must be given.",
     },
 }
 

@@ -23,39 +23,44 @@ _MAX_MESSAGE = 300  # graphql-core repeats what the client sent, however long
 
 ErrorCode = describe_enum(
     errors.ErrorCode,
-    "Why something failed, in a form programs can rely on.",
+    "Stable, machine-readable reason of a failure.",
     {
-        "VALIDATION_FAILED": "The request or an argument is wrong; sending it again will not help.",
-        "NOT_FOUND": "The thing named does not exist.",
-        "ALREADY_EXISTS": "Something of this name exists already.",
-        "CONFLICT": "It changed since you read it.",
-        "UNAUTHENTICATED": "Sign in first.",
-        "FORBIDDEN": "Your role does not allow this.",
+        "VALIDATION_FAILED": "The request or an argument is invalid; retrying does not help.",
+        "NOT_FOUND": "The object named by an id or key does not exist.",
+        "ALREADY_EXISTS": "An object with this unique value already exists.",
+        "CONFLICT": "The object changed since it was read; read it again and retry.",
+        "UNAUTHENTICATED": "The request needs a signed-in viewer.",
+        "FORBIDDEN": "The viewer's role or the kind of credential does not allow this.",
         "INVALID_CREDENTIALS": "The e-mail address or the password is wrong.",
-        "INVALID_TOKEN": "The token is expired, revoked or not ours.",
-        "TOKEN_REUSED": "A refresh token was used twice; its sign-in has been ended.",
-        "EMAIL_NOT_VERIFIED": "Verify the e-mail address first.",
-        "RATE_LIMITED": "Too many requests; try again after the time told.",
-        "COST_LIMIT_EXCEEDED": "The operation asks for more than one operation may.",
-        "SESSION_NOT_FOUND": "The playback session is unknown, ended or somebody else's.",
-        "TOO_MANY_STREAMS": "The account plays on as many devices as it may.",
-        "NO_SOURCE_AVAILABLE": "No provider has this title now.",
-        "UPSTREAM_UNAVAILABLE": "A service we depend on does not answer; trying again may help.",
-        "TIMEOUT": "It took longer than an operation may.",
-        "PERSISTED_QUERY_NOT_FOUND": "No document is stored under this id; send its text too.",
-        "PERSISTED_QUERY_REQUIRED": "Only stored documents are run here.",
-        "INVALID_CURSOR": "The cursor was altered or made for another list.",
-        "INTERNAL_SERVER_ERROR": "A fault of ours; tell us the request id.",
+        "INVALID_TOKEN": "The token is expired, revoked or invalid.",
+        "TOKEN_REUSED": "A refresh token was used twice; its session has been ended.",
+        "EMAIL_NOT_VERIFIED": "The e-mail address must be verified first.",
+        "RATE_LIMITED": "Too many requests; retry after `retryAfterSeconds`.",
+        "COST_LIMIT_EXCEEDED": "The operation exceeds a limit on size, depth or cost.",
+        "SESSION_NOT_FOUND": "The playback session is unknown, ended or another user's.",
+        "TOO_MANY_STREAMS": "The account has reached its limit of concurrent streams.",
+        "NO_SOURCE_AVAILABLE": "No provider has a source for this title at present.",
+        "UPSTREAM_UNAVAILABLE": "A dependency does not respond; retrying later may help.",
+        "TIMEOUT": "The operation ran past its deadline.",
+        "PERSISTED_QUERY_NOT_FOUND": "No document has this id; send the query text as well.",
+        "PERSISTED_QUERY_REQUIRED": "This server runs registered documents only.",
+        "INVALID_CURSOR": "The cursor is malformed, altered or from another list.",
+        "INTERNAL_SERVER_ERROR": "An internal error; report it with `requestId`.",
     },
 )
 
 
-@strawberry.type(description="An expected failure of a mutation, told as data.")
+@strawberry.type(description="An expected failure of a mutation, returned as data.")
 class UserError:
-    code: errors.ErrorCode = plain("What went wrong, for programs.")
-    message: str = plain("What went wrong, for people.")
-    path: list[str] | None = plain("The input field at fault, outermost first.")
-    retry_after_seconds: int | None = plain("When trying again may help.")
+    code: errors.ErrorCode = plain("Machine-readable reason.")
+    message: str = plain("Human-readable message in English.")
+    path: list[str] | None = plain(
+        'Path of the invalid input field, outermost first, such as ["input", '
+        '"email"]; null if no field is at fault.'
+    )
+    retry_after_seconds: int | None = plain(
+        "Seconds to wait before retrying; null if waiting does not help."
+    )
 
 
 def format_errors(failures: Iterable[GraphQLError], request_id: str) -> list[dict[str, Any]]:

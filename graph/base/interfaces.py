@@ -13,6 +13,6 @@ from resolvers.context import Context
 FindMany = Callable[[Context, Sequence[str]], Awaitable[Mapping[str, Any]]]
 
 
-@strawberry.interface(description="Anything that can be asked for again by its id.")
+@strawberry.interface(description="An object with a global id that `node` can fetch again.")
 class Node:
-    id: strawberry.ID = plain("Identifies the thing everywhere in this API.")
+    id: strawberry.ID = plain("Opaque global id, such as movie_1f0c9a7be2d4; accepted by `node`.")

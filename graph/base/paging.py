@@ -12,33 +12,42 @@ from graph.base.fields import plain
 
 describe_enum(
     models.CountPrecision,
-    "How far a count can be relied on.",
+    "Precision of a count.",
     {
-        "EXACT": "It was counted.",
-        "ESTIMATED": "About right: it was not counted.",
-        "AT_LEAST": "It was counted up to this number, and there is more.",
+        "EXACT": "The exact number.",
+        "ESTIMATED": "An estimate from statistics; nothing was counted.",
+        "AT_LEAST": "A lower bound: counting stopped at this number.",
     },
 )
 
-First = Annotated[int | None, strawberry.argument(description="How many at most: 1 to 100.")]
-After = Annotated[str | None, strawberry.argument(description="Only what comes after this cursor.")]
+First = Annotated[
+    int | None,
+    strawberry.argument(description="Maximum number of items, from the start: 1 to 100."),
+]
+After = Annotated[
+    str | None,
+    strawberry.argument(
+        description="Return items after this cursor; null starts at the beginning."
+    ),
+]
 Last = Annotated[
-    int | None, strawberry.argument(description="How many at most, counted from the end: 1 to 100.")
+    int | None, strawberry.argument(description="Maximum number of items, from the end: 1 to 100.")
 ]
 Before = Annotated[
-    str | None, strawberry.argument(description="Only what comes before this cursor.")
+    str | None,
+    strawberry.argument(description="Return items before this cursor; null starts at the end."),
 ]
 
 
-@strawberry.type(description="Where a page stands in its list.")
+@strawberry.type(description="Position of a page in its list (Relay connections).")
 class PageInfo:
-    has_next_page: bool = plain("More comes after this page.")
-    has_previous_page: bool = plain("More comes before this page.")
-    start_cursor: str | None = plain("The cursor of the page's first item.")
-    end_cursor: str | None = plain("The cursor of the page's last item.")
+    has_next_page: bool = plain("Whether items follow this page.")
+    has_previous_page: bool = plain("Whether items precede this page.")
+    start_cursor: str | None = plain("Cursor of the page's first item; null on an empty page.")
+    end_cursor: str | None = plain("Cursor of the page's last item; null on an empty page.")
 
 
-@strawberry.type(description="How many there are.")
+@strawberry.type(description="Number of items in a list, with its precision.")
 class Count:
-    value: int = plain("The number.")
-    precision: models.CountPrecision = plain("How far it can be relied on.")
+    value: int = plain("The number of items.")
+    precision: models.CountPrecision = plain("How precise `value` is.")

@@ -34,15 +34,17 @@ async def capture_user_errors(call: Awaitable[T]) -> tuple[T | None, list[errors
         return None, [replace(failure, path=path)]
 
 
-@strawberry.input(description="One thing, by its id.")
+@strawberry.input(description="An object, by its global id.")
 class NodeInput:
-    id: strawberry.ID = strawberry.field(description="Its id.")
+    id: strawberry.ID = strawberry.field(description="Global id of the object.")
 
 
-@strawberry.type(description="Whether something was done, where there is nothing to show for it.")
+@strawberry.type(
+    description="Result of a mutation that returns no object; `errors` says why it failed."
+)
 class AcknowledgePayload:
-    accepted: bool = plain("It was done, or will be.")
-    errors: list[UserError] = plain("Why it failed; empty if it did not.")
+    accepted: bool = plain("Whether the change was made or scheduled.")
+    errors: list[UserError] = plain("Why the mutation failed; empty on success.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,20 +93,21 @@ def _depth(value: object) -> int:
 SCALARS: dict[object, ScalarDefinition] = {
     Date: strawberry.scalar(
         name="Date",
-        description="A calendar day, YYYY-MM-DD.",
+        description="A calendar day in ISO 8601, such as 2026-01-31.",
         serialize=str,
         parse_value=_parse_date,
     ),
     DateTime: strawberry.scalar(
         name="DateTime",
-        description="An instant in ISO 8601 with an offset; we answer in UTC with milliseconds.",
+        description="An instant in ISO 8601 with an offset, such as "
+        "2026-01-31T12:00:00.000Z. Output is in UTC with milliseconds.",
         specified_by_url="https://scalars.graphql.org/andimarek/date-time",
         serialize=write_instant,
         parse_value=_parse_instant,
     ),
     URL: strawberry.scalar(
         name="URL",
-        description="An absolute http or https address.",
+        description="An absolute http or https URL of at most 2,000 characters.",
         serialize=str,
         parse_value=_parse_url,
     ),
@@ -118,7 +119,7 @@ SCALARS: dict[object, ScalarDefinition] = {
     ),
     EmailAddress: strawberry.scalar(
         name="EmailAddress",
-        description="An e-mail address.",
+        description="An e-mail address, such as ada@example.org.",
         serialize=str,
         parse_value=_parse_email,
     ),

@@ -16,25 +16,26 @@ from resolvers.catalog import invalidation
 from services import errors
 
 
-@strawberry.input(description="What to forget.")
+@strawberry.input(description="Cache entries to purge.")
 class PurgeCacheInput:
     tags: list[str] = strawberry.field(
-        description="1 to 100 tags: `movie:<id>`, `movies:genre:<slug>`, "
+        description="1 to 100 cache tags: `movie:<id>`, `movies:genre:<slug>`, "
         "`movies:category:<category>`, `movies:all`."
     )
     soft: bool | None = strawberry.field(
         default=True,
-        description="Let old entries answer until they are read anew; the CDN drops them at once.",
+        description="Whether stale entries are served until they are refreshed. The CDN "
+        "drops them at once either way.",
     )
 
 
-@strawberry.type(description="What was forgotten.")
+@strawberry.type(description="Result of a cache purge; `errors` says why it failed.")
 class PurgeCachePayload:
-    keys_purged: int = plain("How many cached entries were there.")
+    keys_purged: int = plain("Number of entries purged; 0 on failure.")
     cdn_purge_id: str | None = plain(
-        "Names the CDN's purge, which follows in a moment; null without a CDN."
+        "Id of the queued CDN purge; null without a CDN or on failure."
     )
-    errors: list[UserError] = plain("Why it failed; empty if it did not.")
+    errors: list[UserError] = plain("Why the mutation failed; empty on success.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ class PurgeAnswer:
 
 async def _purge(
     info: Info,
-    input: Annotated[PurgeCacheInput, strawberry.argument(description="What to forget.")],
+    input: Annotated[PurgeCacheInput, strawberry.argument(description="The tags to purge.")],
 ) -> PurgeAnswer:
     soft = input.soft is not False
     purged, failed = await capture_user_errors(
@@ -60,5 +61,7 @@ async def _purge(
 @strawberry.type
 class CacheMutation:
     purge_cache: PurgeCachePayload = resolver(
-        _purge, "Forgets what is cached under tags, in every process.", requires=Role.OPERATOR
+        _purge,
+        "Purges the cache entries of the given tags in every process.",
+        requires=Role.OPERATOR,
     )

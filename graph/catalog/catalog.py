@@ -26,31 +26,32 @@ from resolvers.catalog import browse
 
 Department = describe_enum(
     models.Department,
-    "The kind of work a credit stands for.",
+    "Department of a credit.",
     {
         "CAST": "Acting.",
         "DIRECTING": "Directing.",
         "WRITING": "Writing.",
         "PRODUCTION": "Producing.",
-        "CAMERA": "Camera and light.",
+        "CAMERA": "Camera and lighting.",
         "SOUND": "Sound and music.",
-        "OTHER": "Everything else.",
+        "OTHER": "Any other department.",
     },
 )
 describe_enum(
     models.MovieCategory,
-    "A ready-made list of films.",
+    "A predefined list of films with its own order.",
     {
-        "POPULAR": "The most popular first.",
-        "TRENDING": "The most watched here first.",
-        "TOP_RATED": "Rated films, the best first.",
-        "NEW_RELEASES": "Released films, the newest first.",
-        "UPCOMING": "Films not yet released, the next first.",
-        "FEATURED": "Chosen by the editors.",
+        "POPULAR": "Most popular first.",
+        "TRENDING": "Most watched on this service first.",
+        "TOP_RATED": "Rated films, highest rating first.",
+        "NEW_RELEASES": "Released films, newest first.",
+        "UPCOMING": "Unreleased films, next release first.",
+        "FEATURED": "Selected by the editors.",
     },
 )
 OfDepartment = Annotated[
-    models.Department | None, strawberry.argument(description="Only credits of this department.")
+    models.Department | None,
+    strawberry.argument(description="Return only credits of this department; null for all."),
 ]
 
 
@@ -72,56 +73,62 @@ def _credits(
     return browse.credits_of_title(title, first, department)
 
 
-@strawberry.interface(description="Something to watch that has a page of its own.")
+@strawberry.interface(description="A film or a show: what a catalogue page presents.")
 class Title(TitleWatchlist, Node):
-    tmdb_id: int | None = plain("The title's number in TMDb.")
-    title: str = plain("The title in the language of the catalogue.")
-    overview: str | None = plain("What it is about.")
-    year: int | None = plain("The year of first release.")
-    rating: float | None = plain("Mean rating, 0 to 10.")
-    vote_count: int = plain("How many ratings the mean is made of.")
-    views: int = plain("How often it was watched here.")
+    tmdb_id: int | None = plain("Id in TMDb, such as 19; null if the title is not in TMDb.")
+    title: str = plain("Title in the language of the catalogue.")
+    overview: str | None = plain("Plot summary; null if unknown.")
+    year: int | None = plain("Year of first release, such as 1927; null if unknown.")
+    rating: float | None = plain("Mean rating, 0 to 10; null if unrated.")
+    vote_count: int = plain("Number of ratings behind `rating`.")
+    views: int = plain("Number of times it was watched on this service.")
     genres: list[Annotated[Genre, strawberry.lazy("graph.catalog.catalog")]] = relation(
         _genre_ids,
         loaders.GenreById,
-        "Its genres, the most fitting first.",
+        "Genres, most relevant first.",
         needs=["genre_ids"],
         assumed_size=3,
     )
-    poster: Image | None = computed(_poster, "Upright artwork.", needs=["poster_path"])
-    backdrop: Image | None = computed(_backdrop, "Wide artwork.", needs=["backdrop_path"])
+    poster: Image | None = computed(
+        _poster, "Poster in portrait format; null if there is none.", needs=["poster_path"]
+    )
+    backdrop: Image | None = computed(
+        _backdrop, "Backdrop in landscape format; null if there is none.", needs=["backdrop_path"]
+    )
     credits: list[Annotated[Credit, strawberry.lazy("graph.catalog.catalog")]] = computed(
-        _credits, "Who made it, in billing order.", needs=["credits"], child_projection="credits"
+        _credits, "Cast and crew in billing order.", needs=["credits"], child_projection="credits"
     )
 
 
-@strawberry.interface(description="Something that plays: a film or an episode.")
+@strawberry.interface(description="A film or an episode: what a player can play.")
 class Playable(TitleSources, TitleHls, TitleProgress, Node):
-    runtime_seconds: int | None = plain("How long it runs.")
+    runtime_seconds: int | None = plain("Running time in seconds; null if unknown.")
 
 
 def _similar(
     movie: Parent[models.MovieRecord],
-    first: Annotated[int | None, strawberry.argument(description="How many: 1 to 12.")] = 12,
+    first: Annotated[
+        int | None, strawberry.argument(description="Maximum number of films: 1 to 12.")
+    ] = 12,
 ) -> list[str]:
     return movie.similar_ids[: paging.validate_size(first, "first", 12, 12)]
 
 
-@strawberry.type(description="A film.")
+@strawberry.type(description="A film in the catalogue.")
 class Movie(Title, Playable, Node):
-    imdb_id: str | None = plain("The film's id in IMDb.")
-    original_title: str | None = plain("The title in the language it was made in.")
-    tagline: str | None = plain("The line on its posters.")
-    release_date: Date | None = plain("The day of first release.")
-    is_featured: bool = plain("Chosen by the editors.")
-    languages: list[LanguageTag] = plain("Languages spoken or shown, the main one first.")
+    imdb_id: str | None = plain("Id in IMDb, such as tt0013442; null if unknown.")
+    original_title: str | None = plain("Title in the original language; null if unknown.")
+    tagline: str | None = plain("Marketing tagline; null if there is none.")
+    release_date: Date | None = plain("Date of first release; null if unknown.")
+    is_featured: bool = plain("Whether the editors selected the film.")
+    languages: list[LanguageTag] = plain("Languages of the film, main language first.")
     similar: list[Movie] = relation(
         _similar,
         loaders.MovieById,
-        "Films like this one, the nearest first.",
+        "Similar films, most similar first.",
         needs=["similar_ids"],
     )
-    updated_at: DateTime = plain("When its entry last changed.")
+    updated_at: DateTime = plain("When the catalogue entry last changed.")
 
     @classmethod
     def is_type_of(cls, value: object, _info: object) -> bool:
@@ -132,7 +139,8 @@ async def _genre_movies(
     genres: Parent[list[models.GenreRecord]],
     info: Info,
     order_by: Annotated[
-        MovieOrder | None, strawberry.argument(description="Default: the most popular first.")
+        MovieOrder | None,
+        strawberry.argument(description="Order of the list; null means most popular first."),
     ] = None,
     first: First = 20,
     after: After = None,
@@ -146,12 +154,12 @@ async def _genre_movies(
     )
 
 
-@strawberry.type(description="A kind of film.")
+@strawberry.type(description="A genre.")
 class Genre(Node):
-    slug: str = plain("Its name in addresses and filters.")
-    name: str = plain("Its name for people.")
+    slug: str = plain("Name in URLs and filters, such as science-fiction.")
+    name: str = plain("Display name, such as Science Fiction.")
     movies: Annotated[MovieConnection, strawberry.lazy("graph.catalog.catalog")] = batched(
-        _genre_movies, "The films of this genre, page by page.", needs=["slug"]
+        _genre_movies, "Films of this genre, paginated.", needs=["slug"]
     )
 
     @classmethod
@@ -172,14 +180,14 @@ async def _person_credits(
     return await browse.credits_of_people(info.context, people, first, department)
 
 
-@strawberry.type(description="Somebody who works on films.")
+@strawberry.type(description="A member of cast or crew.")
 class Person(Node):
-    tmdb_id: int | None = plain("The person's number in TMDb.")
-    name: str = plain("The name on the screen.")
-    photo: Image | None = computed(_photo, "A portrait.", needs=["photo_path"])
-    biography: str | None = plain("A life in short.")
+    tmdb_id: int | None = plain("Id in TMDb, such as 19; null if the person is not in TMDb.")
+    name: str = plain("Name as credited.")
+    photo: Image | None = computed(_photo, "Portrait; null if there is none.", needs=["photo_path"])
+    biography: str | None = plain("Short biography; null if there is none.")
     credits: list[Annotated[Credit, strawberry.lazy("graph.catalog.catalog")]] = batched(
-        _person_credits, "What the person worked on, the most popular title first.", needs=["id"]
+        _person_credits, "The person's credits, most popular title first.", needs=["id"]
     )
 
     @classmethod
@@ -195,16 +203,16 @@ def _title_id(credit: Parent[models.CreditRecord]) -> str:
     return credit.title_id
 
 
-@strawberry.type(description="One person's part in one title.")
+@strawberry.type(description="A person's work on a title.")
 class Credit:
     person: Person = relation(
-        _person_id, loaders.PersonById, "Who did the work.", needs=["person_id"]
+        _person_id, loaders.PersonById, "The person credited.", needs=["person_id"]
     )
-    title: Title = relation(_title_id, loaders.TitleById, "The work.", needs=["title_id"])
-    department: models.Department = plain("The kind of work.")
-    character: str | None = plain("The role played, for the cast.")
-    job: str | None = plain("The job done, for the crew.")
-    order: int | None = plain("Place in the billing, 0 first.")
+    title: Title = relation(_title_id, loaders.TitleById, "The title credited.", needs=["title_id"])
+    department: models.Department = plain("Department of the work.")
+    character: str | None = plain("Character played; null for crew.")
+    job: str | None = plain("Job title, such as Director; null for cast.")
+    order: int | None = plain("Position in the billing, 0 first; null if unbilled.")
 
 
 def _cursor(edge: Parent[tuple[browse.MovieConnection, models.MovieRecord]]) -> str:
@@ -218,9 +226,9 @@ def _edge_node(
     return edge[1]
 
 
-@strawberry.type(description="A film in a list.")
+@strawberry.type(description="An edge of a list of films.")
 class MovieEdge:
-    cursor: str = computed(_cursor, "The film's place in the list.")
+    cursor: str = computed(_cursor, "Opaque cursor of this film; pass it as `after` or `before`.")
     node: Movie = computed(_edge_node, "The film.", child_projection="")
 
 
@@ -240,13 +248,21 @@ async def _movie_counts(
     return await browse.count_movies(info.context, connections)
 
 
-@strawberry.type(description="One page of films.")
+@strawberry.type(description="A page of films (Relay connection).")
 class MovieConnection:
-    edges: list[MovieEdge] = computed(_edges, "The films with their cursors.", child_projection="")
-    nodes: list[Movie] = plain("The films.", needs=[], child_projection="")
-    page_info: PageInfo = computed(_page_info, "Where the page stands in its list.")
+    edges: list[MovieEdge] = computed(
+        _edges, "The films of this page with their cursors.", child_projection=""
+    )
+    nodes: list[Movie] = plain(
+        "The films of this page, without their edges.", needs=[], child_projection=""
+    )
+    page_info: PageInfo = computed(
+        _page_info, "Relay page info: cursors and whether more pages follow."
+    )
     total_count: Count | None = batched(
-        _movie_counts, "How long the whole list is; counted only when asked for.", cost=10
+        _movie_counts,
+        "Length of the whole list; null if it was not counted. Counted only when selected.",
+        cost=10,
     )
 
 
@@ -254,25 +270,31 @@ def _figures_genre(figures: Parent[models.GenreFigures]) -> str:
     return figures.genre_id
 
 
-@strawberry.type(description="Figures of one genre.")
+@strawberry.type(description="Statistics of one genre.")
 class GenreStatistics:
     genre: Genre = relation(_figures_genre, loaders.GenreById, "The genre.", needs=["genre_id"])
-    count: int = plain("How many films it has.")
-    average_rating: float | None = plain("The mean rating of those that are rated, 0 to 10.")
-    total_views: int = plain("How often its films were watched here.")
+    count: int = plain("Number of films in the genre.")
+    average_rating: float | None = plain(
+        "Mean rating of the rated films, 0 to 10; null if none is rated."
+    )
+    total_views: int = plain("Number of times its films were watched on this service.")
 
 
 async def _movies(
     info: Info,
     category: Annotated[
-        models.MovieCategory | None, strawberry.argument(description="A ready-made list.")
+        models.MovieCategory | None,
+        strawberry.argument(description="Predefined list to return; null for all films."),
     ] = None,
     filter: Annotated[
-        MovieFilter | None, strawberry.argument(description="Only films that fit all of this.")
+        MovieFilter | None, strawberry.argument(description="Conditions that every film must meet.")
     ] = None,
     order_by: Annotated[
         MovieOrder | None,
-        strawberry.argument(description="Default: the category's own order, else popularity."),
+        strawberry.argument(
+            description="Order of the list; null means the category's order, without a "
+            "category popularity."
+        ),
     ] = None,
     first: First = None,
     after: After = None,
@@ -291,7 +313,7 @@ async def _movies(
 
 async def _movie(
     info: Info,
-    by: Annotated[MovieBy, strawberry.argument(description="Exactly one of the film's ids.")],
+    by: Annotated[MovieBy, strawberry.argument(description="One identifier of the film.")],
 ) -> models.MovieRecord | None:
     return await browse.movie(
         info.context,
@@ -304,7 +326,7 @@ async def _movie(
 
 async def _person(
     info: Info,
-    id: Annotated[strawberry.ID, strawberry.argument(description="The person's id.")],
+    id: Annotated[strawberry.ID, strawberry.argument(description="Global id of the person.")],
 ) -> models.PersonRecord | None:
     return await browse.person(info.context, id, requested_fields(info))
 
@@ -315,24 +337,28 @@ async def _genres(info: Info) -> list[models.GenreRecord]:
 
 async def _movie_statistics(
     info: Info,
-    first: Annotated[int | None, strawberry.argument(description="How many: 1 to 100.")] = 10,
+    first: Annotated[
+        int | None, strawberry.argument(description="Maximum number of genres: 1 to 100.")
+    ] = 10,
 ) -> list[models.GenreFigures]:
     return await browse.movie_statistics(info.context, first)
 
 
 @strawberry.type
 class CatalogQuery:
-    movies: MovieConnection = resolver(_movies, "Films, page by page.", max_age_seconds=60)
+    movies: MovieConnection = resolver(
+        _movies, "Films of the catalogue, filtered, ordered and paginated.", max_age_seconds=60
+    )
     movie: Movie | None = resolver(
-        _movie, "One film, or null if there is none of this id.", max_age_seconds=60
+        _movie, "One film by an identifier; null if there is none.", max_age_seconds=60
     )
     person: Person | None = resolver(
-        _person, "One person, or null if there is none of this id.", max_age_seconds=60
+        _person, "One person by id; null if there is none.", max_age_seconds=60
     )
-    genres: list[Genre] = resolver(_genres, "All genres, in order of name.", max_age_seconds=300)
+    genres: list[Genre] = resolver(_genres, "All genres, ordered by name.", max_age_seconds=300)
     movie_statistics: list[GenreStatistics] = resolver(
         _movie_statistics,
-        "Figures by genre, the one with the most films first.",
+        "Statistics by genre, the genre with the most films first.",
         cost=10,
         max_age_seconds=300,
     )

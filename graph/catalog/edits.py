@@ -38,45 +38,48 @@ _STORED_AS = {
 }
 
 
-@strawberry.input(description="A film to create or change; what is left out stays as it is.")
+@strawberry.input(description="A film to create or change. An omitted field stays as it is.")
 class UpsertMovieInput:
     id: strawberry.ID | None = strawberry.field(
         default=strawberry.UNSET,
-        description="The film to change. Without it: the one of this tmdbId, else a new one.",
+        description="Id of the film to change. Without it, the film with this `tmdbId` "
+        "is changed, or a new one created.",
     )
     tmdb_id: int | None = strawberry.field(
-        default=strawberry.UNSET, description="The number in TMDb."
+        default=strawberry.UNSET, description="Id in TMDb, such as 19."
     )
     title: str | None = strawberry.field(
         default=strawberry.UNSET,
-        description="The title, 1 to 500 characters; a new film needs one.",
+        description="Title, 1 to 500 characters; required for a new film.",
     )
     overview: str | None = strawberry.field(
-        default=strawberry.UNSET, description="What it is about, at most 10,000 characters."
+        default=strawberry.UNSET, description="Plot summary, at most 10,000 characters."
     )
     release_date: Date | None = strawberry.field(
-        default=strawberry.UNSET, description="The day of first release."
+        default=strawberry.UNSET, description="Date of first release."
     )
     runtime_seconds: int | None = strawberry.field(
-        default=strawberry.UNSET, description="How long it runs."
+        default=strawberry.UNSET, description="Running time in seconds."
     )
     genres: list[str] | None = strawberry.field(
         default=strawberry.UNSET,
-        description="Slugs of all its genres, the most fitting first; at most 20, all known.",
+        description="Slugs of all genres of the film, most relevant first; at most 20, "
+        "each an existing genre.",
     )
     poster_url: URL | None = strawberry.field(
-        default=strawberry.UNSET, description="Where its upright artwork is."
+        default=strawberry.UNSET, description="URL of the poster in portrait format."
     )
     backdrop_url: URL | None = strawberry.field(
-        default=strawberry.UNSET, description="Where its wide artwork is."
+        default=strawberry.UNSET, description="URL of the backdrop in landscape format."
     )
     is_featured: bool | None = strawberry.field(
-        default=strawberry.UNSET, description="Chosen by the editors."
+        default=strawberry.UNSET, description="Whether the film is featured."
     )
     expected_version: int | None = strawberry.field(
         default=None,
-        description="Only if the film is in this version; otherwise it fails with CONFLICT. "
-        "A film begins at 1 and each change adds 1.",
+        description="Version the film must have, else the mutation fails with CONFLICT. "
+        "A film starts at version 1 and each change adds 1. Null skips the "
+        "check.",
     )
 
     def changes(self) -> dict[str, Any]:
@@ -87,11 +90,11 @@ class UpsertMovieInput:
         }
 
 
-@strawberry.type(description="A film after a change, or why there was none.")
+@strawberry.type(description="Result of a change to a film; `errors` says why it failed.")
 class MoviePayload:
-    movie: Movie | None = plain("The film as it is now; null if it failed.")
-    purged_tags: list[str] = plain("What was forgotten by the caches because of the change.")
-    errors: list[UserError] = plain("Why it failed; empty if it did not.")
+    movie: Movie | None = plain("The film after the change; null on failure.")
+    purged_tags: list[str] = plain("Cache tags that the change invalidated, such as `movie:<id>`.")
+    errors: list[UserError] = plain("Why the mutation failed; empty on success.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +106,7 @@ class MovieAnswer:
 
 async def _upsert_movie(
     info: Info,
-    input: Annotated[UpsertMovieInput, strawberry.argument(description="The film.")],
+    input: Annotated[UpsertMovieInput, strawberry.argument(description="The fields of the film.")],
 ) -> MovieAnswer:
     call = edits.upsert_movie(
         info.context,
@@ -119,7 +122,7 @@ async def _upsert_movie(
 
 async def _delete_movie(
     info: Info,
-    input: Annotated[NodeInput, strawberry.argument(description="The film.")],
+    input: Annotated[NodeInput, strawberry.argument(description="Id of the film to delete.")],
 ) -> Acknowledgement:
     return await acknowledge(edits.delete_movie(info.context, input.id))
 
@@ -127,10 +130,12 @@ async def _delete_movie(
 @strawberry.type
 class CatalogMutation:
     upsert_movie: MoviePayload = resolver(
-        _upsert_movie, "Creates a film, or changes what is given of one.", requires=Role.EDITOR
+        _upsert_movie,
+        "Creates a film, or changes the given fields of an existing one.",
+        requires=Role.EDITOR,
     )
     delete_movie: AcknowledgePayload = resolver(
         _delete_movie,
-        "Takes a film out of the catalogue; setting its tmdbId again brings it back.",
+        "Removes a film from the catalogue. `upsertMovie` with its `tmdbId` restores it.",
         requires=Role.EDITOR,
     )

@@ -15,24 +15,36 @@ from services.errors import ValidationFailed
 
 describe_enum(
     cdn.ImageFormat,
-    "The file format of an image.",
+    "Image file format.",
     {
-        "AUTO": "The best one the browser takes.",
-        "AVIF": "AVIF.",
-        "WEBP": "WebP.",
-        "JPEG": "JPEG.",
-        "PNG": "PNG.",
+        "AUTO": "The best format the browser accepts.",
+        "AVIF": "AVIF (image/avif).",
+        "WEBP": "WebP (image/webp).",
+        "JPEG": "JPEG (image/jpeg).",
+        "PNG": "PNG (image/png).",
     },
 )
-Width = Annotated[int | None, strawberry.argument(description="Pixels across.")]
-Height = Annotated[int | None, strawberry.argument(description="Pixels down.")]
+Width = Annotated[
+    int | None, strawberry.argument(description="Width in pixels; null keeps the aspect ratio.")
+]
+Height = Annotated[
+    int | None, strawberry.argument(description="Height in pixels; null keeps the aspect ratio.")
+]
 WIDTHS = list(cdn.WIDTHS)
 _MOST_WIDTHS = 10
 Widths = Annotated[
-    list[int] | None, strawberry.argument(description="Pixels across, one per variant.")
+    list[int] | None,
+    strawberry.argument(description="Widths in pixels, one per variant; at most 10."),
 ]
-Quality = Annotated[int | None, strawberry.argument(description="1 (small) to 100 (fine).")]
-Format = Annotated[cdn.ImageFormat | None, strawberry.argument(description="The file format.")]
+Quality = Annotated[
+    int | None,
+    strawberry.argument(
+        description="Compression quality: 1 (smallest file) to 100 (best picture)."
+    ),
+]
+Format = Annotated[
+    cdn.ImageFormat | None, strawberry.argument(description="File format of the image.")
+]
 
 
 class ImageRef(NamedTuple):
@@ -71,7 +83,9 @@ def _src_set(
     )
 
 
-@strawberry.type(description="A picture, in any size.")
+@strawberry.type(description="An image, available in any size.")
 class Image:
-    url: URL = computed(_url, "The address of one variant.")
-    src_set: str = computed(_src_set, "Addresses of several widths, as HTML's srcset takes them.")
+    url: URL = computed(_url, "URL of one variant.")
+    src_set: str = computed(
+        _src_set, "URLs of several widths in the format of the HTML `srcset` attribute."
+    )

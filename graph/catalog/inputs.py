@@ -14,19 +14,19 @@ T = TypeVar("T")
 
 describe_enum(
     models.MovieOrderField,
-    "What films are put in order by.",
+    "Field that a list of films or shows is ordered by.",
     {
-        "POPULARITY": "How popular they are.",
-        "RATING": "Their mean rating; films without one last when descending.",
-        "RELEASE_DATE": "The day of first release; of shows, the year.",
-        "TITLE": "The title, without its leading article.",
-        "CREATED_AT": "When they came into the catalogue.",
+        "POPULARITY": "Popularity.",
+        "RATING": "Mean rating; unrated titles come last in descending order.",
+        "RELEASE_DATE": "Date of first release; for shows, the year.",
+        "TITLE": "Title, ignoring a leading article.",
+        "CREATED_AT": "When the title was added to the catalogue.",
     },
 )
 describe_enum(
     models.OrderDirection,
-    "Which end comes first.",
-    {"ASC": "The smallest first.", "DESC": "The greatest first."},
+    "Direction of an order.",
+    {"ASC": "Ascending: smallest value first.", "DESC": "Descending: greatest value first."},
 )
 
 
@@ -35,51 +35,55 @@ def unset_to_none(value: T | None) -> T | None:
     return None if value is strawberry.UNSET else value
 
 
-@strawberry.input(description="Exactly one of a film's ids.", one_of=True)
+@strawberry.input(description="One identifier of a film; give exactly one field.", one_of=True)
 class MovieBy:
-    id: strawberry.ID | None = strawberry.field(default=strawberry.UNSET, description="Our own id.")
+    id: strawberry.ID | None = strawberry.field(
+        default=strawberry.UNSET, description="Global id of the film."
+    )
     tmdb_id: int | None = strawberry.field(
-        default=strawberry.UNSET, description="The number in TMDb."
+        default=strawberry.UNSET, description="Id in TMDb, such as 19."
     )
     imdb_id: str | None = strawberry.field(
-        default=strawberry.UNSET, description="The id in IMDb, such as tt0013442."
+        default=strawberry.UNSET, description="Id in IMDb, such as tt0013442."
     )
 
 
-@strawberry.input(description="Exactly one of a show's ids.", one_of=True)
+@strawberry.input(description="One identifier of a show; give exactly one field.", one_of=True)
 class TvShowBy:
-    id: strawberry.ID | None = strawberry.field(default=strawberry.UNSET, description="Our own id.")
+    id: strawberry.ID | None = strawberry.field(
+        default=strawberry.UNSET, description="Global id of the show."
+    )
     tmdb_id: int | None = strawberry.field(
-        default=strawberry.UNSET, description="The number in TMDb."
+        default=strawberry.UNSET, description="Id in TMDb, such as 1396."
     )
 
 
-@strawberry.input(description="Only titles that fit all of this.")
+@strawberry.input(description="Conditions on titles; a title must meet all of them.")
 class MovieFilter:
     genres: list[str] | None = strawberry.field(
-        default=None, description="Slugs of genres, of which the title has at least one."
+        default=None, description="Genre slugs; the title has at least one of them."
     )
     exclude_genres: list[str] | None = strawberry.field(
-        default=None, description="Slugs of genres, of which the title has none."
+        default=None, description="Genre slugs; the title has none of them."
     )
     year_from: int | None = strawberry.field(
-        default=None, description="Released in this year or later."
+        default=None, description="Earliest year of first release, inclusive."
     )
     year_to: int | None = strawberry.field(
-        default=None, description="Released in this year or earlier."
+        default=None, description="Latest year of first release, inclusive."
     )
     min_rating: float | None = strawberry.field(
-        default=None, description="Rated at least this, 0 to 10."
+        default=None, description="Minimum mean rating, 0 to 10."
     )
-    min_votes: int | None = strawberry.field(default=None, description="Rated at least this often.")
+    min_votes: int | None = strawberry.field(default=None, description="Minimum number of ratings.")
     max_runtime_seconds: int | None = strawberry.field(
-        default=None, description="Films running no longer than this; no shows."
+        default=None, description="Maximum running time in seconds; excludes shows."
     )
     language: LanguageTag | None = strawberry.field(
-        default=None, description="Spoken or shown in this language."
+        default=None, description="A language of the title, such as en."
     )
     person_id: strawberry.ID | None = strawberry.field(
-        default=None, description="Somebody of this id worked on it."
+        default=None, description="Id of a person in cast or crew."
     )
 
     def query(self) -> models.MovieFilter:
@@ -96,13 +100,13 @@ class MovieFilter:
         )
 
 
-@strawberry.input(description="How films are put in order.")
+@strawberry.input(description="Order of a list of films or shows.")
 class MovieOrder:
     field: models.MovieOrderField = strawberry.field(
-        default=models.MovieOrderField.POPULARITY, description="By what."
+        default=models.MovieOrderField.POPULARITY, description="Field to order by."
     )
     direction: models.OrderDirection = strawberry.field(
-        default=models.OrderDirection.DESC, description="Which end comes first."
+        default=models.OrderDirection.DESC, description="Direction of the order."
     )
 
     def of_shows(self) -> models.MovieOrder:

@@ -19,31 +19,39 @@ from resolvers.catalog import search
 
 describe_enum(
     models.SearchKind,
-    "What kind of thing to look for.",
+    "Kind of search result.",
     {"MOVIE": "Films.", "TV_SHOW": "Shows.", "PERSON": "People."},
 )
 SearchResult = Annotated[
     Movie | TvShow | Person,
-    strawberry.union("SearchResult", description="Something that a search can find."),
+    strawberry.union("SearchResult", description="A search result: a film, a show or a person."),
 ]
 
 
-@strawberry.type(description="Something found.")
+@strawberry.type(description="An edge of the search results.")
 class SearchEdge:
-    cursor: str = plain("Its place in the list.")
-    node: SearchResult = plain("What was found.", needs=[], child_projection="")
-    score: float = plain("How well it matches: the higher, the better.")
+    cursor: str = plain("Opaque cursor of this item; pass it as `after`.")
+    node: SearchResult = plain("The search result.", needs=[], child_projection="")
+    score: float = plain(
+        "Relevance; a higher score is a better match. Comparable within one search only."
+    )
 
 
 def _page_info(connection: Parent[search.SearchConnection]) -> search.SearchConnection:
     return connection
 
 
-@strawberry.type(description="One page of what was found, the best first.")
+@strawberry.type(description="A page of search results, best match first (Relay connection).")
 class SearchConnection:
-    edges: list[SearchEdge] = plain("What was found, with scores.", needs=[], child_projection="")
-    nodes: list[SearchResult] = plain("What was found.", needs=[], child_projection="")
-    page_info: PageInfo = computed(_page_info, "Where the page stands in its list.")
+    edges: list[SearchEdge] = plain(
+        "The results of this page with cursors and scores.", needs=[], child_projection=""
+    )
+    nodes: list[SearchResult] = plain(
+        "The results of this page, without their edges.", needs=[], child_projection=""
+    )
+    page_info: PageInfo = computed(
+        _page_info, "Relay page info: cursors and whether more pages follow."
+    )
 
 
 async def _search(
@@ -51,15 +59,19 @@ async def _search(
     query: Annotated[
         str,
         strawberry.argument(
-            description="Words to look for, at most 100 characters; any of them is enough."
+            description="Words to search for, at most 100 characters; matching any of "
+            "them is enough."
         ),
     ],
     kinds: Annotated[
-        list[models.SearchKind] | None, strawberry.argument(description="Only these; all.")
+        list[models.SearchKind] | None,
+        strawberry.argument(description="Kinds of results to return; null for all."),
     ] = None,
     filter: Annotated[
         MovieFilter | None,
-        strawberry.argument(description="Only titles that fit all of this; people always fit."),
+        strawberry.argument(
+            description="Conditions that every title must meet; people are not filtered."
+        ),
     ] = None,
     first: First = 20,
     after: After = None,
@@ -79,7 +91,7 @@ async def _search(
 class SearchQuery:
     search: SearchConnection = resolver(
         _search,
-        "Films, shows and people whose names or descriptions have these words.",
+        "Searches films, shows and people by words in their names and descriptions.",
         cost=10,
         max_age_seconds=60,
     )

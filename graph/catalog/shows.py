@@ -24,18 +24,16 @@ from resolvers.catalog import browse, shows
 
 describe_enum(
     models.ShowStatus,
-    "Whether a show goes on.",
+    "Production status of a show.",
     {
-        "RETURNING": "More of it is made.",
-        "ENDED": "It came to its end.",
-        "CANCELED": "It was stopped before its end.",
-        "PLANNED": "It is announced, not yet shown.",
+        "RETURNING": "More episodes are being produced.",
+        "ENDED": "The show has ended.",
+        "CANCELED": "The show was canceled.",
+        "PLANNED": "The show is announced and has not aired.",
     },
 )
-SeasonNumber = Annotated[
-    int, strawberry.argument(description="The season's number; 0 for specials.")
-]
-EpisodeNumber = Annotated[int, strawberry.argument(description="The number in its season.")]
+SeasonNumber = Annotated[int, strawberry.argument(description="Season number; 0 for specials.")]
+EpisodeNumber = Annotated[int, strawberry.argument(description="Episode number within its season.")]
 
 
 async def _seasons(
@@ -61,19 +59,19 @@ async def _episode(
     return await shows.episode_of_shows(info.context, parents, season, number)
 
 
-@strawberry.type(description="A show: something to watch in seasons and episodes.")
+@strawberry.type(description="A show with seasons and episodes.")
 class TvShow(ShowProgress, Title, Node):
-    status: models.ShowStatus = plain("Whether it goes on.")
-    season_count: int = plain("How many seasons it has.")
-    episode_count: int = plain("How many episodes it has, of all seasons.")
+    status: models.ShowStatus = plain("Production status.")
+    season_count: int = plain("Number of seasons.")
+    episode_count: int = plain("Number of episodes in all seasons.")
     seasons: list[Annotated[Season, strawberry.lazy("graph.catalog.shows")]] = batched(
-        _seasons, "Its seasons, in order of number; at most 100.", needs=["id"], assumed_size=5
+        _seasons, "Seasons by number, at most 100.", needs=["id"], assumed_size=5
     )
     season: Annotated[Season, strawberry.lazy("graph.catalog.shows")] | None = batched(
-        _season, "One season, or null if it has none of this number.", needs=["id"]
+        _season, "One season by number; null if there is none.", needs=["id"]
     )
     episode: Annotated[Episode, strawberry.lazy("graph.catalog.shows")] | None = batched(
-        _episode, "One episode, or null if it has none of these numbers.", needs=["id"]
+        _episode, "One episode by season and episode number; null if there is none.", needs=["id"]
     )
 
     @classmethod
@@ -99,14 +97,16 @@ async def _episodes(
     return await shows.episodes_of_seasons(info.context, parents)
 
 
-@strawberry.type(description="One season of a show.")
+@strawberry.type(description="A season of a show.")
 class Season(Node):
-    show: TvShow = relation(_show_id, loaders.ShowById, "The show.", needs=["show_id"])
-    number: int = plain("Its number; 0 for specials.")
-    name: str | None = plain("Its name, if it has one of its own.")
-    air_date: Date | None = plain("The day of its first episode.")
+    show: TvShow = relation(
+        _show_id, loaders.ShowById, "The show of this season.", needs=["show_id"]
+    )
+    number: int = plain("Season number; 0 for specials.")
+    name: str | None = plain("Name of the season; null if it has none of its own.")
+    air_date: Date | None = plain("Air date of the first episode; null if unknown.")
     episodes: list[Annotated[Episode, strawberry.lazy("graph.catalog.shows")]] = batched(
-        _episodes, "Its episodes, in order of number; at most 500.", needs=["id"], assumed_size=12
+        _episodes, "Episodes by number, at most 500.", needs=["id"], assumed_size=12
     )
 
     @classmethod
@@ -114,15 +114,21 @@ class Season(Node):
         return isinstance(value, models.SeasonRecord)
 
 
-@strawberry.type(description="One episode of a show.")
+@strawberry.type(description="An episode of a show.")
 class Episode(Playable, Node):
-    show: TvShow = relation(_show_id, loaders.ShowById, "The show.", needs=["show_id"])
-    season: Season = relation(_season_id, loaders.SeasonById, "The season.", needs=["season_id"])
-    number: int = plain("Its number in the season.")
-    name: str | None = plain("Its name.")
-    overview: str | None = plain("What it is about.")
-    air_date: Date | None = plain("The day it was first shown.")
-    still: Image | None = computed(_still, "A picture from it.", needs=["still_path"])
+    show: TvShow = relation(
+        _show_id, loaders.ShowById, "The show of this episode.", needs=["show_id"]
+    )
+    season: Season = relation(
+        _season_id, loaders.SeasonById, "The season of this episode.", needs=["season_id"]
+    )
+    number: int = plain("Episode number within its season.")
+    name: str | None = plain("Name of the episode; null if unknown.")
+    overview: str | None = plain("Plot summary; null if unknown.")
+    air_date: Date | None = plain("Date of first broadcast; null if unknown.")
+    still: Image | None = computed(
+        _still, "Still image from the episode; null if there is none.", needs=["still_path"]
+    )
 
     @classmethod
     def is_type_of(cls, value: object, _info: object) -> bool:
@@ -141,9 +147,9 @@ def _edge_node(edge: Parent[Edge]) -> models.ShowRecord:
     return edge[1]
 
 
-@strawberry.type(description="A show in a list.")
+@strawberry.type(description="An edge of a list of shows.")
 class TvShowEdge:
-    cursor: str = computed(_cursor, "The show's place in the list.")
+    cursor: str = computed(_cursor, "Opaque cursor of this show; pass it as `after`.")
     node: TvShow = computed(_edge_node, "The show.", child_projection="")
 
 
@@ -161,23 +167,32 @@ async def _show_counts(
     return await browse.count_shows(info.context, connections)
 
 
-@strawberry.type(description="One page of shows.")
+@strawberry.type(description="A page of shows (Relay connection).")
 class TvShowConnection:
-    edges: list[TvShowEdge] = computed(_edges, "The shows with their cursors.", child_projection="")
-    nodes: list[TvShow] = plain("The shows.", needs=[], child_projection="")
-    page_info: PageInfo = computed(_page_info, "Where the page stands in its list.")
+    edges: list[TvShowEdge] = computed(
+        _edges, "The shows of this page with their cursors.", child_projection=""
+    )
+    nodes: list[TvShow] = plain(
+        "The shows of this page, without their edges.", needs=[], child_projection=""
+    )
+    page_info: PageInfo = computed(
+        _page_info, "Relay page info: cursors and whether more pages follow."
+    )
     total_count: Count | None = batched(
-        _show_counts, "How long the whole list is; counted only when asked for.", cost=10
+        _show_counts,
+        "Length of the whole list; null if it was not counted. Counted only when selected.",
+        cost=10,
     )
 
 
 async def _tv_shows(
     info: Info,
     filter: Annotated[
-        MovieFilter | None, strawberry.argument(description="Only shows that fit all of this.")
+        MovieFilter | None, strawberry.argument(description="Conditions that every show must meet.")
     ] = None,
     order_by: Annotated[
-        MovieOrder | None, strawberry.argument(description="Default: the most popular first.")
+        MovieOrder | None,
+        strawberry.argument(description="Order of the list; null means most popular first."),
     ] = None,
     first: First = None,
     after: After = None,
@@ -193,7 +208,7 @@ async def _tv_shows(
 
 async def _tv_show(
     info: Info,
-    by: Annotated[TvShowBy, strawberry.argument(description="Exactly one of the show's ids.")],
+    by: Annotated[TvShowBy, strawberry.argument(description="One identifier of the show.")],
 ) -> models.ShowRecord | None:
     return await shows.show(
         info.context,
@@ -205,7 +220,9 @@ async def _tv_show(
 
 @strawberry.type
 class ShowsQuery:
-    tv_shows: TvShowConnection = resolver(_tv_shows, "Shows, page by page.", max_age_seconds=60)
+    tv_shows: TvShowConnection = resolver(
+        _tv_shows, "Shows of the catalogue, filtered, ordered and paginated.", max_age_seconds=60
+    )
     tv_show: TvShow | None = resolver(
-        _tv_show, "One show, or null if there is none of this id.", max_age_seconds=60
+        _tv_show, "One show by an identifier; null if there is none.", max_age_seconds=60
     )

@@ -131,7 +131,7 @@ class Operations:
         except CodedError as error:
             return refusal([GraphQLError(error.message, original_error=error)], context)
         if request.include_cache_hits and not context.runtime.settings.is_production:
-            context.tally = Counter()
+            context.cache_hits = Counter()
         context.include_cost = request.include_cost
         key = self._answer_key(operation, request.variables, context)
         if key is not None and self._answers is not None:
@@ -156,7 +156,7 @@ class Operations:
     ) -> AnswerKey | None:
         if self._answers is None or not self._answers.enabled or operation.kind != "query":
             return None
-        if context.tally is not None or context.include_cost:  # told of this one answer
+        if context.cache_hits is not None or context.include_cost:  # told of this one answer
             return None
         if not variables:
             return operation, b""
@@ -205,7 +205,9 @@ class Operations:
             return
         if plan.max_age_seconds is not None and not context.is_degraded:
             body = orjson.dumps(answer.body())
-            answer.stored = self._answers.put(key, body, plan.max_age_seconds, context.keys_read())
+            answer.stored = self._answers.put(
+                key, body, plan.max_age_seconds, context.seen_cache_keys()
+            )
 
     async def _by_core(
         self, prepared: Prepared, context: Context, deadline: execution.Deadline, event: Any = None
@@ -261,8 +263,8 @@ def _answer(data: Any, errors: Any, context: Context) -> Answer:
 
 
 def _with_extensions(answer: Answer, requested: int, actual: int, context: Context) -> Answer:
-    if context.tally is not None:
-        answer.extensions = {"cache": _cache_extension(context.tally)}
+    if context.cache_hits is not None:
+        answer.extensions = {"cache": _cache_extension(context.cache_hits)}
     if context.include_cost:
         cost = _cost_extension(requested, actual, context)
         answer.extensions = {**(answer.extensions or {}), "cost": cost}
@@ -280,11 +282,11 @@ def _cost_extension(requested: int, actual: int, context: Context) -> dict[str, 
     return cost
 
 
-def _cache_extension(tally: CacheHits) -> dict[str, Any]:
+def _cache_extension(cache_hits: CacheHits) -> dict[str, Any]:
     """How many keys each level answered; the same by kind of thing."""
     totals = dict.fromkeys(_LEVELS, 0)
     kinds: dict[str, dict[str, int]] = {}
-    for (kind, level), keys in sorted(tally.items()):
+    for (kind, level), keys in sorted(cache_hits.items()):
         totals[level] += keys
         kinds.setdefault(kind, {})[level] = keys
     return {**totals, "kinds": kinds}

@@ -18,81 +18,91 @@ from services.telemetry.live_metrics import CacheLevel
 
 describe_enum(
     CacheLevel,
-    "One tier of the cache.",
+    "Tier of the cache.",
     {
-        "MEMORY": "Memory of the process.",
+        "MEMORY": "Memory of one process.",
         "REDIS": "Redis, shared by all processes.",
-        "RESPONSE": "Whole answers, already encoded.",
+        "RESPONSE": "Encoded responses of public queries.",
     },
 )
 describe_enum(
     health_and_metrics.HealthStatus,
-    "How well something is.",
+    "Health of the service or of a dependency.",
     {
-        "HEALTHY": "All is well.",
-        "DEGRADED": "A part is away; the rest serves.",
-        "UNHEALTHY": "It does not serve.",
+        "HEALTHY": "Fully operational.",
+        "DEGRADED": "Partly operational: a dependency is down.",
+        "UNHEALTHY": "Not operational.",
     },
 )
 
 
-@strawberry.type(description="How one tier of the cache did.")
+@strawberry.type(description="Cache statistics of one tier in one second.")
 class CacheLevelStats:
-    level: CacheLevel = plain("Which tier.")
-    hits: int = plain("Reads it answered.")
-    misses: int = plain("Reads it passed on.")
-    stale: int = plain("Reads it answered out of date, because nothing better could be had.")
-    hit_rate: float = plain("The part of its reads that it answered, 0 to 1.")
-
-
-@strawberry.type(description="The whole service, all processes together, in one second.")
-class MetricsPoint:
-    at: DateTime = plain("The second's end.")
-    requests_per_second: float = plain("Requests answered per second.")
-    error_rate: float = plain("The part of them that failed, 0 to 1.")
-    p50_ms: float = plain("Half of them took no longer, in milliseconds; at most 5 % too high.")
-    p95_ms: float = plain("95 % of them took no longer, in milliseconds; at most 5 % too high.")
-    p99_ms: float = plain("99 % of them took no longer, in milliseconds; at most 5 % too high.")
-    cache: list[CacheLevelStats] = plain("How each tier of the cache did.")
-    database_p95_ms: float | None = plain(
-        "95 % of database commands took no longer, in milliseconds, rounded up to 1, 2.5, 5, 10 "
-        "and so on; null if there were none."
+    level: CacheLevel = plain("The cache tier.")
+    hits: int = plain("Number of reads answered by this tier.")
+    misses: int = plain("Number of reads this tier could not answer.")
+    stale: int = plain(
+        "Number of reads answered with stale data because the source was unavailable."
     )
-    active_connections: int = plain("Requests and sockets open.")
-    active_streams: int = plain("Subscriptions and event streams open.")
-    progress_backlog: int = plain("Progress reports not yet in the database.")
-    progress_lag_seconds: float = plain("The age of the oldest of them.")
+    hit_rate: float = plain("Share of reads answered by this tier, 0 to 1.")
 
 
-@strawberry.type(description="News of the live metrics.")
+@strawberry.type(description="Metrics of all processes together in one second.")
+class MetricsPoint:
+    at: DateTime = plain("End of the second.")
+    requests_per_second: float = plain("Requests answered per second.")
+    error_rate: float = plain("Share of requests that failed, 0 to 1.")
+    p50_ms: float = plain("Median request latency in milliseconds, at most 5 % too high.")
+    p95_ms: float = plain(
+        "95th percentile of request latency in milliseconds, at most 5 % too high."
+    )
+    p99_ms: float = plain(
+        "99th percentile of request latency in milliseconds, at most 5 % too high."
+    )
+    cache: list[CacheLevelStats] = plain("Statistics of each cache tier.")
+    database_p95_ms: float | None = plain(
+        "95th percentile of database command latency in milliseconds, "
+        "rounded up to 1, 2.5, 5, 10 and so on; null if no command ran."
+    )
+    active_connections: int = plain("Open requests and WebSocket connections.")
+    active_streams: int = plain("Open subscriptions and event streams.")
+    progress_backlog: int = plain("Buffered progress reports not yet written to the database.")
+    progress_lag_seconds: float = plain("Age of the oldest buffered progress report in seconds.")
+
+
+@strawberry.type(description="Live metrics since the previous event.")
 class LiveMetricsEvent:
-    cursor: str = plain("Come back with this as `resumeAfter` to miss nothing.")
-    points: list[MetricsPoint] = plain("The seconds since the last event, the newest last.")
-    gap: bool = plain("Seconds before or between these are missing.")
+    cursor: str = plain("Cursor to pass as `resumeAfter` after a reconnect.")
+    points: list[MetricsPoint] = plain(
+        "One point per second since the previous event, newest last."
+    )
+    gap: bool = plain("Whether points before or between these are missing.")
 
 
-@strawberry.type(description="How one thing the service needs is.")
+@strawberry.type(description="Health of one dependency.")
 class HealthCheck:
-    name: str = plain("What was checked.")
-    status: health_and_metrics.HealthStatus = plain("How it is.")
-    latency_ms: float | None = plain("How long it took to answer, in milliseconds.")
-    detail: str | None = plain("What is wrong.")
+    name: str = plain("Name of the dependency, such as database or cache.")
+    status: health_and_metrics.HealthStatus = plain("Health of the dependency.")
+    latency_ms: float | None = plain("Response time in milliseconds; null if it did not respond.")
+    detail: str | None = plain("What failed; null if healthy.")
 
 
-@strawberry.type(description="How the service is, asked just now.")
+@strawberry.type(description="Current health of the service.")
 class Health:
-    status: health_and_metrics.HealthStatus = plain("How it is as a whole.")
-    timestamp: DateTime = plain("When this was found.")
-    uptime_seconds: float = plain("How long this process has been running.")
-    version: str = plain("The version that runs.")
-    checks: list[HealthCheck] = plain("What it is made of.")
+    status: health_and_metrics.HealthStatus = plain("Overall health.")
+    timestamp: DateTime = plain("When the checks ran.")
+    uptime_seconds: float = plain("Seconds since this process started.")
+    version: str = plain("Version of the running service, such as 0.1.0.")
+    checks: list[HealthCheck] = plain("Health of each dependency.")
 
 
-@strawberry.type(description="What runs here.")
+@strawberry.type(description="The running service.")
 class ServiceInfo:
-    version: str = plain("The version that runs.")
-    schema_hash: str = plain("SHA-256 of the schema's text: the same hash, the same schema.")
-    services: list[str] = plain("The subjects it serves.")
+    version: str = plain("Version of the running service, such as 0.1.0.")
+    schema_hash: str = plain(
+        "SHA-256 of the schema's text, in hex; equal hashes mean equal schemas."
+    )
+    services: list[str] = plain("Names of the domains served, such as catalog.")
 
 
 class _SchemaText:
@@ -115,11 +125,14 @@ async def _health(info: Info) -> health_and_metrics.Health:
 def _live_metrics(
     info: Info,
     interval_seconds: Annotated[
-        int, strawberry.argument(description="Seconds from event to event: 1 to 60.")
+        int, strawberry.argument(description="Seconds between events: 1 to 60.")
     ] = 1,
     resume_after: Annotated[
         str | None,
-        strawberry.argument(description="The cursor of the last event seen, to miss nothing."),
+        strawberry.argument(
+            description="Cursor of the last event received, to continue from it; null starts "
+            "with the newest second."
+        ),
     ] = None,
 ) -> AsyncIterator[health_and_metrics.LiveMetricsEvent]:
     return health_and_metrics.live_metrics(info.context, interval_seconds, resume_after)
@@ -127,8 +140,10 @@ def _live_metrics(
 
 @strawberry.type
 class AnalyticsQuery:
-    health: Health = resolver(_health, "How the service is; both stores are asked.")
-    service: ServiceInfo = resolver(_service, "What runs here.")
+    health: Health = resolver(
+        _health, "Checks the database and Redis and returns the health of the service."
+    )
+    service: ServiceInfo = resolver(_service, "Version and schema of the running service.")
 
 
 @strawberry.type

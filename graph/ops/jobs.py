@@ -22,57 +22,63 @@ from services import errors
 
 describe_enum(
     models.JobState,
-    "How far a job is.",
+    "State of a background job.",
     {
-        "QUEUED": "It waits for a worker.",
-        "RUNNING": "A worker is at it.",
-        "SUCCEEDED": "It is done.",
-        "FAILED": "It ended without success; `error` says why.",
+        "QUEUED": "Waiting for a worker.",
+        "RUNNING": "Running on a worker.",
+        "SUCCEEDED": "Finished successfully.",
+        "FAILED": "Finished without success; `error` says why.",
     },
 )
 
 
-@strawberry.type(description="Work that takes longer than a request; kept for 30 days.")
+@strawberry.type(description="A background job. It is stored for 30 days.")
 class Job(Node):
-    kind: str = plain("What it does, such as import_from_tmdb.")
-    state: models.JobState = plain("How far it is.")
-    done: int = plain("How many things are done.")
-    total: int | None = plain("Of how many; null while that is not known.")
+    kind: str = plain("Kind of job, such as import_from_tmdb.")
+    state: models.JobState = plain("State of the job.")
+    done: int = plain("Number of items processed.")
+    total: int | None = plain("Number of items to process; null while unknown.")
     error: str | None = plain(
-        "Why it failed; of a job that succeeded, what it had to leave out, if anything."
+        "Why the job failed; for a job that succeeded, what it skipped. Null "
+        "if nothing was skipped."
     )
-    started_at: DateTime | None = plain("When a worker first took it up.")
-    finished_at: DateTime | None = plain("When it ended.")
+    started_at: DateTime | None = plain(
+        "When a worker first started the job; null while it is queued."
+    )
+    finished_at: DateTime | None = plain("When the job finished; null while it has not.")
 
     @classmethod
     def is_type_of(cls, value: object, _info: object) -> bool:
         return isinstance(value, models.JobRecord)
 
 
-@strawberry.type(description="The job that was started, or why none was.")
+@strawberry.type(description="Result of starting a job; `errors` says why it failed.")
 class JobPayload:
-    job: Job | None = plain("The job; null if none was started.")
-    errors: list[UserError] = plain("Why none was started; empty if one was.")
+    job: Job | None = plain("The started job; null on failure.")
+    errors: list[UserError] = plain("Why no job was started; empty on success.")
 
 
-@strawberry.input(description="What to import from TMDb: either titles by number, or a category.")
+@strawberry.input(description="Titles to import from TMDb: either `tmdbIds` or `category`.")
 class ImportFromTmdbInput:
     tmdb_ids: list[int] | None = strawberry.field(
-        default=None, description="TMDb's numbers of the titles, at most 500."
+        default=None, description="TMDb ids of the titles, at most 500."
     )
     category: models.MovieCategory | None = strawberry.field(
-        default=None, description="The first pages of this list of TMDb's instead; not FEATURED."
+        default=None,
+        description="TMDb list to import from instead of `tmdbIds`; any category but FEATURED.",
     )
     pages: int | None = strawberry.field(
-        default=1, description="How many pages of 20 titles: 1 to 50."
+        default=1, description="Number of pages of the list, 20 titles each: 1 to 50."
     )
-    tv: bool | None = strawberry.field(default=False, description="Shows instead of films.")
+    tv: bool | None = strawberry.field(
+        default=False, description="Whether to import shows instead of films."
+    )
 
 
-@strawberry.input(description="How much to read into the caches.")
+@strawberry.input(description="Size of a cache warm-up.")
 class WarmCacheInput:
     first: int | None = strawberry.field(
-        default=100, description="How many of the most popular films: 1 to 1000."
+        default=100, description="Number of films to load, most popular first: 1 to 1000."
     )
 
 
@@ -84,7 +90,7 @@ class JobAnswer:
 
 async def _import_from_tmdb(
     info: Info,
-    input: Annotated[ImportFromTmdbInput, strawberry.argument(description="What to import.")],
+    input: Annotated[ImportFromTmdbInput, strawberry.argument(description="The titles to import.")],
 ) -> JobAnswer:
     call = jobs.import_from_tmdb(
         info.context,
@@ -99,7 +105,8 @@ async def _import_from_tmdb(
 async def _warm_cache(
     info: Info,
     input: Annotated[
-        WarmCacheInput | None, strawberry.argument(description="How much; 100 films without it.")
+        WarmCacheInput | None,
+        strawberry.argument(description="Size of the warm-up; without it, 100 films."),
     ] = None,
 ) -> JobAnswer:
     first = input.first if input is not None else None
@@ -111,7 +118,8 @@ async def _flush_progress(info: Info) -> JobAnswer:
 
 
 def _job_changed(
-    info: Info, id: Annotated[strawberry.ID, strawberry.argument(description="The job's id.")]
+    info: Info,
+    id: Annotated[strawberry.ID, strawberry.argument(description="Global id of the job.")],
 ) -> AsyncIterator[models.JobRecord]:
     return jobs.stream_job(info.context, id)
 
@@ -120,17 +128,18 @@ def _job_changed(
 class JobsMutation:
     import_from_tmdb: JobPayload = resolver(
         _import_from_tmdb,
-        "Imports titles from TMDb in the background; what editors wrote of them stays.",
+        "Imports titles from TMDb in a background job. Fields that editors "
+        "changed are not overwritten.",
         requires=Role.EDITOR,
     )
     flush_progress: JobPayload = resolver(
         _flush_progress,
-        "Writes all buffered viewing progress to the database, in the background.",
+        "Writes all buffered viewing progress to the database in a background job.",
         requires=Role.OPERATOR,
     )
     warm_cache: JobPayload = resolver(
         _warm_cache,
-        "Reads the most popular films into the caches, in the background.",
+        "Loads the most popular films into the caches in a background job.",
         requires=Role.OPERATOR,
     )
 
@@ -139,6 +148,7 @@ class JobsMutation:
 class JobsSubscription:
     job_changed: Job = subscription(
         _job_changed,
-        "A job as it is now and whenever it changes, the newest state only; ends with the job.",
+        "The job's current state, then each change; intermediate states may "
+        "be skipped. The subscription completes with the job.",
         requires=Role.EDITOR,
     )

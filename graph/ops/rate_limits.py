@@ -16,18 +16,23 @@ def _rate_limit(info: Info) -> rate_limits.QuotaStatus | None:
 
 
 @strawberry.type(
-    description="How much may still be asked for: operations, and the cost points they come to, "
-    "both in a sliding window."
+    description="Rate limit of the viewer: operations and cost points in a sliding window."
 )
 class RateLimit:
-    tier: AccountTier = plain("The tier whose limits apply; FREE without sign-in, by address.")
-    limit: int = plain("Operations in a window.")
-    remaining: int = plain("Operations left, this one counted.")
-    reset_at: DateTime = plain("When all of it is free again if nothing more is asked.")
-    cost_limit: int = plain("Cost points in a window.")
-    cost_remaining: int = plain("Cost points left, those reserved for this operation counted.")
+    tier: AccountTier = plain(
+        "Tier whose limits apply. Without sign-in, FREE, counted per network address."
+    )
+    limit: int = plain("Operations allowed per window.")
+    remaining: int = plain("Operations remaining in the window, after this one.")
+    reset_at: DateTime = plain(
+        "When the full limit is available again if no further operation is sent."
+    )
+    cost_limit: int = plain("Cost points allowed per window.")
+    cost_remaining: int = plain(
+        "Cost points remaining in the window, after those reserved for this operation."
+    )
     requested_cost: int = plain(
-        "What was reserved for this operation; what it does not use is given back when it ends."
+        "Cost points reserved for this operation; unused points are returned when it ends."
     )
 
     @classmethod
@@ -39,6 +44,6 @@ class RateLimit:
 class RateLimitsQuery:
     rate_limit: RateLimit | None = resolver(
         _rate_limit,
-        "What is left of your rate limit; null where this server counts none.",
+        "Rate limit of the viewer; null if rate limiting is off.",
         is_private=True,
     )

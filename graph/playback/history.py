@@ -32,18 +32,22 @@ def _playable_id(viewing: strawberry.Parent[models.ViewingRecord]) -> str:
     return viewing.playable_id
 
 
-@strawberry.type(description="One time that a title was watched; seen by its viewer only.")
+@strawberry.type(description="One viewing of a title. Only its viewer sees it.")
 class Viewing(Node):
     playable: Annotated[Playable, strawberry.lazy("graph.catalog.catalog")] | None = relation(
-        _playable_id, loaders.PlayableById, "The title; null if it is gone.", needs=["playable_id"]
+        _playable_id,
+        loaders.PlayableById,
+        "The title watched; null if it left the catalogue.",
+        needs=["playable_id"],
     )
-    started_at: DateTime = plain("When it was started.")
+    started_at: DateTime = plain("When the viewing started.")
     ended_at: DateTime | None = plain(
-        "When it was stopped, or last heard of if its player fell silent; null while it plays."
+        "When the viewing stopped, or when its player last reported if it "
+        "expired; null while it plays."
     )
-    watched_seconds: float = plain("How long it was really watched, jumps left out.")
-    completed: bool = plain("The title was finished in it.")
-    device: Device | None = plain("What it was watched on.")
+    watched_seconds: float = plain("Seconds actually watched, without seeks.")
+    completed: bool = plain("Whether the title was watched to its end.")
+    device: Device | None = plain("The device it was watched on; null if unknown.")
 
     @classmethod
     def is_type_of(cls, value: object, _info: object) -> bool:
@@ -62,9 +66,9 @@ def _edge_node(edge: strawberry.Parent[Edge]) -> models.ViewingRecord:
     return edge[1]
 
 
-@strawberry.type(description="A viewing in a list.")
+@strawberry.type(description="An edge of a list of viewings.")
 class ViewingEdge:
-    cursor: str = computed(_cursor, "Its place in the list.")
+    cursor: str = computed(_cursor, "Opaque cursor of this item; pass it as `after`.")
     node: Viewing = computed(_edge_node, "The viewing.", child_projection="")
 
 
@@ -76,13 +80,17 @@ def _page_info(page: strawberry.Parent[history.History]) -> history.History:
     return page
 
 
-@strawberry.type(description="One page of viewings.")
+@strawberry.type(description="A page of viewings (Relay connection).")
 class ViewingConnection:
     edges: list[ViewingEdge] = computed(
-        _edges, "The items with their cursors.", child_projection=""
+        _edges, "The items of this page with their cursors.", child_projection=""
     )
-    nodes: list[Viewing] = plain("The items.", needs=[], child_projection="")
-    page_info: PageInfo = computed(_page_info, "Where the page stands in its list.")
+    nodes: list[Viewing] = plain(
+        "The items of this page, without their edges.", needs=[], child_projection=""
+    )
+    page_info: PageInfo = computed(
+        _page_info, "Relay page info: cursors and whether more pages follow."
+    )
 
 
 async def _history(
@@ -91,10 +99,13 @@ async def _history(
     after: After = None,
     from_: Annotated[
         DateTime | None,
-        strawberry.argument(name="from", description="Only what was started then or later."),
+        strawberry.argument(
+            name="from", description="Return viewings that started at this time or later."
+        ),
     ] = None,
     to: Annotated[
-        DateTime | None, strawberry.argument(description="Only what was started before then.")
+        DateTime | None,
+        strawberry.argument(description="Return viewings that started before this time."),
     ] = None,
 ) -> history.History:
     return await history.history(info.context, first, after, since=from_, until=to)
@@ -110,36 +121,40 @@ class ViewerPlayback:
 
     history: ViewingConnection | None = resolver(
         _history,
-        "What the viewer watched, the newest first: a second behind, and without what was left "
-        "within five seconds.",
+        "The viewer's viewings, newest first. Up to a second behind; "
+        "viewings stopped within five seconds are omitted.",
         requires=Role.USER,
     )
     now_playing: (
         list[Annotated[PlaybackSession, strawberry.lazy("graph.playback.sessions")]] | None
     ) = resolver(
         _now_playing,
-        "What plays now, on all devices, the last heard of first; silent players are left out.",
+        "Sessions playing now on all devices, last reported first. Expired sessions are omitted.",
         requires=Role.USER,
         assumed_size=4,
     )
 
 
-@strawberry.input(description="What to take out of the history: exactly one of these.", one_of=True)
+@strawberry.input(
+    description="Viewings to delete from the history; give exactly one field.", one_of=True
+)
 class DeleteHistoryInput:
     viewing_id: strawberry.ID | None = strawberry.field(
-        default=strawberry.UNSET, description="This viewing."
+        default=strawberry.UNSET, description="Id of one viewing."
     )
     playable_id: strawberry.ID | None = strawberry.field(
-        default=strawberry.UNSET, description="All viewings of this film or episode."
+        default=strawberry.UNSET, description="Id of a film or episode: all its viewings."
     )
     before: DateTime | None = strawberry.field(
-        default=strawberry.UNSET, description="All that was started before then."
+        default=strawberry.UNSET, description="All viewings that started before this time."
     )
 
 
 async def _delete_history(
     info: Info,
-    input: Annotated[DeleteHistoryInput, strawberry.argument(description="What to take out.")],
+    input: Annotated[
+        DeleteHistoryInput, strawberry.argument(description="The viewings to delete.")
+    ],
 ) -> Acknowledgement:
     call = history.delete_history(
         info.context,
@@ -154,5 +169,5 @@ async def _delete_history(
 class HistoryMutation:
     delete_history: AcknowledgePayload = resolver(
         _delete_history,
-        "Takes viewings out of the viewer's history for good; progress stays where it is.",
+        "Permanently deletes viewings from the viewer's history. Progress does not change.",
     )

@@ -30,26 +30,34 @@ def _playable_id(progress: strawberry.Parent[models.LiveProgress]) -> str:
     return progress.playable_id
 
 
-@strawberry.type(description="How far the viewer got in one title; seen by nobody else.")
+@strawberry.type(description="The viewer's progress in one title. Only the viewer sees it.")
 class ViewingProgress(Node):
     playable: Annotated[Playable, strawberry.lazy("graph.catalog.catalog")] | None = relation(
-        _playable_id, loaders.PlayableById, "The title; null if it is gone.", needs=["playable_id"]
+        _playable_id,
+        loaders.PlayableById,
+        "The title; null if it left the catalogue.",
+        needs=["playable_id"],
     )
-    position_seconds: float = plain("Where it was left.")
-    duration_seconds: float | None = plain("How long it runs, as its player told.")
-    percent: float = plain("How much of it lies before the position: 0 to 100.")
-    completed: bool = plain("It was left at its end: at 90 percent or later.")
-    watch_count: int = plain("How often it was watched to its end, at most once a session.")
+    position_seconds: float = plain("Last position in seconds.")
+    duration_seconds: float | None = plain(
+        "Running time in seconds as reported by the player; null if it was not reported."
+    )
+    percent: float = plain("Position as a percentage of the running time: 0 to 100.")
+    completed: bool = plain("Whether the last position is at 90 percent or later.")
+    watch_count: int = plain("Number of times the title was completed, at most once per session.")
     last_watched_at: DateTime = plain(
-        "When it was last watched; of an episode that is next, when the one before it was."
+        "When the title was last watched; for a next-up episode, when the episode before it was."
     )
-    last_device: Device | None = plain("What it was last watched on.")
-    furthest_seconds: float = plain("The furthest position reached; marking unwatched forgets it.")
+    last_device: Device | None = plain("The device it was last watched on; null if unknown.")
+    furthest_seconds: float = plain(
+        "Furthest position reached in seconds; `markUnwatched` resets it."
+    )
     version: int = plain(
-        "Grows with every change; 0 for an episode that is next and was never begun: of that "
-        "nothing is stored yet."
+        "Version that grows with every change; 0 for a next-up episode that has no stored progress."
     )
-    durable: bool = plain("This state is in the database, not only on its way there.")
+    durable: bool = plain(
+        "Whether this state is already in the database rather than only buffered."
+    )
 
     @classmethod
     def is_type_of(cls, value: object, _info: object) -> bool:
@@ -68,9 +76,9 @@ def _edge_node(edge: strawberry.Parent[Edge]) -> models.LiveProgress:
     return edge[1].progress
 
 
-@strawberry.type(description="Progress in a list.")
+@strawberry.type(description="An edge of a list of progress.")
 class ViewingProgressEdge:
-    cursor: str = computed(_cursor, "Its place in the list.")
+    cursor: str = computed(_cursor, "Opaque cursor of this item; pass it as `after`.")
     node: ViewingProgress = computed(_edge_node, "The progress.", child_projection="")
 
 
@@ -84,13 +92,17 @@ def _page_info(
     return connection
 
 
-@strawberry.type(description="One page of progress.")
+@strawberry.type(description="A page of progress (Relay connection).")
 class ViewingProgressConnection:
     edges: list[ViewingProgressEdge] = computed(
-        _edges, "The items with their cursors.", child_projection=""
+        _edges, "The items of this page with their cursors.", child_projection=""
     )
-    nodes: list[ViewingProgress] = plain("The items.", needs=[], child_projection="")
-    page_info: PageInfo = computed(_page_info, "Where the page stands in its list.")
+    nodes: list[ViewingProgress] = plain(
+        "The items of this page, without their edges.", needs=[], child_projection=""
+    )
+    page_info: PageInfo = computed(
+        _page_info, "Relay page info: cursors and whether more pages follow."
+    )
 
 
 def _own_id(title: strawberry.Parent[models.MovieRecord | models.EpisodeRecord]) -> str:
@@ -104,7 +116,7 @@ class TitleProgress:
     progress: ViewingProgress | None = relation(
         _own_id,
         loaders.ProgressByPlayableId,
-        "How far the viewer got; null if not begun, or if nobody is signed in.",
+        "The viewer's progress; null if not started, or if nobody is signed in.",
         needs=["id"],
         is_private=True,
     )
@@ -116,8 +128,9 @@ async def _next_up(
     rewatch: Annotated[
         bool | None,
         strawberry.argument(
-            description="Go on after the episode watched last, also through episodes seen before, "
-            "and after the last one begin again."
+            description="Whether to continue after the episode watched last even if "
+            "later ones were already completed, starting over after the "
+            "final episode."
         ),
     ] = False,
 ) -> list[models.EpisodeRecord | None]:
@@ -132,10 +145,11 @@ class ShowProgress:
 
     next_up: Annotated[Episode, strawberry.lazy("graph.catalog.shows")] | None = batched(
         _next_up,
-        "The episode after the last one the viewer completed, in order of season and number; while "
-        "none is completed, the first one begun. Specials do not count, and what is not shown yet "
-        "is not next. Null if nothing of it was watched, if nothing is left, or if nobody is "
-        "signed in.",
+        "The episode to watch next: the one after the last completed episode "
+        "by season and number, or the first started one if none is "
+        "completed. Specials and unaired episodes are skipped. Null if the "
+        "show was not started, if no episode remains, or if nobody is signed "
+        "in.",
         needs=["id"],
         is_private=True,
     )
@@ -148,7 +162,8 @@ async def _continue_watching(
     include_next_up: Annotated[
         bool | None,
         strawberry.argument(
-            description="Also the next episodes of shows whose episode watched last is completed."
+            description="Whether to include the next episode of shows whose last watched "
+            "episode is completed."
         ),
     ] = True,
 ) -> continue_watching.ProgressConnection:
@@ -159,7 +174,9 @@ async def _continue_watching(
 
 async def _progress(
     info: Info,
-    playable_id: Annotated[strawberry.ID, strawberry.argument(description="The title's id.")],
+    playable_id: Annotated[
+        strawberry.ID, strawberry.argument(description="Global id of the film or episode.")
+    ],
 ) -> models.LiveProgress | None:
     return (await progress.progress_of(info.context, [playable_id]))[playable_id]
 
@@ -170,10 +187,10 @@ class ViewerProgress:
 
     continue_watching: ViewingProgressConnection | None = resolver(
         _continue_watching,
-        "Films begun and not finished, and of each show the episode begun or the one that is next, "
-        "last watched first. What was dismissed stays away until it is watched again.",
+        "Unfinished films and, per show, the started or next episode, last "
+        "watched first. Dismissed titles are omitted until watched again.",
         requires=Role.USER,
     )
     progress: ViewingProgress | None = resolver(
-        _progress, "How far the viewer got in one title; null if not begun.", requires=Role.USER
+        _progress, "The viewer's progress in one title; null if not started.", requires=Role.USER
     )

@@ -22,57 +22,62 @@ from resolvers.playback.reports import ReportResult
 from services import errors
 
 
-@strawberry.input(description="One film or episode, by its id.")
+@strawberry.input(description="A film or an episode, by its global id.")
 class PlayableInput:
-    playable_id: strawberry.ID = strawberry.field(description="Its id.")
+    playable_id: strawberry.ID = strawberry.field(description="Global id of the film or episode.")
 
 
-@strawberry.input(description="What was watched, and when.")
+@strawberry.input(description="A title to mark as watched.")
 class MarkWatchedInput:
     id: strawberry.ID = strawberry.field(
-        description="A film or an episode; or a season or a show, for all of it that was shown so "
-        "far (of a show without its specials)."
+        description="Id of a film or an episode; or of a season or a show, for all "
+        "episodes aired so far (for a show without its specials)."
     )
     watched_at: DateTime | None = strawberry.field(
-        default=None, description="When it was watched; otherwise now."
+        default=None, description="When it was watched; null means now."
     )
 
 
-@strawberry.input(description="A position somebody reached without a connection.")
+@strawberry.input(description="A position reached while the device was offline.")
 class OfflineProgressInput:
-    playable_id: strawberry.ID = strawberry.field(description="The film or episode.")
+    playable_id: strawberry.ID = strawberry.field(description="Global id of the film or episode.")
     device_key: str = strawberry.field(
-        description="The device's own name for itself: 1 to 128 characters."
+        description="The device's key, as in `DeviceInput`: 1 to 128 characters."
     )
     event_id: strawberry.ID = strawberry.field(
-        description="Chosen by the device, 1 to 128 characters: an event counts once, however "
-        "often it is sent."
+        description="Idempotency key chosen by the device, 1 to 128 characters: an event "
+        "is applied once however often it is sent."
     )
-    position_seconds: float = strawberry.field(description="The position in the title.")
+    position_seconds: float = strawberry.field(description="Position in seconds from the start.")
     duration_seconds: float | None = strawberry.field(
-        default=None, description="How long the title runs, as the player measures it."
+        default=None, description="Running time in seconds as measured by the player."
     )
-    occurred_at: DateTime = strawberry.field(description="When, by the device's clock.")
+    occurred_at: DateTime = strawberry.field(
+        description="When the position was reached, by the device's clock."
+    )
 
 
-@strawberry.input(description="What was watched without a connection.")
+@strawberry.input(description="Positions reached while the device was offline.")
 class ReportProgressBatchInput:
     events: list[OfflineProgressInput] = strawberry.field(
-        description="At most 500, in any order; what was watched later counts."
+        description="At most 500 events in any order; per title the latest wins."
     )
     sent_at: DateTime = strawberry.field(
-        description="Now, by the device's clock: if it is wrong, all times are moved alike."
+        description="Current time by the device's clock; event times are corrected by "
+        "its offset from the server's clock."
     )
 
 
-@strawberry.type(description="What became of a batch, or why it was refused whole.")
+@strawberry.type(description="Result of an offline batch; `errors` says why it was rejected.")
 class ProgressBatchPayload:
     progress: list[ViewingProgress] = plain(
-        "The progress stored now of the titles named.", assumed_size=50
+        "Progress after the batch, one per title in it.", assumed_size=50
     )
-    applied: int = plain("How many events changed something.")
-    ignored: int = plain("How many were sent before, or are older than what is stored.")
-    errors: list[UserError] = plain("Why it was refused, nothing applied; empty if it was not.")
+    applied: int = plain("Number of events that changed progress.")
+    ignored: int = plain(
+        "Number of events ignored as duplicates or older than the stored progress."
+    )
+    errors: list[UserError] = plain("Why the batch was rejected as a whole; empty on success.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +91,7 @@ class BatchAnswer:
 async def _report_progress_batch(
     info: Info,
     input: Annotated[
-        ReportProgressBatchInput, strawberry.argument(description="What was watched.")
+        ReportProgressBatchInput, strawberry.argument(description="The offline events.")
     ],
 ) -> BatchAnswer:
     events = [
@@ -109,7 +114,7 @@ async def _report_progress_batch(
 
 async def _mark_watched(
     info: Info,
-    input: Annotated[MarkWatchedInput, strawberry.argument(description="What was watched.")],
+    input: Annotated[MarkWatchedInput, strawberry.argument(description="The title to mark.")],
 ) -> ProgressAnswer:
     return await _answer(marks.mark_watched(info.context, input.id, input.watched_at))
 
@@ -118,7 +123,9 @@ async def _mark_unwatched(
     info: Info,
     input: Annotated[
         PlayableInput,
-        strawberry.argument(description="What was not watched; also a season's or show's id."),
+        strawberry.argument(
+            description="The title to mark; the id may also be a season's or a show's."
+        ),
     ],
 ) -> ProgressAnswer:
     return await _answer(marks.mark_unwatched(info.context, input.playable_id))
@@ -126,7 +133,7 @@ async def _mark_unwatched(
 
 async def _dismiss(
     info: Info,
-    input: Annotated[PlayableInput, strawberry.argument(description="What to leave out.")],
+    input: Annotated[PlayableInput, strawberry.argument(description="The title to dismiss.")],
 ) -> ProgressAnswer:
     return await _answer(marks.dismiss(info.context, input.playable_id))
 
@@ -142,7 +149,7 @@ def _progress_changed(
     info: Info,
     playable_id: Annotated[
         strawberry.ID | None,
-        strawberry.argument(description="Only of this title; of all without it."),
+        strawberry.argument(description="Id of the title to follow; null for all titles."),
     ] = None,
 ) -> AsyncIterator[models.LiveProgress]:
     return notifications.stream_progress(info.context, playable_id)
@@ -152,24 +159,25 @@ def _progress_changed(
 class ProgressMutation:
     report_progress_batch: ProgressBatchPayload = resolver(
         _report_progress_batch,
-        "Tells what was watched without a connection. All of it is taken or nothing, and it may be "
-        "sent again.",
+        "Reports positions reached while offline. The batch is applied as a "
+        "whole or not at all, and may be sent again.",
         requires=Role.USER,
     )
     mark_watched: ProgressPayload = resolver(
         _mark_watched,
-        "Marks a film, an episode, a season or a show as watched; tells the progress of the last "
-        "of it.",
+        "Marks a film, an episode, a season or a show as watched. Returns "
+        "the progress of its last episode.",
         requires=Role.USER,
     )
     mark_unwatched: ProgressPayload = resolver(
         _mark_unwatched,
-        "Forgets how far the viewer got, so that it begins anew; the history stays.",
+        "Resets the viewer's progress to unwatched. The history does not change.",
         requires=Role.USER,
     )
     dismiss_from_continue_watching: ProgressPayload = resolver(
         _dismiss,
-        "Leaves a title out of continueWatching until it is watched again; its position stays.",
+        "Removes a title from `continueWatching` until it is watched again. "
+        "Its position does not change.",
         requires=Role.USER,
     )
 
@@ -178,7 +186,8 @@ class ProgressMutation:
 class ProgressSubscription:
     progress_changed: ViewingProgress = subscription(
         _progress_changed,
-        "The viewer's own progress whenever it changes, on whichever device; the newest state of "
-        "each title only. With a title, it begins with the state of now, if there is any.",
+        "The viewer's progress whenever it changes on any device; "
+        "intermediate states of a title may be skipped. With `playableId`, "
+        "the current state comes first, if there is one.",
         requires=Role.USER,
     )

@@ -29,14 +29,15 @@ if TYPE_CHECKING:
 
 describe_enum(
     models.PlaybackState,
-    "What a player is doing.",
+    "State of a player.",
     {
-        "PLAYING": "It plays.",
-        "PAUSED": "It waits for somebody.",
-        "BUFFERING": "It waits for data.",
-        "STOPPED": "It ended; the session takes no more reports.",
-        "EXPIRED": "It was not heard of for three heartbeats, so it counts no more among the "
-        "streams; a report within the hour brings it back. Told, never reported.",
+        "PLAYING": "Playing.",
+        "PAUSED": "Paused by the viewer.",
+        "BUFFERING": "Waiting for data.",
+        "STOPPED": "Ended; the session accepts no further reports.",
+        "EXPIRED": "No report for three heartbeat intervals; no longer counted as a "
+        "stream. A report within the hour revives it. Set by the server; "
+        "clients must not send it.",
     },
 )
 
@@ -46,22 +47,28 @@ def _playable_id(session: strawberry.Parent[models.PlaybackSession]) -> str:
 
 
 @strawberry.type(
-    description="One title playing on one device, until an hour after it was last heard."
+    description="A playback session: one title on one device. It is deleted an hour "
+    "after its last report."
 )
 class PlaybackSession(Node):
     playable: Annotated[Playable, strawberry.lazy("graph.catalog.catalog")] | None = relation(
-        _playable_id, loaders.PlayableById, "What plays; null if it is gone.", needs=["playable_id"]
+        _playable_id,
+        loaders.PlayableById,
+        "The title playing; null if it left the catalogue.",
+        needs=["playable_id"],
     )
-    device: Device = plain("What it plays on.")
-    state: models.PlaybackState = plain("What the player is doing.")
-    position_seconds: float = plain("Where it is, or where to begin.")
-    duration_seconds: float | None = plain("How long it runs, as far as known.")
-    quality: Quality | None = plain("How fine the picture is, as the player told.")
-    started_at: DateTime = plain("When it was opened.")
-    last_seen_at: DateTime = plain("When its player last reported.")
+    device: Device = plain("The device it plays on.")
+    state: models.PlaybackState = plain("State of the player.")
+    position_seconds: float = plain("Position in seconds; for a new session, where to start.")
+    duration_seconds: float | None = plain("Running time in seconds; null if unknown.")
+    quality: Quality | None = plain(
+        "Picture quality as reported by the player; null if it was not reported."
+    )
+    started_at: DateTime = plain("When the session started.")
+    last_seen_at: DateTime = plain("When the player last reported.")
     heartbeat_interval_seconds: int = plain(
-        "How often to call reportProgress, also while it is paused; silent for three times as "
-        "long, it expires."
+        "Seconds between calls of `reportProgress`, also while paused. After "
+        "three intervals without a report the session expires."
     )
 
     @classmethod
@@ -69,65 +76,77 @@ class PlaybackSession(Node):
         return isinstance(value, models.PlaybackSession)
 
 
-@strawberry.input(description="What to play, and on what.")
+@strawberry.input(description="The title to play and the device to play it on.")
 class StartPlaybackInput:
-    playable_id: strawberry.ID = strawberry.field(description="The film or episode.")
-    device: DeviceInput = strawberry.field(description="The device it plays on.")
+    playable_id: strawberry.ID = strawberry.field(description="Global id of the film or episode.")
+    device: DeviceInput = strawberry.field(description="The device that plays.")
     quality: Quality | None = strawberry.field(
-        default=None, description="How fine the picture will be."
+        default=None, description="Picture quality the player starts with; null if unknown."
     )
     start_at_seconds: float | None = strawberry.field(
-        default=None, description="Where to begin; otherwise where it was left."
+        default=None,
+        description="Position to start at in seconds; null resumes at the stored position.",
     )
     idempotency_key: str | None = strawberry.field(
         default=None,
-        description="Chosen by the client: starting again with the same one, after a lost answer, "
-        "gives the same session. 1 to 128 characters.",
+        description="Key chosen by the client, 1 to 128 characters: repeating the "
+        "mutation with the same key returns the same session.",
     )
 
 
-@strawberry.input(description="Where a player is.")
+@strawberry.input(description="A progress report of a player.")
 class ReportProgressInput:
-    session_id: strawberry.ID = strawberry.field(description="The session startPlayback gave.")
-    sequence: int = strawberry.field(
-        description="Counts a session's reports up from 0; one that is not above the last is "
-        "answered, but changes nothing, so a report may be sent again."
+    session_id: strawberry.ID = strawberry.field(
+        description="Id of the session that `startPlayback` returned."
     )
-    position_seconds: float = strawberry.field(description="The position in the title.")
+    sequence: int = strawberry.field(
+        description="Number of the report within its session, counting up from 0. A "
+        "report with a number not above the last one changes nothing, so a "
+        "report may be sent again."
+    )
+    position_seconds: float = strawberry.field(description="Position in seconds from the start.")
     duration_seconds: float | None = strawberry.field(
-        default=None, description="How long the title runs, as the player measures it."
+        default=None, description="Running time in seconds as measured by the player."
     )
     state: models.PlaybackState = strawberry.field(
-        default=models.PlaybackState.PLAYING, description="What the player is doing."
+        default=models.PlaybackState.PLAYING,
+        description="State of the player; EXPIRED is not accepted.",
     )
     quality: Quality | None = strawberry.field(
-        default=None, description="How fine the picture is now."
+        default=None, description="Current picture quality; null if unknown."
     )
     seeked: bool | None = strawberry.field(
-        default=False, description="The viewer jumped here rather than watching up to it."
+        default=False,
+        description="Whether the viewer seeked to this position rather than watching up to it.",
     )
 
 
-@strawberry.input(description="The end of a session.")
+@strawberry.input(description="The session to end.")
 class StopPlaybackInput:
-    session_id: strawberry.ID = strawberry.field(description="The session startPlayback gave.")
+    session_id: strawberry.ID = strawberry.field(
+        description="Id of the session that `startPlayback` returned."
+    )
     position_seconds: float | None = strawberry.field(
-        default=None, description="The last position; otherwise the last one reported."
+        default=None, description="Final position in seconds; null means the last one reported."
     )
 
 
-@strawberry.type(description="A session that was started, or why not.")
+@strawberry.type(description="Result of starting playback; `errors` says why it failed.")
 class PlaybackPayload:
-    session: PlaybackSession | None = plain("The new session; null if it failed.")
-    progress: ViewingProgress | None = plain("How far the viewer got before; null if not begun.")
-    errors: list[UserError] = plain("Why it failed; empty if it did not.")
+    session: PlaybackSession | None = plain("The new session; null on failure.")
+    progress: ViewingProgress | None = plain(
+        "The viewer's progress before this session; null if not started."
+    )
+    errors: list[UserError] = plain("Why the mutation failed; empty on success.")
 
 
-@strawberry.type(description="Progress after a change, or why there was none.")
+@strawberry.type(description="Result of a change to progress; `errors` says why it failed.")
 class ProgressPayload:
-    progress: ViewingProgress | None = plain("The progress stored now; null if it failed.")
-    applied: bool = plain("False if nothing changed: it failed, or was repeated or late.")
-    errors: list[UserError] = plain("Why it failed; empty if it did not.")
+    progress: ViewingProgress | None = plain("The progress after the change; null on failure.")
+    applied: bool = plain(
+        "Whether the progress changed; false for a failed, repeated or outdated report."
+    )
+    errors: list[UserError] = plain("Why the mutation failed; empty on success.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +165,9 @@ class ProgressAnswer:
 
 async def _start_playback(
     info: Info,
-    input: Annotated[StartPlaybackInput, strawberry.argument(description="What to play.")],
+    input: Annotated[
+        StartPlaybackInput, strawberry.argument(description="The title and the device.")
+    ],
 ) -> StartAnswer:
     call = sessions.start_playback(
         info.context,
@@ -164,7 +185,7 @@ async def _start_playback(
 
 async def _report_progress(
     info: Info,
-    input: Annotated[ReportProgressInput, strawberry.argument(description="Where it is.")],
+    input: Annotated[ReportProgressInput, strawberry.argument(description="The report.")],
 ) -> ProgressAnswer:
     call = reports.report_progress(
         info.context,
@@ -181,7 +202,9 @@ async def _report_progress(
 
 async def _stop_playback(
     info: Info,
-    input: Annotated[StopPlaybackInput, strawberry.argument(description="What ends.")],
+    input: Annotated[
+        StopPlaybackInput, strawberry.argument(description="The session and its final position.")
+    ],
 ) -> ProgressAnswer:
     call = sessions.stop_playback(info.context, input.session_id, input.position_seconds)
     return await _answer(call)
@@ -196,7 +219,7 @@ async def _answer(call: Awaitable[reports.ReportResult]) -> ProgressAnswer:
 
 async def _playback_session(
     info: Info,
-    id: Annotated[strawberry.ID, strawberry.argument(description="The session's id.")],
+    id: Annotated[strawberry.ID, strawberry.argument(description="Global id of the session.")],
 ) -> models.PlaybackSession | None:
     return await sessions.playback_session(info.context, id)
 
@@ -205,7 +228,8 @@ async def _playback_session(
 class PlaybackQuery:
     playback_session: PlaybackSession | None = resolver(
         _playback_session,
-        "One of the viewer's own sessions; null an hour after it was last heard of.",
+        "One of the viewer's own sessions; null if it does not exist or its "
+        "last report is over an hour old.",
         requires=Role.USER,
     )
 
@@ -214,13 +238,13 @@ class PlaybackQuery:
 class PlaybackMutation:
     start_playback: PlaybackPayload = resolver(
         _start_playback,
-        "Opens a session at the place where the title was left. An account may have only so many "
-        "at once (TOO_MANY_STREAMS); stopping one makes room.",
+        "Starts a session at the stored position. The number of concurrent "
+        "sessions per account is limited (TOO_MANY_STREAMS); `stopPlayback` "
+        "frees one.",
     )
     report_progress: ProgressPayload = resolver(
         _report_progress,
-        "Tells where a player is. What is acknowledged is not lost; it may be sent again.",
+        "Reports the position of a player. An acknowledged report is not "
+        "lost; a report may be sent again.",
     )
-    stop_playback: ProgressPayload = resolver(
-        _stop_playback, "Ends a session; ending it again changes nothing."
-    )
+    stop_playback: ProgressPayload = resolver(_stop_playback, "Ends a session. Idempotent.")

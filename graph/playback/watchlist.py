@@ -38,17 +38,17 @@ class TitleWatchlist:
     on_watchlist: bool | None = relation(
         _own_id,
         loaders.OnWatchlistByTitleId,
-        "The viewer keeps it for later; null if nobody is signed in.",
+        "Whether the title is on the viewer's watchlist; null if nobody is signed in.",
         needs=["id"],
         is_private=True,
     )
 
 
-@strawberry.type(description="A title in a list.")
+@strawberry.type(description="An edge of a list of titles.")
 class TitleEdge:
-    cursor: str = plain("Its place in the list.")
+    cursor: str = plain("Opaque cursor of this item; pass it as `after`.")
     node: Annotated[Title, strawberry.lazy("graph.catalog.catalog")] = plain(
-        "The title.", needs=[], child_projection=""
+        "The film or show.", needs=[], child_projection=""
     )
 
 
@@ -56,13 +56,17 @@ def _page_info(page: Parent[watchlist.Watchlist]) -> watchlist.Watchlist:
     return page
 
 
-@strawberry.type(description="One page of films and shows.")
+@strawberry.type(description="A page of films and shows (Relay connection).")
 class TitleConnection:
-    edges: list[TitleEdge] = plain("The titles with their cursors.", needs=[], child_projection="")
-    nodes: list[Annotated[Title, strawberry.lazy("graph.catalog.catalog")]] = plain(
-        "The titles.", needs=[], child_projection=""
+    edges: list[TitleEdge] = plain(
+        "The titles of this page with their cursors.", needs=[], child_projection=""
     )
-    page_info: PageInfo = computed(_page_info, "Where the page stands in its list.")
+    nodes: list[Annotated[Title, strawberry.lazy("graph.catalog.catalog")]] = plain(
+        "The titles of this page, without their edges.", needs=[], child_projection=""
+    )
+    page_info: PageInfo = computed(
+        _page_info, "Relay page info: cursors and whether more pages follow."
+    )
 
 
 async def _watchlist(info: Info, first: First = 20, after: After = None) -> watchlist.Watchlist:
@@ -75,18 +79,18 @@ class ViewerWatchlist:
 
     watchlist: TitleConnection | None = resolver(
         _watchlist,
-        "Films and shows kept for later, the newest first; at most 1000. Titles that have left the "
-        "catalogue are left out, so a page may be short.",
+        "The viewer's watchlist, newest first, at most 1000 titles. Titles "
+        "that left the catalogue are omitted, so a page may be short.",
         requires=Role.USER,
     )
 
 
-@strawberry.type(description="A title after a change, or why there was none.")
+@strawberry.type(description="Result of a change to the watchlist; `errors` says why it failed.")
 class TitlePayload:
     title: Annotated[Title, strawberry.lazy("graph.catalog.catalog")] | None = plain(
-        "The title; null if it failed, or if the title is gone."
+        "The title; null on failure, or if it left the catalogue."
     )
-    errors: list[UserError] = plain("Why it failed; empty if it did not.")
+    errors: list[UserError] = plain("Why the mutation failed; empty on success.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +100,8 @@ class TitleAnswer:
 
 
 async def _add(
-    info: Info, input: Annotated[NodeInput, strawberry.argument(description="What to keep.")]
+    info: Info,
+    input: Annotated[NodeInput, strawberry.argument(description="Id of the film or show to add.")],
 ) -> TitleAnswer:
     return TitleAnswer(
         *await capture_user_errors(watchlist.add_to_watchlist(info.context, input.id))
@@ -104,7 +109,8 @@ async def _add(
 
 
 async def _remove(
-    info: Info, input: Annotated[NodeInput, strawberry.argument(description="What to let go.")]
+    info: Info,
+    input: Annotated[NodeInput, strawberry.argument(description="Id of the title to remove.")],
 ) -> TitleAnswer:
     return TitleAnswer(
         *await capture_user_errors(watchlist.remove_from_watchlist(info.context, input.id))
@@ -114,10 +120,10 @@ async def _remove(
 @strawberry.type
 class WatchlistMutation:
     add_to_watchlist: TitlePayload = resolver(
-        _add, "Keeps a film or show for later; doing it again changes nothing.", requires=Role.USER
+        _add, "Adds a film or show to the viewer's watchlist. Idempotent.", requires=Role.USER
     )
     remove_from_watchlist: TitlePayload = resolver(
         _remove,
-        "Takes a title off the viewer's list; doing it again changes nothing.",
+        "Removes a title from the viewer's watchlist. Idempotent.",
         requires=Role.USER,
     )

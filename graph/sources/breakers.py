@@ -22,11 +22,11 @@ from services.breaker.breaker import BreakerSnapshot, BreakerState
 
 describe_enum(
     BreakerState,
-    "Whether calls are let through.",
+    "State of a circuit breaker.",
     {
-        "CLOSED": "All of them.",
-        "OPEN": "None: too many failed or were slow.",
-        "HALF_OPEN": "A few, to see whether it works again.",
+        "CLOSED": "All calls pass.",
+        "OPEN": "No call passes: too many failed or were slow.",
+        "HALF_OPEN": "A few trial calls pass to test for recovery.",
     },
 )
 
@@ -40,38 +40,44 @@ def _failure_rate(breaker: strawberry.Parent[BreakerSnapshot]) -> float:
 
 
 @strawberry.type(
-    description="What keeps us from calling a service that fails; shared by all processes."
+    description="A circuit breaker: it blocks calls to a failing service. Its state is "
+    "shared by all processes."
 )
 class CircuitBreaker(Node):
-    id: strawberry.ID = computed(_breaker_id, "Identifies the breaker everywhere in this API.")
-    name: str = plain("What it protects, such as provider-acme.")
-    state: BreakerState = plain("Whether calls are let through.")
-    calls: int = plain("Calls within its window.")
-    failures: int = plain("Calls of these that failed.")
-    slow_calls: int = plain("Calls of these that were slow, whether they failed or not.")
-    failure_rate: float = computed(_failure_rate, "Failures by calls, 0 to 1.")
-    opened_at: DateTime | None = plain("When it opened last; null while it is closed.")
-    retry_at: DateTime | None = plain("When calls are let through again; null if not known.")
-    forced: bool = plain("An operator holds it in this state.")
+    id: strawberry.ID = computed(
+        _breaker_id, "Opaque global id; accepted by `node` and `setBreaker`."
+    )
+    name: str = plain("Name of the protected service, such as provider-acme.")
+    state: BreakerState = plain("Current state.")
+    calls: int = plain("Number of calls within the breaker's time window.")
+    failures: int = plain("Number of failed calls within the window.")
+    slow_calls: int = plain("Number of slow calls within the window, failed or not.")
+    failure_rate: float = computed(_failure_rate, "Share of calls that failed, 0 to 1.")
+    opened_at: DateTime | None = plain("When the breaker last opened; null while it is closed.")
+    retry_at: DateTime | None = plain("When calls may pass again; null if unknown.")
+    forced: bool = plain("Whether an operator forced this state.")
 
     @classmethod
     def is_type_of(cls, value: object, _info: object) -> bool:
         return isinstance(value, BreakerSnapshot)
 
 
-@strawberry.input(description="How a breaker is to be held.")
+@strawberry.input(description="State to force on a circuit breaker.")
 class SetBreakerInput:
-    id: strawberry.ID = strawberry.field(description="The breaker.")
+    id: strawberry.ID = strawberry.field(description="Global id of the breaker.")
     state: BreakerState | None = strawberry.field(
-        default=None, description="OPEN or CLOSED, until it is lifted; null lifts it."
+        default=None,
+        description="OPEN or CLOSED, in force until lifted; null lifts a forced state.",
     )
-    reason: str = strawberry.field(description="Why, for the others: 1 to 200 characters.")
+    reason: str = strawberry.field(
+        description="Reason, shown to other operators: 1 to 200 characters."
+    )
 
 
-@strawberry.type(description="The breaker as it stands now, or why it was not changed.")
+@strawberry.type(description="Result of changing a breaker; `errors` says why it failed.")
 class BreakerPayload:
-    breaker: CircuitBreaker | None = plain("The breaker; null if it failed.")
-    errors: list[UserError] = plain("Why it failed; empty if it did not.")
+    breaker: CircuitBreaker | None = plain("The breaker after the change; null on failure.")
+    errors: list[UserError] = plain("Why the mutation failed; empty on success.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +92,9 @@ async def _circuit_breakers(info: Info) -> list[BreakerSnapshot]:
 
 async def _set_breaker(
     info: Info,
-    input: Annotated[SetBreakerInput, strawberry.argument(description="Which, how and why.")],
+    input: Annotated[
+        SetBreakerInput, strawberry.argument(description="The breaker, its state and the reason.")
+    ],
 ) -> BreakerAnswer:
     call = breakers.set_breaker(info.context, input.id, input.state, input.reason)
     return BreakerAnswer(*await capture_user_errors(call))
@@ -100,7 +108,7 @@ def _breaker_changed(info: Info) -> AsyncIterator[BreakerSnapshot]:
 class BreakersQuery:
     circuit_breakers: list[CircuitBreaker] | None = resolver(
         _circuit_breakers,
-        "All circuit breakers, by name.",
+        "All circuit breakers, ordered by name.",
         requires=Role.OPERATOR,
         is_private=True,
         assumed_size=20,
@@ -110,7 +118,9 @@ class BreakersQuery:
 @strawberry.type
 class BreakersMutation:
     set_breaker: BreakerPayload = resolver(
-        _set_breaker, "Holds a breaker open or closed, or lets it go.", requires=Role.OPERATOR
+        _set_breaker,
+        "Forces a circuit breaker open or closed, or lifts a forced state.",
+        requires=Role.OPERATOR,
     )
 
 
@@ -118,6 +128,7 @@ class BreakersMutation:
 class BreakersSubscription:
     breaker_changed: CircuitBreaker = subscription(
         _breaker_changed,
-        "Breakers that are not simply closed, as they stand; then each one that changes.",
+        "First each breaker that is not in its normal closed state, then "
+        "every breaker that changes.",
         requires=Role.OPERATOR,
     )

@@ -18,25 +18,26 @@ from resolvers.sources import hls
 from services.media.profiles import QualityProfile as Profile
 
 
-@strawberry.type(description="One quality of a film. Bit rates are per second.")
+@strawberry.type(description="An encoding profile of films hosted here.")
 class QualityProfile:
-    quality: Quality = plain("Its name.")
-    width: int = plain("Pixels across.")
-    height: int = plain("Pixels down.")
-    bandwidth: int = plain("Bits a connection must carry at its peak, picture and sound together.")
-    video_bitrate: int = plain("Bits of picture.")
-    audio_bitrate: int = plain("Bits of sound.")
-    frame_rate: float | None = plain("Pictures a second; null: as many as the film has.")
-    codecs: str = plain("How it is encoded, as RFC 6381 writes it.")
+    quality: Quality = plain("Picture quality of the profile.")
+    width: int = plain("Width in pixels.")
+    height: int = plain("Height in pixels.")
+    bandwidth: int = plain("Peak bit rate of video and audio together, in bits per second.")
+    video_bitrate: int = plain("Video bit rate in bits per second.")
+    audio_bitrate: int = plain("Audio bit rate in bits per second.")
+    frame_rate: float | None = plain("Frames per second; null keeps the film's own frame rate.")
+    codecs: str = plain("Codecs in the format of RFC 6381, such as avc1.640028,mp4a.40.2.")
 
 
-@strawberry.type(description="A film of our own as an adaptive stream (HLS).")
+@strawberry.type(description="An adaptive stream (HLS) of a title hosted here.")
 class HlsStream:
     master_playlist_url: URL = plain(
-        "What a player opens. Made for this viewer alone: whoever has it can watch."
+        "URL of the master playlist. It is signed for this viewer: whoever "
+        "has it can watch, so do not share it."
     )
-    expires_at: DateTime = plain("Until when the address and all below it work.")
-    variants: list[QualityProfile] = plain("The qualities there are, the finest first.")
+    expires_at: DateTime = plain("When the signed URL, and every URL within the playlist, expires.")
+    variants: list[QualityProfile] = plain("Available qualities, highest first.")
 
 
 async def _hls(
@@ -51,7 +52,7 @@ class TitleHls:
 
     hls: HlsStream | None = batched(
         _hls,
-        "Our own copy of it; null if there is none, or if nobody is signed in.",
+        "HLS stream of the copy hosted here; null if there is none, or if nobody is signed in.",
         needs=["id"],
         is_private=True,
     )
@@ -65,7 +66,7 @@ async def _recommended_quality(
     info: Info,
     bandwidth_mbps: Annotated[
         float,
-        strawberry.argument(description="What the connection carries, in million bits a second."),
+        strawberry.argument(description="Measured bandwidth in megabits per second, such as 12.5."),
     ],
 ) -> Profile:
     return hls.recommend_profile(bandwidth_mbps)
@@ -75,12 +76,13 @@ async def _recommended_quality(
 class HlsQuery:
     quality_profiles: list[QualityProfile] = resolver(
         _quality_profiles,
-        "The qualities films are made in, the finest first.",
+        "Encoding profiles of films hosted here, highest quality first.",
         assumed_size=4,
         max_age_seconds=3600,
     )
     recommended_quality: QualityProfile = resolver(
         _recommended_quality,
-        "The finest quality a connection carries; measure it with /bandwidth-test.",
+        "The highest quality that a connection can carry. Measure the "
+        "bandwidth with /bandwidth-test.",
         max_age_seconds=3600,
     )

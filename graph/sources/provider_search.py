@@ -17,10 +17,11 @@ from resolvers.sources import provider_search
 async def _provider_search(
     info: Info,
     query: Annotated[
-        str, strawberry.argument(description="Words to look for: 1 to 100 characters.")
+        str, strawberry.argument(description="Words to search for: 1 to 100 characters.")
     ],
     kind: Annotated[
-        models.SearchKind, strawberry.argument(description="What to look for; nobody knows people.")
+        models.SearchKind,
+        strawberry.argument(description="Kind of result to search for; providers know no people."),
     ] = models.SearchKind.MOVIE,
 ) -> list[provider_search.Title]:
     return await provider_search.provider_search(info.context, query, kind)
@@ -30,8 +31,9 @@ async def _provider_search(
 class ProviderSearchQuery:
     provider_search: list[SearchResult] | None = resolver(
         _provider_search,
-        "Titles of ours that the first provider with any finding has under these words, at most "
-        "50; kept for five minutes, for it spends that provider's quota.",
+        "Searches the providers in order and returns the catalogue titles of "
+        "the first one with a match, at most 50. Spends the provider's "
+        "quota; cached for five minutes.",
         requires=Role.EDITOR,
         is_private=True,
         is_slow=True,

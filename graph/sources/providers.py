@@ -26,12 +26,17 @@ ProviderParent = strawberry.Parent[ProviderInfo]
 ProviderParents = strawberry.Parent[list[ProviderInfo]]
 
 
-@strawberry.type(description="What a provider says about itself.")
+@strawberry.type(description="Status that a provider reports about itself.")
 class ProviderStatus:
-    available: bool = plain("It says that it works.")
-    message: str | None = plain("Its own words; if it could not be asked, why, in one of ours.")
-    rate_limit_remaining: int | None = plain("How many calls it lets us make still, if it told.")
-    checked_at: DateTime = plain("When it was asked: at most 30 seconds ago.")
+    available: bool = plain("Whether the provider reports itself as available.")
+    message: str | None = plain(
+        "The provider's own message, or a reason code if the request failed; "
+        "null if there is neither."
+    )
+    rate_limit_remaining: int | None = plain(
+        "Calls remaining in the provider's quota; null if not reported."
+    )
+    checked_at: DateTime = plain("When the status was fetched, at most 30 seconds ago.")
 
 
 def _provider_id(provider: ProviderParent) -> str:
@@ -56,40 +61,46 @@ def _p95_latency_ms(provider: ProviderParent, info: Info) -> int | None:
     return providers.p95_latency_ms(info.context, provider)
 
 
-@strawberry.type(description="A place that sources come from.")
+@strawberry.type(description="A provider of streaming sources.")
 class Provider(Node):
-    id: strawberry.ID = computed(_provider_id, "Identifies the provider everywhere in this API.")
-    key: str = plain("Its short name in settings, metrics and logs.")
-    name: str = plain("Its name for people.")
-    priority: int = plain(
-        "Its place in the order of asking: 1 is asked first; 0, no more asked. Among equals, and "
-        "against one that does badly, how it did lately decides."
+    id: strawberry.ID = computed(
+        _provider_id, "Opaque global id; accepted by `node` and `setProvider`."
     )
-    enabled: bool = plain("It is asked.")
-    rollout_percent: int = plain("Of how many viewers in a hundred; always of the same ones.")
+    key: str = plain("Short name used in settings, metrics and logs, such as acme.")
+    name: str = plain("Display name.")
+    priority: int = plain(
+        "Position in the order in which providers are called: 1 is first, 0 "
+        "is never called. Recent health decides between equals and demotes a "
+        "failing provider."
+    )
+    enabled: bool = plain("Whether the provider is called.")
+    rollout_percent: int = plain(
+        "Percentage of viewers the provider is called for: 0 to 100. A viewer is "
+        "always in the same group."
+    )
     status: ProviderStatus | None = batched(
         _status,
-        "What it says about itself; null if it is off or cannot tell.",
+        "Status that the provider reports; null if it is disabled or reports none.",
         requires=Role.OPERATOR,
         is_private=True,
         is_slow=True,
     )
     breaker: CircuitBreaker | None = batched(
         _breaker,
-        "What keeps us from calling it while it fails; null if it needs no calls.",
+        "Circuit breaker of the provider; null if using it makes no network calls.",
         requires=Role.OPERATOR,
         is_private=True,
     )
     health_score: float | None = computed(
         _health_score,
-        "How well it answered the process that you ask, 0 to 1.",
+        "Health measured by the process that serves this request, 0 to 1; null until measured.",
         requires=Role.OPERATOR,
         is_private=True,
     )
     p95_latency_ms: int | None = computed(
         _p95_latency_ms,
-        "19 of 20 answers to the process that you ask took no longer, in milliseconds; null "
-        "until it has been asked often enough.",
+        "95th percentile of response time in milliseconds, measured by the "
+        "process that serves this request; null until there are enough calls.",
         requires=Role.OPERATOR,
         is_private=True,
     )
@@ -99,22 +110,25 @@ class Provider(Node):
         return isinstance(value, ProviderInfo)
 
 
-@strawberry.input(description="What is to change of a provider; what is left out stays.")
+@strawberry.input(description="Provider settings to change. An omitted field stays as it is.")
 class SetProviderInput:
-    id: strawberry.ID = strawberry.field(description="The provider.")
-    enabled: bool | None = strawberry.field(default=None, description="Whether it is asked.")
+    id: strawberry.ID = strawberry.field(description="Global id of the provider.")
+    enabled: bool | None = strawberry.field(
+        default=None, description="Whether to call the provider."
+    )
     priority: int | None = strawberry.field(
-        default=None, description="Its place in the order of asking: 1 to 1000, 1 first."
+        default=None,
+        description="Position in the order in which providers are called: 1 to 1000, 1 first.",
     )
     rollout_percent: int | None = strawberry.field(
-        default=None, description="Of how many viewers in a hundred it is asked: 0 to 100."
+        default=None, description="Percentage of viewers to call the provider for: 0 to 100."
     )
 
 
-@strawberry.type(description="The provider as it is asked now, or why it was not changed.")
+@strawberry.type(description="Result of changing a provider; `errors` says why it failed.")
 class ProviderPayload:
-    provider: Provider | None = plain("The provider; null if it failed.")
-    errors: list[UserError] = plain("Why it failed; empty if it did not.")
+    provider: Provider | None = plain("The provider after the change; null on failure.")
+    errors: list[UserError] = plain("Why the mutation failed; empty on success.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +150,9 @@ async def _providers(info: Info) -> list[ProviderInfo]:
 
 async def _set_provider(
     info: Info,
-    input: Annotated[SetProviderInput, strawberry.argument(description="Which, and what of it.")],
+    input: Annotated[
+        SetProviderInput, strawberry.argument(description="The provider and its new settings.")
+    ],
 ) -> ProviderAnswer:
     call = providers.set_provider(
         info.context,
@@ -151,7 +167,7 @@ async def _set_provider(
 @strawberry.type
 class ProvidersQuery:
     providers: list[Provider] = resolver(
-        _providers, "All providers, in the order they are asked.", assumed_size=20
+        _providers, "All providers, in the order in which they are called.", assumed_size=20
     )
 
 
@@ -159,7 +175,7 @@ class ProvidersQuery:
 class ProvidersMutation:
     set_provider: ProviderPayload = resolver(
         _set_provider,
-        "Switches a provider on or off, moves it in the order, or gives it to some viewers only; "
-        "in force everywhere within a second, and kept.",
+        "Enables, disables, reorders or partly rolls out a provider. Stored, "
+        "and in force everywhere within a second.",
         requires=Role.OPERATOR,
     )

@@ -7,14 +7,14 @@ from services.quality import Quality
 
 describe_enum(
     Quality,
-    "How fine a picture is, by its lines.",
+    "Picture quality by vertical resolution.",
     {
-        "P360": "360 lines.",
-        "P480": "480 lines.",
-        "P720": "720 lines.",
-        "P1080": "1080 lines.",
-        "P2160": "2160 lines (4K).",
-        "UNKNOWN": "Not told, or chosen by the player while playing.",
+        "P360": "360 lines (360p).",
+        "P480": "480 lines (480p).",
+        "P720": "720 lines (720p, HD).",
+        "P1080": "1080 lines (1080p, Full HD).",
+        "P2160": "2160 lines (2160p, 4K).",
+        "UNKNOWN": "Unknown, or adapted by the player during playback.",
     },
 )
 

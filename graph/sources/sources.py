@@ -23,82 +23,90 @@ describe_enum(
     SourceType,
     "How a source is played.",
     {
-        "HLS": "An HLS playlist: the player chooses among qualities.",
-        "DIRECT": "One media file.",
-        "EMBED": "A page with a player of its own, shown in a frame.",
+        "HLS": "An HLS playlist with adaptive quality.",
+        "DIRECT": "A single media file.",
+        "EMBED": "A web page with its own player, to embed in an iframe.",
     },
 )
 describe_enum(
     AttemptOutcome,
-    "How a try of a provider ended.",
+    "Outcome of one provider call.",
     {
-        "HIT": "It has the title; its sources are the answer.",
-        "EMPTY": "It does not have the title.",
-        "ERROR": "It failed; `reason` says how.",
-        "TIMEOUT": "It did not answer in time.",
-        "BREAKER_OPEN": "It failed too often lately and was not asked.",
-        "BULKHEAD_FULL": "Too many questions to it were open already.",
-        "CANCELLED": "It was not needed, or not reached in time.",
-        "DISABLED": "It is switched off.",
+        "HIT": "The provider has the title; its sources are returned.",
+        "EMPTY": "The provider does not have the title.",
+        "ERROR": "The call failed; `reason` says why.",
+        "TIMEOUT": "The provider did not respond in time.",
+        "BREAKER_OPEN": "Not called: its circuit breaker is open.",
+        "BULKHEAD_FULL": "Not called: too many calls to it are in progress (bulkhead).",
+        "CANCELLED": "Canceled: another provider answered first, or the deadline passed.",
+        "DISABLED": "Not called: the provider is disabled.",
     },
 )
 describe_enum(
     DataOrigin,
-    "Where an answer comes from.",
+    "Origin of a result.",
     {
-        "MEMORY": "From the memory of the process that answered.",
-        "CACHE": "From the cache, still fresh.",
-        "DATABASE": "From the database.",
-        "PRIMARY_PROVIDER": "From the first provider, just asked.",
-        "FALLBACK_PROVIDER": "From a later provider, just asked: the first one failed.",
-        "STALE": "From the cache, out of date: nothing better could be had.",
-        "DEFAULT": "From nowhere: nothing was found.",
+        "MEMORY": "Memory of the serving process.",
+        "CACHE": "Fresh cache entry.",
+        "DATABASE": "Database.",
+        "PRIMARY_PROVIDER": "Live response of the first provider.",
+        "FALLBACK_PROVIDER": "Live response of a later provider, after the first one failed.",
+        "STALE": "Stale cache entry, because no live response was available.",
+        "DEFAULT": "No result was available.",
     },
 )
 Playables = models.MovieRecord | models.EpisodeRecord
 Types = Annotated[
-    list[SourceType] | None, strawberry.argument(description="Only sources of these types.")
+    list[SourceType] | None,
+    strawberry.argument(description="Return only sources of these types; null for all."),
 ]
 MaxQuality = Annotated[
     Quality | None,
-    strawberry.argument(description="Only sources known to be no finer, or of unknown quality."),
+    strawberry.argument(
+        description="Return only sources of this quality or lower, or of unknown quality; "
+        "null for all."
+    ),
 ]
 
 
-@strawberry.type(description="Subtitles that go with a source.")
+@strawberry.type(description="A subtitle track of a source.")
 class SubtitleTrack:
-    language: LanguageTag = plain("The language of the text.")
-    label: str | None = plain("Its name in a player's menu.")
-    url: URL = plain("Where the track is.")
+    language: LanguageTag = plain("Language of the subtitles.")
+    label: str | None = plain("Display name for a player's menu; null if there is none.")
+    url: URL = plain("URL of the track.")
 
 
 def _source_provider(source: strawberry.Parent[Source], info: Info) -> ProviderInfo:
     return provider(info.context, source.provider_key)
 
 
-@strawberry.type(description="One way to play a title.")
+@strawberry.type(description="A playable source of a title.")
 class StreamingSource:
-    url: URL = plain("Where it is.")
-    type: SourceType = plain("How it is played.")
-    quality: Quality = plain("How fine the picture is.")
-    language: LanguageTag | None = plain("The language spoken, when the provider told it.")
-    provider: Provider = computed(_source_provider, "Who offers it.")
-    subtitles: list[SubtitleTrack] = plain("Subtitles that go with it.")
-    is_working: bool = plain("The provider says that it works.")
-    priority: int = plain("Its rank among the sources: the higher, the better.")
+    url: URL = plain("URL of the source.")
+    type: SourceType = plain("How the source is played.")
+    quality: Quality = plain("Picture quality.")
+    language: LanguageTag | None = plain("Audio language; null if the provider did not report it.")
+    provider: Provider = computed(_source_provider, "The provider of the source.")
+    subtitles: list[SubtitleTrack] = plain("Subtitle tracks of the source.")
+    is_working: bool = plain("Whether the provider reports the source as working.")
+    priority: int = plain("Rank among the sources; higher is better.")
 
 
 def _attempt_provider(attempt: strawberry.Parent[Attempt], info: Info) -> ProviderInfo:
     return provider(info.context, attempt.provider_key)
 
 
-@strawberry.type(description="One try of one provider, in the order they were made.")
+@strawberry.type(description="One call to a provider.")
 class ProviderAttempt:
-    provider: Provider = computed(_attempt_provider, "Who was tried.")
-    outcome: AttemptOutcome = plain("How it ended.")
-    duration_ms: int = plain("How long it took, in milliseconds.")
-    hedged: bool = plain("It ran beside an earlier try that was slow to answer.")
-    reason: str | None = plain("Why it failed, in one of our own words.")
+    provider: Provider = computed(_attempt_provider, "The provider called.")
+    outcome: AttemptOutcome = plain("Outcome of the call.")
+    duration_ms: int = plain("Duration in milliseconds.")
+    hedged: bool = plain(
+        "Whether it was a hedged call, started beside an earlier call that was slow."
+    )
+    reason: str | None = plain(
+        "Reason code of the failure, such as HTTP_503; null if the call did not fail."
+    )
 
 
 def _best(
@@ -116,36 +124,48 @@ def _answering_provider(
     return provider(info.context, key) if key is not None else None
 
 
-@strawberry.type(description="Where a title plays now.")
+@strawberry.type(description="Streaming sources of a title.")
 class StreamingSources:
-    sources: list[StreamingSource] = plain("All that were asked for, the best first.")
-    primary: list[StreamingSource] = plain("The same, if the first provider has the title.")
-    fallback: list[StreamingSource] = plain("The same, if only a later provider has the title.")
-    best: StreamingSource | None = computed(_best, "The best one that works.")
-    links: list[URL] = plain("Addresses of those that work, the best first, each once.")
-    provider: Provider | None = computed(
-        _answering_provider, "Who has the title; null if nobody has."
+    sources: list[StreamingSource] = plain("All matching sources, best first.")
+    primary: list[StreamingSource] = plain(
+        "The sources if the first provider returned them, else empty."
     )
-    origin: DataOrigin = plain("Where this answer comes from.")
-    fetched_at: DateTime = plain("When the provider was asked.")
-    expires_at: DateTime = plain("When it will be asked again.")
-    attempts: list[ProviderAttempt] = plain("The tries that led to this answer.")
+    fallback: list[StreamingSource] = plain(
+        "The sources if a later provider returned them, else empty."
+    )
+    best: StreamingSource | None = computed(
+        _best, "The best working source; null if there is none."
+    )
+    links: list[URL] = plain("Distinct URLs of the working sources, best first.")
+    provider: Provider | None = computed(
+        _answering_provider, "The provider that returned the sources; null if none did."
+    )
+    origin: DataOrigin = plain("Origin of these sources.")
+    fetched_at: DateTime = plain("When the provider was called.")
+    expires_at: DateTime = plain("When the sources expire and the provider is called again.")
+    attempts: list[ProviderAttempt] = plain(
+        "Provider calls behind this result, in the order they were made."
+    )
 
 
-@strawberry.input(description="Which sources are wanted.")
+@strawberry.input(description="Conditions on streaming sources.")
 class StreamingSourcesInput:
     types: list[SourceType] | None = strawberry.field(
-        default=None, description="Only sources of these types."
+        default=None, description="Types of sources to return; null for all."
     )
     max_quality: Quality | None = strawberry.field(
-        default=None, description="Only sources known to be no finer, or of unknown quality."
+        default=None,
+        description="Maximum quality of sources to return; sources of unknown quality "
+        "are included. Null for all.",
     )
     language: LanguageTag | None = strawberry.field(
-        default=None, description="Only sources in this language, or of unknown language."
+        default=None,
+        description="Audio language of sources to return; sources of unknown language "
+        "are included. Null for all.",
     )
     refresh: bool | None = strawberry.field(
         default=False,
-        description="Ask again even if the answer is known; at most twice a minute a title.",
+        description="Whether to bypass the cache; honored at most twice a minute per title.",
     )
 
     def source_filter(self) -> sources.SourceFilter:
@@ -161,20 +181,22 @@ async def _streaming_sources(
     titles: strawberry.Parent[list[Playables]],
     info: Info,
     input: Annotated[
-        StreamingSourcesInput | None, strawberry.argument(description="Which are wanted; all.")
+        StreamingSourcesInput | None,
+        strawberry.argument(description="Conditions on the sources; null returns all."),
     ] = None,
 ) -> list[sources.StreamingSources]:
     source_filter = input.source_filter() if input is not None else sources.SourceFilter()
     return await sources.sources_of_titles(info.context, titles, source_filter)
 
 
-@strawberry.input(description="How a player page is wanted.")
+@strawberry.input(description="Options of an embedded player page.")
 class EmbedInput:
     start_at_seconds: int | None = strawberry.field(
-        default=None, description="Where it begins, if its player can be told: 0 to a week."
+        default=None,
+        description="Start position in seconds, 0 to 604800, if the player supports it.",
     )
     language: LanguageTag | None = strawberry.field(
-        default=None, description="Its language, if its player can be told."
+        default=None, description="Language of the player, if the player supports it."
     )
 
 
@@ -182,18 +204,19 @@ def _embed_provider(embed: strawberry.Parent[embeds.Embed], info: Info) -> Provi
     return provider(info.context, embed.provider_key)
 
 
-@strawberry.type(description="A page with a player of its own, shown in a frame.")
+@strawberry.type(description="A web page with its own player, to embed in an iframe.")
 class Embed:
-    url: URL = plain("Where it is.")
-    provider: Provider = computed(_embed_provider, "Who offers it.")
-    origin: DataOrigin = plain("Where this answer comes from.")
+    url: URL = plain("URL of the page.")
+    provider: Provider = computed(_embed_provider, "The provider of the page.")
+    origin: DataOrigin = plain("Origin of this page.")
 
 
 async def _embed(
     titles: strawberry.Parent[list[Playables]],
     info: Info,
     input: Annotated[
-        EmbedInput | None, strawberry.argument(description="How it is wanted; from the start.")
+        EmbedInput | None,
+        strawberry.argument(description="Options of the page; null plays from the start."),
     ] = None,
 ) -> list[embeds.Embed | None]:
     options = input if input is not None else EmbedInput()
@@ -211,14 +234,16 @@ class TitleSources:
 
     streaming_sources: StreamingSources | None = batched(
         _streaming_sources,
-        "Where it plays; kept for an hour, half an hour from a fallback.",
+        "Streaming sources from the providers. Cached for an hour, for half "
+        "an hour if a later provider answered.",
         needs=_NEEDS,
         is_private=True,  # who asks decides which providers are asked
         is_slow=True,
     )
     embed: Embed | None = batched(
         _embed,
-        "Its player page at the first provider that has one; kept as its sources are.",
+        "Embeddable player page of the first provider that has one; null if "
+        "none has. Cached like `streamingSources`.",
         needs=_NEEDS,
         is_private=True,
         is_slow=True,

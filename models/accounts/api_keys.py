@@ -1,4 +1,4 @@
-"""API keys in MongoDB, kept as hashes. A revoked key is deleted: nothing of it is left to use."""
+"""API keys in MongoDB, stored as hashes. Revoking a key deletes it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class ApiKey(StoredDocument):
 
 
 class ApiKeyRecord(IdentifiedRecord, frozen=True):
-    """Without the hash."""
+    """An API key without its hash."""
 
     user_id: str = ""
     name: str = ""
@@ -38,7 +38,7 @@ class ApiKeyRecord(IdentifiedRecord, frozen=True):
 
 
 async def insert_api_key(key: ApiKey, most: int) -> bool:
-    """False: the account has as many as it may, and nothing changed."""
+    """Insert a key unless the account has `most` already; False: nothing changed."""
     collection = ApiKey.get_pymongo_collection()
     with database_errors():
         await key.insert()
@@ -50,18 +50,19 @@ async def insert_api_key(key: ApiKey, most: int) -> bool:
 
 
 async def api_keys_of(user_id: str, most: int) -> list[ApiKeyRecord]:
-    """Newest first."""
+    """Keys of a user, newest first."""
     order = [("created_at", -1), ("_id", -1)]
     return await find(ApiKey, ApiKeyRecord, {"user_id": user_id}, sort=order, limit=most)
 
 
 async def api_key_of(secret_hash: str) -> ApiKeyRecord | None:
-    found = await find(ApiKey, ApiKeyRecord, {"secret_hash": secret_hash}, limit=1)
-    return found[0] if found else None
+    """The key with this hash, or None."""
+    records = await find(ApiKey, ApiKeyRecord, {"secret_hash": secret_hash}, limit=1)
+    return records[0] if records else None
 
 
 async def use_api_key(key_id: str, now: datetime, unless_within: timedelta) -> None:
-    """Notes the use, unless one was noted lately."""
+    """Record a use of the key, unless one was recorded within `unless_within`."""
     lately = {"$not": {"$gt": now - unless_within}}
     with database_errors():
         await ApiKey.get_pymongo_collection().update_one(
@@ -70,12 +71,13 @@ async def use_api_key(key_id: str, now: datetime, unless_within: timedelta) -> N
 
 
 async def delete_api_keys(user_id: str) -> None:
+    """Delete all keys of a user."""
     with database_errors():
         await ApiKey.get_pymongo_collection().delete_many({"user_id": user_id})
 
 
 async def delete_api_key(user_id: str, key_id: str) -> bool:
-    """Whether the account had it."""
+    """Delete one key of a user; False if the user has no such key."""
     with database_errors():
         answer = await ApiKey.get_pymongo_collection().delete_one(
             {"_id": key_id, "user_id": user_id}

@@ -1,4 +1,4 @@
-"""What accounts store: people who sign in, and the refresh-token family of each sign-in."""
+"""Accounts as stored: people who sign in, and the refresh-token family of each sign-in."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from services.quality import Quality
 
 
 class Role(Enum):
-    """In rising order of rights; each includes those before it."""
+    """Roles in rising order of rights; each includes the rights of those before it."""
 
     ANONYMOUS = "ANONYMOUS"
     USER = "USER"
@@ -23,6 +23,7 @@ class Role(Enum):
 
     @property
     def rank(self) -> int:
+        """Position in the order of rights, 0 for the least."""
         return _RANKS[self]
 
 
@@ -49,7 +50,7 @@ class Device(BaseModel):
 
 
 class Preferences(BaseModel):
-    """Languages as BCP 47 tags, the best liked first."""
+    """Viewer preferences; languages are BCP 47 tags, the preferred one first."""
 
     language: str = "en"
     audio_languages: list[str] = []
@@ -59,10 +60,10 @@ class Preferences(BaseModel):
 
 
 class User(StoredDocument):
-    """`email` is stored folded to lower case; `password_hash` is argon2id's encoded form.
+    """An account. `email` is folded to lower case, `password_hash` is encoded argon2id.
 
-    `deleted_at` marks what is left of a deleted account while its data are being erased;
-    `erase_at` is when that goes on.
+    `deleted_at` marks an account whose data are being erased; `erase_at` is when the next erasure
+    pass is due.
     """
 
     email: str
@@ -88,11 +89,11 @@ class User(StoredDocument):
 
 
 class Login(StoredDocument):
-    """One sign-in on one device: a family of rotating refresh tokens, kept as hashes only.
+    """One sign-in on one device: a family of rotating refresh tokens, stored as hashes only.
 
-    `token_hash` is the living token's SHA-256; `used_hashes` are the last ones it replaced, newest
-    last: one of them coming back means theft or a lost answer. `sealed_successor` is the living
-    token, readable only with the one before it; `rotated_by` is the user agent that asked for it.
+    `token_hash` is the current token's SHA-256; `used_hashes` are the last ones it replaced, newest
+    last: one of them coming back means theft or a lost response. `sealed_successor` is the current
+    token, readable only with the one before it; `rotated_by` is the user agent that requested it.
     """
 
     user_id: str
@@ -130,7 +131,7 @@ class PreferencesRecord(Record, frozen=True):
 
 
 class UserRecord(IdentifiedRecord, frozen=True):
-    """Without the password hash: what is not read cannot leak."""
+    """An account without its password hash: what is not read cannot leak."""
 
     email: str = ""
     email_verified: bool = False
@@ -142,7 +143,7 @@ class UserRecord(IdentifiedRecord, frozen=True):
 
 
 class CredentialRecord(IdentifiedRecord, frozen=True):
-    """What signing in reads, and nothing else does."""
+    """Fields that only signing in reads."""
 
     email: str = ""
     email_verified: bool = False
@@ -151,7 +152,7 @@ class CredentialRecord(IdentifiedRecord, frozen=True):
 
 
 class LoginRecord(IdentifiedRecord, frozen=True):
-    """For rotating its token; never handed to clients."""
+    """A sign-in as token rotation needs it; never returned to clients."""
 
     user_id: str = ""
     device: DeviceRecord | None = None

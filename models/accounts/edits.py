@@ -1,4 +1,4 @@
-"""Changes of an account by its owner, each one atomic command; and the logins that live."""
+"""Changes of an account by its owner, each one atomic command; and active logins."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from models.mongo.reading import database_errors, find, projection, to_records
 async def edit_profile(
     user_id: str, changes: Mapping[str, Any], now: datetime
 ) -> UserRecord | None:
-    """The account with these fields (dotted for embedded ones) set; None if it is gone."""
+    """Set these fields (dotted for embedded ones); None if the account no longer exists."""
     return await _edit({"_id": user_id, "deleted_at": None}, dict(changes), now)
 
 
 async def verify_email(
     user_id: str, email: str, registration: RegistrationRecord | None, now: datetime
 ) -> UserRecord | None:
-    """None if the account has another address by now, or none.
+    """Mark the address as verified; None if the account has another address by now.
 
     The first proof of an address gives the account the password and name of the registration that
     was proved: somebody else may have registered the address before.
@@ -42,33 +42,37 @@ async def verify_email(
 
 
 async def forget_password(user_id: str, password_hash: str, now: datetime) -> None:
-    """Of an unproved account two people want: until one proves the address no password opens it."""
+    """Clear the password of an unverified account that two people registered.
+
+    Until one of them proves the address, no password opens the account.
+    """
     where = {"_id": user_id, "email_verified": False, "password_hash": password_hash}
     await _edit(where, {"password_hash": ""}, now)
 
 
 async def reset_password(user_id: str, email: str, password_hash: str, now: datetime) -> bool:
-    """Whoever read mail sent to the address has proved it, too."""
+    """Set a new password and verify the address that the reset mail was sent to."""
     where = {"_id": user_id, "email": email, "deleted_at": None}
     changes = {"password_hash": password_hash, "email_verified": True}
     return await _edit(where, changes, now) is not None
 
 
 async def change_password(user_id: str, old_hash: str, new_hash: str, now: datetime) -> bool:
-    """False: it was changed meanwhile, or the account is gone."""
+    """Replace the password hash; False if it changed meanwhile or the account is deleted."""
     where = {"_id": user_id, "password_hash": old_hash, "deleted_at": None}
     return await _edit(where, {"password_hash": new_hash}, now) is not None
 
 
 async def set_role(user_id: str, role: Role, now: datetime) -> UserRecord | None:
-    """None: the account is gone."""
+    """Set the role; None if the account no longer exists."""
     return await _edit({"_id": user_id, "deleted_at": None}, {"role": role.value}, now)
 
 
 async def mark_deleted(user_id: str, password_hash: str, now: datetime) -> bool:
-    """From now on nobody can sign in or be found; the address is free for another account.
+    """Mark the account as deleted: nobody can sign in or find it, and its address is free.
 
-    False: the password was changed since it was proved, or the account is gone.
+    Returns:
+        False if the password changed since it was checked, or the account no longer exists.
     """
     blank = User(
         id=user_id, email=f"{user_id}@deleted.invalid", password_hash="", display_name=""
@@ -92,13 +96,13 @@ async def _edit(
 
 
 async def active_logins(user_id: str, now: datetime, most: int) -> list[LoginRecord]:
-    """Last used first."""
+    """Active logins of a user, last used first."""
     order = [("last_used_at", -1)]
     return await find(Login, LoginRecord, _active(user_id, now), sort=order, limit=most)
 
 
 async def active_login_ids(user_id: str, now: datetime, only: str | None = None) -> list[str]:
-    """All of a user's, or that one if it lives and is the user's."""
+    """Ids of a user's active logins: all, or `only` that one if it is among them."""
     where = _active(user_id, now) | ({"_id": only} if only is not None else {})
     with database_errors():
         rows = await Login.get_pymongo_collection().find(where, {"_id": 1}).to_list(None)
@@ -106,9 +110,9 @@ async def active_login_ids(user_id: str, now: datetime, only: str | None = None)
 
 
 async def revoke_logins(user_id: str, now: datetime, ids: Collection[str] | None = None) -> int:
-    """Ends these of the user's, or all; how many lived.
+    """Revoke these logins of the user, or all; returns how many were active.
 
-    Kept until they expire, so that their tokens are still recognised.
+    Revoked logins stay stored until they expire, so that their tokens are still recognised.
     """
     where = _active(user_id, now) | ({"_id": {"$in": list(ids)}} if ids is not None else {})
     changes = {"revoked_at": now, "updated_at": now, "sealed_successor": None}

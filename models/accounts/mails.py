@@ -1,8 +1,8 @@
-"""Mails to be sent, and the codes in them. Both forget by themselves.
+"""Mails to be sent, and the codes in them. MongoDB expires both by itself.
 
-A request says only which address asked for what: whether it has an account is looked up when the
-mail is made, so that asking takes the same time either way. A code is stored as a hash, for one
-use.
+A request names only an address and a purpose: whether the address has an account is looked up when
+the mail is built, so that a request takes the same time either way. A code is stored as a hash and
+works once.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from models.mongo.reading import database_errors, find, projection, to_records
 
 
 class MailPurpose(Enum):
-    """REGISTER carries an account yet to be made; the last two tell of something done."""
+    """Reasons for a mail. REGISTER carries a new account; the last two are notices."""
 
     REGISTER = "REGISTER"
     VERIFY_EMAIL = "VERIFY_EMAIL"
@@ -28,7 +28,7 @@ class MailPurpose(Enum):
 
 
 class Registration(BaseModel):
-    """An account asked for; `password_hash` is argon2id's encoded form."""
+    """A requested account; `password_hash` is encoded argon2id."""
 
     display_name: str
     password_hash: str
@@ -40,7 +40,7 @@ class RegistrationRecord(Record, frozen=True):
 
 
 class MailRequest(StoredDocument):
-    """`due_at` is when it may be taken up; who takes it moves that on, and nobody else has it."""
+    """A mail to send. Claiming it moves `due_at` on, so no other worker claims it."""
 
     purpose: MailPurpose
     email: str
@@ -67,7 +67,7 @@ class MailRequestRecord(IdentifiedRecord, frozen=True):
 
 
 class MailToken(StoredDocument):
-    """A code that was mailed: for one purpose, one account, and the address it was sent to.
+    """A mailed code: for one purpose, one account, and the address it was sent to.
 
     `registration` is the one that the code confirms, if it came with one.
     """
@@ -97,12 +97,13 @@ class MailTokenRecord(IdentifiedRecord, frozen=True):
 
 
 async def insert_mail_request(request: MailRequest) -> None:
+    """Insert a mail request."""
     with database_errors():
         await request.insert()
 
 
 async def take_mail_request(now: datetime, pause: timedelta) -> MailRequestRecord | None:
-    """The one longest due, nobody else's for `pause`; its attempt is counted."""
+    """Claim the request that is longest due for `pause`, and count the attempt."""
     with database_errors():
         row = await MailRequest.get_pymongo_collection().find_one_and_update(
             {"due_at": {"$lte": now}, "expires_at": {"$gt": now}},
@@ -115,6 +116,7 @@ async def take_mail_request(now: datetime, pause: timedelta) -> MailRequestRecor
 
 
 async def delay_mail_request(request_id: str, due_at: datetime) -> None:
+    """Set when the request is due again."""
     with database_errors():
         await MailRequest.get_pymongo_collection().update_one(
             {"_id": request_id}, {"$set": {"due_at": due_at}, "$inc": {"version": 1}}
@@ -122,11 +124,13 @@ async def delay_mail_request(request_id: str, due_at: datetime) -> None:
 
 
 async def delete_mail_request(request_id: str) -> None:
+    """Delete a mail request."""
     with database_errors():
         await MailRequest.get_pymongo_collection().delete_one({"_id": request_id})
 
 
 async def insert_mail_token(token: MailToken) -> None:
+    """Insert a mailed code."""
     with database_errors():
         await token.insert()
 
@@ -134,20 +138,21 @@ async def insert_mail_token(token: MailToken) -> None:
 async def mail_token_of(
     token_hash: str, purpose: MailPurpose, now: datetime
 ) -> MailTokenRecord | None:
+    """The unexpired code with this hash and purpose, or None."""
     where = {"token_hash": token_hash, "purpose": purpose.value, "expires_at": {"$gt": now}}
-    found = await find(MailToken, MailTokenRecord, where, limit=1)
-    return found[0] if found else None
+    records = await find(MailToken, MailTokenRecord, where, limit=1)
+    return records[0] if records else None
 
 
 async def use_mail_token(token_id: str) -> bool:
-    """Of any number of racing uses one gets True."""
+    """Delete the code; of any number of concurrent uses exactly one returns True."""
     with database_errors():
         answer = await MailToken.get_pymongo_collection().delete_one({"_id": token_id})
     return answer.deleted_count == 1
 
 
 async def delete_mail_tokens(user_id: str, purpose: MailPurpose | None = None) -> None:
-    """All of an account's, or those of one purpose."""
+    """Delete the codes of an account: all, or those of one purpose."""
     where = {"user_id": user_id} | ({"purpose": purpose.value} if purpose else {})
     with database_errors():
         await MailToken.get_pymongo_collection().delete_many(where)

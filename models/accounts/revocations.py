@@ -1,4 +1,4 @@
-"""Access that ended before its token did, kept in MongoDB as long as such a token could live."""
+"""Revoked access in MongoDB, stored for as long as a revoked token could be valid."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ _KINDS = {kind.value: kind for kind in RevocationKind}
 
 
 class RevokedAccess(StoredDocument):
-    """`at` is in seconds since 1970: MongoDB's times are too coarse. `created_at` is what the other
-    processes ask by."""
+    """A revocation. `at` is in seconds since 1970: MongoDB's times are too coarse.
+
+    Other processes poll by `created_at`.
+    """
 
     kind: str
     subject: str
@@ -38,10 +40,10 @@ class RevokedAccessRecord(IdentifiedRecord, frozen=True):
 
 
 class RevocationStore:
-    """services.accounts.revocations.Store in MongoDB."""
+    """`services.accounts.revocations.RevocationRepository` in MongoDB."""
 
     async def save(self, revocations: Sequence[Revocation], lifetime_seconds: float) -> None:
-        """One command. The later one of the same subject stands.
+        """Store revocations in one command; of one subject the latest wins.
 
         Raises:
             UpstreamUnavailable: MongoDB did not answer in time or refused.
@@ -52,7 +54,7 @@ class RevocationStore:
             await RevokedAccess.get_pymongo_collection().bulk_write(writes, ordered=False)
 
     async def list_since(self, moment: float, most: int) -> list[Revocation]:
-        """Newest first.
+        """List revocations written since `moment` (seconds since 1970), newest first.
 
         Raises:
             UpstreamUnavailable: MongoDB did not answer in time or refused.

@@ -1,4 +1,4 @@
-"""Accounts in MongoDB: every change is one atomic command that says itself when it may apply."""
+"""Accounts in MongoDB: every change is one atomic command that carries its own precondition."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MAX_USED_HASHES = 32  # an older token is refused like any unknown one
 
 @dataclass(frozen=True, slots=True)
 class Rotation:
-    """The living token of a login giving way to its successor."""
+    """The current token of a login being replaced by its successor."""
 
     used_hash: str
     successor_hash: str
@@ -27,7 +27,7 @@ class Rotation:
 
 
 async def insert_user(user: User) -> bool:
-    """False where the address has an account already: the unique index decides, also in a race."""
+    """Insert a user; False if the address has an account (the unique index decides)."""
     with database_errors():
         try:
             await user.insert()
@@ -37,27 +37,29 @@ async def insert_user(user: User) -> bool:
 
 
 async def insert_login(login: Login) -> None:
+    """Insert a login."""
     with database_errors():
         await login.insert()
 
 
 async def credential_of(email: str) -> CredentialRecord | None:
-    """By folded address."""
-    found = await find(User, CredentialRecord, {"email": email}, limit=1)
-    return found[0] if found else None
+    """The credential of a folded address, or None."""
+    records = await find(User, CredentialRecord, {"email": email}, limit=1)
+    return records[0] if records else None
 
 
 async def credential_by_id(user_id: str) -> CredentialRecord | None:
+    """The credential of a user id, or None; deleted accounts have none."""
     where = {"_id": user_id, "deleted_at": None}
-    found = await find(User, CredentialRecord, where, limit=1)
-    return found[0] if found else None
+    records = await find(User, CredentialRecord, where, limit=1)
+    return records[0] if records else None
 
 
 async def users_by_id(ids: Collection[str], fields: Fields = None) -> dict[str, UserRecord]:
-    """By id; deleted accounts are absent."""
+    """Users by id; deleted accounts are absent."""
     where = {"_id": {"$in": list(ids)}, "deleted_at": None}
-    found = await find(User, UserRecord, where, fields=fields, limit=len(ids))
-    return {user.id: user for user in found}
+    records = await find(User, UserRecord, where, fields=fields, limit=len(ids))
+    return {user.id: user for user in records}
 
 
 async def registered_emails(emails: list[str]) -> set[str]:
@@ -69,7 +71,7 @@ async def registered_emails(emails: list[str]) -> set[str]:
 
 
 async def replace_password_hash(user_id: str, old: str, new: str, now: datetime) -> bool:
-    """Only if nobody changed it meanwhile."""
+    """Replace the hash; False if it was changed meanwhile."""
     with database_errors():
         answer = await User.get_pymongo_collection().update_one(
             {"_id": user_id, "password_hash": old},
@@ -79,14 +81,14 @@ async def replace_password_hash(user_id: str, old: str, new: str, now: datetime)
 
 
 async def login_of(token_hash: str) -> LoginRecord | None:
-    """The login a refresh token belongs, or belonged, to."""
+    """The login whose current or used refresh token has this hash, or None."""
     where = {"$or": [{"token_hash": token_hash}, {"used_hashes": token_hash}]}
-    found = await find(Login, LoginRecord, where, limit=1)
-    return found[0] if found else None
+    records = await find(Login, LoginRecord, where, limit=1)
+    return records[0] if records else None
 
 
 async def rotate_login(login_id: str, rotation: Rotation) -> bool:
-    """Of any number of racing rotations of one token exactly one applies."""
+    """Rotate the refresh token; of concurrent rotations of one token exactly one applies."""
     used = {"$each": [rotation.used_hash], "$slice": -MAX_USED_HASHES}
     with database_errors():
         changed = await Login.get_pymongo_collection().find_one_and_update(
@@ -114,7 +116,7 @@ async def rotate_login(login_id: str, rotation: Rotation) -> bool:
 
 
 async def revoke_login(login_id: str, now: datetime) -> bool:
-    """Ends the family; kept until it expires, so that its tokens are still recognised."""
+    """Revoke the login; it stays stored until it expires, so its tokens are recognised."""
     with database_errors():
         answer = await Login.get_pymongo_collection().update_one(
             {"_id": login_id, "revoked_at": None},

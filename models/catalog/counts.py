@@ -1,4 +1,4 @@
-"""How long a list is: exactly while that is cheap, and never more exactly than that."""
+"""Lengths of lists: exact while that is cheap, a lower bound or an estimate beyond."""
 
 from __future__ import annotations
 
@@ -29,8 +29,10 @@ class Count(Record, frozen=True):
 
 
 async def count_movies(queries: Mapping[str, MovieQuery]) -> dict[str, Count]:
-    """How many films each query's list has: exactly up to 10,000, "at least" beyond; of the whole
-    catalogue, what the collection's books say. One command for all lists, one for the books.
+    """Count the films of each query's list, exactly up to 10,000 and "at least" beyond.
+
+    The whole catalogue is estimated from collection metadata. One command for all lists, and one
+    for the estimate.
 
     Raises:
         UpstreamUnavailable: MongoDB did not answer in time or refused.
@@ -39,7 +41,7 @@ async def count_movies(queries: Mapping[str, MovieQuery]) -> dict[str, Count]:
 
 
 async def count_shows(queries: Mapping[str, MovieQuery]) -> dict[str, Count]:
-    """As `count_movies`, for shows."""
+    """Count shows, with the rules of `count_movies`."""
     return await _count(Show, queries)
 
 
@@ -61,8 +63,8 @@ async def _count_up_to_limit(
     if not queries:
         return {}
     rows = await run_union(document, {key: _stages(query) for key, query in queries.items()})
-    found = {row["_id"]: row["count"] for row in rows}
-    return {key: _as_count(found.get(key, 0)) for key in queries}
+    counts = {row["_id"]: row["count"] for row in rows}
+    return {key: _as_count(counts.get(key, 0)) for key in queries}
 
 
 def _as_count(count: int) -> Count:

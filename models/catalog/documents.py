@@ -1,4 +1,4 @@
-"""What the catalogue stores: films, shows with seasons and episodes, people and genres."""
+"""The catalogue as stored: films, shows with seasons and episodes, people and genres."""
 
 from __future__ import annotations
 

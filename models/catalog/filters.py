@@ -1,7 +1,7 @@
-"""Page queries as MongoDB understands them, and the index each of them walks.
+"""Page queries as MongoDB filters, and the index each of them walks.
 
-A page is read along one index from its position on, so it costs what it returns: ranges of numbers
-are decided on index keys, and ties and nulls are branches that each begin at their place.
+A page is read along one index from its position on, so it costs what it returns: numeric ranges are
+decided on index keys, and ties and nulls are branches that each begin at their position.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Clause = dict[str, Any]
 
 
 def where(query: MovieQuery) -> Clause:
-    """An `$or` stands outermost, each branch whole: only then does MongoDB merge index scans."""
+    """Build the filter of a page; an `$or` is outermost, so MongoDB merges index scans."""
     clauses = list_clauses(query)
     if query.position is None:
         return _all(clauses)
@@ -35,13 +35,15 @@ def where(query: MovieQuery) -> Clause:
 
 
 def list_clauses(query: MovieQuery) -> list[Clause]:
-    """The list itself, wherever a page of it begins."""
+    """Build the clauses of the whole list, wherever a page of it begins."""
     return [{"is_active": True}, *_category_clauses(query), *filter_clauses(query.filter)]
 
 
 def index_of(query: MovieQuery) -> Keys:
-    """The most selective index that serves: a person's titles, the featured ones, a genre's or a
-    language's in this order, else all in this order. Always named, so no plan ever flips."""
+    """The most selective index that serves the query: person, featured, genre, language, order.
+
+    Always named as a hint, so that no plan ever flips.
+    """
     order, chosen = query.order.field, query.filter
     if chosen.person_id is not None:
         return PERSON_INDEX
@@ -55,6 +57,7 @@ def index_of(query: MovieQuery) -> Keys:
 
 
 def filter_clauses(chosen: MovieFilter) -> list[Clause]:
+    """Build the clauses of a filter."""
     clauses: list[Clause] = []
     if chosen.genres:
         clauses.append({"genre_ids": {"$in": list(map(ids.of_genre, chosen.genres))}})
@@ -86,8 +89,11 @@ def _category_clauses(query: MovieQuery) -> list[Clause]:
 
 
 def _beyond(field: str, direction: int, position: Position) -> list[Clause]:
-    """Branches that are strictly after the position, none overlapping. MongoDB sorts null before
-    everything, but compares only values of one type, so null has branches of its own."""
+    """Disjoint branches that match strictly after the position.
+
+    MongoDB sorts null before everything, but compares only values of one type, so null has branches
+    of its own.
+    """
     sign = "$gt" if direction > 0 else "$lt"
     value = _stored_value(field, position.value)
     tie = {field: value, "_id": {sign: position.id}}

@@ -1,7 +1,7 @@
-"""The indexes that pages of titles walk: one for each order, alone and behind a genre.
+"""Indexes that pages of titles walk: one for each order, and one behind a genre.
 
-After its order each carries the numbers that filters compare, so a title that does not fit is left
-out by its index key, without being read.
+After its order each carries the numbers that filters compare, so a title that does not match is
+skipped by its index key, without being read.
 """
 
 from __future__ import annotations
@@ -18,10 +18,12 @@ _TEXT_WEIGHTS = {"title": 10, "original_title": 10, "overview": 2}
 
 
 def order_index(field: str) -> Keys:
+    """Keys of the index of all active titles in this order."""
     return (("is_active", 1), *_order_keys(field))
 
 
 def genre_index(field: str) -> Keys:
+    """Keys of the index of a genre's active titles in this order."""
     return (("is_active", 1), ("genre_ids", 1), *_order_keys(field))
 
 
@@ -42,7 +44,7 @@ FEATURED_INDEX: Keys = (("is_featured", 1), ("rating", -1), ("_id", -1), ("is_ac
 
 
 def title_indexes(orders: Sequence[str]) -> list[IndexModel]:
-    """What films and shows have in common."""
+    """Build the indexes that films and shows have in common."""
     named: dict[str, Keys] = {"language_popularity": LANGUAGE_INDEX, "person": PERSON_INDEX}
     for field in orders:
         name = _NAMES.get(field, field)
@@ -61,7 +63,7 @@ def title_indexes(orders: Sequence[str]) -> list[IndexModel]:
 
 
 def unique_where_present(field: str, bson_type: str) -> IndexModel:
-    """Queries must say `$type` too: only then does MongoDB see that a partial index serves them."""
+    """Build a unique partial index; queries must name `$type` for MongoDB to use it."""
     return IndexModel(
         [(field, 1)],
         name=field,

@@ -1,7 +1,7 @@
-"""Lists of films as the cache notes them, and whether a film belongs to one.
+"""Lists of films as the cache records them, and whether a film belongs to one.
 
-`belongs` says in Python what `title_filters.list_clauses` says to MongoDB; a property test holds
-them together.
+`is_member` says in Python what `filters.list_clauses` says to MongoDB; a property test compares
+them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from models.mongo import ids
 
 
 class ListDescription(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A list, whichever page of it; `order` is None where only its members count."""
+    """A list, whichever page of it; `order` is None where only membership counts."""
 
     category: MovieCategory | None
     filter: MovieFilter
@@ -29,16 +29,18 @@ _decoder = msgspec.msgpack.Decoder(ListDescription)
 
 
 def encode_description(query: MovieQuery, *, members_only: bool = False) -> bytes:
+    """Encode the list of a query as msgpack; `members_only` leaves out its order."""
     order = None if members_only else (query.order.field, query.order.direction)
     return _encoder.encode(ListDescription(query.category, query.filter, order, query.today))
 
 
 def decode_description(text: bytes) -> ListDescription:
+    """Decode what `encode_description` encoded."""
     return _decoder.decode(text)
 
 
 def tags_of(query: MovieQuery | ListDescription) -> list[str]:
-    """Where the list is noted: by its genres, else by its category, else with all others."""
+    """Tags that a list is recorded under: its genres, else its category, else all movies."""
     if query.filter.genres:
         return [f"movies:genre:{slug}" for slug in query.filter.genres]
     if query.category is not None:
@@ -47,12 +49,12 @@ def tags_of(query: MovieQuery | ListDescription) -> list[str]:
 
 
 def tags_near(*versions: MovieRecord | None) -> set[str]:
-    """Tags under which any list may be that holds one of these versions of a film."""
+    """Tags of every list that may contain one of these versions of a film."""
     return tags_of_genres({id_ for one in versions if one for id_ in one.genre_ids})
 
 
 def tags_of_genres(genre_ids: Collection[str]) -> set[str]:
-    """Tags under which any list may be that holds a film of these genres."""
+    """Tags of every list that may contain a film of these genres."""
     categories = {f"movies:category:{category.value.lower()}" for category in MovieCategory}
     return {"movies:all", *categories, *(f"movies:genre:{ids.slug_of(id_)}" for id_ in genre_ids)}
 
@@ -60,7 +62,7 @@ def tags_of_genres(genre_ids: Collection[str]) -> set[str]:
 def is_changed_by(
     listed: ListDescription, before: MovieRecord | None, after: MovieRecord | None
 ) -> bool:
-    """Whether the list is another one since the film changed: its members or their order."""
+    """Whether the change of a film changes the list: its members or their order."""
     was, is_now = is_member(listed, before), is_member(listed, after)
     if was != is_now:
         return True
@@ -71,6 +73,7 @@ def is_changed_by(
 
 
 def is_member(listed: ListDescription, movie: MovieRecord | None) -> bool:
+    """Whether the film belongs to the list."""
     return (
         movie is not None
         and movie.is_active

@@ -1,6 +1,6 @@
-"""One film written by hand: each edit is one atomic command that tells what was there before.
+"""One film edited by hand: each edit is one atomic command that returns the film before it.
 
-A film's version grows by one with each, so whoever read version n may ask to change only that.
+Each edit raises a film's version by one, so a caller that read version n can require version n.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class MovieEdit(NamedTuple):
 
 
 async def movie_to_edit(id_: str | None, tmdb_id: int | None) -> MovieRecord | None:
-    """The film of this id, else of this TMDb number, deleted ones too; read from the primary.
+    """The film of this id, else of this TMDb number, deleted ones too; from the primary.
 
     Raises:
         UpstreamUnavailable: MongoDB did not answer in time or refused.
@@ -42,7 +42,8 @@ async def movie_to_edit(id_: str | None, tmdb_id: int | None) -> MovieRecord | N
 
 
 async def insert_movie(movie: Movie) -> MovieRecord:
-    """
+    """Insert a film and return it as stored.
+
     Raises:
         AlreadyExists: another film has this TMDb number.
         UpstreamUnavailable: MongoDB did not answer in time or refused.
@@ -58,7 +59,7 @@ async def insert_movie(movie: Movie) -> MovieRecord:
 
 
 async def edit_movie(id_: str, changes: Mapping[str, Any], version: int | None) -> MovieEdit | None:
-    """Sets these fields of a film, deleted or not; None if it is not there in this version.
+    """Set these fields of a film, deleted or not; None if this version does not exist.
 
     Raises:
         AlreadyExists: another film has this TMDb number.
@@ -84,7 +85,7 @@ async def edit_movie(id_: str, changes: Mapping[str, Any], version: int | None) 
 
 
 def _now() -> datetime:
-    """As exactly as MongoDB keeps it."""
+    """The current time at MongoDB's precision, milliseconds."""
     now = utc_now()
     return now.replace(microsecond=now.microsecond // 1000 * 1000)
 

@@ -1,7 +1,7 @@
-"""Pages of titles, each as one MongoDB command, however many are asked for at once.
+"""Pages of titles, any number of them in one MongoDB command.
 
-Paging is by key, never by offset: a page starts at a sort value and an id, so titles that come or
-go meanwhile make none appear twice and none disappear.
+Pages are addressed by key, never by offset: a page starts at a sort value and an id, so titles that
+are added or removed meanwhile make none appear twice and none disappear.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Stages = list[dict[str, Any]]
 
 
 async def read_movie_page(query: MovieQuery, fields: Fields) -> tuple[MoviePage, list[MovieRecord]]:
-    """The page and its films in order; one command. Reads one film more to see if there is more.
+    """Read one page and its films in order; one extra film tells whether more follow.
 
     Raises:
         UpstreamUnavailable: MongoDB did not answer in time or refused.
@@ -30,7 +30,7 @@ async def read_movie_page(query: MovieQuery, fields: Fields) -> tuple[MoviePage,
 
 
 async def read_show_page(query: MovieQuery, fields: Fields) -> tuple[MoviePage, list[ShowRecord]]:
-    """As `read_movie_page`, for shows."""
+    """Read one page of shows, as `read_movie_page` does."""
     return await _read_page(Show, ShowRecord, query, fields)
 
 
@@ -52,15 +52,16 @@ async def _read_page(
 
 
 async def read_movie_pages(queries: Mapping[str, MovieQuery]) -> dict[str, MoviePage]:
-    """Many pages by their keys in one command; each is a union's branch with an index scan of its
-    own, so no page costs more for being read with others.
+    """Read many pages by key in one command: each a `$unionWith` branch with its own index scan.
+
+    No page costs more for being read with others.
 
     Raises:
         UpstreamUnavailable: MongoDB did not answer in time or refused.
     """
     rows = await run_union(Movie, {key: _page_stages(query) for key, query in queries.items()})
-    found = {row["_id"]: row["ids"] for row in rows}
-    return {key: MoviePage.of(query, found.get(key, [])) for key, query in queries.items()}
+    ids_by_key = {row["_id"]: row["ids"] for row in rows}
+    return {key: MoviePage.of(query, ids_by_key.get(key, [])) for key, query in queries.items()}
 
 
 def _page_stages(query: MovieQuery) -> Stages:
@@ -72,13 +73,13 @@ def _page_stages(query: MovieQuery) -> Stages:
     ]
 
 
-async def run_union(document: Titles, wanted: Mapping[str, Stages]) -> Stages:
-    """The results of all pipelines, each with its key as `_id`."""
+async def run_union(document: Titles, pipelines: Mapping[str, Stages]) -> Stages:
+    """Run all pipelines in one command; each result row has its pipeline's key as `_id`."""
     first, *others = [
-        [*stages, {"$set": {"_id": {"$literal": key}}}] for key, stages in wanted.items()
+        [*stages, {"$set": {"_id": {"$literal": key}}}] for key, stages in pipelines.items()
     ]
     collection = collection_for_reads(document)
     unions = [{"$unionWith": {"coll": collection.name, "pipeline": stages}} for stages in others]
     with database_errors():
-        cursor = await collection.aggregate([*first, *unions], batchSize=len(wanted) + 2)
+        cursor = await collection.aggregate([*first, *unions], batchSize=len(pipelines) + 2)
         return await cursor.to_list(None)

@@ -1,4 +1,4 @@
-"""Which titles people worked on: many people, films and shows, in one command."""
+"""Titles that people worked on: many people, films and shows, in one command."""
 
 from __future__ import annotations
 
@@ -16,19 +16,21 @@ async def title_ids_by_person(people: Collection[str], at_most: int) -> dict[str
     Raises:
         UpstreamUnavailable: MongoDB did not answer in time or refused.
     """
-    wanted = list(people)
-    shows = {"coll": Show.get_settings().name, "pipeline": _works_of(wanted)}
+    person_ids = list(people)
+    shows = {"coll": Show.get_settings().name, "pipeline": _works_of(person_ids)}
     best = {"n": at_most, "sortBy": {"popularity": -1, "_id": -1}, "output": "$_id"}
     pipeline: list[dict[str, Any]] = [
-        *_works_of(wanted),
+        *_works_of(person_ids),
         {"$unionWith": shows},
         {"$group": {"_id": "$person", "titles": {"$topN": best}}},
     ]
     with database_errors():
-        cursor = await collection_for_reads(Movie).aggregate(pipeline, batchSize=len(wanted) + 2)
+        cursor = await collection_for_reads(Movie).aggregate(
+            pipeline, batchSize=len(person_ids) + 2
+        )
         rows = await cursor.to_list(None)
-    found = {row["_id"]: row["titles"] for row in rows}
-    return {person: found.get(person, []) for person in wanted}
+    titles = {row["_id"]: row["titles"] for row in rows}
+    return {person: titles.get(person, []) for person in person_ids}
 
 
 def _works_of(people: list[str]) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""What a page of titles is asked for: ready-made list, filter, order, size and position."""
+"""The query of a page of titles: category, filter, order, size and position."""
 
 from __future__ import annotations
 
@@ -74,20 +74,21 @@ class MovieOrder:
 
     @classmethod
     def of(cls, category: MovieCategory | None, chosen: Chosen) -> MovieOrder:
-        """An explicit order wins over the category's own; popularity is the default."""
+        """Build an order; an explicit one wins over the category's, popularity is the default."""
         if chosen is not None:
             return cls(_ORDER_FIELDS[chosen[0]], _sign(chosen[1]))
         return cls(*_CATEGORY_ORDERS[category or MovieCategory.POPULAR])
 
     @classmethod
     def of_shows(cls, chosen: Chosen) -> MovieOrder:
-        """Shows know the year of their release, not the day."""
+        """Build an order of shows, which store the year of release, not the day."""
         if chosen is None:
             return cls("popularity", -1)
         return cls(_SHOW_ORDER_FIELDS[chosen[0]], _sign(chosen[1]))
 
     @property
     def name(self) -> str:
+        """The order as text, for cursors."""
         return f"{self.field}:{self.direction}"
 
 
@@ -105,20 +106,20 @@ class MovieQuery:
 
     @property
     def direction(self) -> int:
-        """Which way the index is walked."""
+        """Direction in which the index is walked, 1 or -1."""
         return -self.order.direction if self.backwards else self.order.direction
 
     def key(self) -> str:
-        """The same text for the same page."""
+        """Digest that is the same for the same page."""
         return _digest(self)
 
     def list_key(self) -> str:
-        """The same text for all pages and orders of the same list."""
+        """Digest that is the same for all pages and orders of one list."""
         return _digest((self.category, self.filter, self.today))
 
 
 class MoviePage(Record, frozen=True):
-    """A page as it is cached: ids; the titles themselves are cached one by one."""
+    """A page as it is cached: ids only; titles are cached one by one."""
 
     ids: list[str] = []
     has_next: bool = False
@@ -126,20 +127,20 @@ class MoviePage(Record, frozen=True):
 
     @classmethod
     def of(cls, query: MovieQuery, ids: Sequence[str]) -> MoviePage:
-        """From the ids in the order they were read, one more than asked for if there is more."""
-        more, found = len(ids) > query.size, list(ids[: query.size])
+        """Build a page from ids in read order; one id beyond `size` means more follow."""
+        more, page_ids = len(ids) > query.size, list(ids[: query.size])
         if query.backwards:
-            found.reverse()
+            page_ids.reverse()
         beyond = query.position is not None
         return cls(
-            ids=found,
+            ids=page_ids,
             has_next=beyond if query.backwards else more,
             has_previous=more if query.backwards else beyond,
         )
 
 
 def sort_value(title: TitleRecord, order: MovieOrder) -> Value:
-    """What a cursor holds: MongoDB's own precision, instants as milliseconds."""
+    """The title's value in a cursor, at MongoDB's precision; instants as milliseconds."""
     value = getattr(title, order.field)
     if isinstance(value, datetime):
         return round(value.timestamp() * 1000)
@@ -150,5 +151,5 @@ def _sign(direction: OrderDirection) -> int:
     return 1 if direction is OrderDirection.ASC else -1
 
 
-def _digest(what: object) -> str:
-    return hashlib.blake2b(repr(what).encode(), digest_size=16).hexdigest()
+def _digest(value: object) -> str:
+    return hashlib.blake2b(repr(value).encode(), digest_size=16).hexdigest()

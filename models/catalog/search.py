@@ -1,7 +1,7 @@
-"""Full-text search over one collection: what matches, best first, from a position on.
+"""Full-text search over one collection: matches from a position on, best first.
 
-A score depends on the text and the words alone, so it is the same on every page and may be part
-of a cursor. MongoDB scores every match before it can order them.
+A score depends only on the text and the words, so it is the same on every page and may be part of a
+cursor. MongoDB scores every match before it can order them.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class SearchKind(Enum):
 
 
 class SearchHit(NamedTuple):
-    """Hits are in order of falling score, then rising id."""
+    """A match; hits are ordered by falling score, then rising id."""
 
     score: float
     id: str
@@ -43,7 +43,7 @@ _DOCUMENTS: dict[SearchKind, type[StoredDocument]] = {
 
 
 def plain_words(query: str) -> str | None:
-    """The words of a query, as text alone; None if there are none."""
+    """The words of a query without search operators; None if there are none."""
     words = " ".join(_OPERATORS.sub(" ", query).split())
     return words if _WORD.search(words) else None
 
@@ -51,9 +51,10 @@ def plain_words(query: str) -> str | None:
 async def search_kind(
     kind: SearchKind, words: str, chosen: MovieFilter, after: SearchHit | None, size: int
 ) -> list[SearchHit]:
-    """Active titles that fit the filter, or people, that have any of the words; one command.
+    """Active titles that match the filter, or people, that have any of the words; one command.
 
-    `words` are of `plain_words`.
+    Args:
+        words: as `plain_words` returns them.
 
     Raises:
         UpstreamUnavailable: MongoDB did not answer in time or refused.
@@ -69,6 +70,7 @@ async def search_kind(
 def search_stages(
     kind: SearchKind, words: str, chosen: MovieFilter, after: SearchHit | None, size: int
 ) -> Sequence[dict[str, Any]]:
+    """Build the aggregation pipeline of `search_kind`."""
     clauses: list[Clause] = [{"$text": {"$search": words}}]
     if kind is not SearchKind.PERSON:
         clauses += [{"is_active": True}, *filter_clauses(chosen)]

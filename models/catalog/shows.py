@@ -16,7 +16,7 @@ MOST_OF_SHOW = 2_000  # episodes of one show, specials included
 
 
 class EpisodePlace(NamedTuple):
-    """What an episode is called: show, season's number, number in the season."""
+    """Position of an episode: show, number of the season, number in the season."""
 
     show_id: str
     season_number: int
@@ -24,6 +24,7 @@ class EpisodePlace(NamedTuple):
 
     @classmethod
     def of(cls, episode: EpisodeRecord) -> EpisodePlace:
+        """The position of this episode."""
         return cls(episode.show_id, episode.season_number, episode.number)
 
 
@@ -52,7 +53,7 @@ async def episodes_of_seasons(season_ids: Collection[str]) -> dict[str, list[Epi
 
 
 class EpisodeInOrder(IdentifiedRecord, frozen=True):
-    """What says whether an episode comes next: its place, and whether it was shown yet."""
+    """The fields that decide which episode comes next: position and air date."""
 
     show_id: str = ""
     season_id: str = ""
@@ -62,7 +63,7 @@ class EpisodeInOrder(IdentifiedRecord, frozen=True):
     runtime_seconds: int | None = None
 
     def is_aired(self, today: str) -> bool:
-        """`today` is an ISO date. An episode of unknown date counts as shown."""
+        """Whether it has aired by `today` (ISO date); without an air date it has."""
         return self.air_date is None or self.air_date <= today
 
 
@@ -79,7 +80,7 @@ async def episodes_of_shows(show_ids: Collection[str]) -> dict[str, list[Episode
 
 
 async def episodes_at(places: Collection[EpisodePlace]) -> list[EpisodeRecord]:
-    """The episodes of these places that exist, in no order.
+    """Existing episodes at these positions, in no order.
 
     Raises:
         UpstreamUnavailable: MongoDB did not answer in time or refused.
@@ -89,8 +90,8 @@ async def episodes_at(places: Collection[EpisodePlace]) -> list[EpisodeRecord]:
 
 
 def _group(keys: Collection[str], rows: Iterable[tuple[str, D]], most: int) -> dict[str, list[D]]:
-    found: dict[str, list[D]] = {key: [] for key in keys}
+    groups: dict[str, list[D]] = {key: [] for key in keys}
     for key, row in rows:
-        if len(found[key]) < most:
-            found[key].append(row)
-    return found
+        if len(groups[key]) < most:
+            groups[key].append(row)
+    return groups

@@ -18,7 +18,7 @@ class GenreFigures(Record, frozen=True):
 
 
 async def figures_by_genre(at_most: int) -> list[GenreFigures]:
-    """The genres with the most active films first. Looks at every film: to be cached.
+    """Figures of the genres with the most active films. Scans every film: cache it.
 
     Raises:
         UpstreamUnavailable: MongoDB did not answer in time or refused.

@@ -1,7 +1,7 @@
-"""Bulk writes of the catalogue: inserts what is new, sets what differs, leaves the rest alone.
+"""Bulk writes of the catalogue: inserts new documents and updates fields that differ.
 
 Importing the same source twice writes nothing the second time. A document's explicitly set fields
-are those its import speaks for: on stored documents only they are compared and written.
+are those its import is responsible for: of stored documents only they are compared and written.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _DUPLICATE_KEY = 11000
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What one bulk write did, in documents."""
+    """The result of a bulk write, in documents."""
 
     inserted: int = 0
     updated: int = 0
@@ -40,9 +40,11 @@ class Changes:
 
     @property
     def total(self) -> int:
+        """All documents of the bulk write."""
         return self.inserted + self.updated + self.unchanged
 
     def __add__(self, other: Changes) -> Changes:
+        """Add the counts of two bulk writes."""
         return Changes(
             self.inserted + other.inserted,
             self.updated + other.updated,
@@ -57,10 +59,12 @@ async def upsert(
     once: Collection[str] = (),
     written: Callable[[int], None] | None = None,
 ) -> Changes:
-    """Documents of one class, a thousand a command; `written` hears how many are done.
+    """Insert or update documents of one class, 1000 per command.
 
-    Fields named in `once` are written to new documents only. Documents are validated where they are
-    made, so one iterable made lazily keeps memory flat.
+    Args:
+        documents: validated when built, so a lazy iterable keeps memory flat.
+        once: names of fields that are written to new documents only.
+        written: called with the number of documents done so far.
 
     Raises:
         Conflict: another document holds a unique key of one of these; the others are written.
@@ -75,25 +79,26 @@ async def upsert(
 
 
 def batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Split items into lists of at most `size`."""
     iterator = iter(items)
     while batch := list(islice(iterator, size)):
         yield batch
 
 
 class _ConcurrentInsert(Conflict):
-    """Another writer inserted some of these documents since we looked."""
+    """Another writer inserted some of these documents since they were looked up."""
 
 
-async def _write(document: type[D], batch: Sequence[D], kept: set[str]) -> Changes:
-    """Overtaken once, what the other inserted is there to be compared with; nobody deletes."""
+async def _write(document: type[D], batch: Sequence[D], excluded: set[str]) -> Changes:
+    """Write a batch; after a concurrent insert, once more, as updates of what now exists."""
     try:
-        return await _write_once(document, batch, kept)
+        return await _write_once(document, batch, excluded)
     except _ConcurrentInsert:
-        return await _write_once(document, batch, kept)
+        return await _write_once(document, batch, excluded)
 
 
-async def _write_once(document: type[D], batch: Sequence[D], kept: set[str]) -> Changes:
-    owned = {item.id: item.model_fields_set - kept for item in batch}
+async def _write_once(document: type[D], batch: Sequence[D], excluded: set[str]) -> Changes:
+    owned = {item.id: item.model_fields_set - excluded for item in batch}
     stored = await _read_stored(document, owned)
     operations: list[Write] = []
     inserted = 0
@@ -143,7 +148,7 @@ def _clash(document: type[D], failures: Sequence[Row]) -> str:
 
 
 def stored_row(item: StoredDocument) -> dict[str, Any]:
-    """As stored. The JSON mode turns enums into their values; the catalogue's instants are ours."""
+    """The document as stored. JSON mode turns enums into their values; instants stay instants."""
     row = item.model_dump(mode="json", exclude=_OURS)
     created_at, updated_at = item.created_at, item.updated_at
     ours = {"version": item.version, "created_at": created_at, "updated_at": updated_at}

@@ -1,1 +1,1 @@
-"""What every document stands on: ids, base classes, reads, replica sets."""
+"""The basis of every document: ids, base classes, reads, replica sets."""

@@ -1,7 +1,8 @@
-"""What every stored thing shares. Documents are written, records are read.
+"""Base classes of stored data. Documents are written, records are read.
 
-Documents (Beanie) own shape, validation, indexes and writes; records (msgspec) are what reads take,
-straight from the driver's dict. A record's default stands for "not asked for", never for data.
+Documents (Beanie) own shape, validation, indexes and writes; records (msgspec) are what reads
+return, straight from the driver's dict. A record's default stands for "not requested", never for
+data.
 """
 
 from __future__ import annotations
@@ -16,11 +17,15 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def utc_now() -> datetime:
+    """The current time, aware, in UTC."""
     return datetime.now(UTC)
 
 
 class StoredDocument(Document):
-    """`version` grows by one with every write; `schema_version` tells how to upgrade on read."""
+    """Base of all documents.
+
+    `version` grows by one with every write; `schema_version` says how to upgrade on read.
+    """
 
     id: str  # type: ignore[assignment]  # our ids are text
     version: int = 1
@@ -30,10 +35,10 @@ class StoredDocument(Document):
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A read: immutable, shared between operations, kept in Redis as it is."""
+    """An immutable read result, shared between operations, stored in Redis as it is."""
 
 
 class IdentifiedRecord(Record, frozen=True):
-    """A record of a document of its own."""
+    """A record of a document with its own id."""
 
     id: str = msgspec.field(name="_id")

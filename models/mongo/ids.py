@@ -45,10 +45,12 @@ def derive(kind: str, *source: str | int) -> str:
 
 
 def of_genre(slug: str) -> str:
+    """The id of the genre with this slug."""
     return f"genre_{slug}"
 
 
 def slug_of(genre_id: str) -> str:
+    """The slug of a genre id."""
     return genre_id.removeprefix("genre_")
 
 

@@ -1,7 +1,6 @@
-"""Which member of the replica set answers a read: the catalogue prefers secondaries, whatever
-belongs to a viewer is read from the primary.
+"""Read preference: catalogue reads prefer secondaries, reads of viewer data use the primary.
 
-What changed moments ago is read from the primary as well: a secondary may not have it yet.
+Data changed moments ago is read from the primary as well: a secondary may not have it yet.
 """
 
 from __future__ import annotations
@@ -21,9 +20,9 @@ _SHARED = frozenset({"movies", "shows", "seasons", "episodes", "people", "genres
 
 
 @contextmanager
-def read_from_primary(wanted: bool = True) -> Iterator[None]:
-    """Inside, all reads go to the primary; does nothing unless `wanted`."""
-    if not wanted:
+def read_from_primary(enabled: bool = True) -> Iterator[None]:
+    """Send all reads inside the block to the primary, if `enabled`."""
+    if not enabled:
         yield
         return
     token = _primary.set(True)
@@ -34,12 +33,12 @@ def read_from_primary(wanted: bool = True) -> Iterator[None]:
 
 
 def collection_for_reads(document: type[Document]) -> AsyncCollection[Any]:
-    """The document's collection, as this read should see it."""
+    """The document's collection with the read preference of this read."""
     collection: AsyncCollection[Any] = document.get_pymongo_collection()
     if _primary.get() or collection.name not in _SHARED:
         return collection
-    known = _preferring.get(document)
-    if known is None or known[0] is not collection:  # bound anew, to another client
+    pair = _preferring.get(document)
+    if pair is None or pair[0] is not collection:  # bound anew, to another client
         preferring = collection.with_options(read_preference=ReadPreference.SECONDARY_PREFERRED)
-        known = _preferring[document] = (collection, preferring)
-    return known[1]
+        pair = _preferring[document] = (collection, preferring)
+    return pair[1]

@@ -1,6 +1,7 @@
-"""The one way records are read: projected, straight from the driver, one command a call.
+"""Reads of records: projected, straight from the driver, one command per call.
 
-Every MongoDB failure leaves here as UpstreamUnavailable, so that nothing above knows the driver.
+Every MongoDB failure leaves here as UpstreamUnavailable, so that no other module depends on the
+driver.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ Fields = frozenset[str] | None  # record fields to read, dotted for embedded one
 
 @contextmanager
 def database_errors() -> Iterator[None]:
-    """Driver failures as our own; times every call.
+    """Translate driver failures into UpstreamUnavailable; observe the duration.
 
     Raises:
         UpstreamUnavailable: MongoDB did not answer in time or refused.
@@ -51,7 +52,7 @@ def database_errors() -> Iterator[None]:
 
 
 def collect_refused_writes(error: BulkWriteError) -> dict[int, int]:
-    """The code of each write of a bulk that MongoDB will not take, by its place.
+    """Error codes of the writes of a bulk that MongoDB refuses for good, by position.
 
     Raises:
         BulkWriteError: some failed for a reason that passes: write all of them again.
@@ -73,46 +74,49 @@ async def find(
     limit: int = 0,
     hint: Sort | None = None,
 ) -> list[R]:
-    """Records that match, in `sort` order; one command while `limit` or the batch fits.
+    """Find matching records, in `sort` order; one command while `limit` or the batch fits.
 
     `hint` is the index to walk; while it is not built, MongoDB takes another.
 
     Raises:
         UpstreamUnavailable: MongoDB did not answer in time or refused.
     """
-    ways = [hint, None] if hint else [None]
+    hints = [hint, None] if hint else [None]
     with database_errors():
-        rows = await _read_rows(document, (where, projection(record, fields)), sort, limit, ways)
+        rows = await _read_rows(document, (where, projection(record, fields)), sort, limit, hints)
     return to_records(rows, record)
 
 
 async def _read_rows(
     document: type[Document],
-    what: tuple[Filter, Mapping[str, int]],
+    query: tuple[Filter, Mapping[str, int]],
     sort: Sort | None,
     limit: int,
-    ways: Sequence[Sort | None],
+    hints: Sequence[Sort | None],
 ) -> list[dict[str, Any]]:
     collection = collection_for_reads(document)
-    cursor = collection.find(*what, sort=sort, limit=limit, hint=ways[0])
+    cursor = collection.find(*query, sort=sort, limit=limit, hint=hints[0])
     try:
         # Two above the expected count: the first batch then also says that it is the last.
         return await cursor.batch_size(limit + 2 if limit else 1000).to_list(None)
     except OperationFailure as error:
-        if len(ways) == 1 or error.code != _NO_SUCH_INDEX:
+        if len(hints) == 1 or error.code != _NO_SUCH_INDEX:
             raise
-        return await _read_rows(document, what, sort, limit, ways[1:])
+        return await _read_rows(document, query, sort, limit, hints[1:])
 
 
 async def find_by_id(
     document: type[Document], record: type[D], ids: Collection[str], fields: Fields = None
 ) -> dict[str, D]:
-    """Records of these ids by id; ids that name nothing are absent. One `$in` for all."""
-    found = await find(document, record, {"_id": {"$in": list(ids)}}, fields=fields, limit=len(ids))
-    return {row.id: row for row in found}
+    """Find records by id with one `$in`; ids without a document are absent."""
+    records = await find(
+        document, record, {"_id": {"$in": list(ids)}}, fields=fields, limit=len(ids)
+    )
+    return {row.id: row for row in records}
 
 
 def to_records(rows: list[dict[str, Any]], record: type[R]) -> list[R]:
+    """Convert driver rows to records."""
     return _decoder(record)(rows)
 
 
@@ -128,7 +132,7 @@ def _decoder(record: type[R]) -> Callable[[list[dict[str, Any]]], list[R]]:
 
 @cache
 def projection(record: type[Record], fields: Fields) -> dict[str, int]:
-    """MongoDB's projection for these record fields; whole records leave the rest behind."""
+    """Build the MongoDB projection of these record fields; None projects the whole record."""
     names = set(fields) if fields is not None else set(record.__struct_encode_fields__)
     names.discard("id")
     shown = {name: 1 for name in sorted(names) if not _is_covered(name, names)}
@@ -136,6 +140,6 @@ def projection(record: type[Record], fields: Fields) -> dict[str, int]:
 
 
 def _is_covered(name: str, names: set[str]) -> bool:
-    """A parent path in the same projection makes MongoDB refuse both."""
-    head, _, rest = name.rpartition(".")
-    return bool(rest) and bool(head) and (head in names or _is_covered(head, names))
+    """Whether a parent path is in the projection too: MongoDB refuses both together."""
+    head, _, field = name.rpartition(".")
+    return bool(field) and bool(head) and (head in names or _is_covered(head, names))

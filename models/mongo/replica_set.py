@@ -1,4 +1,4 @@
-"""Turn a fresh single mongod into a one-member replica set, and keep it one after it moved port."""
+"""Initiate a single mongod as a one-member replica set, and repair it after a change of port."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ Client = AsyncMongoClient[dict[str, Any]]
 
 
 async def ensure_initiated(uri: str, deadline_seconds: float = DEADLINE_SECONDS) -> None:
-    """Return once the mongod at `uri` (one host and `replicaSet`) takes writes. Repeatable.
+    """Wait until the mongod at `uri` (one host and `replicaSet`) takes writes; repeatable.
 
-    Uses a client of its own: one that first saw an un-initiated set never learns sessions, so
-    open yours afterwards.
+    Uses a client of its own: one that first saw an un-initiated set never learns sessions, so open
+    yours afterwards.
 
     Raises:
         StartupError: no primary within the deadline, or the server refused.
@@ -44,8 +44,8 @@ async def ensure_initiated(uri: str, deadline_seconds: float = DEADLINE_SECONDS)
             f"MongoDB at {host}:{port} did not become primary within {deadline_seconds:g} s."
         ) from error
     except PyMongoError as error:
-        why = str(error).partition(", full error")[0]
-        raise StartupError(f"MongoDB at {host}:{port} is not a usable set: {why}.") from error
+        reason = str(error).partition(", full error")[0]
+        raise StartupError(f"MongoDB at {host}:{port} is not a usable set: {reason}.") from error
     finally:
         await client.close()
 

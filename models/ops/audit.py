@@ -1,7 +1,7 @@
-"""What was done with rights or to an account's safety: who, what, to whom, when and from where.
+"""The audit log: security events and privileged actions, with actor, subject, time and network.
 
-Entries are added and read, never changed: nothing here updates or deletes. MongoDB drops each when
-its days are over; docs/operations.md has the database role that keeps everybody else out.
+Entries are added and read, never changed: nothing here updates or deletes. MongoDB expires them;
+docs/operations.md has the database role that keeps everybody else out.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Fact = str | int | float | bool | list[str] | None
 
 
 class AuditEvent(Enum):
-    """Security events of accounts first, then what takes a right or the command line."""
+    """Audited events: security events of accounts first, then privileged actions."""
 
     REGISTERED = "REGISTERED"
     EMAIL_VERIFIED = "EMAIL_VERIFIED"
@@ -49,8 +49,10 @@ class AuditEvent(Enum):
 
 
 class AuditEntry(StoredDocument):
-    """`actor`: id of who did it, None for somebody not signed in, or where no account did it, such
-    as the command line. `subject`: id of what or whom it was done to. `address`: its network."""
+    """One event. `actor` is the id of who did it; None for the command line or an anonymous client.
+
+    `subject` is the id of what or whom it was done to. `address` is the client's network.
+    """
 
     event: AuditEvent
     actor: str | None = None
@@ -82,12 +84,13 @@ class AuditEntryRecord(IdentifiedRecord, frozen=True):
 
 
 async def insert_audit_entry(entry: AuditEntry) -> None:
+    """Insert an entry."""
     with database_errors():
         await entry.insert()
 
 
 async def audit_entries(most: int, *, of: str | None = None) -> list[AuditEntryRecord]:
-    """The newest first; with `of` those that name it as actor or subject."""
+    """Newest entries first; with `of`, those with this actor or subject."""
     where = {"$or": [{"actor": of}, {"subject": of}]} if of is not None else {}
     return await find(
         AuditEntry, AuditEntryRecord, where, sort=[("at", -1), ("_id", -1)], limit=most

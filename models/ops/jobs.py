@@ -1,7 +1,7 @@
-"""Jobs: what runs longer than a request, with how far it is. Every change is one atomic command.
+"""Jobs: work that outlasts a request, with its progress. Every change is one atomic command.
 
-Promise: a job runs in one worker at a time. Its worker proves every few seconds that it lives; the
-job of one that fell silent may be taken by another, and what the old one says no longer counts.
+Promise: a job runs in one worker at a time. Its worker sends a heartbeat every few seconds; the job
+of a silent worker may be claimed by another, and updates of the previous worker no longer count.
 """
 
 from __future__ import annotations
@@ -30,11 +30,12 @@ class JobState(Enum):
 
     @property
     def is_final(self) -> bool:
+        """Whether the job has ended."""
         return self in (JobState.SUCCEEDED, JobState.FAILED)
 
 
 class Job(StoredDocument):
-    """`heartbeat_at` is when somebody last saw to it; `worker` is who may say how it goes."""
+    """A job. `heartbeat_at` is the last sign of life; only `worker` may update the job."""
 
     kind: str
     arguments: dict[str, Any] = {}
@@ -75,7 +76,7 @@ class JobRecord(IdentifiedRecord, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class JobEnd:
-    """`error` of a job that succeeded is what it had to leave out."""
+    """Outcome of a job; `error` of a succeeded job lists what it left out."""
 
     state: JobState
     error: str | None
@@ -84,30 +85,31 @@ class JobEnd:
 
 
 async def insert_job(job: Job) -> None:
+    """Insert a job."""
     with database_errors():
         await job.insert()
 
 
 async def count_open_jobs(at_most: int) -> int:
-    """How many are not finished; counting stops at `at_most`."""
+    """Count the unfinished jobs, up to `at_most`."""
     with database_errors():
         collection = Job.get_pymongo_collection()
         return await collection.count_documents({"state": {"$in": _OPEN}}, limit=at_most)
 
 
 async def last_succeeded_job(kind: str) -> JobRecord | None:
-    """The one that started last."""
+    """The succeeded job of this kind that started last, or None."""
     where = {"kind": kind, "state": JobState.SUCCEEDED.value}
-    found = await find(Job, JobRecord, where, sort=[("started_at", -1)], limit=1)
-    return found[0] if found else None
+    records = await find(Job, JobRecord, where, sort=[("started_at", -1)], limit=1)
+    return records[0] if records else None
 
 
 async def claim_job(
     worker: str, now: datetime, silent_since: datetime, job_id: str | None = None
 ) -> JobRecord | None:
-    """This job (or any) for this worker: if it is queued, or its worker is silent that long.
+    """Claim this job, or any, for a worker: if it is queued, or its worker is silent.
 
-    Without an id only what has been left alone that long is taken, the longest first.
+    Without an id only jobs without a heartbeat since `silent_since` are claimed, the oldest first.
     """
     silent = {"heartbeat_at": {"$lt": silent_since}}
     where: dict[str, Any] = {"state": {"$in": _OPEN}, **silent}
@@ -136,12 +138,12 @@ async def claim_job(
 async def heartbeat_job(
     job_id: str, worker: str, now: datetime, done: int, total: int | None
 ) -> bool:
-    """The worker lives and is this far. False: the job is not this worker's any more."""
+    """Record a heartbeat and progress; False if the job belongs to another worker by now."""
     return await _change(job_id, worker, {"heartbeat_at": now, "done": done, "total": total}, now)
 
 
 async def finish_job(job_id: str, worker: str, now: datetime, end: JobEnd) -> bool:
-    """False: the job is not this worker's any more."""
+    """Record the outcome; False if the job belongs to another worker by now."""
     ended = {
         "state": end.state.value,
         "error": end.error,
@@ -154,9 +156,9 @@ async def finish_job(job_id: str, worker: str, now: datetime, end: JobEnd) -> bo
 
 
 async def release_job(job_id: str, worker: str, now: datetime) -> bool:
-    """Back into the queue, at its head, as if this worker had never tried."""
-    left = {"state": JobState.QUEUED.value, "worker": None, "heartbeat_at": EPOCH}
-    return await _change(job_id, worker, left, now, attempts=-1)
+    """Return the job to the head of the queue without counting the attempt."""
+    queued = {"state": JobState.QUEUED.value, "worker": None, "heartbeat_at": EPOCH}
+    return await _change(job_id, worker, queued, now, attempts=-1)
 
 
 async def _change(

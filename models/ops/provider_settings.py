@@ -1,4 +1,4 @@
-"""What operators changed of providers; what is not here is as the settings of the process say."""
+"""Provider settings changed by operators; without one the process's own settings apply."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MOST = 200  # more providers than anybody configures
 
 
 class ProviderSetting(StoredDocument):
-    """Its id is the provider's; None leaves what is configured."""
+    """Overrides of one provider, whose id it has; None leaves the configured value."""
 
     enabled: bool | None = None
     priority: int | None = None
@@ -34,13 +34,14 @@ class ProviderSettingRecord(IdentifiedRecord, frozen=True):
 
 
 async def all_provider_settings() -> list[ProviderSettingRecord]:
+    """All overrides, at most 200."""
     return await find(ProviderSetting, ProviderSettingRecord, {}, limit=MOST)
 
 
 async def change_provider_setting(
     provider_id: str, changes: Mapping[str, bool | int], changed_by: str, now: datetime
 ) -> ProviderSettingRecord:
-    """These fields set, the others left as they are; one atomic command.
+    """Set these fields and leave the others unchanged; one atomic command.
 
     Raises:
         UpstreamUnavailable: MongoDB did not answer; whether it is changed is not known.

@@ -1,7 +1,7 @@
-"""The outbox of purges: what caches and the CDN have yet to drop, each with its next try.
+"""The outbox of purges: what caches and the CDN have yet to drop, with the next attempt.
 
-A record is there before the change it is about; until it is told that the change is made, it waits
-long enough for that. So a process that dies in between purges too much, never too little.
+A purge is inserted before the change it is about; until the change is confirmed, it waits long
+enough for that. So a process that dies in between purges too much, never too little.
 """
 
 from __future__ import annotations
@@ -29,9 +29,12 @@ class PurgeState(Enum):
 
 
 class Purge(StoredDocument):
-    """`keys`: of cached entries; `tags`: of lists and answers; `paths`, `prefixes`: of images and
-    addresses at the CDN; `is_everything`: all that is cached of the catalogue. `is_told`: our own
-    caches have dropped it. `lease`: of who is at it, until `due_at`."""
+    """A purge of cached data.
+
+    `keys`: of cache entries; `tags`: of lists and answers; `paths`, `prefixes`: of images and
+    addresses at the CDN; `is_everything`: the whole catalogue. `is_told`: our own caches have
+    dropped it. `lease`: of the worker that processes it, until `due_at`.
+    """
 
     state: PurgeState = PurgeState.WAITING
     movie_id: str | None = None
@@ -71,14 +74,15 @@ class PurgeRecord(IdentifiedRecord, frozen=True):
 
 
 class PurgeBacklog(NamedTuple):
-    """How many wait, and since when the oldest does."""
+    """Number of waiting purges, and the creation time of the oldest."""
 
     purges: int
     oldest_at: datetime | None
 
 
 async def insert(purge: Purge) -> None:
-    """
+    """Insert a purge.
+
     Raises:
         UpstreamUnavailable: MongoDB did not answer in time or refused.
     """
@@ -86,8 +90,8 @@ async def insert(purge: Purge) -> None:
         await purge.insert()
 
 
-async def ready(made: Mapping[str, Collection[str]], now: datetime) -> None:
-    """The changes of these are made and our caches know; by id, the tags that are left to purge."""
+async def mark_ready_many(tags_by_purge: Mapping[str, Collection[str]], now: datetime) -> None:
+    """Make purges due: the change is made, our caches dropped it, these tags remain."""
     changes = [
         UpdateOne(
             {"_id": id_, "state": PurgeState.WAITING.value, "lease": None},
@@ -102,15 +106,15 @@ async def ready(made: Mapping[str, Collection[str]], now: datetime) -> None:
                 "$inc": {"version": 1},
             },
         )
-        for id_, tags in made.items()
+        for id_, tags in tags_by_purge.items()
     ]
     if changes:
         with database_errors():
             await Purge.get_pymongo_collection().bulk_write(changes, ordered=False)
 
 
-async def hasten(purge_id: str, now: datetime, *, is_told: bool) -> bool:
-    """It is due now; False if somebody was at it already."""
+async def expedite(purge_id: str, now: datetime, *, is_told: bool) -> bool:
+    """Make a purge due now; False if a worker has claimed it before."""
     change = {"due_at": now, "is_told": is_told, "updated_at": now}
     with database_errors():
         answer = await Purge.get_pymongo_collection().update_one(
@@ -121,13 +125,13 @@ async def hasten(purge_id: str, now: datetime, *, is_told: bool) -> bool:
 
 
 async def drop(purge_id: str) -> None:
-    """Nothing was changed after all."""
+    """Delete an unclaimed purge whose change was not made."""
     with database_errors():
         await Purge.get_pymongo_collection().delete_one({"_id": purge_id, "lease": None})
 
 
 async def claim(now: datetime, until: datetime, at_most: int) -> tuple[str, list[PurgeRecord]]:
-    """Those due the longest, for the caller alone until then; and the lease it holds them by."""
+    """Lease the purges that are due longest until `until`; returns the lease and the purges."""
     lease = secrets.token_hex(8)
     due: dict[str, Any] = {"state": PurgeState.WAITING.value, "due_at": {"$lte": now}}
     seen = await find(
@@ -149,10 +153,10 @@ async def claim(now: datetime, until: datetime, at_most: int) -> tuple[str, list
 async def finish(
     purge_ids: Sequence[str], lease: str, now: datetime, error: str | None = None
 ) -> int:
-    """Done, or with an error failed; returns how many were still the caller's."""
-    kept = _DONE_RETENTION if error is None else _FAILED_RETENTION
+    """End purges as done, or with an error as failed; returns how many were still leased."""
+    retention = _DONE_RETENTION if error is None else _FAILED_RETENTION
     state = PurgeState.DONE if error is None else PurgeState.FAILED
-    end = {"state": state.value, "error": error, "expires_at": now + kept}
+    end = {"state": state.value, "error": error, "expires_at": now + retention}
     return await _end_lease(purge_ids, lease, now, end)
 
 
@@ -166,12 +170,18 @@ async def postpone(
     is_told: bool,
     is_counted: bool = True,
 ) -> int:
-    """To be tried again then; `is_counted`: this try counts against them."""
+    """Schedule the next attempt; returns how many purges were still leased.
+
+    Args:
+        caches_purged: our own caches have dropped it.
+        is_counted: the attempt counts.
+    """
     change = {"due_at": due_at, "error": error, "is_told": is_told}
     return await _end_lease(purge_ids, lease, now, change, attempts=0 if is_counted else -1)
 
 
-async def waiting() -> PurgeBacklog:
+async def count_waiting() -> PurgeBacklog:
+    """Count the waiting purges, up to 10,000."""
     pipeline: list[dict[str, Any]] = [
         {"$match": {"state": PurgeState.WAITING.value}},
         {"$limit": _COUNTED},
@@ -182,14 +192,14 @@ async def waiting() -> PurgeBacklog:
     return PurgeBacklog(rows[0]["purges"], rows[0]["oldest_at"]) if rows else PurgeBacklog(0, None)
 
 
-async def failed(at_most: int) -> list[PurgeRecord]:
-    """The newest first."""
+async def list_failed(at_most: int) -> list[PurgeRecord]:
+    """List failed purges, newest first."""
     where = {"state": PurgeState.FAILED.value}
     return await find(Purge, PurgeRecord, where, sort=[("due_at", -1)], limit=at_most)
 
 
 async def retry_failed(now: datetime) -> int:
-    """All of them wait again, as if never tried; returns how many."""
+    """Reset all failed purges to waiting; returns how many."""
     again = {
         "state": PurgeState.WAITING.value,
         "due_at": now,

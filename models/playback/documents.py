@@ -1,6 +1,6 @@
-"""What watching leaves behind: one `viewing_progress` document per user and playable title.
+"""Viewing progress as stored: one `viewing_progress` document per user and playable title.
 
-A running playback session lives in Redis only (services/playback/sessions.py).
+A running playback session is in Redis only (services/playback/sessions.py).
 """
 
 from __future__ import annotations
@@ -34,8 +34,10 @@ class PlaybackState(Enum):
 
 
 class ViewingProgress(StoredDocument):
-    """`stamp_ms` orders changes: a write with a stamp not above it is refused. What services'
-    ProgressState says of a field of the same name holds here; 0 is an instant that never was."""
+    """Progress of one user in one title. A write whose `stamp_ms` is not above the stored is refused.
+
+    Fields have the meaning they have in services' ProgressState; an instant of 0 means never.
+    """
 
     user_id: str
     playable_id: str
@@ -93,7 +95,7 @@ class LiveProgress(ProgressRecord, frozen=True):
 
 
 class PlaybackSession(IdentifiedRecord, frozen=True):
-    """`heartbeat_interval_seconds` is how often its player is asked to report."""
+    """A session; its player should report every `heartbeat_interval_seconds`."""
 
     user_id: str
     playable_id: str
@@ -108,10 +110,12 @@ class PlaybackSession(IdentifiedRecord, frozen=True):
 
 
 def progress_id(user_id: str, playable_id: str) -> str:
+    """The id of a user's progress in a title."""
     return ids.derive("progress", user_id, playable_id)
 
 
 def live_progress(buffered: BufferedProgress) -> LiveProgress:
+    """Convert buffered progress to a record."""
     state = buffered.state
     return LiveProgress(
         id=progress_id(buffered.user_id, buffered.playable_id),
@@ -139,7 +143,7 @@ def live_progress(buffered: BufferedProgress) -> LiveProgress:
 
 
 def progress_base(progress: ProgressRecord | None) -> Base:
-    """What Redis needs to count on from stored progress, or from nothing."""
+    """Convert stored progress, or None, to the base that Redis continues from."""
     if progress is None:
         return Base()
     device = progress.last_device
@@ -165,7 +169,7 @@ def progress_base(progress: ProgressRecord | None) -> Base:
 
 
 def is_later(one: ProgressRecord, other: ProgressRecord) -> bool:
-    """Of one session's reports the later in its count, whenever it came; else the later in time.
+    """Whether one progress is later: by sequence within a session, else by stamp.
 
     Its twin is in lua/change_progress.lua.
     """
@@ -176,11 +180,12 @@ def is_later(one: ProgressRecord, other: ProgressRecord) -> bool:
 
 
 def has_hold(progress: ProgressRecord) -> bool:
-    """Its session has the position: nobody took it since its last report."""
+    """Whether its session holds the position: no other session took it since its last report."""
     return 0 < progress.held_until_ms < PERMANENT_HOLD_MS
 
 
 def playback_session(session: ViewingSession, heartbeat_seconds: int) -> PlaybackSession:
+    """Convert a session from Redis to its public form."""
     return PlaybackSession(
         id=session.session_id,
         user_id=session.user_id,
@@ -197,12 +202,13 @@ def playback_session(session: ViewingSession, heartbeat_seconds: int) -> Playbac
 
 
 def instant(at_ms: int) -> datetime:
-    """Exact to the millisecond, as MongoDB keeps it."""
-    seconds, rest_ms = divmod(at_ms, 1000)
-    return datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest_ms * 1000)
+    """Convert milliseconds since 1970 to a datetime, without rounding."""
+    seconds, millisecond = divmod(at_ms, 1000)
+    return datetime.fromtimestamp(seconds, UTC).replace(microsecond=millisecond * 1000)
 
 
 def milliseconds(at: datetime) -> int:
+    """Convert a datetime to milliseconds since 1970."""
     return round(at.timestamp() * 1000)
 
 

@@ -12,7 +12,7 @@ from models.playback.documents import LiveProgress, ViewingProgress, instant
 async def progress_by_playable(
     user_id: str, playable_ids: Collection[str]
 ) -> dict[str, LiveProgress]:
-    """A user's stored progress by title; one command.
+    """Stored progress of a user by title; one command.
 
     Raises:
         UpstreamUnavailable: MongoDB did not answer in time or refused.
@@ -25,7 +25,7 @@ async def progress_by_playable(
 async def watched_progress(
     user_id: str, *, before: tuple[int, str] | None, limit: int
 ) -> list[LiveProgress]:
-    """All that a user has progress of, last watched first.
+    """All progress of a user, last watched first.
 
     `before` is the position to go on from: milliseconds of `last_watched_at`, and an id.
 

@@ -1,4 +1,4 @@
-"""Progress written past Redis while it is away or full, and what tells Redis of it afterwards.
+"""Progress written past Redis while it is unavailable or full, and the repairs that sync it back.
 
 A repair names a title whose progress in MongoDB Redis has not seen. It is opened after the write
 and before the report is acknowledged; it is closed only if nothing was written since it was read.
@@ -20,7 +20,7 @@ _MAJORITY = WriteConcern("majority")  # whatever the settings say: nothing else 
 
 
 class ProgressRepair(StoredDocument):
-    """Its id is the progress's; `version` grows with every write past Redis."""
+    """A repair, with the id of its progress; `version` grows with every write past Redis."""
 
     user_id: str
     playable_id: str
@@ -36,7 +36,7 @@ class ProgressRepairRecord(IdentifiedRecord, frozen=True):
 
 
 async def replace_progress(progress: LiveProgress, read_stamp_ms: int | None) -> bool:
-    """Writes it if MongoDB still has what was read (None: nothing); False if it has not.
+    """Write progress if MongoDB still has what was read (None: nothing); False if not.
 
     Raises:
         UpstreamUnavailable: MongoDB did not answer; it may be written, trying again does no harm.
@@ -59,7 +59,8 @@ async def replace_progress(progress: LiveProgress, read_stamp_ms: int | None) ->
 
 
 async def open_repair(user_id: str, playable_id: str) -> None:
-    """
+    """Open the repair of a title, or raise its version.
+
     Raises:
         UpstreamUnavailable: MongoDB did not answer.
     """
@@ -84,7 +85,7 @@ async def open_repair(user_id: str, playable_id: str) -> None:
 
 
 async def list_open_repairs(at_most: int, after_id: str = "") -> list[ProgressRepairRecord]:
-    """In the order of their ids, behind this one.
+    """List open repairs in order of id, after `after_id`.
 
     Raises:
         UpstreamUnavailable: MongoDB did not answer in time or refused.
@@ -96,7 +97,7 @@ async def list_open_repairs(at_most: int, after_id: str = "") -> list[ProgressRe
 
 
 async def close_repairs(repairs: Collection[ProgressRepairRecord]) -> None:
-    """Redis has them; those written to since stay open.
+    """Close repairs that Redis has; those written to since stay open.
 
     Raises:
         UpstreamUnavailable: MongoDB did not answer; adopting again does no harm.

@@ -1,7 +1,7 @@
 """Writes of viewing progress: many in one unordered command, harmless to repeat, in any order.
 
-Each write is guarded by `stamp_ms < new`, and by the count of reports within a session, so what is
-stored never goes back, whoever comes late.
+Each write is guarded by `stamp_ms < new` and by the sequence of reports within a session, so stored
+progress never goes back, whichever write comes last.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _DUPLICATE_KEY = 11000
 
 @dataclass(frozen=True, slots=True)
 class ProgressWrites:
-    """`older`: MongoDB had this state or a newer one. `refused`: keys MongoDB will not take."""
+    """Counts of a write. `older`: MongoDB had this state or a newer one. `refused`: bad keys."""
 
     written: int
     older: int
@@ -31,10 +31,10 @@ class ProgressWrites:
 
 
 async def write_progress(records: Sequence[ProgressRecord]) -> ProgressWrites:
-    """Writes the newest of each (user, title); give each key once, at most a thousand.
+    """Write the newest progress of each (user, title); each key once, at most 1000.
 
-    A duplicate key is another writer's insert of the same moment, perhaps of an older state:
-    those are tried once more as plain updates, which tells for certain.
+    A duplicate key is another writer's insert of the same moment, perhaps of an older state: those
+    are written once more as plain updates, which decides.
 
     Raises:
         UpstreamUnavailable: MongoDB did not answer; any part may be written, so write all again.
@@ -53,7 +53,7 @@ async def write_progress(records: Sequence[ProgressRecord]) -> ProgressWrites:
 
 
 async def _send(records: Sequence[ProgressRecord], *, upsert: bool) -> tuple[int, dict[int, int]]:
-    """How many were written, and the error code of each that was not, by its place."""
+    """Number written, and the error code of each that was not, by position."""
     operations = [_operation(record, upsert=upsert) for record in records]
     collection = ViewingProgress.get_pymongo_collection()
     with database_errors():
@@ -83,7 +83,7 @@ def _operation(record: ProgressRecord, *, upsert: bool) -> UpdateOne:
 
 
 def _match_later_report(record: ProgressRecord) -> dict[str, Any]:
-    """Of the same session, written past Redis; this one was sent again, later than that."""
+    """Match a later report of the same session that was written past Redis."""
     return {
         "session_id": record.session_id,
         "claimed_ms": record.claimed_ms,
@@ -93,6 +93,7 @@ def _match_later_report(record: ProgressRecord) -> dict[str, Any]:
 
 
 def stored_fields(record: ProgressRecord) -> dict[str, Any]:
+    """The record's fields as the document stores them."""
     device = record.last_device
     return {
         "position_seconds": record.position_seconds,

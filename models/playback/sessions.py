@@ -1,6 +1,6 @@
-"""Sessions as they began, in MongoDB: what is known of a session whatever becomes of Redis.
+"""Sessions at their start, in MongoDB, for whatever must go on without Redis.
 
-A session's document is written once; beginning it again, by the same key, changes nothing.
+A session's document is written once; starting it again, by the same key, changes nothing.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _BESIDE_SECONDS = 1.0  # how long a start that Redis has taken waits for MongoDB
 
 
 async def store_session(started: StoredSessionRecord) -> None:
-    """Writes down a session that Redis opened; one of the same key and an earlier time gives way.
+    """Store a session that Redis opened; it replaces an earlier one of the same key.
 
     Raises:
         UpstreamUnavailable: MongoDB did not answer in time.
@@ -40,7 +40,7 @@ async def store_session(started: StoredSessionRecord) -> None:
 
 
 async def open_session(started: StoredSessionRecord) -> StoredSessionRecord:
-    """Opens a session without Redis, or finds it open: returns what is stored now.
+    """Open a session without Redis, or find it open; returns the stored one.
 
     Raises:
         UpstreamUnavailable: MongoDB did not answer in time; opening it again does no harm.
@@ -59,19 +59,19 @@ async def open_session(started: StoredSessionRecord) -> StoredSessionRecord:
 
 
 async def playback_session_record(session_id: str) -> StoredSessionRecord | None:
-    """How the session began, read from the primary; None if it is not known or forgotten.
+    """The session as it began, read from the primary; None if unknown or expired.
 
     Raises:
         UpstreamUnavailable: MongoDB did not answer in time or refused.
     """
-    found = await find(StoredSession, StoredSessionRecord, {"_id": session_id}, limit=1)
-    return found[0] if found else None
+    records = await find(StoredSession, StoredSessionRecord, {"_id": session_id}, limit=1)
+    return records[0] if records else None
 
 
 async def awaited_sessions(
     user_id: str, session_ids: Collection[str], since: datetime
 ) -> list[StoredSessionRecord]:
-    """The user's sessions, begun after `since` without Redis, which does not know them yet.
+    """Sessions of the user begun after `since` without Redis, which does not know them yet.
 
     Raises:
         UpstreamUnavailable: MongoDB did not answer in time or refused.
@@ -86,7 +86,7 @@ async def awaited_sessions(
 
 
 async def mark_session_in_redis(session_id: str) -> None:
-    """Redis knows it now.
+    """Record that Redis knows the session.
 
     Raises:
         UpstreamUnavailable: MongoDB did not answer in time.
@@ -100,6 +100,7 @@ async def mark_session_in_redis(session_id: str) -> None:
 def stored_session(
     session: ViewingSession, *, address: str | None, user_agent: str | None
 ) -> StoredSessionRecord:
+    """Convert a session from Redis to its stored form."""
     return StoredSessionRecord(
         id=session.session_id,
         user_id=session.user_id,
@@ -115,7 +116,7 @@ def stored_session(
 
 
 def _fields(started: StoredSessionRecord) -> dict[str, Any]:
-    """All but the id and `in_redis`, as the document stores them."""
+    """All fields but the id and `in_redis`, as the document stores them."""
     now, device = utc_now(), started.device
     return {
         "user_id": started.user_id,

@@ -22,7 +22,7 @@ async def read_history(
     before: tuple[int, str] | None = None,
     limit: int,
 ) -> list[ViewingRecord]:
-    """A user's viewings begun from `since` on and before `until`, the newest first.
+    """Viewings of a user begun from `since` on and before `until`, newest first.
 
     `before` is the position to go on from: milliseconds of `started_at`, and an id.
 
@@ -41,7 +41,7 @@ async def read_history(
 
 
 async def viewings_by_id(user_id: str, ids: Collection[str]) -> dict[str, ViewingRecord]:
-    """Those of these that are the user's own and not deleted; one command.
+    """Viewings by id: the user's own that are not deleted; one command.
 
     Raises:
         UpstreamUnavailable: MongoDB did not answer in time or refused.
@@ -51,11 +51,11 @@ async def viewings_by_id(user_id: str, ids: Collection[str]) -> dict[str, Viewin
     return {row.id: row for row in rows}
 
 
-def infer_ends(viewings: Iterable[ViewingRecord], heard_since: datetime) -> list[ViewingRecord]:
-    """The same; those that nobody ended and nobody heard of since then ended when last heard."""
+def infer_ends(viewings: Iterable[ViewingRecord], seen_since: datetime) -> list[ViewingRecord]:
+    """Set the end of unfinished viewings last seen before `seen_since` to that last moment."""
     return [
         msgspec.structs.replace(one, ended_at=one.last_seen_at)
-        if one.ended_at is None and one.last_seen_at < heard_since
+        if one.ended_at is None and one.last_seen_at < seen_since
         else one
         for one in viewings
     ]

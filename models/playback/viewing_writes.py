@@ -1,7 +1,7 @@
-"""Writes of the history: how viewings went, many in one command, and what a viewer takes out of it.
+"""Writes of the history: outcomes of viewings, many in one command, and deletions by viewers.
 
-Each write is guarded by `stamp_ms < new`, so repeating it, in any order, is harmless. What is
-deleted keeps its id and a stamp that none is above: whoever comes late writes nothing.
+Each write is guarded by `stamp_ms < new`, so repeating it, in any order, is harmless. A deleted
+viewing keeps its id and a stamp above all others, so that a late write changes nothing.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _FORGOTTEN = (
 
 
 async def write_viewings(records: Sequence[ViewingRecord]) -> frozenset[str]:
-    """Writes the newest of each viewing; give each id once, at most a thousand.
+    """Write the newest state of each viewing; each id once, at most 1000.
 
     Returns the ids that MongoDB will not take.
 
@@ -60,7 +60,7 @@ async def write_viewings(records: Sequence[ViewingRecord]) -> frozenset[str]:
 
 
 async def delete_viewing(user_id: str, id_: str, now: datetime) -> bool:
-    """Takes the user's own viewing out; False if there is none. Again: True."""
+    """Delete one of the user's viewings; False if there is none, True again if repeated."""
     with database_errors():
         answer = await Viewing.get_pymongo_collection().update_one(
             {"_id": id_, "user_id": user_id}, _build_deletion(now)
@@ -71,7 +71,7 @@ async def delete_viewing(user_id: str, id_: str, now: datetime) -> bool:
 async def delete_viewings(
     user_id: str, now: datetime, *, playable_id: str | None = None, before: datetime | None = None
 ) -> None:
-    """Takes all the user's viewings of a title, or begun before a time, out for good.
+    """Delete all the user's viewings of a title, or begun before a time, for good.
 
     Also those on their way here: the sessions they come from are known since they began.
 
@@ -124,7 +124,7 @@ def _build_insertion(now: datetime) -> dict[str, Any]:
 
 
 async def _send(records: Sequence[ViewingRecord], *, upsert: bool) -> dict[int, int]:
-    """The error code of each that was not written, by its place."""
+    """The error code of each write that failed, by position."""
     operations = [_operation(record, upsert=upsert) for record in records]
     with database_errors():
         try:

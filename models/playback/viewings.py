@@ -1,8 +1,8 @@
-"""What watching leaves behind session by session: where it began, and the viewer's history.
+"""Playback by session: where each began, and the viewer's history.
 
-`playback_sessions` has what is known at a session's start, for whatever must go on while Redis is
-away; `viewings` has how it went, written by the flush worker. Both forget: after 30 days a session,
-and what marks a deleted viewing.
+`playback_sessions` has what is known at a session's start, for whatever must go on without Redis;
+`viewings` has its outcome, written by the flush worker. Both expire: sessions, and markers of
+deleted viewings, after 30 days.
 """
 
 from __future__ import annotations
@@ -22,8 +22,10 @@ _RETENTION_SECONDS = 30 * 86400
 
 
 class StoredSession(StoredDocument):
-    """`address` is cut short (services/limits/address_prefixes.py). `in_redis` is False from a
-    start without Redis until Redis knows the session."""
+    """A session at its start. `address` is truncated (services/limits/address_prefixes.py).
+
+    `in_redis` is False from a start without Redis until Redis knows the session.
+    """
 
     user_id: str
     playable_id: str
@@ -47,8 +49,10 @@ class StoredSession(StoredDocument):
 
 
 class Viewing(StoredDocument):
-    """`stamp_ms` is when the session was heard of: only a later one may write. A deleted one keeps
-    its ids, `deleted_at` and a stamp that none is above."""
+    """The outcome of a session. `stamp_ms` is its last report: only a later one may write.
+
+    A deleted viewing keeps its ids, `deleted_at` and a stamp above all others.
+    """
 
     user_id: str
     playable_id: str
@@ -98,11 +102,12 @@ class ViewingRecord(IdentifiedRecord, frozen=True):
 
 
 def viewing_id(session_id: str, started_at_ms: int) -> str:
-    """A session's key may be used again once it is forgotten: that is another viewing."""
+    """The id of a viewing; a session key used again after it expired is another viewing."""
     return ids.derive("viewing", session_id, started_at_ms)
 
 
 def viewing_record(user_id: str, playable_id: str, entry: ViewingEntry) -> ViewingRecord:
+    """Convert an entry of the progress stream to a record."""
     return ViewingRecord(
         id=viewing_id(entry.session_id, entry.started_at_ms),
         user_id=user_id,
@@ -118,6 +123,7 @@ def viewing_record(user_id: str, playable_id: str, entry: ViewingEntry) -> Viewi
 
 
 def device_of(tag: DeviceTag | None) -> DeviceRecord | None:
+    """Convert a device tag, or None, to a record."""
     if tag is None:
         return None
     return DeviceRecord(key=tag.key, name=tag.name, kind=DeviceKind(tag.kind))

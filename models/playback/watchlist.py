@@ -1,7 +1,7 @@
 """Watchlists in MongoDB: one entry per user and title, whose id is made of both.
 
-So a title is on a list once, whoever adds it twice at once, and needs no lookup to be found. Always
-read from the primary: viewers read their own writes.
+So a title is on a list once, even if two requests add it together, and is found without a lookup.
+Always read from the primary: viewers read their own writes.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def _entry_id(user_id: str, title_id: str) -> str:
 
 
 async def add_to_watchlist(user_id: str, title_id: str, at: datetime, most: int) -> bool:
-    """Adds the title; one that is there keeps its place. False: the list is full, nothing changed.
+    """Add the title, unless listed; False if the list is full and nothing changed.
 
     Raises:
         UpstreamUnavailable: MongoDB did not answer in time; adding again does no harm.
@@ -63,7 +63,7 @@ async def add_to_watchlist(user_id: str, title_id: str, at: datetime, most: int)
 
 
 async def remove_from_watchlist(user_id: str, title_id: str) -> bool:
-    """Whether it was there.
+    """Remove the title; False if it was not listed.
 
     Raises:
         UpstreamUnavailable: MongoDB did not answer in time; removing again does no harm.
@@ -91,8 +91,10 @@ async def on_watchlist(user_id: str, title_ids: Collection[str]) -> set[str]:
 async def read_watchlist(
     user_id: str, *, before: tuple[int, str] | None, limit: int
 ) -> list[WatchlistEntryRecord]:
-    """Entries in order of falling time. `before` is the position to go on from: milliseconds of
-    `added_at`, and an entry's id.
+    """Entries, newest first.
+
+    Args:
+        before: position to continue from: milliseconds of `added_at`, and an entry's id.
 
     Raises:
         UpstreamUnavailable: MongoDB did not answer in time or refused.

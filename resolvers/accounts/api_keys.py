@@ -48,7 +48,7 @@ async def authenticate_key(runtime: Runtime, token: str) -> Viewer:
     if text is None:
         reject_token()
     hashed = text.hash
-    key = await runtime.known_keys.get(hashed, lambda: _read(runtime, hashed))
+    key = await runtime.api_key_cache.get(hashed, lambda: _read(runtime, hashed))
     if key is None or _is_expired(key, runtime):
         reject_token()
     viewer = Viewer(

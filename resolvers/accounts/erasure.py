@@ -26,14 +26,14 @@ async def erase_deleted(runtime: Runtime) -> int:
     Raises:
         UpstreamUnavailable: a store is away; another pass goes on in a minute.
     """
-    gone = 0
+    erased = 0
     for _ in range(_MOST_AT_ONCE):
         at = datetime.fromtimestamp(runtime.clock(), UTC)
-        taken = await models.take_deleted_user(at, _SOONEST)
-        if taken is None:
+        deleted = await models.take_deleted_user(at, _SOONEST)
+        if deleted is None:
             break
-        gone += await _erase(runtime, taken.id, at, at - taken.deleted_at)
-    return gone
+        erased += await _erase(runtime, deleted.id, at, at - deleted.deleted_at)
+    return erased
 
 
 async def _erase(runtime: Runtime, user_id: str, at: datetime, age: timedelta) -> bool:

@@ -42,16 +42,16 @@ async def request_mail(
     Raises:
         UpstreamUnavailable: MongoDB did not answer in time; asking again does no harm.
     """
-    asked_at = now(context)
+    requested_at = now(context)
     request = models.MailRequest(
         id=models.ids.new("mailrequest"),
         purpose=purpose,
         email=email,
         registration=registration,
-        due_at=asked_at,
-        expires_at=asked_at + _LIFETIME,
-        created_at=asked_at,
-        updated_at=asked_at,
+        due_at=requested_at,
+        expires_at=requested_at + _LIFETIME,
+        created_at=requested_at,
+        updated_at=requested_at,
     )
     await models.insert_mail_request(request)
 

@@ -34,9 +34,9 @@ async def export(context: Context, email: str) -> dict[str, Any]:
     user_id = (await _account(context, email)).id
     collections: dict[str, dict[str, dict[str, Any]]] = {}
     for each in models.PERSONAL_DATA:
-        found = await models.read_personal_data(user_id, each, MOST_DOCUMENTS + 1)
-        collections.setdefault(each.name, {}).update({row["_id"]: row for row in found})
-    on_its_way = await context.progress_buffer.unflushed(user_id)
+        documents = await models.read_personal_data(user_id, each, MOST_DOCUMENTS + 1)
+        collections.setdefault(each.name, {}).update({row["_id"]: row for row in documents})
+    unflushed_progress = await context.progress_buffer.list_unflushed(user_id)
     await audit.record(context, AuditEvent.ACCOUNT_EXPORTED, subject=user_id, by=BY_OPERATOR)
     return {
         "format": FORMAT,
@@ -54,7 +54,7 @@ async def export(context: Context, email: str) -> dict[str, Any]:
                 "completed": bool(one.state.completed),
                 "watch_count": one.state.watch_count,
             }
-            for one in on_its_way
+            for one in unflushed_progress
         ],
     }
 
@@ -106,7 +106,7 @@ async def _account(context: Context, email: str) -> models.CredentialRecord:
         NotFound: there is no such account, or it is deleted.
         ValidationFailed: this is no address.
     """
-    found = await models.credential_of(fold_email(context, email))
-    if found is None:
+    account = await models.credential_of(fold_email(context, email))
+    if account is None:
         raise NotFound("There is no account of this address.")
-    return found
+    return account

@@ -94,8 +94,8 @@ async def register(
     await _count_registration(context, address)
     password_hash = await context.runtime.passwords.hash(password)
     if context.runtime.settings.needs_verified_email:
-        asked = models.Registration(display_name=name, password_hash=password_hash)
-        await request_mail(context, MailPurpose.REGISTER, address, asked)
+        registration = models.Registration(display_name=name, password_hash=password_hash)
+        await request_mail(context, MailPurpose.REGISTER, address, registration)
         return None
     user = build_user(address, name, password_hash, now(context))
     if not await models.insert_user(user):
@@ -129,8 +129,8 @@ async def login(
     credential = await models.credential_of(address)
     if not await check_password(context, credential, password, address) or credential is None:
         metrics.sign_ins_total.labels("refused").inc()
-        known = credential.id if credential else None
-        await audit.record(context, AuditEvent.SIGN_IN_REFUSED, subject=known)
+        account_id = credential.id if credential else None
+        await audit.record(context, AuditEvent.SIGN_IN_REFUSED, subject=account_id)
         raise InvalidCredentials("Wrong email address or password.")
     if context.runtime.settings.needs_verified_email and not credential.email_verified:
         await audit.record(context, AuditEvent.SIGN_IN_REFUSED, subject=credential.id, proved=False)
@@ -161,13 +161,13 @@ async def refresh_tokens(context: Context, refresh_token: str | None) -> SignInR
 
 async def _refresh(context: Context, refresh_token: str) -> SignInResult:
     presented = RefreshToken.parse(refresh_token)
-    found = _require_active(context, await models.login_of(presented.hash))
-    issued_at = _issue_time(context, found.user_id)
-    user = await _user(context, found.user_id)  # first: a read that fails must not cost the token
+    record = _require_active(context, await models.login_of(presented.hash))
+    issued_at = _issue_time(context, record.user_id)
+    user = await _user(context, record.user_id)  # first: a read that fails must not cost the token
     if user is None:
         reject_token()
-    successor = await _issue_successor(context, found, presented)
-    return _issue_tokens(context, user, found.id, successor, issued_at)
+    successor = await _issue_successor(context, record, presented)
+    return _issue_tokens(context, user, record.id, successor, issued_at)
 
 
 async def _create_login(
@@ -194,23 +194,23 @@ async def _create_login(
 
 
 async def _issue_successor(
-    context: Context, found: models.LoginRecord, presented: RefreshToken
+    context: Context, record: models.LoginRecord, presented: RefreshToken
 ) -> RefreshToken:
-    if found.token_hash == presented.hash:
+    if record.token_hash == presented.hash:
         token = RefreshToken.new()
-        if await models.rotate_login(found.id, _build_rotation(context, presented, token)):
+        if await models.rotate_login(record.id, _build_rotation(context, presented, token)):
             metrics.sign_ins_total.labels("refreshed").inc()
             return token
-        found = _require_active(
+        record = _require_active(
             context, await models.login_of(presented.hash)
         )  # another was faster
-    if _is_replay(context, found, presented) and found.sealed_successor:
+    if _is_replay(context, record, presented) and record.sealed_successor:
         metrics.sign_ins_total.labels("replayed").inc()
-        return presented.unseal(found.sealed_successor)
+        return presented.unseal(record.sealed_successor)
     metrics.sign_ins_total.labels("reused").inc()
-    await context.runtime.revocations.revoke_login(found.id, at=context.runtime.clock())
-    await models.revoke_login(found.id, now(context))
-    await audit.record(context, AuditEvent.TOKEN_REUSED, subject=found.user_id, session=found.id)
+    await context.runtime.revocations.revoke_login(record.id, at=context.runtime.clock())
+    await models.revoke_login(record.id, now(context))
+    await audit.record(context, AuditEvent.TOKEN_REUSED, subject=record.user_id, session=record.id)
     raise TokenReused("This refresh token was used before: sign in again.")
 
 
@@ -263,8 +263,8 @@ def _issue_tokens(
     )
     if context.browser is not None:
         context.browser.keep(access_token, refresh_token.text)
-    kept_here = None if context.browser is not None else refresh_token.text
-    return SignInResult(Tokens(access_token, issuer.lifetime_seconds, kept_here), user)
+    body_token = None if context.browser is not None else refresh_token.text
+    return SignInResult(Tokens(access_token, issuer.lifetime_seconds, body_token), user)
 
 
 async def _renew_hash(context: Context, credential: models.CredentialRecord, password: str) -> None:

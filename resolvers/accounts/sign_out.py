@@ -38,8 +38,8 @@ async def sessions(context: Context) -> list[Session]:
         Unauthenticated, Forbidden, UpstreamUnavailable.
     """
     viewer = require_person(context)
-    found = await models.active_logins(viewer.user_id, now(context), MOST_SESSIONS)
-    return [_session(login, viewer.login_id) for login in found]
+    logins = await models.active_logins(viewer.user_id, now(context), MOST_SESSIONS)
+    return [_session(login, viewer.login_id) for login in logins]
 
 
 async def sessions_by_id(context: Context, ids: Sequence[str]) -> dict[str, Session]:

@@ -86,12 +86,12 @@ async def movies(
         filter=filter_ or models.MovieFilter(),
         order=order,
         size=size,
-        backwards=arguments.backwards,
+        backwards=arguments.is_backwards,
         position=position_of(arguments, order, secret),
         today=_today(context, category),
     )
     pages = context.loader(loaders.MoviePageByQuery)
-    page = await pages.load_one(pages.ask(query), fields)
+    page = await pages.load_one(pages.key_for(query), fields)
     assert page is not None  # a page may be empty, but it exists
     films = context.loader(loaders.MovieById)
     nodes = loaders.in_order(await films.many(page.ids, fields), page.ids)
@@ -122,12 +122,12 @@ async def movies_of_genres(
         for genre in genres
     ]
     loader = context.loader(loaders.MoviePagesByQuery)
-    keys = [loader.ask(query) for query in queries]
-    found = await loader.many(keys)
-    pages = [found[key] or models.MoviePage() for key in keys]
-    wanted = None if fields is None else fields | {order.field}
+    keys = [loader.key_for(query) for query in queries]
+    pages_by_key = await loader.many(keys)
+    pages = [pages_by_key[key] or models.MoviePage() for key in keys]
+    read_fields = None if fields is None else fields | {order.field}
     films = await context.load_many(
-        loaders.MovieById, [id_ for page in pages for id_ in page.ids], wanted
+        loaders.MovieById, [id_ for page in pages for id_ in page.ids], read_fields
     )
     return [
         TitleConnection(loaders.in_order(films, page.ids), page, query, secret)
@@ -154,7 +154,7 @@ async def _load_counts(
     loader: loaders.MovieCountByQuery | loaders.ShowCountByQuery,
     connections: Sequence[TitleConnection[Any]],
 ) -> list[models.Count | None]:
-    keys = [loader.ask(one.query.list_key(), one.query) for one in connections]
+    keys = [loader.key_for(one.query.list_key(), one.query) for one in connections]
     counts = await loader.many(keys)
     return [counts[key] for key in keys]
 
@@ -237,8 +237,8 @@ async def credits_of_people(
     """What each worked on, most popular title first; one load of ids and one of titles for all."""
     size = validate_size(first, "first", PAGE_SIZE)
     titles_of = await context.load_many(loaders.TitleIdsByPersonId, [one.id for one in people])
-    wanted = dict.fromkeys(key for some in titles_of.values() for key in some or ())
-    titles = await context.load_many(loaders.TitleById, wanted)
+    title_ids = dict.fromkeys(key for some in titles_of.values() for key in some or ())
+    titles = await context.load_many(loaders.TitleById, title_ids)
     return [
         [
             credit

@@ -32,7 +32,7 @@ class UpsertResult:
 
 async def upsert_movie(
     context: Context,
-    given: Mapping[str, Any],
+    values: Mapping[str, Any],
     *,
     id_: str | None = None,
     expected_version: int | None = None,
@@ -48,9 +48,9 @@ async def upsert_movie(
         ValidationFailed, Unauthenticated, Forbidden, UpstreamUnavailable.
     """
     context.require(models.Role.EDITOR)
-    _check(given)
-    changes = await _to_stored(context, given)
-    before = await _read_stored(id_, given.get("tmdb_id"))
+    _check(values)
+    changes = await _to_stored(context, values)
+    before = await _read_stored(id_, values.get("tmdb_id"))
     if expected_version is not None and (before is None or before.version != expected_version):
         raise _version_conflict()
     if before is None:
@@ -90,10 +90,10 @@ async def _read_stored(id_: str | None, tmdb_id: int | None) -> models.MovieReco
     """A deleted film is found by its TMDb number alone: setting it again brings it back."""
     if id_ is not None and require_kind(id_) != "movie":
         raise _not_found()
-    found = await models.movie_to_edit(id_, tmdb_id)
-    if id_ is not None and (found is None or not found.is_active):
+    movie = await models.movie_to_edit(id_, tmdb_id)
+    if id_ is not None and (movie is None or not movie.is_active):
         raise _not_found()
-    return found
+    return movie
 
 
 async def _create(context: Context, changes: dict[str, Any]) -> UpsertResult:
@@ -128,9 +128,9 @@ async def _edit(
     )
 
 
-async def _to_stored(context: Context, given: Mapping[str, Any]) -> dict[str, Any]:
+async def _to_stored(context: Context, values: Mapping[str, Any]) -> dict[str, Any]:
     """As stored: genres by id, the year with the date."""
-    changes = dict(given)
+    changes = dict(values)
     if "genres" in changes:
         changes["genre_ids"] = await _genre_ids(context, changes.pop("genres"))
     if "release_date" in changes:
@@ -140,26 +140,26 @@ async def _to_stored(context: Context, given: Mapping[str, Any]) -> dict[str, An
 
 
 async def _genre_ids(context: Context, slugs: Sequence[str]) -> list[str]:
-    wanted = list(dict.fromkeys(map(ids.of_genre, slugs)))
-    known = await context.load_many(loaders.GenreById, wanted)
+    genre_ids = list(dict.fromkeys(map(ids.of_genre, slugs)))
+    genres_by_id = await context.load_many(loaders.GenreById, genre_ids)
     for at, slug in enumerate(slugs):
-        if known[ids.of_genre(slug)] is None:
+        if genres_by_id[ids.of_genre(slug)] is None:
             raise ValidationFailed("There is no such genre.", path=["genres", str(at)])
-    return wanted
+    return genre_ids
 
 
-def _check(given: Mapping[str, Any]) -> None:
+def _check(values: Mapping[str, Any]) -> None:
     for name, public in _NEVER_NULL.items():
-        if name in given and given[name] is None:
+        if name in values and values[name] is None:
             raise ValidationFailed(f"`{public}` cannot be null.", path=[public])
     for name, most in _MOST_CHARACTERS.items():
-        text = given.get(name)
+        text = values.get(name)
         if text is not None and not (text.strip() and len(text) <= most):
             raise ValidationFailed(f"`{name}` must be 1 to {most} characters.", path=[name])
-    if len(given.get("genres", ())) > _MOST_GENRES:
+    if len(values.get("genres", ())) > _MOST_GENRES:
         raise ValidationFailed(f"At most {_MOST_GENRES} genres.", path=["genres"])
-    _check_number(given.get("runtime_seconds"), "runtimeSeconds", _MOST_RUNTIME_SECONDS)
-    _check_number(given.get("tmdb_id"), "tmdbId", _LARGEST)
+    _check_number(values.get("runtime_seconds"), "runtimeSeconds", _MOST_RUNTIME_SECONDS)
+    _check_number(values.get("tmdb_id"), "tmdbId", _LARGEST)
 
 
 def _check_number(value: int | None, public: str, most: int) -> None:

@@ -52,7 +52,7 @@ async def enqueue_tags(runtime: Runtime, tags: Collection[str]) -> str | None:
     Raises:
         UpstreamUnavailable: MongoDB is away.
     """
-    if not runtime.cdn.is_told:
+    if not runtime.cdn.can_purge:
         return None
     titles = [tag for tag in map(_title_of, tags) if tag]
     paths = [path(title) for title in titles for path in (cdn.poster_path, cdn.backdrop_path)]
@@ -76,9 +76,9 @@ async def enqueue_import(runtime: Runtime, *, is_told: bool | None = None) -> st
 
 async def mark_import_written(runtime: Runtime, purge_id: str, *, is_told: bool) -> None:
     """`is_told`: our caches have dropped the catalogue."""
-    if is_told and not runtime.cdn.is_told:
+    if is_told and not runtime.cdn.can_purge:
         await models.purges.drop(purge_id)
-    elif not await models.purges.hasten(purge_id, now(runtime), is_told=is_told):
+    elif not await models.purges.expedite(purge_id, now(runtime), is_told=is_told):
         await enqueue_import(runtime, is_told=is_told)
 
 
@@ -87,7 +87,7 @@ async def mark_ready(runtime: Runtime, purge_id: str, tags: Collection[str]) -> 
     While Redis owes something, or is away, the purge goes out by itself, for our caches too."""
     if not runtime.cache.has_pending:
         with suppress(UpstreamUnavailable):
-            await runtime.purge_outbox.ready(purge_id, tags)
+            await runtime.purge_outbox.mark_ready(purge_id, tags)
 
 
 async def forget(runtime: Runtime, purge: models.PurgeRecord) -> None:

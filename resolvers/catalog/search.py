@@ -29,7 +29,7 @@ class SearchConnection:
     """A page of hits; one whose thing is gone by now has no edge, yet pages go on behind it."""
 
     hits: list[models.SearchHit]
-    found: dict[str, SearchResult | None]
+    nodes_by_id: dict[str, SearchResult | None]
     has_next_page: bool
     has_previous_page: bool
     secret: bytes
@@ -52,7 +52,7 @@ class SearchConnection:
 
     def _present(self) -> Iterator[tuple[models.SearchHit, SearchResult]]:
         for hit in self.hits:
-            node = self.found[hit.id]
+            node = self.nodes_by_id[hit.id]
             if node is not None:
                 yield hit, node
 
@@ -79,7 +79,7 @@ async def search(
         InvalidCursor, UpstreamUnavailable.
     """
     secret = context.runtime.settings.secret_bytes
-    asked = loaders.SearchQuery(
+    search_query = loaders.SearchQuery(
         words=_words(query),
         kinds=_kinds(kinds),
         filter=filter_ or models.MovieFilter(),
@@ -87,10 +87,14 @@ async def search(
         after=_hit(secret, after) if after is not None else None,
     )
     loader = context.loader(loaders.SearchPageByQuery)
-    hits = await loader.load(loader.ask(asked.key(), asked)) or []
-    page = hits[: asked.size]
-    found = await context.load_many(loaders.SearchResultById, [hit.id for hit in page], fields)
-    return SearchConnection(page, found, len(hits) > asked.size, after is not None, secret)
+    hits = await loader.load(loader.key_for(search_query.key(), search_query)) or []
+    page = hits[: search_query.size]
+    nodes_by_id = await context.load_many(
+        loaders.SearchResultById, [hit.id for hit in page], fields
+    )
+    return SearchConnection(
+        page, nodes_by_id, len(hits) > search_query.size, after is not None, secret
+    )
 
 
 def _words(query: str) -> str:

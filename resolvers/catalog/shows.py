@@ -37,10 +37,10 @@ async def shows(
         position=position_of(arguments, order, secret),
     )
     pages = context.loader(loaders.ShowPageByQuery)
-    page = await pages.load_one(pages.ask(query.key(), query), fields)
+    page = await pages.load_one(pages.key_for(query.key(), query), fields)
     assert page is not None  # a page may be empty, but it exists
-    found = await context.load_many(loaders.ShowById, page.ids, fields)
-    return TitleConnection(loaders.in_order(found, page.ids), page, query, secret)
+    records = await context.load_many(loaders.ShowById, page.ids, fields)
+    return TitleConnection(loaders.in_order(records, page.ids), page, query, secret)
 
 
 async def show(
@@ -65,8 +65,8 @@ async def seasons_of_shows(
 ) -> list[list[models.SeasonRecord]]:
     """Each show's, in order of number; one command for all shows."""
     ids_of = await context.load_many(loaders.SeasonIdsByShowId, [one.id for one in some])
-    wanted = [id_ for found in ids_of.values() for id_ in found or ()]
-    seasons = await context.load_many(loaders.SeasonById, wanted)
+    season_ids = [id_ for some_ids in ids_of.values() for id_ in some_ids or ()]
+    seasons = await context.load_many(loaders.SeasonById, season_ids)
     return [loaders.in_order(seasons, ids_of[one.id] or ()) for one in some]
 
 
@@ -75,7 +75,7 @@ async def season_of_shows(
 ) -> list[models.SeasonRecord | None]:
     """Each show's season of this number, or None."""
     seasons = await seasons_of_shows(context, some)
-    return [next((one for one in found if one.number == number), None) for found in seasons]
+    return [next((one for one in of_show if one.number == number), None) for of_show in seasons]
 
 
 async def episodes_of_seasons(
@@ -83,8 +83,8 @@ async def episodes_of_seasons(
 ) -> list[list[models.EpisodeRecord]]:
     """Each season's, in order of number; one command for all seasons."""
     ids_of = await context.load_many(loaders.EpisodeIdsBySeasonId, [one.id for one in some])
-    wanted = [id_ for found in ids_of.values() for id_ in found or ()]
-    episodes = await context.load_many(loaders.EpisodeById, wanted)
+    episode_ids = [id_ for some_ids in ids_of.values() for id_ in some_ids or ()]
+    episodes = await context.load_many(loaders.EpisodeById, episode_ids)
     return [loaders.in_order(episodes, ids_of[one.id] or ()) for one in some]
 
 
@@ -95,6 +95,6 @@ async def episode_of_shows(
     loader = context.loader(loaders.EpisodeIdByPlace)
     keys = [loader.at(models.EpisodePlace(one.id, season, number)) for one in some]
     ids_at = await loader.many(keys)
-    wanted = [id_ for id_ in ids_at.values() if id_ is not None]
-    episodes = await context.load_many(loaders.EpisodeById, wanted)
+    episode_ids = [id_ for id_ in ids_at.values() if id_ is not None]
+    episodes = await context.load_many(loaders.EpisodeById, episode_ids)
     return [episodes.get(ids_at[key] or "") for key in keys]

@@ -36,10 +36,10 @@ async def warm(context: Context, first: int, progress: WarmingProgress) -> int:
         ValidationFailed: `first` is not between 1 and 1,000.
         UpstreamUnavailable: the database is away.
     """
-    wanted = paging.validate_size(first, "first", AT_START, _MOST)
+    total = paging.validate_size(first, "first", AT_START, _MOST)
     done, after = 0, None
-    while done < wanted:
-        size = min(paging.MAX_PAGE_SIZE, wanted - done)
+    while done < total:
+        size = min(paging.MAX_PAGE_SIZE, total - done)
         page = await browse.movies(
             context,
             paging.PageArguments(first=size, after=after),
@@ -47,7 +47,7 @@ async def warm(context: Context, first: int, progress: WarmingProgress) -> int:
         )
         await _beside(context, page.nodes)
         done += len(page.nodes)
-        progress(done, wanted)
+        progress(done, total)
         if not page.page.has_next or not page.nodes:
             break
         after = page.cursor(page.nodes[-1])

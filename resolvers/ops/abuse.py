@@ -1,6 +1,6 @@
-"""What the abuse watch hears of operations, and what it keeps from running.
+"""What operations report to the abuse watch, and which of them it refuses.
 
-Whatever protocol brought them: over HTTP a blocked client does not come this far.
+Applies to every protocol; over HTTP a blocked client does not get this far.
 """
 
 from __future__ import annotations
@@ -24,20 +24,21 @@ BLOCKED_MESSAGE = "Too much misuse came from your network: it is blocked for a w
 
 
 def enforce_abuse_level(context: Context, *, is_document_known: bool) -> None:
-    """
+    """Refuse an operation of a client whose address prefix is blocked or restricted.
+
     Raises:
-        Forbidden: the client's prefix is blocked.
+        Forbidden: the prefix is blocked.
         PersistedQueryRequired: it may only run documents known by their id, and this is none.
     """
     watch = context.runtime.abuse_watch
-    standing = watch.get_status(context.client_address) if watch.enforces else None
-    if standing is None:
+    status = watch.get_status(context.client_address) if watch.enforces else None
+    if status is None:
         return
-    level = watch.get_level(standing)
+    level = watch.get_level(status)
     if level is AbuseLevel.BLOCKED:
         metrics.abuse_refused_total.labels("blocked").inc()
         raise Forbidden(
-            BLOCKED_MESSAGE, retry_after_seconds=math.ceil(watch.get_block_seconds(standing))
+            BLOCKED_MESSAGE, retry_after_seconds=math.ceil(watch.get_block_seconds(status))
         )
     if level is AbuseLevel.DOCUMENTS and not is_document_known:
         metrics.abuse_refused_total.labels("documents").inc()
@@ -47,12 +48,15 @@ def enforce_abuse_level(context: Context, *, is_document_known: bool) -> None:
 
 
 def record_new_document(context: Context, shape: str) -> None:
-    """One this process had to read first: all clients of one version send the same few."""
+    """Record a document this process had to parse first.
+
+    All clients of one version send the same few; a client with many new ones is suspicious.
+    """
     context.runtime.abuse_watch.record_document(context.client_address, shape)
 
 
 def record_refusal(context: Context, errors: Iterable[dict[str, Any]]) -> None:
-    """The request did not run. Only its first error counts: one request is one fault."""
+    """Record a request that did not run. Its first error counts: one request, one fault."""
     for error in errors:
         signal = _SIGNALS.get(error["extensions"]["code"])
         if signal is not None:

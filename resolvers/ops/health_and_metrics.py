@@ -1,6 +1,6 @@
-"""How the service is doing: live metrics from the hub, and health, asked of the stores just now.
+"""The service's health: live metrics from the hub, and health checks of the stores.
 
-Health never waits longer than half a second a store, and never raises.
+A health check waits at most half a second per store and never raises.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ _PING_SECONDS = 0.5
 
 
 class HealthStatus(Enum):
+    """How well a dependency, or the service, works."""
+
     HEALTHY = "HEALTHY"
     DEGRADED = "DEGRADED"
     UNHEALTHY = "UNHEALTHY"
@@ -35,6 +37,8 @@ class HealthStatus(Enum):
 
 @dataclass(frozen=True, slots=True)
 class HealthCheck:
+    """Health of one dependency."""
+
     name: str
     status: HealthStatus
     latency_ms: float | None = None
@@ -43,6 +47,8 @@ class HealthCheck:
 
 @dataclass(frozen=True, slots=True)
 class Health:
+    """Health of the service: the sum of its checks."""
+
     status: HealthStatus
     timestamp: datetime
     uptime_seconds: float
@@ -52,6 +58,8 @@ class Health:
 
 @dataclass(frozen=True, slots=True)
 class ServiceInfo:
+    """The running version and its schema."""
+
     version: str
     schema_hash: str
     services: list[str]
@@ -59,7 +67,10 @@ class ServiceInfo:
 
 @dataclass(frozen=True, slots=True)
 class LiveMetricsEvent:
-    """`cursor` is of the last point; `gap`: points before or between these are missing."""
+    """Points of the live metrics; `cursor` is the last point's.
+
+    `gap`: points before or between these are missing.
+    """
 
     cursor: str
     points: list[Point]
@@ -69,13 +80,16 @@ class LiveMetricsEvent:
 def live_metrics(
     context: Context, interval_seconds: int = 1, resume_after: str | None = None
 ) -> AsyncIterator[LiveMetricsEvent]:
-    """First the newest point (or all since `resume_after`), then `interval_seconds` points a time.
+    """Stream metrics: the newest point, or all since `resume_after`, then the new ones.
+
+    Args:
+        interval_seconds: how many one-second points each event has.
 
     Raises:
-        Unauthenticated, Forbidden: only operators see this.
+        Unauthenticated, Forbidden: only operators see metrics.
         ValidationFailed: `interval_seconds` is not between 1 and 60.
-        InvalidCursor: `resume_after` is not a cursor of an event.
-        TooManyStreams: at the first event: this process serves as many as it may.
+        InvalidCursor: `resume_after` is not the cursor of an event.
+        TooManyStreams: at the first event, when this process serves as many as it may.
     """
     context.require(Role.OPERATOR)
     if not 1 <= interval_seconds <= MAX_INTERVAL_SECONDS:
@@ -89,9 +103,9 @@ def live_metrics(
 async def _events(hub: Hub[Point], room: int, after: Id | None) -> AsyncIterator[LiveMetricsEvent]:
     with hub.subscribe(room) as subscription:
         if after is not None:
-            missed = await _replay(hub, subscription, after)
-            if missed is not None:
-                yield _event(missed)
+            replayed = await _replay(hub, subscription, after)
+            if replayed is not None:
+                yield _event(replayed)
         async for batch in subscription:
             yield _event(batch)
 
@@ -99,19 +113,22 @@ async def _events(hub: Hub[Point], room: int, after: Id | None) -> AsyncIterator
 async def _replay(
     hub: Hub[Point], subscription: Subscription[Point], after: Id
 ) -> Batch[Point] | None:
-    """What came since; the subscription goes on behind it and tells a gap that this cannot."""
+    """The points since `after`; None without any. The subscription continues behind them.
+
+    Points that cannot be replayed are marked as a gap of the subscription's first batch.
+    """
     subscription.skip_to(after)
     try:
-        missed = await hub.replay_after(after)
+        replayed = await hub.replay_after(after)
     except UpstreamUnavailable:
         subscription.mark_gap()
         return None
-    if not missed.messages:
-        if missed.gap:
+    if not replayed.messages:
+        if replayed.gap:
             subscription.mark_gap()
         return None
-    subscription.skip_to(missed.messages[-1].id)
-    return missed
+    subscription.skip_to(replayed.messages[-1].id)
+    return replayed
 
 
 def _event(batch: Batch[Point]) -> LiveMetricsEvent:
@@ -119,15 +136,18 @@ def _event(batch: Batch[Point]) -> LiveMetricsEvent:
 
 
 async def health(context: Context) -> Health:
-    """DEGRADED while one store is away: the other still serves. UNHEALTHY when both are."""
+    """Check all stores at once.
+
+    DEGRADED while one store is unavailable, as the others still serve; UNHEALTHY when all are.
+    """
     runtime = context.runtime
-    asked = [
+    pings = [
         _check("database", models.ping_database(_PING_SECONDS)),
         _check("cache", _ping(runtime.redis)),
     ]
     if runtime.state_redis is not runtime.redis:
-        asked.append(_check("state", _ping(runtime.state_redis)))
-    checks = await asyncio.gather(*asked)
+        pings.append(_check("state", _ping(runtime.state_redis)))
+    checks = await asyncio.gather(*pings)
     now = runtime.clock()
     return Health(
         status=combine_statuses(checks),
@@ -139,10 +159,11 @@ async def health(context: Context) -> Health:
 
 
 def combine_statuses(checks: Sequence[HealthCheck]) -> HealthStatus:
-    away = [check.status is HealthStatus.UNHEALTHY for check in checks]
-    if all(away):
+    """The service's status from those of its checks."""
+    unhealthy = [check.status is HealthStatus.UNHEALTHY for check in checks]
+    if all(unhealthy):
         return HealthStatus.UNHEALTHY
-    return HealthStatus.DEGRADED if any(away) else HealthStatus.HEALTHY
+    return HealthStatus.DEGRADED if any(unhealthy) else HealthStatus.HEALTHY
 
 
 async def _ping(redis: pool.Client) -> None:
@@ -150,7 +171,7 @@ async def _ping(redis: pool.Client) -> None:
 
 
 async def _check(name: str, ping: Awaitable[None]) -> HealthCheck:
-    """The failure's own text stays inside: it can hold addresses."""
+    """Await the ping. The failure's own text is not shown: it can contain addresses."""
     started = time.perf_counter()
     try:
         async with asyncio.timeout(_PING_SECONDS):
@@ -161,18 +182,19 @@ async def _check(name: str, ping: Awaitable[None]) -> HealthCheck:
 
 
 def service_info(schema_hash: str) -> ServiceInfo:
+    """The version, the schema's hash and the service's parts."""
     return ServiceInfo(VERSION, schema_hash, SERVICES)
 
 
 def liveness() -> tuple[int, dict[str, str]]:
-    """Status and body of /health: the process runs; restarting it would mend no store."""
+    """Status and body of /health: the process runs, and a restart would repair no store."""
     return 200, {"status": "ok", "version": VERSION}
 
 
-def readiness(found: Health, *, draining: bool) -> tuple[int, dict[str, object]]:
-    """Status and body of /ready: 503 only while draining or when no store is left to serve from."""
-    serves = not draining and found.status is not HealthStatus.UNHEALTHY
+def readiness(report: Health, *, draining: bool) -> tuple[int, dict[str, object]]:
+    """Status and body of /ready: 503 only while draining or when no store can serve."""
+    serves = not draining and report.status is not HealthStatus.UNHEALTHY
     return 200 if serves else 503, {
-        "status": "draining" if draining else found.status.value.lower(),
-        "checks": {check.name: check.status.value.lower() for check in found.checks},
+        "status": "draining" if draining else report.status.value.lower(),
+        "checks": {check.name: check.status.value.lower() for check in report.checks},
     }

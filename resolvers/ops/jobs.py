@@ -1,7 +1,7 @@
 """Jobs: started here, run by workers/run_jobs.py, watched until they end.
 
-A job is in MongoDB before anybody is told of it, so a Redis that is away delays it by seconds and
-loses nothing. Watching wakes on the shared stream and looks again every few seconds besides.
+A job is in MongoDB before it is queued in Redis, so a Redis outage delays it by seconds and loses
+nothing. Watching wakes on the shared stream and also polls every few seconds.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from services.redis.hub import Subscription
 MAX_TMDB_IDS = 500
 MAX_PAGES = 50
 MAX_WARMED_FILMS = 1_000
-POLL_SECONDS = 3.0  # for what the stream did not tell
+POLL_SECONDS = 3.0  # for changes whose message was lost
 
 
 async def import_from_tmdb(
@@ -35,7 +35,7 @@ async def import_from_tmdb(
     pages: int = 1,
     tv: bool = False,
 ) -> JobRecord:
-    """A job that imports these titles, or those of a category's first pages.
+    """Start a job that imports these titles, or those on a category's first pages.
 
     Raises:
         ValidationFailed: not exactly one of ids and category, or too much of it.
@@ -43,18 +43,18 @@ async def import_from_tmdb(
         Unauthenticated, Forbidden, RateLimited.
     """
     viewer = context.require(Role.EDITOR)
-    wanted = list(dict.fromkeys(tmdb_ids or ()))
-    _check_import(wanted, category, pages)
+    unique_ids = list(dict.fromkeys(tmdb_ids or ()))
+    _check_import(unique_ids, category, pages)
     context.runtime.tmdb.require_key()
     list_name = category.value if category is not None else None
     job = await start(
         context.runtime,
         JobKind.IMPORT_FROM_TMDB,
-        {"tmdb_ids": wanted, "category": list_name, "pages": pages, "tv": tv},
-        total=len(wanted) or None,
+        {"tmdb_ids": unique_ids, "category": list_name, "pages": pages, "tv": tv},
+        total=len(unique_ids) or None,
         created_by=viewer.user_id,
     )
-    facts: dict[str, audit.Fact] = {"titles": len(wanted), "category": list_name, "tv": tv}
+    facts: dict[str, audit.Fact] = {"titles": len(unique_ids), "category": list_name, "tv": tv}
     await audit.record(context, AuditEvent.IMPORT_STARTED, subject=job.id, **facts)
     return job
 
@@ -75,7 +75,7 @@ def _check_import(
 
 
 async def flush_progress(context: Context) -> JobRecord:
-    """A job that writes all buffered progress to MongoDB.
+    """Start a job that writes all buffered progress to MongoDB.
 
     Raises:
         Unauthenticated, Forbidden, RateLimited, UpstreamUnavailable.
@@ -87,39 +87,39 @@ async def flush_progress(context: Context) -> JobRecord:
 
 
 async def warm_cache(context: Context, first: int | None = None) -> JobRecord:
-    """A job that reads the most popular films into the caches.
+    """Start a job that reads the most popular films into the caches.
 
     Raises:
         ValidationFailed: `first` is not between 1 and 1,000.
         Unauthenticated, Forbidden, RateLimited, UpstreamUnavailable.
     """
     viewer = context.require(Role.OPERATOR)
-    wanted = validate_size(first, "first", warming.AT_START, MAX_WARMED_FILMS)
+    count = validate_size(first, "first", warming.AT_START, MAX_WARMED_FILMS)
     job = await start(
         context.runtime,
         JobKind.WARM_CACHE,
-        {"first": wanted},
-        total=wanted,
+        {"first": count},
+        total=count,
         created_by=viewer.user_id,
     )
-    await audit.record(context, AuditEvent.CACHE_WARMED, subject=job.id, films=wanted)
+    await audit.record(context, AuditEvent.CACHE_WARMED, subject=job.id, films=count)
     return job
 
 
-async def find_jobs(context: Context, wanted: Collection[str]) -> Mapping[str, JobRecord]:
-    """Jobs by id, for editors and operators; for others there are none."""
+async def find_jobs(context: Context, job_ids: Collection[str]) -> Mapping[str, JobRecord]:
+    """Jobs by id, for editors and operators; others see none."""
     if context.viewer is None or context.viewer.role.rank < Role.EDITOR.rank:
         return {}
-    return await models.find_by_id(models.Job, JobRecord, wanted)
+    return await models.find_by_id(models.Job, JobRecord, job_ids)
 
 
 def stream_job(context: Context, job_id: str) -> AsyncIterator[JobRecord]:
-    """The job as it is, then its newest state whenever it changed, until it has ended.
+    """Stream a job: its state now, then its newest state after each change, until it ends.
 
     Raises:
         Unauthenticated, Forbidden: only editors and above see jobs.
         ValidationFailed: this is no id.
-        NotFound: at the first event: there is no such job.
+        NotFound: at the first event, when there is no such job.
     """
     context.require(Role.EDITOR)
     require_kind(job_id, "job")
@@ -127,25 +127,25 @@ def stream_job(context: Context, job_id: str) -> AsyncIterator[JobRecord]:
 
 
 async def _stream_states(context: Context, job_id: str) -> AsyncIterator[JobRecord]:
-    told = -1
-    with context.runtime.jobs.changed.subscribe() as news:
+    sent_version = -1
+    with context.runtime.jobs.changed.subscribe() as subscription:
         while True:
             job = (await find_jobs(context, [job_id])).get(job_id)
             if job is None:
                 raise NotFound("There is no such job.", path=["id"])
-            if job.version > told:
-                told = job.version
+            if job.version > sent_version:
+                sent_version = job.version
                 yield job
             if job.state.is_final:
                 return
-            await _wait_for_change(job_id, news)
+            await _wait_for_change(job_id, subscription)
 
 
-async def _wait_for_change(job_id: str, news: Subscription[str]) -> None:
-    """Returns when something may have changed: it was told, or it is time to look."""
+async def _wait_for_change(job_id: str, subscription: Subscription[str]) -> None:
+    """Return when the job may have changed: by a message, a gap, or the poll interval."""
     with suppress(TimeoutError):
         async with asyncio.timeout(POLL_SECONDS):
-            async for batch in news:
+            async for batch in subscription:
                 if batch.gap or batch.messages[-1].value == job_id:
                     return
             await asyncio.Event().wait()  # the hub has closed: only looking is left

@@ -1,6 +1,6 @@
-"""Rate limits of whoever asks: admitting an operation, settling its cost, and how a window stands.
+"""Rate limits of the client: admitting an operation, settling its cost, its quota's status.
 
-Who is signed in counts by account and tier, everybody else by address.
+Signed-in users are counted by account and tier, everybody else by address.
 """
 
 from __future__ import annotations
@@ -17,8 +17,11 @@ from services.limits.sliding_window import REQUESTS
 
 @dataclass(frozen=True, slots=True)
 class QuotaStatus:
-    """A window as its owner sees it. `reset_at` is when all of it is free again if nothing more is
-    asked; `requested_cost` what was reserved for the operation that looks."""
+    """The state of a client's rate limit window.
+
+    `reset_at` is when all of it is free again if no more operations come; `requested_cost` are the
+    points reserved for this operation.
+    """
 
     tier: models.AccountTier
     limit: int
@@ -30,8 +33,10 @@ class QuotaStatus:
 
 
 def admit_now(context: Context, points: int) -> bool:
-    """Counts one operation that may cost `points` where nothing has to be asked first, as for most;
-    False: `admit` has to be waited for.
+    """Count one operation of up to `points` without waiting, which works for most.
+
+    Returns:
+        False when `admit` has to be awaited instead.
 
     Raises:
         RateLimited: the window is used up; nothing was counted.
@@ -47,7 +52,8 @@ def admit_now(context: Context, points: int) -> bool:
 
 
 async def admit(context: Context, points: int) -> None:
-    """
+    """Count one operation that may cost up to `points`.
+
     Raises:
         RateLimited: the window is used up; nothing was counted.
     """
@@ -61,7 +67,9 @@ def _apply_admission(context: Context, admission: Admission) -> None:
 
 
 def refuse_exhausted(context: Context) -> None:
-    """For before anything is read of what was asked; says nothing of who is not known here.
+    """Refuse a client whose window is used up, before its request is read.
+
+    Does nothing about clients this process has no count of.
 
     Raises:
         RateLimited: this process knows that the window is used up.
@@ -69,20 +77,20 @@ def refuse_exhausted(context: Context) -> None:
     limiter = context.runtime.rate_limiter
     if not limiter.is_on:
         return
-    refused = limiter.refuse_now(_quota_key(context))
-    if refused is not None and not refused.is_allowed:
-        context.admission = refused
-        raise _refusal(refused)
+    refusal = limiter.refuse_now(_quota_key(context))
+    if refusal is not None and not refusal.is_allowed:
+        context.admission = refusal
+        raise _refusal(refusal)
 
 
 def settle(context: Context, actual: int) -> None:
-    """Gives back what the operation cost less than was reserved for it."""
+    """Return the reserved points that the operation did not cost."""
     if context.admission is not None:
         context.runtime.rate_limiter.settle(context.admission, actual)
 
 
 def quota_status(context: Context) -> QuotaStatus | None:
-    """How the window stood when this operation was admitted; None: it was not counted."""
+    """The window's status when this operation was admitted; None if it was not counted."""
     admission = context.admission
     if admission is None:
         return None
@@ -99,6 +107,7 @@ def quota_status(context: Context) -> QuotaStatus | None:
 
 
 def reset_at(context: Context, admission: Admission) -> datetime:
+    """When the whole window is free again."""
     now = datetime.fromtimestamp(context.runtime.clock(), UTC)
     return now + timedelta(seconds=admission.full_seconds)
 
@@ -111,8 +120,8 @@ def _quota_key(context: Context) -> QuotaKey:
 
 
 def _refusal(admission: Admission) -> RateLimited:
-    what = "operations" if admission.result.refused_by == REQUESTS else "cost points"
+    unit = "operations" if admission.result.refused_by == REQUESTS else "cost points"
     return RateLimited(
-        f"Too many {what} in a short time: wait a little.",
+        f"Too many {unit} in a short time: wait a little.",
         retry_after_seconds=admission.retry_after_seconds,
     )

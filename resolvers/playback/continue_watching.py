@@ -1,7 +1,7 @@
-"""What to go on watching: films begun, and of each show the episode begun or the one that is next.
+"""What to continue: films begun, and of each show the episode begun or the next one.
 
-Last watched first, a show in the place of its episode watched last. What was dismissed stays away
-until it is watched again. Reads, never writes; it reaches back over 4,000 titles.
+Sorted by when a title, or a show's last episode, was watched, newest first. A dismissed title is
+left out until it is watched again. Reads, never writes; reaches back over 4,000 titles.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ _MIN_BLOCK = 51  # of which the next episode is looked up together
 
 
 class Item(NamedTuple):
-    """`place` is that of what was watched last: of a next episode, the episode before it."""
+    """An item of the list. A next episode has the place of the episode before it."""
 
     progress: models.LiveProgress
     place: Place
 
 
 class _Watched(NamedTuple):
-    """A film, or of a show the episode watched last."""
+    """A film, or the episode of a show that was watched last."""
 
     progress: models.LiveProgress
     show_id: str | None
@@ -46,7 +46,7 @@ class _Watched(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ProgressConnection:
-    """A page of progress and what is needed to make cursors of it."""
+    """A page of progress, with what its cursors are made from."""
 
     items: list[Item]
     has_next_page: bool
@@ -55,17 +55,21 @@ class ProgressConnection:
 
     @property
     def nodes(self) -> list[models.LiveProgress]:
+        """The progress of each item."""
         return [item.progress for item in self.items]
 
     @property
     def start_cursor(self) -> str | None:
+        """The first item's cursor; None for an empty page."""
         return self.cursor(self.items[0]) if self.items else None
 
     @property
     def end_cursor(self) -> str | None:
+        """The last item's cursor; None for an empty page."""
         return self.cursor(self.items[-1]) if self.items else None
 
     def cursor(self, item: Item) -> str:
+        """An item's signed cursor."""
         return cursors.encode(self.secret, _ORDER, cursors.Position(*item.place))
 
 
@@ -78,7 +82,7 @@ async def continue_watching(
 ) -> ProgressConnection:
     """One page of the viewer's own list.
 
-    A next episode never begun has no progress: it is told with version 0 and position 0.
+    A next episode that was never begun has no progress: it is listed with version 0 and position 0.
 
     Raises:
         ValidationFailed, InvalidCursor, Unauthenticated, UpstreamUnavailable.
@@ -88,9 +92,9 @@ async def continue_watching(
     secret = context.runtime.settings.secret_bytes
     before = cursors.decode_instant(secret, _ORDER, after)
     items: list[Item] = []
-    async for some in _read_watched(context, viewer.user_id):
-        wanted = [one for one in some if before is None or one.place < before]
-        for block in _split(wanted, max(size + 1, _MIN_BLOCK)):
+    async for titles in _read_watched(context, viewer.user_id):
+        remaining = [one for one in titles if before is None or one.place < before]
+        for block in _split(remaining, max(size + 1, _MIN_BLOCK)):
             items += await _build_items(context, block, include_next_up)
             if len(items) > size:
                 break
@@ -100,38 +104,40 @@ async def continue_watching(
 
 
 async def _read_watched(context: Context, user_id: str) -> AsyncIterator[list[_Watched]]:
-    """Films and shows, last watched first, each once. Begins at the newest whatever page is read: a
-    show belongs where its newest episode is, and nowhere else."""
-    known: set[str] = set()
+    """Films and shows, watched last first, each once.
+
+    Begins at the newest whatever page is read: a show has the place of its newest episode alone.
+    """
+    seen_ids: set[str] = set()
     async for rows in _read_rows(context, user_id):
         episodes = await context.load_many(
             loaders.EpisodeById,
             [row.playable_id for row in rows if ids.kind_of(row.playable_id) == "episode"],
         )
-        found = []
+        titles = []
         for row in rows:
             episode = episodes.get(row.playable_id)
             title_id = episode.show_id if episode is not None else row.playable_id
-            if title_id not in known:
-                known.add(title_id)
-                found.append(_Watched(row, episode.show_id if episode is not None else None))
-        yield found
+            if title_id not in seen_ids:
+                seen_ids.add(title_id)
+                titles.append(_Watched(row, episode.show_id if episode is not None else None))
+        yield titles
 
 
 async def _read_rows(context: Context, user_id: str) -> AsyncIterator[list[models.LiveProgress]]:
-    """All that was watched, last watched first, Redis over MongoDB."""
+    """All progress of watched titles, watched last first, Redis over MongoDB."""
     live = await read_unflushed(context, user_id)
-    waiting = sorted(live.values(), key=_place, reverse=True)
+    pending = sorted(live.values(), key=_place, reverse=True)
     before: Place | None = None
     for _ in range(_MAX_READS):
         stored = await models.watched_progress(user_id, before=before, limit=_ROWS)
         is_last = len(stored) < _ROWS
         before = _place(stored[-1]) if stored else None
-        ready = [one for one in waiting if is_last or (before is not None and _place(one) > before)]
-        waiting = waiting[len(ready) :]
+        due = [one for one in pending if is_last or (before is not None and _place(one) > before)]
+        pending = pending[len(due) :]
         newer = {row.playable_id for row in stored if _is_newest(row, live)}
         rows = [row for row in stored if row.playable_id in newer or row.playable_id not in live]
-        rows += [one for one in ready if one.playable_id not in newer]
+        rows += [one for one in due if one.playable_id not in newer]
         yield sorted(filter(is_watched, rows), key=_place, reverse=True)
         if is_last:
             return
@@ -142,25 +148,25 @@ def _is_newest(row: models.LiveProgress, live: Mapping[str, models.LiveProgress]
 
 
 async def _build_items(
-    context: Context, some: Iterable[_Watched], include_next_up: bool
+    context: Context, titles: Iterable[_Watched], include_next_up: bool
 ) -> list[Item]:
-    """Of a completed film, and of a show that came to its end, there is none."""
+    """The items of these titles; none for a completed film or a show without a next episode."""
     show_ids = [
         one.show_id
-        for one in some
+        for one in titles
         if include_next_up and one.show_id is not None and one.progress.completed
     ]
-    coming = await find_next(context, show_ids)
+    next_episodes = await find_next(context, show_ids)
     items = []
-    for one in some:
-        progress = one.progress if is_begun(one.progress) else coming.get(one.show_id or "")
+    for one in titles:
+        progress = one.progress if is_begun(one.progress) else next_episodes.get(one.show_id or "")
         if progress is not None and not progress.dismissed_at_ms:
             items.append(Item(progress, one.place))
     return items
 
 
-def _split(some: list[_Watched], size: int) -> Iterator[list[_Watched]]:
-    return (some[at : at + size] for at in range(0, len(some), size))
+def _split(titles: list[_Watched], size: int) -> Iterator[list[_Watched]]:
+    return (titles[at : at + size] for at in range(0, len(titles), size))
 
 
 def _place(progress: models.LiveProgress) -> Place:

@@ -1,7 +1,6 @@
-"""What a viewer watched, session by session, and taking it out again. Progress is another thing:
-nothing here moves it.
+"""A viewer's history, viewing by viewing, and deleting from it; progress is not changed.
 
-It is read from MongoDB, where workers/flush_progress.py writes it a moment behind.
+Read from MongoDB, where workers/flush_progress.py writes it a moment after the reports.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ _ORDER = "history"
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """A page of viewings and what is needed to make cursors of it."""
+    """A page of viewings, with what its cursors are made from."""
 
     nodes: list[models.ViewingRecord]
     has_next_page: bool
@@ -32,13 +31,16 @@ class History:
 
     @property
     def start_cursor(self) -> str | None:
+        """The first viewing's cursor; None for an empty page."""
         return self.cursor(self.nodes[0]) if self.nodes else None
 
     @property
     def end_cursor(self) -> str | None:
+        """The last viewing's cursor; None for an empty page."""
         return self.cursor(self.nodes[-1]) if self.nodes else None
 
     def cursor(self, viewing: models.ViewingRecord) -> str:
+        """A viewing's signed cursor."""
         at_ms = models.milliseconds(viewing.started_at)
         return cursors.encode(self.secret, _ORDER, cursors.Position(at_ms, viewing.id))
 
@@ -51,7 +53,7 @@ async def history(
     since: datetime | None = None,
     until: datetime | None = None,
 ) -> History:
-    """The viewer's viewings begun from `since` on and before `until`, the newest first.
+    """One page of the viewer's viewings begun from `since` on and before `until`, newest first.
 
     Raises:
         ValidationFailed, InvalidCursor, Unauthenticated, UpstreamUnavailable.
@@ -70,12 +72,12 @@ async def history(
 async def viewings_by_id(
     context: Context, viewing_ids: Collection[str]
 ) -> dict[str, models.ViewingRecord]:
-    """Those that are the viewer's own; for `node`."""
+    """The viewer's own viewings among these ids; for `node`."""
     if context.viewer is None:
         return {}
-    found = await models.viewings_by_id(context.viewer.user_id, viewing_ids)
-    told = models.infer_ends(list(found.values()), _silence_cutoff(context))
-    return {viewing.id: viewing for viewing in told}
+    records = await models.viewings_by_id(context.viewer.user_id, viewing_ids)
+    viewings = models.infer_ends(list(records.values()), _silence_cutoff(context))
+    return {viewing.id: viewing for viewing in viewings}
 
 
 async def delete_history(
@@ -85,11 +87,11 @@ async def delete_history(
     playable_id: str | None = None,
     before: datetime | None = None,
 ) -> None:
-    """Takes one viewing, those of a title, or those begun before a time out for good.
+    """Delete one viewing, those of a title, or those begun before a time, for good.
 
     Raises:
         NotFound: the viewer has no such viewing.
-        ValidationFailed: no id, or no film's or episode's.
+        ValidationFailed: this is no id, or not a film's or an episode's.
         Unauthenticated, UpstreamUnavailable.
     """
     user_id = context.require(models.Role.USER).user_id
@@ -107,7 +109,10 @@ async def delete_history(
 
 
 def _silence_cutoff(context: Context) -> datetime:
-    """A viewing last heard of before this has ended, though its player never said so."""
+    """The time before which a viewing's last report means that it has ended.
+
+    Its player may never have said so.
+    """
     sessions = context.runtime.playback.sessions
     return _now(context) - timedelta(milliseconds=sessions.silent_after_ms)
 

@@ -1,7 +1,7 @@
-"""The viewer's own word about titles: watched, not watched, not to be continued.
+"""Marks a viewer sets on titles: watched, not watched, dismissed from continueWatching.
 
-One call to Redis for up to 500 titles, each all or nothing; it may be repeated. Marking never
-touches the history, and dismissing moves no position.
+One call to Redis for up to 500 titles, each all or nothing; repeating it is harmless. Marking does
+not change the history, and dismissing moves no position.
 """
 
 from __future__ import annotations
@@ -27,11 +27,12 @@ _AHEAD = timedelta(minutes=5)  # how far a client's clock may be
 async def mark_watched(
     context: Context, id_: str, watched_at: datetime | None = None
 ) -> ReportResult:
-    """Marks a film, an episode, or what was shown of a season or a show; of a show without its
-    specials. Tells the progress of the last of them.
+    """Mark a film, an episode, or the aired episodes of a season or a show as watched.
+
+    Specials of a show are left out. Returns the progress of the last title.
 
     Raises:
-        NotFound: there is no such thing, or nothing of it was shown yet.
+        NotFound: there is no such title, or none of its episodes has aired.
         ValidationFailed: `watched_at` is in the future.
         UpstreamUnavailable: not stored for certain; mark again.
         Unauthenticated.
@@ -43,34 +44,43 @@ async def mark_watched(
         raise NotFound("There is no such film, episode, season or show.", path=["id"])
     if not titles:
         raise NotFound("Nothing of it was shown yet.", path=["id"])
-    known = await progress_among(context, [title.id for title in titles])
+    progress_by_title = await progress_among(context, [title.id for title in titles])
     is_one = titles[-1].id == id_
     marks = [
         Mark(title.id, at_ms, title.runtime_seconds)
         for title in titles
-        if is_one or not (title.id in known and known[title.id].completed)
+        if is_one or not (title.id in progress_by_title and progress_by_title[title.id].completed)
     ]
-    return await _mark(context, marks, known, watched=True, last_id=titles[-1].id)
+    return await _mark(context, marks, progress_by_title, watched=True, last_id=titles[-1].id)
 
 
 async def mark_unwatched(context: Context, id_: str) -> ReportResult:
-    """Forgets how far the viewer got in a film, an episode, a season or a show; how often it was
-    watched stays. Tells the progress of the last of them, None if there never was any.
+    """Reset the position in a film, an episode, or the episodes of a season or a show.
+
+    How often it was watched stays. Returns the progress of the last title, None if it has none.
 
     Raises: as mark_watched.
     """
     context.require(models.Role.USER)
     titles = await _titles(context, id_, path="playableId")
-    known = await progress_among(context, [one.id for one in titles] if titles else [id_])
-    if titles is None and id_ not in known:
+    progress_by_title = await progress_among(
+        context, [one.id for one in titles] if titles else [id_]
+    )
+    if titles is None and id_ not in progress_by_title:
         raise NotFound("There is no such film, episode, season or show.", path=["playableId"])
-    some = [id_] if titles is None else [title.id for title in titles]
-    marks = [Mark(one, 0) for one in some if one in known]
-    return await _mark(context, marks, known, watched=False, last_id=some[-1] if some else None)
+    title_ids = [id_] if titles is None else [title.id for title in titles]
+    marks = [Mark(one, 0) for one in title_ids if one in progress_by_title]
+    return await _mark(
+        context,
+        marks,
+        progress_by_title,
+        watched=False,
+        last_id=title_ids[-1] if title_ids else None,
+    )
 
 
 async def dismiss(context: Context, playable_id: str) -> ReportResult:
-    """Keeps a film or episode out of continueWatching until it is watched again.
+    """Leave a film or episode out of continueWatching until it is watched again.
 
     Raises:
         NotFound: there is no such film or episode.
@@ -79,13 +89,13 @@ async def dismiss(context: Context, playable_id: str) -> ReportResult:
     viewer = context.require(models.Role.USER)
     kind = require_kind(playable_id, path=["playableId"])
     playable = await context.load(loaders.PlayableById, playable_id)
-    known = (await progress_among(context, [playable_id])).get(playable_id)
-    if playable is None and known is None:
+    current = (await progress_among(context, [playable_id])).get(playable_id)
+    if playable is None and current is None:
         raise NotFound("There is no such film or episode.", path=["playableId"])
-    if known is None and kind != "episode":  # an episode may be in the list as the next one
+    if current is None and kind != "episode":  # an episode may be in the list as the next one
         return ReportResult(None, False)
     changed = await context.progress_buffer.dismiss(
-        viewer.user_id, playable_id, _now_ms(context), models.progress_base(known)
+        viewer.user_id, playable_id, _now_ms(context), models.progress_base(current)
     )
     buffered = changed.progress[playable_id]
     if buffered is None:
@@ -98,20 +108,23 @@ async def dismiss(context: Context, playable_id: str) -> ReportResult:
 async def _mark(
     context: Context,
     marks: Sequence[Mark],
-    known: ProgressByTitle,
+    progress_by_title: ProgressByTitle,
     *,
     watched: bool,
     last_id: str | None,
 ) -> ReportResult:
     assert context.viewer is not None
     user_id, now_ms = context.viewer.user_id, _now_ms(context)
-    last, is_applied = known.get(last_id or ""), False
+    last, is_applied = progress_by_title.get(last_id or ""), False
     loader = context.loader(loaders.ProgressByPlayableId)
     for at in range(0, len(marks), MOST_CHANGES):
-        some = marks[at : at + MOST_CHANGES]
-        bases = {one.playable_id: models.progress_base(known.get(one.playable_id)) for one in some}
+        batch = marks[at : at + MOST_CHANGES]
+        bases = {
+            one.playable_id: models.progress_base(progress_by_title.get(one.playable_id))
+            for one in batch
+        }
         changed = await context.progress_buffer.set_watched(
-            user_id, some, watched=watched, now_ms=now_ms, bases=bases
+            user_id, batch, watched=watched, now_ms=now_ms, bases=bases
         )
         is_applied = is_applied or ReportOutcome.APPLIED in changed.outcomes
         for playable_id, buffered in changed.progress.items():
@@ -126,7 +139,10 @@ async def _mark(
 async def _titles(
     context: Context, id_: str, *, path: str
 ) -> Sequence[models.MovieRecord | models.EpisodeRecord | models.EpisodeInOrder] | None:
-    """What an id stands for: itself, or the episodes shown so far, in order. None: nothing."""
+    """The title with this id, or a season's or show's aired episodes in order.
+
+    None: there is no such title.
+    """
     kind = require_kind(id_, path=[path])
     if kind in ("season", "show"):
         return await _episodes(context, id_, kind)

@@ -1,7 +1,7 @@
-"""What comes next in a show, from what its viewer saw of it; reads, never writes.
+"""The next episode of a show for its viewer; reads, never writes.
 
 Next is the episode after the last one completed, in order of season and number. Specials (season 0)
-neither count nor come next, and what was not shown yet comes when it is.
+neither count nor come next; an episode that has not aired comes once it has.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Seen = Mapping[str, models.LiveProgress]
 async def next_up_of_shows(
     context: Context, show_ids: Collection[str], *, rewatch: bool = False
 ) -> dict[str, models.EpisodeRecord | None]:
-    """The next episode by show; the same few reads for one show and for a hundred.
+    """The next episode by show; the number of reads does not depend on that of shows.
 
     None for a show of which nothing was watched, of which all was (unless `rewatch`), or if nobody
     is signed in.
@@ -29,12 +29,12 @@ async def next_up_of_shows(
     Raises:
         UpstreamUnavailable: MongoDB did not answer in time.
     """
-    coming = await find_next(context, show_ids, rewatch=rewatch)
+    next_progress = await find_next(context, show_ids, rewatch=rewatch)
     episodes = await context.load_many(
-        loaders.EpisodeById, [one.playable_id for one in coming.values()]
+        loaders.EpisodeById, [one.playable_id for one in next_progress.values()]
     )
     return {
-        show_id: episodes[coming[show_id].playable_id] if show_id in coming else None
+        show_id: episodes[next_progress[show_id].playable_id] if show_id in next_progress else None
         for show_id in show_ids
     }
 
@@ -42,8 +42,10 @@ async def next_up_of_shows(
 async def find_next(
     context: Context, show_ids: Collection[str], *, rewatch: bool = False
 ) -> dict[str, models.LiveProgress]:
-    """The progress of the next episode by show; version 0 where it was never begun. Shows without
-    a next episode are absent."""
+    """The next episode's progress by show; version 0 where it was never begun.
+
+    Shows without a next episode are absent.
+    """
     if context.viewer is None or not show_ids:
         return {}
     orders = await context.load_many(loaders.EpisodesByShowId, show_ids)
@@ -62,14 +64,16 @@ def choose_unwatched(order: Order, seen: Seen) -> models.EpisodeInOrder | None:
     """The episode after the last one completed; while none is, the first one begun."""
     completed = [at for at, one in enumerate(order) if _is_completed(seen.get(one.id))]
     if completed:
-        rest = order[completed[-1] + 1 :]
-        return rest[0] if rest else None
+        later = order[completed[-1] + 1 :]
+        return later[0] if later else None
     return next((one for one in order if is_begun(seen.get(one.id))), None)
 
 
 def choose_rewatch(order: Order, seen: Seen) -> models.EpisodeInOrder | None:
-    """The episode watched last, or the one after it if it was completed; after the last episode the
-    first. So it goes on in the present round, however often the show was seen."""
+    """The episode watched last, or the one after it if that was completed.
+
+    After the last episode comes the first: a show can be watched round after round.
+    """
     watched = [
         (seen[one.id].last_watched_at, at)
         for at, one in enumerate(order)
@@ -82,15 +86,20 @@ def choose_rewatch(order: Order, seen: Seen) -> models.EpisodeInOrder | None:
 
 
 def is_begun(progress: models.LiveProgress | None) -> bool:
+    """Whether the title was begun and not completed."""
     return progress is not None and not progress.completed and progress.position_seconds > 0
 
 
 def is_watched(progress: models.LiveProgress | None) -> bool:
-    """Begun or completed; what was marked unwatched, or only dismissed, is neither."""
+    """Whether the title was begun or completed.
+
+    One that was marked unwatched, or only dismissed, is neither.
+    """
     return is_begun(progress) or _is_completed(progress)
 
 
 def today(runtime: Runtime) -> str:
+    """The runtime's date in UTC, as YYYY-MM-DD."""
     return datetime.fromtimestamp(runtime.clock(), UTC).date().isoformat()
 
 
@@ -102,7 +111,7 @@ def _regular(order: Order, context: Context) -> Order:
 def _not_begun(
     user_id: str, episode: models.EpisodeInOrder, order: Order, seen: Seen
 ) -> models.LiveProgress:
-    """Watched last is what was watched last of the show."""
+    """Empty progress of the next episode, last watched when the show was."""
     return models.LiveProgress(
         id=models.progress_id(user_id, episode.id),
         user_id=user_id,

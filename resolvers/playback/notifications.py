@@ -1,7 +1,7 @@
-"""A viewer's own progress, told whenever it changes: the newest state of each title, read anew.
+"""A stream of the viewer's own progress: each title's newest state, read after every change.
 
-Redis tells only that something changed (services/playback/notifications.py). After a break
-everything that may have changed meanwhile is read once more, so nobody is left with an old state.
+Redis only says that a title changed (services/playback/notifications.py). After a lost connection
+everything that may have changed is read again, so no subscriber stays with an old state.
 """
 
 from __future__ import annotations
@@ -22,14 +22,15 @@ _MAX_STAMPS = 1_000  # stamps remembered; a title told before those may be told 
 
 
 class _SentStamps:
-    """What the subscriber knows already, by title."""
+    """The stamp of the state sent last, by title; the oldest are dropped."""
 
     def __init__(self) -> None:
         self._stamps: OrderedDict[str, int] = OrderedDict()
 
     def is_new(self, progress: models.LiveProgress) -> bool:
-        known = self._stamps.get(progress.playable_id, -1)
-        if progress.stamp_ms <= known:
+        """Whether this state is newer than the one sent last; it then counts as sent."""
+        sent_stamp_ms = self._stamps.get(progress.playable_id, -1)
+        if progress.stamp_ms <= sent_stamp_ms:
             return False
         self._stamps[progress.playable_id] = progress.stamp_ms
         self._stamps.move_to_end(progress.playable_id)
@@ -41,12 +42,12 @@ class _SentStamps:
 def stream_progress(
     context: Context, playable_id: str | None = None
 ) -> AsyncIterator[models.LiveProgress]:
-    """One title's state of now, if any, and each newer one; or changes of all titles.
+    """Stream one title's current state, if any, and each newer one; or all titles' changes.
 
     Raises:
         Unauthenticated.
         ValidationFailed: this is no id.
-        NotFound: this is no id of a film or episode.
+        NotFound: this is not the id of a film or episode.
         TooManyStreams: at the first event.
     """
     context.require(Role.USER)
@@ -62,36 +63,43 @@ async def _stream_changes(
     context: Context, playable_id: str | None
 ) -> AsyncIterator[models.LiveProgress]:
     assert context.viewer is not None
-    told = _SentStamps()
+    sent = _SentStamps()
     if playable_id is None:  # before listening: what changes from here on is told
         for one in (await _read_recent(context)).values():
-            told.is_new(one)
-    news_of = context.runtime.progress_news.listen
-    async with news_of(context.viewer.user_id, playable_id) as listener:
-        async for news in listener:
-            for progress in await _read(context.for_event(), playable_id, news):
-                if told.is_new(progress):
+            sent.is_new(one)
+    listen = context.runtime.progress_notifications.listen
+    async with listen(context.viewer.user_id, playable_id) as listener:
+        async for changes in listener:
+            for progress in await _read(context.for_event(), playable_id, changes):
+                if sent.is_new(progress):
                     yield progress
 
 
 async def _read_recent(context: Context) -> dict[str, models.LiveProgress]:
-    """What was watched last, Redis over MongoDB: changes of a break are among it."""
+    """The titles watched last, Redis over MongoDB.
+
+    Changes during a lost connection are among them.
+    """
     assert context.viewer is not None
     user_id = context.viewer.user_id
     live = await read_unflushed(context, user_id)
     stored = await models.watched_progress(user_id, before=None, limit=_MAX_RECENT)
-    found = {one.playable_id: pick_newest(live.get(one.playable_id), one) for one in stored}
-    return live | found
+    progress_by_title = {
+        one.playable_id: pick_newest(live.get(one.playable_id), one) for one in stored
+    }
+    return live | progress_by_title
 
 
 async def _read(
-    context: Context, playable_id: str | None, news: Changes
+    context: Context, playable_id: str | None, changes: Changes
 ) -> Iterable[models.LiveProgress]:
-    """Earliest change first."""
+    """The current state of the changed titles, earliest change first."""
     assert context.viewer is not None
-    found: dict[str, models.LiveProgress | None] = {}
-    if news.may_have_missed and playable_id is None:
-        found.update(await _read_recent(context))
-    wanted = news.playable_ids if playable_id is None else [playable_id]
-    found |= await progress_of(context, wanted)
-    return sorted((one for one in found.values() if one is not None), key=lambda one: one.stamp_ms)
+    progress_by_title: dict[str, models.LiveProgress | None] = {}
+    if changes.resync and playable_id is None:
+        progress_by_title.update(await _read_recent(context))
+    changed_ids = changes.playable_ids if playable_id is None else [playable_id]
+    progress_by_title |= await progress_of(context, changed_ids)
+    return sorted(
+        (one for one in progress_by_title.values() if one is not None), key=lambda one: one.stamp_ms
+    )

@@ -1,7 +1,7 @@
-"""What was watched without a connection, told later: up to 500 events, each applied once.
+"""Progress made offline, reported later: up to 500 events, each applied once.
 
-A device's clock may be wrong: it is off by as much as `sent_at` is from now, and every event is
-moved by that. An impossible batch is refused whole, naming the first event at fault.
+A device's clock may be wrong: its offset is the difference between `sent_at` and now, and every
+event is moved by that. An impossible batch is refused whole; the error names the first bad event.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _AFTER_SENDING = timedelta(minutes=5)  # more, and the clock was changed in betw
 
 @dataclass(frozen=True, slots=True)
 class OfflineReport:
-    """As a device noted it, times by its own clock."""
+    """An event as a device recorded it; times by its own clock."""
 
     playable_id: str
     device_key: str
@@ -40,8 +40,10 @@ class OfflineReport:
 
 @dataclass(frozen=True, slots=True)
 class BatchResult:
-    """`progress` of all titles named, in that order; None had nothing to tell. `ignored` were
-    repeats, or older than what is stored and no further."""
+    """`progress` of all titles named, in that order; those without any are left out.
+
+    `ignored` counts events that were repeats, or older than the stored state and no further.
+    """
 
     progress: list[models.LiveProgress]
     applied: int
@@ -51,10 +53,10 @@ class BatchResult:
 async def report_progress_batch(
     context: Context, events: Sequence[OfflineReport], sent_at: datetime
 ) -> BatchResult:
-    """One find and one call to Redis for all.
+    """Apply all events with one find and one call to Redis.
 
     Raises:
-        ValidationFailed: too many events, or one that cannot be; nothing was applied.
+        ValidationFailed: too many events, or an impossible one; nothing was applied.
         NotFound: one names no film or episode; nothing was applied.
         UpstreamUnavailable: not stored for certain; send the same batch again.
         Unauthenticated.
@@ -83,16 +85,16 @@ async def report_progress_batch(
 
 
 async def _titles(context: Context, events: Sequence[OfflineReport]) -> dict[str, Any]:
-    """In the order they are first named."""
-    found = await context.load_many(
+    """The titles by id, in the order they are first named."""
+    titles = await context.load_many(
         loaders.PlayableById, dict.fromkeys(event.playable_id for event in events)
     )
     for index, event in enumerate(events):
-        if found[event.playable_id] is None:
+        if titles[event.playable_id] is None:
             raise NotFound(
                 "There is no such film or episode.", path=["events", str(index), "playableId"]
             )
-    return found
+    return titles
 
 
 def _refuse_beyond(
@@ -100,14 +102,14 @@ def _refuse_beyond(
     titles: Mapping[str, Any],
     stored: Mapping[str, models.ProgressRecord],
 ) -> None:
-    """Of events without a duration, by the longest that is known of the title."""
+    """Refuse an event beyond the end; without a duration of its own, by the longest known."""
     for index, event in enumerate(events):
         if event.duration_seconds is not None:
             continue
-        known = stored.get(event.playable_id)
-        told = (known and known.duration_seconds) or 0.0
-        runtime = titles[event.playable_id].runtime_seconds or 0.0
-        if conflict_rule.is_beyond(event.position_seconds, max(told, runtime)):
+        progress = stored.get(event.playable_id)
+        stored_seconds = (progress and progress.duration_seconds) or 0.0
+        runtime_seconds = titles[event.playable_id].runtime_seconds or 0.0
+        if conflict_rule.is_beyond(event.position_seconds, max(stored_seconds, runtime_seconds)):
             raise conflict_rule.beyond_end_error(["events", str(index), "positionSeconds"])
 
 

@@ -1,7 +1,7 @@
-"""How far the viewer got, Redis over MongoDB. A viewer sees only what is the viewer's own.
+"""The viewer's progress, Redis over MongoDB; viewers see their own alone.
 
-Redis is read before MongoDB: what is flushed between the two is then in the second. With Redis away
-MongoDB answers alone, perhaps some seconds old.
+Redis is read before MongoDB: progress that is flushed in between is then in the second. While Redis
+does not answer, MongoDB's progress is served, perhaps some seconds old.
 """
 
 from __future__ import annotations
@@ -18,28 +18,30 @@ from services.playback.buffer import UNFLUSHED_TITLES
 async def progress_of(
     context: Context, playable_ids: Collection[str]
 ) -> dict[str, models.LiveProgress | None]:
-    """The viewer's progress by title; two reads at most. Nobody signed in: None for all."""
+    """The viewer's progress by title, in two reads at most; None for all if nobody is signed in."""
     return await context.load_many(loaders.ProgressByPlayableId, playable_ids)
 
 
 async def progress_by_id(
     context: Context, progress_ids: Collection[str]
 ) -> dict[str, models.LiveProgress]:
-    """Those that are the viewer's own; for `node`."""
+    """The viewer's own progress among these ids; for `node`."""
     if context.viewer is None:
         return {}
     user_id = context.viewer.user_id
     live = {one.id: one for one in (await read_unflushed(context, user_id)).values()}
     stored = await models.find_by_id(models.ViewingProgress, models.LiveProgress, progress_ids)
     own = {id_: one for id_, one in stored.items() if one.user_id == user_id}
-    found = [id_ for id_ in progress_ids if id_ in live or id_ in own]
-    return {id_: pick_newest(live.get(id_), own.get(id_)) for id_ in found}
+    visible_ids = [id_ for id_ in progress_ids if id_ in live or id_ in own]
+    return {id_: pick_newest(live.get(id_), own.get(id_)) for id_ in visible_ids}
 
 
 async def progress_among(
     context: Context, playable_ids: Collection[str]
 ) -> dict[str, models.LiveProgress]:
-    """What there is of many titles of which few were watched: one script, one find.
+    """Progress of many titles of which few were watched: one script, one find.
+
+    Titles without progress are absent.
 
     Raises:
         UpstreamUnavailable: MongoDB did not answer in time.
@@ -48,16 +50,16 @@ async def progress_among(
         return {}
     live = await read_unflushed(context, context.viewer.user_id)
     if len(live) >= UNFLUSHED_TITLES:  # cut short: ask for each
-        found = await progress_of(context, playable_ids)
-        return {id_: one for id_, one in found.items() if one is not None}
+        progress_by_title = await progress_of(context, playable_ids)
+        return {id_: one for id_, one in progress_by_title.items() if one is not None}
     stored = await models.progress_by_playable(context.viewer.user_id, playable_ids)
     return {id_: pick_newest(live.get(id_), stored.get(id_)) for id_ in live.keys() | stored.keys()}
 
 
 async def read_unflushed(context: Context, user_id: str) -> dict[str, models.LiveProgress]:
-    """By title, what MongoDB may not have yet; nothing while Redis is away."""
+    """Progress that MongoDB may not have yet, by title; none while Redis does not answer."""
     try:
-        rows = await context.progress_buffer.unflushed(user_id)
+        rows = await context.progress_buffer.list_unflushed(user_id)
     except UpstreamUnavailable:
         return {}
     return {row.playable_id: models.live_progress(row) for row in rows}
@@ -66,9 +68,9 @@ async def read_unflushed(context: Context, user_id: str) -> dict[str, models.Liv
 def pick_newest(
     live: models.LiveProgress | None, stored: models.LiveProgress | None
 ) -> models.LiveProgress:
-    """Of the two that are there, the later change."""
+    """The later change of the two; one of them may be None."""
     if live is None or stored is None:
-        found = live or stored
-        assert found is not None
-        return found
+        only = live or stored
+        assert only is not None
+        return only
     return live if models.is_later(live, stored) else stored

@@ -1,7 +1,7 @@
-"""What players report: where they are, once per sequence, acknowledged only when it is stored.
+"""Players' reports of their position: applied once per sequence, acknowledged when stored.
 
-A report goes to Redis in one call and reaches MongoDB behind (workers/flush_progress.py). With
-Redis away or full it is written to MongoDB at once; with that away too, it is refused.
+A report goes to Redis in one call and reaches MongoDB later (workers/flush_progress.py). While
+Redis is down or full it is written to MongoDB at once; with that down as well, it is refused.
 """
 
 from __future__ import annotations
@@ -43,7 +43,10 @@ async def report_progress(
     quality: Quality | None = None,
     seeked: bool = False,
 ) -> ReportResult:
-    """Moves the viewer's progress, once per sequence; one call to Redis.
+    """Move the viewer's progress, once per sequence; one call to Redis.
+
+    Args:
+        sequence: counts up from 0 within the session.
 
     Raises:
         SessionNotFound: unknown, expired or another viewer's.
@@ -64,7 +67,10 @@ async def report_progress(
 
 
 async def apply_report(context: Context, report: Report) -> ReportResult:
-    """Raises: as report_progress."""
+    """Apply a validated report.
+
+    Raises: as report_progress.
+    """
     viewer = context.require(models.Role.USER)
     if ids.kind_of(report.session_id) != "session":
         raise SessionNotFound("There is no such playback session: start playback again.")
@@ -77,20 +83,21 @@ async def apply_report(context: Context, report: Report) -> ReportResult:
 
 
 def check_seconds(value: float, name: str) -> None:
-    """
+    """Validate a position or duration in seconds.
+
     Raises:
-        ValidationFailed: not a position or duration a player can have.
+        ValidationFailed: it is not between 0 and two days.
     """
     if not math.isfinite(value) or not 0 <= value <= _MAX_SECONDS:
         raise ValidationFailed(f"`{name}` must be seconds from 0 to two days.", path=[name])
 
 
 async def _store(context: Context, user_id: str, report: Report, now_ms: int) -> BufferReply:
-    """The time is that of arrival, whichever way the report takes: progress_through.py says why."""
+    """Store the report at its time of arrival, whichever way it takes: see write_through.py."""
     try:
         return await _store_in_redis(context, user_id, report, now_ms)
-    except UpstreamUnavailable as why:
-        return await write_through.write_through(context, user_id, report, now_ms, why)
+    except UpstreamUnavailable as redis_error:
+        return await write_through.write_through(context, user_id, report, now_ms, redis_error)
 
 
 async def _store_in_redis(
@@ -113,7 +120,10 @@ async def _store_in_redis(
 async def _store_on_base(
     context: Context, user_id: str, report: Report, now_ms: int
 ) -> BufferReply:
-    """Redis let go of a flushed title while its session lived: MongoDB has the newest of it."""
+    """Store a report of a title that Redis has dropped, on MongoDB's progress.
+
+    Redis drops a title once it is flushed, while its session goes on.
+    """
     session = await context.runtime.playback.sessions.read(user_id, report.session_id)
     if session is None:
         raise SessionNotFound("There is no such playback session: start playback again.")

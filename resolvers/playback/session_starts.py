@@ -1,7 +1,7 @@
-"""Opening a playback session: in Redis, where streams are counted, and written down in MongoDB.
+"""Opening a playback session: in Redis, where streams are counted, and stored in MongoDB.
 
-Either may be away: without MongoDB a session lives by Redis alone; without Redis it is opened in
-MongoDB, uncounted, and counted once Redis learns of it. What is opened is stored in one of the two.
+Either may be down: without MongoDB a session is in Redis alone; without Redis it is opened in
+MongoDB, not counted, and counted once Redis has it. Every open session is stored in one of them.
 """
 
 from __future__ import annotations
@@ -28,37 +28,37 @@ log = get_logger("playback")
 
 
 async def open_session(
-    context: Context, viewer: Viewer, asked: ViewingSession, base: Base | None
+    context: Context, viewer: Viewer, requested: ViewingSession, base: Base | None
 ) -> ViewingSession:
-    """Opens the session, or finds it open: what is stored now.
+    """Open the session, or return the one that is open already, as it is stored.
 
     Raises:
         TooManyStreams: the viewer's tier allows no more.
-        UpstreamUnavailable: neither Redis nor MongoDB took it.
+        UpstreamUnavailable: neither Redis nor MongoDB stored it.
     """
     sessions = context.runtime.playback.sessions
-    most = stream_limit(context.runtime.settings, viewer.tier)
+    limit = stream_limit(context.runtime.settings, viewer.tier)
     try:
-        opened = await sessions.start(asked, base, most)
+        opened = await sessions.start(requested, base, limit)
     except TooManyStreams:
         _REFUSED.inc()
         raise
     except UpstreamUnavailable:
-        record = await models.open_session(_to_record(context, asked))
+        record = await models.open_session(_to_record(context, requested))
         _WITHOUT_REDIS.inc()
         return _from_record(record)
     _STARTED.inc()
     try:
         await models.store_session(_to_record(context, opened))
     except UpstreamUnavailable:
-        log.warning("playback_session_not_written_down", session=opened.session_id)
+        log.warning("playback_session_write_failed", session=opened.session_id)
     return opened
 
 
 async def register_in_redis(context: Context, session_id: str, *, is_ending: bool = False) -> bool:
-    """Makes a session that was opened without Redis known to it; False if there is none.
+    """Register a session that was opened without Redis; False if there is none.
 
-    One that is about to end needs no room among the viewer's streams.
+    A session that is about to end needs no room among the viewer's streams.
 
     Raises:
         TooManyStreams: the viewer's other streams are as many as may play.
@@ -70,10 +70,10 @@ async def register_in_redis(context: Context, session_id: str, *, is_ending: boo
         return False
     stored = await models.progress_by_playable(viewer.user_id, [session.playable_id])
     base = models.progress_base(stored.get(session.playable_id))
-    allowed = stream_limit(context.runtime.settings, viewer.tier)
-    most = MOST_STREAMS if is_ending else allowed
+    tier_limit = stream_limit(context.runtime.settings, viewer.tier)
+    limit = MOST_STREAMS if is_ending else tier_limit
     now_ms = int(context.runtime.clock() * 1000)
-    await context.runtime.playback.sessions.start(session._replace(seen_at_ms=now_ms), base, most)
+    await context.runtime.playback.sessions.start(session._replace(seen_at_ms=now_ms), base, limit)
     await models.mark_session_in_redis(session_id)
     return True
 
@@ -81,14 +81,14 @@ async def register_in_redis(context: Context, session_id: str, *, is_ending: boo
 async def find_unregistered(
     context: Context, viewer: Viewer, session_ids: Collection[str]
 ) -> dict[str, ViewingSession]:
-    """The viewer's sessions that were opened without Redis and are not known to it yet.
+    """The viewer's sessions that were opened without Redis and are not in it yet.
 
     Raises:
-        UpstreamUnavailable: MongoDB is away.
+        UpstreamUnavailable: MongoDB does not answer.
     """
     since = datetime.fromtimestamp(context.runtime.clock(), UTC) - _REGISTRATION_WINDOW
-    found = await models.awaited_sessions(viewer.user_id, session_ids, since)
-    return {record.id: _from_record(record) for record in found}
+    records = await models.awaited_sessions(viewer.user_id, session_ids, since)
+    return {record.id: _from_record(record) for record in records}
 
 
 def stream_limit(settings: Settings, tier: models.AccountTier) -> int:

@@ -1,7 +1,6 @@
-"""Watching: sessions start and stop; progress is told as its viewer last left it.
+"""Playback sessions: started, stopped and read, Redis over MongoDB.
 
-Reports are taken by progress_reports.py; reads take Redis over MongoDB. A viewer sees and moves
-only what is the viewer's own.
+Reports are applied by reports.py. Viewers see and change their own sessions alone.
 """
 
 from __future__ import annotations
@@ -31,6 +30,8 @@ _MAX_NAME_CHARACTERS = 80
 
 @dataclass(frozen=True, slots=True)
 class StartedPlayback:
+    """An open session, and the progress it continues."""
+
     session: models.PlaybackSession
     progress: models.LiveProgress | None
 
@@ -44,7 +45,7 @@ async def start_playback(
     start_at_seconds: float | None = None,
     idempotency_key: str | None = None,
 ) -> StartedPlayback:
-    """Opens a session at the given or the stored position; the same key opens it only once.
+    """Open a session at a given or the stored position; the same key opens it only once.
 
     Raises:
         NotFound: there is no such title, or it does not play.
@@ -58,7 +59,7 @@ async def start_playback(
     progress, base = await _progress(context, playable_id)
     duration = (progress and progress.duration_seconds) or runtime_seconds or 0
     now_ms = _now_ms(context)
-    asked = ViewingSession(
+    requested = ViewingSession(
         session_id=_session_id(viewer.user_id, idempotency_key),
         user_id=viewer.user_id,
         playable_id=playable_id,
@@ -70,7 +71,7 @@ async def start_playback(
         started_at_ms=now_ms,
         seen_at_ms=now_ms,
     )
-    opened = await session_starts.open_session(context, viewer, asked, base)
+    opened = await session_starts.open_session(context, viewer, requested, base)
     if opened.playable_id != playable_id:
         raise Conflict("This key already started another title.", path=["idempotencyKey"])
     return StartedPlayback(_describe(context, opened), progress)
@@ -79,9 +80,9 @@ async def start_playback(
 async def stop_playback(
     context: Context, session_id: str, position_seconds: float | None = None
 ) -> reports.ReportResult:
-    """Ends the session, with a last position if one is given. Stopping again changes nothing.
+    """End the session, with a last position if there is one. Repeating it changes nothing.
 
-    Raises: as progress_reports.report_progress.
+    Raises: as reports.report_progress.
     """
     if position_seconds is not None:
         reports.check_seconds(position_seconds, "positionSeconds")
@@ -92,41 +93,46 @@ async def stop_playback(
 
 
 async def playback_session(context: Context, session_id: str) -> models.PlaybackSession | None:
-    """The viewer's own session, or None an hour after it was last heard of."""
+    """The viewer's own session; None an hour after its last report."""
     context.require(models.Role.USER)
     return (await sessions_by_id(context, [session_id])).get(session_id)
 
 
 async def now_playing(context: Context) -> list[models.PlaybackSession]:
-    """The viewer's sessions heard of within three heartbeats, the last heard of first.
+    """The viewer's sessions with a report within three heartbeats, the newest report first.
 
     Raises:
         Unauthenticated, UpstreamUnavailable.
     """
     viewer = context.require(models.Role.USER)
-    found = await context.runtime.playback.sessions.playing(viewer.user_id, _now_ms(context))
-    return [_describe(context, session) for session in found]
+    sessions = await context.runtime.playback.sessions.list_playing(
+        viewer.user_id, _now_ms(context)
+    )
+    return [_describe(context, session) for session in sessions]
 
 
 async def sessions_by_id(
     context: Context, session_ids: Collection[str]
 ) -> dict[str, models.PlaybackSession]:
-    """Those that are the viewer's own and not forgotten; for `node`."""
+    """The viewer's own sessions among these ids that have not expired; for `node`."""
     viewer = context.viewer
-    wanted = [id_ for id_ in session_ids if ids.kind_of(id_) == "session"]
-    if viewer is None or not wanted:
+    valid_ids = [id_ for id_ in session_ids if ids.kind_of(id_) == "session"]
+    if viewer is None or not valid_ids:
         return {}
-    found = await context.runtime.playback.sessions.read_many(viewer.user_id, wanted)
-    rest = [id_ for id_ in wanted if id_ not in found]
-    if rest:
-        found |= await session_starts.find_unregistered(context, viewer, rest)
-    return {id_: _describe(context, session) for id_, session in found.items()}
+    sessions = await context.runtime.playback.sessions.read_many(viewer.user_id, valid_ids)
+    missing_ids = [id_ for id_ in valid_ids if id_ not in sessions]
+    if missing_ids:
+        sessions |= await session_starts.find_unregistered(context, viewer, missing_ids)
+    return {id_: _describe(context, session) for id_, session in sessions.items()}
 
 
 async def _progress(
     context: Context, playable_id: str
 ) -> tuple[models.LiveProgress | None, Base | None]:
-    """How far the viewer got. No base: nobody can tell now, so reports will ask for it later."""
+    """The viewer's progress and the base for reports.
+
+    The base is None while MongoDB does not answer; reports then read it later.
+    """
     try:
         progress = await context.load(loaders.ProgressByPlayableId, playable_id)
     except UpstreamUnavailable:
@@ -143,11 +149,11 @@ async def _runtime_seconds(context: Context, playable_id: str) -> int | None:
 
 
 def _start_position(
-    asked_seconds: float | None, progress: models.LiveProgress | None, duration_seconds: float
+    start_at_seconds: float | None, progress: models.LiveProgress | None, duration_seconds: float
 ) -> float:
-    """Where it was left, unless it was finished or another place is asked for."""
-    if asked_seconds is not None:
-        return min(asked_seconds, duration_seconds) if duration_seconds else asked_seconds
+    """Where to start: as asked, else where it was stopped, else at 0 when it was completed."""
+    if start_at_seconds is not None:
+        return min(start_at_seconds, duration_seconds) if duration_seconds else start_at_seconds
     if progress is None or progress.completed:
         return 0.0
     return progress.position_seconds
@@ -183,6 +189,6 @@ def _check_start(
         _check_text(idempotency_key, ["idempotencyKey"], _MAX_KEY_CHARACTERS)
 
 
-def _check_text(value: str, path: list[str], most: int) -> None:
-    if not value.strip() or len(value) > most:
-        raise ValidationFailed(f"`{path[-1]}` must be 1 to {most} characters.", path=path)
+def _check_text(value: str, path: list[str], max_characters: int) -> None:
+    if not value.strip() or len(value) > max_characters:
+        raise ValidationFailed(f"`{path[-1]}` must be 1 to {max_characters} characters.", path=path)

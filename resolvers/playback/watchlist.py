@@ -1,4 +1,4 @@
-"""The viewer's watchlist: films and shows kept for later, the newest first.
+"""The viewer's watchlist of films and shows, newest first.
 
 Adding and removing may be repeated. Only the viewer sees or changes it; watching changes nothing.
 """
@@ -23,7 +23,7 @@ _ORDER = "watchlist"
 
 @dataclass(frozen=True, slots=True)
 class WatchlistItem:
-    """A title in its place of the list."""
+    """A title at its place on the list."""
 
     entry: models.WatchlistEntryRecord
     node: models.TitleRecord
@@ -31,12 +31,13 @@ class WatchlistItem:
 
     @property
     def cursor(self) -> str:
+        """The entry's signed cursor."""
         return _cursor(self.secret, self.entry)
 
 
 @dataclass(frozen=True, slots=True)
 class Watchlist:
-    """One page. Titles that are gone have an entry, so that paging goes on behind them."""
+    """One page. Deleted titles have an entry, so that paging continues behind them."""
 
     entries: list[models.WatchlistEntryRecord]
     titles: dict[str, Any]
@@ -46,18 +47,22 @@ class Watchlist:
 
     @property
     def edges(self) -> list[WatchlistItem]:
+        """The entries whose title exists."""
         return list(self._present())
 
     @property
     def nodes(self) -> list[models.TitleRecord]:
+        """The titles that exist."""
         return [item.node for item in self._present()]
 
     @property
     def start_cursor(self) -> str | None:
+        """The first entry's cursor; None for an empty page."""
         return _cursor(self.secret, self.entries[0]) if self.entries else None
 
     @property
     def end_cursor(self) -> str | None:
+        """The last entry's cursor; None for an empty page."""
         return _cursor(self.secret, self.entries[-1]) if self.entries else None
 
     def _present(self) -> Iterator[WatchlistItem]:
@@ -73,7 +78,7 @@ async def watchlist(
     after: str | None = None,
     fields: loaders.Fields = None,
 ) -> Watchlist:
-    """One page of the viewer's own list, the newest first.
+    """One page of the viewer's own list, newest first.
 
     Raises:
         ValidationFailed, InvalidCursor, Unauthenticated, UpstreamUnavailable.
@@ -89,7 +94,7 @@ async def watchlist(
 
 
 async def add_to_watchlist(context: Context, title_id: str) -> models.TitleRecord:
-    """The title, now on the list; one that was there keeps its place.
+    """Add a title and return it; one that is on the list already keeps its place.
 
     Raises:
         NotFound: there is no such film or show.
@@ -106,7 +111,7 @@ async def add_to_watchlist(context: Context, title_id: str) -> models.TitleRecor
 
 
 async def remove_from_watchlist(context: Context, title_id: str) -> models.TitleRecord | None:
-    """The title, not on the list any more; None if it has left the catalogue.
+    """Remove a title and return it; None if it is no longer in the catalogue.
 
     Raises:
         NotFound: there is no such film or show, on the list or off it.

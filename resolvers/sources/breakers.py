@@ -1,4 +1,4 @@
-"""Circuit breakers for operators: how they stand, held open or closed by hand, and what changes."""
+"""Circuit breakers for operators: their state, forcing one open or closed, and changes."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from services.providers.chain import breaker_name
 
 MAX_REASON_CHARACTERS = 200
 _PREFIX = "breaker_"
-POLL_SECONDS = 5.0  # for what the stream did not tell
+POLL_SECONDS = 5.0  # for changes whose message was lost
 
 
 async def circuit_breakers(context: Context) -> list[BreakerSnapshot]:
-    """All of them, by name.
+    """List all circuit breakers, by name.
 
     Raises:
-        Unauthenticated, Forbidden.
+        Unauthenticated, Forbidden: only operators see breakers.
     """
     context.require(Role.OPERATOR)
     return await context.runtime.breakers.snapshots()
@@ -33,15 +33,18 @@ async def circuit_breakers(context: Context) -> list[BreakerSnapshot]:
 async def breakers_of(
     context: Context, infos: Sequence[ProviderInfo]
 ) -> list[BreakerSnapshot | None]:
-    """Each provider's; None of one that calls nobody. One round trip for all."""
-    by_name = {one.name: one for one in await circuit_breakers(context)}
+    """Each provider's breaker, in the order of `infos`; None for one that calls no service.
+
+    One round trip for all.
+    """
+    by_name = {snapshot.name: snapshot for snapshot in await circuit_breakers(context)}
     return [by_name.get(breaker_name(info.key)) for info in infos]
 
 
 async def find_breakers(
     context: Context, breaker_ids: Collection[str]
 ) -> dict[str, BreakerSnapshot]:
-    """Breakers by their ids, for operators; for others there are none."""
+    """Breakers by id, for operators; others see none."""
     viewer = context.viewer
     if viewer is None or viewer.role.rank < Role.OPERATOR.rank:
         return {}
@@ -55,55 +58,66 @@ async def find_breakers(
 async def set_breaker(
     context: Context, id_: str, state: BreakerState | None, reason: str
 ) -> BreakerSnapshot:
-    """Holds it open or closed until it is lifted, which None does; it then begins closed.
+    """Force a breaker open or closed; `state` None ends that, and the breaker starts closed.
 
     Raises:
-        ValidationFailed: no reason, too long a one, or a state that cannot be held.
+        ValidationFailed: there is no reason, it is too long, or the state cannot be forced.
         NotFound, Unauthenticated, Forbidden.
-        UpstreamUnavailable: Redis is away; nothing may have changed.
+        UpstreamUnavailable: Redis does not answer; nothing may have changed.
     """
     viewer = context.require(Role.OPERATOR)
     require_kind(id_, "breaker")
-    words = " ".join("".join(c if c.isprintable() else " " for c in reason).split())
-    if not 1 <= len(words) <= MAX_REASON_CHARACTERS:
+    normalized_reason = " ".join("".join(c if c.isprintable() else " " for c in reason).split())
+    if not 1 <= len(normalized_reason) <= MAX_REASON_CHARACTERS:
         message = f"Say why, in 1 to {MAX_REASON_CHARACTERS} characters."
         raise ValidationFailed(message, path=["reason"])
-    changed = None
+    snapshot = None
     if id_.startswith(_PREFIX):
         name = id_.removeprefix(_PREFIX)
-        changed = await context.runtime.breakers.force(name, state, reason=words, by=viewer.user_id)
-    if changed is None:
+        snapshot = await context.runtime.breakers.force(
+            name, state, reason=normalized_reason, by=viewer.user_id
+        )
+    if snapshot is None:
         raise NotFound("There is no such breaker.", path=["id"])
-    held = state.value if state is not None else None
+    forced_state = state.value if state is not None else None
     event = audit.AuditEvent.BREAKER_SET
-    await audit.record(context, event, subject=id_, state=held, reason=words)
-    return changed
+    await audit.record(context, event, subject=id_, state=forced_state, reason=normalized_reason)
+    return snapshot
 
 
 def stream_breakers(context: Context) -> AsyncIterator[BreakerSnapshot]:
-    """Those that are not simply closed, as they stand; then each one that changes.
+    """Stream breakers: first all that are not simply closed, then each one that changes.
 
     Raises:
-        Unauthenticated, Forbidden: only operators see this.
-        TooManyStreams: at the first event: this process serves as many as it may.
+        Unauthenticated, Forbidden: only operators see breakers.
+        TooManyStreams: at the first event, when this process serves as many as it may.
     """
     context.require(Role.OPERATOR)
     return _stream_states(context)
 
 
 async def _stream_states(context: Context) -> AsyncIterator[BreakerSnapshot]:
-    """The stream only wakes: what is told is how they stand, so nothing that was missed matters."""
-    told: dict[str, tuple[object, ...]] = {}
-    with context.runtime.breakers_changed.subscribe() as news:
+    """Send every breaker whose visible state differs from the one sent last.
+
+    The stream only wakes this loop. Each time it reads the current state, so a missed message does
+    no harm.
+    """
+    sent_by_name: dict[str, tuple[object, ...]] = {}
+    with context.runtime.breakers_changed.subscribe() as subscription:
         while True:
-            for one in await context.runtime.breakers.snapshots():
-                face = (one.state, one.forced, one.reason, one.opened_at)
-                if face != told.get(one.name, _CLOSED):
-                    told[one.name] = face
-                    yield one
+            for snapshot in await context.runtime.breakers.snapshots():
+                visible_state = (
+                    snapshot.state,
+                    snapshot.forced,
+                    snapshot.reason,
+                    snapshot.opened_at,
+                )
+                if visible_state != sent_by_name.get(snapshot.name, _CLOSED):
+                    sent_by_name[snapshot.name] = visible_state
+                    yield snapshot
             with suppress(TimeoutError):
                 async with asyncio.timeout(POLL_SECONDS):
-                    if await anext(news, None) is None:
+                    if await anext(subscription, None) is None:
                         return  # the hub has closed: this process stops
 
 

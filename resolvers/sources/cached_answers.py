@@ -1,4 +1,4 @@
-"""What is kept of providers' answers, and where an answer comes from."""
+"""Cached answers of providers, and where an answer comes from."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from services.redis.cache_keys import Kind
 
 
 class DataOrigin(Enum):
+    """Where an answer comes from, nearest first."""
+
     MEMORY = "MEMORY"
     CACHE = "CACHE"
     DATABASE = "DATABASE"
@@ -26,7 +28,10 @@ CachedAnswer = tuple[Entry, DataOrigin]
 async def read_cached(
     cache: Cache, kind: Kind, codec: Codec[Any], names: Sequence[str]
 ) -> dict[str, CachedAnswer]:
-    """Entries, fresh or stale, by name; one MGET for all that memory does not hold."""
+    """Read cached entries, fresh or stale, by name; names without an entry are absent.
+
+    One MGET for all that process memory does not have.
+    """
     keys = {kind.key(name): name for name in names}
     in_memory = cache.peek(keys)
     count("memory", len(in_memory), len(keys) - len(in_memory))
@@ -36,6 +41,6 @@ async def read_cached(
     count("redis", fresh, len(missing) - fresh)
     return {
         keys[key]: (entry, origin)
-        for found, origin in ((in_memory, DataOrigin.MEMORY), (in_redis, DataOrigin.CACHE))
-        for key, entry in found.items()
+        for entries, origin in ((in_memory, DataOrigin.MEMORY), (in_redis, DataOrigin.CACHE))
+        for key, entry in entries.items()
     }

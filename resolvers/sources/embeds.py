@@ -1,7 +1,7 @@
-"""The player page of a title: of the first provider that has one, kept as its sources are.
+"""Player pages of titles: of the first provider that has one, cached as its sources are.
 
-Kept without where to begin, which is put in at the end. With all providers failing an older one
-answers, if there is one.
+The start position is no part of a cached page; it is added at the end. When all providers fail, a
+stale page answers, if there is one.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ _AT_ONCE = 10  # titles of one operation that are asked for at the same time
 
 @dataclass(frozen=True, slots=True)
 class Embed:
+    """A provider's player page. An empty `provider_key` means that no provider has the title."""
+
     url: str
     provider_key: str
     origin: DataOrigin
@@ -41,7 +43,9 @@ async def embeds_of_titles(
     start_at_seconds: int | None = None,
     language: str | None = None,
 ) -> list[Embed | None]:
-    """One for each title, None where no provider has one. Never raises for a provider's fault.
+    """One player page for each title, in order; None where no provider has one.
+
+    A provider's failure is never raised.
 
     Raises:
         ValidationFailed: `start_at_seconds` is negative or beyond a week.
@@ -52,81 +56,94 @@ async def embeds_of_titles(
         raise ValidationFailed(
             f"`startAtSeconds` is 0 to {MAX_START_SECONDS}.", path=["input", "startAtSeconds"]
         )
-    asked_of = await source_requests(context, titles, language)
-    names = [by.cache_name for by in asked_of]
-    kept = await read_cached(context.cache, cache_keys.EMBED, _CODEC, names)
-    turns = asyncio.Semaphore(_AT_ONCE)
-    made: dict[str, Entry] = {}
+    requests = await source_requests(context, titles, language)
+    names = [request.cache_name for request in requests]
+    cached = await read_cached(context.cache, cache_keys.EMBED, _CODEC, names)
+    slots = asyncio.Semaphore(_AT_ONCE)
+    new_entries: dict[str, Entry] = {}
 
-    async def one(by: SourceRequest) -> Embed | None:
-        found = _fresh_embed(context, kept.get(by.cache_name))
-        if found is None:
-            async with turns:
-                found = await _fetch_once(context.runtime, by, kept.get(by.cache_name), made)
-        return _apply_start(context, found, start)
+    async def find_embed(request: SourceRequest) -> Embed | None:
+        embed = _fresh_embed(context, cached.get(request.cache_name))
+        if embed is None:
+            async with slots:
+                embed = await _fetch_once(
+                    context.runtime, request, cached.get(request.cache_name), new_entries
+                )
+        return _apply_start(context, embed, start)
 
-    found = await asyncio.gather(*map(one, asked_of))
-    await context.cache.store(cache_keys.EMBED, _CODEC, made)
-    return list(found)
+    embeds = await asyncio.gather(*map(find_embed, requests))
+    await context.cache.store(cache_keys.EMBED, _CODEC, new_entries)
+    return list(embeds)
 
 
-def _fresh_embed(context: Context, kept: CachedAnswer | None) -> Embed | None:
-    """What is kept, if it need not be asked for again; one without a provider: nobody has it."""
-    if kept is None or kept[0].fresh_until <= context.cache.now():
+def _fresh_embed(context: Context, cached: CachedAnswer | None) -> Embed | None:
+    """The cached page while it is fresh; `_NO_EMBED` if it is fresh that no provider has one."""
+    if cached is None or cached[0].fresh_until <= context.cache.now():
         return None
-    return replace(kept[0].value or _NO_EMBED, origin=kept[1])
+    return replace(cached[0].value or _NO_EMBED, origin=cached[1])
 
 
-def _apply_start(context: Context, found: Embed | None, seconds: int) -> Embed | None:
-    """The page as it begins there."""
-    if found is None or not found.provider_key:
+def _apply_start(context: Context, embed: Embed | None, seconds: int) -> Embed | None:
+    """The page starting at `seconds`; None where there is none."""
+    if embed is None or not embed.provider_key:
         return None
-    member = context.runtime.providers.members.get(found.provider_key)
-    return replace(found, url=member.start_at(found.url, seconds)) if member is not None else found
+    member = context.runtime.providers.members.get(embed.provider_key)
+    return replace(embed, url=member.start_at(embed.url, seconds)) if member is not None else embed
 
 
 async def _fetch_once(
-    runtime: Runtime, by: SourceRequest, kept: CachedAnswer | None, made: dict[str, Entry]
+    runtime: Runtime,
+    request: SourceRequest,
+    cached: CachedAnswer | None,
+    new_entries: dict[str, Entry],
 ) -> Embed | None:
-    """What is to be kept goes into `made`: of those who wait for it, the first one stores it."""
-    key = cache_keys.EMBED.key(by.cache_name)
+    """Fetch the page once for all who wait; the first of them gets the entry to store.
+
+    The entry goes into `new_entries`.
+    """
+    key = cache_keys.EMBED.key(request.cache_name)
 
     async def fetch() -> Embed | None:
-        found, is_certain = await _ask_providers(runtime, by)
+        embed, is_certain = await _ask_providers(runtime, request)
         if is_certain:
-            is_fallback = found is not None and by.is_fallback(found.provider_key)
+            is_fallback = embed is not None and request.is_fallback(embed.provider_key)
             kind = cache_keys.FALLBACK_EMBED if is_fallback else cache_keys.EMBED
-            made[key] = runtime.cache.build_entry(kind, found)
-            return found
-        if kept is None or kept[0].value is None:
+            new_entries[key] = runtime.cache.build_entry(kind, embed)
+            return embed
+        if cached is None or cached[0].value is None:
             return None
         metrics.cache_stale_total.labels("redis").inc()
-        older: Embed = kept[0].value
+        older: Embed = cached[0].value
         return replace(older, origin=DataOrigin.STALE)
 
-    found: Embed | None = await runtime.source_fetches.run(key, fetch)
-    return found
+    embed: Embed | None = await runtime.source_fetches.run(key, fetch)
+    return embed
 
 
-async def _ask_providers(runtime: Runtime, by: SourceRequest) -> tuple[Embed | None, bool]:
-    """The first answer, and whether it is certain: it is one, or nobody failed."""
+async def _ask_providers(runtime: Runtime, request: SourceRequest) -> tuple[Embed | None, bool]:
+    """The first provider's page, and whether that answer is certain.
+
+    It is certain if a page was found, or if no provider failed.
+    """
     has_failed = False
     try:
         async with asyncio.timeout(runtime.settings.provider_deadline_seconds):
-            for info in by.infos:
+            for info in request.infos:
                 if not runtime.providers.members[info.key].embeds:
                     continue
                 try:
-                    url = await call_provider(runtime, info.key, lambda one: one.embed(by.title))
+                    url = await call_provider(
+                        runtime, info.key, lambda one: one.embed(request.title)
+                    )
                 except ProviderFailed:
                     has_failed = True
                     continue
                 if url is not None:
-                    return Embed(url, info.key, _origin(by, info.key)), True
+                    return Embed(url, info.key, _origin(request, info.key)), True
     except TimeoutError:
         has_failed = True
     return None, not has_failed
 
 
-def _origin(by: SourceRequest, key: str) -> DataOrigin:
-    return DataOrigin.FALLBACK_PROVIDER if by.is_fallback(key) else DataOrigin.PRIMARY_PROVIDER
+def _origin(request: SourceRequest, key: str) -> DataOrigin:
+    return DataOrigin.FALLBACK_PROVIDER if request.is_fallback(key) else DataOrigin.PRIMARY_PROVIDER

@@ -1,7 +1,7 @@
-"""Our own films: signed addresses for who is signed in, and what lies behind them.
+"""Our own films: signed URLs for signed-in viewers, and the playlists and files behind them.
 
-The address carries the right, so players need no header; it ends with its expiry or its sign-in.
-An anonymous viewer gets no address, and no error either: `hls` stands beside public fields.
+A URL carries the right to play, so players need no header; it ends with its lifetime or its
+sign-in. An anonymous viewer gets no URL, and no error either: `hls` is a field beside public ones.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _VARIANTS = ("variants", "")
 
 @dataclass(frozen=True, slots=True)
 class HlsStream:
-    """`variants`: the finest first."""
+    """A title's stream for one viewer; `variants` are sorted by bandwidth, highest first."""
 
     master_playlist_url: str
     expires_at: datetime
@@ -34,22 +34,26 @@ class HlsStream:
 
 @dataclass(frozen=True, slots=True)
 class Playlist:
+    """A playlist's text as bytes, and its entity tag without quotes."""
+
     body: bytes
     tag: str
 
 
 @dataclass(frozen=True, slots=True)
 class OpenedMedia:
-    """What an address leads to; good for so many seconds more."""
+    """What a signed URL leads to, and for how many more seconds the URL is valid."""
 
     content: Playlist | OpenedFile
-    seconds_left: int
+    remaining_seconds: int
 
 
 async def streams_of_titles(
     context: Context, titles: Sequence[models.MovieRecord | models.EpisodeRecord]
 ) -> list[HlsStream | None]:
-    """One trip to the disk for all; None for titles that are not here.
+    """One stream for each title, in order; None for titles the library does not have.
+
+    One trip to the disk for all.
 
     Raises:
         UpstreamUnavailable: the disk does not answer.
@@ -57,9 +61,11 @@ async def streams_of_titles(
     if context.viewer is None:
         return [None] * len(titles)
     login_id = context.viewer.login_id
-    found = await context.runtime.media.library.titles(title.id for title in titles)
+    media_by_id = await context.runtime.media.library.titles(title.id for title in titles)
     return [
-        _stream(context, login_id, title.id, found[title.id]) if title.id in found else None
+        _stream(context, login_id, title.id, media_by_id[title.id])
+        if title.id in media_by_id
+        else None
         for title in titles
     ]
 
@@ -67,11 +73,11 @@ async def streams_of_titles(
 async def open_signed_url(
     context: Context, token: str, title_id: str, path: str
 ) -> OpenedMedia | None:
-    """The playlist or file at `path`; None if the title has none there.
+    """Open the playlist or file at `path` of a title; None if there is none.
 
     Raises:
-        InvalidToken: the token is forged, expired, of another title, or its sign-in has ended.
-        Forbidden: who asks is signed in, and not as who the address was made for.
+        InvalidToken: the token is forged, expired or another title's, or its sign-in has ended.
+        Forbidden: the viewer is signed in by another sign-in than the URL was made for.
         UpstreamUnavailable: the disk does not answer.
     """
     runtime = context.runtime
@@ -89,12 +95,15 @@ async def open_signed_url(
 
 
 def profiles() -> list[QualityProfile]:
+    """All quality profiles of the encoding ladder."""
     return list(PROFILES)
 
 
 def recommend_profile(bandwidth_mbps: float) -> QualityProfile:
-    """Raises:
-    ValidationFailed: no such bandwidth.
+    """The best quality profile for a bandwidth in Mbit/s.
+
+    Raises:
+        ValidationFailed: the bandwidth is not a possible one.
     """
     return quality_profiles.recommend_profile(bandwidth_mbps)
 
@@ -113,12 +122,12 @@ def _stream(context: Context, login_id: str, title_id: str, title: TitleMedia) -
 
 
 def _variants(title: TitleMedia) -> list[QualityProfile]:
-    """Measured once per index: it adds up every segment."""
-    kept: list[QualityProfile] | None = title.made.get(_VARIANTS)
-    if kept is None:
-        made = map(_profile, title.media.renditions)
-        kept = title.made[_VARIANTS] = sorted(made, key=lambda one: -one.bandwidth)
-    return kept
+    """The title's variants, computed once per index: that adds up every segment."""
+    cached: list[QualityProfile] | None = title.derived.get(_VARIANTS)
+    if cached is None:
+        derived = map(_profile, title.media.renditions)
+        cached = title.derived[_VARIANTS] = sorted(derived, key=lambda one: -one.bandwidth)
+    return cached
 
 
 def _profile(rendition: Rendition) -> QualityProfile:
@@ -135,16 +144,17 @@ def _profile(rendition: Rendition) -> QualityProfile:
 
 
 def _playlist(title: TitleMedia, path: str) -> Playlist | None:
+    """The playlist at `path`, written once per index; None if no playlist is there."""
     key = ("playlist", path)
-    kept: Playlist | None = title.made.get(key)
-    if kept is None:
+    cached: Playlist | None = title.derived.get(key)
+    if cached is None:
         text = _write_playlist(title.media, path)
         if text is None:
             return None
         body = text.encode()
         tag = hashlib.blake2b(body, digest_size=12).hexdigest()
-        kept = title.made[key] = Playlist(body, tag)
-    return kept
+        cached = title.derived[key] = Playlist(body, tag)
+    return cached
 
 
 def _write_playlist(media: Media, path: str) -> str | None:

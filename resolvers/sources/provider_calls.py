@@ -1,7 +1,7 @@
-"""One question to one provider outside the chain: a player page, a search, a status.
+"""One call to one provider outside the chain: a player page, a search, a status.
 
-Bounded, guarded by the provider's breaker, and its failure a word of ours. Who asks leaves out
-providers that are off.
+Calls are bounded in time and guarded by the provider's breaker; failures come as ProviderFailed.
+Callers leave out providers that are off.
 """
 
 from __future__ import annotations
@@ -24,41 +24,46 @@ _MAX_BACK_OFF_SECONDS = 300.0
 log = get_logger("providers")
 
 
-async def call_provider(runtime: Runtime, key: str, question: ProviderMethod[T]) -> T:
-    """The provider's answer.
+async def call_provider(runtime: Runtime, key: str, method: ProviderMethod[T]) -> T:
+    """Call a provider through its circuit breaker.
+
+    Args:
+        key: the provider's key.
+        method: takes the provider, returns its answer.
 
     Raises:
-        ProviderFailed: there is none in time, or it failed too often lately; `reason` says why.
+        ProviderFailed: no answer in time, or the breaker is open; `reason` says which.
     """
     provider = runtime.providers.members[key]
     if not provider.calls_out:
-        return await call_unguarded(runtime, key, question)
+        return await call_unguarded(runtime, key, method)
     breaker = runtime.breakers.of(breaker_name(key))
     permit = await breaker.admit()
     if permit is None:
         raise ProviderFailed("BREAKER_OPEN")
-    return await _call_guarded(breaker, permit, call_unguarded(runtime, key, question))
+    return await _call_guarded(breaker, permit, call_unguarded(runtime, key, method))
 
 
-async def call_unguarded(runtime: Runtime, key: str, question: ProviderMethod[T]) -> T:
-    """The same, however it did lately: to hear how it is.
+async def call_unguarded(runtime: Runtime, key: str, method: ProviderMethod[T]) -> T:
+    """Call a provider whatever its breaker's state, as to learn its status.
 
     Raises:
-        ProviderFailed.
+        ProviderFailed: no answer in time, or an error.
     """
     try:
         async with asyncio.timeout(runtime.settings.provider_timeout_seconds):
-            return await question(runtime.providers.members[key])
+            return await method(runtime.providers.members[key])
     except TimeoutError:
         raise ProviderFailed("TIMEOUT") from None
     except ProviderFailed:
         raise
     except Exception:
-        log.exception("provider_broke", provider=key)  # ours to mend; the next may still help
+        log.exception("provider_exception", provider=key)  # ours to mend; the next may still help
         raise ProviderFailed("INTERNAL") from None
 
 
 async def _call_guarded(breaker: CircuitBreaker, permit: Permit, call: Awaitable[T]) -> T:
+    """Await the call and record its outcome and seconds with the breaker."""
     started, verdict = time.monotonic(), CallOutcome.ABANDONED
     try:
         answer = await call

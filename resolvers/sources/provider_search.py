@@ -1,4 +1,4 @@
-"""Looking for titles at the providers: which of ours they have under these words."""
+"""Search at the providers: which titles of our catalogue they have for a query."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ _NUMBERS = Codec[list[int]](list[int])
 
 
 async def provider_search(context: Context, query: str, kind: SearchKind) -> list[Title]:
-    """What the first provider that finds anything finds, as far as it is in our catalogue.
+    """Titles of our catalogue among the results of the first provider that has any.
 
-    Spends a provider's quota, so it is for editors, and kept for five minutes. No provider knows
-    people.
+    Spends a provider's quota, so it is for editors; results are cached for five minutes. Providers
+    know no people.
 
     Raises:
         ValidationFailed: the query is empty or over 100 characters.
@@ -49,55 +49,56 @@ async def provider_search(context: Context, query: str, kind: SearchKind) -> lis
 
 
 async def _numbers(context: Context, words: str, kind: TitleKind) -> list[int]:
+    """TMDb ids from the cache, or from the providers, once for all who wait."""
     infos = select_providers(await providers(context), viewer_key(context))
     keys = [info.key for info in infos if context.runtime.providers.members[info.key].searches]
     if not keys:
         return []
     text = "\x1f".join([kind.value, words.casefold(), *keys])
     name = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
-    cache, cached = context.cache, cache_keys.PROVIDER_SEARCH
-    key = cached.key(name)
-    kept = cache.peek([key]) or await cache.fetch(cached, _NUMBERS, [key])
-    entry = kept.get(key)
+    cache, kind_ = context.cache, cache_keys.PROVIDER_SEARCH
+    key = kind_.key(name)
+    entries = cache.peek([key]) or await cache.fetch(kind_, _NUMBERS, [key])
+    entry = entries.get(key)
+    numbers: list[int]
     if entry is not None and entry.value is not None and entry.fresh_until > cache.now():
-        numbers: list[int] = entry.value
+        numbers = entry.value
         return numbers
     runtime = context.runtime
-    found: list[int] = await runtime.source_fetches.run(
-        key, lambda: _search(runtime, keys, words, kind)
-    )
-    await cache.store(cached, _NUMBERS, {key: cache.build_entry(cached, found)})
-    return found
+    numbers = await runtime.source_fetches.run(key, lambda: _search(runtime, keys, words, kind))
+    await cache.store(kind_, _NUMBERS, {key: cache.build_entry(kind_, numbers)})
+    return numbers
 
 
 async def _search(
     runtime: Runtime, keys: Collection[str], words: str, kind: TitleKind
 ) -> list[int]:
-    """
+    """TMDb ids from the first provider with results; empty if none has any.
+
     Raises:
-        UpstreamUnavailable: nobody answered in time.
+        UpstreamUnavailable: no provider answered in time.
     """
     has_answered = False
     with suppress(TimeoutError):
         async with asyncio.timeout(runtime.settings.provider_deadline_seconds):
             for key in keys:
                 with suppress(ProviderFailed):
-                    found = await call_provider(runtime, key, lambda one: one.search(words, kind))
+                    numbers = await call_provider(runtime, key, lambda one: one.search(words, kind))
                     has_answered = True
-                    if found:
-                        return found
+                    if numbers:
+                        return numbers
     if not has_answered:
         raise UpstreamUnavailable("No provider could search just now.", retry_after_seconds=10)
     return []
 
 
 async def _titles(context: Context, kind: TitleKind, numbers: Sequence[int]) -> list[Title]:
-    """Our titles of these numbers, in their order."""
+    """Our titles with these TMDb ids, in their order."""
     is_film = kind is TitleKind.MOVIE
     by_number = loaders.MovieIdByTmdbId if is_film else loaders.ShowIdByTmdbId
-    ids_of = await context.load_many(by_number, [str(number) for number in numbers])
-    wanted = [id_ for number in numbers if (id_ := ids_of[str(number)]) is not None]
+    ids_by_number = await context.load_many(by_number, [str(number) for number in numbers])
+    title_ids = [id_ for number in numbers if (id_ := ids_by_number[str(number)]) is not None]
     titles: Mapping[str, Title | None] = await context.load_many(
-        loaders.MovieById if is_film else loaders.ShowById, wanted
+        loaders.MovieById if is_film else loaders.ShowById, title_ids
     )
-    return loaders.in_order(titles, wanted)
+    return loaders.in_order(titles, title_ids)

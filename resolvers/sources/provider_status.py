@@ -1,4 +1,4 @@
-"""What providers say about themselves: asked of those that can tell, kept for half a minute."""
+"""What providers report about themselves, cached for half a minute."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from services.redis import cache_keys
 
 @dataclass(frozen=True, slots=True)
 class ProviderStatus:
-    """`message` is the provider's own words, or why it could not be asked in one of ours."""
+    """A provider's own report. `message` is its text, or our reason why the call failed."""
 
     available: bool
     message: str | None
@@ -31,44 +31,53 @@ _STATUS = Codec[ProviderStatus](ProviderStatus)
 async def list_statuses(
     context: Context, infos: Sequence[ProviderInfo]
 ) -> list[ProviderStatus | None]:
-    """What each says about itself, at most half a minute old; None of one that is off or cannot
-    tell. All are asked at the same time, each for PROVIDER_TIMEOUT_SECONDS at most."""
+    """One status for each provider, at most half a minute old.
+
+    None for a provider that is off or reports no status. All are called at the same time, each for
+    PROVIDER_TIMEOUT_SECONDS at most.
+    """
     kind, cache = cache_keys.PROVIDER_STATUS, context.cache
-    asked = {
+    provider_keys = {
         kind.key(info.key): info.key
         for info in infos
         if info.enabled and context.runtime.providers.members[info.key].tells_status
     }
-    kept = cache.peek(asked)
-    kept |= await cache.fetch(kind, _STATUS, [key for key in asked if key not in kept])
-    known: dict[str, ProviderStatus] = {
-        asked[key]: entry.value for key, entry in kept.items() if entry.fresh_until > cache.now()
+    entries = cache.peek(provider_keys)
+    entries |= await cache.fetch(
+        kind, _STATUS, [key for key in provider_keys if key not in entries]
+    )
+    statuses: dict[str, ProviderStatus] = {
+        provider_keys[key]: entry.value
+        for key, entry in entries.items()
+        if entry.fresh_until > cache.now()
     }
-    missing = [key for key in asked.values() if key not in known]
-    found = await asyncio.gather(*(_fetch_status(context.runtime, key) for key in missing))
-    known |= dict(zip(missing, found, strict=True))
-    return [known.get(info.key) for info in infos]
+    missing = [key for key in provider_keys.values() if key not in statuses]
+    fetched = await asyncio.gather(*(_fetch_status(context.runtime, key) for key in missing))
+    statuses |= dict(zip(missing, fetched, strict=True))
+    return [statuses.get(info.key) for info in infos]
 
 
 async def _fetch_status(runtime: Runtime, key: str) -> ProviderStatus:
-    found: ProviderStatus = await runtime.source_fetches.run(
+    status: ProviderStatus = await runtime.source_fetches.run(
         f"status:{key}", lambda: _ask_status(runtime, key)
     )
-    return found
+    return status
 
 
 async def _ask_status(runtime: Runtime, key: str) -> ProviderStatus:
     kind, cache = cache_keys.PROVIDER_STATUS, runtime.cache
     now = datetime.fromtimestamp(cache.now(), UTC)
     try:
-        told = await call_unguarded(runtime, key, lambda provider: provider.status())
-        status = _build_status(told, now)
+        availability = await call_unguarded(runtime, key, lambda provider: provider.status())
+        status = _build_status(availability, now)
     except ProviderFailed as failure:
         status = ProviderStatus(False, failure.reason, None, now)
     await cache.store(kind, _STATUS, {kind.key(key): cache.build_entry(kind, status)})
     return status
 
 
-def _build_status(told: Availability | None, now: datetime) -> ProviderStatus:
-    told = told if told is not None else Availability(False)
-    return ProviderStatus(told.available, told.message, told.rate_limit_remaining, now)
+def _build_status(availability: Availability | None, now: datetime) -> ProviderStatus:
+    availability = availability if availability is not None else Availability(False)
+    return ProviderStatus(
+        availability.available, availability.message, availability.rate_limit_remaining, now
+    )

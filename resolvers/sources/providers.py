@@ -1,7 +1,7 @@
-"""The providers as they are asked now, and what operators change of them.
+"""The providers with the operators' settings applied, and changing those settings.
 
-Settings of operators are in MongoDB; every process hears of a change at once and reads it anew with
-the next title. With MongoDB away those stand that this process read last.
+Settings are in MongoDB. A change invalidates them in every process, which reads them anew with the
+next title. While MongoDB does not answer, the settings this process read last apply.
 """
 
 from __future__ import annotations
@@ -30,24 +30,24 @@ log = get_logger("providers")
 
 
 async def providers(context: Context) -> list[ProviderInfo]:
-    """As they are asked now, in that order."""
+    """All providers with the current settings, in the order they are called."""
     runtime = context.runtime
     with suppress(UpstreamUnavailable):  # then as this process read it last
-        found = await context.load(loaders.AllProviderSettings, "all")
-        runtime.provider_settings.take(_overrides(found or ()))
+        records = await context.load(loaders.AllProviderSettings, "all")
+        runtime.provider_settings.update(_overrides(records or ()))
     return apply_overrides(runtime.providers.infos.values(), runtime.provider_settings())
 
 
 def provider(context: Context, key: str) -> ProviderInfo:
-    """A provider by key, as last read; one that is configured no more is known by its key alone."""
+    """A provider by key, as last read; one that is no longer configured has its key alone."""
     runtime = context.runtime
     infos = apply_overrides(runtime.providers.infos.values(), runtime.provider_settings())
-    known = next((info for info in infos if info.key == key), None)
-    return known if known is not None else ProviderInfo(key, key, enabled=False)
+    match = next((info for info in infos if info.key == key), None)
+    return match if match is not None else ProviderInfo(key, key, enabled=False)
 
 
 def select_providers(infos: Iterable[ProviderInfo], viewer_key: str | None) -> list[ProviderInfo]:
-    """Those of them that are asked for this viewer."""
+    """The enabled providers whose rollout includes this viewer."""
     return [
         info
         for info in infos
@@ -56,7 +56,7 @@ def select_providers(infos: Iterable[ProviderInfo], viewer_key: str | None) -> l
 
 
 def viewer_key(context: Context) -> str | None:
-    """Who takes part in a rollout: the account, or the address of somebody not signed in."""
+    """The key that decides rollouts: the user's id, or an anonymous viewer's address."""
     return context.viewer_id or context.client_address
 
 
@@ -68,7 +68,7 @@ async def set_provider(
     priority: int | None = None,
     rollout_percent: int | None = None,
 ) -> ProviderInfo:
-    """Changes what is given; in force everywhere within a second.
+    """Change the settings that are not None; in force in every process within a second.
 
     Raises:
         ValidationFailed, NotFound, Unauthenticated, Forbidden, UpstreamUnavailable.
@@ -88,7 +88,8 @@ def parse_provider_key(context: Context, id_: str) -> str:
     """The key of the provider with this id.
 
     Raises:
-        ValidationFailed, NotFound.
+        ValidationFailed: this is no id.
+        NotFound: no provider has it.
     """
     require_kind(id_, "provider")
     key = id_.removeprefix(_PREFIX)
@@ -104,25 +105,29 @@ def _changes(
         raise ValidationFailed(f"`priority` is 1 to {MAX_PRIORITY}.", path=["priority"])
     if rollout_percent is not None and not 0 <= rollout_percent <= 100:
         raise ValidationFailed("`rolloutPercent` is 0 to 100.", path=["rolloutPercent"])
-    given = {"enabled": enabled, "priority": priority, "rollout_percent": rollout_percent}
-    changes = {name: value for name, value in given.items() if value is not None}
+    values = {"enabled": enabled, "priority": priority, "rollout_percent": rollout_percent}
+    changes = {name: value for name, value in values.items() if value is not None}
     if not changes:
         raise ValidationFailed("Say what to change.", path=["enabled"])
     return changes
 
 
-def _overrides(found: Iterable[models.ProviderSettingRecord]) -> dict[str, Override]:
+def _overrides(records: Iterable[models.ProviderSettingRecord]) -> dict[str, Override]:
     return {
-        one.id.removeprefix(_PREFIX): Override(one.enabled, one.priority, one.rollout_percent)
-        for one in found
+        record.id.removeprefix(_PREFIX): Override(
+            record.enabled, record.priority, record.rollout_percent
+        )
+        for record in records
     }
 
 
 def health_score(context: Context, info: ProviderInfo) -> float | None:
+    """The provider's health from 0 to 1; None for one that is not configured."""
     health = context.runtime.providers.health(info.key)
     return health.score if health is not None else None
 
 
 def p95_latency_ms(context: Context, info: ProviderInfo) -> int | None:
+    """The 95th percentile of latency; None without calls, or if it is not configured."""
     health = context.runtime.providers.health(info.key)
     return health.p95_ms if health is not None else None

@@ -1,7 +1,7 @@
-"""What is asked about a title, and of whom: the providers this viewer takes part in.
+"""Requests for sources: a title, and the providers that this viewer takes part in.
 
-Answers are shared by everybody with the same providers in the same order, and the same wish where a
-provider's own answer depends on it; a rollout to a few is never seen by the others.
+Answers are shared by viewers with the same providers in the same order, and the same hints where a
+provider's answer depends on them. Other viewers never see a rollout to a few.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from services.quality import Quality
 
 
 class Film(Protocol):
-    """What is no episode and can have sources."""
+    """A title that is no episode and can have sources."""
 
     @property
     def id(self) -> str: ...
@@ -35,7 +35,10 @@ SourceTitle = Film | models.EpisodeRecord
 
 @dataclass(frozen=True, slots=True)
 class SourceRequest:
-    """`cache_name` is the title's id alone while all configured providers are asked."""
+    """One title and the providers to call for it, in order.
+
+    `cache_name` is the title's id alone while all configured providers are called in their order.
+    """
 
     title: TitleRef
     infos: list[ProviderInfo]
@@ -43,6 +46,7 @@ class SourceRequest:
     cache_name: str
 
     def is_fallback(self, key: str) -> bool:
+        """Whether the provider with this key is a fallback."""
         return any(info.key == key and info.is_fallback for info in self.infos)
 
 
@@ -54,28 +58,32 @@ async def source_requests(
     *,
     in_library: Collection[str] = (),
 ) -> list[SourceRequest]:
-    """For each title. `in_library` are ids of those that our own disk has for this viewer."""
-    known = await providers(context)
+    """Build one request for each title, in order.
+
+    Args:
+        in_library: ids of titles that our own library has for this viewer.
+    """
+    all_infos = await providers(context)
     key = viewer_key(context)
-    infos = select_providers(known, key)
+    infos = select_providers(all_infos, key)
     members = context.runtime.providers.members
-    taken = {one for info in infos for one in members[info.key].takes}
-    wish = TitleRef(
+    supported_hints = {hint for info in infos for hint in members[info.key].supported_hints}
+    preferences = TitleRef(
         "",
-        language=language if SupportedHint.LANGUAGE in taken else None,
+        language=language if SupportedHint.LANGUAGE in supported_hints else None,
         max_quality=max_quality
-        if _is_limit(max_quality) and SupportedHint.MAX_QUALITY in taken
+        if _is_limit(max_quality) and SupportedHint.MAX_QUALITY in supported_hints
         else None,
     )
     configured = [info.key for info in context.runtime.providers.infos.values() if info.enabled]
     order = [info.key for info in infos]
-    special = order if order != configured else []
+    custom_order = order if order != configured else []
     refs = [
-        replace(ref, language=wish.language, max_quality=wish.max_quality)
+        replace(ref, language=preferences.language, max_quality=preferences.max_quality)
         for ref in await _refs(context, titles)
     ]
     refs = [replace(ref, in_library=ref.id in in_library) for ref in refs]
-    return [SourceRequest(ref, infos, key, ref.id + _variant(special, ref)) for ref in refs]
+    return [SourceRequest(ref, infos, key, ref.id + _variant(custom_order, ref)) for ref in refs]
 
 
 def _is_limit(quality: Quality | None) -> bool:
@@ -83,7 +91,7 @@ def _is_limit(quality: Quality | None) -> bool:
 
 
 async def _refs(context: Context, titles: Sequence[SourceTitle]) -> list[TitleRef]:
-    """The shows of all episodes are loaded at once."""
+    """References to the titles; the shows of all episodes are loaded at once."""
     show_ids = {one.show_id for one in titles if isinstance(one, models.EpisodeRecord)}
     shows = await context.load_many(loaders.ShowById, show_ids) if show_ids else {}
     return [_ref(one, shows) for one in titles]
@@ -103,9 +111,9 @@ def _ref(title: SourceTitle, shows: Mapping[str, models.ShowRecord | None]) -> T
     )
 
 
-def _variant(special: Sequence[str], title: TitleRef) -> str:
-    """Nothing for the plain answer; else a short name of what makes this one another."""
-    parts = list(special)
+def _variant(custom_order: Sequence[str], title: TitleRef) -> str:
+    """A cache name's suffix: empty for the common answer, else a digest of what differs."""
+    parts = list(custom_order)
     if title.in_library:
         parts.append("library")
     if title.language is not None:

@@ -1,8 +1,8 @@
-"""Where a title can be played: Redis first, then the provider chain, once per title at a time.
+"""Where a title can be played: from Redis, else from providers, once per title at a time.
 
-Kept an hour from the first provider, half an hour from a fallback, 30 s when nobody has the title,
-not at all when providers failed; then an older copy answers, if there is one. Shared by all with
-the same providers; what is wanted is cut out of the whole answer.
+Cached for an hour from the first provider, for half an hour from a fallback, for 30 s when no
+provider has the title, not at all when providers failed; then a stale answer is served, if there is
+one. Answers are shared by viewers with the same providers; filters apply to the whole answer.
 """
 
 from __future__ import annotations
@@ -34,7 +34,10 @@ _REFRESH_SECONDS = 30  # what is younger is not asked for again, whoever asks
 
 @dataclass(frozen=True, slots=True)
 class SourceFilter:
-    """None asks for all. A source whose quality or language is unknown is never cut out for it."""
+    """Which sources to return; None means all.
+
+    A source of unknown quality or language passes.
+    """
 
     types: frozenset[SourceType] | None = None
     max_quality: Quality | None = None
@@ -42,6 +45,7 @@ class SourceFilter:
     refresh: bool = False
 
     def accepts(self, source: Source) -> bool:
+        """Whether a source passes the filter."""
         return (
             (self.types is None or source.type in self.types)
             and _is_within(source.quality, self.max_quality)
@@ -51,7 +55,10 @@ class SourceFilter:
 
 @dataclass(frozen=True, slots=True)
 class StreamingSources:
-    """`sources` best first. `attempts` are the tries that led here, also when the cache answers."""
+    """A title's sources, best first.
+
+    `attempts` are the provider calls that led to the answer, also when it comes from the cache.
+    """
 
     sources: list[Source]
     provider_key: str | None
@@ -63,10 +70,12 @@ class StreamingSources:
 
     @property
     def primary(self) -> list[Source]:
+        """The sources, if the first provider has them."""
         return [] if self.is_fallback else self.sources
 
     @property
     def fallback(self) -> list[Source]:
+        """The sources, if a fallback provider has them."""
         return self.sources if self.is_fallback else []
 
     @property
@@ -77,9 +86,10 @@ class StreamingSources:
     def best(
         self, types: Iterable[SourceType] | None = None, max_quality: Quality | None = None
     ) -> Source | None:
-        wanted = SourceFilter(frozenset(types) if types is not None else None, max_quality)
+        """The best working source of these types, up to this quality; None without one."""
+        source_filter = SourceFilter(frozenset(types) if types is not None else None, max_quality)
         working = (source for source in self.sources if source.is_working)
-        return next((source for source in working if wanted.accepts(source)), None)
+        return next((source for source in working if source_filter.accepts(source)), None)
 
 
 _CODEC = Codec[StreamingSources](StreamingSources)
@@ -87,62 +97,73 @@ _NO_FILTER = SourceFilter()
 
 
 async def streaming_sources(
-    context: Context, title: SourceTitle, wanted: SourceFilter = _NO_FILTER
+    context: Context, title: SourceTitle, source_filter: SourceFilter = _NO_FILTER
 ) -> StreamingSources:
-    return (await sources_of_titles(context, [title], wanted))[0]
+    """The sources of one title; see `sources_of_titles`."""
+    return (await sources_of_titles(context, [title], source_filter))[0]
 
 
 async def sources_of_titles(
-    context: Context, titles: Sequence[SourceTitle], wanted: SourceFilter = _NO_FILTER
+    context: Context, titles: Sequence[SourceTitle], source_filter: SourceFilter = _NO_FILTER
 ) -> list[StreamingSources]:
-    """One for each title; what is kept is read at once, and ten at a time are asked for.
+    """The sources of each title, in order.
 
-    Never raises for a provider's or Redis's fault: no sources, and `attempts` say why.
+    The cache is read once for all; up to ten titles are fetched at a time. Failures of providers or
+    Redis are never raised: `sources` is empty and `attempts` have the reasons.
 
     Raises:
         UpstreamUnavailable: the shows of episodes could not be read.
     """
-    own = await _library_urls(context, titles)
-    asked_of = await source_requests(
-        context, titles, wanted.language, wanted.max_quality, in_library=own.keys()
+    own_urls = await _library_urls(context, titles)
+    requests = await source_requests(
+        context,
+        titles,
+        source_filter.language,
+        source_filter.max_quality,
+        in_library=own_urls.keys(),
     )
-    names = [by.cache_name for by in asked_of]
-    kept = await read_cached(context.cache, cache_keys.STREAMING_SOURCES, _CODEC, names)
-    turns = asyncio.Semaphore(_AT_ONCE)
-    made: dict[str, Entry] = {}
+    names = [request.cache_name for request in requests]
+    cached = await read_cached(context.cache, cache_keys.STREAMING_SOURCES, _CODEC, names)
+    slots = asyncio.Semaphore(_AT_ONCE)
+    new_entries: dict[str, Entry] = {}
 
-    async def one(by: SourceRequest) -> StreamingSources:
-        before = kept.get(by.cache_name)
-        if before is not None and _can_serve(context, before[0], wanted):
-            return _apply_filter(replace(before[0].value, origin=before[1]), wanted, own)
-        async with turns:
-            found: StreamingSources = await context.runtime.source_fetches.run(
-                by.cache_name, lambda: _fetch(context.runtime, by, before, made)
+    async def find_sources(request: SourceRequest) -> StreamingSources:
+        cached_answer = cached.get(request.cache_name)
+        if cached_answer is not None and _can_serve(context, cached_answer[0], source_filter):
+            return _apply_filter(
+                replace(cached_answer[0].value, origin=cached_answer[1]), source_filter, own_urls
             )
-        return _apply_filter(found, wanted, own)
+        async with slots:
+            sources: StreamingSources = await context.runtime.source_fetches.run(
+                request.cache_name,
+                lambda: _fetch(context.runtime, request, cached_answer, new_entries),
+            )
+        return _apply_filter(sources, source_filter, own_urls)
 
-    found = await asyncio.gather(*map(one, asked_of))
-    await context.cache.store(cache_keys.STREAMING_SOURCES, _CODEC, made)
-    return list(found)
+    results = await asyncio.gather(*map(find_sources, requests))
+    await context.cache.store(cache_keys.STREAMING_SOURCES, _CODEC, new_entries)
+    return list(results)
 
 
 def _apply_filter(
-    found: StreamingSources, wanted: SourceFilter, own: Mapping[str, str]
+    result: StreamingSources, source_filter: SourceFilter, own_urls: Mapping[str, str]
 ) -> StreamingSources:
-    """What is wanted of it, with this viewer's own addresses of our library."""
-    if wanted == _NO_FILTER and found.provider_key != LIBRARY:
-        return found
-    wished = (source for source in found.sources if wanted.accepts(source))
-    return replace(found, sources=[_resolve_url(source, own) for source in wished])
+    """The accepted sources, with this viewer's own URLs of our library."""
+    if source_filter == _NO_FILTER and result.provider_key != LIBRARY:
+        return result
+    accepted = (source for source in result.sources if source_filter.accepts(source))
+    return replace(result, sources=[_resolve_url(source, own_urls) for source in accepted])
 
 
-def _resolve_url(source: Source, own: Mapping[str, str]) -> Source:
-    return replace(source, url=own.get(source.url, source.url))
+def _resolve_url(source: Source, own_urls: Mapping[str, str]) -> Source:
+    return replace(source, url=own_urls.get(source.url, source.url))
 
 
 async def _library_urls(context: Context, titles: Sequence[SourceTitle]) -> dict[str, str]:
-    """Where our own library has titles for this viewer, by what stands for that in what is kept:
-    signed, so made for each viewer anew."""
+    """This viewer's signed URLs of our own library, by the placeholder that is cached.
+
+    They are signed for one viewer, so they are no part of the shared answer.
+    """
     if context.viewer is None or not provider(context, LIBRARY).enabled:
         return {}
     records = [models.MovieRecord(id=title.id) for title in titles]
@@ -156,28 +177,34 @@ async def _library_urls(context: Context, titles: Sequence[SourceTitle]) -> dict
     return {}
 
 
-def _can_serve(context: Context, kept: Entry, wanted: SourceFilter) -> bool:
+def _can_serve(context: Context, entry: Entry, source_filter: SourceFilter) -> bool:
     now = context.cache.now()
-    if kept.fresh_until <= now:
+    if entry.fresh_until <= now:
         return False
-    age_seconds: float = now - kept.value.fetched_at.timestamp()
-    return not (wanted.refresh and age_seconds >= _REFRESH_SECONDS)
+    age_seconds: float = now - entry.value.fetched_at.timestamp()
+    return not (source_filter.refresh and age_seconds >= _REFRESH_SECONDS)
 
 
 async def _fetch(
-    runtime: Runtime, by: SourceRequest, kept: CachedAnswer | None, made: dict[str, Entry]
+    runtime: Runtime,
+    request: SourceRequest,
+    cached: CachedAnswer | None,
+    new_entries: dict[str, Entry],
 ) -> StreamingSources:
-    """What is to be kept goes into `made`: of those who wait for it, the first one stores it."""
-    answer = await runtime.providers.find(by.title, by.viewer_key)
+    """Fetch the sources once for all who wait; the first of them gets the entry to store.
+
+    The entry goes into `new_entries`.
+    """
+    answer = await runtime.providers.find(request.title, request.viewer_key)
     if answer.is_certain:
-        entry = _entry(runtime, by, answer)
-        made[cache_keys.STREAMING_SOURCES.key(by.cache_name)] = entry
+        entry = _entry(runtime, request, answer)
+        new_entries[cache_keys.STREAMING_SOURCES.key(request.cache_name)] = entry
         certain: StreamingSources = entry.value
         return certain
     now = runtime.cache.now()
-    if kept is None:
+    if cached is None:
         return _describe(answer, False, now)
-    entry, origin = kept
+    entry, origin = cached
     if entry.fresh_until <= now:  # else asked for a refresh that failed
         metrics.cache_stale_total.labels("redis").inc()
         origin = DataOrigin.STALE
@@ -191,16 +218,16 @@ def _kind(provider: ProviderInfo | None, is_fallback: bool) -> cache_keys.Kind:
     return cache_keys.FALLBACK_SOURCES if is_fallback else cache_keys.STREAMING_SOURCES
 
 
-def _entry(runtime: Runtime, by: SourceRequest, answer: ChainResult) -> Entry:
+def _entry(runtime: Runtime, request: SourceRequest, answer: ChainResult) -> Entry:
     cache = runtime.cache
-    is_fallback = answer.provider is not None and by.is_fallback(answer.provider.key)
+    is_fallback = answer.provider is not None and request.is_fallback(answer.provider.key)
     kind = _kind(answer.provider, is_fallback)
     entry = cache.build_entry(kind, _describe(answer, is_fallback, cache.now()))
     return entry._replace(value=replace(entry.value, expires_at=_utc(entry.fresh_until)))
 
 
 def _describe(answer: ChainResult, is_fallback: bool, now: float) -> StreamingSources:
-    """The answer as of now; one without a provider expires at once."""
+    """The chain's answer as of `now`; one without a provider expires at once."""
     info = answer.provider
     origin = DataOrigin.DEFAULT
     if info is not None:
@@ -220,13 +247,17 @@ def _utc(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 
-def _is_within(quality: Quality, most: Quality | None) -> bool:
-    return most is None or most is Quality.UNKNOWN or quality.height <= most.height
+def _is_within(quality: Quality, max_quality: Quality | None) -> bool:
+    return (
+        max_quality is None
+        or max_quality is Quality.UNKNOWN
+        or quality.height <= max_quality.height
+    )
 
 
-def _matches_language(language: str | None, source_requests: str | None) -> bool:
-    """`en` asks for en-US too; `en-US` takes plain en as well."""
-    if language is None or source_requests is None:
+def _matches_language(language: str | None, requested: str | None) -> bool:
+    """Whether the languages match: `en` accepts en-US, and `en-US` accepts plain en."""
+    if language is None or requested is None:
         return True
-    one, other = language.casefold(), source_requests.casefold()
+    one, other = language.casefold(), requested.casefold()
     return one == other or one.startswith(other + "-") or other.startswith(one + "-")

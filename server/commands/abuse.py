@@ -27,16 +27,16 @@ async def show_all(settings: Settings) -> int:
     async with open_runtime(settings) as runtime:
         store = runtime.abuse_watch.store
         try:
-            standings, _ = await store.list_statuses(runtime.clock())
-            standings.sort(key=lambda one: (-one.level, -one.score, one.prefix))
-            for standing in standings:
-                is_blocked = standing.level is AbuseLevel.BLOCKED
-                reason = await store.get_reason(standing.prefix) if is_blocked else None
-                _print_line(_format_status(standing, reason))
+            statuses, _ = await store.list_statuses(runtime.clock())
+            statuses.sort(key=lambda one: (-one.level, -one.score, one.prefix))
+            for status in statuses:
+                is_blocked = status.level is AbuseLevel.BLOCKED
+                reason = await store.get_reason(status.prefix) if is_blocked else None
+                _print_line(_format_status(status, reason))
         except UpstreamUnavailable as error:
             raise StartupError(_AWAY) from error
-    _print_line(f"{len(standings)} prefixes.")
-    return len(standings)
+    _print_line(f"{len(statuses)} prefixes.")
+    return len(statuses)
 
 
 async def lift(settings: Settings, text: str) -> bool:
@@ -91,10 +91,10 @@ async def _record(runtime: Runtime, event: AuditEvent, prefix: str, **facts: aud
     await audit.record(Context(runtime), event, subject=prefix, **facts)
 
 
-def _format_status(standing: PrefixStatus, reason: str | None) -> str:
-    line = f"{standing.prefix:<24} {standing.level.label:<10} {standing.score:7.1f} points"
-    if standing.level is AbuseLevel.BLOCKED:
-        line += f"  until {_format_time(standing.until)}"
+def _format_status(status: PrefixStatus, reason: str | None) -> str:
+    line = f"{status.prefix:<24} {status.level.label:<10} {status.score:7.1f} points"
+    if status.level is AbuseLevel.BLOCKED:
+        line += f"  until {_format_time(status.until)}"
     return line + (f"  {reason}" if reason else "")
 
 

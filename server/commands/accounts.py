@@ -32,16 +32,18 @@ async def export(settings: Settings, email: str, out: Path | None) -> None:
 
 async def export_to(runtime: Runtime, email: str, out: Path | None) -> None:
     try:
-        found = await personal_data.export(Context(runtime), email)
+        document = await personal_data.export(Context(runtime), email)
     except CodedError as error:
         raise StartupError(error.message) from error
-    text = orjson.dumps(found, default=str, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+    text = orjson.dumps(
+        document, default=str, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
+    )
     if out is None:
         with suppress(BrokenPipeError):
             sys.stdout.write(text.decode())
         return
     _write_private(out, text)
-    _print_line(f"{out}: everything about {found['account']}.")
+    _print_line(f"{out}: everything about {document['account']}.")
 
 
 def _write_private(out: Path, text: bytes) -> None:

@@ -23,47 +23,49 @@ _PING_SECONDS = 5.0
 
 async def check(settings: Settings, *, production: bool) -> bool:
     """Prints what was found; says whether nothing is refused."""
-    found = check_settings(settings) if production or settings.is_production else []
-    found += await _check_stores(settings)
+    results = check_settings(settings) if production or settings.is_production else []
+    results += await _check_stores(settings)
     with suppress(BrokenPipeError):
-        sys.stdout.write(format_table(found) + "\n")
-    return not any(finding.severity is Severity.REFUSED for finding in found)
+        sys.stdout.write(format_table(results) + "\n")
+    return not any(finding.severity is Severity.REFUSED for finding in results)
 
 
 def check_settings(settings: Settings) -> list[Finding]:
     """What the settings alone tell, as if they were production's."""
     as_production = settings.model_copy(update={"environment": Environment.PRODUCTION})
-    found = list_findings(as_production)
+    results = list_findings(as_production)
     if not settings.is_production:
         what = "is not production, so demo users and a weak signature of tokens are there"
-        found.insert(0, Finding(Severity.REFUSED, "ENVIRONMENT", what, "set production"))
+        results.insert(0, Finding(Severity.REFUSED, "ENVIRONMENT", what, "set production"))
     if settings.jwt_private_keys.get_secret_value().strip():
         try:
             open_keys(as_production)
         except StartupError as error:
-            found.insert(0, Finding(Severity.REFUSED, "JWT_PRIVATE_KEYS", "is not fit", str(error)))
-    return found
+            results.insert(
+                0, Finding(Severity.REFUSED, "JWT_PRIVATE_KEYS", "is not fit", str(error))
+            )
+    return results
 
 
-def format_table(found: Sequence[Finding]) -> str:
+def format_table(results: Sequence[Finding]) -> str:
     """The refused first; two lines each: what is wrong, and what to do."""
-    width = max((len(finding.setting) for finding in found), default=0)
+    width = max((len(finding.setting) for finding in results), default=0)
     lines = []
-    for finding in sorted(found, key=lambda each: each.severity is not Severity.REFUSED):
+    for finding in sorted(results, key=lambda each: each.severity is not Severity.REFUSED):
         lines.append(f"{finding.severity.value:<8} {finding.setting:<{width}}  {finding.problem}")
         lines.append(f"{'':<8} {'':<{width}}  -> {finding.remedy}")
-    refused = sum(finding.severity is Severity.REFUSED for finding in found)
-    return "\n".join([*lines, f"{refused} refused, {len(found) - refused} warnings."])
+    refused = sum(finding.severity is Severity.REFUSED for finding in results)
+    return "\n".join([*lines, f"{refused} refused, {len(results) - refused} warnings."])
 
 
 async def _check_stores(settings: Settings) -> list[Finding]:
     """Only of those that are named: in development others are started when needed."""
-    found = await _check_mongodb(settings) if settings.mongodb_uri else []
+    results = await _check_mongodb(settings) if settings.mongodb_uri else []
     if settings.redis_address():
-        found += await _check_redis(settings, "REDIS_URL", is_state=False)
+        results += await _check_redis(settings, "REDIS_URL", is_state=False)
     if settings.state_redis_address():
-        found += await _check_redis(settings, "STATE_REDIS_URL", is_state=True)
-    return found
+        results += await _check_redis(settings, "STATE_REDIS_URL", is_state=True)
+    return results
 
 
 async def _check_mongodb(settings: Settings) -> list[Finding]:
@@ -87,12 +89,12 @@ async def _check_redis(settings: Settings, name: str, *, is_state: bool) -> list
         if not is_state:
             await client.ping()
             return []
-        found = await eviction.check_eviction_policy(client)
+        report = await eviction.check_eviction_policy(client)
     except Failure:
         return [Finding(Severity.REFUSED, name, "does not answer", _START)]
     finally:
         await client.aclose()
-    if found.refusal is not None:
+    if report.refusal is not None:
         what = "may drop acknowledged progress when memory is full"
         return [Finding(Severity.REFUSED, name, what, "set maxmemory-policy noeviction")]
-    return [Finding(Severity.WARNING, name, "is not fit", warning) for warning in found.warnings]
+    return [Finding(Severity.WARNING, name, "is not fit", warning) for warning in report.warnings]

@@ -26,12 +26,12 @@ def stop_on_signals() -> asyncio.Event:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
 
-    def received(number: int) -> None:
+    def on_signal(number: int) -> None:
         stop.set()
         loop.remove_signal_handler(number)
 
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, received, number)
+        loop.add_signal_handler(number, on_signal, number)
     return stop
 
 

@@ -69,21 +69,21 @@ async def run(settings: Settings) -> None:
 async def _start_databases(settings: Settings, servers: ExitStack) -> Settings:
     """The settings with the addresses of what was started. Blocks while servers start: the
     servers are tied to this thread's life, so it must be this one that starts them."""
-    found: dict[str, str] = {}
+    addresses: dict[str, str] = {}
     if not settings.mongodb_uri:
         binary = embedded.find_mongod(settings.mongod_binary)
         mongod = servers.enter_context(
             embedded.start_mongod(settings.data_dir / "mongo", binary=binary)
         )
         await ensure_initiated(mongod.uri)
-        found["mongodb_uri"] = mongod.uri
+        addresses["mongodb_uri"] = mongod.uri
     if not settings.redis_address():
         binary = embedded.find_redis_server(settings.redis_server_binary)
         redis = servers.enter_context(
             embedded.start_redis(settings.data_dir / "redis", binary=binary)
         )
-        found["redis_url"] = redis.uri
-    return settings.model_copy(update=found)
+        addresses["redis_url"] = redis.uri
+    return settings.model_copy(update=addresses)
 
 
 async def _fill_if_empty(runtime: Runtime) -> None:

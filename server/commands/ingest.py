@@ -50,13 +50,13 @@ async def run(
     sys.stdout.write(_format_result(media, folder) + "\n")
 
 
-def _parse_subtitles(given: Sequence[str]) -> dict[str, Path]:
+def _parse_subtitles(options: Sequence[str]) -> dict[str, Path]:
     """`en=film.en.vtt` and the like, in their order: the first is the default."""
     files: dict[str, Path] = {}
-    for one in given:
-        match = re.fullmatch(r"([A-Za-z0-9-]+)=(.+)", one)
+    for option in options:
+        match = re.fullmatch(r"([A-Za-z0-9-]+)=(.+)", option)
         if match is None:
-            raise StartupError(f"--subtitles is a language and a file, such as en={one}.")
+            raise StartupError(f"--subtitles is a language and a file, such as en={option}.")
         if match[1] in files:
             raise StartupError(f"--subtitles names {match[1]} twice.")
         files[match[1]] = Path(match[2])

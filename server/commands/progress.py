@@ -40,7 +40,7 @@ async def _iterate_letters(letters: DeadLetters, shards: int) -> AsyncIterator[D
     """Oldest first in each shard; those that come meanwhile may be among them."""
     for shard in range(shards):
         after: str | None = None
-        while page := await letters.page(shard, after):
+        while page := await letters.list_page(shard, after):
             for letter in page:
                 yield letter
             after = page[-1].letter_id

@@ -22,8 +22,8 @@ async def purges(settings: Settings, *, retry: bool) -> None:
 async def show(runtime: Runtime, *, retry: bool) -> int:
     """Prints those that failed, the newest first, and with `retry` puts all back; returns how many
     were shown."""
-    failed = await models.purges.failed(_MOST)
-    waiting = await models.purges.waiting()
+    failed = await models.purges.list_failed(_MOST)
+    waiting = await models.purges.count_waiting()
     again = await models.purges.retry_failed(purging.now(runtime)) if retry else 0
     for purge in failed:
         _print_line(_format_purge(purge))

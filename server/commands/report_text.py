@@ -14,7 +14,7 @@ def format_report(report: Report) -> str:
         for name, done in report.changes.items()
     ]
     lines += _format_problems("rows left out", report.broken)
-    lines += _format_problems("ids already taken by another title", report.taken)
+    lines += _format_problems("ids already taken by another title", report.conflicts)
     if report.keys_dropped is None:
         lines.append("Redis did not answer: its cached catalogue may be old for up to an hour.")
     total = report.total

@@ -52,16 +52,16 @@ class Connection:
     """`believes_cookies`: the handshake came from a page of ours, by its Origin."""
 
     def __init__(
-        self, socket: WebSocket, office: SharedSocketState, *, believes_cookies: bool
+        self, socket: WebSocket, shared: SharedSocketState, *, trust_cookies: bool
     ) -> None:
         self._socket = socket
-        self._office = office
-        self._settings = office.runtime.settings
-        self._believes_cookies = believes_cookies
+        self._shared = shared
+        self._settings = shared.runtime.settings
+        self._trust_cookies = trust_cookies
         self._loop = asyncio.get_running_loop()
         self._opened_at = self._loop.time()
         self._id = token_hex(8)
-        self._begun = 0
+        self._operation_count = 0
         self._viewer: Viewer | None = None
         self._is_ready = False
         self._is_warned = False
@@ -69,7 +69,7 @@ class Connection:
         self._waiting: asyncio.Timeout | None = None
         self._sending = asyncio.Lock()
         self._bucket = MessageBucket(self._settings.socket_messages_per_second)
-        self._running = SocketOperations(office.operations, office.log, self._send)
+        self._running = SocketOperations(shared.operations, shared.log, self._send)
 
     async def serve(self) -> None:
         try:
@@ -80,7 +80,7 @@ class Connection:
             pass
         finally:
             if self._viewer is not None:
-                self._office.open.sign_out(self, self._viewer)
+                self._shared.open.sign_out(self, self._viewer)
         await self._running.finish(self._settings.graphql_deadline_seconds)
 
     def end(self, closed: Closed) -> None:
@@ -93,18 +93,18 @@ class Connection:
     async def _listen(self) -> None:
         try:
             while self._ending is None:
-                message = await self._heard()
+                message = await self._receive()
                 if message is None:
-                    await self._on_time()
+                    await self._check_deadlines()
                 else:
                     self._bucket.take()
-                    await self._take(message)
+                    await self._dispatch(message)
             await self._running.finish(_DRAIN_SECONDS)
             raise self._ending
         finally:
             await self._running.stop()
 
-    async def _heard(self) -> dict[str, Any] | None:
+    async def _receive(self) -> dict[str, Any] | None:
         """The next message; None when it is time to look at the clock."""
         seconds = self._seconds_to_wait()
         if seconds <= 0:
@@ -121,25 +121,25 @@ class Connection:
 
     def _seconds_to_wait(self) -> float:
         if not self._is_ready:
-            return self._opened_at + self._office.init_seconds - self._loop.time()
+            return self._opened_at + self._shared.init_seconds - self._loop.time()
         if self._viewer is None:
             return self._settings.socket_idle_seconds - self._running.quiet_seconds
-        left = self._seconds_of_token(self._viewer)
+        remaining = self._token_seconds(self._viewer)
         if not self._is_warned:
-            left -= self._settings.socket_expiry_warning_seconds
-        return min(left, _MAX_WAIT_SECONDS)
+            remaining -= self._settings.socket_expiry_warning_seconds
+        return min(remaining, _MAX_WAIT_SECONDS)
 
-    def _seconds_of_token(self, viewer: Viewer) -> float:
-        return viewer.expires_at - self._office.runtime.clock()
+    def _token_seconds(self, viewer: Viewer) -> float:
+        return viewer.expires_at - self._shared.runtime.clock()
 
-    async def _on_time(self) -> None:
+    async def _check_deadlines(self) -> None:
         if self._ending is not None or self._seconds_to_wait() > 0:
             return
         if not self._is_ready:
             raise Closed(4408, "Connection initialisation timeout")
         if self._viewer is None:
             raise Closed(4408, "Nothing was asked for too long")
-        if self._seconds_of_token(self._viewer) <= 0:
+        if self._token_seconds(self._viewer) <= 0:
             self.end(Closed(4403, "Token expired"))
         else:
             self._is_warned = True
@@ -147,7 +147,7 @@ class Connection:
 
     # ---- messages
 
-    async def _take(self, message: dict[str, Any]) -> None:
+    async def _dispatch(self, message: dict[str, Any]) -> None:
         match message.get("type"):
             case "connection_init":
                 await self._init(read_payload(message))
@@ -166,9 +166,9 @@ class Connection:
     async def _init(self, payload: dict[str, Any]) -> None:
         if self._is_ready:
             raise Closed(4429, "Too many initialisation requests")
-        viewer = await self._authenticated(read_authorization(payload))
+        viewer = await self._authenticate(read_authorization(payload))
         if viewer is not None:
-            self._office.open.sign_in(self, viewer)
+            self._shared.open.sign_in(self, viewer)
             self._viewer = viewer
         self._is_ready = True
         await self._send({"type": "connection_ack"})
@@ -182,19 +182,19 @@ class Connection:
         token = read_authorization(payload) if isinstance(payload, dict) else None
         if token is None or not self._is_ready:
             return
-        viewer, before = await self._authenticated(token), self._viewer
-        if viewer is None or before is None or viewer.user_id != before.user_id:
+        viewer, previous = await self._authenticate(token), self._viewer
+        if viewer is None or previous is None or viewer.user_id != previous.user_id:
             raise Closed(4403, "The token is another user's")
-        if viewer.role.rank < before.role.rank:
+        if viewer.role.rank < previous.role.rank:
             raise Closed(4403, "The token gives fewer rights")
-        self._office.open.sign_in(self, viewer)
+        self._shared.open.sign_in(self, viewer)
         self._viewer, self._is_warned = viewer, False
         self._running.renew(viewer)
 
-    async def _authenticated(self, token: str | None) -> Viewer | None:
-        runtime = self._office.runtime
+    async def _authenticate(self, token: str | None) -> Viewer | None:
+        runtime = self._shared.runtime
         try:
-            if token is None and self._believes_cookies:
+            if token is None and self._trust_cookies:
                 return await cookies.authenticate_cookies(runtime, self._socket.scope["headers"])
             return await authenticate(runtime, token)
         except UpstreamUnavailable:
@@ -209,12 +209,12 @@ class Connection:
 
     def _context(self) -> Context:
         """Its request id is the socket's and a number: clients use their ids again."""
-        self._begun += 1
+        self._operation_count += 1
         client = self._socket.client
         return Context(
-            self._office.runtime,
+            self._shared.runtime,
             self._viewer,
-            f"ws-{self._id}-{self._begun}",
+            f"ws-{self._id}-{self._operation_count}",
             client.host if client else None,
             self._socket.headers.get("user-agent", "")[:300] or None,
         )

@@ -27,7 +27,7 @@ class RequestCookies:
 
     access: str | None
     refresh: str | None
-    is_meant: bool
+    has_csrf_header: bool
 
     @property
     def authorization(self) -> str | None:
@@ -36,14 +36,14 @@ class RequestCookies:
     @property
     def browser(self) -> Browser | None:
         """None for a client that keeps its tokens itself."""
-        return Browser(self.refresh) if self.is_meant else None
+        return Browser(self.refresh) if self.has_csrf_header else None
 
-    def refuse_forgery(self) -> None:
+    def reject_csrf(self) -> None:
         """
         Raises:
             Refused: cookies alone, which is how another site's page would ask.
         """
-        if (self.access or self.refresh) and not self.is_meant:
+        if (self.access or self.refresh) and not self.has_csrf_header:
             message = "A request with our cookies needs the header X-Marquee-Auth."
             raise Refused(403, message, ErrorCode.FORBIDDEN)
 
@@ -53,17 +53,17 @@ _NO_COOKIES = RequestCookies(None, None, False)
 
 def read_cookies(headers: Headers) -> RequestCookies:
     """Of ASGI's headers. A cookie that comes twice is not believed: one may be planted."""
-    found: dict[str, str | None] = {}
-    is_meant = False
+    values: dict[str, str | None] = {}
+    has_csrf_header = False
     for name, value in headers:
-        is_meant = is_meant or name == HEADER
+        has_csrf_header = has_csrf_header or name == HEADER
         if name != b"cookie":
             continue
         for pair in value.decode("latin-1").split(";"):
             key, _, text = pair.strip().partition("=")
             if key in _PATHS:
-                found[key] = text if key not in found else None
-    return RequestCookies(found.get(ACCESS), found.get(REFRESH), is_meant)
+                values[key] = text if key not in values else None
+    return RequestCookies(values.get(ACCESS), values.get(REFRESH), has_csrf_header)
 
 
 async def authenticate_request(
@@ -79,7 +79,7 @@ async def authenticate_request(
     if not bearer:
         if sent is _NO_COOKIES:
             return None, None
-        sent.refuse_forgery()
+        sent.reject_csrf()
     try:
         viewer = await authenticate(runtime, bearer or sent.authorization)
     except InvalidToken as error:

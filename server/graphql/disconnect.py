@@ -25,16 +25,16 @@ async def cancel_on_disconnect(receive: Receive, work: Coroutine[Any, Any, V]) -
         ClientGone: the connection was closed first.
     """
     working = asyncio.ensure_future(work)
-    gone = asyncio.ensure_future(_wait_for_disconnect(receive))
+    disconnect = asyncio.ensure_future(_wait_for_disconnect(receive))
     try:
-        await asyncio.wait([working, gone], return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait([working, disconnect], return_when=asyncio.FIRST_COMPLETED)
         if working.done():
             return working.result()
         raise ClientDisconnected
     finally:
-        gone.cancel()
+        disconnect.cancel()
         working.cancel()
-        await asyncio.wait([working, gone])
+        await asyncio.wait([working, disconnect])
 
 
 async def _wait_for_disconnect(receive: Receive) -> None:

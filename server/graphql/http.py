@@ -53,7 +53,7 @@ class GraphQLOverHTTP:
             request = await self._request(scope, headers, receive)
             answer = await self._answer(scope, headers, request, receive)
         except Refused as refused:
-            self._suspect(scope, refused.status)
+            self._note_invalid_request(scope, refused.status)
             await reply(
                 send,
                 refused.status,
@@ -78,12 +78,12 @@ class GraphQLOverHTTP:
         if answer.errors:
             scope["failed"] = is_our_fault(answer)
         browser = scope.get("browser")
-        kept = (
+        set_cookies = (
             cookies.build_set_cookie(browser, self._runtime.settings) if browser is not None else ()
         )
         body = answer.encoded()
         if answer.stored is not None and scope["method"] != "POST":
-            extra = self._caching(answer.stored, headers)
+            extra = self._cache_headers(answer.stored, headers)
             if _matches_etag(headers.get(b"if-none-match"), answer.stored.etag):
                 status, body = 304, b""
         head_only = scope["method"] == "HEAD"
@@ -92,15 +92,19 @@ class GraphQLOverHTTP:
             status = rate_headers.add_rate_headers(extra, status, admission)
         if b"cookie" in headers:
             extra[b"vary"] = b"Cookie"
-        await reply(send, status, body, content_type, extra, head_only=head_only, cookies=kept)
+        await reply(
+            send, status, body, content_type, extra, head_only=head_only, cookies=set_cookies
+        )
 
-    def _suspect(self, scope: Scope, status: int) -> None:
+    def _note_invalid_request(self, scope: Scope, status: int) -> None:
         """No client of ours sends what is no GraphQL over HTTP."""
         client = scope.get("client")
         if status in (400, 405, 406, 413, 415) and client:
             self._runtime.abuse_watch.record_signal(client[0], Signal.INVALID_REQUEST)
 
-    def _caching(self, stored: StoredAnswer, headers: dict[bytes, bytes]) -> dict[bytes, bytes]:
+    def _cache_headers(
+        self, stored: StoredAnswer, headers: dict[bytes, bytes]
+    ) -> dict[bytes, bytes]:
         """A public answer, unless the request tells who asks: that one stays private."""
         if b"authorization" in headers or b"cookie" in headers:
             return {b"etag": stored.etag}
@@ -160,8 +164,8 @@ def _matches_etag(if_none_match: bytes | None, etag: bytes) -> bool:
     """RFC 9110, 13.1.2: weak comparison with each of the list's, or `*`."""
     if if_none_match is None:
         return False
-    given = (one.strip().removeprefix(b"W/") for one in if_none_match.split(b","))
-    return any(one in (etag, b"*") for one in given)
+    tags = (tag.strip().removeprefix(b"W/") for tag in if_none_match.split(b","))
+    return any(tag in (etag, b"*") for tag in tags)
 
 
 def operation_label(prepared: Prepared) -> str:
@@ -205,10 +209,10 @@ def _parse_weight(part: str) -> tuple[str, float]:
         return name.strip(), 0.0
 
 
-def _read_parameter(parameters: str, wanted: str) -> str:
+def _read_parameter(parameters: str, name: str) -> str:
     for parameter in parameters.split(";"):
-        name, _, value = parameter.partition("=")
-        if name.strip() == wanted:
+        key, _, value = parameter.partition("=")
+        if key.strip() == name:
             return value.strip().strip('"')
     return ""
 
@@ -216,8 +220,8 @@ def _read_parameter(parameters: str, wanted: str) -> str:
 @lru_cache(maxsize=256)
 def _require_json(content_type: bytes) -> None:
     """Also what keeps other sites' forms out: browsers do not send this type across sites."""
-    given = content_type.decode("latin-1").lower()
-    media_type, _, parameters = given.partition(";")
+    header = content_type.decode("latin-1").lower()
+    media_type, _, parameters = header.partition(";")
     if media_type.strip() != "application/json":
         raise Refused(415, "The body must be application/json.")
     if _read_parameter(parameters, "charset") not in ("", "utf-8", "utf8"):
@@ -259,12 +263,12 @@ async def _read_on(receive: Receive, first: bytes, most_bytes: int) -> bytes:
 
 async def _drain(receive: Receive) -> None:
     """Reads on for a moment: a connection closed on unread bytes is reset, and the answer lost."""
-    left = _DRAINED_BYTES
+    remaining_bytes = _DRAINED_BYTES
     with suppress(TimeoutError):
         async with asyncio.timeout(_DRAIN_SECONDS):
-            while left > 0:
+            while remaining_bytes > 0:
                 message = await receive()
-                left -= len(message.get("body", b""))
+                remaining_bytes -= len(message.get("body", b""))
                 if not message.get("more_body"):
                     return
 
@@ -301,14 +305,14 @@ def parse_request(payload: Any) -> Request:
     for part in ("variables", "extensions"):
         if not isinstance(payload.get(part, {}), dict | None):
             raise Refused(400, f"`{part}` must be an object.")
-    told = payload.get("extensions") or {}
+    extensions = payload.get("extensions") or {}
     return Request(
         query,
         payload.get("variables") or {},
         name or None,
         document_id,
-        include_cache_hits=told.get("cache") is True,
-        include_cost=told.get("cost") is True,
+        include_cache_hits=extensions.get("cache") is True,
+        include_cost=extensions.get("cost") is True,
     )
 
 
@@ -316,14 +320,16 @@ def _document_id(payload: dict[str, Any]) -> str | None:
     """`documentId` (GraphQL over HTTP, appendix A), or Apollo's `persistedQuery` extension."""
     extensions = payload.get("extensions")
     persisted = extensions.get("persistedQuery") if isinstance(extensions, dict) else None
-    found = payload.get("documentId")
-    if found is None and isinstance(persisted, dict):
-        found = persisted.get("sha256Hash")
-    if found is None:
+    document_id = payload.get("documentId")
+    if document_id is None and isinstance(persisted, dict):
+        document_id = persisted.get("sha256Hash")
+    if document_id is None:
         return None
-    if not isinstance(found, str) or not _SHA256.fullmatch(found.removeprefix("sha256:")):
+    if not isinstance(document_id, str) or not _SHA256.fullmatch(
+        document_id.removeprefix("sha256:")
+    ):
         raise Refused(400, "A document's id is its SHA-256 in hexadecimal.")
-    return found.removeprefix("sha256:")
+    return document_id.removeprefix("sha256:")
 
 
 def _parse_url(query_string: bytes) -> Request:

@@ -33,30 +33,30 @@ def decode_message(message: Any) -> dict[str, Any]:
     if text is None:
         raise Closed(4400, "Messages are text")
     try:
-        found = orjson.loads(text)
+        decoded = orjson.loads(text)
     except orjson.JSONDecodeError:
         raise Closed(4400, "Messages are JSON") from None
-    if not isinstance(found, dict):
+    if not isinstance(decoded, dict):
         raise Closed(4400, "Messages are JSON objects")
-    return found
+    return decoded
 
 
 def read_id(message: dict[str, Any]) -> str:
-    found = message.get("id")
-    if not isinstance(found, str) or not 0 < len(found) <= _MAX_ID_CHARACTERS:
+    id_ = message.get("id")
+    if not isinstance(id_, str) or not 0 < len(id_) <= _MAX_ID_CHARACTERS:
         raise Closed(4400, "A message of this type needs an id")
-    return found
+    return id_
 
 
 def read_payload(message: dict[str, Any]) -> dict[str, Any]:
-    found = message.get("payload")
-    if not isinstance(found, dict | None):
+    payload = message.get("payload")
+    if not isinstance(payload, dict | None):
         raise Closed(4400, "The payload must be an object")
-    return found or _NONE
+    return payload or _NONE
 
 
 def read_authorization(payload: dict[str, Any]) -> str | None:
-    found = payload.get("authorization", payload.get("Authorization"))
-    if not isinstance(found, str | None):
+    authorization = payload.get("authorization", payload.get("Authorization"))
+    if not isinstance(authorization, str | None):
         raise Closed(4400, "The authorization must be a string")
-    return found
+    return authorization

@@ -31,20 +31,20 @@ class OperationLog:
         self._log = log
         self._live = live
 
-    def write(self, told: OperationRecord) -> None:
-        seconds = time.perf_counter() - told.started
-        if not told.is_stream:
-            self._live.record_request(seconds, failed=told.is_our_fault)
+    def write(self, record: OperationRecord) -> None:
+        seconds = time.perf_counter() - record.started
+        if not record.is_stream:
+            self._live.record_request(seconds, failed=record.is_our_fault)
         self._log.write(
             {
                 "event": "request",
                 "at": time.time(),
-                "request_id": told.context.request_id,
+                "request_id": record.context.request_id,
                 "method": "WEBSOCKET",
                 "route": "/graphql",
-                "operation": told.label,
-                "outcome": told.outcome,
+                "operation": record.label,
+                "outcome": record.outcome,
                 "ms": round(seconds * 1000, 3),
-                "address": told.context.client_address,
+                "address": record.context.client_address,
             }
         )

@@ -21,8 +21,8 @@ def add_rate_headers(headers: dict[bytes, bytes], status: int, admission: Admiss
     if b"cache-control" not in headers:
         tier, _, limits = admission.quota_key
         name, headers[b"ratelimit-policy"] = _policy(tier, limits.requests, limits.window_ms)
-        standing = name, admission.remaining_requests, admission.full_seconds
-        headers[b"ratelimit"] = b'"%b";r=%d;t=%d' % standing
+        quota = name, admission.remaining_requests, admission.full_seconds
+        headers[b"ratelimit"] = b'"%b";r=%d;t=%d' % quota
     return status
 
 

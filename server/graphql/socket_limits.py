@@ -41,7 +41,7 @@ class OpenSockets:
         self._unsubscribe: Callable[[], None] | None = None
 
     @contextmanager
-    def counted(self, address: str | None) -> Iterator[bool]:
+    def count_socket(self, address: str | None) -> Iterator[bool]:
         """Whether the address may have one more; it has while this lasts."""
         key = group_address(address)
         if self._addresses[key] >= self._per_address:
@@ -71,27 +71,27 @@ class OpenSockets:
         members[member] = viewer
         self._logins.setdefault(viewer.login_id, set()).add(member)
         if self._unsubscribe is None:
-            self._unsubscribe = self._revocations.subscribe(self._revoked)
+            self._unsubscribe = self._revocations.subscribe(self._on_revocation)
 
     def sign_out(self, member: Member, viewer: Viewer) -> None:
         members = self._signed_in.get(viewer.user_id, {})
-        known = members.pop(member, None)
+        previous = members.pop(member, None)
         if not members:
             self._signed_in.pop(viewer.user_id, None)
-        if known is not None:
-            of_login = self._logins.get(known.login_id, set())
+        if previous is not None:
+            of_login = self._logins.get(previous.login_id, set())
             of_login.discard(member)
             if not of_login:
-                self._logins.pop(known.login_id, None)
+                self._logins.pop(previous.login_id, None)
         if not self._signed_in and self._unsubscribe is not None:
             self._unsubscribe()
             self._unsubscribe = None
 
-    def _revoked(self, revocation: Revocation) -> None:
-        for member in self._meant(revocation):
+    def _on_revocation(self, revocation: Revocation) -> None:
+        for member in self._affected_members(revocation):
             member.end(Closed(4403, "Signed out"))
 
-    def _meant(self, revocation: Revocation) -> list[Member]:
+    def _affected_members(self, revocation: Revocation) -> list[Member]:
         if revocation.kind is not RevocationKind.USER:
             return list(self._logins.get(revocation.subject, ()))
         members = self._signed_in.get(revocation.subject, {})
@@ -103,8 +103,8 @@ class MessageBucket:
 
     def __init__(self, per_second: float) -> None:
         self._per_second = per_second
-        self._most = max(1.0, per_second * _BURST_SECONDS)
-        self._left = self._most
+        self._capacity = max(1.0, per_second * _BURST_SECONDS)
+        self._tokens = self._capacity
         self._clock = asyncio.get_running_loop().time
         self._filled_at = self._clock()
 
@@ -114,8 +114,10 @@ class MessageBucket:
             Closed: it is empty.
         """
         now = self._clock()
-        self._left = min(self._most, self._left + (now - self._filled_at) * self._per_second)
+        self._tokens = min(
+            self._capacity, self._tokens + (now - self._filled_at) * self._per_second
+        )
         self._filled_at = now
-        if self._left < 1:
+        if self._tokens < 1:
             raise Closed(4429, "Too many messages")
-        self._left -= 1
+        self._tokens -= 1

@@ -42,7 +42,7 @@ class CompletedByClient(Exception):
 class RunningOperation:
     id: str
     payload: Any
-    told: OperationRecord
+    record: OperationRecord
     is_mutation: bool = False
     task: asyncio.Task[None] | None = None
 
@@ -60,14 +60,14 @@ class SocketOperations:
         self._send = send
         self._running: dict[str, RunningOperation] = {}
         self._tasks: dict[asyncio.Task[None], RunningOperation] = {}  # those that are ending, too
-        self._quiet_since = asyncio.get_running_loop().time()
+        self._idle_since = asyncio.get_running_loop().time()
 
     @property
     def quiet_seconds(self) -> float:
         """How long nothing has been running."""
         if self._running:
             return 0.0
-        return asyncio.get_running_loop().time() - self._quiet_since
+        return asyncio.get_running_loop().time() - self._idle_since
 
     # ---- beginning and ending
 
@@ -81,8 +81,8 @@ class SocketOperations:
         if max(len(self._running), len(self._tasks) // 2) >= MAX_OPERATIONS:
             raise Closed(4429, f"At most {MAX_OPERATIONS} operations at once")
         context.runtime.abuse_watch.record_request(context.client_address)
-        told = OperationRecord(context, outcome="cancelled")  # unless it is heard of again
-        running = self._running[operation_id] = RunningOperation(operation_id, payload, told)
+        record = OperationRecord(context, outcome="cancelled")  # unless it is heard of again
+        running = self._running[operation_id] = RunningOperation(operation_id, payload, record)
         task = running.task = asyncio.create_task(self._operation(running))
         self._tasks[task] = running
         task.add_done_callback(self._tasks.pop)
@@ -90,19 +90,19 @@ class SocketOperations:
     def cancel(self, operation_id: str) -> None:
         running = self._running.get(operation_id)
         if running is not None:
-            self._forget(running)
+            self._remove(running)
             running.cancel()
 
     def cancel_streams(self) -> None:
         for running in self._running.values():
-            if running.told.is_stream:
+            if running.record.is_stream:
                 running.cancel()
 
     def renew(self, viewer: Viewer) -> None:
         """Streams go on with these rights, from their next event on."""
         for running in self._running.values():
-            if running.told.is_stream:
-                running.told.context.viewer = viewer
+            if running.record.is_stream:
+                running.record.context.viewer = viewer
 
     async def finish(self, seconds: float) -> None:
         """Lets what runs come to its end for so long."""
@@ -116,55 +116,55 @@ class SocketOperations:
         ending = [task for task, running in self._tasks.items() if not running.is_mutation]
         await asyncio.gather(*ending, return_exceptions=True)
 
-    def _forget(self, running: RunningOperation) -> None:
+    def _remove(self, running: RunningOperation) -> None:
         """The id may be another's by now."""
         if self._running.get(running.id) is running:
             del self._running[running.id]
-            self._quiet_since = asyncio.get_running_loop().time()
+            self._idle_since = asyncio.get_running_loop().time()
 
     # ---- running
 
     async def _operation(self, running: RunningOperation) -> None:
-        told = running.told
+        record = running.record
         try:
             if await self._run(running):
                 await self._end(running, {"type": "complete", "id": running.id})
-                told.outcome = "complete"
+                record.outcome = "complete"
             else:
-                told.outcome = "refused"
+                record.outcome = "refused"
         except CompletedByClient:
             pass
         except WebSocketDisconnect:
-            told.outcome = "gone"
+            record.outcome = "gone"
         except Exception as error:  # a fault of one operation must not silence it
             log.error("operation_failed", exc_info=error)
-            told.outcome, told.is_our_fault = "failed", True
+            record.outcome, record.is_our_fault = "failed", True
             with suppress(CompletedByClient):
                 await self._refuse(running, [_MASKED])
         finally:
-            self._forget(running)
-            self._log.write(told)
+            self._remove(running)
+            self._log.write(record)
 
     async def _run(self, running: RunningOperation) -> bool:
         """Sends the answers; False when the last message was an error, which needs no complete."""
-        told, context = running.told, running.told.context
+        record, context = running.record, running.record.context
         try:
             prepared = await self._operations.admit(parse_request(running.payload), context)
         except Refused as refused:
             return await self._refuse(running, orjson.loads(refused.body())["errors"])
         if isinstance(prepared, Answer):
-            return await self._without_running(running, prepared)
-        told.label = operation_label(prepared)
-        told.is_stream = prepared.operation.kind == "subscription"
+            return await self._send_prepared(running, prepared)
+        record.label = operation_label(prepared)
+        record.is_stream = prepared.operation.kind == "subscription"
         running.is_mutation = prepared.operation.kind == "mutation"
-        if told.is_stream:
+        if record.is_stream:
             return await self._stream(running, prepared)
         answer = await self._operations.run(prepared, context)
-        told.is_our_fault = is_our_fault(answer)
+        record.is_our_fault = is_our_fault(answer)
         await self._next(running, answer)
         return True
 
-    async def _without_running(self, running: RunningOperation, answer: Answer) -> bool:
+    async def _send_prepared(self, running: RunningOperation, answer: Answer) -> bool:
         """Sends a public answer that was kept, or a refusal."""
         if not answer.started:
             return await self._refuse(running, answer.errors)
@@ -172,7 +172,7 @@ class SocketOperations:
         return True
 
     async def _stream(self, running: RunningOperation, prepared: Prepared) -> bool:
-        events = self._operations.subscribe(prepared, running.told.context)
+        events = self._operations.subscribe(prepared, running.record.context)
         with metrics.active_streams.track_inprogress():
             async with aclosing(events) as answers:
                 async for answer in answers:
@@ -184,7 +184,7 @@ class SocketOperations:
     # ---- answering
 
     async def _next(self, running: RunningOperation, answer: Answer) -> None:
-        self._check_wanted(running)
+        self._check_active(running)
         payload = orjson.Fragment(answer.encoded())
         await self._send({"type": "next", "id": running.id, "payload": payload})
 
@@ -192,13 +192,13 @@ class SocketOperations:
         await self._end(running, {"type": "error", "id": running.id, "payload": errors})
         return False
 
-    def _check_wanted(self, running: RunningOperation) -> None:
+    def _check_active(self, running: RunningOperation) -> None:
         if self._running.get(running.id) is not running:
             raise CompletedByClient
 
     async def _end(self, running: RunningOperation, message: dict[str, Any]) -> None:
         """The operation's last message; who has read it may use the id again."""
-        self._check_wanted(running)
-        self._forget(running)
+        self._check_active(running)
+        self._remove(running)
         with suppress(WebSocketDisconnect):
             await self._send(message)

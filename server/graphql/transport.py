@@ -21,8 +21,8 @@ _LINGER_SECONDS = 5.0
 class BoundedSocket(WebSocketsSansIOProtocol):
     """A client that takes nothing for `ws_ping_timeout` seconds is cut off, not waited for."""
 
-    _cut: asyncio.TimerHandle | None = None
-    _pings_left = PINGS_AT_ONCE
+    _abort_timer: asyncio.TimerHandle | None = None
+    _ping_tokens = PINGS_AT_ONCE
     _pinged_at = 0.0
 
     def connection_made(self, transport: BaseTransport) -> None:
@@ -34,7 +34,7 @@ class BoundedSocket(WebSocketsSansIOProtocol):
             tcp.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, timeout_ms)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._stop_cut()
+        self._cancel_abort()
         super().connection_lost(exc)
 
     # ---- clients that do not read
@@ -44,7 +44,9 @@ class BoundedSocket(WebSocketsSansIOProtocol):
         super().pause_writing()
         if not self.transport.is_closing():
             self.transport.pause_reading()
-        self._cut = self.loop.call_later(self.config.ws_ping_timeout or 0, self.transport.abort)
+        self._abort_timer = self.loop.call_later(
+            self.config.ws_ping_timeout or 0, self.transport.abort
+        )
 
     async def receive(self) -> ASGIReceiveEvent:
         """Taking a message resumes reading, which waits for the client's turn here."""
@@ -54,15 +56,15 @@ class BoundedSocket(WebSocketsSansIOProtocol):
         return message
 
     def resume_writing(self) -> None:
-        self._stop_cut()
+        self._cancel_abort()
         super().resume_writing()
         if not self.read_paused and not self.transport.is_closing():
             self.transport.resume_reading()
 
-    def _stop_cut(self) -> None:
-        if self._cut is not None:
-            self._cut.cancel()
-            self._cut = None
+    def _cancel_abort(self) -> None:
+        if self._abort_timer is not None:
+            self._abort_timer.cancel()
+            self._abort_timer = None
 
     # ---- closes that never finish
 
@@ -78,9 +80,9 @@ class BoundedSocket(WebSocketsSansIOProtocol):
 
     def handle_ping(self) -> None:
         now = self.loop.time()
-        refilled = self._pings_left + (now - self._pinged_at) * PINGS_PER_SECOND
-        self._pings_left, self._pinged_at = min(PINGS_AT_ONCE, refilled) - 1, now
-        if self._pings_left < 0:
+        refilled = self._ping_tokens + (now - self._pinged_at) * PINGS_PER_SECOND
+        self._ping_tokens, self._pinged_at = min(PINGS_AT_ONCE, refilled) - 1, now
+        if self._ping_tokens < 0:
             self._fail(1008, "Too many pings")
         else:
             super().handle_ping()

@@ -39,7 +39,7 @@ class GraphQLOverWebSocket:
         self._cors_origin = runtime.settings.cors_origin
         self._open = OpenSockets(runtime.settings, runtime.revocations)
         requests = OperationLog(log or AccessLog(), runtime.live_metrics)
-        self._office = SharedSocketState(operations, runtime, requests, self._open, init_seconds)
+        self._shared = SharedSocketState(operations, runtime, requests, self._open, init_seconds)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         socket = WebSocket(scope, receive, send)
@@ -47,20 +47,20 @@ class GraphQLOverWebSocket:
         if origin is not None and not self._is_allowed(origin, socket.headers.get("host")):
             await socket.close(1008, "Origin not allowed")  # before accept: 403
             return
-        with self._open.counted(socket.client.host if socket.client else None) as is_admitted:
+        with self._open.count_socket(socket.client.host if socket.client else None) as is_admitted:
             if is_admitted:
-                await self._serve(socket, believes_cookies=origin is not None)
+                await self._serve(socket, trust_cookies=origin is not None)
             else:
                 await _reject_excess(socket)
 
-    async def _serve(self, socket: WebSocket, *, believes_cookies: bool) -> None:
+    async def _serve(self, socket: WebSocket, *, trust_cookies: bool) -> None:
         if PROTOCOL not in socket.scope["subprotocols"]:
             await socket.accept()
             await socket.close(4406, "Subprotocol not acceptable")
             return
         await socket.accept(PROTOCOL)
         with metrics.active_connections.track_inprogress():
-            await Connection(socket, self._office, believes_cookies=believes_cookies).serve()
+            await Connection(socket, self._shared, trust_cookies=trust_cookies).serve()
 
     def _is_allowed(self, origin: str, host: str | None) -> bool:
         """Browsers send Origin and no CORS check: what they may not read, they may not open."""

@@ -30,7 +30,7 @@ class AbuseGuard:
         self._app = app
         self._watch = watch
         self._waiting: Counter[str] = Counter()
-        self._all_waiting = 0
+        self._total_waiting = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan" or scope["path"] in _ALWAYS:
@@ -39,41 +39,41 @@ class AbuseGuard:
         client = scope.get("client")
         address = client[0] if client else None
         self._watch.record_request(address)
-        standing = self._watch.get_status(address)
-        if standing is not None and self._watch.enforces:
-            level = self._watch.get_level(standing)
+        status = self._watch.get_status(address)
+        if status is not None and self._watch.enforces:
+            level = self._watch.get_level(status)
             if level is AbuseLevel.BLOCKED:
-                seconds = self._watch.get_block_seconds(standing)
+                seconds = self._watch.get_block_seconds(status)
                 await _refuse(scope, send, "blocked", max(1, math.ceil(seconds)))
                 return
-            if level is not AbuseLevel.NORMAL and not await self._has_waited(standing):
+            if level is not AbuseLevel.NORMAL and not await self._delay(status):
                 await _refuse(scope, send, "waiting", 1)
                 return
         await self._app(scope, receive, send)
 
-    async def _has_waited(self, standing: PrefixStatus) -> bool:
-        prefix = standing.prefix
-        if self._all_waiting >= _MOST_WAITING or self._waiting[prefix] >= _MOST_WAITING_OF_PREFIX:
+    async def _delay(self, status: PrefixStatus) -> bool:
+        prefix = status.prefix
+        if self._total_waiting >= _MOST_WAITING or self._waiting[prefix] >= _MOST_WAITING_OF_PREFIX:
             return False
         metrics.abuse_delayed_total.inc()
         self._waiting[prefix] += 1
-        self._all_waiting += 1
+        self._total_waiting += 1
         try:
-            await asyncio.sleep(self._watch.get_delay_seconds(standing))
+            await asyncio.sleep(self._watch.get_delay_seconds(status))
         finally:
-            self._all_waiting -= 1
+            self._total_waiting -= 1
             self._waiting[prefix] -= 1
             if not self._waiting[prefix]:
                 del self._waiting[prefix]
         return True
 
 
-async def _refuse(scope: Scope, send: Send, why: str, seconds: int) -> None:
-    metrics.abuse_refused_total.labels(why).inc()
+async def _refuse(scope: Scope, send: Send, outcome: str, seconds: int) -> None:
+    metrics.abuse_refused_total.labels(outcome).inc()
     if scope["type"] == "websocket":
         await send({"type": "websocket.close", "code": 1008, "reason": "Try again later"})
         return
-    is_blocked = why == "blocked"
+    is_blocked = outcome == "blocked"
     code = ErrorCode.FORBIDDEN if is_blocked else ErrorCode.RATE_LIMITED
     error = {
         "message": BLOCKED_MESSAGE if is_blocked else _BUSY,

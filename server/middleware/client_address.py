@@ -23,10 +23,10 @@ class ClientAddress:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         client = scope.get("client")
         if client and self._addresses.is_trusted(client[0]):
-            self._believe(scope, client[0])
+            self._apply_forwarded(scope, client[0])
         await self._app(scope, receive, send)
 
-    def _believe(self, scope: Scope, peer: str) -> None:
+    def _apply_forwarded(self, scope: Scope, peer: str) -> None:
         forwarded = [value for name, value in scope["headers"] if name == b"x-forwarded-for"]
         if forwarded:
             scope["client"] = (self._addresses.resolve(peer, forwarded), 0)

@@ -41,23 +41,23 @@ class RequestMetrics:
         status = 500
         header = (b"x-request-id", request_id.encode())
 
-        async def observed(message: Message) -> None:
+        async def send_observed(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = self._security.added(
+                message["headers"] = self._security.add_to(
                     scope["path"], [*message["headers"], header]
                 )
             await send(message)
 
         metrics.active_connections.inc()
         try:
-            await self._app(scope, receive, observed)
+            await self._app(scope, receive, send_observed)
         finally:
             metrics.active_connections.dec()
-            self._tell(scope, status, time.perf_counter() - started, request_id)
+            self._record(scope, status, time.perf_counter() - started, request_id)
 
-    def _tell(self, scope: Scope, status: int, seconds: float, request_id: str) -> None:
+    def _record(self, scope: Scope, status: int, seconds: float, request_id: str) -> None:
         route = _route(scope)
         key = (scope["method"], route, status)
         children = self._children.get(key)
@@ -104,10 +104,10 @@ def _route(scope: Scope) -> str:
     label = scope.get("route_label")
     if label is not None:
         return str(label)
-    matched = scope.get("route")
-    return matched.path if matched is not None else "other"
+    matched_route = scope.get("route")
+    return matched_route.path if matched_route is not None else "other"
 
 
 def _method_label(method: str) -> str:
-    known = ("GET", "POST", "HEAD", "OPTIONS", "PUT", "DELETE", "PATCH")
-    return method if method in known else "other"
+    methods = ("GET", "POST", "HEAD", "OPTIONS", "PUT", "DELETE", "PATCH")
+    return method if method in methods else "other"

@@ -33,10 +33,10 @@ class SecurityHeaders:
         self._own = (*always, policy, (b"cross-origin-resource-policy", b"same-origin"))
         self._shown = (*always, policy, (b"cross-origin-resource-policy", b"cross-origin"))
 
-    def added(self, path: str, headers: Sequence[Header]) -> list[Header]:
+    def add_to(self, path: str, headers: Sequence[Header]) -> list[Header]:
         """The answer's headers and ours; where a route has its own of a kind, that one stays."""
         if path == "/graphql":  # the busiest, which has none of these
             return [*headers, *self._own]
         ours = self._shown if path.startswith(_SHOWN_ELSEWHERE) else self._own
-        given = {name.lower() for name, _ in headers}
-        return [*headers, *(header for header in ours if header[0] not in given)]
+        present_names = {name.lower() for name, _ in headers}
+        return [*headers, *(header for header in ours if header[0] not in present_names)]

@@ -56,5 +56,5 @@ def _respond_with(request: Request, body: bytes) -> Response:
 
 def _matches_etag(if_none_match: str, tag: str) -> bool:
     """RFC 9110, 13.1.2: weak comparison with each tag of the list, or `*`."""
-    known = (each.strip().removeprefix("W/") for each in if_none_match.split(","))
-    return any(each in (tag.removeprefix("W/"), "*") for each in known)
+    known_tags = (known_tag.strip().removeprefix("W/") for known_tag in if_none_match.split(","))
+    return any(known_tag in (tag.removeprefix("W/"), "*") for known_tag in known_tags)

@@ -36,7 +36,7 @@ _HEADERS = {
 
 
 class _Stream(StallTimeoutResponse):
-    most_seconds = 120.0  # the largest one at 1/3 Mbit/s: who is slower takes a smaller one
+    max_seconds = 120.0  # the largest one at 1/3 Mbit/s: who is slower takes a smaller one
 
 
 class BandwidthTest:
@@ -62,9 +62,9 @@ class BandwidthTest:
         headers = {**_HEADERS, "Content-Length": str(size_bytes)}
         self._running += 1
         pieces = self._pieces(size_bytes)
-        return _Stream(pieces, 200, headers, "application/octet-stream", self._ended)
+        return _Stream(pieces, 200, headers, "application/octet-stream", self._on_end)
 
-    def _ended(self) -> None:
+    def _on_end(self) -> None:
         self._running -= 1
 
     async def _admit(self, address: str | None) -> None:
@@ -72,9 +72,9 @@ class BandwidthTest:
         RateLimited: too many run, or too many came from this address.
         """
         self._require_room()
-        taken = await self._limiter.count("bandwidth", address, _LIMITS)
-        if taken.refused_by:
-            wait_seconds = math.ceil(taken.retry_ms / 1000)
+        result = await self._limiter.count("bandwidth", address, _LIMITS)
+        if result.refused_by:
+            wait_seconds = math.ceil(result.retry_ms / 1000)
             raise RateLimited("Too many tests in one minute.", retry_after_seconds=wait_seconds)
         self._require_room()  # others came in the meantime
 

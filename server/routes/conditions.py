@@ -41,8 +41,8 @@ def is_not_modified(headers: Mapping[str, str], version: Version) -> bool:
     """The client has this version: If-None-Match by weak comparison, else If-Modified-Since."""
     tags = headers.get("if-none-match")
     if tags is not None:
-        known = (one.strip().removeprefix("W/") for one in tags.split(","))
-        return any(one in (version.etag.removeprefix("W/"), "*") for one in known)
+        known_tags = (tag.strip().removeprefix("W/") for tag in tags.split(","))
+        return any(tag in (version.etag.removeprefix("W/"), "*") for tag in known_tags)
     since = headers.get("if-modified-since")
     if since is None:
         return False
@@ -77,8 +77,10 @@ def _suffix_range(length: int, size_bytes: int) -> ByteRange:
     return ByteRange(max(0, size_bytes - length), size_bytes)
 
 
-def _matches_if_range(given: str | None, version: Version) -> bool:
+def _matches_if_range(header: str | None, version: Version) -> bool:
     """By strong comparison: a weak tag never matches."""
-    if given is None:
+    if header is None:
         return True
-    return given == version.last_modified or (given == version.etag and not given.startswith("W/"))
+    return header == version.last_modified or (
+        header == version.etag and not header.startswith("W/")
+    )

@@ -27,7 +27,7 @@ async def server_error(request: Request, error: Exception) -> Response:
     answer = _answer(500, "Something went wrong on our side.", ErrorCode.INTERNAL_SERVER_ERROR)
     # This answer passes no middleware.
     security: SecurityHeaders = request.app.state.security
-    answer.raw_headers = security.added(request.url.path, answer.raw_headers)
+    answer.raw_headers = security.add_to(request.url.path, answer.raw_headers)
     return answer
 
 

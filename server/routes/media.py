@@ -58,10 +58,10 @@ async def _media(request: Request) -> Response:
     if opened is None:
         raise NotFound("There is no such film, or no such part of it.")
     if isinstance(opened.content, hls.Playlist):
-        return _playlist(request, opened.content, opened.seconds_left)
+        return _playlist(request, opened.content, opened.remaining_seconds)
     library = context.runtime.media.library
     suffix = part["path"].rpartition(".")[2]
-    return _file(request, library, opened.content, _TYPES[suffix], opened.seconds_left)
+    return _file(request, library, opened.content, _TYPES[suffix], opened.remaining_seconds)
 
 
 async def _context(request: Request) -> Context:
@@ -75,9 +75,9 @@ async def _context(request: Request) -> Context:
     return Context(runtime, viewer, request.state.request_id, address)
 
 
-def _playlist(request: Request, playlist: hls.Playlist, seconds_left: int) -> Response:
+def _playlist(request: Request, playlist: hls.Playlist, remaining_seconds: int) -> Response:
     # Weak: what goes out may be compressed on the way.
-    headers = _headers(f'W/"{playlist.tag}"', min(_PLAYLIST_SECONDS, seconds_left))
+    headers = _headers(f'W/"{playlist.tag}"', min(_PLAYLIST_SECONDS, remaining_seconds))
     if conditions.is_not_modified(request.headers, Version(headers["ETag"], 0)):
         return Response(status_code=304, headers=headers)
     body = b"" if request.method == "HEAD" else playlist.body
@@ -86,12 +86,12 @@ def _playlist(request: Request, playlist: hls.Playlist, seconds_left: int) -> Re
 
 
 def _file(
-    request: Request, library: MediaLibrary, opened: OpenedFile, type_: str, seconds_left: int
+    request: Request, library: MediaLibrary, opened: OpenedFile, type_: str, remaining_seconds: int
 ) -> Response:
     weak = "W/" if type_.startswith("text/") else ""  # compressed on the way
     version = Version(f'{weak}"{opened.tag}"', opened.modified_at)
     headers = {
-        **_headers(version.etag, min(_FILE_SECONDS, seconds_left), ", immutable"),
+        **_headers(version.etag, min(_FILE_SECONDS, remaining_seconds), ", immutable"),
         "Last-Modified": version.last_modified,
         "Accept-Ranges": "bytes",
     }
@@ -100,12 +100,12 @@ def _file(
         return Response(status_code=304, headers=headers)
     span, status = ByteRange(0, opened.size_bytes), 200
     try:
-        wanted = conditions.parse_range(request.headers, version, opened.size_bytes)
+        requested_range = conditions.parse_range(request.headers, version, opened.size_bytes)
     except RangeNotSatisfiable:
         opened.file.close()
         return _range_not_satisfiable(opened.size_bytes)
-    if wanted is not None and request.method == "GET":
-        span, status = wanted, 206
+    if requested_range is not None and request.method == "GET":
+        span, status = requested_range, 206
         headers["Content-Range"] = f"bytes {span.first}-{span.end - 1}/{opened.size_bytes}"
     headers["Content-Length"] = str(span.end - span.first)
     pieces = _read_pieces(library, opened, span)

@@ -19,8 +19,8 @@ async def health(request: Request) -> Response:
 
 async def ready(request: Request) -> Response:
     state = request.app.state
-    found = await health_and_metrics.health(Context(state.runtime))
-    status, body = health_and_metrics.readiness(found, draining=state.draining.is_set())
+    report = await health_and_metrics.health(Context(state.runtime))
+    status, body = health_and_metrics.readiness(report, draining=state.draining.is_set())
     return JSONResponse(body, status, headers=_NO_STORE)
 
 

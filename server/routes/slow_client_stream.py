@@ -22,8 +22,8 @@ class StallTimeoutResponse(StreamingResponse):
     """The headers tell Content-Length. `close` is called however it ends; to HEAD, only headers are
     sent."""
 
-    stalled_seconds = 60.0
-    most_seconds: float | None = None
+    stall_timeout_seconds = 60.0
+    max_seconds: float | None = None
 
     def __init__(
         self,
@@ -37,16 +37,16 @@ class StallTimeoutResponse(StreamingResponse):
         self._close = close
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def patient(message: Message) -> None:
-            async with asyncio.timeout(self.stalled_seconds):
+        async def send_within_timeout(message: Message) -> None:
+            async with asyncio.timeout(self.stall_timeout_seconds):
                 await send(message)
 
         try:
-            async with asyncio.timeout(self.most_seconds):
+            async with asyncio.timeout(self.max_seconds):
                 if scope["method"] == "HEAD":
-                    await self._send_head(patient)
+                    await self._send_head(send_within_timeout)
                 else:
-                    await super().__call__(scope, receive, patient)
+                    await super().__call__(scope, receive, send_within_timeout)
         except (TimeoutError, ClientDisconnect):
             log.info("client_stalled", status=self.status_code)
         finally:

@@ -1,8 +1,8 @@
 """Circuit breakers by name, shared by all processes through Redis.
 
-Each process counts for itself; with its next look at Redis, or within 200 ms of a bad call, it
-tells and learns how the breaker stands. Redis away: its own calls decide. No call fails here.
-Processes' clocks are taken to agree within a second or two.
+Each process counts its own calls. It exchanges them for the fleet's status at its next refresh, or
+within 200 ms of a bad call. While Redis is away, the process's own calls decide; no call fails
+because of that. Processes' clocks are assumed to agree within a second or two.
 """
 
 from __future__ import annotations
@@ -44,16 +44,16 @@ __all__ = [
 
 log = get_logger("breakers")
 
-_FRESH_MS = 200  # how long what Redis said is believed
+_FRESH_MS = 200  # how long a status from Redis is used without asking again
 _FLUSH_SECONDS = 0.2
-_WAIT_SECONDS = 0.25  # for Redis, before a call goes on by what is known here
+_WAIT_SECONDS = 0.25  # for Redis, before a call is decided by the local state
 _MAX_ENDED = 32
 _STATE_NUMBERS = {BreakerState.CLOSED: 0, BreakerState.HALF_OPEN: 1, BreakerState.OPEN: 2}
 
 
 @dataclass(frozen=True, slots=True)
 class Permit:
-    """A call may be made; `probe` names it when it is one of the few of a half-open breaker."""
+    """Permission for one call; `probe` is its id when a half-open breaker granted it."""
 
     probe: str | None = None
 
@@ -62,7 +62,7 @@ _FREE = Permit()
 
 
 class BreakerChangeReducer:
-    """Changes from the stream, each one news of its own (services/redis/hub.py)."""
+    """Reducer of the stream of changes; each message is its own generation (redis/hub.py)."""
 
     def __init__(self) -> None:
         self._generation = 0
@@ -77,7 +77,7 @@ class BreakerChangeReducer:
 
 
 class CircuitBreaker:
-    """One name's breaker. Each `admit` that gave a permit is followed by one `tell`."""
+    """The breaker of one name. Each permit that `admit` returns is followed by one `record`."""
 
     def __init__(self, name: str, slow_seconds: float, shared: SharedState) -> None:
         self.name = name
@@ -93,13 +93,17 @@ class CircuitBreaker:
 
     @property
     def is_backing_off(self) -> bool:
-        """The service asked to be left alone for a while."""
+        """Whether the service asked for a pause (Retry-After) that has not passed yet."""
         return (
             max(self._backoff_until_ms, self._local.status.backoff_until_ms) > self._shared.now_ms()
         )
 
     async def admit(self) -> Permit | None:
-        """None: the call must not be made."""
+        """Decide about one call.
+
+        Returns:
+            The permit, or None when the call must not be made.
+        """
         await self.refresh_if_stale()
         now_ms, status = self._shared.now_ms(), self._local.status
         if self.is_backing_off:
@@ -115,7 +119,12 @@ class CircuitBreaker:
         return Permit(permit) if self._local.state is BreakerState.HALF_OPEN else _FREE
 
     def record(self, permit: Permit, outcome: CallOutcome, seconds: float = 0.0) -> None:
-        """How the call went, and how long it took."""
+        """Count one finished call.
+
+        Args:
+            permit: what `admit` returned for it.
+            seconds: its duration; from `slow_seconds` on it counts as slow.
+        """
         is_slow = seconds >= self._slow_seconds
         is_bad = outcome is CallOutcome.FAILED or is_slow
         now_ms = self._shared.now_ms()
@@ -137,14 +146,14 @@ class CircuitBreaker:
             self._flush_soon()
 
     def back_off(self, seconds: float) -> None:
-        """The service asked not to be called for so long; every process hears of it."""
+        """Refuse calls for `seconds`, in every process, because the service asked for it."""
         self._backoff_until_ms = max(
             self._backoff_until_ms, self._shared.now_ms() + math.ceil(seconds * 1000)
         )
         self._flush_soon()
 
     async def refresh_if_stale(self) -> None:
-        """Makes sure that what is known is not older than 200 ms, if Redis answers in time."""
+        """Refresh the status unless it is at most 200 ms old; waits for Redis at most 250 ms."""
         is_fresh = (
             self._read_ms is not None and abs(self._shared.now_ms() - self._read_ms) < _FRESH_MS
         )
@@ -152,7 +161,7 @@ class CircuitBreaker:
             await self.refresh()
 
     async def refresh(self) -> None:
-        """Tells what was not counts_by_bucket and learns how things stand; many at once are one call."""
+        """Send pending counts and fetch the fleet's status; concurrent callers share one call."""
         if not self._shared.allows_calls():
             self._decide_locally(self._shared.now_ms())
             return
@@ -161,7 +170,8 @@ class CircuitBreaker:
         await asyncio.wait({self._reader}, timeout=_WAIT_SECONDS)  # it goes on without us
 
     async def force(self, state: BreakerState | None, reason: str, by: str) -> None:
-        """
+        """Force the state in all processes; None lifts an earlier override.
+
         Raises:
             UpstreamUnavailable: Redis is away; nothing may have changed.
         """
@@ -169,6 +179,7 @@ class CircuitBreaker:
         self._apply_remote(await self._shared.step(self.name, force=override))
 
     def snapshot(self) -> BreakerSnapshot:
+        """Return the status as last fetched, or of this process alone while Redis is away."""
         now_ms = self._shared.now_ms()
         status = self._local.status if self._shared.is_up else self._local.get_local_status(now_ms)
         return BreakerSnapshot.of(status, now_ms)
@@ -210,7 +221,7 @@ class CircuitBreaker:
         self._local.apply_remote(status)
         self._read_ms = self._shared.now_ms()
         metrics.breaker_state.labels(self.name).set(_STATE_NUMBERS[status.state])
-        if status.changed:  # by our step: one process in the fleet counts and tells it
+        if status.changed:  # by our step, so only this process of the fleet counts and logs it
             self._announce(is_shared=True)
 
     def _decide_locally(self, now_ms: int) -> None:
@@ -256,7 +267,7 @@ class CircuitBreaker:
 
 
 class CircuitBreakers:
-    """All breakers of a process, by name. Without `scripts` they are this process's own."""
+    """All breakers of a process, by name; without `scripts` they are not shared."""
 
     def __init__(
         self,
@@ -270,13 +281,14 @@ class CircuitBreakers:
         self._breakers: dict[str, CircuitBreaker] = {}
 
     def of(self, name: str, *, slow_seconds: float = math.inf) -> CircuitBreaker:
-        """The one breaker of this name; who asks first says when its calls are slow."""
+        """Return the one breaker of this name; the first caller sets its `slow_seconds`."""
         breaker = self._breakers.get(name)
         if breaker is None:
             breaker = self._breakers[name] = CircuitBreaker(name, slow_seconds, self._shared)
         return breaker
 
     async def snapshot(self, name: str) -> BreakerSnapshot | None:
+        """Refresh one breaker and return its status; None where there is no such breaker."""
         breaker = self._breakers.get(name)
         if breaker is None:
             return None
@@ -284,7 +296,7 @@ class CircuitBreakers:
         return breaker.snapshot()
 
     async def snapshots(self) -> list[BreakerSnapshot]:
-        """All of them by name, in one round trip."""
+        """Refresh all breakers in one round trip and return them ordered by name."""
         breakers = [self._breakers[name] for name in sorted(self._breakers)]
         await asyncio.gather(*(one.refresh() for one in breakers))
         return [one.snapshot() for one in breakers]
@@ -292,11 +304,15 @@ class CircuitBreakers:
     async def force(
         self, name: str, state: BreakerState | None, *, reason: str, by: str
     ) -> BreakerSnapshot | None:
-        """Holds it OPEN or CLOSED until it is lifted with None; then it starts CLOSED, with
-        nothing counted. Returns None where there is no such breaker.
+        """Force a breaker OPEN or CLOSED until it is lifted with None.
+
+        A lifted breaker starts CLOSED with no calls counted.
+
+        Returns:
+            The new status, or None where there is no such breaker.
 
         Raises:
-            ValidationFailed: it cannot be held HALF_OPEN.
+            ValidationFailed: `state` is HALF_OPEN.
             UpstreamUnavailable: Redis is away; nothing may have changed.
         """
         if state is BreakerState.HALF_OPEN:
@@ -308,5 +324,5 @@ class CircuitBreakers:
         return breaker.snapshot()
 
     async def aclose(self) -> None:
-        """Ends what runs beside."""
+        """Cancel the running exchanges with Redis."""
         await self._shared.aclose()

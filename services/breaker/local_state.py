@@ -1,8 +1,7 @@
-"""A circuit breaker in one process's memory, with the rules of
-services/breaker/lua/breaker_step.lua.
+"""A circuit breaker in one process's memory, by the rules of lua/breaker_step.lua.
 
-While Redis answers it only follows what Redis says and remembers this process's own calls; while
-Redis is away it decides by them. Times are ms of the clock that the caller reads.
+While Redis answers, it takes over the shared status and remembers this process's own calls; while
+Redis is away, those calls decide. Times are ms of the clock that the caller reads.
 """
 
 from __future__ import annotations
@@ -15,27 +14,30 @@ Counts = tuple[int, int, int]  # calls, failures, slow calls
 
 
 class CallWindow:
-    """Counts of the last `BUCKETS` parts of time."""
+    """Counts of calls in the last `BUCKETS` buckets of `bucket_ms` each."""
 
     def __init__(self, bucket_ms: int) -> None:
         self._bucket_ms = bucket_ms
         self._buckets: dict[int, Counts] = {}
 
     def add(self, now_ms: int, failed: bool, slow: bool) -> None:
+        """Count one call in the bucket of `now_ms`."""
         self.add_counts(now_ms // self._bucket_ms, (1, int(failed), int(slow)))
         self._drop_old(now_ms)
 
     def add_counts(self, bucket: int, counts: Counts) -> None:
+        """Add counts to one bucket, numbered by time divided by `bucket_ms`."""
         calls, failures, slow = self._buckets.get(bucket, (0, 0, 0))
         self._buckets[bucket] = (calls + counts[0], failures + counts[1], slow + counts[2])
 
     def get_totals(self, now_ms: int) -> Counts:
+        """Sum all buckets that are still inside the window."""
         self._drop_old(now_ms)
         seen = self._buckets.values()
         return sum(s[0] for s in seen), sum(s[1] for s in seen), sum(s[2] for s in seen)
 
     def drain(self) -> dict[int, Counts]:
-        """All of it; the window is empty then."""
+        """Return the counts of every bucket and empty the window."""
         buckets, self._buckets = self._buckets, {}
         return buckets
 
@@ -46,7 +48,7 @@ class CallWindow:
 
 
 class LocalBreaker:
-    """One name's breaker. A forced state holds until Redis says otherwise."""
+    """One breaker's local state. A forced state lasts until Redis reports another."""
 
     def __init__(self, name: str, rules: BreakerRules) -> None:
         self._rules = rules
@@ -57,25 +59,27 @@ class LocalBreaker:
 
     @property
     def state(self) -> BreakerState:
+        """The current state."""
         return self.status.state
 
     def apply_remote(self, remote: BreakerStatus) -> None:
-        """Redis says so."""
+        """Take over the status that Redis reported."""
         if remote.state is not self.state:
             self._change_state(remote.state, 0)
         self.status = remote
 
     def add(self, now_ms: int, failed: bool, slow: bool) -> None:
+        """Count one call of this process."""
         self._window.add(now_ms, failed, slow)
 
     def judge(self, now_ms: int) -> None:
-        """Opens after too many failures or slow calls."""
+        """Open a closed breaker after too many failures or slow calls."""
         is_closed = self.state is BreakerState.CLOSED and not self.status.forced
         if is_closed and self._rules.should_open(*self._window.get_totals(now_ms)):
             self._change_state(BreakerState.OPEN, now_ms)
 
     def grant(self, now_ms: int, permit: str) -> bool:
-        """May this call be made? Starts probing when the time has come."""
+        """Decide whether a call may be made; an open breaker that is due becomes half-open."""
         if self.status.forced:
             return self.state is BreakerState.CLOSED
         if self.state is BreakerState.OPEN and now_ms >= self.status.retry_ms:
@@ -93,7 +97,7 @@ class LocalBreaker:
         return True
 
     def end_probe(self, now_ms: int, permit: str, outcome: CallOutcome) -> None:
-        """A probe ended; a permit of an earlier half-open time says nothing."""
+        """Count the end of a probe; permits of an earlier half-open period are ignored."""
         if self._permits.pop(permit, None) is None or self.status.forced:
             return
         if outcome is CallOutcome.FAILED:
@@ -104,7 +108,7 @@ class LocalBreaker:
                 self._change_state(BreakerState.CLOSED, now_ms)
 
     def get_local_status(self, now_ms: int) -> BreakerStatus:
-        """How it stands by this process's own calls."""
+        """Return the status with the counts of this process's own calls."""
         calls, failures, slow = self._window.get_totals(now_ms)
         return msgspec.structs.replace(self.status, calls=calls, failures=failures, slow_calls=slow)
 

@@ -1,7 +1,7 @@
-"""When a circuit breaker opens and closes, and how one stands. No call is made here.
+"""Thresholds, states and status types of circuit breakers. No call is made here.
 
-A failure is a timeout, a broken connection, a 5xx, a 429, an answer nobody can read. A slow call
-counts beside that; in the half-open state it is a failure: it proves no recovery.
+A failure is a timeout, a broken connection, a 5xx, a 429 or an unreadable answer. Slow calls are
+counted separately; in the half-open state a slow call is a failure, since it proves no recovery.
 """
 
 from __future__ import annotations
@@ -14,17 +14,19 @@ import msgspec
 
 from services.settings.settings import Settings
 
-BUCKETS = 12  # parts of the window; the oldest leaves it whole
+BUCKETS = 12  # of the window; the oldest is dropped as a whole
 
 
 class BreakerState(Enum):
+    """State of a circuit breaker: CLOSED lets calls through, HALF_OPEN a few probes."""
+
     CLOSED = "CLOSED"
     OPEN = "OPEN"
     HALF_OPEN = "HALF_OPEN"
 
 
 class CallOutcome(Enum):
-    """What a finished call says about the service; LEFT: nothing, we went away ourselves."""
+    """Outcome of a call for the breaker; ABANDONED: the caller gave up, so it proves nothing."""
 
     OK = "OK"
     FAILED = "FAILED"
@@ -33,7 +35,7 @@ class CallOutcome(Enum):
 
 @dataclass(frozen=True, slots=True)
 class BreakerRules:
-    """A permit for a probe that nobody gives back is free again after `permit_seconds`."""
+    """Thresholds of a breaker; a probe that never ends frees its permit after `permit_seconds`."""
 
     minimum_calls: int = 20
     failure_percent: int = 50
@@ -46,6 +48,7 @@ class BreakerRules:
 
     @classmethod
     def of(cls, settings: Settings) -> BreakerRules:
+        """Build the rules from the settings BREAKER_*."""
         return cls(
             minimum_calls=settings.breaker_minimum_calls,
             failure_percent=settings.breaker_failure_percent,
@@ -56,17 +59,21 @@ class BreakerRules:
 
     @property
     def bucket_ms(self) -> int:
+        """Length of one bucket of the window."""
         return max(1, int(self.window_seconds * 1000 / BUCKETS))
 
     @property
     def open_ms(self) -> int:
+        """`open_seconds` in ms."""
         return int(self.open_seconds * 1000)
 
     @property
     def permit_ms(self) -> int:
+        """`permit_seconds` in ms."""
         return int(self.permit_seconds * 1000)
 
     def should_open(self, calls: int, failures: int, slow: int) -> bool:
+        """Whether the counts of one window reach a threshold, with enough calls to judge."""
         return calls >= self.minimum_calls and (
             failures * 100 >= self.failure_percent * calls
             or slow * 100 >= self.slow_percent * calls
@@ -74,7 +81,7 @@ class BreakerRules:
 
 
 class BreakerStatus(msgspec.Struct):
-    """How a breaker stands, as the script tells it; times in ms, 0 for none."""
+    """Status of a breaker as the script returns it, in JSON; times in ms, 0 for none."""
 
     name: str
     state: BreakerState = BreakerState.CLOSED
@@ -96,9 +103,9 @@ decode_status = msgspec.json.Decoder(BreakerStatus).decode
 
 @dataclass(frozen=True, slots=True)
 class BreakerSnapshot:
-    """How a breaker stands over all processes; while Redis is away, in this one.
+    """Status of a breaker over all processes; while Redis is away, in this one.
 
-    `retry_at` is when calls are let through again; `reason` and `by` are of who forced it.
+    `retry_at` is when calls are let through again; `reason` and `by` belong to a forced state.
     """
 
     name: str
@@ -114,15 +121,17 @@ class BreakerSnapshot:
 
     @property
     def id(self) -> str:
+        """Stable id, built from the name."""
         return f"breaker_{self.name}"
 
     @property
     def failure_rate(self) -> float:
-        """0 to 1."""
+        """Failed calls divided by all calls, 0 to 1."""
         return self.failures / self.calls if self.calls else 0.0
 
     @classmethod
     def of(cls, status: BreakerStatus, now_ms: int) -> BreakerSnapshot:
+        """Convert a status; `now_ms` decides whether a requested pause still counts."""
         retry_ms = status.retry_ms if status.state is BreakerState.OPEN else 0
         if status.backoff_until_ms > now_ms:
             retry_ms = max(retry_ms, status.backoff_until_ms)

@@ -1,6 +1,6 @@
-"""The way from a process's circuit breakers to Redis: one script, one step of one breaker a call.
+"""The breakers' state in Redis: one script call does one step of one breaker.
 
-Remembers for a moment that Redis is away, so that calls do not wait for it one by one.
+A failed call stops further ones for a second, so that requests do not wait for Redis in turn.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _encode = msgspec.msgpack.Encoder().encode
 
 
 class SharedState:
-    """What the breakers of a process share: the way to Redis, and whether it is open."""
+    """Access to the state in Redis, shared by all breakers of a process."""
 
     def __init__(
         self,
@@ -55,13 +55,16 @@ class SharedState:
         }
 
     def now_ms(self) -> int:
+        """Return the clock's time in ms."""
         return int(self._clock() * 1000)
 
     def allows_calls(self) -> bool:
+        """Whether there is a Redis that has not just failed."""
         return self._scripts is not None and self._guard.allows_calls()
 
     async def step(self, name: str, **step: Any) -> BreakerStatus:
-        """
+        """Run one step of one breaker; `step` holds the fields that the script reads.
+
         Raises:
             UpstreamUnavailable: Redis is away.
         """
@@ -81,12 +84,14 @@ class SharedState:
         return decode_status(answer)
 
     def start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run `work` as a task that `aclose` cancels."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
 
     async def aclose(self) -> None:
+        """Cancel all running tasks and wait for their end."""
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()

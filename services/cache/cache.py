@@ -1,7 +1,7 @@
-"""The cache tiers: process memory, then Redis, read with one MGET a batch.
+"""The cache tiers: process memory, then Redis, read with one MGET per batch.
 
-A miss is filled under a lease, so one process reads for all; forgetting a key ends its lease, so
-nothing old is stored after a change. Redis being away is a miss, never an error.
+A miss is filled under a lease, so that one process reads for all; invalidating a key ends its
+lease, so that no old value is stored after a change. Redis being away is a miss, never an error.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from services.redis.pool import Client, Failure, Guard
 from services.redis.scripts import Script, ScriptCalls
 from services.telemetry import metrics
 
-_MEMORY_SECONDS = 60  # the backstop for what invalidation missed
+_MEMORY_SECONDS = 60  # bounds the harm of a missed invalidation
 _JITTER = 0.1  # spreads the expiry of what was written together
 _LEASE_MS = 2_000
 _CHANGED_MS = 10_000  # longer than a replica lags behind and a read lasts
@@ -36,7 +36,7 @@ _RELEASE = Script("cache", "cache_release")
 
 
 class Lease(IntEnum):
-    """Who reads a missing thing; `CHANGED`: ours, and it changed moments ago."""
+    """Who reads a missing value; CHANGED: this process, and it changed moments ago."""
 
     LOST = 0
     OURS = 1
@@ -44,7 +44,14 @@ class Lease(IntEnum):
 
 
 class Cache:
-    """One per process. Keys are whole texts made by `Kind.key`."""
+    """The tiers of one process. Keys are texts built by `Kind.key`.
+
+    Args:
+        tiers: comma-separated, any of answers, memory, redis.
+        prefix: REDIS_KEY_PREFIX.
+        memory_entries: entries in process memory at most.
+        clock: seconds since 1970.
+    """
 
     def __init__(
         self,
@@ -69,34 +76,38 @@ class Cache:
         self._uses_answers = "answers" in tiers
         self.enabled = self._uses_memory or self._uses_redis
         self.flights: dict[str, asyncio.Future[Entry]] = {}  # what is being read now, by key
-        self.trusts_memory = True  # off while nobody tells us of changes
-        self.changes = 0  # how often something was forgotten
+        self.trusts_memory = True  # off while Redis does not report changes
+        self.changes = 0  # number of invalidations
         self._pending = PendingInvalidations()
         self._invalidated: OrderedDict[str, int] = OrderedDict()
-        self._all_invalidated = 0  # of changes before this it is not known which keys they were of
+        self._all_invalidated = 0  # the keys of invalidations up to this one are not known
         self._listeners: list[Callable[[Iterable[str] | None], None]] = []
 
     @property
     def uses_memory(self) -> bool:
+        """Whether process memory is enabled and kept right by Redis at the moment."""
         return self._uses_memory and self.trusts_memory
 
     @property
     def uses_answers(self) -> bool:
+        """Whether encoded answers may be cached in process memory at the moment."""
         return self._uses_answers and self.trusts_memory
 
     @property
     def uses_redis(self) -> bool:
+        """Whether Redis is enabled and has not just failed."""
         return self._uses_redis and self._guard.allows_calls()
 
     def on_invalidate(self, listener: Callable[[Iterable[str] | None], None]) -> None:
-        """Called with the keys that are forgotten, or None for all."""
+        """Register a listener; it gets the invalidated keys, or None for all."""
         self._listeners.append(listener)
 
     def now(self) -> float:
+        """Return the clock's time in seconds since 1970."""
         return self._clock()
 
     def build_entry(self, kind: Kind, value: Any) -> Entry:
-        """A new entry of now, its lifetime jittered."""
+        """Build an entry that is fresh from now on, with a jittered lifetime."""
         fresh = kind.fresh_seconds if value is not None else kind.missing_seconds
         fresh_until = self._clock() + fresh * (1 - _JITTER * random.random())  # noqa: S311
         stale_seconds = kind.stale_seconds if value is not None else 0
@@ -105,7 +116,7 @@ class Cache:
     # ---- reading
 
     def peek(self, keys: Iterable[str]) -> dict[str, Entry]:
-        """What memory holds fresh: no waiting, no copying."""
+        """Return the fresh entries of process memory."""
         if not self.uses_memory:
             return {}
         now, memory = self._clock(), self._memory
@@ -117,7 +128,7 @@ class Cache:
         return entries
 
     def peek_refreshing(self, keys: Iterable[str]) -> dict[str, Entry]:
-        """What memory holds stale while it is being read anew: asking Redis would not help."""
+        """Return stale entries of process memory that are being refreshed at the moment."""
         if not self.uses_memory or not self.flights:
             return {}
         now, memory, flights = self._clock(), self._memory, self.flights
@@ -128,7 +139,7 @@ class Cache:
         }
 
     def peek_stale(self, keys: Iterable[str]) -> dict[str, Entry]:
-        """What memory holds at all, for when nothing else answers: old, and perhaps changed."""
+        """Return entries of process memory that may be stale, for when nothing else answers."""
         now, memory = self._clock(), self._memory
         return {
             key: entry
@@ -137,7 +148,7 @@ class Cache:
         }
 
     async def fetch(self, kind: Kind, codec: Codec[Any], keys: list[str]) -> dict[str, Entry]:
-        """What Redis holds, fresh or stale, in one MGET; kept in memory."""
+        """Read entries from Redis, fresh or stale, in one MGET, and store them in memory."""
         if not keys or not self.uses_redis:
             return {}
         since = self.changes
@@ -157,7 +168,11 @@ class Cache:
     # ---- filling
 
     async def acquire(self, keys: list[str]) -> tuple[str, dict[str, Lease]]:
-        """A token, and by key who may read it. With Redis away everybody may."""
+        """Acquire leases for missing keys.
+
+        Returns:
+            The token of the leases, and by key who reads it; with Redis away, this process.
+        """
         token = secrets.token_hex(8)
         if not self.uses_redis:
             return token, dict.fromkeys(keys, Lease.OURS)
@@ -169,12 +184,12 @@ class Cache:
     async def fill(
         self, kind: Kind, codec: Codec[Any], entries: Mapping[str, Entry], token: str, since: int
     ) -> None:
-        """Stores what was read under the token's leases; `since` is `changes` before the read."""
+        """Store values read under the token's leases; `since` is `changes` before the read."""
         bodies = self._encode_entries(kind, codec, entries)
         self.remember(await self._write(_FILL, entries, token, self._lease, *bodies), since)
 
     async def release(self, keys: Iterable[str], token: str) -> None:
-        """Gives up the token's leases: the read failed, and another may try at once."""
+        """Release the token's leases after a failed read, so that others may read at once."""
         if self.uses_redis:
             await self._call(_RELEASE, list(keys), token, self._lease)
 
@@ -185,7 +200,7 @@ class Cache:
         entries: Mapping[str, Entry],
         since: int | None = None,
     ) -> None:
-        """Stores what was read without a lease, except what changed moments ago."""
+        """Store values read without a lease, except those that changed moments ago."""
         since = self.changes if since is None else since
         bodies = self._encode_entries(kind, codec, entries)
         self.remember(await self._write(_STORE, entries, self._changed, *bodies), since)
@@ -193,8 +208,11 @@ class Cache:
     async def _write(
         self, script: Script, entries: Mapping[str, Entry], *args: Any
     ) -> Mapping[str, Entry]:
-        """Those entries that Redis took, which then tells of their changes. What it refused is
-        old, and of what it does not hold it would tell nothing: neither is for memory."""
+        """Write entries to Redis and return those it stored, whose changes it will report.
+
+        A refused entry is old, and changes of an entry that Redis lacks are not reported: neither
+        may go into memory.
+        """
         if not self._uses_redis or not entries:
             return entries
         are_stored = await self._call(script, list(entries), *args) if self.uses_redis else None
@@ -207,7 +225,7 @@ class Cache:
         }
 
     def remember(self, entries: Mapping[str, Entry], since: int) -> None:
-        """Keeps in memory what was not forgotten while it was on its way here."""
+        """Store entries in memory, except those invalidated after `since`."""
         if not self.uses_memory or since < self._all_invalidated:
             return
         if len(self._memory) + len(entries) > self._limit:
@@ -216,14 +234,19 @@ class Cache:
         invalidated = self._invalidated if self.changes != since else {}
         for key, entry in entries.items():
             if invalidated.get(key, 0) <= since:
-                self._memory.pop(key, None)  # to the end: what is asked for stays longest
+                self._memory.pop(key, None)  # to the end: the oldest are dropped first
                 self._memory[key] = entry._replace(fresh_until=min(entry.fresh_until, until))
 
-    # ---- forgetting
+    # ---- invalidation
 
     async def invalidate(self, keys: Iterable[str]) -> int:
-        """Drops entries everywhere, and keeps out what is being read of them. Returns how many
-        Redis held. With Redis away they are remembered, and forgotten there when it is back."""
+        """Drop entries in all tiers and end their leases.
+
+        While Redis is away, the keys are kept as pending and dropped there when it is back.
+
+        Returns:
+            How many entries Redis had.
+        """
         names = list(dict.fromkeys(keys))
         self.invalidate_local(names)
         if not names or not self._uses_redis:
@@ -239,7 +262,7 @@ class Cache:
         return dropped
 
     async def invalidate_lists(self, tags: Collection[str]) -> None:
-        """Forgets every list registration under these tags; when Redis is back, if it is away."""
+        """Drop every list registered under these tags; while Redis is away, they are pending."""
         lists = await self.lists.read(tags)
         if lists is None:
             self._pending.tags.update(tags)
@@ -249,11 +272,11 @@ class Cache:
 
     @property
     def has_pending(self) -> bool:
-        """Whether Redis has yet to be told that something is to be invalidated."""
+        """Whether invalidations wait for Redis to come back."""
         return bool(self._pending)
 
     async def flush_pending(self) -> None:
-        """Forgets in Redis what could not be told while it was away."""
+        """Apply in Redis the invalidations that were pending while it was away."""
         pending, self._pending = self._pending, PendingInvalidations()
         await self.invalidate(pending.keys)
         if pending.tags:
@@ -266,9 +289,9 @@ class Cache:
                 self._pending.covers_all = True
 
     async def register_lists(self, lists: ListDescriptions) -> ListRegistration:
-        """Notes lists before they are read, so that a change from then on can forget them.
+        """Register lists before they are read, so that a change from then on invalidates them.
 
-        A tag with too many lists is emptied, lists and all: what is not registration is not kept.
+        A tag with too many lists is emptied and its lists are dropped.
         """
         if not self.uses_redis:
             return ListRegistration(False)
@@ -281,7 +304,11 @@ class Cache:
         return registration
 
     async def mark_stale(self, keys: Iterable[str]) -> int:
-        """Makes entries stale instead of dropping them: they answer until they are read anew."""
+        """Make entries stale instead of dropping them: they are served until they are refreshed.
+
+        Returns:
+            How many entries Redis had.
+        """
         names = list(dict.fromkeys(keys))
         self.invalidate_local(names)
         if not names or not self.uses_redis:
@@ -304,7 +331,7 @@ class Cache:
         return len(await pipeline.execute())
 
     def invalidate_local(self, keys: Iterable[str] | None) -> None:
-        """Drops entries (all for None), and what was made of them, from this process alone."""
+        """Drop entries (None: all) of this process, and what listeners built from them."""
         self.changes += 1
         if keys is None:
             self._memory.clear()
@@ -323,7 +350,7 @@ class Cache:
             _, self._all_invalidated = self._invalidated.popitem(last=False)
 
     def apply_invalidations(self, names: Iterable[bytes] | None) -> None:
-        """Redis says that these keys changed; None: all of them."""
+        """Drop the keys that Redis reported as changed; None: all."""
         if names is None:
             self.invalidate_local(None)
         else:
@@ -331,12 +358,17 @@ class Cache:
             self.invalidate_local([name.decode(errors="replace")[skip:] for name in names])
 
     def clear_memory(self) -> None:
+        """Drop all entries of this process."""
         self.invalidate_local(None)
 
     async def invalidate_pattern(self, pattern: str) -> int:
-        """Drops every key of a pattern such as `movie:*`; for bulk imports. Returns how many."""
+        """Drop every key of a pattern such as `movie:*`, for bulk imports.
+
+        Returns:
+            How many entries Redis had.
+        """
         self.clear_memory()
-        # Leases first, so that what is being read now is not kept.
+        # Leases first, so that values being read now are not stored.
         await self._drop_all(self._lease + self._prefix + pattern)
         return await self._drop_all(self._prefix + pattern)
 
@@ -353,7 +385,7 @@ class Cache:
     # ---- inside
 
     async def _call(self, script: Script, keys: list[str], *args: Any) -> Any:
-        """The script's answer, or None when Redis is away."""
+        """Call a script; None when Redis is away."""
         names = [self._prefix + key for key in keys]
         try:
             return await self._scripts.call(script, len(names), *names, *args)
@@ -370,7 +402,7 @@ class Cache:
             yield max(1, int(entry.stale_until - now))
 
     def _make_room(self) -> None:
-        """Drops the oldest quarter: dicts keep the order of insertion."""
+        """Drop the oldest quarter: dicts are ordered by insertion."""
         for key in list(self._memory)[: self._limit // 4]:
             del self._memory[key]
 
@@ -382,7 +414,7 @@ _COUNTERS = {
 
 
 def count(level: str, hits: int, misses: int) -> None:
-    """Tells the metrics how one level did in one batch."""
+    """Add the hits and misses of one batch to the metrics of a level."""
     hit, missed = _COUNTERS[level]
     if hits:
         hit.inc(hits)

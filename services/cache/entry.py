@@ -1,4 +1,4 @@
-"""What a cache tier holds: a value, until when it is fresh, and until when it may still answer."""
+"""Entries of the cache tiers, and their encoding in Redis."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ V = TypeVar("V")
 
 
 class Entry(NamedTuple):
-    """A cached value; None says that the thing does not exist."""
+    """A cached value (None: does not exist), fresh and then stale until seconds since 1970."""
 
     value: Any
     fresh_until: float
@@ -20,20 +20,22 @@ class Entry(NamedTuple):
 
 
 class Codec(Generic[V]):
-    """Entries of one type to and from Redis bytes: [version, fresh until, stale until, value]."""
+    """Codec of entries of one type: msgpack of [version, fresh until, stale until, value]."""
 
     def __init__(self, value_type: Any) -> None:
         self._encoder = msgspec.msgpack.Encoder()
         self._decoder = msgspec.msgpack.Decoder(tuple[int, float, float, value_type | None])
 
     def encode(self, kind: Kind, entry: Entry) -> bytes:
+        """Encode an entry with the kind's version."""
         return self._encoder.encode((kind.version, *entry[1:], entry.value))
 
     def decode(self, kind: Kind, raw: Any) -> Entry | None:
+        """Decode an entry; None if it has another version or type."""
         try:
             version, fresh, stale, value = self._decoder.decode(raw)
         except msgspec.DecodeError:
-            return None  # written by another version of us
+            return None  # written by another release
         return Entry(value, fresh, stale) if version == kind.version else None
 
 
@@ -41,7 +43,7 @@ _AGEING = msgspec.msgpack.Decoder(tuple[int, float, float, msgspec.Raw])
 
 
 def encode_stale(raw: Any, now: float) -> bytes | None:
-    """The same entry, no longer fresh; None if these are no bytes of an entry."""
+    """Encode the same entry as stale; None if `raw` is not an entry."""
     try:
         version, fresh_until, stale_until, value = _AGEING.decode(raw)
     except msgspec.DecodeError:

@@ -1,7 +1,7 @@
-"""Which lists are cached, by tag, with what each was asked: so that a change can forget exactly the
-lists it changed, and a tag can be purged.
+"""Index of cached lists by tag, with a description of each query.
 
-A tag is a hash of cache key -> description. It lives longer than any entry it names.
+By it a change invalidates exactly the lists it affects, and a tag can be purged. A tag is a hash of
+cache key -> description and lives longer than any entry it names.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from services.redis.cache_keys import CHANGED, DAY, LISTS
 from services.redis.pool import Client, Failure
 
 _SECONDS = 2 * DAY
-_MAX_LISTS = 20_000  # under one tag; then it begins anew
+_MAX_LISTS = 20_000  # under one tag; beyond it the tag is emptied
 _CHANGED_MS = 10_000  # as long as a changed key is marked
 ListDescriptions = Mapping[
     str, tuple[Iterable[str], bytes]
@@ -21,7 +21,7 @@ ListDescriptions = Mapping[
 
 
 class ListRegistration(NamedTuple):
-    """What is to be known before lists are read."""
+    """Result of registering lists, before they are read."""
 
     may_store: bool
     is_changed: bool = False  # a film of these tags changed moments ago: a secondary may lag
@@ -29,14 +29,14 @@ class ListRegistration(NamedTuple):
 
 
 class ListIndex:
-    """One per process."""
+    """Access to the index in Redis; one per process."""
 
     def __init__(self, redis: Client, prefix: str) -> None:
         self._redis = redis
         self._prefix = prefix
 
     async def register(self, lists: ListDescriptions) -> ListRegistration | None:
-        """Notes lists before they are read. None: Redis is away, so nothing may be stored."""
+        """Register lists before they are read; None: Redis is away, so none may be stored."""
         by_tag: dict[str, dict[str, bytes]] = {}
         for key, (tags, description) in lists.items():
             for tag in tags:
@@ -56,12 +56,14 @@ class ListIndex:
         return ListRegistration(not full, any(answers[3::4]), full)
 
     async def read(self, tags: Iterable[str]) -> dict[str, bytes] | None:
-        """Every list noted under these tags, with its description; None with Redis away."""
+        """Return each list registered under these tags with its description; None: Redis away."""
         return await self._read(tags, marking=False)
 
     async def read_changing(self, tags: Iterable[str]) -> dict[str, bytes] | None:
-        """As `read`, once a film of these tags has changed: lists that are noted from now on are
-        read where changes are first."""
+        """Like `read`, and mark the tags as changed, once a film of theirs has changed.
+
+        Lists registered while the mark lasts are read from the primary.
+        """
         return await self._read(tags, marking=True)
 
     async def _read(self, tags: Iterable[str], *, marking: bool) -> dict[str, bytes] | None:
@@ -79,8 +81,10 @@ class ListIndex:
         return {key.decode(): text for one in hashes for key, text in one.items()}
 
     async def drop(self, tags: Iterable[str], keys: Collection[str]) -> None:
-        """Forgets that these lists were noted, before they are forgotten themselves: one that is
-        stored anew meanwhile stays noted."""
+        """Remove lists from the index.
+
+        Call it before the lists are invalidated: a list stored again meanwhile stays registered.
+        """
         if not keys:
             return
         pipeline = self._redis.pipeline(transaction=False)
@@ -89,7 +93,7 @@ class ListIndex:
         try:
             await pipeline.execute()
         except Failure:
-            return  # they are noted once more than needed
+            return  # an entry too many does no harm
 
     def _tag_key(self, tag: str) -> str:
         return self._prefix + LISTS.format(tag)

@@ -1,6 +1,6 @@
-"""What Redis could not be told while it was away: keys and tags of lists to forget there later.
+"""Invalidations that wait for Redis to come back: keys, and tags of lists.
 
-Bounded: beyond 10,000 keys it is everything that is cached.
+Bounded: beyond 10,000 keys, all cached keys are invalidated.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ _MAX_KEYS = 10_000
 
 
 class PendingInvalidations:
+    """Keys and tags to invalidate; true when there are any."""
+
     def __init__(self) -> None:
         self.keys: set[str] = set()
         self.tags: set[str] = set()
@@ -20,6 +22,7 @@ class PendingInvalidations:
         return bool(self.keys or self.tags or self.covers_all)
 
     def add(self, keys: Iterable[str]) -> None:
+        """Add keys; beyond the bound, `covers_all` replaces them."""
         self.keys.update(keys)
         if len(self.keys) > _MAX_KEYS:
             self.keys.clear()

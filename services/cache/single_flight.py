@@ -1,6 +1,6 @@
-"""One computation per key in a process: whoever asks meanwhile gets the same answer.
+"""One computation per key in a process; concurrent callers share its result.
 
-A caller that goes away neither cancels the others nor leaves the key poisoned.
+A cancelled caller neither cancels the others nor leaves a broken key behind.
 """
 
 from __future__ import annotations
@@ -20,14 +20,18 @@ class _Flight(Generic[V]):
 
 
 class SingleFlight(Generic[V]):
-    """`compute` must be bounded in time. Without callers it runs on, or is cancelled where
-    `cancel_abandoned` says so."""
+    """Running computations by key.
+
+    Args:
+        cancel_abandoned: cancel a computation that lost all its callers, instead of finishing it.
+    """
 
     def __init__(self, *, cancel_abandoned: bool = False) -> None:
         self._running: dict[str, _Flight[V]] = {}
         self._cancel_abandoned = cancel_abandoned
 
     async def run(self, key: str, compute: Callable[[], Awaitable[V]]) -> V:
+        """Return the result of the running computation, or start `compute`, bounded in time."""
         flight = self._running.get(key)
         if flight is None:
             flight = self._running[key] = _Flight(asyncio.ensure_future(compute()))
@@ -44,7 +48,7 @@ class SingleFlight(Generic[V]):
     def _land(self, key: str, flight: _Flight[V]) -> None:
         self._forget(key, flight)
         if not flight.result.cancelled():
-            flight.result.exception()  # seen, even when every caller went away
+            flight.result.exception()  # retrieved, even without callers, so that asyncio does not log it
 
     def _forget(self, key: str, flight: _Flight[V]) -> None:
         if self._running.get(key) is flight:

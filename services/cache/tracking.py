@@ -1,7 +1,7 @@
-"""Keeps process memory right: Redis tells which cached keys changed (client tracking, BCAST).
+"""Invalidation of process memory by Redis client tracking (BCAST).
 
-While nobody tells, memory is not trusted: it answers only where the database cannot, and is emptied
-when the connection is back. A silent connection is noticed within two seconds.
+Without a connection, memory is not trusted: it is used only where the database cannot answer, and
+emptied when the connection is back. A silent connection is detected within two seconds.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ log = get_logger("cache_tracking")
 _CHANNEL = "__redis__:invalidate"
 _QUIET_SECONDS = 0.7  # then a PING
 _PONG_SECONDS = 0.7
-_START_SECONDS = 2.0  # to connect and be told of changes
+_START_SECONDS = 2.0  # to connect and start tracking
 _RETRY_SECONDS = (0.05, 0.2, 0.5, 1.0)
 
 
 class CacheTracking:
-    """One per process; `redis` is a client for blocking reads."""
+    """The tracking connection of one process; `redis` is a client for blocking reads."""
 
     def __init__(self, redis: Client, cache: Cache, prefixes: Iterable[str]) -> None:
         self._redis = redis
@@ -36,7 +36,7 @@ class CacheTracking:
         self._closed = False
 
     async def start(self, wait_seconds: float = 1.0) -> None:
-        """Listens from now on; waits a moment for Redis, but does not need it."""
+        """Start listening; waits at most `wait_seconds` for Redis, which may be away."""
         self._cache.trusts_memory = False
         self._task = asyncio.create_task(self._listen_loop())
         try:
@@ -46,6 +46,7 @@ class CacheTracking:
             log.warning("cache_memory_disabled", reason="Redis did not answer")
 
     async def aclose(self) -> None:
+        """Stop listening and wait for the end of the task."""
         self._closed = True
         if self._task is not None:
             self._task.cancel()
@@ -53,15 +54,16 @@ class CacheTracking:
 
     @property
     def is_listening(self) -> bool:
+        """Whether Redis reports changes at the moment."""
         return self._listening.is_set()
 
     async def _listen_loop(self) -> None:
         tries = 0
-        while not self._closed:  # Python 3.11's wait_for may swallow its being cancelled
+        while not self._closed:  # Python 3.11's wait_for may swallow the cancellation
             try:
                 async with self._redis.pubsub() as pubsub:
                     await self._listen(pubsub)
-            except Exception as error:  # whatever it is, nobody tells us any more
+            except Exception as error:  # whatever it is, changes are not reported any more
                 log.info("cache_tracking_lost", error=repr(error))
             tries = 0 if self._listening.is_set() else tries + 1
             self._stop_trusting_memory()
@@ -71,7 +73,7 @@ class CacheTracking:
         async with asyncio.timeout(_START_SECONDS):
             await self._track(pubsub)
         await self._cache.flush_pending()
-        self._cache.invalidate_local(None)  # what changed before we listened was not told
+        self._cache.invalidate_local(None)  # earlier changes were not reported
         self._cache.trusts_memory = True
         self._listening.set()
         while not self._closed:
@@ -87,7 +89,7 @@ class CacheTracking:
                 self._cache.apply_invalidations(message["data"])
 
     async def _track(self, pubsub: PubSub) -> None:
-        """RESP2: the connection that subscribes is the one that changes are redirected to."""
+        """Start tracking; with RESP2, changes are redirected to the subscribing connection."""
         await pubsub.connect()  # type: ignore[no-untyped-call]
         connection: Any = pubsub.connection
         await connection.send_command("CLIENT", "ID")

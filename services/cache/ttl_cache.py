@@ -1,6 +1,6 @@
-"""Answers remembered for a moment, in a bounded dict: one read per key and moment.
+"""A bounded cache in process memory with a short lifetime and one read per key at a time.
 
-While what is read from is away, an older answer serves a little longer.
+While the source is away, an older value is served for `stale_seconds`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,14 @@ V = TypeVar("V")
 
 
 class TtlCache(Generic[V]):
+    """Values by key.
+
+    Args:
+        fresh_seconds: how long a value is served without reading again.
+        stale_seconds: how long it may be served when reading fails.
+        max_entries: beyond it the oldest quarter is dropped.
+    """
+
     def __init__(
         self,
         *,
@@ -32,13 +40,14 @@ class TtlCache(Generic[V]):
         self._reads: SingleFlight[V] = SingleFlight()
 
     async def get(self, key: str, read: Callable[[], Awaitable[V]]) -> V:
-        """
+        """Return the cached value, or the result of `read`.
+
         Raises:
-            UpstreamUnavailable: nothing is known, and `read` raised it.
+            UpstreamUnavailable: `read` raised it, and there is no value young enough.
         """
         read_at, value = self._entries.get(key) or (None, None)
         if read_at is not None and self._clock() - read_at < self._fresh_seconds:
-            return value  # type: ignore[return-value]  # they come together
+            return value  # type: ignore[return-value]  # set together with read_at
         try:
             return await self._reads.run(key, lambda: self._read(key, read))
         except UpstreamUnavailable:
@@ -47,10 +56,11 @@ class TtlCache(Generic[V]):
             return value  # type: ignore[return-value]
 
     def forget(self, key: str) -> None:
+        """Drop one value."""
         self._entries.pop(key, None)
 
     async def _read(self, key: str, read: Callable[[], Awaitable[V]]) -> V:
-        began_at = self._clock()  # what is read is at least as new
+        began_at = self._clock()  # the value is at least as new
         value = await read()
         if len(self._entries) >= self._max_entries:
             for oldest in list(self._entries)[: self._max_entries // 4 + 1]:

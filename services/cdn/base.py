@@ -21,7 +21,7 @@ T = TypeVar("T")
 WIDTHS = (185, 342, 500, 780, 1280)
 DEFAULT_QUALITY = 80
 _PLAIN = re.compile(r"[A-Za-z0-9/._~-]+", re.ASCII)  # needs no quoting
-_NOT_IN_TAGS = re.compile(r"[^!-~]|,", re.ASCII)  # both services: visible ASCII without commas
+_UNSAFE_IN_TAGS = re.compile(r"[^!-~]|,", re.ASCII)  # both services: visible ASCII without commas
 _TAG_CHARACTERS = 256  # CloudFront's limit; Cloudflare takes 1,024
 
 
@@ -64,7 +64,7 @@ class StaleContent:
 class Cdn(ABC):
     """One per process."""
 
-    is_told = True  # of changes; False: there is nobody to ask
+    can_purge = True  # of changes; False: there is nobody to ask
 
     @abstractmethod
     def _address(self, path: str, variant: Variant) -> str: ...
@@ -103,11 +103,11 @@ class Cdn(ABC):
         format: ImageFormat = ImageFormat.AUTO,
     ) -> str:
         """HTML's srcset: each width once, rising, as its rung of the ladder."""
-        asked = list(widths)
-        validate_variant(min(asked, default=1), None, quality)
+        requested = list(widths)
+        validate_variant(min(requested, default=1), None, quality)
         addresses = [
             (self.image_url(path, width=width, quality=quality, format=format), width)
-            for width in sorted({ladder_width(width) for width in asked})
+            for width in sorted({ladder_width(width) for width in requested})
         ]
         return ", ".join(f"{address} {width}w" for address, width in addresses)
 
@@ -150,7 +150,7 @@ def quote_path(path: str) -> str:
 def encode_tag(tag: str) -> str:
     """A tag as CDNs take it, both where an answer names it and where it is purged: what they would
     refuse becomes a digest. They do not mind case."""
-    if len(tag) <= _TAG_CHARACTERS and not _NOT_IN_TAGS.search(tag):
+    if len(tag) <= _TAG_CHARACTERS and not _UNSAFE_IN_TAGS.search(tag):
         return tag.lower()
     return f"h:{hashlib.blake2b(tag.lower().encode(), digest_size=16).hexdigest()}"
 

@@ -41,26 +41,30 @@ class PurgeCalls:
         Raises:
             PurgeFailed: it was not asked, or did not answer so.
         """
-        left = self._paused_until - time.monotonic()
-        if left > 0:
-            raise PurgeFailed(f"{self._name} wants us to wait.", retry_after_seconds=left)
+        remaining_seconds = self._paused_until - time.monotonic()
+        if remaining_seconds > 0:
+            raise PurgeFailed(
+                f"{self._name} wants us to wait.", retry_after_seconds=remaining_seconds
+            )
         try:
             async with asyncio.timeout(self._deadline_seconds):
                 return await self._post(address, body, headers)
         except (TimeoutError, httpx.HTTPError) as error:
             # Not chained: the library's error can hold the request with its headers.
             late = isinstance(error, TimeoutError | httpx.TimeoutException)
-            what = "did not answer in time" if late else "broke the connection"
-            raise self.failed(what, "failed") from None
+            description = "did not answer in time" if late else "broke the connection"
+            raise self.record_failure(description, "failed") from None
 
-    def answered(self) -> None:
+    def count_answered(self) -> None:
         metrics.purge_requests_total.labels("answered").inc()
 
-    def failed(self, what: str, outcome: str, *, is_final: bool = False) -> PurgeFailed:
+    def record_failure(
+        self, description: str, outcome: str, *, is_final: bool = False
+    ) -> PurgeFailed:
         metrics.purge_requests_total.labels(outcome).inc()
-        return PurgeFailed(f"{self._name} {what}.", is_final=is_final)
+        return PurgeFailed(f"{self._name} {description}.", is_final=is_final)
 
-    def busy(self, seconds: float) -> PurgeFailed:
+    def record_busy(self, seconds: float) -> PurgeFailed:
         self._paused_until = max(self._paused_until, time.monotonic() + seconds)
         metrics.purge_requests_total.labels("busy").inc()
         return PurgeFailed(f"{self._name} is asked too often.", retry_after_seconds=seconds)
@@ -68,23 +72,25 @@ class PurgeCalls:
     async def _post(
         self, address: str, body: bytes, headers: Mapping[str, str]
     ) -> tuple[int, bytes]:
-        sent = {"Accept-Encoding": "identity", **headers}
-        async with self._client.stream("POST", address, content=body, headers=sent) as response:
+        all_headers = {"Accept-Encoding": "identity", **headers}
+        async with self._client.stream(
+            "POST", address, content=body, headers=all_headers
+        ) as response:
             status = response.status_code
             if status in _BUSY:
-                raise self.busy(_retry_after_seconds(response.headers.get("retry-after")))
+                raise self.record_busy(_retry_after_seconds(response.headers.get("retry-after")))
             if status >= 500:
-                raise self.failed(f"answered {status}", "failed")
+                raise self.record_failure(f"answered {status}", "failed")
             if status in (401, 403):
-                raise self.failed(f"refused the key ({status})", "refused")
-            return status, await self._capped(response)
+                raise self.record_failure(f"refused the key ({status})", "refused")
+            return status, await self._read_limited(response)
 
-    async def _capped(self, response: httpx.Response) -> bytes:
+    async def _read_limited(self, response: httpx.Response) -> bytes:
         body = bytearray()
         async for chunk in response.aiter_raw():
             body += chunk
             if len(body) > _MAX_ANSWER_BYTES:
-                raise self.failed("answered more than fits", "failed")
+                raise self.record_failure("answered more than fits", "failed")
         return bytes(body)
 
 
@@ -95,7 +101,7 @@ def _retry_after_seconds(text: str | None) -> float:
             return _DEFAULT_PAUSE_SECONDS
         if text.strip().isdecimal():
             return min(max(1.0, float(text)), _LONGEST_PAUSE_SECONDS)
-        left = (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds()
+        remaining_seconds = (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds()
     except (ValueError, TypeError, OverflowError):
         return _DEFAULT_PAUSE_SECONDS
-    return min(max(1.0, left), _LONGEST_PAUSE_SECONDS)
+    return min(max(1.0, remaining_seconds), _LONGEST_PAUSE_SECONDS)

@@ -59,33 +59,35 @@ class Cloudflare(Cdn):
 
     async def purge(self, stale: StaleContent, reference: str) -> None:
         files = [self._base + quote_path(path) for path in stale.paths if not is_absolute_url(path)]
-        for group in split_batches(files, self._files_per_call):
-            await self._ask("files", group)
-        for group in split_batches({encode_tag(tag) for tag in stale.tags}, _PER_CALL):
-            await self._ask("tags", group)
+        for batch in split_batches(files, self._files_per_call):
+            await self._purge_items("files", batch)
+        for batch in split_batches({encode_tag(tag) for tag in stale.tags}, _PER_CALL):
+            await self._purge_items("tags", batch)
         host = self._base.partition("://")[2]
         prefixes = [(host + quote_path(prefix)).rstrip("/") for prefix in stale.prefixes]
-        for group in split_batches(prefixes, _PER_CALL):
-            await self._ask("prefixes", group)
+        for batch in split_batches(prefixes, _PER_CALL):
+            await self._purge_items("prefixes", batch)
 
-    async def _ask(self, what: str, items: Sequence[str]) -> None:
-        body = msgspec.json.encode({what: items})
+    async def _purge_items(self, kind: str, items: Sequence[str]) -> None:
+        body = msgspec.json.encode({kind: items})
         status, answer = await self._calls.post(self._purge_address, body, self._headers)
         if status != 200 or not _succeeded(answer):
-            raise self._calls.failed(f"refused to purge ({status})", "refused", is_final=True)
-        self._calls.answered()
+            raise self._calls.record_failure(
+                f"refused to purge ({status})", "refused", is_final=True
+            )
+        self._calls.count_answered()
 
 
 @lru_cache(maxsize=1024)
 def _options(variant: Variant) -> str:
     """Quality is always named: Cloudflare's own default is another one than ours."""
-    wanted = {
+    options = {
         "width": variant.width,
         "height": variant.height,
         "quality": variant.quality,
         "format": variant.format.value.lower(),
     }
-    return ",".join(f"{name}={value}" for name, value in wanted.items() if value is not None)
+    return ",".join(f"{name}={value}" for name, value in options.items() if value is not None)
 
 
 def _succeeded(answer: bytes) -> bool:

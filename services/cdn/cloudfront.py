@@ -60,7 +60,7 @@ class CloudFront(Cdn):
             require_setting("AWS_REGION", settings.aws_region),
             "cloudfront",
         )
-        self._knows_tags = settings.aws_cloudfront_cache_tags
+        self._supports_tags = settings.aws_cloudfront_cache_tags
         self._now = now
         self._calls = PurgeCalls(client, "CloudFront", settings.cdn_timeout_seconds)
 
@@ -72,37 +72,37 @@ class CloudFront(Cdn):
 
     async def purge(self, stale: StaleContent, reference: str) -> None:
         for number, items in enumerate(split_batches(self._items(stale), _PER_CALL)):
-            await self._ask(items, f"{reference}-{number}")
+            await self._invalidate(items, f"{reference}-{number}")
 
     def _items(self, stale: StaleContent) -> set[str]:
         paths = {quote_path(path) for path in stale.paths if not is_absolute_url(path)}
         wildcards = {quote_path(prefix) + "*" for prefix in stale.prefixes}
-        if stale.tags and not self._knows_tags:
+        if stale.tags and not self._supports_tags:
             wildcards.add(_ANSWERS)
         sized = {path for path in paths if not is_svg(path)}  # cached once for each size
-        each = {path + "*" for path in sized}
-        if len(wildcards | each) > _MOST_WILDCARDS:
-            each = {path.rpartition("/")[0] + "/*" for path in sized}
-        tags = {"#" + encode_tag(tag) for tag in stale.tags} if self._knows_tags else set()
-        return (paths - sized) | wildcards | each | tags
+        wildcards_of_sizes = {path + "*" for path in sized}
+        if len(wildcards | wildcards_of_sizes) > _MOST_WILDCARDS:
+            wildcards_of_sizes = {path.rpartition("/")[0] + "/*" for path in sized}
+        tags = {"#" + encode_tag(tag) for tag in stale.tags} if self._supports_tags else set()
+        return (paths - sized) | wildcards | wildcards_of_sizes | tags
 
-    async def _ask(self, items: Sequence[str], reference: str) -> None:
-        body = _batch(items, reference)
+    async def _invalidate(self, items: Sequence[str], reference: str) -> None:
+        body = _build_invalidation(items, reference)
         headers = self._signer.headers(
             "POST", self._purge_address, body, self._now(), {"content-type": "application/xml"}
         )
         status, answer = await self._calls.post(self._purge_address, body, headers)
         if status in (200, 201):
-            self._calls.answered()
+            self._calls.count_answered()
             return
         code = _CODE.search(answer)
         if code is not None and code[1] in _BUSY:
-            raise self._calls.busy(_BUSY_SECONDS)
-        what = code[1].decode() if code is not None else str(status)
-        raise self._calls.failed(f"refused to purge ({what})", "refused", is_final=True)
+            raise self._calls.record_busy(_BUSY_SECONDS)
+        reason = code[1].decode() if code is not None else str(status)
+        raise self._calls.record_failure(f"refused to purge ({reason})", "refused", is_final=True)
 
 
-def _batch(items: Sequence[str], reference: str) -> bytes:
+def _build_invalidation(items: Sequence[str], reference: str) -> bytes:
     """The same reference with the same items is the same invalidation, however often it is sent."""
     paths = "".join(f"<Path>{escape(item)}</Path>" for item in items)
     return (

@@ -31,9 +31,9 @@ from services.http_client import HttpClient
 from services.settings.settings import Settings
 
 _AT_ONCE = 8
-_GONE = ("ok", "not found")
+_PURGED_RESULTS = ("ok", "not found")
 _FORMATS = {ImageFormat.JPEG: "jpg"}  # the others are named as ours
-_KEPT = "/:"  # of a source's address; what would mean something here is quoted
+_SAFE_CHARACTERS = "/:"  # of a source's address; what would mean something here is quoted
 
 
 class _Answer(msgspec.Struct):
@@ -59,14 +59,14 @@ class Cloudinary(Cdn):
 
     def _address(self, path: str, variant: Variant) -> str:
         """SVG scales by itself: it is drawn in pixels only if a format of pixels is asked for."""
-        as_it_is = is_svg(path) and variant.format is ImageFormat.AUTO
-        options = "" if as_it_is else _options(variant) + "/"
-        return f"{self._base}{options}{quote(self._source(path), safe=_KEPT)}"
+        is_unchanged = is_svg(path) and variant.format is ImageFormat.AUTO
+        options = "" if is_unchanged else _options(variant) + "/"
+        return f"{self._base}{options}{quote(self._source(path), safe=_SAFE_CHARACTERS)}"
 
     async def purge(self, stale: StaleContent, reference: str) -> None:
-        for some in split_batches(map(self._source, stale.paths), _AT_ONCE):
-            asked = [self._destroy(source) for source in some]
-            for answer in await asyncio.gather(*asked, return_exceptions=True):
+        for batch in split_batches(map(self._source, stale.paths), _AT_ONCE):
+            calls = [self._destroy(source) for source in batch]
+            for answer in await asyncio.gather(*calls, return_exceptions=True):
                 if isinstance(answer, BaseException):
                     raise answer
 
@@ -78,9 +78,11 @@ class Cloudinary(Cdn):
         status, answer = await self._calls.post(
             self._destroy_address, urlencode(form).encode(), self._headers
         )
-        if status not in (200, 404) or _result(answer) not in _GONE:
-            raise self._calls.failed(f"refused to purge ({status})", "refused", is_final=True)
-        self._calls.answered()
+        if status not in (200, 404) or _parse_result(answer) not in _PURGED_RESULTS:
+            raise self._calls.record_failure(
+                f"refused to purge ({status})", "refused", is_final=True
+            )
+        self._calls.count_answered()
 
 
 @lru_cache(maxsize=1024)
@@ -96,7 +98,7 @@ def _options(variant: Variant) -> str:
     return ",".join([*limit, f"q_{variant.quality}", f"f_{format}"])
 
 
-def _result(answer: bytes) -> str:
+def _parse_result(answer: bytes) -> str:
     try:
         return msgspec.json.decode(answer, type=_Answer).result
     except msgspec.DecodeError:

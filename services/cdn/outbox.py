@@ -15,10 +15,10 @@ from services.redis.cache_keys import PURGES_READY
 from services.redis.pool import Client, Failure
 from services.telemetry import metrics
 
-_MOST_WORDS = 10_000
+_MAX_MESSAGES = 10_000
 _AT_ONCE = 500
-_AWAY = "Redis did not answer in time."
-_Word = tuple[str, list[str]]
+_UNAVAILABLE = "Redis did not answer in time."
+_Message = tuple[str, list[str]]
 
 
 class PurgeOutbox:
@@ -28,31 +28,31 @@ class PurgeOutbox:
         self._redis = redis
         self._key = prefix + PURGES_READY
 
-    async def ready(self, purge_id: str, tags: Collection[str]) -> None:
+    async def mark_ready(self, purge_id: str, tags: Collection[str]) -> None:
         """The change is made and our caches know of it; these tags are left to purge.
 
         Raises:
             UpstreamUnavailable: Redis is away; the purge goes out by itself a little later.
         """
-        word: _Word = (purge_id, sorted(tags))
+        message: _Message = (purge_id, sorted(tags))
         pipeline = self._redis.pipeline(transaction=False)
-        pipeline.rpush(self._key, msgspec.msgpack.encode(word))
-        pipeline.ltrim(self._key, -_MOST_WORDS, -1)
+        pipeline.rpush(self._key, msgspec.msgpack.encode(message))
+        pipeline.ltrim(self._key, -_MAX_MESSAGES, -1)
         try:
             await pipeline.execute()
         except Failure as error:
             metrics.redis_errors_total.inc()
-            raise UpstreamUnavailable(_AWAY) from error
+            raise UpstreamUnavailable(_UNAVAILABLE) from error
 
-    async def take(self) -> dict[str, list[str]]:
+    async def pop_ready(self) -> dict[str, list[str]]:
         """Ids with their tags, the oldest, each told to one caller; empty when there are no more.
 
         Raises:
             UpstreamUnavailable: Redis is away.
         """
         try:
-            words: Any = await self._redis.lpop(self._key, _AT_ONCE)
+            messages: Any = await self._redis.lpop(self._key, _AT_ONCE)
         except Failure as error:
             metrics.redis_errors_total.inc()
-            raise UpstreamUnavailable(_AWAY) from error
-        return dict(msgspec.msgpack.decode(word, type=_Word) for word in words or ())
+            raise UpstreamUnavailable(_UNAVAILABLE) from error
+        return dict(msgspec.msgpack.decode(message, type=_Message) for message in messages or ())

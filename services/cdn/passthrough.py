@@ -22,7 +22,7 @@ class Passthrough(Cdn):
     """`base` is the public address, without a slash at its end."""
 
     base: str
-    is_told = False
+    can_purge = False
 
     def _address(self, path: str, variant: Variant) -> str:
         if is_absolute_url(path):
@@ -36,11 +36,11 @@ class Passthrough(Cdn):
 @lru_cache(maxsize=1024)
 def build_query(variant: Variant) -> str:
     """What is left at its default is not in it."""
-    wanted = {
+    parameters = {
         "w": variant.width,
         "h": variant.height,
         "q": variant.quality if variant.quality != DEFAULT_QUALITY else None,
         "f": variant.format.value.lower() if variant.format is not ImageFormat.AUTO else None,
     }
-    query = urlencode({name: value for name, value in wanted.items() if value is not None})
+    query = urlencode({name: value for name, value in parameters.items() if value is not None})
     return f"?{query}" if query else ""

@@ -29,12 +29,17 @@ class Signer:
         return f"Signer({self.access_key_id}, {self.region}, {self.service})"
 
     def headers(
-        self, method: str, address: str, body: bytes, now: datetime, given: Mapping[str, str]
+        self,
+        method: str,
+        address: str,
+        body: bytes,
+        now: datetime,
+        extra_headers: Mapping[str, str],
     ) -> dict[str, str]:
         """The given headers (names in lower case) with host, date and signature; `now` in UTC."""
         parts = urlsplit(address)
         at = now.strftime("%Y%m%dT%H%M%SZ")
-        headers = {**given, "host": parts.netloc, "x-amz-date": at}
+        headers = {**extra_headers, "host": parts.netloc, "x-amz-date": at}
         names = sorted(headers)
         canonical = "\n".join(
             [
@@ -50,11 +55,11 @@ class Signer:
         scope = f"{at[:8]}/{self.region}/{self.service}/aws4_request"
         digest = hashlib.sha256(canonical.encode()).hexdigest()
         signature = self._signature(at[:8], "\n".join([_ALGORITHM, at, scope, digest]))
-        said = f"Credential={self.access_key_id}/{scope}, SignedHeaders={';'.join(names)}"
-        return {**headers, "authorization": f"{_ALGORITHM} {said}, Signature={signature}"}
+        credential = f"Credential={self.access_key_id}/{scope}, SignedHeaders={';'.join(names)}"
+        return {**headers, "authorization": f"{_ALGORITHM} {credential}, Signature={signature}"}
 
     def _signature(self, day: str, text: str) -> str:
         key = b"AWS4" + self.secret
-        for part in (day, self.region, self.service, "aws4_request"):
-            key = hmac.digest(key, part.encode(), "sha256")
+        for scope_part in (day, self.region, self.service, "aws4_request"):
+            key = hmac.digest(key, scope_part.encode(), "sha256")
         return hmac.digest(key, text.encode(), "sha256").hex()

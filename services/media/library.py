@@ -36,7 +36,7 @@ log = get_logger("media_library")
 DEMO = "demo"
 _TITLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", re.ASCII)
 _MOST_INDEX_BYTES = 32 * 1024 * 1024
-_REMEMBERED = 64  # titles; a long film's index is a megabyte of memory
+_MAX_CACHED_TITLES = 64  # titles; a long film's index is a megabyte of memory
 _THREADS = 4
 _DISK_SECONDS = 5.0
 
@@ -48,7 +48,7 @@ class TitleMedia:
     folder: Path
     media: Media
     files: frozenset[str]
-    made: dict[tuple[str, str], Any] = field(default_factory=dict)
+    derived: dict[tuple[str, str], Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class MediaLibrary:
     def __init__(self, folder: Path, *, fallback: str | None = None) -> None:
         self._folder = folder
         self._fallback = fallback
-        self._known: OrderedDict[str, tuple[_Signature, TitleMedia | None]] = OrderedDict()
+        self._cache: OrderedDict[str, tuple[_Signature, TitleMedia | None]] = OrderedDict()
         self._threads = ThreadPoolExecutor(_THREADS, "media")
 
     def close(self) -> None:
@@ -84,7 +84,7 @@ class MediaLibrary:
     async def title(self, title_id: str) -> TitleMedia | None:
         return (await self.titles([title_id])).get(title_id)
 
-    async def has(self, title_id: str) -> bool:
+    async def has_title(self, title_id: str) -> bool:
         return await self.title(title_id) is not None
 
     async def open(self, title: TitleMedia, path: str) -> OpenedFile | None:
@@ -115,8 +115,8 @@ class MediaLibrary:
             raise UpstreamUnavailable("Films cannot be read just now.") from None
 
     def _titles(self, title_ids: list[str]) -> dict[str, TitleMedia]:
-        found = {title_id: self._title(title_id) for title_id in title_ids}
-        return {title_id: title for title_id, title in found.items() if title is not None}
+        titles = {title_id: self._title(title_id) for title_id in title_ids}
+        return {title_id: title for title_id, title in titles.items() if title is not None}
 
     def _title(self, title_id: str) -> TitleMedia | None:
         if not _TITLE.fullmatch(title_id):
@@ -129,19 +129,19 @@ class MediaLibrary:
         folder = self._folder / name
         signature = _signature(folder / INDEX)
         if signature is None:
-            self._known.pop(name, None)
+            self._cache.pop(name, None)
             return None
-        known = self._known.get(name)
-        if known is None or known[0] != signature:
-            known = (signature, _parsed(folder))
-            self._remember(name, known)
-        return known[1]
+        cached = self._cache.get(name)
+        if cached is None or cached[0] != signature:
+            cached = (signature, _parse_index(folder))
+            self._put(name, cached)
+        return cached[1]
 
-    def _remember(self, name: str, read: tuple[_Signature, TitleMedia | None]) -> None:
-        self._known.pop(name, None)
-        if len(self._known) >= _REMEMBERED:
-            self._known.popitem(last=False)
-        self._known[name] = read
+    def _put(self, name: str, entry: tuple[_Signature, TitleMedia | None]) -> None:
+        self._cache.pop(name, None)
+        if len(self._cache) >= _MAX_CACHED_TITLES:
+            self._cache.popitem(last=False)
+        self._cache[name] = entry
 
 
 _Signature = tuple[int, int, int]
@@ -149,13 +149,13 @@ _Signature = tuple[int, int, int]
 
 def _signature(index: Path) -> _Signature | None:
     try:
-        found = index.stat()
+        status = index.stat()
     except (FileNotFoundError, NotADirectoryError):
         return None
-    return found.st_ino, found.st_size, found.st_mtime_ns
+    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
-def _parsed(folder: Path) -> TitleMedia | None:
+def _parse_index(folder: Path) -> TitleMedia | None:
     """None, and one line in the log, for an index that is not as it should be."""
     try:
         with (folder / INDEX).open("rb") as file:
@@ -187,13 +187,13 @@ def _open(folder: Path, path: str) -> OpenedFile | None:
         number = os.open(real, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
     except (FileNotFoundError, NotADirectoryError):
         return None
-    found = os.fstat(number)
-    if not stat.S_ISREG(found.st_mode):
+    status = os.fstat(number)
+    if not stat.S_ISREG(status.st_mode):
         os.close(number)
         return None
     file = os.fdopen(number, "rb", buffering=0)
     return OpenedFile(
-        file, found.st_size, found.st_mtime, f"{found.st_mtime_ns:x}-{found.st_size:x}"
+        file, status.st_size, status.st_mtime, f"{status.st_mtime_ns:x}-{status.st_size:x}"
     )
 
 

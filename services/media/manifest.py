@@ -87,14 +87,14 @@ class Media(msgspec.Struct, frozen=True, kw_only=True):
     subtitles: Annotated[list[Subtitles], msgspec.Meta(max_length=64)] = []
 
     def __post_init__(self) -> None:
-        _once("renditions", [*(one.name for one in self.renditions), SUBTITLES_FOLDER])
-        _once("languages of subtitles", (one.language.lower() for one in self.subtitles))
-        _once("names of subtitles", (one.name for one in self.subtitles))
+        _require_unique("renditions", [*(one.name for one in self.renditions), SUBTITLES_FOLDER])
+        _require_unique("languages of subtitles", (one.language.lower() for one in self.subtitles))
+        _require_unique("names of subtitles", (one.name for one in self.subtitles))
         if sum(one.is_default for one in self.subtitles) > 1:
             raise ValueError("two subtitles are the default")
 
 
-def _once(what: str, names: Iterable[str]) -> None:
+def _require_unique(label: str, names: Iterable[str]) -> None:
     names = list(names)
     if len(set(names)) != len(names):
-        raise ValueError(f"{what} are not each there once")
+        raise ValueError(f"{label} are not each there once")

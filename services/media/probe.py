@@ -21,9 +21,9 @@ _STREAM = re.compile(r"^ {2,4}Stream #(0:\d+)[^:]*: (\w+): (.*)$", re.MULTILINE)
 _SIZE = re.compile(r", (\d{1,5})x(\d{1,5})(?=[ ,]|$)")
 _PIXEL = re.compile(r"\bSAR (\d+):(\d+)")
 _RATE = re.compile(r", ([\d.]+)(k?) (?:fps|tbr)")
-_TURN = re.compile(r"rotation of (-?[\d.]+) degrees")
+_ROTATION = re.compile(r"rotation of (-?[\d.]+) degrees")
 _HEAD_BYTES = 64 * 1024
-_LONGEST_SECONDS = 86_400
+_MAX_SECONDS = 86_400
 _TS_PACKET_BYTES = 188
 
 
@@ -39,7 +39,7 @@ class NotAVideo(IngestRefused):
 class _Stream:
     name: str  # as ffmpeg calls it: 0:1
     kind: str
-    told: str  # its line, and what follows up to the next stream
+    details: str  # its line, and what follows up to the next stream
     line: str
 
 
@@ -63,15 +63,20 @@ def parse_source(description: str, name: str) -> VideoSource:
     if length is None or size is None or rate is None:
         raise NotAVideo(f"{name} does not tell its length or its size: copy it into an MP4 first.")
     seconds = int(length[1]) * 3600 + int(length[2]) * 60 + float(length[3])
-    if not 0 < seconds <= _LONGEST_SECONDS:
+    if not 0 < seconds <= _MAX_SECONDS:
         raise NotAVideo(
             f"{name} is {seconds:.0f} s long: more than 0 s and at most a day is taken."
         )
-    width, height = _as_shown(int(size[1]), int(size[2]), video)
-    told = float(rate[1]) * (1000 if rate[2] else 1)
+    width, height = _display_size(int(size[1]), int(size[2]), video)
+    average_rate = float(rate[1]) * (1000 if rate[2] else 1)
     sounds = [each.name for each in streams if each.kind == "Audio"]
     return VideoSource(
-        width, height, choose_frame_rate(told), seconds, video.name, sounds[0] if sounds else None
+        width,
+        height,
+        choose_frame_rate(average_rate),
+        seconds,
+        video.name,
+        sounds[0] if sounds else None,
     )
 
 
@@ -82,12 +87,12 @@ def read_codecs(folder: Path, *, has_audio: bool) -> str:
     with first.open("rb") as file:
         head = file.read(_HEAD_BYTES)
     # Profile, constraints and level are the first bytes of avcC after its version, and of an SPS.
-    found = re.search(
+    match = re.search(
         rb"avcC\x01(...)" if first == init else rb"\x00\x00\x01[\x27\x47\x67](...)", head, re.S
     )
-    if found is None:
+    if match is None:
         raise NotAVideo(f"{folder.name} holds no H.264 header.")
-    return f"avc1.{found[1].hex().upper()}" + (f",{AAC}" if has_audio else "")
+    return f"avc1.{match[1].hex().upper()}" + (f",{AAC}" if has_audio else "")
 
 
 def is_whole(file: Path) -> bool:
@@ -96,19 +101,19 @@ def is_whole(file: Path) -> bool:
     size = file.stat().st_size
     if not size:
         return False
-    with file.open("rb") as opened:
+    with file.open("rb") as content:
         if file.suffix == ".ts":
-            opened.seek(size // _TS_PACKET_BYTES * _TS_PACKET_BYTES - _TS_PACKET_BYTES)
-            return size % _TS_PACKET_BYTES == 0 and opened.read(1) == b"\x47"
-        return _end_of_boxes(opened, size) == size
+            content.seek(size // _TS_PACKET_BYTES * _TS_PACKET_BYTES - _TS_PACKET_BYTES)
+            return size % _TS_PACKET_BYTES == 0 and content.read(1) == b"\x47"
+        return _end_of_boxes(content, size) == size
 
 
-def _end_of_boxes(opened: BinaryIO, size: int) -> int:
+def _end_of_boxes(content: BinaryIO, size: int) -> int:
     """Where the last box ends; beyond the file's end, if that was cut (ISO/IEC 14496-12, 4.2)."""
     end = 0
     while end < size:
-        opened.seek(end)
-        head = opened.read(16)
+        content.seek(end)
+        head = content.read(16)
         length = int.from_bytes(head[8:16] if head[:4] == b"\0\0\0\1" else head[:4], "big")
         if length < 8:
             return -1
@@ -117,9 +122,9 @@ def _end_of_boxes(opened: BinaryIO, size: int) -> int:
 
 
 def _streams(description: str) -> Iterator[_Stream]:
-    found = list(_STREAM.finditer(description))
-    ends = [match.start() for match in found[1:]]
-    for match, end in zip(found, [*ends, len(description)], strict=False):
+    matches = list(_STREAM.finditer(description))
+    ends = [match.start() for match in matches[1:]]
+    for match, end in zip(matches, [*ends, len(description)], strict=False):
         yield _Stream(match[1], match[2], description[match.start() : end], match[3])
 
 
@@ -128,11 +133,11 @@ def _is_film(stream: _Stream) -> bool:
     return "(attached pic)" not in stream.line and _SIZE.search(stream.line) is not None
 
 
-def _as_shown(width: int, height: int, video: _Stream) -> tuple[int, int]:
+def _display_size(width: int, height: int, video: _Stream) -> tuple[int, int]:
     """With square pixels, and upright: telephones film lying and note how to turn it."""
-    pixel, turn = _PIXEL.search(video.line), _TURN.search(video.told)
+    pixel, rotation = _PIXEL.search(video.line), _ROTATION.search(video.details)
     if pixel and int(pixel[1]) and int(pixel[2]):
         width = round(width * int(pixel[1]) / int(pixel[2]))
-    if turn and round(float(turn[1]) / 90) % 2:
+    if rotation and round(float(rotation[1]) / 90) % 2:
         return height, width
     return width, height

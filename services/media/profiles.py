@@ -59,8 +59,8 @@ def nearest_quality(width: int, height: int) -> Quality:
     """By lines of a 16:9 picture as large, so wide and upright films are judged by their detail."""
     long, short = max(width, height), min(width, height)
     lines = max(short, long * 9 / 16)
-    known = [quality for quality in Quality if quality.height]
-    return min(known, key=lambda quality: abs(math.log(quality.height / lines)))
+    candidates = [quality for quality in Quality if quality.height]
+    return min(candidates, key=lambda quality: abs(math.log(quality.height / lines)))
 
 
 PROFILES = tuple(map(_profile, LADDER))  # the finest first

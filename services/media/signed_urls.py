@@ -21,7 +21,7 @@ _PURPOSE = b"marquee media addresses 1"  # a key of its own, which opens nothing
 _STEP_SECONDS = 300  # asked for again within it, an address stays the same: browsers cache by it
 _HEAD = struct.Struct(">BQ8s")  # format, expiry, what is left of the client's address
 _FORMAT = 1
-_ANYWHERE = bytes(8)
+_ANY_ADDRESS = bytes(8)
 _SIGNATURE_BYTES = 16
 _MOST_CHARACTERS = 512
 
@@ -54,8 +54,10 @@ class MediaUrlSigner:
         """Good for the lifetime and up to five minutes more."""
         steps = math.ceil((now + self._lifetime_seconds) / _STEP_SECONDS)
         expires_at = steps * _STEP_SECONDS
-        place = self._place(client_address) if self._binds_address else _ANYWHERE
-        head = _HEAD.pack(_FORMAT, expires_at, place) + login_id.encode()
+        address_digest = (
+            self._digest_address(client_address) if self._binds_address else _ANY_ADDRESS
+        )
+        head = _HEAD.pack(_FORMAT, expires_at, address_digest) + login_id.encode()
         token = base64.urlsafe_b64encode(head + self._signature(head, title_id))
         return SignedUrl(token.decode().rstrip("="), expires_at)
 
@@ -67,12 +69,15 @@ class MediaUrlSigner:
         Raises:
             InvalidToken: it is not; the message tells only whether it was once.
         """
-        head, signature = _parts(token)
+        head, signature = _split_token(token)
         if not hmac.compare_digest(signature, self._signature(head, title_id)):
-            _refuse()
-        version, expires_at, place = _HEAD.unpack_from(head)
-        if version != _FORMAT or (place != _ANYWHERE and place != self._place(client_address)):
-            _refuse()
+            _reject()
+        version, expires_at, address_digest = _HEAD.unpack_from(head)
+        if version != _FORMAT or (
+            address_digest != _ANY_ADDRESS
+            and address_digest != self._digest_address(client_address)
+        ):
+            _reject()
         if expires_at <= now:
             raise InvalidToken("This address has expired: ask for the title's `hls` again.")
         return MediaGrant(head[_HEAD.size :].decode(), float(expires_at))
@@ -82,25 +87,25 @@ class MediaUrlSigner:
         text = len(head).to_bytes(2) + head + title_id.encode("utf-8", "surrogatepass")
         return hmac.digest(self._key, text, hashlib.sha256)[:_SIGNATURE_BYTES]
 
-    def _place(self, client_address: str | None) -> bytes:
+    def _digest_address(self, client_address: str | None) -> bytes:
         text = b"place\0" + (client_address or "").encode("utf-8", "replace")
-        return hmac.digest(self._key, text, hashlib.sha256)[: len(_ANYWHERE)]
+        return hmac.digest(self._key, text, hashlib.sha256)[: len(_ANY_ADDRESS)]
 
 
-def _parts(token: str) -> tuple[bytes, bytes]:
+def _split_token(token: str) -> tuple[bytes, bytes]:
     """The signed part and its signature; another spelling of a good token is refused."""
     if len(token) > _MOST_CHARACTERS or not token.isascii():
-        _refuse()
+        _reject()
     try:
         raw = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
     except binascii.Error:
-        _refuse()
+        _reject()
     if len(raw) < _HEAD.size + _SIGNATURE_BYTES:
-        _refuse()
+        _reject()
     if base64.urlsafe_b64encode(raw).decode().rstrip("=") != token:
-        _refuse()
+        _reject()
     return raw[:-_SIGNATURE_BYTES], raw[-_SIGNATURE_BYTES:]
 
 
-def _refuse() -> NoReturn:
+def _reject() -> NoReturn:
     raise InvalidToken("This address is not one of ours.") from None

@@ -90,13 +90,13 @@ class ProgressBuffer:
             raise UpstreamUnavailable("Redis did not answer in time.", retry_after_seconds=1)
         try:
             answer = await self._scripts.call(
-                _REPORT, 3, *keys, *self._packed(user_id, report, now_ms, base)
+                _REPORT, 3, *keys, *self._pack_report(user_id, report, now_ms, base)
             )
         except UpstreamUnavailable:
             self._reports_guard.record_failure()
             _FAILED.inc()
             raise
-        reported = self._reported(user_id, answer)
+        reported = self._decode_reply(user_id, answer)
         _COUNTERS[reported.outcome].inc()
         return reported
 
@@ -116,13 +116,13 @@ class ProgressBuffer:
             UpstreamUnavailable: Redis is away, or too much waits to be flushed.
             ValidationFailed: a position or a duration cannot be.
         """
-        order = sorted(range(len(events)), key=lambda place: events[place].at_ms)
-        changes = [progress_changes.offline_change(events[place]) for place in order]
+        order = sorted(range(len(events)), key=lambda index: events[index].at_ms)
+        changes = [progress_changes.offline_change(events[index]) for index in order]
         changed = await self._change(user_id, changes, now_ms, bases)
         if changed.needed:
             return changed
         outcomes = dict(zip(order, changed.outcomes, strict=True))
-        return changed._replace(outcomes=[outcomes[place] for place in range(len(events))])
+        return changed._replace(outcomes=[outcomes[index] for index in range(len(events))])
 
     async def set_watched(
         self,
@@ -157,7 +157,9 @@ class ProgressBuffer:
         change = progress_changes.dismissal_change(playable_id, now_ms)
         return await self._change(user_id, [change], now_ms, bases)
 
-    async def adopt(self, user_id: str, playable_id: str, base: Base, now_ms: int) -> ChangeResult:
+    async def reconcile(
+        self, user_id: str, playable_id: str, base: Base, now_ms: int
+    ) -> ChangeResult:
         """Takes what was written to MongoDB past Redis; adopting it again changes nothing.
 
         The newer stamp wins; furthest position and watch count are the larger.
@@ -196,7 +198,7 @@ class ProgressBuffer:
             if row[0] is not None
         }
 
-    async def unflushed(self, user_id: str) -> list[BufferedProgress]:
+    async def list_unflushed(self, user_id: str) -> list[BufferedProgress]:
         """What MongoDB may not have yet of this user, newest first.
 
         Raises:
@@ -238,7 +240,7 @@ class ProgressBuffer:
             packed,
         )  # fmt: skip
         if answer[0] == _FULL:
-            raise _full()
+            raise _full_error()
         return progress_changes.decode_changes(user_id, titles, answer)
 
     def _report_keys(self, user_id: str, session_id: str) -> tuple[str, str, str]:
@@ -249,7 +251,7 @@ class ProgressBuffer:
             keys.stream(keys.shard(user_id)),
         )
 
-    def _packed(
+    def _pack_report(
         self, user_id: str, report: Report, now_ms: int, base: Base | None
     ) -> tuple[bytes, ...]:
         version = base.version if base is not None else None
@@ -263,13 +265,13 @@ class ProgressBuffer:
         )  # fmt: skip
         return (packed, pack_state(base.state)) if base is not None else (packed,)
 
-    def _reported(self, user_id: str, answer: Any) -> BufferReply:
+    def _decode_reply(self, user_id: str, answer: Any) -> BufferReply:
         if answer == _NO_SESSION:
             _UNKNOWN.inc()
             raise SessionNotFound("There is no such playback session: start playback again.")
         if answer == _FULL:
             _FAILED.inc()
-            raise _full()
+            raise _full_error()
         if answer == _NO_BASE:
             return BufferReply(ReportOutcome.BASE_NEEDED, None)
         if answer == _BEYOND:
@@ -282,7 +284,7 @@ class ProgressBuffer:
         return BufferReply(_REPORT_OUTCOMES[outcome], progress)
 
 
-def _full() -> UpstreamUnavailable:
+def _full_error() -> UpstreamUnavailable:
     return UpstreamUnavailable(
         "Too much progress waits to be stored; try again.", retry_after_seconds=10
     )

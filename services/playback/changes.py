@@ -24,7 +24,7 @@ from services.playback.state import (
 
 MOST_CHANGES = 500  # in one call: a few ms of Redis's time
 _OUTCOMES = (ReportOutcome.REPEATED, ReportOutcome.APPLIED, ReportOutcome.KEPT)
-Packed = tuple[Any, ...]
+PackedValues = tuple[Any, ...]
 
 
 class OfflineEvent(NamedTuple):
@@ -62,7 +62,7 @@ class ScriptChange(NamedTuple):
 
     kind: str
     playable_id: str
-    rest: Packed = ()
+    arguments: PackedValues = ()
 
 
 def offline_change(event: OfflineEvent) -> ScriptChange:
@@ -72,8 +72,8 @@ def offline_change(event: OfflineEvent) -> ScriptChange:
     """
     event_id, playable_id, device, position, duration, at_ms = event
     validate_seconds(position, duration)
-    rest = (event_id, position, duration or 0, at_ms, device_json(device))
-    return ScriptChange("event", playable_id, rest)
+    arguments = (event_id, position, duration or 0, at_ms, device_json(device))
+    return ScriptChange("event", playable_id, arguments)
 
 
 def mark_change(mark: Mark, *, watched: bool) -> ScriptChange:
@@ -99,16 +99,16 @@ def list_titles(changes: Sequence[ScriptChange]) -> list[str]:
     return list(dict.fromkeys(change.playable_id for change in changes))
 
 
-def pack_titles(titles: Sequence[str], bases: Mapping[str, Base]) -> list[Packed]:
+def pack_titles(titles: Sequence[str], bases: Mapping[str, Base]) -> list[PackedValues]:
     return [
         (title, base.version, astuple(base.state)) if base is not None else (title, -1)
         for title, base in ((title, bases.get(title)) for title in titles)
     ]
 
 
-def pack_changes(titles: Sequence[str], changes: Sequence[ScriptChange]) -> list[Packed]:
-    places = {title: place for place, title in enumerate(titles, 1)}
-    return [(kind, places[title], *rest) for kind, title, rest in changes]
+def pack_changes(titles: Sequence[str], changes: Sequence[ScriptChange]) -> list[PackedValues]:
+    places = {title: index for index, title in enumerate(titles, 1)}
+    return [(kind, places[title], *arguments) for kind, title, arguments in changes]
 
 
 def decode_changes(user_id: str, titles: Sequence[str], answer: list[Any]) -> ChangeResult:

@@ -35,7 +35,7 @@ def apply(
     Raises:
         ValidationFailed: far beyond the end, as far as that is known.
     """
-    session = _caught_up(session, state)
+    session = _sync_session(session, state)
     sequence = session.sequence + 1 if report.sequence is None else report.sequence
     if session.state == _STOPPED or sequence <= session.sequence:
         return ReportOutcome.REPEATED, state, session
@@ -43,17 +43,17 @@ def apply(
         report.position_seconds or 0.0, session.duration_seconds
     ):
         raise beyond_end_error(["positionSeconds"])
-    heard = _heard(state, session, report, now_ms, rules, sequence)
+    updated = _advance_session(state, session, report, now_ms, rules, sequence)
     if report.position_seconds is None:
-        return ReportOutcome.APPLIED, _let_go(state, heard), heard
-    position, duration = heard.position_seconds, heard.duration_seconds
-    if not report.seeked and _keeps(state, session, position, now_ms, rules):
-        return ReportOutcome.KEPT, state, heard
+        return ReportOutcome.APPLIED, _release_hold(state, updated), updated
+    position, duration = updated.position_seconds, updated.duration_seconds
+    if not report.seeked and _is_ignored(state, session, position, now_ms, rules):
+        return ReportOutcome.KEPT, state, updated
     finishes = is_completed(position, duration, rules)
     counts = finishes and not state.completed and not session.counted
-    heard = replace(heard, counted=session.counted or counts)
-    changed = _moved(state, heard, now_ms, rules, completed=finishes, counts=counts)
-    return ReportOutcome.APPLIED, changed, heard
+    updated = replace(updated, counted=session.counted or counts)
+    changed = _move_position(state, updated, now_ms, rules, completed=finishes, counts=counts)
+    return ReportOutcome.APPLIED, changed, updated
 
 
 def is_completed(position_seconds: float, duration_seconds: float, rules: Rules) -> bool:
@@ -67,8 +67,8 @@ def is_completed(position_seconds: float, duration_seconds: float, rules: Rules)
 
 def is_beyond(position_seconds: float, known_duration_seconds: float) -> bool:
     """Farther than a runtime is off that no player measured: 5 % (PAL runs 4 % faster)."""
-    known = known_duration_seconds
-    return known > 0 and position_seconds > known + max(60.0, known * 0.05)
+    expected = known_duration_seconds
+    return expected > 0 and position_seconds > expected + max(60.0, expected * 0.05)
 
 
 def beyond_end_error(path: list[str]) -> ValidationFailed:
@@ -76,11 +76,11 @@ def beyond_end_error(path: list[str]) -> ValidationFailed:
     return ValidationFailed(message, path=path)
 
 
-def _keeps(
+def _is_ignored(
     state: ProgressState, session: SessionState, position: float, now_ms: int, rules: Rules
 ) -> bool:
     """What is stored counts on, whatever this session says of itself."""
-    if _holds(state, session):
+    if _is_holder(state, session):
         return False
     return (
         (state.held_until_ms > now_ms and session.claimed_ms <= state.claimed_ms)
@@ -97,9 +97,9 @@ def _has_yet_to_catch_up(
     return position < state.position_seconds and is_short and not has_sought
 
 
-def _holds(state: ProgressState, session: SessionState) -> bool:
-    is_held = 0 < state.held_until_ms < PERMANENT_HOLD_MS
-    return is_held and _is_latest(state, session)
+def _is_holder(state: ProgressState, session: SessionState) -> bool:
+    is_active_hold = 0 < state.held_until_ms < PERMANENT_HOLD_MS
+    return is_active_hold and _is_latest(state, session)
 
 
 def _is_latest(state: ProgressState, session: SessionState) -> bool:
@@ -107,12 +107,12 @@ def _is_latest(state: ProgressState, session: SessionState) -> bool:
     return state.session_id == session.session_id and state.claimed_ms >= session.started_ms
 
 
-def _caught_up(session: SessionState, state: ProgressState) -> SessionState:
+def _sync_session(session: SessionState, state: ProgressState) -> SessionState:
     claimed_ms = max(session.claimed_ms, session.started_ms)
     seen_ms = max(session.seen_ms, session.started_ms)
     if not _is_latest(state, session):
         return replace(session, claimed_ms=claimed_ms, seen_ms=seen_ms)
-    if _holds(state, session):
+    if _is_holder(state, session):
         claimed_ms = max(claimed_ms, state.claimed_ms)
     return replace(
         session,
@@ -123,7 +123,7 @@ def _caught_up(session: SessionState, state: ProgressState) -> SessionState:
     )
 
 
-def _heard(
+def _advance_session(
     state: ProgressState,
     session: SessionState,
     report: Report,
@@ -132,7 +132,7 @@ def _heard(
     sequence: int,
 ) -> SessionState:
     """The session after this report, whether or not it moves the progress."""
-    heard = replace(
+    updated = replace(
         session,
         sequence=sequence,
         state=report.state,
@@ -141,59 +141,62 @@ def _heard(
     )
     if report.seeked:
         claimed_ms = max(now_ms, session.claimed_ms + 1, state.claimed_ms + 1)
-        heard = replace(heard, claimed_ms=claimed_ms)
+        updated = replace(updated, claimed_ms=claimed_ms)
     if report.position_seconds is None:
-        return heard
+        return updated
     duration = report.duration_seconds or session.duration_seconds
     position = report.position_seconds
     if duration > 0:
         position = min(position, duration)
     return replace(
-        heard,
+        updated,
         position_seconds=position,
         duration_seconds=duration,
-        watched_seconds=session.watched_seconds + _watched(session, report, position, now_ms),
+        watched_seconds=session.watched_seconds
+        + _count_watched_seconds(session, report, position, now_ms),
         finished=session.finished or is_completed(position, duration, rules),
     )
 
 
-def _watched(session: SessionState, report: Report, position: float, now_ms: int) -> float:
+def _count_watched_seconds(
+    session: SessionState, report: Report, position: float, now_ms: int
+) -> float:
     if report.seeked:
         return 0.0
     possible = (now_ms - session.seen_ms) / 1000 * _FASTEST + _LAG_SECONDS
     return max(0.0, min(position - session.position_seconds, possible))
 
 
-def _let_go(state: ProgressState, heard: SessionState) -> ProgressState:
-    if heard.state == _STOPPED and _holds(state, heard):
+def _release_hold(state: ProgressState, updated: SessionState) -> ProgressState:
+    if updated.state == _STOPPED and _is_holder(state, updated):
         return replace(state, held_until_ms=0)
     return state
 
 
-def _moved(
+def _move_position(
     state: ProgressState,
-    heard: SessionState,
+    updated: SessionState,
     now_ms: int,
     rules: Rules,
     *,
     completed: bool,
     counts: bool,
 ) -> ProgressState:
-    held_until_ms = 0 if heard.state == _STOPPED else now_ms + round(rules.hold_seconds * 1000)
-    moves = heard.position_seconds != state.position_seconds
+    held_until_ms = 0 if updated.state == _STOPPED else now_ms + round(rules.hold_seconds * 1000)
+    moves = updated.position_seconds != state.position_seconds
     return ProgressState(
-        position_seconds=heard.position_seconds,
-        known_duration_seconds=heard.duration_seconds,
+        position_seconds=updated.position_seconds,
+        known_duration_seconds=updated.duration_seconds,
         completed=int(completed),
         watch_count=state.watch_count + counts,
-        furthest_seconds=max(heard.position_seconds, state.furthest_seconds),
+        furthest_seconds=max(updated.position_seconds, state.furthest_seconds),
         at_ms=max(now_ms, state.at_ms),
-        device_json=heard.device_json,
+        device_json=updated.device_json,
         stamp_ms=max(now_ms, state.stamp_ms + 1),
-        session_id=heard.session_id,
-        sequence=heard.sequence,
-        session_counted=int(heard.counted),
-        claimed_ms=heard.claimed_ms,
+        session_id=updated.session_id,
+        sequence=updated.sequence,
+        session_counted=int(updated.counted),
+        claimed_ms=updated.claimed_ms,
         held_until_ms=held_until_ms,
         dismissed_at_ms=0 if moves else state.dismissed_at_ms,
         reset_at_ms=state.reset_at_ms,

@@ -16,7 +16,7 @@ from services.telemetry import metrics
 ENTRY = b"entry"  # the field that keeps the id an entry had in its stream
 _BATCH = 100
 _REPLAY = Script("playback", "replay_dead_letter")
-_AWAY = "Redis did not answer in time."
+_UNAVAILABLE = "Redis did not answer in time."
 
 
 class DeadLetter(NamedTuple):
@@ -62,9 +62,9 @@ class DeadLetters:
         try:
             return sum(await pipeline.execute())
         except Failure as error:
-            raise _away(error) from error
+            raise _unavailable_error(error) from error
 
-    async def page(self, shard: int, after: str | None = None) -> list[DeadLetter]:
+    async def list_page(self, shard: int, after: str | None = None) -> list[DeadLetter]:
         """Up to a hundred of one shard, oldest first, behind the letter `after`.
 
         Raises:
@@ -76,8 +76,8 @@ class DeadLetters:
                 self._keys.dead_letters(shard), min=start, count=_BATCH
             )
         except Failure as error:
-            raise _away(error) from error
-        return [_letter(shard, *row) for row in rows]
+            raise _unavailable_error(error) from error
+        return [_decode_letter(shard, *row) for row in rows]
 
     async def replay(self, letter: DeadLetter) -> bool:
         """Puts it back at the end of its shard's stream; False if it is not here any more.
@@ -91,11 +91,11 @@ class DeadLetters:
         return bool(await self._scripts.call(_REPLAY, 2, *keys, letter.letter_id, ENTRY))
 
 
-def _letter(shard: int, letter_id: bytes, fields: dict[bytes, bytes]) -> DeadLetter:
-    rest = {name: value for name, value in fields.items() if name != ENTRY}
-    return DeadLetter(shard, letter_id.decode(), fields.get(ENTRY, b"?").decode(), rest)
+def _decode_letter(shard: int, letter_id: bytes, fields: dict[bytes, bytes]) -> DeadLetter:
+    own_fields = {name: value for name, value in fields.items() if name != ENTRY}
+    return DeadLetter(shard, letter_id.decode(), fields.get(ENTRY, b"?").decode(), own_fields)
 
 
-def _away(error: BaseException) -> UpstreamUnavailable:
+def _unavailable_error(error: BaseException) -> UpstreamUnavailable:
     metrics.redis_errors_total.inc()
-    return UpstreamUnavailable(_AWAY, retry_after_seconds=1)
+    return UpstreamUnavailable(_UNAVAILABLE, retry_after_seconds=1)

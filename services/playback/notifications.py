@@ -34,30 +34,30 @@ class Changes(NamedTuple):
     """Titles that changed since the last news; `may_have_missed`: and perhaps any other."""
 
     playable_ids: list[str]
-    may_have_missed: bool
+    resync: bool
 
 
 class Listener:
     """One subscriber's slot. Iterating gives what changed, and ends when the hub closes."""
 
-    def __init__(self, wants: Callable[[str], bool]) -> None:
-        self._wants = wants
+    def __init__(self, matches: Callable[[str], bool]) -> None:
+        self._matches = matches
         self._changed: dict[str, None] = {}
-        self._missed = False
+        self._resync = False
         self._closed = False
         self._ready = asyncio.Event()
 
     def put(self, playable_id: str) -> None:
-        if not self._wants(playable_id):
+        if not self._matches(playable_id):
             return
         if len(self._changed) >= _MOST_TITLES and playable_id not in self._changed:
-            self._missed = True
+            self._resync = True
         else:
             self._changed[playable_id] = None
         self._ready.set()
 
-    def mark_missed(self) -> None:
-        self._missed = True
+    def mark_resync(self) -> None:
+        self._resync = True
         self._ready.set()
 
     def close(self) -> None:
@@ -72,10 +72,10 @@ class Listener:
         await self._ready.wait()
         if self._closed:
             raise StopAsyncIteration
-        news = Changes(list(self._changed), self._missed)
-        self._changed, self._missed = {}, False
+        changes = Changes(list(self._changed), self._resync)
+        self._changed, self._resync = {}, False
         self._ready.clear()
-        return news
+        return changes
 
 
 class _Channel:
@@ -83,7 +83,7 @@ class _Channel:
 
     def __init__(self) -> None:
         self.listeners: dict[str, set[Listener]] = {}
-        self.is_heard = asyncio.Event()
+        self.is_subscribed = asyncio.Event()
 
 
 class ProgressNotifications:
@@ -119,17 +119,17 @@ class ProgressNotifications:
             if self._closed:
                 listener.close()
             else:
-                await self._hear(name, channel)
-                listener.mark_missed()  # what came before it listened
+                await self._subscribe(name, channel)
+                listener.mark_resync()  # what came before it listened
             yield listener
         finally:
             self._count -= 1
-            await self._leave(name, channel, user_id, listener)
+            await self._remove(name, channel, user_id, listener)
 
     async def aclose(self) -> None:
         """Ends every listener and the reading."""
         self._closed = True
-        for listener in self._all():
+        for listener in self._all_listeners():
             listener.close()
         await self._stop_reading()
         await self._redis.aclose()
@@ -138,17 +138,17 @@ class ProgressNotifications:
     def is_connected(self) -> bool:
         return self._pubsub is not None
 
-    async def _hear(self, name: str, channel: _Channel) -> None:
+    async def _subscribe(self, name: str, channel: _Channel) -> None:
         if self._reader is None:
-            self._reader = asyncio.create_task(self._keep_reading(), name="progress news")
-        elif self._pubsub is not None and not channel.is_heard.is_set():
+            self._reader = asyncio.create_task(self._read_loop(), name="progress news")
+        elif self._pubsub is not None and not channel.is_subscribed.is_set():
             with suppress(*Failure):  # the reader notices the same, and begins anew
                 await self._pubsub.subscribe(name)
         with suppress(TimeoutError):
             async with asyncio.timeout(_WAIT_SECONDS):
-                await channel.is_heard.wait()
+                await channel.is_subscribed.wait()
 
-    async def _leave(self, name: str, channel: _Channel, user_id: str, listener: Listener) -> None:
+    async def _remove(self, name: str, channel: _Channel, user_id: str, listener: Listener) -> None:
         others = channel.listeners[user_id]
         others.discard(listener)
         if others:
@@ -174,7 +174,7 @@ class ProgressNotifications:
         """Asked by the reader, whose being cancelled may be swallowed likewise."""
         return self._reader is asyncio.current_task()
 
-    async def _keep_reading(self) -> None:
+    async def _read_loop(self) -> None:
         pause_seconds = 0.05
         while self._is_reading:
             try:
@@ -184,7 +184,7 @@ class ProgressNotifications:
                         pause_seconds = 0.05
                         await self._read(pubsub)
                     finally:
-                        self._lost(pubsub)
+                        self._on_connection_lost(pubsub)
             except Exception as error:  # whatever it is, nobody tells us any more
                 metrics.redis_errors_total.inc()
                 log.info("progress_news_lost", error=repr(error))
@@ -196,43 +196,43 @@ class ProgressNotifications:
         async with asyncio.timeout(_PONG_SECONDS):
             await pubsub.subscribe(*first)
         self._pubsub = pubsub
-        late = [name for name in self._channels if name not in first]
-        if late:  # came while the first ones were on their way
-            await pubsub.subscribe(*late)
+        pending = [name for name in self._channels if name not in first]
+        if pending:  # came while the first ones were on their way
+            await pubsub.subscribe(*pending)
 
-    def _lost(self, pubsub: PubSub) -> None:
+    def _on_connection_lost(self, pubsub: PubSub) -> None:
         if self._pubsub is not pubsub:
             return  # another reader has begun
         self._pubsub = None
         for channel in self._channels.values():
-            channel.is_heard.clear()
+            channel.is_subscribed.clear()
 
     async def _read(self, pubsub: PubSub) -> None:
         while self._is_reading:
-            message = await _next(pubsub, _QUIET_SECONDS)
+            message = await _next_message(pubsub, _QUIET_SECONDS)
             if message is None:
                 await pubsub.ping()
-                message = await _next(pubsub, _PONG_SECONDS)
+                message = await _next_message(pubsub, _PONG_SECONDS)
                 if message is None:
                     raise TimeoutError("no pong")
-            self._take(message)
+            self._dispatch(message)
 
-    def _take(self, message: dict[str, Any]) -> None:
+    def _dispatch(self, message: dict[str, Any]) -> None:
         name = (message["channel"] or b"").decode()
         channel = self._channels.get(name)
         if channel is None:
             return
         if message["type"] == "subscribe":
-            channel.is_heard.set()
+            channel.is_subscribed.set()
             for listeners in channel.listeners.values():
                 for listener in listeners:
-                    listener.mark_missed()  # what changed before was not told
+                    listener.mark_resync()  # what changed before was not told
         elif message["type"] == "message":
             user_id, _, playable_id = message["data"].decode().partition(" ")
             for listener in channel.listeners.get(user_id, ()):
                 listener.put(playable_id)
 
-    def _all(self) -> list[Listener]:
+    def _all_listeners(self) -> list[Listener]:
         return [
             listener
             for channel in self._channels.values()
@@ -241,6 +241,6 @@ class ProgressNotifications:
         ]
 
 
-async def _next(pubsub: PubSub, seconds: float) -> dict[str, Any] | None:
-    found: dict[str, Any] | None = await pubsub.get_message(timeout=seconds)
-    return found
+async def _next_message(pubsub: PubSub, seconds: float) -> dict[str, Any] | None:
+    message: dict[str, Any] | None = await pubsub.get_message(timeout=seconds)
+    return message

@@ -36,22 +36,22 @@ class PersonalKeys:
             UpstreamUnavailable: Redis is away; erasing again does no harm.
         """
         try:
-            waiting = await self._members(self._keys.unflushed(user_id))
+            unflushed = await self._members(self._keys.unflushed(user_id))
             sessions = {*session_ids, *await self._members(self._keys.viewing(user_id))}
-            titles = set(playable_ids) - waiting
-            await self._delete(list(self._names(user_id, titles, sessions)))
-            if not waiting:
+            titles = set(playable_ids) - unflushed
+            await self._delete(list(self._key_names(user_id, titles, sessions)))
+            if not unflushed:
                 await self._redis.delete(self._keys.unflushed(user_id))
             await self._erase_dead_letters(user_id)
         except Failure as error:
             raise UpstreamUnavailable("Redis did not answer in time.") from error
-        return not waiting
+        return not unflushed
 
     async def _members(self, key: str) -> set[str]:
-        found: Any = await self._redis.zrange(key, 0, -1)
-        return {member.decode() for member in found}
+        members: Any = await self._redis.zrange(key, 0, -1)
+        return {member.decode() for member in members}
 
-    def _names(
+    def _key_names(
         self, user_id: str, titles: Collection[str], sessions: Collection[str]
     ) -> Iterator[str]:
         yield self._keys.viewing(user_id)
@@ -65,7 +65,7 @@ class PersonalKeys:
 
     async def _erase_dead_letters(self, user_id: str) -> None:
         shard, after = self._keys.shard(user_id), None
-        while letters := await self._dead_letters.page(shard, after):
+        while letters := await self._dead_letters.list_page(shard, after):
             own = [letter.letter_id for letter in letters if letter.user_id == user_id]
             if own:
                 await self._redis.xdel(self._keys.dead_letters(shard), *own)

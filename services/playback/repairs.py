@@ -12,19 +12,19 @@ class RepairFlag:
     """One per process."""
 
     def __init__(self) -> None:
-        self.is_any = False
-        self._opened = 0
+        self.is_set = False
+        self._generation = 0
 
-    def opened(self) -> None:
+    def set(self) -> None:
         """This process is about to write through; call it before, so that no read is in between."""
-        self._opened += 1
-        self.is_any = True
+        self._generation += 1
+        self.is_set = True
 
     @property
-    def mark(self) -> int:
+    def snapshot(self) -> int:
         """To be taken before a look at MongoDB, and given to `found` with what it showed."""
-        return self._opened
+        return self._generation
 
-    def found(self, mark: int, *, is_any: bool) -> None:
+    def update(self, snapshot: int, *, is_set: bool) -> None:
         """What a look showed; it says nothing about repairs opened since it began."""
-        self.is_any = is_any or mark != self._opened
+        self.is_set = is_set or snapshot != self._generation

@@ -77,11 +77,11 @@ class ViewingSessions:
             session.session_id, SESSION_SECONDS, FLUSHED_SECONDS,
             session.seen_at_ms, self.silent_after_ms, most_streams,
             base.version if base is not None else "", pack_state(base.state) if base is not None else "",
-            *_fields(session, progress_key), "playing", self._keys.viewing(user_id),
+            *_encode_fields(session, progress_key), "playing", self._keys.viewing(user_id),
         )  # fmt: skip
         if not flat:
             raise TooManyStreams.of(most_streams)
-        return _session(session.session_id, _paired(flat))
+        return _decode_session(session.session_id, _pair_fields(flat))
 
     async def read_many(
         self, user_id: str, session_ids: Collection[str]
@@ -101,7 +101,7 @@ class ViewingSessions:
         except Failure as error:
             raise UpstreamUnavailable("Redis did not answer in time.") from error
         return {
-            session_id: _session(session_id, row)
+            session_id: _decode_session(session_id, row)
             for session_id, row in zip(session_ids, rows, strict=True)
             if row.get(b"user") == user_id.encode()
         }
@@ -114,7 +114,7 @@ class ViewingSessions:
         """
         return (await self.read_many(user_id, [session_id])).get(session_id)
 
-    async def playing(self, user_id: str, now_ms: int) -> list[ViewingSession]:
+    async def list_playing(self, user_id: str, now_ms: int) -> list[ViewingSession]:
         """Those that count against the user's streams, last heard of first.
 
         Raises:
@@ -125,14 +125,14 @@ class ViewingSessions:
             _PLAYING, 1, self._keys.viewing(user_id),
             before, after, now_ms - self.silent_after_ms, MOST_STREAMS,
         )  # fmt: skip
-        return [_session(id_.decode(), _paired(flat)) for id_, flat in rows]
+        return [_decode_session(id_.decode(), _pair_fields(flat)) for id_, flat in rows]
 
 
-def _paired(flat: Sequence[bytes]) -> dict[bytes, bytes]:
+def _pair_fields(flat: Sequence[bytes]) -> dict[bytes, bytes]:
     return dict(zip(flat[::2], flat[1::2], strict=True))
 
 
-def _fields(session: ViewingSession, progress_key: str) -> Sequence[str | int | float]:
+def _encode_fields(session: ViewingSession, progress_key: str) -> Sequence[str | int | float]:
     return (
         "user", session.user_id,
         "playable", session.playable_id,
@@ -148,7 +148,7 @@ def _fields(session: ViewingSession, progress_key: str) -> Sequence[str | int | 
     )  # fmt: skip
 
 
-def _session(session_id: str, stored: dict[bytes, bytes]) -> ViewingSession:
+def _decode_session(session_id: str, stored: dict[bytes, bytes]) -> ViewingSession:
     text = {name.decode(): value.decode() for name, value in stored.items()}
     return ViewingSession(
         session_id=session_id,

@@ -26,7 +26,7 @@ from services.telemetry import metrics
 
 _GROUP = "flush"
 _BATCH = 500  # entries of one shard in one read
-_TRIES = 5
+_MAX_DELIVERIES = 5
 _DEAD_LETTERS = 10_000  # kept per shard for someone to look at
 _CONFIRM = Script("playback", "progress_common", "confirm_progress")
 _DROP = Script("playback", "drop_consumers")
@@ -69,7 +69,7 @@ class ProgressStream:
         Raises:
             UpstreamUnavailable: Redis is away.
         """
-        with _errors():
+        with _translate_errors():
             try:
                 return await self._read(consumer)
             except ResponseError as error:
@@ -85,10 +85,10 @@ class ProgressStream:
         Raises:
             UpstreamUnavailable: Redis is away; applying the batch again does no harm.
         """
-        for shard, entries in _by_shard(deliveries).items():
+        for shard, entries in _group_by_shard(deliveries).items():
             keys: list[str] = []
             arguments: list[Any] = [FLUSHED_SECONDS]
-            for progress in _newest(entries):
+            for progress in _select_newest(entries):
                 keys.append(self._keys.progress(progress.user_id, progress.playable_id))
                 keys.append(self._keys.unflushed(progress.user_id))
                 arguments += [progress.state.stamp_ms, progress.playable_id]
@@ -103,11 +103,15 @@ class ProgressStream:
             UpstreamUnavailable: Redis is away.
         """
         moved = 0
-        with _errors():
-            for shard, entries in _by_shard(deliveries).items():
-                given_up = [entry for entry in entries if await self._tries(entry) >= _TRIES]
-                await self._remove(shard, given_up, keep_copies=True)
-                moved += len(given_up)
+        with _translate_errors():
+            for shard, entries in _group_by_shard(deliveries).items():
+                exhausted = [
+                    entry
+                    for entry in entries
+                    if await self._count_deliveries(entry) >= _MAX_DELIVERIES
+                ]
+                await self._remove(shard, exhausted, keep_copies=True)
+                moved += len(exhausted)
         metrics.progress_dead_letters_total.inc(moved)
         return moved
 
@@ -121,13 +125,13 @@ class ProgressStream:
         for shard in self._keys.shards:
             pipeline.xlen(self._keys.stream(shard))
             pipeline.xrange(self._keys.stream(shard), count=1)
-        with _errors():
+        with _translate_errors():
             answers = await pipeline.execute()
         firsts = [int(entry_id.split(b"-")[0]) for ((entry_id, _),) in filter(None, answers[1::2])]
         oldest = max(0.0, time.time() - min(firsts) / 1000) if firsts else 0.0
         return Backlog(sum(answers[::2]), oldest)
 
-    async def leave(self, consumer: str) -> None:
+    async def remove_consumer(self, consumer: str) -> None:
         """Takes this worker's name off every shard where nothing is left in its hands.
 
         Raises:
@@ -165,14 +169,16 @@ class ProgressStream:
             pipeline.xautoclaim(stream, _GROUP, consumer, self._claim_idle_ms, count=_BATCH)
             pipeline.xreadgroup(_GROUP, consumer, {stream: ">"}, count=_BATCH)
         answers = await pipeline.execute()
-        found: list[Delivery] = []
+        deliveries: list[Delivery] = []
         for shard, claimed, new in zip(self._keys.shards, answers[::2], answers[1::2], strict=True):
             # Redis 6.2 answers two items and (None, None) for a deleted entry, 7 three items.
             entries = [*claimed[1], *(entry for _, batch in new for entry in batch)]
-            found += [_delivery(shard, *entry) for entry in entries if entry[0] is not None]
-        return found
+            deliveries += [
+                _decode_delivery(shard, *entry) for entry in entries if entry[0] is not None
+            ]
+        return deliveries
 
-    async def _tries(self, delivery: Delivery) -> int:
+    async def _count_deliveries(self, delivery: Delivery) -> int:
         pending = await self._redis.xpending_range(
             self._keys.stream(delivery.shard), _GROUP, delivery.entry_id, delivery.entry_id, 1
         )
@@ -190,7 +196,7 @@ class ProgressStream:
         )  # fmt: skip
 
 
-def _delivery(shard: int, entry_id: bytes, fields: dict[bytes, bytes]) -> Delivery:
+def _decode_delivery(shard: int, entry_id: bytes, fields: dict[bytes, bytes]) -> Delivery:
     try:
         progress = decode_progress(
             fields[b"user"].decode(), fields[b"playable"].decode(), fields[b"version"], 0,
@@ -201,14 +207,14 @@ def _delivery(shard: int, entry_id: bytes, fields: dict[bytes, bytes]) -> Delive
     return Delivery(shard, entry_id, fields, progress)
 
 
-def _by_shard(deliveries: Collection[Delivery]) -> dict[int, list[Delivery]]:
-    found = defaultdict(list)
+def _group_by_shard(deliveries: Collection[Delivery]) -> dict[int, list[Delivery]]:
+    by_shard = defaultdict(list)
     for delivery in deliveries:
-        found[delivery.shard].append(delivery)
-    return found
+        by_shard[delivery.shard].append(delivery)
+    return by_shard
 
 
-def _newest(entries: Collection[Delivery]) -> Collection[BufferedProgress]:
+def _select_newest(entries: Collection[Delivery]) -> Collection[BufferedProgress]:
     """Of each title the state with the highest stamp: entries claimed from others come anyhow."""
     newest: dict[tuple[str, str], BufferedProgress] = {}
     for progress in filter(None, (entry.progress for entry in entries)):
@@ -219,7 +225,7 @@ def _newest(entries: Collection[Delivery]) -> Collection[BufferedProgress]:
 
 
 @contextmanager
-def _errors() -> Iterator[None]:
+def _translate_errors() -> Iterator[None]:
     try:
         yield
     except Failure as error:

@@ -96,7 +96,7 @@ def build_providers(settings: Settings, client: HttpClient) -> list[Provider]:
     """
     providers: list[Provider] = [Library()]
     has_primary = False
-    for info, build in _configured(settings, client):
+    for info, build in _list_configured(settings, client):
         fallback = info.is_fallback or has_primary
         provider = build(replace(info, priority=len(providers) + 1, is_fallback=fallback))
         if any(info.key == other.info.key for other in providers):
@@ -106,38 +106,40 @@ def build_providers(settings: Settings, client: HttpClient) -> list[Provider]:
     return providers
 
 
-def _configured(settings: Settings, client: HttpClient) -> Iterator[tuple[ProviderInfo, Build]]:
+def _list_configured(
+    settings: Settings, client: HttpClient
+) -> Iterator[tuple[ProviderInfo, Build]]:
     is_first = settings.vidking_priority == _VIDKING_FIRST
     if is_first:
-        yield from _vidking(settings, client)
-    for place, raw in enumerate(_entries(settings), start=1):
-        yield _entry(place, raw, client)
+        yield from _list_vidking(settings, client)
+    for position, raw in enumerate(_parse_entries(settings), start=1):
+        yield _parse_entry(position, raw, client)
     if not is_first:
-        yield from _vidking(settings, client)
-    yield from _templated(settings)
+        yield from _list_vidking(settings, client)
+    yield from _list_templated(settings)
 
 
-def _vidking(settings: Settings, client: HttpClient) -> Iterator[tuple[ProviderInfo, Build]]:
+def _list_vidking(settings: Settings, client: HttpClient) -> Iterator[tuple[ProviderInfo, Build]]:
     address = settings.vidking_base_url
     if not address:
         if settings.vidking_enabled:
             raise StartupError("VIDKING_ENABLED needs VIDKING_BASE_URL, the address of its API.")
         return
-    _checked("VIDKING_BASE_URL", address, _Base)
+    _validate("VIDKING_BASE_URL", address, _Base)
     key = settings.vidking_api_key.get_secret_value() or None
     if key is not None:
-        _checked("VIDKING_API_KEY", key, _Secret)
+        _validate("VIDKING_API_KEY", key, _Secret)
     info = ProviderInfo(
         vidking.KEY,
         "VidKing",
         enabled=settings.vidking_enabled,
         is_fallback=settings.vidking_priority != _VIDKING_FIRST,
     )
-    build = _blaming("VIDKING_BASE_URL", lambda info: VidKing(info, client, address, key))
+    build = _with_setting_name("VIDKING_BASE_URL", lambda info: VidKing(info, client, address, key))
     yield info, build
 
 
-def _templated(settings: Settings) -> Iterator[tuple[ProviderInfo, Build]]:
+def _list_templated(settings: Settings) -> Iterator[tuple[ProviderInfo, Build]]:
     for key, name in _TEMPLATED.items():
         templates: dict[str, str] = {
             setting.upper(): getattr(settings, setting)
@@ -145,53 +147,53 @@ def _templated(settings: Settings) -> Iterator[tuple[ProviderInfo, Build]]:
         }
         for setting, template in templates.items():
             if template:
-                _checked(setting, template, _Template)
+                _validate(setting, template, _Template)
         if any(templates.values()):
             yield ProviderInfo(key, name), _from_templates(key.upper(), *templates.values())
 
 
 def _from_templates(setting: str, film: str, episode: str) -> Build:
-    blamed = f"{setting}_TEMPLATE, {setting}_TV_TEMPLATE"
-    return _blaming(blamed, lambda info: EmbedTemplate(info, film, episode))
+    settings_names = f"{setting}_TEMPLATE, {setting}_TV_TEMPLATE"
+    return _with_setting_name(settings_names, lambda info: EmbedTemplate(info, film, episode))
 
 
-def _blaming(where: str, build: Build) -> Build:
+def _with_setting_name(label: str, build: Build) -> Build:
     """The same, naming in its errors what is to be mended."""
 
-    def blaming(info: ProviderInfo) -> Provider:
+    def build_or_explain(info: ProviderInfo) -> Provider:
         try:
             return build(info)
         except StartupError as error:
-            raise StartupError(f"{where}: {error}.") from None
+            raise StartupError(f"{label}: {error}.") from None
 
-    return blaming
+    return build_or_explain
 
 
-def _checked(setting: str, text: str, kind: object) -> None:
+def _validate(setting: str, text: str, kind: object) -> None:
     try:
         msgspec.convert(text, kind)
     except msgspec.ValidationError:
         raise StartupError(f"{setting} is not of the shape that .env.example tells.") from None
 
 
-def _entries(settings: Settings) -> list[msgspec.Raw]:
+def _parse_entries(settings: Settings) -> list[msgspec.Raw]:
     try:
         return msgspec.json.decode(settings.providers.get_secret_value(), type=list[msgspec.Raw])
     except msgspec.DecodeError:
         raise StartupError("PROVIDERS is not a JSON list of providers.") from None
 
 
-def _entry(place: int, raw: msgspec.Raw, client: HttpClient) -> tuple[ProviderInfo, Build]:
-    where = f"PROVIDERS entry {place}{_named(raw)}"
+def _parse_entry(position: int, raw: msgspec.Raw, client: HttpClient) -> tuple[ProviderInfo, Build]:
+    label = f"PROVIDERS entry {position}{_describe_entry(raw)}"
     try:
         entry: _Entry = msgspec.json.decode(raw, type=_Kinds)
     except msgspec.DecodeError as error:
-        raise StartupError(f"{where}: {error}.") from None
+        raise StartupError(f"{label}: {error}.") from None
     info = ProviderInfo(entry.key, entry.name, enabled=entry.enabled)
-    return info, _blaming(where, lambda info: entry.build(info, client))
+    return info, _with_setting_name(label, lambda info: entry.build(info, client))
 
 
-def _named(raw: msgspec.Raw) -> str:
+def _describe_entry(raw: msgspec.Raw) -> str:
     """The key of an entry that may be wrong in any way, for the message."""
     try:
         key = msgspec.json.decode(raw, type=dict[str, object]).get("key")

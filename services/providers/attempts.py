@@ -42,8 +42,8 @@ class ChainResult:
     @property
     def is_certain(self) -> bool:
         """Some provider has the title, or every enabled one said that it does not."""
-        told = {AttemptOutcome.HIT, AttemptOutcome.EMPTY, AttemptOutcome.DISABLED}
-        return self.provider is not None or all(one.outcome in told for one in self.attempts)
+        conclusive = {AttemptOutcome.HIT, AttemptOutcome.EMPTY, AttemptOutcome.DISABLED}
+        return self.provider is not None or all(one.outcome in conclusive for one in self.attempts)
 
 
 @dataclass(frozen=True, slots=True)

@@ -128,7 +128,7 @@ class Provider(ABC):
     embeds: ClassVar[bool] = False
     searches: ClassVar[bool] = False
     tells_status: ClassVar[bool] = False
-    takes: frozenset[SupportedHint] = frozenset()
+    supported_hints: frozenset[SupportedHint] = frozenset()
 
     def __init__(self, info: ProviderInfo) -> None:
         self.info = info

@@ -18,7 +18,7 @@ from services.breaker.breaker import CircuitBreakers
 from services.providers.attempts import Attempt, AttemptOutcome, ChainResult, Override, Overrides
 from services.providers.base import Provider, TitleRef, rank_sources
 from services.providers.hedging import Candidate, HedgedRequest
-from services.providers.lane import SLOW_SHARE, ProviderCall, ProviderLimits, ProviderRunner
+from services.providers.runner import SLOW_SHARE, ProviderCall, ProviderLimits, ProviderRunner
 from services.providers.rollout import is_in_rollout
 
 __all__ = [
@@ -64,11 +64,11 @@ class Chain:
         self._breakers = breakers or CircuitBreakers()
         self._overrides = overrides
         limits = ProviderLimits(timeout_seconds, hedge_seconds, max_calls)
-        self._lanes = {one.info.key: self._lane(one, limits) for one in providers}
+        self._runners = {call.info.key: self._build_runner(call, limits) for call in providers}
         self.members = {provider.info.key: provider for provider in providers}
         self.infos = {provider.info.key: provider.info for provider in providers}
 
-    def _lane(self, provider: Provider, limits: ProviderLimits) -> ProviderRunner:
+    def _build_runner(self, provider: Provider, limits: ProviderLimits) -> ProviderRunner:
         breaker = None
         if provider.calls_out:
             slow_seconds = SLOW_SHARE * limits.timeout_seconds
@@ -81,92 +81,100 @@ class Chain:
         `viewer_key` is who asks, for providers that not everybody gets: an id or an address.
         """
         ends_at = time.monotonic() + self._deadline
-        tries: list[ProviderCall] = []
+        calls: list[ProviderCall] = []
         winner = None
         try:
-            winner = await self._run(self._in_order(viewer_key), title, ends_at, tries)
-            if winner is None and (again := await self._worth_a_retry(tries, ends_at)):
-                winner = await self._run(again, title, ends_at, tries)
+            winner = await self._run(self._list_candidates(viewer_key), title, ends_at, calls)
+            if winner is None and (retries := await self._list_retries(calls, ends_at)):
+                winner = await self._run(retries, title, ends_at, calls)
         finally:
-            for one in tries:
-                others = winner is not None and winner.lane is not one.lane
-                one.lane.settle(one, others_have_it=others)
+            for call in calls:
+                is_available_elsewhere = winner is not None and winner.runner is not call.runner
+                call.runner.record(call, is_available_elsewhere=is_available_elsewhere)
         if winner is None:
-            return ChainResult([], None, _told(tries))
-        return ChainResult(rank_sources(winner.sources), winner.lane.provider.info, _told(tries))
+            return ChainResult([], None, _attempts_by_provider(calls))
+        return ChainResult(
+            rank_sources(winner.sources), winner.runner.provider.info, _attempts_by_provider(calls)
+        )
 
     @staticmethod
     async def _run(
-        turns: Iterable[Candidate], title: TitleRef, ends_at: float, tries: list[ProviderCall]
+        candidates: Iterable[Candidate], title: TitleRef, ends_at: float, calls: list[ProviderCall]
     ) -> ProviderCall | None:
-        race = HedgedRequest(turns, title, ends_at)
+        hedged_request = HedgedRequest(candidates, title, ends_at)
         try:
-            return await race.run()
+            return await hedged_request.run()
         finally:
-            tries += race.tries
+            calls += hedged_request.calls
 
     def health(self, key: str) -> Health | None:
         """None for a provider that is not one of ours."""
-        lane = self._lanes.get(key)
-        if lane is None:
+        runner = self._runners.get(key)
+        if runner is None:
             return None
-        p95 = lane.health.p95_seconds
-        return Health(lane.health.score, round(p95 * 1000) if p95 is not None else None)
+        p95 = runner.health.p95_seconds
+        return Health(runner.health.score, round(p95 * 1000) if p95 is not None else None)
 
-    def calls_now(self, key: str) -> int:
+    def active_calls(self, key: str) -> int:
         """Calls to this provider that have not ended."""
-        return self._lanes[key].calls_now
+        return self._runners[key].active_calls
 
-    def _in_order(self, viewer_key: str | None) -> list[Candidate]:
+    def _list_candidates(self, viewer_key: str | None) -> list[Candidate]:
         overrides = self._overrides()
         ranks = {
-            key: lane.health.rank(
-                _or(overrides.get(key, _UNCHANGED).priority, lane.provider.info.priority)
+            key: runner.health.rank(
+                _or_configured(
+                    overrides.get(key, _UNCHANGED).priority, runner.provider.info.priority
+                )
             )
-            for key, lane in self._lanes.items()
+            for key, runner in self._runners.items()
         }
         return [
-            _turn(self._lanes[key], overrides.get(key, _UNCHANGED), viewer_key)
+            _build_candidate(self._runners[key], overrides.get(key, _UNCHANGED), viewer_key)
             for key in sorted(ranks, key=ranks.__getitem__)
         ]
 
     @staticmethod
-    async def _worth_a_retry(tries: list[ProviderCall], ends_at: float) -> list[Candidate]:
+    async def _list_retries(calls: list[ProviderCall], ends_at: float) -> list[Candidate]:
         """After a pause of random length, so that those who failed together do not come back so."""
-        again = [
-            Candidate(one.lane) for one in tries if one.may_help_again and one.lane.budget.take()
+        retries = [
+            Candidate(call.runner)
+            for call in calls
+            if call.is_retryable and call.runner.budget.spend_token()
         ]
         pause = random.uniform(0, _RETRY_PAUSE_SECONDS)  # noqa: S311
-        if not again or time.monotonic() + pause >= ends_at:
+        if not retries or time.monotonic() + pause >= ends_at:
             return []
         await asyncio.sleep(pause)
-        return again
+        return retries
 
 
 def breaker_name(provider_key: str) -> str:
     return f"provider-{provider_key}"
 
 
-def _turn(lane: ProviderRunner, override: Override, viewer_key: str | None) -> Candidate:
-    info = lane.provider.info
-    if not _or(override.enabled, info.enabled):
-        return Candidate(lane, is_disabled=True)
-    percent = _or(override.rollout_percent, info.rollout_percent)
-    if not is_in_rollout(lane.key, percent, viewer_key):
-        return Candidate(lane, is_disabled=True, reason=_ROLLOUT)
-    return Candidate(lane)
+def _build_candidate(
+    runner: ProviderRunner, override: Override, viewer_key: str | None
+) -> Candidate:
+    info = runner.provider.info
+    if not _or_configured(override.enabled, info.enabled):
+        return Candidate(runner, is_disabled=True)
+    percent = _or_configured(override.rollout_percent, info.rollout_percent)
+    if not is_in_rollout(runner.key, percent, viewer_key):
+        return Candidate(runner, is_disabled=True, reason=_ROLLOUT)
+    return Candidate(runner)
 
 
-def _or(changed: V | None, configured: V) -> V:
+def _or_configured(changed: V | None, configured: V) -> V:
     return configured if changed is None else changed
 
 
-def _told(tries: list[ProviderCall]) -> list[Attempt]:
+def _attempts_by_provider(calls: list[ProviderCall]) -> list[Attempt]:
     """One attempt per provider: what was tried again is told as it ended, with all its time."""
-    told: dict[str, Attempt] = {}
-    for one in tries:
-        attempt, before = one.attempt, told.get(one.lane.key)
-        if before is not None:
-            attempt = replace(attempt, duration_ms=before.duration_ms + attempt.duration_ms)
-        told[one.lane.key] = attempt
-    return list(told.values())
+    attempts: dict[str, Attempt] = {}
+    for call in calls:
+        attempt, earlier = call.attempt, attempts.get(call.runner.key)
+        if earlier is not None:
+            attempt = replace(attempt, duration_ms=earlier.duration_ms + attempt.duration_ms)
+        attempts[call.runner.key] = attempt
+    return list(attempts.values())

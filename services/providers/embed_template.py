@@ -22,7 +22,7 @@ from services.providers.base import (
 
 _IDS = {"tmdb_id", "imdb_id"}
 _EPISODE = {"season", "episode"}
-_WISHES = {"start", "language"}
+_OPTIONAL = {"start", "language"}
 _START = "{start}"  # left in place until it is known where to begin
 
 
@@ -41,30 +41,30 @@ class EmbedTemplate(Provider):
     ) -> None:
         super().__init__(info)
         self._templates = {
-            kind: (template, _places(template, kind))
+            kind: (template, _parse_placeholders(template, kind))
             for kind, template in (
                 (TitleKind.MOVIE, url_template),
                 (TitleKind.TV, tv_url_template),
             )
             if template
         }
-        if any("language" in places for _, places in self._templates.values()):
-            self.takes = frozenset({SupportedHint.LANGUAGE})
+        if any("language" in placeholders for _, placeholders in self._templates.values()):
+            self.supported_hints = frozenset({SupportedHint.LANGUAGE})
 
     async def sources(self, title: TitleRef) -> list[Source]:
         address = await self.embed(title)
         return [self.source(self.start_at(address, 0), SourceType.EMBED)] if address else []
 
     async def embed(self, title: TitleRef) -> str | None:
-        template, places = self._templates.get(title.kind, ("", set()))
-        known = {
+        template, placeholders = self._templates.get(title.kind, ("", set()))
+        parameters = {
             "tmdb_id": title.tmdb_id,
             "imdb_id": title.imdb_id,
             "season": title.season,
             "episode": title.episode,
             "language": title.language or "",
         }
-        values = {name: known[name] for name in places - {"start"}}
+        values = {name: parameters[name] for name in placeholders - {"start"}}
         if not template or None in values.values():
             return None
         filled = {name: quote(str(value), safe="") for name, value in values.items()}
@@ -74,20 +74,20 @@ class EmbedTemplate(Provider):
         return address.replace(_START, str(seconds))
 
 
-def _places(template: str, kind: TitleKind) -> set[str]:
+def _parse_placeholders(template: str, kind: TitleKind) -> set[str]:
     try:
         parts = [part for part in Formatter().parse(template) if part[1] is not None]
     except ValueError:
         parts = []
     names = {str(name) for _, name, _, _ in parts}
-    allowed = _IDS | _WISHES | (_EPISODE if kind is TitleKind.TV else set())
+    allowed = _IDS | _OPTIONAL | (_EPISODE if kind is TitleKind.TV else set())
     needed = kind is TitleKind.MOVIE or names >= _EPISODE
     if not names & _IDS or names - allowed or not needed or any(p[2] or p[3] for p in parts):
-        raise StartupError(_WANTED[kind])
+        raise StartupError(_REQUIREMENTS[kind])
     return names
 
 
-_WANTED = {
+_REQUIREMENTS = {
     TitleKind.MOVIE: "url_template needs {tmdb_id} or {imdb_id}, and nothing else in braces "
     "but {start} and {language}",
     TitleKind.TV: "tv_url_template needs {season}, {episode} and {tmdb_id} or {imdb_id}, and "

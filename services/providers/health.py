@@ -15,15 +15,15 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 _WINDOW_SECONDS = 120
-_MOST_TRIES = 200
-_PRIOR_TRIES = 4
-_KNOWN_ANSWERS = 20  # fewer say nothing about the slowest in twenty
-_PATIENCE = 1.5  # of p95: about one call in thirty is hedged
-_LEAST_PATIENCE_SECONDS = 0.05  # what is quicker than this is not worth a second call
+_MAX_SAMPLES = 200
+_PRIOR_SAMPLES = 4
+_MIN_ANSWERS = 20  # fewer say nothing about the slowest in twenty
+_HEDGE_FACTOR = 1.5  # of p95: about one call in thirty is hedged
+_MIN_HEDGE_DELAY_SECONDS = 0.05  # what is quicker than this is not worth a second call
 _HEALTHY = 0.8
 
 
-class _Try(NamedTuple):
+class _Sample(NamedTuple):
     at: float
     worth: float  # 1: good; 0: failed; between: overtaken
     answered_seconds: float | None  # None: no answer came
@@ -38,18 +38,18 @@ class ProviderHealth:
     ) -> None:
         self._timeout = timeout_seconds
         self._clock = clock
-        self._tries: deque[_Try] = deque(maxlen=_MOST_TRIES)
+        self._samples: deque[_Sample] = deque(maxlen=_MAX_SAMPLES)
 
-    def answered(
+    def record_answer(
         self, seconds: float, *, good: bool = True, live_share: float | None = None
     ) -> None:
         """It answered; not `good`: without what another provider had."""
         self._add(float(good), seconds, live_share)
 
-    def failed(self) -> None:
+    def record_failure(self) -> None:
         self._add(0.0)
 
-    def was_overtaken(self) -> None:
+    def record_overtaken(self) -> None:
         """Another one, asked later, answered before it: half a failure."""
         self._add(0.5)
 
@@ -59,20 +59,20 @@ class ProviderHealth:
         answers = self._answers()
         return answers[math.ceil(0.95 * len(answers)) - 1] if answers else None
 
-    def patience_seconds(self, default: float) -> float:
+    def hedge_delay_seconds(self, default: float) -> float:
         """How long to wait for it before the next one is asked too."""
         answers = self._answers()
         p95 = self.p95_seconds
-        if p95 is None or len(answers) < _KNOWN_ANSWERS:
+        if p95 is None or len(answers) < _MIN_ANSWERS:
             return default
-        return max(_LEAST_PATIENCE_SECONDS, _PATIENCE * p95)
+        return max(_MIN_HEDGE_DELAY_SECONDS, _HEDGE_FACTOR * p95)
 
     @property
     def score(self) -> float:
-        tries = self._recent()
-        worth = sum(one.worth for one in tries)
-        success = (_PRIOR_TRIES + worth) / (_PRIOR_TRIES + len(tries))
-        shares = [one.live_share for one in tries if one.live_share is not None]
+        samples = self._recent()
+        worth = sum(sample.worth for sample in samples)
+        success = (_PRIOR_SAMPLES + worth) / (_PRIOR_SAMPLES + len(samples))
+        shares = [sample.live_share for sample in samples if sample.live_share is not None]
         liveness = 0.5 + 0.5 * sum(shares) / len(shares) if shares else 1.0
         return success * self._speed() * liveness
 
@@ -88,15 +88,19 @@ class ProviderHealth:
 
     def _answers(self) -> list[float]:
         """Their seconds, the quickest first."""
-        return sorted(t.answered_seconds for t in self._recent() if t.answered_seconds is not None)
+        return sorted(
+            sample.answered_seconds
+            for sample in self._recent()
+            if sample.answered_seconds is not None
+        )
 
-    def _recent(self) -> deque[_Try]:
+    def _recent(self) -> deque[_Sample]:
         oldest = self._clock() - _WINDOW_SECONDS
-        while self._tries and self._tries[0].at < oldest:
-            self._tries.popleft()
-        return self._tries
+        while self._samples and self._samples[0].at < oldest:
+            self._samples.popleft()
+        return self._samples
 
     def _add(
         self, worth: float, answered_seconds: float | None = None, live_share: float | None = None
     ) -> None:
-        self._tries.append(_Try(self._clock(), worth, answered_seconds, live_share))
+        self._samples.append(_Sample(self._clock(), worth, answered_seconds, live_share))

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from services.providers.attempts import AttemptOutcome
 from services.providers.base import TitleRef
-from services.providers.lane import OVERTAKEN, ProviderCall, ProviderRunner
+from services.providers.runner import OVERTAKEN, ProviderCall, ProviderRunner
 from services.telemetry import metrics
 
 _LEAST_SECONDS = 0.005  # left: less is not worth a call
@@ -25,7 +25,7 @@ _LEAST_SECONDS = 0.005  # left: less is not worth a call
 class Candidate:
     """A lane in its place of the order; `refused` is why it is told, but not asked."""
 
-    lane: ProviderRunner
+    runner: ProviderRunner
     is_disabled: bool = False
     reason: str | None = None
 
@@ -33,12 +33,12 @@ class Candidate:
 class HedgedRequest:
     """Over one title; `tries` in the order they began."""
 
-    def __init__(self, turns: Iterable[Candidate], title: TitleRef, ends_at: float) -> None:
-        self._waiting = deque(turns)
+    def __init__(self, candidates: Iterable[Candidate], title: TitleRef, ends_at: float) -> None:
+        self._pending = deque(candidates)
         self._running: dict[asyncio.Task[None], ProviderCall] = {}
         self._title = title
         self._ends_at = ends_at
-        self.tries: list[ProviderCall] = []
+        self.calls: list[ProviderCall] = []
 
     async def run(self) -> ProviderCall | None:
         """The first try that found sources. Every try has its outcome then."""
@@ -56,12 +56,12 @@ class HedgedRequest:
             done, _ = await asyncio.wait(
                 self._running, timeout=seconds, return_when=asyncio.FIRST_COMPLETED
             )
-            ended = sorted((self._running.pop(task) for task in done), key=self.tries.index)
-            winner = next((one for one in ended if one.sources), None)
+            ended = sorted((self._running.pop(task) for task in done), key=self.calls.index)
+            winner = next((call for call in ended if call.sources), None)
             if winner is not None or self._is_over():
                 return winner
-            for one in ended:  # a hedge that could not be asked is made with the next one
-                self._start_next(hedged=one.hedged and one.was_refused)
+            for call in ended:  # a hedge that could not be asked is made with the next one
+                self._start_next(hedged=call.hedged and call.was_not_called)
             if not ended:
                 self._start_next(hedged=True)
         return None
@@ -72,63 +72,63 @@ class HedgedRequest:
     def _seconds_to_wait(self) -> float:
         """Until the deadline, or until it is time for a hedge."""
         now = time.monotonic()
-        left = self._ends_at - now
-        if self._waiting:
+        remaining = self._ends_at - now
+        if self._pending:
             newest = list(self._running.values())[-1]
-            left = min(left, newest.started + newest.lane.patience_seconds - now)
-        return max(left, 0.0)
+            remaining = min(remaining, newest.started + newest.runner.hedge_delay_seconds - now)
+        return max(remaining, 0.0)
 
     def _start_next(self, *, hedged: bool = False) -> None:
         """Asks the next one that may be asked; those that may not are told on the way."""
-        while self._waiting:
-            turn = self._waiting.popleft()
-            one = ProviderCall(turn.lane, hedged and not turn.is_disabled)
-            self.tries.append(one)
-            if turn.is_disabled:
-                one.end(AttemptOutcome.DISABLED, turn.reason)
+        while self._pending:
+            candidate = self._pending.popleft()
+            call = ProviderCall(candidate.runner, hedged and not candidate.is_disabled)
+            self.calls.append(call)
+            if candidate.is_disabled:
+                call.end(AttemptOutcome.DISABLED, candidate.reason)
                 continue
-            work = turn.lane.ask(one, self._title, self._ends_at)
-            self._running[asyncio.create_task(work)] = one
+            work = candidate.runner.run(call, self._title, self._ends_at)
+            self._running[asyncio.create_task(work)] = call
             return
 
     def _stop(self, winner: ProviderCall | None) -> None:
         """Cancels those still asked, and tells those that were never reached."""
         is_late = self._is_over()
-        for task, one in self._running.items():
-            _leave(task)
+        for task, call in self._running.items():
+            _cancel_detached(task)
             if winner is not None:
-                overtaken = self.tries.index(one) < self.tries.index(winner)
-                one.end(AttemptOutcome.CANCELLED, OVERTAKEN if overtaken else None)
+                overtaken = self.calls.index(call) < self.calls.index(winner)
+                call.end(AttemptOutcome.CANCELLED, OVERTAKEN if overtaken else None)
             elif is_late:
-                one.end(AttemptOutcome.TIMEOUT)
+                call.end(AttemptOutcome.TIMEOUT)
         self._running.clear()
         if winner is None and is_late:
-            self._tell_unreached()
+            self._record_unreached()
         self._count_hedges(winner)
 
     def _count_hedges(self, winner: ProviderCall | None) -> None:
-        for one in self.tries:
-            if one.hedged and not one.was_refused:
-                metrics.provider_hedges_total.labels(one.lane.key, "started").inc()
+        for call in self.calls:
+            if call.hedged and not call.was_not_called:
+                metrics.provider_hedges_total.labels(call.runner.key, "started").inc()
         if winner is not None and winner.hedged:
-            metrics.provider_hedges_total.labels(winner.lane.key, "won").inc()
+            metrics.provider_hedges_total.labels(winner.runner.key, "won").inc()
 
-    def _tell_unreached(self) -> None:
-        for turn in self._waiting:
-            one = ProviderCall(turn.lane)
-            one.end(
-                AttemptOutcome.DISABLED if turn.is_disabled else AttemptOutcome.CANCELLED,
-                turn.reason if turn.is_disabled else "DEADLINE",
+    def _record_unreached(self) -> None:
+        for candidate in self._pending:
+            call = ProviderCall(candidate.runner)
+            call.end(
+                AttemptOutcome.DISABLED if candidate.is_disabled else AttemptOutcome.CANCELLED,
+                candidate.reason if candidate.is_disabled else "DEADLINE",
             )
-            self.tries.append(one)
-        self._waiting.clear()
+            self.calls.append(call)
+        self._pending.clear()
 
 
-_leaving: set[asyncio.Task[None]] = set()  # a task nobody holds may be collected before it ends
+_detached: set[asyncio.Task[None]] = set()  # a task nobody holds may be collected before it ends
 
 
-def _leave(task: asyncio.Task[None]) -> None:
+def _cancel_detached(task: asyncio.Task[None]) -> None:
     """Cancels without waiting: a provider that does not let go holds nobody up."""
     task.cancel()
-    _leaving.add(task)
-    task.add_done_callback(_leaving.discard)
+    _detached.add(task)
+    task.add_done_callback(_detached.discard)

@@ -23,7 +23,7 @@ from services.quality import Quality
 MAX_BODY_BYTES = 256 * 1024
 MAX_ITEMS = 100
 _MAX_SUBTITLES = 50
-_NOT_THERE = (204, 404)
+_NOT_FOUND_STATUSES = (204, 404)
 
 HttpAddress = Annotated[
     str, msgspec.Meta(pattern=r"\A(?i:https?)://[^\s/?#@]+(?:[/?#]\S*)?\Z", max_length=2048)
@@ -83,7 +83,7 @@ class Upstream:
         self._headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
         self._headers |= headers or {}
         self._query = dict(query or {})
-        _check_address(self._base)
+        _validate_address(self._base)
 
     async def get(self, path: str, query: Mapping[str, str]) -> bytes | None:
         """The answer's body; None when the provider says that it does not have the thing.
@@ -96,10 +96,10 @@ class Upstream:
             async with self._client.stream(
                 "GET", url, params=params, headers=self._headers
             ) as response:
-                if response.status_code in _NOT_THERE:
+                if response.status_code in _NOT_FOUND_STATUSES:
                     return None
-                _check(response)
-                return await _capped(response)
+                _validate_response(response)
+                return await _read_limited(response)
         except httpx.TimeoutException:
             raise TimeoutError from None
         except httpx.HTTPError as error:
@@ -143,21 +143,21 @@ def read_sources(
     """
     raws = decode_body(_answers, body).sources
     items = [item for item in decode_valid(_items, raws) if not has_secret(secret, item.url)]
-    found = [one for item in items if (one := _source(provider, item, default_status, secret))]
-    if raws and not found:
+    sources = [one for item in items if (one := _source(provider, item, default_status, secret))]
+    if raws and not sources:
         raise ProviderFailed("NO_USABLE_SOURCE")
-    return found
+    return sources
 
 
 def decode_valid(decoder: msgspec.json.Decoder[V], raws: list[msgspec.Raw]) -> list[V]:
     """One bad entry loses itself, not its neighbours."""
-    good = []
+    valid_items = []
     for raw in raws:
         try:
-            good.append(decoder.decode(raw))
+            valid_items.append(decoder.decode(raw))
         except (msgspec.DecodeError, UnicodeDecodeError):
             continue
-    return good
+    return valid_items
 
 
 def has_secret(secret: str | None, text: str) -> bool:
@@ -189,7 +189,7 @@ def _source(
     )
 
 
-def _check_address(base_url: str) -> None:
+def _validate_address(base_url: str) -> None:
     try:
         address = httpx.URL(base_url)
     except httpx.InvalidURL:
@@ -198,7 +198,7 @@ def _check_address(base_url: str) -> None:
         raise StartupError("base_url has an impossible port")
 
 
-def _check(response: httpx.Response) -> None:
+def _validate_response(response: httpx.Response) -> None:
     if response.status_code != 200:
         seconds = _retry_after_seconds(response.headers.get("retry-after", ""))
         raise ProviderFailed(f"HTTP_{response.status_code}", retry_after_seconds=seconds)
@@ -216,7 +216,7 @@ def _retry_after_seconds(text: str) -> float | None:
         return None
 
 
-async def _capped(response: httpx.Response) -> bytes:
+async def _read_limited(response: httpx.Response) -> bytes:
     body = bytearray()
     async for chunk in response.aiter_raw():
         body += chunk

@@ -33,13 +33,13 @@ class JsonApi(Provider):
         client: HttpClient,
         base_url: str,
         api_key: str | None = None,
-        takes: Collection[SupportedHint] = (),
+        supported_hints: Collection[SupportedHint] = (),
     ) -> None:
         super().__init__(info)
         headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         self._upstream = Upstream(client, base_url, headers=headers)
         self._key = api_key
-        self.takes = frozenset(takes)
+        self.supported_hints = frozenset(supported_hints)
 
     async def sources(self, title: TitleRef) -> list[Source]:
         body = await self._upstream.get("sources", self._query(title))
@@ -51,8 +51,8 @@ class JsonApi(Provider):
             del query["type"]  # what is asked for unless told otherwise
         if title.imdb_id is not None:
             query["imdb"] = title.imdb_id
-        if title.language is not None and SupportedHint.LANGUAGE in self.takes:
+        if title.language is not None and SupportedHint.LANGUAGE in self.supported_hints:
             query["language"] = title.language
-        if title.max_quality is not None and SupportedHint.MAX_QUALITY in self.takes:
+        if title.max_quality is not None and SupportedHint.MAX_QUALITY in self.supported_hints:
             query["max_quality"] = f"{title.max_quality.height}p"
         return query

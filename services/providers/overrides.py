@@ -12,7 +12,7 @@ from services.providers.attempts import Override
 from services.providers.base import ProviderInfo
 from services.providers.library import KEY as LIBRARY
 
-_NOTHING = Override()
+_NO_OVERRIDE = Override()
 
 
 class ProviderSettings:
@@ -24,7 +24,7 @@ class ProviderSettings:
     def __call__(self) -> Mapping[str, Override]:
         return self._newest
 
-    def take(self, overrides: Mapping[str, Override]) -> None:
+    def update(self, overrides: Mapping[str, Override]) -> None:
         self._newest = overrides
 
 
@@ -34,25 +34,25 @@ def apply_overrides(
     """Providers as they are asked now, in that order; all but the first enabled one after the
     library are fallbacks."""
     ordered = sorted(
-        (_overridden(info, overrides.get(info.key, _NOTHING)) for info in infos),
+        (_apply_override(info, overrides.get(info.key, _NO_OVERRIDE)) for info in infos),
         key=lambda info: info.priority,  # equals stay in the order of the settings
     )
-    asked = (info.key for info in ordered if info.enabled and info.key != LIBRARY)
-    primary = next(asked, None)
+    primary_keys = (info.key for info in ordered if info.enabled and info.key != LIBRARY)
+    primary = next(primary_keys, None)
     return [
         replace(info, is_fallback=info.key not in (primary, LIBRARY) and primary is not None)
         for info in ordered
     ]
 
 
-def _overridden(info: ProviderInfo, override: Override) -> ProviderInfo:
+def _apply_override(info: ProviderInfo, override: Override) -> ProviderInfo:
     return replace(
         info,
         enabled=info.enabled if override.enabled is None else override.enabled,
-        priority=_chosen(override.priority, info.priority),
-        rollout_percent=_chosen(override.rollout_percent, info.rollout_percent),
+        priority=_first_set(override.priority, info.priority),
+        rollout_percent=_first_set(override.rollout_percent, info.rollout_percent),
     )
 
 
-def _chosen(changed: int | None, configured: int) -> int:
+def _first_set(changed: int | None, configured: int) -> int:
     return configured if changed is None else changed

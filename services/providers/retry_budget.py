@@ -18,10 +18,10 @@ class RetryBudget:
         self._most = most_tokens
         self._tokens = 1.0
 
-    def called(self) -> None:
+    def record_call(self) -> None:
         self._tokens = min(self._most, self._tokens + self._share)
 
-    def take(self) -> bool:
+    def spend_token(self) -> bool:
         """May a call be retried?"""
         if self._tokens < 1 - 1e-9:  # ten tenths are one, also in floating point
             return False

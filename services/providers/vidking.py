@@ -87,13 +87,13 @@ class VidKing(Provider):
 
     async def sources(self, title: TitleRef) -> list[Source]:
         """A source works if its status says `active`; without a status it is not offered."""
-        body = await self._ask("source", title)
+        body = await self._request("source", title)
         if body is None:
             return []
         return http_json.read_sources(self, body, default_status="", secret=self._key)
 
     async def embed(self, title: TitleRef) -> str | None:
-        body = await self._ask("embed", title)
+        body = await self._request("embed", title)
         if body is None:
             return None
         address = http_json.decode_body(_embeds, body).embed_url
@@ -113,18 +113,20 @@ class VidKing(Provider):
         body = await self._upstream.get("status", {})
         if body is None:
             raise ProviderFailed("HTTP_404")
-        told = http_json.decode_body(_statuses, body)
+        report = http_json.decode_body(_statuses, body)
         return Availability(
-            told.status.casefold() == _ONLINE, self._words(told.message), _left(told.rate_limit)
+            report.status.casefold() == _ONLINE,
+            self._clean_message(report.message),
+            _parse_remaining_calls(report.rate_limit),
         )
 
-    async def _ask(self, path: str, title: TitleRef) -> bytes | None:
+    async def _request(self, path: str, title: TitleRef) -> bytes | None:
         """None also for a title without a number of TMDb's: it knows no other."""
         if title.tmdb_id is None:
             return None
         return await self._upstream.get(path, http_json.title_query(title))
 
-    def _words(self, message: str | None) -> str | None:
+    def _clean_message(self, message: str | None) -> str | None:
         """The provider's words on one line, cut short; none if they hold the key."""
         if not message or http_json.has_secret(self._key, message):
             return None
@@ -133,10 +135,10 @@ class VidKing(Provider):
         ]
 
 
-def _left(rate_limit: object) -> int | None:
+def _parse_remaining_calls(rate_limit: object) -> int | None:
     """How many calls are left, told as a number or as {"remaining": number}."""
-    told = rate_limit if isinstance(rate_limit, dict) else {"remaining": rate_limit}
+    report = rate_limit if isinstance(rate_limit, dict) else {"remaining": rate_limit}
     try:
-        return msgspec.convert(told, _RateLimit).remaining
+        return msgspec.convert(report, _RateLimit).remaining
     except msgspec.ValidationError:
         return None

@@ -1,7 +1,7 @@
-"""Every key we keep in Redis: text, lifetime, version; one line each.
+"""Every key in Redis, one line each: text, lifetime, version.
 
-`stale_seconds` is how much longer an entry may answer when nothing better can. A changed record
-shape gets a new `version`: older entries are misses.
+`stale_seconds` is how much longer an entry may be served when nothing fresh is available. A changed
+record gets a new `version`, which makes older entries misses.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ DAY = 24 * HOUR
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One kind of cached thing; `text` has a place for each part of its key."""
+    """One kind of cached value; `text` has a placeholder for each part of its key."""
 
     name: str
     text: str
@@ -24,6 +24,7 @@ class Kind:
     missing_seconds: int = 30
 
     def key(self, *parts: str) -> str:
+        """Build a key from its parts, without REDIS_KEY_PREFIX."""
         return self.text.format(*parts)
 
 
@@ -49,7 +50,7 @@ EPISODE = Kind("episode", "episode:{}", HOUR, DAY)
 EPISODE_AT = Kind("episode_at", "episode:at:{}", 300, DAY)
 SEARCH = Kind("search", "search:{}", 60, 600)
 STREAMING_SOURCES = Kind("streaming_sources", "streaming:sources:{}", HOUR, HOUR)
-# A fallback's answer, under the same key: the first provider is asked again sooner.
+# A fallback's answer under the same key expires sooner, so that the first provider is called again.
 FALLBACK_SOURCES = Kind("streaming_sources", STREAMING_SOURCES.text, 1800, HOUR)
 NO_SOURCES = Kind("streaming_sources", STREAMING_SOURCES.text, 30, 0)
 EMBED = Kind("embed", "streaming:embed:{}", HOUR, HOUR)
@@ -63,7 +64,7 @@ USER_SESSION = "user:{}:session"  # 24 h
 # Playback's keys end in {p<shard>}, a Redis Cluster tag (progress_keys.py).
 USER_PROGRESS = "user:{}:progress:{}:{{p{}}}"  # hash; 7 d once flushed, no end before
 USER_UNFLUSHED = "user:{}:unflushed:{{p{}}}"  # sorted set of titles by time; emptied by flushing
-USER_VIEWING = "user:{}:sessions:{{p{}}}"  # sorted set of sessions by when last heard; 1 h
+USER_VIEWING = "user:{}:sessions:{{p{}}}"  # sorted set of sessions by last heartbeat; 1 h
 VIEWING_SESSION = "session:{}:{{p{}}}"  # hash; 1 h since the last heartbeat
 PROGRESS_STREAM = "progress:stream:{{p{}}}"  # entries live until flushed
 PROGRESS_CHANGED = "progress:changed:{{p{}}}"  # a channel: "user playable" of each change
@@ -75,25 +76,25 @@ JOBS_CHANGED = "jobs:changed"  # ids of jobs that changed; capped
 PURGES_READY = "purges:ready"  # a list, capped: ids of purges that may go out, with their tags
 # Breakers share one script, so one server: {{breakers}} is a Redis Cluster tag.
 BREAKER = "breaker:{}:{{breakers}}"  # a day since it last changed; no end while forced
-BREAKERS_CHANGED = "breakers:changed:{breakers}"  # how they stood when they changed; capped
-THROTTLE = "throttle:{}:{}"  # tries at a thing, of whom; two of its windows
-REVOCATIONS = "revocations"  # a stream of what ended early; capped, MongoDB has it too
-# The abuse watch's share scripts, as breakers do. Of a prefix: its score, till it is forgotten.
+BREAKERS_CHANGED = "breakers:changed:{breakers}"  # their status at each change; capped
+THROTTLE = "throttle:{}:{}"  # attempts, by throttle and account or address; two windows
+REVOCATIONS = "revocations"  # a stream of revoked sign-ins; capped, MongoDB has them too
+# The abuse watch's keys share scripts, too. The score of one prefix, until it has decayed.
 ABUSE_PREFIX = "abuse:{}:{{abuse}}"
-ABUSE_DOCUMENTS = "abuse:{}:documents:{{abuse}}"  # digests of what it sent in a minute
-ABUSE_STATUSES = "abuse:standings:{abuse}"  # a hash, capped: prefixes held to something
-PERIOD_CLAIM = "turn:{}"  # whose turn a periodic thing is; lives for its period
+ABUSE_DOCUMENTS = "abuse:{}:documents:{{abuse}}"  # hashes of the documents it sent in a minute
+ABUSE_STATUSES = "abuse:standings:{abuse}"  # a hash, capped: prefixes that are restricted
+PERIOD_CLAIM = "turn:{}"  # claim on a periodic task; lives for its period
 
-# Beside a cached key: who reads it now, and that it changed moments ago.
+# Beside a cached key: the lease of its reader, and a mark that it changed moments ago.
 LEASE = "lease:"
 CHANGED = "changed:"
-# Which list pages are cached under a tag: a hash of page key -> what was asked.
+# The list pages cached under a tag: a hash of page key -> description of the query.
 LISTS = "lists:{}"
-RATE_LIMIT = "ratelimit:{}:{}"  # by tier and user or address; two windows; lost without harm
-WARMING = "warming"  # held by who fills the caches at start
+RATE_LIMIT = "ratelimit:{}:{}"  # by tier and user or address; two windows; may be lost
+WARMING = "warming"  # lease of the process that fills the caches at start
 
 
 def tracked_prefixes(prefix: str) -> list[str]:
-    """Beginnings of all cached keys, none of them another's beginning."""
+    """List the distinct beginnings of all cached keys, such as `movie:`, after `prefix`."""
     kinds = [value for value in globals().values() if isinstance(value, Kind)]
     return sorted({f"{prefix}{kind.text.split(':')[0]}:" for kind in kinds})

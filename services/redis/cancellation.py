@@ -1,7 +1,7 @@
-"""Cancellations that were lost on the way.
+"""Detection of swallowed cancellations.
 
-On Python 3.11 `asyncio.wait_for`, which both drivers use, may swallow one that arrives as its own
-wait ends: whoever waits next would wait for good.
+On Python 3.11 `asyncio.wait_for`, which both drivers use, may swallow a cancellation that arrives
+as its own wait ends; the task's next wait would then never end.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ import asyncio
 
 
 def raise_if_cancelled() -> None:
-    """Called before a wait without an end of its own.
+    """Raise if the current task was cancelled; call it before a wait without a deadline.
 
     Raises:
-        CancelledError: this task was to end already.
+        CancelledError: the task's cancellation was swallowed earlier.
     """
     task = asyncio.current_task()
     if task is not None and task.cancelling():

@@ -1,8 +1,8 @@
-"""Whether the Redis of the state keeps what it is given: asked at start, again when it comes back.
+"""Check of the state's Redis for eviction and persistence, at start and regularly afterwards.
 
-One that may evict keys without expiry (allkeys-*, with a limit) would lose acknowledged progress:
-refused. volatile-* may drop running sessions, whose players then start again: a warning, like one
-that writes nothing to disk. Managed servers may hide their settings: a warning, too.
+A server that may evict keys without expiry (allkeys-*, with a limit) would lose acknowledged
+progress, so it is refused. volatile-* may drop running sessions, whose players then start again: a
+warning, as for a server that writes nothing to disk or hides its settings.
 """
 
 from __future__ import annotations
@@ -26,16 +26,17 @@ log = get_logger("redis")
 
 
 class EvictionReport(NamedTuple):
-    """`refusal` is what makes the server unfit, with what to set; `warnings` are for the log."""
+    """Result of a check: `refusal` says why the server is unfit, `warnings` go to the log."""
 
     refusal: str | None
     warnings: list[str]
 
 
 async def check_eviction_policy(redis: Client) -> EvictionReport:
-    """
+    """Read the server's settings and judge them.
+
     Raises:
-        RedisError, OSError, TimeoutError: it is away.
+        RedisError, OSError, TimeoutError: Redis is away.
     """
     async with asyncio.timeout(_DEADLINE_SECONDS):
         values = await _read_settings(redis)
@@ -54,10 +55,12 @@ async def check_eviction_policy(redis: Client) -> EvictionReport:
 
 @asynccontextmanager
 async def watch_eviction_policy(redis: Client) -> AsyncIterator[None]:
-    """Examines now, and later without being asked. One that is away is examined when it is back.
+    """Check the server now and every minute while the context is open.
+
+    A server that is away is checked as soon as it answers.
 
     Raises:
-        StartupError: it may evict what it must keep.
+        StartupError: the server may evict keys that must stay.
     """
     warned: set[str] = set()
     report = await _check_and_log(redis, warned)
@@ -72,7 +75,7 @@ async def watch_eviction_policy(redis: Client) -> AsyncIterator[None]:
 
 
 async def _watch_loop(redis: Client, warned: set[str], *, is_away: bool) -> None:
-    """A server that turns out unfit later is an error in the log: stopping would help nobody."""
+    """Check again and again; an unfit server is logged as an error, for stopping helps nobody."""
     while True:
         await asyncio.sleep(_RETRY_SECONDS if is_away else _RECHECK_SECONDS)
         report = await _check_and_log(redis, warned)
@@ -82,7 +85,7 @@ async def _watch_loop(redis: Client, warned: set[str], *, is_away: bool) -> None
 
 
 async def _check_and_log(redis: Client, warned: set[str]) -> EvictionReport | None:
-    """None while it is away. Each warning is logged once."""
+    """Check once and log each warning once; None while the server is away."""
     try:
         report = await check_eviction_policy(redis)
     except Failure as error:
@@ -98,7 +101,7 @@ async def _check_and_log(redis: Client, warned: set[str]) -> EvictionReport | No
 
 
 async def _read_settings(redis: Client) -> dict[str, str]:
-    """What of the settings the server tells: INFO is often open where CONFIG is not."""
+    """Read the settings by CONFIG GET, or by INFO, which managed servers often allow alone."""
     values: dict[str, str] = {}
     for name in ("maxmemory", "maxmemory-policy", "appendonly", "save"):
         try:

@@ -1,7 +1,8 @@
-"""From any process to every subscriber of this one, over a capped Redis stream.
+"""Broadcast from any process to every subscriber of this one, over a capped Redis stream.
 
-One hub per process reads the stream with its own blocking client and outlives Redis restarts. A
-subscriber holds at most `capacity` messages: newest win, `gap` tells. The stream id is the cursor.
+One hub per process reads the stream with its own blocking client and survives Redis restarts. A
+subscriber buffers at most `capacity` messages; the newest stay, and `gap` reports dropped ones. The
+stream id is the cursor.
 """
 
 from __future__ import annotations
@@ -21,18 +22,18 @@ from services.telemetry import metrics
 
 T = TypeVar("T")
 Id = tuple[int, int]
-Reducer = Callable[[bytes], tuple[int, T] | None]  # body -> (round, value); state is its own
+Reducer = Callable[[bytes], tuple[int, T] | None]  # body -> (generation, value); keeps state
 
 MAX_ENTRIES = 600
 MAX_SUBSCRIBERS = 10_000
 _FIELD = b"body"
 _BLOCK_SECONDS = 2.0
 _LONGEST_PAUSE_SECONDS = 2.0
-_LOOK_BACK_MS = 3000  # what a fold needs to have seen before the first message it tells
+_LOOK_BACK_MS = 3000  # what a reducer must read before its first message is complete
 
 
 class Message(NamedTuple, Generic[T]):
-    """Messages of one round say the same thing; the last of them says it best."""
+    """One message; of those with the same generation the last replaces the others."""
 
     id: Id
     generation: int
@@ -40,24 +41,27 @@ class Message(NamedTuple, Generic[T]):
 
 
 class Batch(NamedTuple, Generic[T]):
-    """Oldest first. `gap`: something before or between these was dropped or is gone."""
+    """Messages, oldest first; `gap` means that some before or between them were dropped."""
 
     messages: list[Message[T]]
     gap: bool
 
     @property
     def cursor(self) -> str:
+        """The cursor of the newest message; the batch must not be empty."""
         return format_cursor(self.messages[-1].id)
 
 
 def format_cursor(stream_id: Id) -> str:
+    """Format a stream id, (ms, sequence), as a cursor such as `1700000000000-0`."""
     return f"{stream_id[0]}-{stream_id[1]}"
 
 
 def parse_cursor(cursor: str) -> Id:
-    """
+    """Parse a cursor into a stream id, (ms, sequence).
+
     Raises:
-        InvalidCursor: it is not the id of a stream's entry.
+        InvalidCursor: `cursor` is not the id of a stream entry.
     """
     match = re.fullmatch(r"([0-9]{1,15})-([0-9]{1,15})", cursor)
     if match is None:
@@ -66,8 +70,11 @@ def parse_cursor(cursor: str) -> Id:
 
 
 class Subscription(Generic[T]):
-    """One subscriber's bounded slot. Iterating gives one batch when there are `capacity` messages, the
-    first one as soon as there is anything; it ends when the hub closes."""
+    """Bounded buffer of one subscriber, iterated by batches.
+
+    The first batch comes with the first message, each later one when `capacity` messages have
+    arrived. Iteration ends when the hub closes.
+    """
 
     def __init__(self, capacity: int) -> None:
         self._slot: deque[Message[T]] = deque()
@@ -80,6 +87,7 @@ class Subscription(Generic[T]):
         self._ready = asyncio.Event()
 
     def put(self, message: Message[T]) -> None:
+        """Buffer a message; an older generation is ignored, the same one replaced."""
         if message.id <= self._after or message.generation <= self._delivered_generation:
             return
         if self._slot and self._slot[-1].generation == message.generation:
@@ -100,9 +108,11 @@ class Subscription(Generic[T]):
             self._ready.clear()
 
     def mark_gap(self) -> None:
+        """Report a gap with the next batch."""
         self._gap = True
 
     def close(self) -> None:
+        """End the iteration."""
         self._closed = True
         self._ready.set()
 
@@ -126,7 +136,11 @@ class Subscription(Generic[T]):
 
 
 class Hub(Generic[T]):
-    """Reads from the first subscriber on, until closed. `new_reducer` turns bodies into values."""
+    """Reader of one stream, from the first subscriber on until closed.
+
+    Args:
+        new_reducer: builds a reducer, which turns entry bodies into values.
+    """
 
     def __init__(
         self, redis: Client, blocking: Client, stream: str, new_reducer: Callable[[], Reducer[T]]
@@ -142,9 +156,10 @@ class Hub(Generic[T]):
         self._closed = False
 
     async def publish(self, body: bytes) -> None:
-        """
+        """Append a message to the stream.
+
         Raises:
-            UpstreamUnavailable: Redis did not take it; nobody will see it.
+            UpstreamUnavailable: Redis did not answer in time; the message may be lost.
         """
         entry: dict[bytes | str, bytes] = {_FIELD: body}
         try:
@@ -155,10 +170,10 @@ class Hub(Generic[T]):
 
     @contextmanager
     def subscribe(self, capacity: int = 1) -> Iterator[Subscription[T]]:
-        """A slot that starts with the newest message, if there is one.
+        """Open a subscription that starts with the newest message, if there is one.
 
         Raises:
-            TooManyStreams: this process serves as many subscribers as it may.
+            TooManyStreams: this process has MAX_SUBSCRIBERS already.
         """
         if len(self._subscriptions) >= MAX_SUBSCRIBERS:
             raise TooManyStreams("Too many subscribers: try again later.", retry_after_seconds=10)
@@ -176,7 +191,7 @@ class Hub(Generic[T]):
             self._subscriptions.discard(subscription)
 
     async def replay_after(self, after: Id) -> Batch[T]:
-        """What was published after this id and is still there, the best message of each round.
+        """Read the messages after this id that the stream still has, the last of each generation.
 
         Raises:
             UpstreamUnavailable: Redis did not answer in time.
@@ -198,7 +213,7 @@ class Hub(Generic[T]):
         return Batch(list(generations.values()), gap=not oldest or _parse_id(oldest[0][0]) > after)
 
     async def aclose(self) -> None:
-        """Ends every subscription and the reading."""
+        """End every subscription and stop reading."""
         self._closed = True
         for subscription in self._subscriptions:
             subscription.close()
@@ -210,7 +225,7 @@ class Hub(Generic[T]):
     async def _read_loop(self) -> None:
         last: Id | None = None
         pause_seconds = 0.05
-        while not self._closed:  # its being cancelled may be swallowed likewise
+        while not self._closed:  # a driver may swallow the cancellation
             try:
                 async with asyncio.timeout(2 * _BLOCK_SECONDS):
                     last = await (self._read_newest() if last is None else self._read_after(last))

@@ -1,7 +1,7 @@
-"""Which job is next, and whose turn a periodic thing is. The jobs themselves are in MongoDB.
+"""Ids of jobs to run, and claims on periodic tasks. The jobs themselves are in MongoDB.
 
-The stream only says at once, to one worker, what a look at MongoDB would say a little later: an id
-that gets lost here loses nothing.
+The stream delivers a new job to one worker at once. A lost id does no harm: workers also poll
+MongoDB.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _UNAVAILABLE = "Redis did not answer in time."
 
 
 class JobChangeReducer:
-    """Ids of jobs from the stream of changes, each one news of its own (services/redis/hub.py)."""
+    """Reducer of the stream of changed job ids; each is its own generation (redis/hub.py)."""
 
     def __init__(self) -> None:
         self._generation = 0
@@ -42,7 +42,8 @@ class JobQueue:
         self._stream = prefix + cache_keys.JOB_QUEUE
 
     async def push(self, job_id: str) -> None:
-        """
+        """Offer a job to the workers.
+
         Raises:
             UpstreamUnavailable: Redis is away; workers will find the job in MongoDB.
         """
@@ -55,7 +56,7 @@ class JobQueue:
             raise UpstreamUnavailable(_UNAVAILABLE) from error
 
     async def pop(self) -> str | None:
-        """The id of a job that no other worker was told of; None when there is none.
+        """Return the id of a job that no other worker got; None when the queue is empty.
 
         Raises:
             UpstreamUnavailable: Redis is away.
@@ -73,7 +74,7 @@ class JobQueue:
             raise UpstreamUnavailable(_UNAVAILABLE) from error
 
     async def claim_period(self, name: str, seconds: float) -> bool:
-        """True for one caller in all processes every so many seconds.
+        """Claim a periodic task; true for one caller of all processes every `seconds`.
 
         Raises:
             UpstreamUnavailable: Redis is away.
@@ -86,12 +87,12 @@ class JobQueue:
             raise UpstreamUnavailable(_UNAVAILABLE) from error
 
     async def release_period(self, name: str) -> None:
-        """What the turn was taken for did not happen: it is the next caller's."""
+        """Release a claim whose task did not run, so that the next caller gets it."""
         with suppress(*Failure):
             await self._redis.delete(self._prefix + cache_keys.PERIOD_CLAIM.format(name))
 
     async def _pop(self) -> str | None:
-        # Without acknowledgement: whether a job is done is told by MongoDB alone.
+        # Without acknowledgement: MongoDB alone says whether a job is done.
         response: Any = await self._redis.xreadgroup(
             _GROUP, "worker", {self._stream: ">"}, count=1, noack=True
         )

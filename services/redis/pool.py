@@ -1,8 +1,8 @@
-"""Connections to Redis: one client for short commands, one for blocking reads; both to the cache's
-server or to that of the state, which must not evict (redis_state.py). One server may be both.
+"""Connections to Redis: one client for short commands, one for blocking reads.
 
-The library's own defaults retry for seconds; ours answer within REDIS_TIMEOUT_MS. A short memory of
-failure (`Guard`) lets callers go straight to MongoDB while Redis is away, at no cost per call.
+Both go to the cache's server or to that of the state, which must not evict (eviction.py); one
+server may be both. The library's defaults retry for seconds, ours answer within REDIS_TIMEOUT_MS.
+`Guard` remembers a failure, so that callers go straight to MongoDB while Redis is away.
 """
 
 from __future__ import annotations
@@ -21,24 +21,29 @@ from services.errors import StartupError
 from services.settings.settings import Settings
 from services.telemetry import metrics
 
-Client = Redis  # the type other rooms name
+Client = Redis  # the type other modules name
 Failure = (RedisError, OSError, TimeoutError)  # all that a command can raise when Redis is away
 
 
 class PackedConnection(Connection):
-    """Commands written by hiredis: the library packs its asyncio ones in Python, at 8 us each."""
+    """Connection that packs commands with hiredis; the library's Python code takes 8 us each."""
 
     def pack_command(self, *args: Any) -> list[bytes]:
+        """Pack one command into the bytes to send."""
         if " " in args[0]:  # "CONFIG GET": two words to Redis
             args = (*args[0].split(), *args[1:])
         return [pack_command(args)]
 
     def pack_commands(self, commands: Iterable[Iterable[Any]]) -> list[bytes]:
+        """Pack a pipeline into one buffer."""
         return [b"".join(chunk for one in commands for chunk in self.pack_command(*one))]
 
 
 def connect(settings: Settings, *, state: bool = False) -> Client:
-    """A client for short commands: bounded wait for a connection and for the answer, no retry.
+    """Build a client for short commands: bounded waits for connection and answer, no retry.
+
+    Args:
+        state: connect to the server of the state, not to that of the cache.
 
     Raises:
         StartupError: neither REDIS_URL nor REDIS_HOST is set.
@@ -59,7 +64,11 @@ def connect(settings: Settings, *, state: bool = False) -> Client:
 
 
 def connect_blocking(settings: Settings, *, state: bool = False) -> Client:
-    """A client for commands that wait in Redis (XREAD, pub/sub): no answer deadline of its own."""
+    """Build a client for commands that block in Redis (XREAD, pub/sub), without a read deadline.
+
+    Raises:
+        StartupError: neither REDIS_URL nor REDIS_HOST is set.
+    """
     pool = BlockingConnectionPool.from_url(
         _get_address(settings, state),
         connection_class=PackedConnection,
@@ -80,7 +89,7 @@ def _get_address(settings: Settings, state: bool) -> str:
 
 
 class Guard:
-    """Closed while Redis answers; after a failure open for `pause_seconds`, then one try again."""
+    """Memory of a failed call: refuses calls for `pause_seconds` after it, then allows them."""
 
     def __init__(
         self, pause_seconds: float = 1.0, clock: Callable[[], float] = time.monotonic
@@ -90,8 +99,10 @@ class Guard:
         self._open_until = 0.0
 
     def allows_calls(self) -> bool:
+        """Whether no call failed within the last `pause_seconds`."""
         return self._clock() >= self._open_until
 
     def record_failure(self) -> None:
+        """Start the pause and count the error."""
         self._open_until = self._clock() + self._pause
         metrics.redis_errors_total.inc()

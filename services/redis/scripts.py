@@ -1,7 +1,8 @@
-"""Lua scripts in Redis. Calls made in the same moment leave in one pipeline.
+"""Calls of Lua scripts in Redis; calls made at the same time are sent in one pipeline.
 
-redis-py costs about 60 us a round trip whatever it carries; while one pipeline is under way, the
-next calls gather. A script that Redis forgot is loaded again. A failed call is never a false yes.
+redis-py takes about 60 us for a round trip, whatever it carries; while one pipeline is under way,
+further calls queue for the next. A script missing in Redis is loaded again. A call that failed
+never returns an answer.
 """
 
 from __future__ import annotations
@@ -19,12 +20,12 @@ from services.telemetry import metrics
 
 _SERVICES = Path(__file__).parents[1]
 _PIPELINE_CALLS = 200  # in one pipeline: about 3 ms of Redis's time
-_WAITING_CALLS = 10_000  # beyond it callers are told to come back
+_WAITING_CALLS = 10_000  # beyond it calls are refused with a Retry-After
 _UNAVAILABLE = "Redis did not answer in time."
 
 
 class Script:
-    """The text of `services/<subject>/lua/<name>.lua`, several put together, and its digest."""
+    """A Lua script, joined from `services/<subject>/lua/<name>.lua`, and its SHA-1."""
 
     def __init__(self, subject: str, *names: str) -> None:
         folder = _SERVICES / subject / "lua"
@@ -47,7 +48,11 @@ class ScriptCalls:
         self._sender: asyncio.Task[None] | None = None
 
     async def call(self, script: Script, key_count: int, *parts: Any) -> Any:
-        """Runs the script; `parts` are its keys, then its arguments.
+        """Run a script.
+
+        Args:
+            key_count: how many of `parts` are keys.
+            parts: the keys, then the arguments.
 
         Raises:
             UpstreamUnavailable: Redis is away, full or refused; the script may or may not have run.
@@ -61,7 +66,7 @@ class ScriptCalls:
         return await call.answer
 
     async def _send_all(self) -> None:
-        """Its first step runs in the loop's next turn: all calls of this turn are then waiting."""
+        """Send all waiting calls; starts in the loop's next iteration, when this one's have queued."""
         try:
             while self._waiting:
                 calls = self._waiting[:_PIPELINE_CALLS]
@@ -81,7 +86,7 @@ class ScriptCalls:
             metrics.redis_errors_total.inc()
             _fail(calls, error)
         except BaseException as error:
-            _fail(calls, error)  # nobody waits for ever
+            _fail(calls, error)  # or their callers would wait for ever
             raise
 
     async def _execute(self, calls: list[_Call]) -> list[Any]:
@@ -92,7 +97,7 @@ class ScriptCalls:
 
 
 def _settle(calls: list[_Call], answers: list[Any], *, final: bool = False) -> list[_Call]:
-    """Gives each caller its answer; returns the calls whose script Redis does not know."""
+    """Set each call's result; returns the calls whose script Redis does not have."""
     unknown = []
     for call, answer in zip(calls, answers, strict=True):
         if isinstance(answer, NoScriptError) and not final:

@@ -31,8 +31,8 @@ from services.tmdb.types import (
 
 T = TypeVar("T")
 MAX_PAGE = 500  # of any list; TMDb refuses more
-_WITH = {"append_to_response": "credits,external_ids,similar"}
-_NOTHING: Query = {}
+_APPENDED = {"append_to_response": "credits,external_ids,similar"}
+_NO_QUERY: Query = {}
 _decoders: dict[type[Any], msgspec.json.Decoder[Any]] = {
     kind: msgspec.json.Decoder(kind)
     for kind in (
@@ -65,35 +65,35 @@ class Tmdb:
         self._requests.require_key()
 
     async def configuration(self) -> Configuration:
-        return await self._always("/configuration", Configuration)
+        return await self._require("/configuration", Configuration)
 
     async def movie(self, number: int) -> MovieDetails | None:
-        return await self._get(f"/movie/{number}", MovieDetails, _WITH)
+        return await self._get(f"/movie/{number}", MovieDetails, _APPENDED)
 
     async def show(self, number: int) -> ShowDetails | None:
-        return await self._get(f"/tv/{number}", ShowDetails, _WITH)
+        return await self._get(f"/tv/{number}", ShowDetails, _APPENDED)
 
     async def season(self, show_number: int, number: int) -> SeasonDetails | None:
         return await self._get(f"/tv/{show_number}/season/{number}", SeasonDetails, {})
 
     async def genres(self, kind: TmdbKind) -> list[NamedId]:
-        return (await self._always(f"/genre/{kind.value}/list", Genres)).genres
+        return (await self._require(f"/genre/{kind.value}/list", Genres)).genres
 
     async def search(self, kind: TmdbKind, text: str, page: int = 1) -> Page:
-        return await self._always(f"/search/{kind.value}", Page, _search(text, page))
+        return await self._require(f"/search/{kind.value}", Page, _build_search(text, page))
 
     async def search_people(self, text: str, page: int = 1) -> Page:
-        return await self._always("/search/person", Page, _search(text, page))
+        return await self._require("/search/person", Page, _build_search(text, page))
 
     async def trending(self, kind: TmdbKind, page: int = 1) -> Page:
         """The week's most watched."""
-        return await self._always(f"/trending/{kind.value}/week", Page, {"page": page})
+        return await self._require(f"/trending/{kind.value}/week", Page, {"page": page})
 
     async def discover(self, kind: TmdbKind, page: int = 1, **filters: str | int) -> Page:
         """`filters` are TMDb's own, with `__` for the dot: vote_count__gte=300."""
         own = {name.replace("__", "."): value for name, value in filters.items()}
         query: Query = {"page": page, "include_adult": "false", **own}
-        return await self._always(f"/discover/{kind.value}", Page, query)
+        return await self._require(f"/discover/{kind.value}", Page, query)
 
     async def changes(self, kind: TmdbKind, start: date, end: date, page: int = 1) -> ChangedTitles:
         """Numbers of titles changed from `start` to `end`, at most 14 days."""
@@ -102,27 +102,27 @@ class Tmdb:
             "end_date": end.isoformat(),
             "page": page,
         }
-        return await self._always(f"/{kind.value}/changes", ChangedTitles, query)
+        return await self._require(f"/{kind.value}/changes", ChangedTitles, query)
 
-    async def _always(self, path: str, kind: type[T], query: Query = _NOTHING) -> T:
-        found = await self._get(path, kind, query)
-        if found is None:
+    async def _require(self, path: str, kind: type[T], query: Query = _NO_QUERY) -> T:
+        answer = await self._get(path, kind, query)
+        if answer is None:
             raise UpstreamUnavailable(f"TMDb answered 404 ({path}): look at TMDB_BASE_URL.")
-        return found
+        return answer
 
     async def _get(self, path: str, kind: type[T], query: Query) -> T | None:
         body = await self._requests.get(path, query)
         if body is None:
             return None
         try:
-            found: T = _decoders[kind].decode(body)
+            answer: T = _decoders[kind].decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError):
             # Not chained: the library tells which part of the body is wrong.
             raise UpstreamUnavailable(f"TMDb's answer makes no sense ({path}).") from None
-        return found
+        return answer
 
 
-def _search(text: str, page: int) -> Query:
+def _build_search(text: str, page: int) -> Query:
     return {"query": text, "page": page, "include_adult": "false"}
 
 

@@ -44,28 +44,28 @@ class BodyCache:
     """The last answers by address, the longest unused dropped first."""
 
     def __init__(
-        self, at_most: int = MAX_CACHED_BODIES, bytes_at_most: int = MAX_CACHED_BYTES
+        self, max_entries: int = MAX_CACHED_BODIES, max_bytes: int = MAX_CACHED_BYTES
     ) -> None:
-        self._kept: OrderedDict[str, CachedBody] = OrderedDict()
-        self._at_most = at_most
-        self._bytes_at_most = bytes_at_most
+        self._entries: OrderedDict[str, CachedBody] = OrderedDict()
+        self._max_entries = max_entries
+        self._max_bytes = max_bytes
         self.bytes = 0
 
     def __len__(self) -> int:
-        return len(self._kept)
+        return len(self._entries)
 
     def get(self, address: str) -> CachedBody | None:
-        found = self._kept.get(address)
-        if found is not None:
-            self._kept.move_to_end(address)
-        return found
+        entry = self._entries.get(address)
+        if entry is not None:
+            self._entries.move_to_end(address)
+        return entry
 
-    def put(self, address: str, kept: CachedBody) -> None:
-        before = self._kept.pop(address, None)
-        self.bytes += len(kept.body) - (len(before.body) if before else 0)
-        self._kept[address] = kept
-        while len(self._kept) > self._at_most or self.bytes > self._bytes_at_most:
-            self.bytes -= len(self._kept.popitem(last=False)[1].body)
+    def put(self, address: str, cached: CachedBody) -> None:
+        previous = self._entries.pop(address, None)
+        self.bytes += len(cached.body) - (len(previous.body) if previous else 0)
+        self._entries[address] = cached
+        while len(self._entries) > self._max_entries or self.bytes > self._max_bytes:
+            self.bytes -= len(self._entries.popitem(last=False)[1].body)
 
 
 class _Busy(Exception):
@@ -116,52 +116,54 @@ class Requests:
         deadline = time.monotonic() + self._deadline_seconds
         try:
             async with asyncio.timeout(self._deadline_seconds):
-                return await self._try_until_answered(path, query, deadline)
+                return await self._get_with_retries(path, query, deadline)
         except TimeoutError:
             metrics.tmdb_requests_total.labels("late").inc()
-            raise self._failed(path, "did not answer in time") from None
+            raise self._build_error(path, "did not answer in time") from None
 
-    async def _try_until_answered(self, path: str, query: Query, deadline: float) -> bytes | None:
+    async def _get_with_retries(self, path: str, query: Query, deadline: float) -> bytes | None:
         failures = pauses = 0
         while True:
             await self._wait_for_pause(path, deadline)
             try:
-                return await self._ask(path, query)
+                return await self._request(path, query)
             except _Busy as busy:
                 pauses += 1
                 if pauses > _MAX_PAUSES:
-                    raise self._failed(path, "keeps saying that it is asked too often") from None
+                    raise self._build_error(
+                        path, "keeps saying that it is asked too often"
+                    ) from None
                 self._pause(busy.seconds)
             except _Failing as failing:
                 failures += 1
                 if failures > _RETRIES:
-                    raise self._failed(path, str(failing)) from None
+                    raise self._build_error(path, str(failing)) from None
                 # Full jitter: callers that failed together do not come back together.
                 most = _FIRST_BACKOFF_SECONDS * 2**failures
                 await asyncio.sleep(random.uniform(0, most))  # noqa: S311
 
     async def _wait_for_pause(self, path: str, deadline: float) -> None:
-        while (left := self._paused_until - time.monotonic()) > 0:
+        while (remaining_seconds := self._paused_until - time.monotonic()) > 0:
             if self._paused_until > deadline:
                 message = f"TMDb is asked too often; it wants us to wait ({path})."
-                raise UpstreamUnavailable(message, retry_after_seconds=int(left) + 1)
-            await asyncio.sleep(left)
+                raise UpstreamUnavailable(message, retry_after_seconds=int(remaining_seconds) + 1)
+            await asyncio.sleep(remaining_seconds)
 
     def _pause(self, seconds: float) -> None:
         self._paused_until = max(self._paused_until, time.monotonic() + seconds)
         metrics.tmdb_requests_total.labels("limited").inc()
 
-    async def _ask(self, path: str, query: Query) -> bytes | None:
+    async def _request(self, path: str, query: Query) -> bytes | None:
         address = self._base_url + path
         name = f"{path}?{httpx.QueryParams(dict(query))}"
-        kept = self._bodies.get(name)
-        headers = self._headers | ({"If-None-Match": kept.etag} if kept else {})
+        cached = self._bodies.get(name)
+        headers = self._headers | ({"If-None-Match": cached.etag} if cached else {})
         try:
             async with (
                 self._slots,
                 self._client.stream("GET", address, params=query, headers=headers) as response,
             ):
-                return await self._read(path, name, kept, response)
+                return await self._read(path, name, cached, response)
         except httpx.HTTPError as error:
             # Not chained: the library's error can hold the request with its headers.
             metrics.tmdb_requests_total.labels("failed").inc()
@@ -169,12 +171,12 @@ class Requests:
             raise _Failing("did not answer in time" if late else "broke the connection") from None
 
     async def _read(
-        self, path: str, name: str, kept: CachedBody | None, response: httpx.Response
+        self, path: str, name: str, cached: CachedBody | None, response: httpx.Response
     ) -> bytes | None:
         status = response.status_code
         metrics.tmdb_requests_total.labels(_outcome(status)).inc()
-        if status == 304 and kept is not None:
-            return kept.body
+        if status == 304 and cached is not None:
+            return cached.body
         if status == 404:
             return None
         if status == 429:
@@ -182,32 +184,32 @@ class Requests:
         if status >= 500:
             raise _Failing(f"answered {status}")
         if status in (401, 403):
-            raise self._failed(path, "refused the key: look at TMDB_API_KEY")
+            raise self._build_error(path, "refused the key: look at TMDB_API_KEY")
         if status != 200:
-            raise self._failed(path, f"answered {status}")
-        body = await self._capped(path, response)
+            raise self._build_error(path, f"answered {status}")
+        body = await self._read_limited(path, response)
         if etag := response.headers.get("etag"):
             self._bodies.put(name, CachedBody(etag, body))
         return body
 
-    async def _capped(self, path: str, response: httpx.Response) -> bytes:
+    async def _read_limited(self, path: str, response: httpx.Response) -> bytes:
         if response.headers.get("content-encoding", "identity") != "identity":
-            raise self._failed(path, "answered compressed, which was not asked for")
+            raise self._build_error(path, "answered compressed, which was not asked for")
         body = bytearray()
         async for chunk in response.aiter_raw():
             body += chunk
             if len(body) > MAX_BODY_BYTES:
-                raise self._failed(path, "answered more than fits")
+                raise self._build_error(path, "answered more than fits")
         return bytes(body)
 
     @staticmethod
-    def _failed(path: str, what: str) -> UpstreamUnavailable:
-        return UpstreamUnavailable(f"TMDb {what} ({path}).")
+    def _build_error(path: str, description: str) -> UpstreamUnavailable:
+        return UpstreamUnavailable(f"TMDb {description} ({path}).")
 
 
 def _outcome(status: int) -> str:
-    known = {200: "answered", 304: "unchanged", 404: "absent", 429: "busy"}
-    return known.get(status, "failed")
+    outcomes = {200: "answered", 304: "unchanged", 404: "absent", 429: "busy"}
+    return outcomes.get(status, "failed")
 
 
 def _retry_after_seconds(text: str | None) -> float:
@@ -217,7 +219,7 @@ def _retry_after_seconds(text: str | None) -> float:
             return _DEFAULT_PAUSE_SECONDS
         if text.strip().isdecimal():
             return min(float(text), _LONGEST_PAUSE_SECONDS)
-        left = (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds()
+        remaining_seconds = (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds()
     except (ValueError, TypeError, OverflowError):
         return _DEFAULT_PAUSE_SECONDS
-    return min(max(0.0, left), _LONGEST_PAUSE_SECONDS)
+    return min(max(0.0, remaining_seconds), _LONGEST_PAUSE_SECONDS)

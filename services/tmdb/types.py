@@ -33,11 +33,11 @@ class Images(Answer, frozen=True):
     profile_sizes: list[str] = []
     still_sizes: list[str] = []
 
-    def url(self, path: str | None, sizes: list[str], wanted: str) -> str | None:
+    def url(self, path: str | None, sizes: list[str], size: str) -> str | None:
         """The image's whole address, `original` where the wanted size is not made."""
         if path is None:
             return None
-        return f"{self.secure_base_url}{wanted if wanted in sizes else 'original'}{path}"
+        return f"{self.secure_base_url}{size if size in sizes else 'original'}{path}"
 
 
 class Configuration(Answer, frozen=True):

@@ -5,18 +5,15 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
-import httpx
 import pytest
 from pydantic import SecretStr
 from starlette.applications import Starlette
 
 from resolvers.context import Runtime
-from server.app import build_app
 from services.accounts.token_keys import generate_pem, open_keys
 from services.accounts.tokens import AccessTokens
 from services.settings.settings import Environment
-from services.telemetry.access_log import AccessLog
-from tests.support.api_client import GraphQL, LiveServer, serving_app
+from tests.support.api_client import LiveServer, build_silent_app, serving_app
 
 OUR_SITE = "https://app.example"
 
@@ -46,19 +43,7 @@ def hardened(runtime: Runtime, private_key: str) -> Runtime:
 
 @pytest.fixture
 def app(hardened: Runtime) -> Starlette:
-    return build_app(hardened, access_log=AccessLog(enabled=False))
-
-
-@pytest.fixture
-async def client(app: Starlette) -> AsyncIterator[httpx.AsyncClient]:
-    transport = httpx.ASGITransport(app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
-        yield client
-
-
-@pytest.fixture
-def graphql(client: httpx.AsyncClient) -> GraphQL:
-    return GraphQL(client)
+    return build_silent_app(hardened)
 
 
 @pytest.fixture

@@ -13,17 +13,16 @@ import pytest
 
 import models
 from resolvers.context import Runtime
-from server.app import build_app
 from services.limits.sliding_window import SlidingWindows
 from services.limits.throttles import Throttles
 from services.redis.scripts import ScriptCalls
-from services.telemetry.access_log import AccessLog
 from tests.attacks.payloads import (
     answers,
     assert_nothing_leaks,
     codes_of,
     tried,
 )
+from tests.support.api_client import connect_runtime
 
 EMAIL, PASSWORD = "ada@example.org", "correct horse battery"
 LOGIN = "mutation ($e: EmailAddress!, $p: String!) { login(input: {email: $e, password: $p}) \
@@ -181,8 +180,7 @@ async def throttled(hardened: Runtime) -> AsyncIterator[httpx.AsyncClient]:
     settings = hardened.settings.model_copy(update={"throttles": True})
     throttles = Throttles(settings, SlidingWindows(ScriptCalls(hardened.state_redis)))
     changed = replace(hardened, settings=settings, throttles=throttles)
-    transport = httpx.ASGITransport(build_app(changed, access_log=AccessLog(enabled=False)))
-    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+    async with connect_runtime(changed) as client:
         yield client
 
 

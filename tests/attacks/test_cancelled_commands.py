@@ -7,13 +7,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
-import httpx
 import pytest
 
 import models
 from resolvers.context import Runtime
 from resolvers.opening import open_playback
-from server.app import build_app
 from services.cache.cache import Cache
 from services.limits.rate_limit import RateLimiter
 from services.limits.sliding_window import SlidingWindows, WindowLimits, WindowResult
@@ -21,19 +19,12 @@ from services.redis import pool
 from services.redis.pool import Client
 from services.redis.scripts import ScriptCalls
 from services.settings.settings import Settings
-from services.telemetry.access_log import AccessLog
+from tests.support.api_client import build_silent_app, connect_app
 from tests.support.playback_fixtures import film, seen_offline, viewer_of
-from tests.support.relay import Relay, relaying
+from tests.support.relay import Relay
 
 _DELAY_SECONDS = 0.3
 _PEOPLE = 12
-
-
-@pytest.fixture
-async def relay(runtime: Runtime) -> AsyncIterator[Relay]:
-    assert runtime.settings.redis_url
-    async with relaying(runtime.settings.redis_url) as relay:
-        yield relay
 
 
 @pytest.fixture
@@ -185,12 +176,11 @@ async def test_who_gives_up_a_request_leaves_nothing_for_the_next(
                 now=delayed.clock(),
             )
         )  # fmt: skip
-    app = build_app(delayed, access_log=AccessLog(enabled=False))
+    app = build_silent_app(delayed)
     query = (
         "query ($id: ID!) { viewer { displayName progress(playableId: $id) { positionSeconds } } }"
     )
-    transport = httpx.ASGITransport(app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+    async with connect_app(app) as client:
 
         async def ask(number: int) -> Any:
             headers = {"authorization": f"Bearer {tokens[number]}"}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
@@ -25,8 +24,13 @@ from tests.attacks.payloads import (
     assert_nothing_leaks,
     tried,
 )
-from tests.support import fake_provider
-from tests.support.api_client import GraphQL, token_for
+from tests.support.api_client import (
+    GraphQL,
+    build_silent_app,
+    connect_app,
+    connect_runtime,
+    token_for,
+)
 from tests.support.fake_provider import FakeProvider
 from tests.support.titles import film as a_film
 from tests.support.titles import film_id, store
@@ -36,19 +40,11 @@ SOURCES = """query ($id: ID!) { movie(by: {id: $id}) { streamingSources {
   sources { url subtitles { url } } attempts { outcome reason } } embed { url } } }"""
 
 
-@pytest.fixture
-async def provider() -> AsyncIterator[FakeProvider]:
-    async with fake_provider.running() as fake:
-        yield fake
-
-
 async def _told(runtime: Runtime, *entries: Any, **given: Any) -> tuple[str, dict[str, Any]]:
     """What a viewer is told of a film's sources: as text, and the part itself."""
     await store([a_film(1, title="Arrival", tmdb_id=603)])
     async with with_providers(runtime, *entries, **given) as changed:
-        app = build_app(changed, access_log=AccessLog(enabled=False))
-        transport = httpx.ASGITransport(app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        async with connect_runtime(changed) as client:
             token = token_for(changed)
             _, body = await GraphQL(client)(SOURCES, {"id": film_id(1)}, token)
     text = json.dumps(body)
@@ -75,15 +71,20 @@ for _switch in ANSWERS:
 
 @pytest.mark.parametrize("switch", ANSWERS)
 async def test_a_broken_providers_words_are_not_passed_on(
-    runtime: Runtime, provider: FakeProvider, switch: str
+    runtime: Runtime, provider_server: FakeProvider, switch: str
 ) -> None:
-    entry = json_provider("broken", provider.url(switch), api_key="marked-key-of-ours")
+    entry = json_provider("broken", provider_server.url(switch), api_key="marked-key-of-ours")
     text, found = await _told(runtime, entry)
     assert found["streamingSources"]["sources"] == []
-    for secret in ("secret stack trace", "marked-key-of-ours", "127.0.0.1", str(provider.port)):
+    for secret in (
+        "secret stack trace",
+        "marked-key-of-ours",
+        "127.0.0.1",
+        str(provider_server.port),
+    ):
         assert secret not in text
     # and where it sends us, nobody goes
-    assert {path.split("/")[1] for path, _, _ in provider.seen} <= {switch}
+    assert {path.split("/")[1] for path, _, _ in provider_server.seen} <= {switch}
 
 
 ADDRESSES = [
@@ -105,35 +106,34 @@ for _address in ADDRESSES:
 
 @pytest.mark.parametrize("address", ADDRESSES, ids=lambda one: ascii(one)[:30])
 async def test_an_address_that_is_none_is_not_passed_on(
-    runtime: Runtime, provider: FakeProvider, address: str
+    runtime: Runtime, provider_server: FakeProvider, address: str
 ) -> None:
     good = {"url": "https://cdn.example/good.m3u8", "type": "hls", "quality": "720p"}
     body = {"sources": [{"url": address, "type": "hls", "quality": "1080p"}, good]}
-    provider.bodies["odd/sources"] = (200, json.dumps(body).encode())
-    provider.bodies["odd"] = (200, b"{}")
-    text, found = await _told(runtime, json_provider("odd", provider.url("odd")))
+    provider_server.bodies["odd/sources"] = (200, json.dumps(body).encode())
+    provider_server.bodies["odd"] = (200, b"{}")
+    text, found = await _told(runtime, json_provider("odd", provider_server.url("odd")))
     urls = [source["url"] for source in found["streamingSources"]["sources"]]
     assert urls in ([good["url"]], [])
     assert json.dumps(address) not in text
 
 
 async def test_no_address_of_a_client_is_ever_fetched(
-    runtime: Runtime, provider: FakeProvider
+    runtime: Runtime, provider_server: FakeProvider
 ) -> None:
     # given an editor who names an address of our own network as artwork
-    address = provider.url("ok")
+    address = provider_server.url("ok")
     tried("SSRF and providers", "artwork of our own network")
-    app = build_app(runtime, access_log=AccessLog(enabled=False))
+    app = build_silent_app(runtime)
     mutation = """mutation ($url: URL) { upsertMovie(input: {title: "A", posterUrl: $url}) {
       movie { id poster { url(width: 300) } } errors { code } } }"""
-    transport = httpx.ASGITransport(app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+    async with connect_app(app) as client:
         token = token_for(runtime, models.Role.EDITOR)
         for url in (address, "http://169.254.169.254/latest", "http://[::1]:6379/"):
             status, _ = await GraphQL(client)(mutation, {"url": url}, token)
             assert status == 200
     # then the server went nowhere: only browsers follow it
-    assert provider.seen == []
+    assert provider_server.seen == []
 
 
 # ---- logs
@@ -206,7 +206,7 @@ async def test_an_unexpected_error_is_one_sentence_and_a_number(
     secret = f"KeyError in /work/main/x.py at mongodb://host: {LEAK_WORDS}"
     tried("error masking", transport_name)
     broken = replace(hardened, breakers=_Broken(secret), tmdb=_Broken(secret))  # type: ignore[arg-type]
-    app = build_app(broken, access_log=AccessLog(enabled=False))
+    app = build_silent_app(broken)
     query = "{ circuitBreakers { id state } }"
     headers = {"authorization": f"Bearer {token_for(broken, models.Role.OPERATOR)}"}
     before = structlog.get_config()

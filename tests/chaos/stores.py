@@ -44,7 +44,7 @@ class Stores:
 
     def stop(self) -> None:
         for server in (self.redis, self.mongod):
-            if server.alive:
+            if server.is_alive:
                 os.kill(server.pid, signal.SIGCONT)
             server.stop()
 

@@ -12,16 +12,13 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any, NamedTuple
 
-import pytest
 from redis.asyncio import Redis
 
 from services.cache.cache import Cache
 from tests.chaos.stores import DEADLINE_SECONDS, Stores, frozen
-from tests.support.fake_provider import free_port
-from tests.support.processes import Process, Served, until
+from tests.support.processes import Served, until
 
 REDIS_SECONDS = float(os.environ.get("CHAOS_REDIS_SECONDS", "8"))
 MONGODB_SECONDS = float(os.environ.get("CHAOS_MONGODB_SECONDS", "5"))
@@ -45,18 +42,6 @@ class Read(NamedTuple):
     @property
     def is_whole(self) -> bool:
         return not self.errors
-
-
-@pytest.fixture
-async def served(stores: Stores, tmp_path: Path) -> AsyncIterator[Served]:
-    """A new process, so that its memory holds nothing, and an empty Redis."""
-    async with Redis.from_url(stores.redis.uri) as redis:
-        await redis.flushdb()
-    port = free_port()
-    environment = {**stores.environment, "PORT": str(port), "DATA_DIR": str(tmp_path)}
-    with Process(tmp_path, "serve", environment=environment):
-        async with Served(port) as served:
-            yield served
 
 
 async def read(served: Served, query: str, variables: dict[str, Any]) -> Read:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,22 +11,9 @@ from redis.asyncio import Redis
 
 from tests.chaos.stores import DEADLINE_SECONDS, Stores, frozen
 from tests.support.api_client import ISSUE_QUERY
-from tests.support.fake_provider import free_port
-from tests.support.processes import Process, Served, until
+from tests.support.processes import Served, until
 
 SLACK_SECONDS = 2.0  # of a busy machine
-
-
-@pytest.fixture
-async def served(stores: Stores, tmp_path: Path) -> AsyncIterator[Served]:
-    """A new process, so that its memory holds nothing, and an empty Redis."""
-    async with Redis.from_url(stores.redis.uri) as redis:
-        await redis.flushdb()
-    port = free_port()
-    environment = {**stores.environment, "PORT": str(port), "DATA_DIR": str(tmp_path)}
-    with Process(tmp_path, "serve", environment=environment):
-        async with Served(port) as served:
-            yield served
 
 
 async def titles(served: Served, first: int) -> list[str]:

@@ -35,6 +35,6 @@ def test_hashes_and_secrets_are_left_out_of_exports() -> None:
 def test_what_outlives_an_account_says_why() -> None:
     # given what is not erased but disowned or kept, then there is a reason
     assert [
-        each.name for each in models.PERSONAL_DATA if each.disowned and not each.kept_because
+        each.name for each in models.PERSONAL_DATA if each.disowned and not each.retention_reason
     ] == []
     assert models.PERSONAL_DATA[-1].document is models.User  # last: erasing begins again from it

@@ -66,9 +66,9 @@ async def test_an_operation_reads_its_own_writes(runtime: Runtime) -> None:
     context, title = viewer_of(runtime), await film()
     session = await started(context, title)
     loader = context.loader(loaders.ProgressByPlayableId)
-    assert loader.ready([title]) == {title: None}
+    assert loader.peek([title]) == {title: None}
     # when it reports
     applied = await reports.report_progress(context, session, 0, 10.0)
     # then it sees the new state without another read
-    assert loader.ready([title]) == {title: applied.progress}
-    assert loader.ready([title, "movie_2"]) is None
+    assert loader.peek([title]) == {title: applied.progress}
+    assert loader.peek([title, "movie_2"]) is None

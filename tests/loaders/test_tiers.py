@@ -23,10 +23,9 @@ from services.redis.cache_keys import MOVIE
 from services.redis.pool import Client
 from services.settings.settings import Settings
 from tests.conftest import CountCommands
-from tests.support.caching import client_through
+from tests.support.caching import relayed_client
 from tests.support.clock import Clock
 from tests.support.processes import until
-from tests.support.relay import relaying
 from tests.support.titles import film, film_id, store
 
 FILM = film_id(1)
@@ -197,10 +196,7 @@ async def test_with_redis_away_too_memory_answers_as_a_last_resort(
     await store([film(1), film(2)])
     held.is_away = True
     held.gate.set()
-    async with (
-        relaying(settings.redis_url or "") as relay,
-        client_through(relay, settings) as through,
-    ):
+    async with relayed_client(settings) as (relay, through):
         here = process(runtime, through)
         assert await title(here, loaders.MovieById) == "Film 1"
         # given a process that neither Redis nor the database answers
@@ -335,7 +331,7 @@ async def test_a_list_that_changed_while_it_was_read_is_not_kept(
 
     async def page() -> list[str]:
         pages = Context(reader).loader(HeldPages)
-        found = await pages.load(pages.ask(query))
+        found = await pages.load(pages.key_for(query))
         assert found is not None
         return found.ids
 

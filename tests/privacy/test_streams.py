@@ -9,17 +9,15 @@ from typing import Any
 import httpx
 import pytest
 
-from server.app import build_app
-from services.telemetry.access_log import AccessLog
 from tests.privacy.operations import Made, variants
 from tests.privacy.test_matrix import root_fields
 from tests.privacy.world import FILM, POSITION, REPORT, START, World
-from tests.support.api_client import LiveServer, Socket, serving_app
+from tests.support.api_client import LiveServer, Socket, build_silent_app, serving_app
 
 
 @pytest.fixture
 async def live(world: World) -> AsyncIterator[LiveServer]:
-    app = build_app(world.runtime, access_log=AccessLog(enabled=False))
+    app = build_silent_app(world.runtime)
     async with serving_app(app, world.runtime.settings) as server:
         yield server
 

@@ -19,15 +19,13 @@ import pytest
 import models
 from models.mongo import ids
 from resolvers.context import Media, Runtime
-from server.app import build_app
 from services.accounts.passwords import Passwords
 from services.media.library import MediaLibrary
 from services.media.signed_urls import MediaUrlSigner
 from services.redis.pool import Client
-from services.telemetry.access_log import AccessLog
 from tests.privacy.operations import OWNED, Made
 from tests.support import films_on_disk, titles
-from tests.support.api_client import GraphQL
+from tests.support.api_client import GraphQL, connect_runtime
 from workers.flush_progress import flush_progress
 
 EMAIL, PASSWORD = "ada-of-the-marker@example.org", "adas long password"
@@ -193,10 +191,7 @@ async def making_world(runtime: Runtime, folder: Path) -> AsyncIterator[World]:
     changed = replace(
         runtime, passwords=passwords, media=Media(library, addresses, runtime.media.is_revoked)
     )
-    app = build_app(changed, access_log=AccessLog(enabled=False))
-    async with httpx.AsyncClient(
-        transport=httpx.ASGITransport(app), base_url="http://test"
-    ) as client:
+    async with connect_runtime(changed) as client:
         world = World(changed, client)
         await _fill(world)
         yield world

@@ -18,7 +18,9 @@ import models
 from models.mongo import ids
 from resolvers.context import Runtime
 from server import serving
+from server.app import build_app
 from services.settings.settings import Settings
+from services.telemetry.access_log import AccessLog
 
 PROTOCOL = Subprotocol("graphql-transport-ws")
 ISSUE_QUERY = """
@@ -130,6 +132,37 @@ class LiveServer:
     async def client(self) -> AsyncIterator[httpx.AsyncClient]:
         async with httpx.AsyncClient(base_url=self.url, timeout=15) as client:
             yield client
+
+
+def build_silent_app(runtime: Runtime) -> Starlette:
+    """The application without an access log."""
+    return build_app(runtime, access_log=AccessLog(enabled=False))
+
+
+@asynccontextmanager
+async def connect_app(
+    app: Starlette, headers: dict[str, str] | None = None, **transport: Any
+) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the application without a network.
+
+    Args:
+        app: The application; a fault of ours is raised in the client.
+        headers: Sent with every request.
+        transport: Options of httpx.ASGITransport, as the client's address.
+    """
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app, **transport), base_url="http://test", headers=headers
+    ) as client:
+        yield client
+
+
+@asynccontextmanager
+async def connect_runtime(
+    runtime: Runtime, headers: dict[str, str] | None = None, **transport: Any
+) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of a silent application on this runtime; options as of `connect_app`."""
+    async with connect_app(build_silent_app(runtime), headers, **transport) as client:
+        yield client
 
 
 @asynccontextmanager

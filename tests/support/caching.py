@@ -11,7 +11,7 @@ from services.redis import pool
 from services.redis.cache_keys import Kind, tracked_prefixes
 from services.redis.pool import Client
 from services.settings.settings import Settings
-from tests.support.relay import Relay
+from tests.support.relay import Relay, relaying
 
 KIND = Kind("film", "movie:{}", fresh_seconds=100, stale_seconds=1000)
 CODEC = Codec[str](str)
@@ -46,6 +46,16 @@ async def client_through(relay: Relay, settings: Settings) -> AsyncIterator[Clie
         yield redis
     finally:
         await redis.aclose()
+
+
+@asynccontextmanager
+async def relayed_client(settings: Settings) -> AsyncIterator[tuple[Relay, Client]]:
+    """A relay to the worker's Redis, and a client that goes through it."""
+    async with (
+        relaying(settings.redis_url or "") as relay,
+        client_through(relay, settings) as redis,
+    ):
+        yield relay, redis
 
 
 @asynccontextmanager

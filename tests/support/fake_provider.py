@@ -82,7 +82,11 @@ class FakeProvider:
     seen: list[tuple[str, dict[str, str], dict[str, str]]] = field(default_factory=list)
     retry_after: bytes = b"7"  # of 429
     hangs: bool = True  # what /hang does; else it answers as /ok
-    given_up: asyncio.Event = field(default_factory=asyncio.Event)  # a client of /hang left
+    client_left: asyncio.Event = field(default_factory=asyncio.Event)  # a client of /hang left
+
+    def reset(self) -> None:
+        """Forget the requests and the switches of the test before."""
+        vars(self).update(vars(FakeProvider(self.port)))
 
     def url(self, switch: str) -> str:
         port = free_port() if switch == "refused" else self.port
@@ -96,7 +100,7 @@ class FakeProvider:
         await receive()
         if switch == "hang" and self.hangs:
             await receive()  # until the client goes away
-            self.given_up.set()
+            self.client_left.set()
             return
         if switch == "slow":
             await asyncio.sleep(SLOW_SECONDS)

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
 from starlette.applications import Starlette
 
 import models
 from resolvers.context import Runtime
-from tests.support.api_client import GraphQL, token_for
+from tests.support.api_client import GraphQL, connect_app, token_for
 
 _FOLDER = Path(__file__).parents[1] / "operations"
 _HEADER = re.compile(r"^# (variables|role): (.*)$", re.MULTILINE)
@@ -62,8 +61,7 @@ class Client:
         """The data; errors fail the test."""
         role = operation.role
         token = token_for(self._runtime, role) if role is not None else None
-        transport = httpx.ASGITransport(self._app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        async with connect_app(self._app) as client:
             status, body = await GraphQL(client)(operation.query, variables, token)
         assert (status, body.keys()) == (200, {"data"}), (operation.name, body)
         data: dict[str, Any] = body["data"]

@@ -10,10 +10,8 @@ from typing import Any
 import models
 from models.mongo import ids
 from resolvers.context import Runtime
-from server.app import build_app
 from services.telemetry import metrics
-from services.telemetry.access_log import AccessLog
-from tests.support.api_client import LiveServer, Socket, serving_app
+from tests.support.api_client import LiveServer, Socket, build_silent_app, serving_app
 from tests.support.clock import Clock
 
 ASK = "{ __typename }"
@@ -27,7 +25,7 @@ async def serving(
     """Our server with other settings."""
     settings = runtime.settings.model_copy(update=changes)
     changed = replace(runtime, settings=settings, clock=clock or runtime.clock)
-    app = build_app(changed, access_log=AccessLog(enabled=False))
+    app = build_silent_app(changed)
     async with serving_app(app, settings) as server:
         yield server
 

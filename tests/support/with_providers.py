@@ -14,15 +14,13 @@ from pydantic import SecretStr
 import models
 from models.mongo import ids
 from resolvers.context import Context, Runtime, Viewer
-from server.app import build_app
 from services import http_client
 from services.breaker.breaker import BreakerRules, CircuitBreakers
 from services.cache.cache import Cache
 from services.providers import open_chain
 from services.providers.overrides import ProviderSettings
 from services.redis.scripts import ScriptCalls
-from services.telemetry.access_log import AccessLog
-from tests.support.api_client import GraphQL, token_for
+from tests.support.api_client import GraphQL, build_silent_app, token_for
 from tests.support.fake_provider import FakeProvider
 
 Entry = dict[str, Any]
@@ -72,9 +70,7 @@ def vidking(fake: FakeProvider, switch: str = "ok") -> dict[str, Any]:
 def asking(runtime: Runtime, executor: str = "plan") -> Ask:
     """Sends an operation by the front door, as somebody of this role; answers with its body."""
     settings = runtime.settings.model_copy(update={"graphql_executor": executor})
-    transport = httpx.ASGITransport(
-        build_app(replace(runtime, settings=settings), access_log=AccessLog(enabled=False))
-    )
+    transport = httpx.ASGITransport(build_silent_app(replace(runtime, settings=settings)))
 
     async def ask(
         query: str, role: models.Role | None = None, /, **variables: Any

@@ -19,14 +19,12 @@ import pytest
 import models
 from models import AuditEvent
 from resolvers.context import Runtime
-from server.app import build_app
 from server.commands import abuse as abuse_commands
 from services.errors import StartupError
 from services.limits.abuse_rules import AbuseLevel
 from services.limits.abuse_watch import AbuseWatch
 from services.settings.settings import Settings
-from services.telemetry.access_log import AccessLog
-from tests.support.api_client import LiveServer, serving_app
+from tests.support.api_client import LiveServer, build_silent_app, serving_app
 from tests.support.processes import Process, until
 
 BAD, OTHER = "127.0.1.2", "127.0.2.3"
@@ -49,7 +47,7 @@ async def served(runtime: Runtime) -> AsyncIterator[tuple[LiveServer, AbuseWatch
     watch = AbuseWatch(settings, runtime.redis)
     await watch.start()
     own = dataclasses.replace(runtime, settings=settings, abuse_watch=watch)
-    app = build_app(own, access_log=AccessLog(enabled=False))
+    app = build_silent_app(own)
     try:
         async with serving_app(app, settings) as server:
             yield server, watch

@@ -12,10 +12,15 @@ import pytest
 import workers
 from models import Role
 from resolvers.context import Runtime
-from server.app import build_app
-from services.telemetry.access_log import AccessLog
 from tests.support import fake_tmdb, worker_process
-from tests.support.api_client import GraphQL, LiveServer, Socket, serving_app, token_for
+from tests.support.api_client import (
+    GraphQL,
+    LiveServer,
+    Socket,
+    build_silent_app,
+    serving_app,
+    token_for,
+)
 from tests.support.fake_tmdb import FakeTmdb
 
 IMPORT = """
@@ -39,17 +44,13 @@ query ($number: Int) {
 """
 
 
-@pytest.fixture
-async def fake() -> AsyncIterator[FakeTmdb]:
-    async with fake_tmdb.running() as server:
-        yield server
-
-
 @asynccontextmanager
-async def serving(runtime: Runtime, fake: FakeTmdb) -> AsyncIterator[tuple[Runtime, LiveServer]]:
+async def serving(
+    runtime: Runtime, tmdb_server: FakeTmdb
+) -> AsyncIterator[tuple[Runtime, LiveServer]]:
     """The server, with the fake for TMDb."""
-    async with fake_tmdb.runtime_with(runtime, fake) as here:
-        app = build_app(here, access_log=AccessLog(enabled=False))
+    async with fake_tmdb.runtime_with(runtime, tmdb_server) as here:
+        app = build_silent_app(here)
         async with serving_app(app, here.settings) as server:
             yield here, server
 
@@ -86,15 +87,15 @@ async def watched(socket: Socket, job_id: str) -> list[dict[str, Any]]:
 
 
 async def test_an_editor_imports_films_and_watches_it_happen(
-    runtime: Runtime, fake: FakeTmdb
+    runtime: Runtime, tmdb_server: FakeTmdb
 ) -> None:
     # given 50 films in TMDb, similar to each other, a slow TMDb, and the server with its key
     numbers = list(range(1, 51))
-    fake.has_movies(*numbers)
-    fake.answers["/movie/1"]["similar"] = fake_tmdb.listed(50)
-    fake.slow = True
+    tmdb_server.has_movies(*numbers)
+    tmdb_server.answers["/movie/1"]["similar"] = fake_tmdb.listed(50)
+    tmdb_server.slow = True
     async with (
-        serving(runtime, fake) as (_, server),
+        serving(runtime, tmdb_server) as (_, server),
         server.client() as client,
         server.socket() as socket,
     ):
@@ -106,7 +107,7 @@ async def test_an_editor_imports_films_and_watches_it_happen(
         assert (payload["job"]["state"], payload["job"]["total"]) == ("QUEUED", 50)
         await socket.initialised(token)
         watching = asyncio.create_task(watched(socket, payload["job"]["id"]))
-        async with worker_process.running(runtime.settings, fake):
+        async with worker_process.running(runtime.settings, tmdb_server):
             told = await asyncio.wait_for(watching, 30)
         # then every state was told, the stream ended with the job, and the film is there
         _, answer = await graphql(FILM, {"number": 1})
@@ -128,13 +129,13 @@ async def test_an_editor_imports_films_and_watches_it_happen(
 
 
 async def test_a_category_says_how_many_it_is_once_it_knows(
-    runtime: Runtime, fake: FakeTmdb
+    runtime: Runtime, tmdb_server: FakeTmdb
 ) -> None:
     # given a list of two films, one of which TMDb lost
-    fake.has_movies(7)
-    fake.answers["/discover/movie"] = fake_tmdb.listed(7, 8)
+    tmdb_server.has_movies(7)
+    tmdb_server.answers["/discover/movie"] = fake_tmdb.listed(7, 8)
     async with (
-        serving(runtime, fake) as (here, server),
+        serving(runtime, tmdb_server) as (here, server),
         working(here),
         server.client() as client,
         server.socket() as socket,

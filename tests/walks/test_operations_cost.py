@@ -9,10 +9,9 @@ from collections.abc import AsyncIterator
 import pytest
 
 from resolvers.context import Runtime
-from server.app import build_app
-from services.telemetry.access_log import AccessLog
 from tests.conftest import CountCommands, CountedCommands
 from tests.support import library
+from tests.support.api_client import build_silent_app
 from tests.support.operation_files import Client, Operation, operations
 
 _SIZES = (1, 10, 50)
@@ -26,7 +25,7 @@ _NO_ROUND_TRIPS = _INSIDE_SCRIPTS | _IN_PIPELINES
 @pytest.fixture(scope="module")
 async def client(_runtime: Runtime) -> AsyncIterator[Client]:
     await library.fill(_runtime, movies=200, people=30)
-    yield Client(_runtime, build_app(_runtime, access_log=AccessLog(enabled=False)))
+    yield Client(_runtime, build_silent_app(_runtime))
 
 
 @pytest.fixture(scope="module")

@@ -9,10 +9,9 @@ import pytest
 
 import models
 from resolvers.context import Runtime
-from server.app import build_app
 from services.cursors import Position
-from services.telemetry.access_log import AccessLog
 from tests.support import library
+from tests.support.api_client import build_silent_app
 from tests.support.operation_files import Client, Operation, operations
 
 _FILMS = 10_000
@@ -36,7 +35,7 @@ async def client(_runtime: Runtime) -> AsyncIterator[Client]:
     await collection.update_many(
         {"_id": {"$in": names}}, {"$set": {"rating": None, "release_date": None}}
     )
-    yield Client(_runtime, build_app(_runtime, access_log=AccessLog(enabled=False)))
+    yield Client(_runtime, build_silent_app(_runtime))
     await collection.database.drop_collection("system.profile")
     await library.drop()
 

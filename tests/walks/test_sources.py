@@ -5,23 +5,20 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
-import httpx
 import pytest
 from pydantic import SecretStr
 
 import models
 from resolvers.context import Runtime
-from server.app import build_app
 from services import http_client
 from services.providers import open_chain
 from services.settings.settings import Settings
-from services.telemetry.access_log import AccessLog
-from tests.support.api_client import GraphQL, token_for
-from tests.support.fake_provider import FakeProvider, running
+from tests.support.api_client import GraphQL, connect_runtime, token_for
+from tests.support.fake_provider import FakeProvider
 from tests.support.films_on_disk import film as film_on_disk
 from tests.support.films_on_disk import store as put_on_disk
 
@@ -39,12 +36,6 @@ Asked = Callable[..., Awaitable[list[dict[str, Any]]]]
 
 
 @pytest.fixture
-async def provider() -> AsyncIterator[FakeProvider]:
-    async with running() as provider:
-        yield provider
-
-
-@pytest.fixture
 async def film(runtime: Runtime) -> str:
     """A film that our own library does not have."""
     await models.upsert(
@@ -55,13 +46,18 @@ async def film(runtime: Runtime) -> str:
 
 
 @pytest.fixture
-def asked(runtime: Runtime, provider: FakeProvider, film: str) -> Asked:
+def asked(runtime: Runtime, provider_server: FakeProvider, film: str) -> Asked:
     """The answers to the query above, asked one after the other of a process with one JSON
     provider per switch."""
 
     async def ask(*switches: str, times: int = 1, token: str | None = None) -> list[dict[str, Any]]:
         entries = [
-            {"key": f"p{n}", "kind": "json", "name": f"P{n}", "base_url": provider.url(switch)}
+            {
+                "key": f"p{n}",
+                "kind": "json",
+                "name": f"P{n}",
+                "base_url": provider_server.url(switch),
+            }
             for n, switch in enumerate(switches)
         ]
         settings = runtime.settings.model_copy(
@@ -73,8 +69,7 @@ def asked(runtime: Runtime, provider: FakeProvider, film: str) -> Asked:
         )
         async with http_client.connect(0.3) as outside:
             own = replace(runtime, settings=settings, providers=open_chain(settings, outside))
-            transport = httpx.ASGITransport(build_app(own, access_log=AccessLog(enabled=False)))
-            async with httpx.AsyncClient(transport=transport, base_url="http://t") as client:
+            async with connect_runtime(own) as client:
                 bodies = [await GraphQL(client)(QUERY, {"id": film}, token) for _ in range(times)]
         assert all((status, body.keys()) == (200, {"data"}) for status, body in bodies)
         return [body["data"]["movie"]["streamingSources"] for _, body in bodies]
@@ -124,12 +119,12 @@ async def test_the_next_provider_answers_and_attempts_say_why(
 
 
 async def test_the_first_provider_that_answers_is_kept(
-    asked: Asked, provider: FakeProvider
+    asked: Asked, provider_server: FakeProvider
 ) -> None:
     first, second = await asked("ok", "500", times=2)
     assert (first["origin"], second["origin"]) == ("PRIMARY_PROVIDER", "CACHE")
     assert second["sources"] == first["sources"]
-    assert len(provider.seen) == 1
+    assert len(provider_server.seen) == 1
 
 
 async def test_nobody_having_it_is_an_empty_list_with_reasons(asked: Asked) -> None:
@@ -140,7 +135,7 @@ async def test_nobody_having_it_is_an_empty_list_with_reasons(asked: Asked) -> N
 
 
 async def test_our_own_library_comes_first(
-    asked: Asked, runtime: Runtime, settings: Settings, film: str, provider: FakeProvider
+    asked: Asked, runtime: Runtime, settings: Settings, film: str, provider_server: FakeProvider
 ) -> None:
     # given a film of ours on the disk
     folder = settings.data_dir / "media"
@@ -151,7 +146,7 @@ async def test_our_own_library_comes_first(
         assert answer["provider"] == {"key": "library"}
         (address,) = answer["links"]
         assert address.endswith(f"/{film}/master.m3u8")
-        assert provider.seen == []
+        assert provider_server.seen == []
         # and others, who may not fetch it, to the next provider
         (answer,) = await asked("ok")
         assert answer["provider"] == {"key": "p0"}

@@ -16,12 +16,10 @@ import pytest
 import models
 from resolvers.context import Runtime
 from resolvers.opening import open_revocations
-from server.app import build_app
 from services.accounts.tokens import AccessTokens
 from services.settings.settings import Settings
-from services.telemetry.access_log import AccessLog
 from tests.conftest import CountCommands
-from tests.support.api_client import GraphQL, serving_app, token_for
+from tests.support.api_client import GraphQL, build_silent_app, serving_app, token_for
 from tests.support.clock import Clock
 from tests.support.forged_tokens import ATTACKS, OURS, payload_at, segment, signed
 
@@ -52,7 +50,7 @@ def keyed(runtime: Runtime, clock: Clock) -> Runtime:
 
 @asynccontextmanager
 async def by_http(runtime: Runtime) -> AsyncIterator[httpx.AsyncClient]:
-    transport = httpx.ASGITransport(build_app(runtime, access_log=AccessLog(enabled=False)))
+    transport = httpx.ASGITransport(build_silent_app(runtime))
     headers = {"user-agent": "Firefox on a laptop"}
     async with httpx.AsyncClient(
         transport=transport, base_url="http://test", headers=headers
@@ -126,7 +124,7 @@ async def test_bad_tokens_in_a_cookie_get_the_same_answer(
 
 async def test_bad_tokens_open_no_socket(keyed: Runtime, clock: Clock) -> None:
     payload = payload_at(clock.now)
-    app = build_app(keyed, access_log=AccessLog(enabled=False))
+    app = build_silent_app(keyed)
     async with serving_app(app, keyed.settings) as server:
         for name in ("alg none", "RS256", "expired", "edited role", "not yet valid", "one word"):
             token = ATTACKS[name](payload, clock.now)

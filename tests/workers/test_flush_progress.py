@@ -3,14 +3,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 
 import pymongo
 import pytest
 
 import models
 from resolvers.context import Context, Runtime
-from resolvers.opening import open_playback
 from resolvers.playback import progress
 from resolvers.playback import reports as progress_reports
 from services.errors import UpstreamUnavailable
@@ -24,13 +22,6 @@ from workers.drop_dead_workers import drop_dead_workers
 from workers.flush_progress import finish_flushing, flush_progress, write_batch
 
 KEYS = ProgressKeys(8)
-
-
-@pytest.fixture
-def impatient(runtime: Runtime, redis: Client) -> Runtime:
-    """Entries of other workers are claimed after a millisecond."""
-    changed = runtime.settings.model_copy(update={"progress_claim_idle_seconds": 0.001})
-    return replace(runtime, playback=open_playback(changed, redis))
 
 
 async def watch(
@@ -87,7 +78,7 @@ async def test_flushed_progress_is_durable_and_may_expire(runtime: Runtime, redi
     assert found[title] is not None and found[title].durable is True
     key = KEYS.progress(acknowledged.user_id, title)
     assert FLUSHED_SECONDS - 5 < await redis.ttl(key) <= FLUSHED_SECONDS
-    assert await runtime.playback.progress.unflushed(acknowledged.user_id) == []
+    assert await runtime.playback.progress.list_unflushed(acknowledged.user_id) == []
     # and the next report keeps it again
     await watch(context, title, 1)
     assert await redis.ttl(key) == -1
@@ -105,7 +96,7 @@ async def test_a_report_between_write_and_confirmation_stays(
     await progress_reports.report_progress(context, session, 1, 20.0)
     await write_batch(runtime, deliveries)
     # then the newer state neither expires nor counts as durable, and is flushed in its turn
-    (waiting,) = await runtime.playback.progress.unflushed(context.viewer_id or "")
+    (waiting,) = await runtime.playback.progress.list_unflushed(context.viewer_id or "")
     assert (waiting.version, waiting.durable) == (2, False)
     assert await redis.ttl(KEYS.progress(context.viewer_id or "", title)) == -1
     assert await flush_progress(runtime, "worker-1") == 1
@@ -126,19 +117,19 @@ async def test_a_batch_written_twice_changes_nothing(runtime: Runtime) -> None:
 
 
 async def test_a_worker_that_dies_between_write_and_acknowledgement_is_taken_over(
-    impatient: Runtime,
+    claiming_at_once: Runtime,
 ) -> None:
     # given a worker that wrote its batch and died before it said so
-    acknowledged = await watch(viewer_of(impatient), await film(), 3)
-    deliveries = await impatient.playback.stream.read("dead")
+    acknowledged = await watch(viewer_of(claiming_at_once), await film(), 3)
+    deliveries = await claiming_at_once.playback.stream.read("dead")
     await models.write_progress([models.live_progress(deliveries[-1].progress)])  # type: ignore[arg-type]
-    assert await backlog(impatient) == 3
+    assert await backlog(claiming_at_once) == 3
     # when another comes
     await asyncio.sleep(0.005)
-    flushed = await flush_progress(impatient, "alive")
+    flushed = await flush_progress(claiming_at_once, "alive")
     # then it takes over all entries, and what is stored is what was acknowledged
     assert flushed == 3
-    assert await backlog(impatient) == 0
+    assert await backlog(claiming_at_once) == 0
     (row,) = await stored()
     assert (row["version"], row["position_seconds"]) == (
         acknowledged.version,
@@ -146,37 +137,39 @@ async def test_a_worker_that_dies_between_write_and_acknowledgement_is_taken_ove
     )
 
 
-async def test_a_worker_that_wakes_late_takes_nothing_back(impatient: Runtime) -> None:
+async def test_a_worker_that_wakes_late_takes_nothing_back(claiming_at_once: Runtime) -> None:
     # given a worker that froze with a batch in its hands
-    context, title = viewer_of(impatient), await film()
+    context, title = viewer_of(claiming_at_once), await film()
     await watch(context, title, 2)
-    frozen = await impatient.playback.stream.read("frozen")
+    frozen = await claiming_at_once.playback.stream.read("frozen")
     # when others flush that and newer reports, and then it wakes
     await watch(context, title, 5, begin=20.0)
     await asyncio.sleep(0.005)
-    await flush_progress(impatient, "alive")
+    await flush_progress(claiming_at_once, "alive")
     newest = await stored()
-    await write_batch(impatient, frozen)
+    await write_batch(claiming_at_once, frozen)
     # then nothing went back
     assert await stored() == newest
     assert newest[0]["version"] == 7
 
 
-async def test_two_racing_workers_flush_everything_once_reports_end(impatient: Runtime) -> None:
+async def test_two_racing_workers_flush_everything_once_reports_end(
+    claiming_at_once: Runtime,
+) -> None:
     # given viewers that report while two workers flush, claiming from each other all the time
     titles = [await film(f"film-{n}") for n in range(3)]
     stop = asyncio.Event()
 
     async def keep_flushing(name: str) -> None:
         while not stop.is_set():
-            await flush_progress(impatient, name)
+            await flush_progress(claiming_at_once, name)
             await asyncio.sleep(0.001)
 
     flushers = [asyncio.create_task(keep_flushing(name)) for name in ("one", "two")]
     # when all have reported
     acknowledged = await asyncio.gather(
         *(
-            watch(viewer_of(impatient, f"viewer-{v}"), title, 20)
+            watch(viewer_of(claiming_at_once, f"viewer-{v}"), title, 20)
             for v in range(8)
             for title in titles
         )
@@ -184,36 +177,38 @@ async def test_two_racing_workers_flush_everything_once_reports_end(impatient: R
     stop.set()
     await asyncio.gather(*flushers)
     await asyncio.sleep(0.005)
-    await flush_progress(impatient, "one")
+    await flush_progress(claiming_at_once, "one")
     # then what is stored is what was acknowledged last, for everybody
     rows = {(row["user_id"], row["playable_id"]): row for row in await stored()}
     assert len(rows) == 24
     for last in acknowledged:
         row = rows[last.user_id, last.playable_id]
         assert (row["version"], row["position_seconds"]) == (last.version, last.position_seconds)
-    assert await backlog(impatient) == 0
+    assert await backlog(claiming_at_once) == 0
 
 
-async def test_without_a_database_entries_stay_and_are_flushed_later(impatient: Runtime) -> None:
+async def test_without_a_database_entries_stay_and_are_flushed_later(
+    claiming_at_once: Runtime,
+) -> None:
     # given a database that does not answer
-    await watch(viewer_of(impatient), await film(), 4)
+    await watch(viewer_of(claiming_at_once), await film(), 4)
     with mongodb_out_of_time(), pytest.raises(UpstreamUnavailable):
-        await flush_progress(impatient, "worker-1")
-    assert await backlog(impatient) == 4
+        await flush_progress(claiming_at_once, "worker-1")
+    assert await backlog(claiming_at_once) == 4
     assert await stored() == []
     # when it is back
     await asyncio.sleep(0.005)
-    flushed = await flush_progress(impatient, "worker-1")
+    flushed = await flush_progress(claiming_at_once, "worker-1")
     # then nothing is missing
     assert flushed == 4
     assert [row["version"] for row in await stored()] == [4]
 
 
 async def test_a_poison_entry_is_set_aside_after_five_tries_and_the_rest_flows(
-    impatient: Runtime, redis: Client
+    claiming_at_once: Runtime, redis: Client
 ) -> None:
     # given an entry nobody can read between two that are fine
-    context, title = viewer_of(impatient), await film()
+    context, title = viewer_of(claiming_at_once), await film()
     shard = KEYS.shard(context.viewer_id or "")
     session = await started(context, title)
     await progress_reports.report_progress(context, session, 0, 10.0)
@@ -221,14 +216,14 @@ async def test_a_poison_entry_is_set_aside_after_five_tries_and_the_rest_flows(
     await progress_reports.report_progress(context, session, 1, 20.0)
     counted = metrics.progress_dead_letters_total._value.get()
     # when a worker comes once
-    await flush_progress(impatient, "worker-1")
+    await flush_progress(claiming_at_once, "worker-1")
     # then the two are stored
     assert [row["version"] for row in await stored()] == [2]
     # and when it has come four times more, the poison is set aside and counted
     for _ in range(4):
         await asyncio.sleep(0.005)
-        await flush_progress(impatient, "worker-1")
-    assert await backlog(impatient) == 0
+        await flush_progress(claiming_at_once, "worker-1")
+    assert await backlog(claiming_at_once) == 0
     ((_, letter),) = await redis.xrange(KEYS.dead_letters(shard))
     assert letter[b"user"] == b"user_x"
     assert metrics.progress_dead_letters_total._value.get() == counted + 1

@@ -27,12 +27,10 @@ from services.redis.pool import Client
 from services.settings.settings import Settings
 from services.telemetry.metrics import REGISTRY
 from tests.conftest import CountCommands
-from tests.support import fake_cdn
 from tests.support.api_client import GraphQL, token_for
-from tests.support.caching import client_through
+from tests.support.caching import relayed_client
 from tests.support.clock import Clock
 from tests.support.fake_cdn import Answer, FakeCdn, settings_for
-from tests.support.relay import relaying
 from tests.support.titles import film, film_id, genre, store
 from workers.purge_cdn import MAX_ATTEMPTS, purge_cdn
 
@@ -48,26 +46,24 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-async def fake() -> AsyncIterator[FakeCdn]:
-    async with fake_cdn.running() as fake:
-        yield fake
-
-
-@pytest.fixture
-async def here(runtime: Runtime, fake: FakeCdn, clock: Clock) -> AsyncIterator[Runtime]:
+async def here(runtime: Runtime, cdn_server: FakeCdn, clock: Clock) -> AsyncIterator[Runtime]:
     """A process with Cloudflare; a film and two genres to edit."""
     await store(map(genre, ("drama", "noir")))
     art = {"poster_path": cdn.poster_path(FILM)}
     await store([film(1, genre_ids=["genre_drama"], **art), film(2, genre_ids=["genre_noir"])])
-    async with process(runtime, fake, clock) as here:
+    async with process(runtime, cdn_server, clock) as here:
         yield here
 
 
 @asynccontextmanager
 async def process(
-    runtime: Runtime, fake: FakeCdn, clock: Clock, provider: str = "cloudflare", **changes: Any
+    runtime: Runtime,
+    cdn_server: FakeCdn,
+    clock: Clock,
+    provider: str = "cloudflare",
+    **changes: Any,
 ) -> AsyncIterator[Runtime]:
-    async with cdn.open_cdn(settings_for(provider, fake.url)) as adapter:
+    async with cdn.open_cdn(settings_for(provider, cdn_server.url)) as adapter:
         yield replace(runtime, cdn=adapter, clock=clock, **changes)
 
 
@@ -100,7 +96,7 @@ async def page_of(runtime: Runtime, slug: str) -> list[str]:
     query = models.MovieQuery(
         None, models.MovieFilter(genres=(slug,)), models.MovieOrder("popularity", -1), 50
     )
-    page = await loader.load(loader.ask(query))
+    page = await loader.load(loader.key_for(query))
     assert page is not None
     return list(page.ids)
 
@@ -108,22 +104,24 @@ async def page_of(runtime: Runtime, slug: str) -> list[str]:
 # ---- the way of an edit
 
 
-async def test_an_edit_is_purged_at_once_and_exactly(here: Runtime, fake: FakeCdn) -> None:
+async def test_an_edit_is_purged_at_once_and_exactly(here: Runtime, cdn_server: FakeCdn) -> None:
     assert await page_of(here, "drama") == [FILM]
     tags = await edit(here, title="Another", genres=["noir"])
     # when a worker looks, without waiting
     assert await purge_cdn(here) == 1
     # then the CDN dropped the drawn art and what the edit itself named, nothing else
-    assert fake.purged == [("files", [POSTER]), ("tags", sorted(tags))]
+    assert cdn_server.purged == [("files", [POSTER]), ("tags", sorted(tags))]
     assert await states() == [PurgeState.DONE]
     assert await purge_cdn(here) == 0
-    assert len(fake.seen) == 2
+    assert len(cdn_server.seen) == 2
 
 
-async def test_what_no_picture_shows_leaves_the_art_alone(here: Runtime, fake: FakeCdn) -> None:
+async def test_what_no_picture_shows_leaves_the_art_alone(
+    here: Runtime, cdn_server: FakeCdn
+) -> None:
     await edit(here, overview="Seen anew.")
     await purge_cdn(here)
-    assert [what for what, _ in fake.purged] == ["tags"]
+    assert [what for what, _ in cdn_server.purged] == ["tags"]
 
 
 async def test_an_edit_costs_one_insert_more(here: Runtime, count_commands: CountCommands) -> None:
@@ -133,27 +131,29 @@ async def test_an_edit_costs_one_insert_more(here: Runtime, count_commands: Coun
     assert count_commands.mongo[3:] == ["audit.insert"]
 
 
-async def test_a_film_that_comes_and_one_that_goes_are_purged(here: Runtime, fake: FakeCdn) -> None:
+async def test_a_film_that_comes_and_one_that_goes_are_purged(
+    here: Runtime, cdn_server: FakeCdn
+) -> None:
     created = await edits.upsert_movie(editor(here), {"title": "New", "genres": ["noir"]})
     await edits.delete_movie(editor(here), FILM)
     assert await purge_cdn(here) == 2
-    assert {f"movie:{created.movie.id}", f"movie:{FILM}", POSTER} <= fake.dropped()
+    assert {f"movie:{created.movie.id}", f"movie:{FILM}", POSTER} <= cdn_server.dropped()
 
 
-async def test_many_edits_take_few_requests(here: Runtime, fake: FakeCdn) -> None:
+async def test_many_edits_take_few_requests(here: Runtime, cdn_server: FakeCdn) -> None:
     await store(film(number) for number in range(3, 33))
     for number in range(3, 33):
         await edit(here, number, overview="Seen anew.")
     assert await purge_cdn(here) == 30
     # 30 films and the lists they may be in: two calls of at most 30 tags
-    assert [what for what, _ in fake.purged] == ["tags", "tags"]
+    assert [what for what, _ in cdn_server.purged] == ["tags", "tags"]
 
 
-async def test_without_a_cdn_there_is_nobody_to_ask(here: Runtime, fake: FakeCdn) -> None:
-    async with process(here, fake, Clock(time.time()), "passthrough") as alone:
+async def test_without_a_cdn_there_is_nobody_to_ask(here: Runtime, cdn_server: FakeCdn) -> None:
+    async with process(here, cdn_server, Clock(time.time()), "passthrough") as alone:
         await edit(alone, title="Another")
         assert await purge_cdn(alone) == 1
-    assert (fake.seen, await states()) == ([], [PurgeState.DONE])
+    assert (cdn_server.seen, await states()) == ([], [PurgeState.DONE])
 
 
 async def test_an_edit_that_is_refused_beforehand_notes_nothing(here: Runtime) -> None:
@@ -166,7 +166,7 @@ async def test_an_edit_that_is_refused_beforehand_notes_nothing(here: Runtime) -
 
 
 async def test_a_process_that_died_after_the_change_purges_too_much_not_too_little(
-    here: Runtime, fake: FakeCdn, clock: Clock
+    here: Runtime, cdn_server: FakeCdn, clock: Clock
 ) -> None:
     assert await page_of(here, "drama") == [FILM]
     assert await page_of(here, "noir") == [film_id(2)]
@@ -185,12 +185,12 @@ async def test_a_process_that_died_after_the_change_purges_too_much_not_too_litt
     assert await page_of(elsewhere, "drama") == []
     assert sorted(await page_of(elsewhere, "noir")) == [FILM, film_id(2)]
     named = {POSTER, f"movie:{FILM}", "movies:all", "movies:genre:drama", "movies:genre:noir"}
-    assert named <= fake.dropped()
+    assert named <= cdn_server.dropped()
     assert await states() == [PurgeState.DONE]
 
 
 async def test_what_another_editor_added_meanwhile_is_purged_too(
-    here: Runtime, fake: FakeCdn, clock: Clock
+    here: Runtime, cdn_server: FakeCdn, clock: Clock
 ) -> None:
     before = await models.movie_to_edit(FILM, None)
     await purging.enqueue_edit(here, FILM, before, {"popularity": 9.0})
@@ -205,12 +205,9 @@ async def test_what_another_editor_added_meanwhile_is_purged_too(
 
 
 async def test_what_redis_was_owed_by_a_process_that_died_is_forgotten_by_a_worker(
-    here: Runtime, fake: FakeCdn, clock: Clock, settings: Settings
+    here: Runtime, cdn_server: FakeCdn, clock: Clock, settings: Settings
 ) -> None:
-    async with (
-        relaying(settings.redis_url or "") as relay,
-        client_through(relay, settings) as through,
-    ):
+    async with relayed_client(settings) as (relay, through):
         assert await page_of(here, "drama") == [FILM]
         # given an edit while Redis is away, by a process that dies with what it owes
         relay.cut()
@@ -226,28 +223,22 @@ async def test_a_process_that_owes_redis_something_does_not_say_that_it_is_done(
     here: Runtime, settings: Settings
 ) -> None:
     purge_id = await purging.enqueue_edit(here, FILM, None, {})
-    async with (
-        relaying(settings.redis_url or "") as relay,
-        client_through(relay, settings) as through,
-    ):
+    async with relayed_client(settings) as (relay, through):
         owing = replace(here, cache=Cache(through))
         relay.cut()
         await owing.cache.invalidate([f"movie:{FILM}"])
         # given an outbox that can be reached, in another Redis than the cache's
         await purging.mark_ready(owing, purge_id, [f"movie:{FILM}"])
-        assert await here.purge_outbox.take() == {}
+        assert await here.purge_outbox.pop_ready() == {}
     # and one that owes nothing says so
     await purging.mark_ready(here, purge_id, [f"movie:{FILM}"])
-    assert await here.purge_outbox.take() == {purge_id: [f"movie:{FILM}"]}
+    assert await here.purge_outbox.pop_ready() == {purge_id: [f"movie:{FILM}"]}
 
 
 async def test_while_redis_is_away_purges_wait_and_it_counts_against_none(
-    here: Runtime, fake: FakeCdn, clock: Clock, settings: Settings
+    here: Runtime, cdn_server: FakeCdn, clock: Clock, settings: Settings
 ) -> None:
-    async with (
-        relaying(settings.redis_url or "") as relay,
-        client_through(relay, settings) as through,
-    ):
+    async with relayed_client(settings) as (relay, through):
         await purging.enqueue_edit(here, FILM, None, {})
         clock.now += SETTLED
         relay.cut()
@@ -255,7 +246,7 @@ async def test_while_redis_is_away_purges_wait_and_it_counts_against_none(
         assert await purge_cdn(away) == 0
         waiting = await only()
         assert (waiting.state, waiting.attempts) == (PurgeState.WAITING, 0)
-        assert fake.seen == []  # our caches first
+        assert cdn_server.seen == []  # our caches first
         relay.mend()
         clock.now += 6
         await asyncio.sleep(1.1)  # so long Redis is not asked after a failure
@@ -264,10 +255,10 @@ async def test_while_redis_is_away_purges_wait_and_it_counts_against_none(
 
 
 async def test_a_worker_that_died_over_a_purge_is_replaced(
-    here: Runtime, fake: FakeCdn, clock: Clock
+    here: Runtime, cdn_server: FakeCdn, clock: Clock
 ) -> None:
     await edit(here, title="Another")
-    await models.purges.ready({(await only()).id: ["movies:all"]}, purging.now(here))
+    await models.purges.mark_ready_many({(await only()).id: ["movies:all"]}, purging.now(here))
     # given a worker that has it, and says no more
     now = purging.now(here)
     lease, (mine,) = await models.purges.claim(now, now + timedelta(seconds=120), 10)
@@ -281,13 +272,13 @@ async def test_a_worker_that_died_over_a_purge_is_replaced(
 
 
 async def test_workers_that_race_ask_for_each_purge_once(
-    here: Runtime, fake: FakeCdn, clock: Clock
+    here: Runtime, cdn_server: FakeCdn, clock: Clock
 ) -> None:
     for number in range(250):
         await purging.enqueue_tags(here, [f"movies:genre:{number}"])
     ended = await asyncio.gather(*(purge_cdn(here) for _ in range(4)))
     assert sum(ended) == 250
-    asked = [tag for what, items in fake.purged if what == "tags" for tag in items]
+    asked = [tag for what, items in cdn_server.purged if what == "tags" for tag in items]
     assert sorted(asked) == sorted(f"movies:genre:{number}" for number in range(250))
     assert set(await states()) == {PurgeState.DONE}
 
@@ -296,7 +287,7 @@ async def test_a_word_for_a_purge_that_is_done_changes_nothing(here: Runtime) ->
     await edit(here, title="Another")
     await purge_cdn(here)
     done = await only()
-    await here.purge_outbox.ready(done.id, ["movies:all"])
+    await here.purge_outbox.mark_ready(done.id, ["movies:all"])
     assert await purge_cdn(here) == 0
     assert await only() == done
 
@@ -305,10 +296,10 @@ async def test_a_word_for_a_purge_that_is_done_changes_nothing(here: Runtime) ->
 
 
 async def test_a_failing_cdn_is_tried_again_with_growing_pauses_and_then_given_up(
-    here: Runtime, fake: FakeCdn, clock: Clock
+    here: Runtime, cdn_server: FakeCdn, clock: Clock
 ) -> None:
     await purging.enqueue_tags(here, ["movies:all"])
-    fake.failures = [Answer(500)] * MAX_ATTEMPTS
+    cdn_server.failures = [Answer(500)] * MAX_ATTEMPTS
     pauses = []
     for tries in range(1, MAX_ATTEMPTS):
         assert await purge_cdn(here) == 0
@@ -319,7 +310,7 @@ async def test_a_failing_cdn_is_tried_again_with_growing_pauses_and_then_given_u
         assert 0.99 <= pause <= min(1800, 2**tries) + 0.01
         pauses.append(pause)
         # not before it is due
-        assert (await purge_cdn(here), len(fake.seen)) == (0, tries)
+        assert (await purge_cdn(here), len(cdn_server.seen)) == (0, tries)
         clock.now += pause + 0.01
     assert max(pauses) > 4 * min(pauses)
     assert await purge_cdn(here) == 1
@@ -330,69 +321,71 @@ async def test_a_failing_cdn_is_tried_again_with_growing_pauses_and_then_given_u
     days = (expires["expires_at"] - purging.now(here)).total_seconds() / 86400
     assert days == pytest.approx(30, abs=0.01)
     # an operator sees it, and has it tried again
-    assert await models.purges.failed(10) == [failed]
+    assert await models.purges.list_failed(10) == [failed]
     assert await models.purges.retry_failed(purging.now(here)) == 1
     assert await purge_cdn(here) == 1
-    assert (await states(), fake.dropped()) == ([PurgeState.DONE], {"movies:all"})
+    assert (await states(), cdn_server.dropped()) == ([PurgeState.DONE], {"movies:all"})
 
 
 async def test_asked_too_often_counts_against_none_and_is_waited_out(
-    runtime: Runtime, here: Runtime, fake: FakeCdn, clock: Clock
+    runtime: Runtime, here: Runtime, cdn_server: FakeCdn, clock: Clock
 ) -> None:
     await purging.enqueue_tags(here, ["movies:all"])
-    fake.failures = [Answer(429, headers={"retry-after": "100"})]
+    cdn_server.failures = [Answer(429, headers={"retry-after": "100"})]
     assert await purge_cdn(here) == 0
     waiting = await only()
     pause = (waiting.due_at - purging.now(here)).total_seconds()
     assert (waiting.attempts, 100 <= pause <= 111) == (0, True)
     # this process asks nobody until then; another one is free to
     clock.now += 112
-    assert (await purge_cdn(here), len(fake.seen)) == (0, 1)
+    assert (await purge_cdn(here), len(cdn_server.seen)) == (0, 1)
     clock.now += 112
-    async with process(runtime, fake, clock) as another:
+    async with process(runtime, cdn_server, clock) as another:
         assert await purge_cdn(another) == 1
 
 
-async def test_one_purge_that_is_refused_holds_up_no_other(here: Runtime, fake: FakeCdn) -> None:
-    fake.refused = {"movies:genre:13"}
+async def test_one_purge_that_is_refused_holds_up_no_other(
+    here: Runtime, cdn_server: FakeCdn
+) -> None:
+    cdn_server.refused = {"movies:genre:13"}
     for number in range(20):
         await purging.enqueue_tags(here, [f"movies:genre:{number}"])
     assert await purge_cdn(here) == 20
-    failed = await models.purges.failed(10)
+    failed = await models.purges.list_failed(10)
     assert [(one.tags, one.attempts) for one in failed] == [(["movies:genre:13"], 1)]
     assert (await states()).count(PurgeState.DONE) == 19
-    assert len(fake.dropped()) == 19
+    assert len(cdn_server.dropped()) == 19
 
 
 async def test_a_purge_that_waited_for_a_week_is_given_up(
-    here: Runtime, fake: FakeCdn, clock: Clock
+    here: Runtime, cdn_server: FakeCdn, clock: Clock
 ) -> None:
     await purging.enqueue_tags(here, ["movies:all"])
     clock.now += 8 * 86400
-    fake.failures = [Answer(429, headers={"retry-after": "1"})]
+    cdn_server.failures = [Answer(429, headers={"retry-after": "1"})]
     assert await purge_cdn(here) == 1
     assert await states() == [PurgeState.FAILED]
 
 
 async def test_an_invalidation_whose_answer_was_lost_is_not_made_twice(
-    runtime: Runtime, fake: FakeCdn, clock: Clock
+    runtime: Runtime, cdn_server: FakeCdn, clock: Clock
 ) -> None:
-    async with process(runtime, fake, clock, "aws") as here:
+    async with process(runtime, cdn_server, clock, "aws") as here:
         for number in range(3):
             await purging.enqueue_tags(here, [f"movie:{film_id(number)}"])
-        fake.references_lost = 1
+        cdn_server.references_lost = 1
         # given an invalidation that was made, though its answer says nothing of it
         assert await purge_cdn(here) == 0
         clock.now += 3
         assert await purge_cdn(here) == 3
-    assert (len(fake.seen), len(fake.purged)) == (2, 1)
+    assert (len(cdn_server.seen), len(cdn_server.purged)) == (2, 1)
 
 
 async def test_how_many_wait_and_how_long_is_measured(
-    here: Runtime, fake: FakeCdn, clock: Clock
+    here: Runtime, cdn_server: FakeCdn, clock: Clock
 ) -> None:
     await purging.enqueue_tags(here, ["movies:all"])
-    fake.failures = [Answer(500)]
+    cdn_server.failures = [Answer(500)]
     clock.now += 40
     await purge_cdn(here)
     assert REGISTRY.get_sample_value("purges_waiting") == 1
@@ -410,12 +403,12 @@ PURGE = """mutation { purgeCache(input: {tags: ["movies:all", "movie:movie_00001
   keysPurged cdnPurgeId errors { code } } }"""
 
 
-async def test_an_operator_gets_the_id_of_the_purge(here: Runtime, fake: FakeCdn) -> None:
+async def test_an_operator_gets_the_id_of_the_purge(here: Runtime, cdn_server: FakeCdn) -> None:
     purged = await purge(Context(here), ["movies:all", f"movie:{FILM}"], soft=True)
     assert purged.cdn_purge_id == (await only()).id
     assert await purge_cdn(here) == 1
     drawn = {POSTER, POSTER.replace("posters", "backdrops")}
-    assert fake.dropped() == {"movies:all", f"movie:{FILM}"} | drawn
+    assert cdn_server.dropped() == {"movies:all", f"movie:{FILM}"} | drawn
 
 
 async def test_without_a_cdn_there_is_no_id(runtime: Runtime, graphql: GraphQL) -> None:
@@ -428,10 +421,7 @@ async def test_without_a_cdn_there_is_no_id(runtime: Runtime, graphql: GraphQL) 
 async def test_a_purge_by_hand_that_redis_does_not_hear_notes_nothing(
     here: Runtime, settings: Settings
 ) -> None:
-    async with (
-        relaying(settings.redis_url or "") as relay,
-        client_through(relay, settings) as through,
-    ):
+    async with relayed_client(settings) as (relay, through):
         relay.cut()
         with pytest.raises(UpstreamUnavailable):
             await purge(Context(replace(here, cache=Cache(through))), ["movies:all"], soft=True)
@@ -445,11 +435,11 @@ async def written(runtime: Runtime, *films: models.Movie) -> None:
 
 
 async def test_an_import_that_changed_something_purges_the_catalogue(
-    here: Runtime, fake: FakeCdn, redis: Client
+    here: Runtime, cdn_server: FakeCdn, redis: Client
 ) -> None:
     await written(here, film(7))
     assert await purge_cdn(here) == 1
-    assert fake.purged == [("prefixes", ["cdn.example.com/art", "cdn.example.com/graphql"])]
+    assert cdn_server.purged == [("prefixes", ["cdn.example.com/art", "cdn.example.com/graphql"])]
 
 
 async def test_an_import_that_changed_nothing_purges_nothing(here: Runtime) -> None:
@@ -461,15 +451,15 @@ async def test_an_import_that_changed_nothing_purges_nothing(here: Runtime) -> N
 
 
 async def test_an_import_that_our_caches_know_of_is_done_without_a_cdn(
-    here: Runtime, fake: FakeCdn, clock: Clock
+    here: Runtime, cdn_server: FakeCdn, clock: Clock
 ) -> None:
-    async with process(here, fake, clock, "passthrough") as alone:
+    async with process(here, cdn_server, clock, "passthrough") as alone:
         await written(alone, film(7))
     assert await stored() == []
 
 
 async def test_an_import_that_died_is_purged_ten_minutes_later(
-    here: Runtime, fake: FakeCdn, clock: Clock
+    here: Runtime, cdn_server: FakeCdn, clock: Clock
 ) -> None:
     assert await page_of(here, "drama") == [FILM]
     writer = Writer(here, ignore_progress)
@@ -481,17 +471,17 @@ async def test_an_import_that_died_is_purged_ten_minutes_later(
     # one that only took longer notes another at its end
     await writer.report()
     assert await purge_cdn(here) == 1
-    assert len(fake.purged) == 2
+    assert len(cdn_server.purged) == 2
 
 
 # ---- the command line
 
 
 async def test_the_command_shows_failed_purges_and_has_them_tried_again(
-    here: Runtime, fake: FakeCdn, capsys: pytest.CaptureFixture[str]
+    here: Runtime, cdn_server: FakeCdn, capsys: pytest.CaptureFixture[str]
 ) -> None:
     await purging.enqueue_tags(here, ["movies:all"])
-    fake.refused = {"movies:all"}
+    cdn_server.refused = {"movies:all"}
     assert await purge_cdn(here) == 1
     # when an operator looks
     assert await purges.show(here, retry=False) == 1
@@ -502,7 +492,7 @@ async def test_the_command_shows_failed_purges_and_has_them_tried_again(
     assert "0 waiting, 1 failed.\n" in told
     assert await states() == [PurgeState.FAILED]
     # and with --retry it is put back
-    fake.refused = set()
+    cdn_server.refused = set()
     assert await purges.show(here, retry=True) == 1
     assert "1 put back" in capsys.readouterr().out
     assert await purge_cdn(here) == 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -28,12 +28,6 @@ from workers.import_tmdb import import_tmdb
 from workers.run_jobs import MAX_ATTEMPTS, JobProgress, Runner, run_jobs
 
 Told = tuple[JobState, int, int | None]
-
-
-@pytest.fixture
-async def fake() -> AsyncIterator[FakeTmdb]:
-    async with fake_tmdb.running() as server:
-        yield server
 
 
 def by(runtime: Runtime, role: Role) -> Context:
@@ -76,9 +70,9 @@ async def test_a_job_is_queued_run_and_told(runtime: Runtime) -> None:
     job = await queued(runtime)
     assert (job.state, job.done, job.total, job.started_at) == (JobState.QUEUED, 0, None, None)
 
-    async def count(_: Runtime, arguments: Mapping[str, Any], advance: JobProgress) -> str | None:
+    async def count(_: Runtime, arguments: Mapping[str, Any], progress: JobProgress) -> str | None:
         assert arguments == {}
-        advance(3, 3)
+        progress(3, 3)
         return None
 
     before = metrics.jobs_finished_total.labels("flush_progress", "SUCCEEDED")._value.get()
@@ -129,8 +123,8 @@ async def test_many_workers_run_each_job_once_and_one_at_a_time(runtime: Runtime
 async def test_a_failing_job_says_why(runtime: Runtime, error: Exception, told: str) -> None:
     job = await queued(runtime)
 
-    async def fail(_: Runtime, __: Mapping[str, Any], advance: JobProgress) -> None:
-        advance(1, 5)
+    async def fail(_: Runtime, __: Mapping[str, Any], progress: JobProgress) -> None:
+        progress(1, 5)
         raise error
 
     await run_jobs(runtime, "one", runners(fail))
@@ -200,10 +194,10 @@ async def test_a_worker_that_was_taken_for_dead_stops(runtime: Runtime) -> None:
     job = await queued(runtime)
     ended = asyncio.Event()
 
-    async def endless(_: Runtime, __: Mapping[str, Any], advance: JobProgress) -> None:
+    async def endless(_: Runtime, __: Mapping[str, Any], progress: JobProgress) -> None:
         try:
             for number in range(1000):
-                advance(number, None)
+                progress(number, None)
                 await asyncio.sleep(0.05)
         finally:
             ended.set()
@@ -237,8 +231,8 @@ async def test_a_shutdown_puts_the_job_back_for_another(runtime: Runtime) -> Non
     # given workers in the middle of a job
     job = await queued(runtime)
 
-    async def endless(_: Runtime, __: Mapping[str, Any], advance: JobProgress) -> None:
-        advance(1, 2)
+    async def endless(_: Runtime, __: Mapping[str, Any], progress: JobProgress) -> None:
+        progress(1, 2)
         await asyncio.Event().wait()
 
     async def run(own: Runtime) -> None:
@@ -273,9 +267,9 @@ async def test_watching_tells_every_state_until_the_end(runtime: Runtime) -> Non
     await asyncio.wait_for(begun.wait(), 5)
 
     # when it is run, slowly
-    async def slow(_: Runtime, __: Mapping[str, Any], advance: JobProgress) -> None:
+    async def slow(_: Runtime, __: Mapping[str, Any], progress: JobProgress) -> None:
         for done in range(1, 4):
-            advance(done, 3)
+            progress(done, 3)
             await asyncio.sleep(0.3)
 
     await run_jobs(runtime, "one", runners(slow))
@@ -360,19 +354,19 @@ async def test_warming_the_cache_is_a_job(runtime: Runtime) -> None:
 
 
 async def test_an_import_whose_worker_is_killed_is_finished_by_another(
-    runtime: Runtime, fake: FakeTmdb
+    runtime: Runtime, tmdb_server: FakeTmdb
 ) -> None:
     # given an import of 45 films, and a worker process that is killed after the first twenty
     numbers = list(range(1, 46))
-    fake.has_movies(*numbers)
-    fake.slow = True
-    async with fake_tmdb.runtime_with(runtime, fake) as here:
+    tmdb_server.has_movies(*numbers)
+    tmdb_server.slow = True
+    async with fake_tmdb.runtime_with(runtime, tmdb_server) as here:
         job = await jobs.import_from_tmdb(by(here, Role.EDITOR), tmdb_ids=numbers)
         assert (job.total, job.created_by) == (45, "user_1")
         await here.jobs.queue.claim_period(
             "import_tmdb_changes", 60
         )  # or it would start that as well
-        async with worker_process.running(here.settings, fake):
+        async with worker_process.running(here.settings, tmdb_server):
             await until(lambda: _more_than(19))
         assert (await read(job)).state is JobState.RUNNING
         assert 20 <= await models.Movie.count() < 45
@@ -392,19 +386,19 @@ async def _more_than(films: int) -> bool:
 
 
 async def test_the_daily_import_is_started_by_one_process_a_day(
-    runtime: Runtime, fake: FakeTmdb
+    runtime: Runtime, tmdb_server: FakeTmdb
 ) -> None:
     # given no key: nothing happens
     assert not await import_tmdb(runtime)
     assert await models.Job.count() == 0
-    async with fake_tmdb.runtime_with(runtime, fake) as here:
+    async with fake_tmdb.runtime_with(runtime, tmdb_server) as here:
         # when ten processes have it in their timetable
         began = await asyncio.gather(*(import_tmdb(here) for _ in range(10)))
         # then one of them started the job
         assert sorted(began) == [False] * 9 + [True]
         (job,) = await models.find(models.Job, JobRecord, {})
         assert job.kind == "import_tmdb_changes"
-        fake.answers |= dict.fromkeys(["/movie/changes", "/tv/changes"], fake_tmdb.listed())
+        tmdb_server.answers |= dict.fromkeys(["/movie/changes", "/tv/changes"], fake_tmdb.listed())
         await run_jobs(here)
         assert (await read(job)).state is JobState.SUCCEEDED
     left_seconds = await runtime.redis.ttl("turn:import_tmdb_changes")

@@ -146,7 +146,7 @@ def _load(
 
     try:
         one = run.context.loader(loader)
-        ready: Any = one.ready(batch.keys, batch.needs)
+        ready: Any = one.peek(batch.keys, batch.needs)
     except Exception as error:
         ready = error
     if ready is None:

@@ -35,10 +35,10 @@ _MOST_UNFEATURED = 50.0
 async def is_empty(runtime: Runtime) -> bool:
     """True while the catalogue holds no film at all, of whatever source."""
     del runtime  # the database is bound to the documents
-    found = await models.find(
+    records = await models.find(
         models.Movie, models.MovieRecord, {}, fields=frozenset({"version"}), limit=1
     )
-    return not found
+    return not records
 
 
 async def load(
@@ -50,8 +50,8 @@ async def load(
         UpstreamUnavailable: MongoDB did not answer in time.
     """
     demo = demo_files.read(folder)
-    taken = Problems()
-    films = await _movies(demo, taken)
+    conflicts = Problems()
+    films = await _movies(demo, conflicts)
     shows = [_show(show) for show in demo.shows]
     seasons = [_season(show, season) for show in demo.shows for season in show.seasons]
     episodes = [episode for show in demo.shows for episode in _episodes(show)]
@@ -63,7 +63,7 @@ async def load(
     await writer.write("seasons", models.Season, seasons, len(seasons))
     await writer.write("episodes", models.Episode, episodes, len(episodes))
     await writer.write("movies", models.Movie, films, len(films))
-    return await writer.report(taken=taken)
+    return await writer.report(conflicts=conflicts)
 
 
 def movie_id(key: str) -> str:
@@ -96,22 +96,22 @@ def _people(demo: Demo) -> list[models.Person]:
     ]
 
 
-async def _movies(demo: Demo, taken: Problems) -> list[models.Movie]:
+async def _movies(demo: Demo, conflicts: Problems) -> list[models.Movie]:
     alike = await similar_ids(_features(demo, film) for film in demo.films)
     outside = {
-        "imdb_id": await _grant_ids(demo, "imdb_id", taken),
-        "tmdb_id": await _grant_ids(demo, "tmdb_id", taken),
+        "imdb_id": await _grant_ids(demo, "imdb_id", conflicts),
+        "tmdb_id": await _grant_ids(demo, "tmdb_id", conflicts),
     }
     return [_movie(demo, film, alike, outside) for film in demo.films]
 
 
-async def _grant_ids(demo: Demo, field: Field, taken: Problems) -> set[str]:
+async def _grant_ids(demo: Demo, field: Field, conflicts: Problems) -> set[str]:
     claims = [
         Claim(movie_id(film.of.key), value, film.of.key)
         for film in demo.films
         if (value := getattr(film.of, field)) is not None
     ]
-    return await grant_ids(field, claims, taken)
+    return await grant_ids(field, claims, conflicts)
 
 
 def _features(demo: Demo, film: DemoFilm) -> Features:

@@ -125,7 +125,7 @@ def _tables(file: Path, kind: str) -> Iterator[Table]:
 
 def _title(table: Table) -> DemoTitle:
     return DemoTitle(
-        key=table.text("key", shape=_KEY),
+        key=table.text("key", pattern=_KEY),
         title=table.text("title"),
         year=table.number("year", 1870, 2100),
         languages=_languages(table),
@@ -134,7 +134,7 @@ def _title(table: Table) -> DemoTitle:
         overview=table.text("overview"),
         parts=_parts(table),
         original_title=table.optional_text("original_title"),
-        imdb_id=table.optional_text("imdb_id", shape=r"tt\d{7,8}"),
+        imdb_id=table.optional_text("imdb_id", pattern=r"tt\d{7,8}"),
         tmdb_id=table.optional_number("tmdb_id", 1, 2**31 - 1),
     )
 
@@ -184,7 +184,7 @@ def _runtime_seconds(table: Table) -> int | None:
 
 def _show(table: Table) -> DemoShow:
     statuses = "|".join(models.ShowStatus.__members__)
-    status = models.ShowStatus(table.optional_text("status", shape=statuses) or "ENDED")
+    status = models.ShowStatus(table.optional_text("status", pattern=statuses) or "ENDED")
     seasons = [
         _season(Table(values, f"{table.where}, season {values.get('number')}"))
         for values in table.tables("season")

@@ -20,8 +20,8 @@ async def ensure_demo_users(context: Context) -> int:
     """Creates those that are missing, and tells how many; in production none, ever."""
     if context.runtime.settings.is_production:
         return 0
-    taken = await models.registered_emails([email for email, *_ in _DEMO_USERS])
-    missing = [demo for demo in _DEMO_USERS if demo[0] not in taken]
+    registered = await models.registered_emails([email for email, *_ in _DEMO_USERS])
+    missing = [demo for demo in _DEMO_USERS if demo[0] not in registered]
     created = [
         await models.insert_user(
             models.User(

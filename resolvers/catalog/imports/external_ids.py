@@ -20,7 +20,7 @@ class Claim(NamedTuple):
     called: str
 
 
-async def grant_ids(field: Field, claims: Sequence[Claim], taken: Problems) -> set[str]:
+async def grant_ids(field: Field, claims: Sequence[Claim], conflicts: Problems) -> set[str]:
     """Ids of the films that may have what they claim.
 
     The first film to claim an id gets it, unless another one is stored with it; the rest are noted.
@@ -32,17 +32,17 @@ async def grant_ids(field: Field, claims: Sequence[Claim], taken: Problems) -> s
         if holder == film_id:
             holders[value] = film_id
         else:
-            taken.note(f"{called}: {field} {value} belongs to {holder}")
+            conflicts.note(f"{called}: {field} {value} belongs to {holder}")
     return set(holders.values())
 
 
 async def _holders(field: Field, claims: Sequence[Claim]) -> dict[str | int, str]:
     """Film ids by outside id. `$type` lets MongoDB use the partial index."""
-    found: dict[str | int, str] = {}
+    film_ids: dict[str | int, str] = {}
     for values in models.batches(dict.fromkeys(claim.value for claim in claims), models.BATCH):
         where: dict[str, Any] = {field: {"$in": values, "$type": _BSON_TYPES[field]}}
         films = await models.find(
             models.Movie, models.MovieRecord, where, fields=frozenset({field}), limit=len(values)
         )
-        found.update({getattr(film, field): film.id for film in films})
-    return found
+        film_ids.update({getattr(film, field): film.id for film in films})
+    return film_ids

@@ -37,31 +37,31 @@ async def load(
         StartupError: there is no movies.csv, or a file is not what its name says.
         UpstreamUnavailable: MongoDB did not answer in time.
     """
-    broken, taken = Problems(), Problems()
+    broken, conflicts = Problems(), Problems()
     rows = await movielens_files.read_movies(folder, progress, broken)
     links = await movielens_files.read_links(folder, rows, progress, broken)
-    tallies = await movielens_files.read_ratings(folder, rows, progress, broken)
-    links = await _drop_conflicting_ids(links, taken)
+    rating_sums = await movielens_files.read_ratings(folder, rows, progress, broken)
+    links = await _drop_conflicting_ids(links, conflicts)
     progress("similar", 0, len(rows))
     alike = await similar_ids(
-        (_features(number, row, tallies) for number, row in rows.items()),
+        (_features(number, row, rating_sums) for number, row in rows.items()),
         lambda done: progress("similar", done, len(rows)),
     )
     slugs = sorted({slug for row in rows.values() for slug in row.genres})
     writer = Writer(runtime, progress)
     await writer.write("genres", models.Genre, map(genres.document, slugs), len(slugs))
-    await writer.write("movies", models.Movie, _movies(rows, links, tallies, alike), len(rows))
-    return await writer.report(broken, taken)
+    await writer.write("movies", models.Movie, _movies(rows, links, rating_sums, alike), len(rows))
+    return await writer.report(broken, conflicts)
 
 
 def movie_id(number: int) -> str:
     return ids.derive("movie", _SOURCE, number)
 
 
-async def _drop_conflicting_ids(links: Mapping[int, Link], taken: Problems) -> dict[int, Link]:
+async def _drop_conflicting_ids(links: Mapping[int, Link], conflicts: Problems) -> dict[int, Link]:
     """The links without the ids that another film has."""
-    has_imdb = await grant_ids("imdb_id", _claims(links, "imdb_id"), taken)
-    has_tmdb = await grant_ids("tmdb_id", _claims(links, "tmdb_id"), taken)
+    has_imdb = await grant_ids("imdb_id", _claims(links, "imdb_id"), conflicts)
+    has_tmdb = await grant_ids("tmdb_id", _claims(links, "tmdb_id"), conflicts)
     return {
         number: Link(
             link.imdb_id if movie_id(number) in has_imdb else None,
@@ -79,28 +79,28 @@ def _claims(links: Mapping[int, Link], field: Field) -> list[Claim]:
     ]
 
 
-def _features(number: int, row: Row, tallies: Mapping[int, RatingSum]) -> Features:
+def _features(number: int, row: Row, rating_sums: Mapping[int, RatingSum]) -> Features:
     return Features(
         id=movie_id(number),
         year=row.title.year or 0,
         genres=frozenset(row.genres),
-        popularity=_popularity(tallies.get(number)),
+        popularity=_popularity(rating_sums.get(number)),
     )
 
 
-def _popularity(tally: RatingSum | None) -> float:
+def _popularity(rating_sum: RatingSum | None) -> float:
     """Grows with the logarithm of the votes: 100 votes are 20, 10,000 are 40."""
-    return round(10 * math.log10(1 + tally.count), 3) if tally else 0.0
+    return round(10 * math.log10(1 + rating_sum.count), 3) if rating_sum else 0.0
 
 
 def _movies(
     rows: Mapping[int, Row],
     links: Mapping[int, Link],
-    tallies: Mapping[int, RatingSum],
+    rating_sums: Mapping[int, RatingSum],
     alike: Mapping[str, list[str]],
 ) -> Iterator[models.Movie]:
     for number, row in rows.items():
-        id_, tally, link = movie_id(number), tallies.get(number), links.get(number, Link())
+        id_, rating_sum, link = movie_id(number), rating_sums.get(number), links.get(number, Link())
         yield models.Movie(
             id=id_,
             title=row.title.title,
@@ -110,9 +110,9 @@ def _movies(
             genre_ids=_genre_ids(row.genres),
             imdb_id=link.imdb_id,
             tmdb_id=link.tmdb_id,
-            rating=tally.mean if tally else None,
-            vote_count=tally.count if tally else 0,
-            popularity=_popularity(tally),
+            rating=rating_sum.mean if rating_sum else None,
+            vote_count=rating_sum.count if rating_sum else 0,
+            popularity=_popularity(rating_sum),
             similar_ids=alike[id_],
             poster_path=cdn.poster_path(id_),
             backdrop_path=cdn.backdrop_path(id_),

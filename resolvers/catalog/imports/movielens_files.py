@@ -96,7 +96,7 @@ async def read_links(
 async def read_ratings(
     folder: Path, movies: Container[int], progress: ImportProgress, broken: Problems
 ) -> dict[int, RatingSum]:
-    tallies: dict[int, RatingSum] = {}
+    rating_sums: dict[int, RatingSum] = {}
 
     def take(line: bytes) -> None:
         cells = line.split(b",")  # numbers only: no need of a CSV parser
@@ -104,15 +104,15 @@ async def read_ratings(
             raise _BrokenLine(f"{len(cells)} columns instead of 4")
         movie = _require_movie(_movie_number(cells[1]), movies)
         stars = _stars(cells[2])
-        tally = tallies.get(movie)
-        if tally is None:
-            tally = tallies[movie] = RatingSum()
-        tally.count += 1
-        tally.stars += stars
+        rating_sum = rating_sums.get(movie)
+        if rating_sum is None:
+            rating_sum = rating_sums[movie] = RatingSum()
+        rating_sum.count += 1
+        rating_sum.stars += stars
 
     header = "userId,movieId,rating,timestamp"
     await _each_line(folder / "ratings.csv", header, take, progress, broken)
-    return tallies
+    return rating_sums
 
 
 async def _each_line(

@@ -41,7 +41,7 @@ class Report:
     changes: Mapping[str, models.Changes]
     keys_dropped: int | None
     broken: Problems = field(default_factory=Problems)
-    taken: Problems = field(default_factory=Problems)
+    conflicts: Problems = field(default_factory=Problems)
 
     @property
     def total(self) -> models.Changes:
@@ -67,10 +67,12 @@ class Writer:
             document, documents, written=lambda done: self._progress(stage, done, total)
         )
 
-    async def report(self, broken: Problems | None = None, taken: Problems | None = None) -> Report:
+    async def report(
+        self, broken: Problems | None = None, conflicts: Problems | None = None
+    ) -> Report:
         """Ends the import: cached catalogue entries are dropped, if there may be stale ones."""
         return Report(
-            self._changes, await self._drop_cached(), broken or Problems(), taken or Problems()
+            self._changes, await self._drop_cached(), broken or Problems(), conflicts or Problems()
         )
 
     async def _drop_cached(self) -> int | None:
@@ -79,13 +81,13 @@ class Writer:
             if purge_id is not None:
                 await models.purges.drop(purge_id)
             return 0
-        dropped = await self._dropped()
+        dropped = await self._drop_entries()
         if purge_id is not None:
             told = dropped is not None
             await purging.mark_import_written(self._runtime, purge_id, is_told=told)
         return dropped
 
-    async def _dropped(self) -> int | None:
+    async def _drop_entries(self) -> int | None:
         cache = self._runtime.cache
         try:
             return sum([await cache.invalidate_pattern(pattern) for pattern in purging.CATALOGUE])

@@ -45,14 +45,14 @@ async def similar_ids(
     """At most twelve ids for each film, most alike first; films that share nothing are not."""
     ordered = sorted(films, key=lambda film: (film.year, film.id))
     neighbours = _Neighbours(ordered)
-    found = {}
+    similar = {}
     for at, film in enumerate(ordered):
-        found[film.id] = _most_alike(film, [ordered[i] for i in neighbours.of(at)])
+        similar[film.id] = _most_alike(film, [ordered[i] for i in neighbours.of(at)])
         if at % _PAUSE == _PAUSE - 1:
             if progress is not None:
                 progress(at + 1)
             await asyncio.sleep(0)
-    return found
+    return similar
 
 
 def _most_alike(film: Features, candidates: Iterable[Features]) -> list[str]:

@@ -111,10 +111,10 @@ def _film(number: int, people: int) -> _Film:
 
 def _pick_numbers(chance: random.Random, among: int, count: int) -> list[int]:
     """Different numbers below `among`, low ones more often."""
-    found: dict[int, None] = {}
-    while len(found) < count:
-        found[int(among * chance.random() ** 2)] = None
-    return list(found)
+    chosen: dict[int, None] = {}
+    while len(chosen) < count:
+        chosen[int(among * chance.random() ** 2)] = None
+    return list(chosen)
 
 
 def _features(film: _Film, movies: int) -> Features:

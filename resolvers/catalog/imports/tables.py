@@ -20,7 +20,7 @@ class Table:
 
     def __init__(self, values: Mapping[str, Any], where: str) -> None:
         self._values = values
-        self._known: set[str] = set()
+        self._expected_keys: set[str] = set()
         self.where = where
 
     def refuse(self, reason: str) -> NoReturn:
@@ -32,22 +32,22 @@ class Table:
 
     def finish(self) -> None:
         """Refuses keys that nobody asked for."""
-        unknown = sorted(self._values.keys() - self._known)
+        unknown = sorted(self._values.keys() - self._expected_keys)
         if unknown:
             self.refuse(f"unknown key {unknown[0]!r}")
 
-    def text(self, key: str, *, shape: str | None = None) -> str:
-        value = self.optional_text(key, shape=shape)
+    def text(self, key: str, *, pattern: str | None = None) -> str:
+        value = self.optional_text(key, pattern=pattern)
         return self.refuse(f"{key} is missing") if value is None else value
 
-    def optional_text(self, key: str, *, shape: str | None = None) -> str | None:
+    def optional_text(self, key: str, *, pattern: str | None = None) -> str | None:
         value = self._get(key, str, "a text")
         if value is None:
             return None
         if not value.strip() or value != value.strip():
             self.refuse(f"{key} is empty or has spaces around it")
-        if shape is not None and re.fullmatch(shape, value, re.ASCII) is None:
-            self.refuse(f"{key} is {value!r}, which does not look like {shape}")
+        if pattern is not None and re.fullmatch(pattern, value, re.ASCII) is None:
+            self.refuse(f"{key} is {value!r}, which does not look like {pattern}")
         return value
 
     def number(self, key: str, low: int, high: int) -> int:
@@ -91,7 +91,7 @@ class Table:
         return self.refuse(f"{key} holds {value!r}, which is not [name, role]")
 
     def _get(self, key: str, kind: type[T], called: str) -> T | None:
-        self._known.add(key)
+        self._expected_keys.add(key)
         value = self._values.get(key)
         if value is not None and not isinstance(value, kind):
             self.refuse(f"{key} is {value!r}, not {called}")

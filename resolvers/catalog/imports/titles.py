@@ -66,10 +66,10 @@ def sort_title(title: str, languages: Sequence[str] = ()) -> str:
     """Title for sorting: no leading article of English or `languages`, no accents, no case."""
     groups = (_ARTICLES.get(language[:2], ()) for language in ("en", *languages))
     for article in {article for group in groups for article in group}:
-        rest = title[len(article) :]
-        opens = article.endswith("'") or rest.startswith(" ")
-        if opens and rest.strip() and title.casefold().startswith(article.casefold()):
-            return _fold(rest)
+        remainder = title[len(article) :]
+        opens = article.endswith("'") or remainder.startswith(" ")
+        if opens and remainder.strip() and title.casefold().startswith(article.casefold()):
+            return _fold(remainder)
     return _fold(title)
 
 
@@ -88,21 +88,21 @@ def _fold(text: str) -> str:
 
 def _take_year(text: str) -> tuple[str, int | None]:
     match = _YEAR.search(text)
-    rest = text[: match.start()].rstrip() if match else ""
-    if match is None or not rest or not 1870 <= int(match[1]) <= 2100:
+    remainder = text[: match.start()].rstrip() if match else ""
+    if match is None or not remainder or not 1870 <= int(match[1]) <= 2100:
         return text, None
-    return rest, int(match[1])
+    return remainder, int(match[1])
 
 
 def _take_names(text: str) -> tuple[str, list[str]]:
     """The name and what stood in parentheses behind it, in order."""
     names: list[str] = []
     while (start := _last_group(text)) is not None:
-        rest, inside = text[:start].rstrip(), text[start + 1 : -1].strip()
-        if not rest or _NOT_A_NAME.match(inside) or _GOES_ON.search(rest):
+        remainder, inside = text[:start].rstrip(), text[start + 1 : -1].strip()
+        if not remainder or _NOT_A_NAME.match(inside) or _GOES_ON.search(remainder):
             break
         names.insert(0, inside)
-        text = rest
+        text = remainder
     return text, names
 
 

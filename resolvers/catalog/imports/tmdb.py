@@ -34,7 +34,7 @@ BATCH = {TmdbKind.MOVIE: 20, TmdbKind.SHOW: 5}
 
 
 async def run_import(
-    runtime: Runtime, arguments: Mapping[str, Any], advance: ProgressCallback
+    runtime: Runtime, arguments: Mapping[str, Any], progress: ProgressCallback
 ) -> str | None:
     """The job of importFromTmdb; answers with what was left out.
 
@@ -46,26 +46,26 @@ async def run_import(
     if not numbers:
         category = models.MovieCategory(arguments["category"])
         numbers = await tmdb_lists.numbers(runtime, kind, category, arguments["pages"])
-    return describe_omissions(await load(runtime, {kind: numbers}, advance))
+    return describe_omissions(await load(runtime, {kind: numbers}, progress))
 
 
 async def load(
-    runtime: Runtime, wanted: Mapping[TmdbKind, Sequence[int]], advance: ProgressCallback
+    runtime: Runtime, numbers_by_kind: Mapping[TmdbKind, Sequence[int]], progress: ProgressCallback
 ) -> Report:
     """
     Raises:
         UpstreamUnavailable: TMDb or MongoDB is away; what was written before stays.
     """
-    done, total = 0, sum(len(numbers) for numbers in wanted.values())
-    advance(done, total)
+    done, total = 0, sum(len(numbers) for numbers in numbers_by_kind.values())
+    progress(done, total)
     running = _Import(runtime, (await runtime.tmdb.configuration()).images)
     report = Report({}, 0)
-    for kind, numbers in wanted.items():
+    for kind, numbers in numbers_by_kind.items():
         for some in models.batches(numbers, BATCH[kind]):
             with models.read_from_primary():  # a secondary may not have the batch before
                 report = _sum(report, await running.batch(kind, some, numbers))
             done += len(some)
-            advance(done, total)
+            progress(done, total)
     return report
 
 
@@ -97,52 +97,54 @@ class _Import:
         return (show, await tmdb_seasons.read(self._runtime, show)) if show is not None else None
 
     async def _write_movies(
-        self, told: list[MovieDetails], every: Sequence[int], broken: Problems
+        self, details: list[MovieDetails], every: Sequence[int], broken: Problems
     ) -> Report:
-        asked = [*(one.id for one in told), *_similar(told), *every]
-        known = {number: movie_id(number) for number in every}
-        known |= await _stored_ids(models.Movie, asked)
-        taken = Problems()
-        imdb_ids = await _grant_imdb_ids(told, known, taken)
+        numbers = [*(one.id for one in details), *_similar(details), *every]
+        movie_ids = {number: movie_id(number) for number in every}
+        movie_ids |= await _stored_ids(models.Movie, numbers)
+        conflicts = Problems()
+        imdb_ids = await _grant_imdb_ids(details, movie_ids, conflicts)
         documents = [
             tmdb_documents.movie(
-                known[one.id],
+                movie_ids[one.id],
                 one,
                 self._images,
                 imdb_id=imdb_ids.get(one.id),
-                similar_ids=[known[number] for number in _similar([one]) if number in known],
+                similar_ids=[
+                    movie_ids[number] for number in _similar([one]) if number in movie_ids
+                ],
             )
-            for one in told
+            for one in details
         ]
         await models.respect_edits(models.Movie, documents)
         writer = Writer(self._runtime, ignore_progress)
-        await self._write_parts(writer, told)
+        await self._write_parts(writer, details)
         await writer.write("movies", models.Movie, documents, len(documents))
-        return await writer.report(broken, taken)
+        return await writer.report(broken, conflicts)
 
-    async def _write_shows(self, told: list[ShowWithSeasons], broken: Problems) -> Report:
-        stored = await _stored_ids(models.Show, [show.id for show, _ in told])
-        known = {show.id: stored.get(show.id) or show_id(show.id) for show, _ in told}
+    async def _write_shows(self, details: list[ShowWithSeasons], broken: Problems) -> Report:
+        stored = await _stored_ids(models.Show, [show.id for show, _ in details])
+        show_ids = {show.id: stored.get(show.id) or show_id(show.id) for show, _ in details}
         documents = [
-            tmdb_documents.show(known[show.id], show, self._images, seasons)
-            for show, seasons in told
+            tmdb_documents.show(show_ids[show.id], show, self._images, seasons)
+            for show, seasons in details
         ]
         below = tmdb_seasons.Documents(
-            [(known[show.id], show.id, seasons) for show, seasons in told], self._images
+            [(show_ids[show.id], show.id, seasons) for show, seasons in details], self._images
         )
         await below.look_up()
         await models.respect_edits(models.Show, documents)
         writer = Writer(self._runtime, ignore_progress)
-        await self._write_parts(writer, [show for show, _ in told])
+        await self._write_parts(writer, [show for show, _ in details])
         await writer.write("shows", models.Show, documents, len(documents))
         await writer.write("seasons", models.Season, below.seasons(), len(documents))
         await writer.write("episodes", models.Episode, below.episodes(), len(documents))
         return await writer.report(broken)
 
-    async def _write_parts(self, writer: Writer, told: Sequence[TitleDetails]) -> None:
+    async def _write_parts(self, writer: Writer, details: Sequence[TitleDetails]) -> None:
         """What titles point to, before they do."""
-        genres = tmdb_documents.genre_documents(genre for one in told for genre in one.genres)
-        everybody = tmdb_documents.people(told, self._images)
+        genres = tmdb_documents.genre_documents(genre for one in details for genre in one.genres)
+        everybody = tmdb_documents.people(details, self._images)
         people = [person for person in everybody if person.id not in self._people]
         await writer.write("genres", models.Genre, genres, len(genres))
         await writer.write("people", models.Person, people, len(people))
@@ -150,15 +152,15 @@ class _Import:
 
 
 async def _gather_details(
-    kind: TmdbKind, numbers: list[int], asked: Sequence[Any], broken: Problems
+    kind: TmdbKind, numbers: list[int], requests: Sequence[Any], broken: Problems
 ) -> list[Any]:
     """What could be had.
 
     Raises:
         UpstreamUnavailable: nothing could.
     """
-    answers = await asyncio.gather(*asked, return_exceptions=True)
-    found, failed = [], []
+    answers = await asyncio.gather(*requests, return_exceptions=True)
+    details, failed = [], []
     for number, answer in zip(numbers, answers, strict=True):
         if isinstance(answer, UpstreamUnavailable):
             failed.append(answer)
@@ -168,10 +170,10 @@ async def _gather_details(
         elif answer is None:
             broken.note(f"{kind.value} {number}: TMDb has no such title.")
         else:
-            found.append(answer)
+            details.append(answer)
     if len(failed) == len(numbers):
         raise failed[0]
-    return found
+    return details
 
 
 async def _retry_on_conflict(write: Callable[[], Awaitable[Report]]) -> Report:
@@ -183,16 +185,16 @@ async def _retry_on_conflict(write: Callable[[], Awaitable[Report]]) -> Report:
 
 
 async def _grant_imdb_ids(
-    told: Sequence[MovieDetails], known: Mapping[int, str], taken: Problems
+    details: Sequence[MovieDetails], movie_ids: Mapping[int, str], conflicts: Problems
 ) -> dict[int, str]:
     """By TMDb's number, for films that may have theirs."""
-    imdb_ids = {one.id: tmdb_documents.imdb_number(one) for one in told}
-    wanted = {number: imdb_id for number, imdb_id in imdb_ids.items() if imdb_id is not None}
+    imdb_ids = {one.id: tmdb_documents.imdb_number(one) for one in details}
+    claimed = {number: imdb_id for number, imdb_id in imdb_ids.items() if imdb_id is not None}
     claims = [
-        Claim(known[number], imdb_id, f"movie {number}") for number, imdb_id in wanted.items()
+        Claim(movie_ids[number], imdb_id, f"movie {number}") for number, imdb_id in claimed.items()
     ]
-    may = await grant_ids("imdb_id", claims, taken)
-    return {number: imdb_id for number, imdb_id in wanted.items() if known[number] in may}
+    may = await grant_ids("imdb_id", claims, conflicts)
+    return {number: imdb_id for number, imdb_id in claimed.items() if movie_ids[number] in may}
 
 
 def movie_id(number: int) -> str:
@@ -203,23 +205,25 @@ def show_id(number: int) -> str:
     return ids.derive("show", SOURCE, number)
 
 
-def _similar(told: Sequence[TitleDetails]) -> list[int]:
-    return [line.id for one in told for line in one.similar.results[: tmdb_documents.MAX_SIMILAR]]
+def _similar(details: Sequence[TitleDetails]) -> list[int]:
+    return [
+        line.id for one in details for line in one.similar.results[: tmdb_documents.MAX_SIMILAR]
+    ]
 
 
 async def _stored_ids(
     document: type[models.Movie] | type[models.Show], numbers: Sequence[int]
 ) -> dict[int, str]:
     """Our ids by TMDb's numbers, whoever imported them. `$type` lets MongoDB use the index."""
-    wanted = list(dict.fromkeys(numbers))
-    found = await models.find(
+    unique = list(dict.fromkeys(numbers))
+    titles = await models.find(
         document,
         models.TitleRecord,
-        {"tmdb_id": {"$in": wanted, "$type": "int"}},
+        {"tmdb_id": {"$in": unique, "$type": "int"}},
         fields=frozenset({"tmdb_id"}),
-        limit=len(wanted),
+        limit=len(unique),
     )
-    return {title.tmdb_id: title.id for title in found if title.tmdb_id is not None}
+    return {title.tmdb_id: title.id for title in titles if title.tmdb_id is not None}
 
 
 def _sum(one: Report, other: Report) -> Report:
@@ -230,7 +234,7 @@ def _sum(one: Report, other: Report) -> Report:
         {name: one.changes.get(name, none) + other.changes.get(name, none) for name in stages},
         None if None in dropped else sum(filter(None, dropped)),
         _join(one.broken, other.broken),
-        _join(one.taken, other.taken),
+        _join(one.conflicts, other.conflicts),
     )
 
 

@@ -25,7 +25,7 @@ _DOCUMENTS: dict[TmdbKind, type[models.Movie] | type[models.Show]] = {
 
 
 async def run_import(
-    runtime: Runtime, _arguments: Mapping[str, Any], advance: ProgressCallback
+    runtime: Runtime, _arguments: Mapping[str, Any], progress: ProgressCallback
 ) -> str | None:
     """The nightly job; answers with what was left out.
 
@@ -34,8 +34,8 @@ async def run_import(
     """
     today = datetime.fromtimestamp(runtime.clock(), UTC).date()
     start = await _find_start(today)
-    wanted = {kind: await _list_changed(runtime, kind, start, today) for kind in TmdbKind}
-    return tmdb.describe_omissions(await tmdb.load(runtime, wanted, advance))
+    numbers_by_kind = {kind: await _list_changed(runtime, kind, start, today) for kind in TmdbKind}
+    return tmdb.describe_omissions(await tmdb.load(runtime, numbers_by_kind, progress))
 
 
 async def _find_start(today: date) -> date:
@@ -47,13 +47,13 @@ async def _find_start(today: date) -> date:
 
 
 async def _list_changed(runtime: Runtime, kind: TmdbKind, start: date, end: date) -> list[int]:
-    found: set[int] = set()
+    changed: set[int] = set()
     for page in range(1, MAX_PAGE + 1):
         changes = await runtime.tmdb.changes(kind, start, end, page)
-        found |= await _stored_numbers(kind, [change.id for change in changes.results])
+        changed |= await _stored_numbers(kind, [change.id for change in changes.results])
         if page >= changes.total_pages:
             break
-    return sorted(found)
+    return sorted(changed)
 
 
 async def _stored_numbers(kind: TmdbKind, numbers: list[int]) -> set[int]:

@@ -71,27 +71,27 @@ def person_id(number: int) -> str:
 
 
 def movie(
-    id_: str, told: MovieDetails, images: Images, *, imdb_id: str | None, similar_ids: list[str]
+    id_: str, details: MovieDetails, images: Images, *, imdb_id: str | None, similar_ids: list[str]
 ) -> models.Movie:
-    release_date = iso_date(told.release_date)
+    release_date = iso_date(details.release_date)
     return models.Movie(
-        **_title(id_, told, told.title, told.original_title, release_date, images),
+        **_title(id_, details, details.title, details.original_title, release_date, images),
         imdb_id=imdb_id,
-        tagline=told.tagline or None,
+        tagline=details.tagline or None,
         release_date=release_date,
-        runtime_seconds=seconds(told.runtime),
+        runtime_seconds=seconds(details.runtime),
         similar_ids=similar_ids,
     )
 
 
 def show(
-    id_: str, told: ShowDetails, images: Images, seasons: Sequence[SeasonDetails]
+    id_: str, details: ShowDetails, images: Images, seasons: Sequence[SeasonDetails]
 ) -> models.Show:
-    release_date = iso_date(told.first_air_date)
+    release_date = iso_date(details.first_air_date)
     return models.Show(
-        **_title(id_, told, told.name, told.original_name, release_date, images),
-        imdb_id=imdb_number(told),
-        status=_STATUSES.get(told.status, ShowStatus.ENDED),
+        **_title(id_, details, details.name, details.original_name, release_date, images),
+        imdb_id=imdb_number(details),
+        status=_STATUSES.get(details.status, ShowStatus.ENDED),
         season_count=len(seasons),
         episode_count=sum(len(season.episodes) for season in seasons),
     )
@@ -99,72 +99,74 @@ def show(
 
 def _title(
     id_: str,
-    told: TitleDetails,
+    details: TitleDetails,
     title: str,
     original_title: str | None,
     release_date: str | None,
     images: Images,
 ) -> dict[str, Any]:
-    languages = _languages(told)
+    languages = _languages(details)
     return {
         "id": id_,
-        "tmdb_id": told.id,
+        "tmdb_id": details.id,
         "title": title,
         "sort_title": sort_title(title, languages[:1]),
         "original_title": original_title if original_title != title else None,
-        "overview": told.overview or None,
+        "overview": details.overview or None,
         "year": int(release_date[:4]) if release_date else None,
         "languages": languages,
-        "genre_ids": [ids.of_genre(genre.slug) for genre in genre_documents(told.genres)],
-        "rating": round(told.vote_average, 3) if told.vote_count else None,
-        "vote_count": told.vote_count,
-        "popularity": told.popularity,
-        "poster_path": images.url(told.poster_path, images.poster_sizes, "w780"),
-        "backdrop_path": images.url(told.backdrop_path, images.backdrop_sizes, "w1280"),
-        "credits": _credits(id_, told),
+        "genre_ids": [ids.of_genre(genre.slug) for genre in genre_documents(details.genres)],
+        "rating": round(details.vote_average, 3) if details.vote_count else None,
+        "vote_count": details.vote_count,
+        "popularity": details.popularity,
+        "poster_path": images.url(details.poster_path, images.poster_sizes, "w780"),
+        "backdrop_path": images.url(details.backdrop_path, images.backdrop_sizes, "w1280"),
+        "credits": _credits(id_, details),
     }
 
 
-def genre_documents(told: Iterable[NamedId]) -> list[models.Genre]:
+def genre_documents(details: Iterable[NamedId]) -> list[models.Genre]:
     """Each once. "Action & Adventure" is two genres, so that shows are found beside films."""
-    found: dict[str, models.Genre] = {}
-    for name in (part for genre in told for part in genre.name.split("&")):
+    documents: dict[str, models.Genre] = {}
+    for name in (part for genre in details for part in genre.name.split("&")):
         slug = genres.slug_of(name)
-        if slug and slug not in found:
-            found[slug] = genres.document(slug)
-    return list(found.values())
+        if slug and slug not in documents:
+            documents[slug] = genres.document(slug)
+    return list(documents.values())
 
 
-def people(told: Iterable[TitleDetails], images: Images) -> list[models.Person]:
+def people(details: Iterable[TitleDetails], images: Images) -> list[models.Person]:
     """Everybody with a credit, each once."""
-    found: dict[str, models.Person] = {}
-    for part in (part for title in told for part in parts(title)):
+    persons: dict[str, models.Person] = {}
+    for part in (part for title in details for part in parts(title)):
         id_ = person_id(part.person.id)
-        if id_ not in found:
-            found[id_] = _person(id_, part.person, images)
-    return list(found.values())
+        if id_ not in persons:
+            persons[id_] = _person(id_, part.person, images)
+    return list(persons.values())
 
 
-def _person(id_: str, told: CastMember | CrewMember | Creator, images: Images) -> models.Person:
-    fields: dict[str, Any] = {} if isinstance(told, Creator) else {"popularity": told.popularity}
+def _person(id_: str, details: CastMember | CrewMember | Creator, images: Images) -> models.Person:
+    fields: dict[str, Any] = (
+        {} if isinstance(details, Creator) else {"popularity": details.popularity}
+    )
     return models.Person(
         id=id_,
-        tmdb_id=told.id,
-        name=told.name,
-        photo_path=images.url(told.profile_path, images.profile_sizes, "h632"),
+        tmdb_id=details.id,
+        name=details.name,
+        photo_path=images.url(details.profile_path, images.profile_sizes, "h632"),
         **fields,
     )
 
 
-def parts(told: TitleDetails) -> list[TmdbPart]:
+def parts(details: TitleDetails) -> list[TmdbPart]:
     """Directors (or a show's creators), the first of the cast, then the key crew; 60 at most."""
-    crew = [member for member in told.credits.crew if member.name]
+    crew = [member for member in details.credits.crew if member.name]
     directors = [
         TmdbPart(each, Department.DIRECTING, each.job) for each in crew if each.job == "Director"
     ]
-    creators = told.created_by if isinstance(told, ShowDetails) else []
+    creators = details.created_by if isinstance(details, ShowDetails) else []
     makers = [TmdbPart(each, Department.WRITING, "Creator") for each in creators if each.name]
-    cast = sorted((each for each in told.credits.cast if each.name), key=lambda one: one.order)
+    cast = sorted((each for each in details.credits.cast if each.name), key=lambda one: one.order)
     players = [TmdbPart(each, Department.CAST, None, each.character or None) for each in cast]
     chosen = [*(directors + makers)[:_DIRECTORS], *players[:_CAST], *_key_crew(crew)]
     return _deduplicate(chosen)[:MAX_CREDITS]
@@ -185,7 +187,7 @@ def _deduplicate(chosen: Iterable[TmdbPart]) -> list[TmdbPart]:
     )[::-1]  # fmt: skip
 
 
-def _credits(title_id: str, told: TitleDetails) -> list[models.Credit]:
+def _credits(title_id: str, details: TitleDetails) -> list[models.Credit]:
     return [
         models.Credit(
             title_id=title_id,
@@ -195,19 +197,19 @@ def _credits(title_id: str, told: TitleDetails) -> list[models.Credit]:
             character=part.character,
             order=order,
         )
-        for order, part in enumerate(parts(told))
+        for order, part in enumerate(parts(details))
     ]
 
 
-def _languages(told: TitleDetails) -> list[str]:
-    codes = [told.original_language, *(each.iso_639_1 for each in told.spoken_languages)]
-    known = (code for code in codes if _LANGUAGE.fullmatch(code) and code != _NO_LANGUAGE)
-    return list(dict.fromkeys(_TAGS.get(code, code) for code in known))
+def _languages(details: TitleDetails) -> list[str]:
+    codes = [details.original_language, *(each.iso_639_1 for each in details.spoken_languages)]
+    languages = (code for code in codes if _LANGUAGE.fullmatch(code) and code != _NO_LANGUAGE)
+    return list(dict.fromkeys(_TAGS.get(code, code) for code in languages))
 
 
-def imdb_number(told: TitleDetails) -> str | None:
-    found = told.external_ids.imdb_id or ""
-    return found if re.fullmatch(r"tt[0-9]{7,10}", found, re.ASCII) else None
+def imdb_number(details: TitleDetails) -> str | None:
+    imdb_id = details.external_ids.imdb_id or ""
+    return imdb_id if re.fullmatch(r"tt[0-9]{7,10}", imdb_id, re.ASCII) else None
 
 
 def iso_date(text: str | None) -> str | None:

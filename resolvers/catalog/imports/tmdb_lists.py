@@ -24,13 +24,13 @@ async def numbers(
         ValidationFailed: TMDb has nothing like this category.
         UpstreamUnavailable: TMDb did not answer.
     """
-    found: dict[int, None] = {}
+    numbers_seen: dict[int, None] = {}
     for number in range(1, pages + 1):
         page = await _page(runtime, kind, category, number)
-        found |= dict.fromkeys(line.id for line in page.results)
+        numbers_seen |= dict.fromkeys(line.id for line in page.results)
         if number >= page.total_pages:
             break
-    return list(found)
+    return list(numbers_seen)
 
 
 async def _page(runtime: Runtime, kind: TmdbKind, category: MovieCategory, number: int) -> Page:

@@ -25,11 +25,11 @@ async def read(runtime: Runtime, show: ShowDetails) -> list[SeasonDetails]:
         UpstreamUnavailable: TMDb did not answer for one of them.
     """
     numbers = sorted({each.season_number for each in show.seasons if each.season_number > 0})
-    asked = [runtime.tmdb.season(show.id, number) for number in numbers[:MAX_SEASONS]]
-    found = [season for season in await asyncio.gather(*asked) if season is not None]
+    requests = [runtime.tmdb.season(show.id, number) for number in numbers[:MAX_SEASONS]]
+    seasons = [season for season in await asyncio.gather(*requests) if season is not None]
     return [
         SeasonDetails(season.season_number, season.name, season.air_date, _deduplicate(season))
-        for season in found
+        for season in seasons
     ]
 
 
@@ -83,22 +83,22 @@ class Documents:
         return self._season_ids.get((show_id, season), derived)
 
     def _episode(
-        self, show_id: str, number: int, season: int, told: EpisodeDetails
+        self, show_id: str, number: int, season: int, details: EpisodeDetails
     ) -> models.Episode:
-        derived = ids.derive("episode", SOURCE, number, season, told.episode_number)
+        derived = ids.derive("episode", SOURCE, number, season, details.episode_number)
         images = self._images
         return models.Episode(
-            id=self._episode_ids.get((show_id, season, told.episode_number), derived),
+            id=self._episode_ids.get((show_id, season, details.episode_number), derived),
             show_id=show_id,
             season_id=self._season_id(show_id, number, season),
             season_number=season,
-            number=told.episode_number,
+            number=details.episode_number,
             **_drop_empty(
-                name=told.name,
-                overview=told.overview,
-                air_date=iso_date(told.air_date),
-                runtime_seconds=seconds(told.runtime),
-                still_path=images.url(told.still_path, images.still_sizes, "w300"),
+                name=details.name,
+                overview=details.overview,
+                air_date=iso_date(details.air_date),
+                runtime_seconds=seconds(details.runtime),
+                still_path=images.url(details.still_path, images.still_sizes, "w300"),
             ),
         )
 

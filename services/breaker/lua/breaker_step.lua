@@ -1,6 +1,6 @@
--- One step of one circuit breaker: counts what a process saw, moves the state, hands out a permit.
+-- One step of one circuit breaker: adds a process's counts, changes the state, grants a permit.
 -- KEYS: the breaker, the stream of changes. ARGV[1], packed: see services/breaker/shared_state.py.
--- Answers how it stands then, as JSON; the same text goes into the stream when it changed.
+-- Returns its status as JSON; the same text goes into the stream when the state changed.
 local step = cmsgpack.unpack(ARGV[1])
 local rules, now = step.rules, step.now
 local stored = redis.call('GET', KEYS[1])
@@ -32,7 +32,7 @@ for bucket, seen in pairs(b.window) do
 end
 if step.backoff_until_ms > b.rest then b.rest, touched = step.backoff_until_ms, true end
 
--- Probes that ended: {permit, outcome}. A permit of an earlier half-open time says nothing.
+-- Probes that ended: {permit, outcome}. A permit of an earlier half-open period is ignored.
 local has_failed = false
 for _, ended in ipairs(step.ended) do
   if b.permits[ended[1]] then

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -13,14 +13,13 @@ from graph.engine.documents import Documents
 from graph.engine.operations import Answer, Operations, Request
 from graph.schema import CONFIG, schema
 from resolvers.accounts.authentication import authenticate
-from resolvers.context import Context, Runtime
+from resolvers.context import Context
 from services.errors import InvalidToken
 from tests.support.accounts import (
     EMAIL,
     NEW_PASSWORD,
     PASSWORD,
     account,
-    cheap_runtime,
     mailed,
     stored,
 )
@@ -54,12 +53,6 @@ LOGOUT = f"""mutation($input: LogoutInput) {{
 SESSIONS = """{ viewer { sessions { id current createdAt lastUsedAt device { key kind } }
   apiKeys { id prefix } } }"""
 DONE = {"accepted": True, "errors": []}
-
-
-@pytest.fixture
-async def guest(runtime: Runtime) -> AsyncIterator[Context]:
-    async with cheap_runtime(runtime) as cheap:
-        yield Context(cheap)
 
 
 @pytest.fixture(params=["plan", "core"])

@@ -12,11 +12,9 @@ import httpx
 import pytest
 
 from resolvers.context import Runtime
-from server.app import build_app
 from services.settings.settings import Environment
-from services.telemetry.access_log import AccessLog
 from tests.conftest import CountCommands
-from tests.support.api_client import Socket
+from tests.support.api_client import Socket, connect_runtime
 from tests.support.titles import film, film_id, genre, store
 
 FILMS = "{ movies(first: 10) { nodes { title genres { name } } } }"
@@ -70,9 +68,7 @@ async def test_without_a_cache_everything_is_the_databases(runtime: Runtime, fil
 
 @asynccontextmanager
 async def serving(runtime: Runtime) -> AsyncIterator[httpx.AsyncClient]:
-    app = build_app(runtime, access_log=AccessLog(enabled=False))
-    transport = httpx.ASGITransport(app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+    async with connect_runtime(runtime) as client:
         yield client
 
 

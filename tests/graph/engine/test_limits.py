@@ -14,11 +14,9 @@ from graphql import get_introspection_query
 from graph.engine.documents import Documents
 from graph.schema import open_documents
 from resolvers.context import Runtime
-from server.app import build_app
 from services.settings.settings import Settings
-from services.telemetry.access_log import AccessLog
 from tests.conftest import CountCommands
-from tests.support.api_client import GraphQL, serving_app
+from tests.support.api_client import GraphQL, build_silent_app, connect_runtime, serving_app
 
 COST = "COST_LIMIT_EXCEEDED"
 DEEPER = "{ similar { similar { similar { id } } } }"
@@ -374,8 +372,7 @@ def closed(runtime: Runtime) -> Runtime:
 
 @pytest.fixture
 async def closed_graphql(closed: Runtime) -> AsyncIterator[GraphQL]:
-    transport = httpx.ASGITransport(build_app(closed, access_log=AccessLog(enabled=False)))
-    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+    async with connect_runtime(closed) as client:
         yield GraphQL(client)
 
 
@@ -407,7 +404,7 @@ async def test_introspection_switched_off_is_refused_in_every_spelling(
 
 
 async def test_introspection_switched_off_is_refused_over_the_socket(closed: Runtime) -> None:
-    app = build_app(closed, access_log=AccessLog(enabled=False))
+    app = build_silent_app(closed)
     async with serving_app(app, closed.settings) as server, server.socket() as socket:
         await socket.initialised()
         for number, query in enumerate(SPELLINGS):

@@ -6,16 +6,13 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
-import httpx
 import pytest
 
 import models
 from models import Role
 from models.mongo import ids
 from resolvers.context import Context, Runtime, Viewer
-from server.app import build_app
-from services.telemetry.access_log import AccessLog
-from tests.support.api_client import GraphQL, Socket, token_for
+from tests.support.api_client import GraphQL, Socket, connect_runtime, token_for
 from tests.support.playback_fixtures import seen_offline
 from tests.support.titles import film, film_id, show_id, store, whole_show
 
@@ -84,9 +81,7 @@ async def send(
     request: pytest.FixtureRequest, runtime: Runtime, library: None
 ) -> AsyncIterator[GraphQL]:
     settings = runtime.settings.model_copy(update={"graphql_executor": request.param})
-    app = build_app(replace(runtime, settings=settings), access_log=AccessLog(enabled=False))
-    transport = httpx.ASGITransport(app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+    async with connect_runtime(replace(runtime, settings=settings)) as client:
         yield GraphQL(client)
 
 

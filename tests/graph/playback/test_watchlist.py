@@ -6,14 +6,11 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
-import httpx
 import pytest
 
 from models import Role
 from resolvers.context import Runtime
-from server.app import build_app
-from services.telemetry.access_log import AccessLog
-from tests.support.api_client import GraphQL, token_for
+from tests.support.api_client import GraphQL, connect_runtime, token_for
 from tests.support.titles import film, film_id, show, show_id, store
 
 ADD = """
@@ -39,9 +36,7 @@ query ($first: Int, $after: String) { viewer { watchlist(first: $first, after: $
 async def send(request: pytest.FixtureRequest, runtime: Runtime) -> AsyncIterator[GraphQL]:
     await store([film(1, runtime_seconds=60), film(2), show(1)])
     settings = runtime.settings.model_copy(update={"graphql_executor": request.param})
-    app = build_app(replace(runtime, settings=settings), access_log=AccessLog(enabled=False))
-    transport = httpx.ASGITransport(app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+    async with connect_runtime(replace(runtime, settings=settings)) as client:
         yield GraphQL(client)
 
 

@@ -9,9 +9,7 @@ import pytest
 
 from models import Role
 from resolvers.context import Runtime
-from server.app import build_app
-from services.telemetry.access_log import AccessLog
-from tests.support.api_client import serving_app, token_for
+from tests.support.api_client import build_silent_app, serving_app, token_for
 from tests.support.fake_provider import FakeProvider
 from tests.support.titles import film, film_id, store
 from tests.support.with_providers import Ask, asking
@@ -22,7 +20,7 @@ BREAKER = "breaker_provider-vidking"
 
 
 async def test_an_operator_holds_a_breaker_and_lets_it_go(
-    ask: Ask, own: Runtime, fake: FakeProvider
+    ask: Ask, own: Runtime, provider_server: FakeProvider
 ) -> None:
     await store([film(1, tmdb_id=603)])
     sources = """query ($id: ID!) { movie(by: {id: $id}) { streamingSources(input: {types: [HLS]}) {
@@ -35,7 +33,7 @@ async def test_an_operator_holds_a_breaker_and_lets_it_go(
     answer = await ask(sources, id=film_id(1))
     found = answer["data"]["movie"]["streamingSources"]["attempts"]
     assert {"provider": {"key": "vidking"}, "outcome": "BREAKER_OPEN"} in found
-    assert fake.seen == []
+    assert provider_server.seen == []
     assert (await own.breakers.snapshots())[0].reason == "they asked us to"
     # and a node and the list tell the same
     answer = await ask(
@@ -90,7 +88,7 @@ async def test_a_breaker_is_no_node_for_others(ask: Ask) -> None:
 
 
 async def test_operators_are_told_of_every_breaker_that_changes(own: Runtime) -> None:
-    app = build_app(own, access_log=AccessLog(enabled=False))
+    app = build_silent_app(own)
     ask = asking(own)
     watching = "subscription { breakerChanged { name state forced } }"
 

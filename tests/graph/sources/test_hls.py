@@ -12,13 +12,11 @@ import m3u8
 import pytest
 
 from resolvers.context import Media, Runtime
-from server.app import build_app
 from services.media.library import MediaLibrary
 from services.media.signed_urls import MediaUrlSigner
-from services.telemetry.access_log import AccessLog
 from tests.conftest import CountCommands
 from tests.support import titles
-from tests.support.api_client import GraphQL, token_for
+from tests.support.api_client import GraphQL, connect_runtime, token_for
 from tests.support.films_on_disk import film, store
 
 NOW = 1_800_000_000.0
@@ -57,10 +55,7 @@ async def screened(
 
 @pytest.fixture
 async def client(screened: Runtime) -> AsyncIterator[httpx.AsyncClient]:
-    app = build_app(screened, access_log=AccessLog(enabled=False))
-    async with httpx.AsyncClient(
-        transport=httpx.ASGITransport(app), base_url="http://test"
-    ) as client:
+    async with connect_runtime(screened) as client:
         yield client
 
 

@@ -17,48 +17,48 @@ SEARCH = """query ($query: String!, $kind: SearchKind! = MOVIE) {
 
 @pytest.mark.parametrize(("role", "code"), [(None, "UNAUTHENTICATED"), (Role.USER, "FORBIDDEN")])
 async def test_searching_at_providers_is_for_editors(
-    ask: Ask, fake: FakeProvider, role: Role | None, code: str
+    ask: Ask, provider_server: FakeProvider, role: Role | None, code: str
 ) -> None:
     answer = await ask(SEARCH, role, query="matrix")
     assert (codes(answer), answer["data"]) == ({code}, {"providerSearch": None})
-    assert fake.seen == []
+    assert provider_server.seen == []
 
 
 async def test_what_a_provider_finds_is_told_as_far_as_we_have_it(
-    ask: Ask, fake: FakeProvider
+    ask: Ask, provider_server: FakeProvider
 ) -> None:
     # given the second of the two films it finds, and a show
     await store([film(1, tmdb_id=604), film(2, tmdb_id=9), show(1, tmdb_id=603)])
     answer = await ask(SEARCH, Role.EDITOR, query="  The   Matrix ")
     assert answer == {"data": {"providerSearch": [{"__typename": "Movie", "id": film_id(1)}]}}
-    query = fake.seen[-1][1]
+    query = provider_server.seen[-1][1]
     assert (query["query"], query["type"]) == ("The Matrix", "movie")
     # and asked again it is remembered, whatever the case
     await ask(SEARCH, Role.EDITOR, query="the matrix")
-    assert len(fake.seen) == 1
+    assert len(provider_server.seen) == 1
     # and shows are searched for as shows
     answer = await ask(SEARCH, Role.EDITOR, query="the matrix", kind="TV_SHOW")
     assert answer["data"]["providerSearch"] == [{"__typename": "TvShow", "id": show_id(1)}]
-    assert fake.seen[-1][1]["type"] == "tv"
+    assert provider_server.seen[-1][1]["type"] == "tv"
     # and people nowhere
     answer = await ask(SEARCH, Role.EDITOR, query="the matrix", kind="PERSON")
     assert answer == {"data": {"providerSearch": []}}
-    assert len(fake.seen) == 2
+    assert len(provider_server.seen) == 2
 
 
 @pytest.mark.parametrize("query", ["", "  ", "x" * 101])
 async def test_a_search_for_nothing_or_too_much_is_refused(
-    ask: Ask, fake: FakeProvider, query: str
+    ask: Ask, provider_server: FakeProvider, query: str
 ) -> None:
     assert codes(await ask(SEARCH, Role.EDITOR, query=query)) == {"VALIDATION_FAILED"}
-    assert fake.seen == []
+    assert provider_server.seen == []
 
 
 @pytest.mark.parametrize("switch", ["500", "hang", "malformed"])
 async def test_a_search_that_nobody_answers_says_so_and_is_not_kept(
-    runtime: Runtime, fake: FakeProvider, switch: str
+    runtime: Runtime, provider_server: FakeProvider, switch: str
 ) -> None:
-    given = vidking(fake, switch) | {"provider_timeout_seconds": 0.3}
+    given = vidking(provider_server, switch) | {"provider_timeout_seconds": 0.3}
     async with with_providers(runtime, **given) as own:
         answer = await asking(own)(SEARCH, Role.EDITOR, query="matrix")
     assert codes(answer) == {"UPSTREAM_UNAVAILABLE"}

@@ -65,14 +65,14 @@ async def test_everybody_sees_which_providers_are_asked(ask: Ask) -> None:
     [(None, "UNAUTHENTICATED"), (Role.USER, "FORBIDDEN"), (Role.EDITOR, "FORBIDDEN")],
 )
 async def test_how_they_do_is_for_operators(
-    ask: Ask, fake: FakeProvider, role: Role | None, code: str
+    ask: Ask, provider_server: FakeProvider, role: Role | None, code: str
 ) -> None:
     answer = await ask(PRIVATE, role)
     assert codes(answer) == {code}
     nothing = {"status": None, "breaker": None, "healthScore": None, "p95LatencyMs": None}
     assert [one | nothing == one for one in answer["data"]["providers"]] == [True] * 3
     # and nobody was called for it
-    assert fake.seen == []
+    assert provider_server.seen == []
     assert codes(await ask("{ circuitBreakers { name } }", role)) == {code}
 
 
@@ -101,23 +101,23 @@ async def test_operators_see_how_they_do(ask: Ask) -> None:
 
 
 async def test_a_status_is_asked_for_once_in_half_a_minute(
-    runtime: Runtime, fake: FakeProvider
+    runtime: Runtime, provider_server: FakeProvider
 ) -> None:
     clock = Clock()
     cache = Cache(runtime.redis, clock=clock)
-    async with with_providers(runtime, cache=cache, **vidking(fake)) as own:
+    async with with_providers(runtime, cache=cache, **vidking(provider_server)) as own:
         ask = asking(own)
         first = await ask(PRIVATE, Role.OPERATOR)
         clock.now += 20
         assert await ask(PRIVATE, Role.OPERATOR) == first
-        assert len(fake.seen) == 1
+        assert len(provider_server.seen) == 1
         clock.now += 11
         assert await ask(PRIVATE, Role.OPERATOR) != first
-        assert len(fake.seen) == 2
+        assert len(provider_server.seen) == 2
         # and of a provider that is off it is not asked for at all
         await ask(SET_PROVIDER, Role.OPERATOR, input={"id": "provider_vidking", "enabled": False})
         off = await ask(PRIVATE, Role.OPERATOR)
-        assert len(fake.seen) == 2
+        assert len(provider_server.seen) == 2
     told = {one["key"]: one["status"] for one in off["data"]["providers"]}
     assert told == {"library": None, "vidking": None}
 
@@ -128,9 +128,9 @@ async def test_a_status_is_asked_for_once_in_half_a_minute(
      ("malformed", "MALFORMED_JSON"), ("array", "WRONG_SHAPE")],
 )  # fmt: skip
 async def test_a_provider_that_cannot_say_how_it_is_is_not_available(
-    runtime: Runtime, fake: FakeProvider, switch: str, message: str
+    runtime: Runtime, provider_server: FakeProvider, switch: str, message: str
 ) -> None:
-    given = vidking(fake, switch) | {"provider_timeout_seconds": 0.5}
+    given = vidking(provider_server, switch) | {"provider_timeout_seconds": 0.5}
     async with with_providers(runtime, **given) as own:
         answer = await asking(own)(PRIVATE, Role.OPERATOR)
     status = answer["data"]["providers"][1]["status"]
@@ -201,9 +201,9 @@ async def test_only_operators_change_anything(
 
 
 async def test_another_process_hears_of_a_change_within_a_second(
-    runtime: Runtime, fake: FakeProvider
+    runtime: Runtime, provider_server: FakeProvider
 ) -> None:
-    entry = json_provider("acme", fake.url("ok"))
+    entry = json_provider("acme", provider_server.url("ok"))
     cache = Cache(runtime.redis)
     async with (
         tracked(cache, runtime.settings),
@@ -223,11 +223,11 @@ async def test_another_process_hears_of_a_change_within_a_second(
 
 
 async def test_the_list_costs_the_same_for_any_number_of_providers(
-    runtime: Runtime, fake: FakeProvider, count_commands: CountCommands
+    runtime: Runtime, provider_server: FakeProvider, count_commands: CountCommands
 ) -> None:
     costs = []
     for number in (1, 10):
-        entries = [json_provider(f"p{n}", fake.url("ok")) for n in range(number)]
+        entries = [json_provider(f"p{n}", provider_server.url("ok")) for n in range(number)]
         await runtime.redis.flushdb()
         runtime.cache.clear_memory()
         async with with_providers(runtime, *entries) as own:

@@ -30,7 +30,7 @@ async def guest(runtime: Runtime) -> AsyncIterator[Context]:
         memory: TtlCache[models.ApiKeyRecord | None] = TtlCache(
             fresh_seconds=1, stale_seconds=60, clock=lambda: now[0]
         )
-        context = Context(dataclasses.replace(cheap, known_keys=memory))
+        context = Context(dataclasses.replace(cheap, api_key_cache=memory))
         MOMENTS[id(memory)] = now
         yield context
         del MOMENTS[id(memory)]
@@ -40,7 +40,7 @@ MOMENTS: dict[int, list[float]] = {}
 
 
 def pass_seconds(context: Context, seconds: float) -> None:
-    MOMENTS[id(context.runtime.known_keys)][0] += seconds
+    MOMENTS[id(context.runtime.api_key_cache)][0] += seconds
     clock_of(context).now += seconds
 
 
@@ -130,7 +130,7 @@ async def test_a_revoked_key_is_refused_within_a_second_elsewhere(guest: Context
     ada = await registered(guest)
     made = await make(ada)
     memory: TtlCache[models.ApiKeyRecord | None] = TtlCache(fresh_seconds=1, stale_seconds=60)
-    other = dataclasses.replace(guest.runtime, known_keys=memory)
+    other = dataclasses.replace(guest.runtime, api_key_cache=memory)
     assert await authenticate(other, f"Bearer {made.secret}")
     await models.ApiKey.get_pymongo_collection().delete_many({})
     # when a second has passed, then it is refused there too

@@ -39,13 +39,6 @@ from tests.support.accounts import (
 
 
 @pytest.fixture
-async def guest(runtime: Runtime) -> AsyncIterator[Context]:
-    """Where a sign-in needs no proved address."""
-    async with cheap_runtime(runtime) as cheap:
-        yield Context(cheap)
-
-
-@pytest.fixture
 async def stranger(runtime: Runtime) -> AsyncIterator[Context]:
     """Where it does."""
     async with cheap_runtime(runtime, email_verification_required=True) as cheap:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 import orjson
@@ -13,7 +12,7 @@ from models import AuditEvent
 from resolvers import audit
 from resolvers.accounts import api_keys, mail_tokens, personal_data, sign_in
 from resolvers.accounts.authentication import authenticate
-from resolvers.context import Context, Runtime
+from resolvers.context import Context
 from resolvers.playback import reports, sessions
 from services.errors import InvalidCredentials, InvalidToken, NotFound, ValidationFailed
 from tests.support.accounts import (
@@ -23,7 +22,6 @@ from tests.support.accounts import (
     account,
     again,
     bearer,
-    cheap_runtime,
     clock_of,
     logged_in,
     mailed,
@@ -35,12 +33,6 @@ from workers.erase_accounts import erase_accounts
 from workers.flush_progress import flush_progress
 
 EVE = "eve@example.org"
-
-
-@pytest.fixture
-async def guest(runtime: Runtime) -> AsyncIterator[Context]:
-    async with cheap_runtime(runtime) as cheap:
-        yield Context(cheap)
 
 
 async def watched(context: Context) -> str:

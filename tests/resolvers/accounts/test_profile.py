@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -30,7 +29,6 @@ from tests.support.accounts import (
     START,
     account,
     again,
-    cheap_runtime,
     clock_of,
     logged_in,
     mailed,
@@ -41,12 +39,6 @@ from tests.support.accounts import (
 from tests.support.playback_fixtures import PHONE, film
 from workers.erase_accounts import erase_accounts
 from workers.flush_progress import flush_progress
-
-
-@pytest.fixture
-async def guest(runtime: Runtime) -> AsyncIterator[Context]:
-    async with cheap_runtime(runtime) as cheap:
-        yield Context(cheap)
 
 
 def is_revoked(context: Context) -> bool:

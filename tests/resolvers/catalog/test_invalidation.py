@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-import httpx
 import pytest
 from hypothesis import HealthCheck, Phase, given
 from hypothesis import settings as with_settings
@@ -23,17 +22,14 @@ from models.mongo import ids
 from resolvers.catalog import edits
 from resolvers.catalog.invalidation import invalidate_movie, purge
 from resolvers.context import Context, Runtime, Viewer
-from server.app import build_app
 from services.cache.cache import Cache
 from services.errors import UpstreamUnavailable, ValidationFailed
 from services.redis.pool import Client
 from services.settings.settings import Settings
-from services.telemetry.access_log import AccessLog
 from services.telemetry.metrics import REGISTRY
-from tests.support.api_client import GraphQL, token_for
-from tests.support.caching import client_through, tracked
+from tests.support.api_client import GraphQL, connect_runtime, token_for
+from tests.support.caching import relayed_client, tracked
 from tests.support.processes import until
-from tests.support.relay import relaying
 from tests.support.titles import credit, film, film_id, genre, store
 
 TODAY = "2026-01-01"
@@ -142,7 +138,7 @@ class Cached:
 async def cached(context: Context, query: models.MovieQuery) -> Cached:
     pages = context.loader(loaders.MoviePageByQuery)
     counts = context.loader(loaders.MovieCountByQuery)
-    page, count = pages.ask(query), counts.ask(query.list_key(), query)
+    page, count = pages.key_for(query), counts.key_for(query.list_key(), query)
     before = await in_mongodb(query)
     found = await pages.load(page)
     assert found is not None
@@ -306,9 +302,7 @@ async def elsewhere(runtime: Runtime, redis: Client, settings: Settings) -> Asyn
     """The application as another process runs it."""
     cache = Cache(redis)
     async with tracked(cache, settings):
-        app = build_app(replace(runtime, cache=cache), access_log=AccessLog(enabled=False))
-        transport = httpx.ASGITransport(app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        async with connect_runtime(replace(runtime, cache=cache)) as client:
             yield GraphQL(client)
 
 
@@ -378,10 +372,7 @@ async def test_answers_are_not_kept_while_nobody_tells_of_changes(
 async def test_lists_that_cannot_be_found_are_forgotten_when_redis_is_back(
     runtime: Runtime, redis: Client, settings: Settings, editor: str
 ) -> None:
-    async with (
-        relaying(settings.redis_url or "") as relay,
-        client_through(relay, settings) as through,
-    ):
+    async with relayed_client(settings) as (relay, through):
         here = replace(runtime, cache=Cache(through), redis=through)
         noir = models.MovieFilter(genres=("noir",))
         query = models.MovieQuery(None, noir, models.MovieOrder("popularity", -1), 50)
@@ -427,10 +418,7 @@ async def test_a_tag_is_purged_softly_or_for_good(runtime: Runtime, redis: Clien
 async def test_a_purge_that_redis_does_not_hear_is_refused(
     runtime: Runtime, settings: Settings
 ) -> None:
-    async with (
-        relaying(settings.redis_url or "") as relay,
-        client_through(relay, settings) as through,
-    ):
+    async with relayed_client(settings) as (relay, through):
         relay.cut()
         here = replace(runtime, cache=Cache(through))
         with pytest.raises(UpstreamUnavailable):

@@ -186,4 +186,4 @@ async def test_a_stream_that_ends_leaves_nothing_behind(ada: Context) -> None:
         async with asyncio.timeout(10):
             while await is_heard(ada):
                 await asyncio.sleep(0.005)
-    assert ada.runtime.progress_news.is_connected is False
+    assert ada.runtime.progress_notifications.is_connected is False

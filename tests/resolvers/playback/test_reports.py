@@ -21,18 +21,11 @@ from services.redis import pool
 from services.redis.pool import Client
 from services.settings.settings import Settings
 from tests.support.playback_fixtures import RUNTIME_SECONDS, film, started, stored, viewer_of
-from tests.support.relay import Relay, relaying
+from tests.support.relay import Relay
 from workers.adopt_progress import adopt_progress, look_for_repairs
 from workers.flush_progress import flush_progress
 
 TIMEOUT_MS = 400  # of the way to Redis, which some tests silence
-
-
-@pytest.fixture
-async def relay(settings: Settings) -> AsyncIterator[Relay]:
-    assert settings.redis_url is not None
-    async with relaying(settings.redis_url) as relay:
-        yield relay
 
 
 @pytest.fixture
@@ -444,7 +437,7 @@ async def test_an_api_process_learns_of_repairs_that_others_opened(runtime: Runt
     await adopt_progress(own)
     assert not own.playback.repairs.is_any
     mark = own.playback.repairs.mark
-    own.playback.repairs.opened()
+    own.playback.repairs.set()
     own.playback.repairs.found(mark, is_any=False)
     assert own.playback.repairs.is_any
 

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from itertools import count
 from typing import Any
 
@@ -19,7 +18,6 @@ from services.cache.cache import Cache
 from services.errors import ValidationFailed
 from services.providers.base import TitleRef
 from services.providers.chain import breaker_name
-from tests.support import fake_provider
 from tests.support.clock import Clock
 from tests.support.fake_provider import FakeProvider
 from tests.support.titles import store, whole_show
@@ -37,20 +35,14 @@ async def embed(
     return found
 
 
-@pytest.fixture(scope="module")
-async def fake() -> AsyncIterator[FakeProvider]:
-    async with fake_provider.running() as provider:
-        yield provider
-
-
 @pytest.fixture(autouse=True)
-def unseen(fake: FakeProvider) -> None:
-    fake.seen.clear()
+def unseen(provider_server: FakeProvider) -> None:
+    provider_server.seen.clear()
 
 
-def vidking(fake: FakeProvider, switch: str = "ok") -> dict[str, Any]:
+def vidking(provider_server: FakeProvider, switch: str = "ok") -> dict[str, Any]:
     return {
-        "vidking_base_url": fake.url(switch),
+        "vidking_base_url": provider_server.url(switch),
         "vidking_enabled": True,
         "vidking_api_key": SecretStr("s3cret"),
     }
@@ -60,8 +52,8 @@ async def test_without_providers_there_is_none(context: Context) -> None:
     assert await embed(context, FILM) is None
 
 
-async def test_the_first_page_is_kept(runtime: Runtime, fake: FakeProvider) -> None:
-    async with with_providers(runtime, **vidking(fake)) as own:
+async def test_the_first_page_is_kept(runtime: Runtime, provider_server: FakeProvider) -> None:
+    async with with_providers(runtime, **vidking(provider_server)) as own:
         first, second = await embed(Context(own), FILM), await embed(Context(own), FILM)
         other = await embed(Context(own), FILM, start_at_seconds=90, language="de")
     assert first is not None
@@ -75,16 +67,16 @@ async def test_the_first_page_is_kept(runtime: Runtime, fake: FakeProvider) -> N
     # and a wish that this provider does not take makes no second question
     assert other is not None
     assert other.url == PAGE
-    assert [path for path, _, _ in fake.seen] == ["/ok/embed"]
+    assert [path for path, _, _ in provider_server.seen] == ["/ok/embed"]
     assert 6480 <= await runtime.redis.ttl(KEY) <= 7200
     assert b"s3cret" not in await runtime.redis.get(KEY)
 
 
 async def test_a_template_helps_when_the_first_fails_and_begins_where_it_is_told(
-    runtime: Runtime, fake: FakeProvider
+    runtime: Runtime, provider_server: FakeProvider
 ) -> None:
     template = "https://t.example/{tmdb_id}?t={start}&l={language}"
-    given = vidking(fake, "500") | {"vidsrc_template": template}
+    given = vidking(provider_server, "500") | {"vidsrc_template": template}
     async with with_providers(runtime, **given) as own:
         found = await embed(Context(own), FILM, start_at_seconds=90, language="de")
         kept = await embed(Context(own), FILM, language="de")
@@ -99,7 +91,7 @@ async def test_a_template_helps_when_the_first_fails_and_begins_where_it_is_told
     # and a page of a fallback is kept shorter
     (_, ttl) = max([(key, await runtime.redis.ttl(key)) for key in await _keys(runtime)])
     assert 5220 <= ttl <= 5400
-    assert len(fake.seen) == 2  # one for each language
+    assert len(provider_server.seen) == 2  # one for each language
 
 
 async def _keys(runtime: Runtime) -> list[bytes]:
@@ -107,13 +99,13 @@ async def _keys(runtime: Runtime) -> list[bytes]:
 
 
 async def test_an_episodes_page_is_asked_for_by_its_show(
-    runtime: Runtime, fake: FakeProvider
+    runtime: Runtime, provider_server: FakeProvider
 ) -> None:
     await store(whole_show(1, [1], tmdb_id=1399))
     (episode,) = await models.find(models.Episode, models.EpisodeRecord, {})
-    async with with_providers(runtime, **vidking(fake)) as own:
+    async with with_providers(runtime, **vidking(provider_server)) as own:
         assert await embed(Context(own), episode) is not None
-    query = fake.seen[0][1]
+    query = provider_server.seen[0][1]
     assert {name: query[name] for name in ("tmdb", "type", "season", "episode")} == {
         "tmdb": "1399",
         "type": "tv",
@@ -122,13 +114,15 @@ async def test_an_episodes_page_is_asked_for_by_its_show(
     }
 
 
-async def test_when_all_fail_an_older_page_answers(runtime: Runtime, fake: FakeProvider) -> None:
+async def test_when_all_fail_an_older_page_answers(
+    runtime: Runtime, provider_server: FakeProvider
+) -> None:
     clock = Clock()
     cache = Cache(runtime.redis, clock=clock)
-    async with with_providers(runtime, cache=cache, **vidking(fake)) as own:
+    async with with_providers(runtime, cache=cache, **vidking(provider_server)) as own:
         await embed(Context(own), FILM)
     clock.now += 3700
-    async with with_providers(runtime, cache=cache, **vidking(fake, "500")) as own:
+    async with with_providers(runtime, cache=cache, **vidking(provider_server, "500")) as own:
         found = await embed(Context(own), FILM)
         nothing = await embed(Context(own), TitleRef("movie_2", tmdb_id=604))
     assert found is not None
@@ -139,30 +133,32 @@ async def test_when_all_fail_an_older_page_answers(runtime: Runtime, fake: FakeP
 
 
 async def test_that_nobody_has_one_is_kept_for_half_a_minute(
-    runtime: Runtime, fake: FakeProvider
+    runtime: Runtime, provider_server: FakeProvider
 ) -> None:
-    fake.bodies["none/embed"] = (200, json.dumps({"embed_url": None}).encode())
-    fake.bodies["none"] = (200, b"{}")
-    async with with_providers(runtime, **vidking(fake, "none")) as own:
+    provider_server.bodies["none/embed"] = (200, json.dumps({"embed_url": None}).encode())
+    provider_server.bodies["none"] = (200, b"{}")
+    async with with_providers(runtime, **vidking(provider_server, "none")) as own:
         assert [await embed(Context(own), FILM) for _ in range(3)] == [None] * 3
-    assert len(fake.seen) == 1
+    assert len(provider_server.seen) == 1
     assert 0 < await runtime.redis.ttl(KEY) <= 30
 
 
 async def test_an_open_breaker_spares_a_provider_that_fails(
-    runtime: Runtime, fake: FakeProvider
+    runtime: Runtime, provider_server: FakeProvider
 ) -> None:
     # given a provider that fails every time
-    async with with_providers(runtime, **vidking(fake, "500"), breaker_minimum_calls=5) as own:
+    async with with_providers(
+        runtime, **vidking(provider_server, "500"), breaker_minimum_calls=5
+    ) as own:
         numbers = count()
         async with asyncio.timeout(30):
             while (await _breaker(own)).state is not BreakerState.OPEN:
                 await embed(Context(own), TitleRef(f"movie_{next(numbers)}", tmdb_id=1))
         # when pages are asked for after it was told so
-        fake.seen.clear()
+        provider_server.seen.clear()
         assert await embed(Context(own), FILM) is None
     # then it is left alone
-    assert fake.seen == []
+    assert provider_server.seen == []
 
 
 async def _breaker(runtime: Runtime) -> BreakerSnapshot:
@@ -171,19 +167,21 @@ async def _breaker(runtime: Runtime) -> BreakerSnapshot:
     return snapshot
 
 
-async def test_a_provider_that_is_off_is_not_asked(runtime: Runtime, fake: FakeProvider) -> None:
-    async with with_providers(runtime, **vidking(fake)) as own:
+async def test_a_provider_that_is_off_is_not_asked(
+    runtime: Runtime, provider_server: FakeProvider
+) -> None:
+    async with with_providers(runtime, **vidking(provider_server)) as own:
         await set_provider(signed_in(own, models.Role.OPERATOR), "provider_vidking", enabled=False)
         assert await embed(Context(own), FILM) is None
-    assert fake.seen == []
+    assert provider_server.seen == []
 
 
 @pytest.mark.parametrize("seconds", [-1, 7 * 86400 + 1])
 async def test_where_to_begin_is_bounded(
-    runtime: Runtime, fake: FakeProvider, seconds: int
+    runtime: Runtime, provider_server: FakeProvider, seconds: int
 ) -> None:
-    async with with_providers(runtime, **vidking(fake)) as own:
+    async with with_providers(runtime, **vidking(provider_server)) as own:
         with pytest.raises(ValidationFailed) as raised:
             await embed(Context(own), FILM, start_at_seconds=seconds)
     assert raised.value.path == ["input", "startAtSeconds"]
-    assert fake.seen == []
+    assert provider_server.seen == []

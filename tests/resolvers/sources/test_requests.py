@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
-
-import pytest
 
 import models
 from resolvers.context import Context, Media, Runtime
@@ -19,7 +16,6 @@ from services.providers.base import SourceType, TitleRef
 from services.providers.rollout import is_in_rollout
 from services.quality import Quality
 from tests.conftest import CountCommands
-from tests.support import fake_provider
 from tests.support.fake_provider import FakeProvider
 from tests.support.films_on_disk import film as film_on_disk
 from tests.support.films_on_disk import store as put_on_disk
@@ -29,24 +25,18 @@ from tests.support.with_providers import json_provider, signed_in, with_provider
 TITLE = TitleRef("movie_1", tmdb_id=603, imdb_id="tt0133093")
 
 
-@pytest.fixture(scope="module")
-async def fake() -> AsyncIterator[FakeProvider]:
-    async with fake_provider.running() as provider:
-        yield provider
-
-
 async def test_an_episode_is_asked_for_by_its_shows_numbers(
-    runtime: Runtime, fake: FakeProvider
+    runtime: Runtime, provider_server: FakeProvider
 ) -> None:
     # given an episode, of which others know only the show
     await store(whole_show(1, [3], tmdb_id=1399, imdb_id="tt0944947"))
-    fake.seen.clear()
-    async with with_providers(runtime, json_provider("p1", fake.url("ok"))) as own:
+    provider_server.seen.clear()
+    async with with_providers(runtime, json_provider("p1", provider_server.url("ok"))) as own:
         episodes = await models.find(models.Episode, models.EpisodeRecord, {}, sort=[("_id", 1)])
         # when all of a season are asked for in one operation
         await sources_of_titles(Context(own), episodes)
     # then each is told by its place in the show
-    asked = sorted(fake.seen, key=lambda one: one[1]["episode"])
+    asked = sorted(provider_server.seen, key=lambda one: one[1]["episode"])
     assert [query for _, query, _ in asked] == [
         {
             "title_id": f"episode_1.1.{number}",
@@ -61,12 +51,12 @@ async def test_an_episode_is_asked_for_by_its_shows_numbers(
 
 
 async def test_the_shows_of_many_episodes_are_one_find(
-    runtime: Runtime, fake: FakeProvider, count_commands: CountCommands
+    runtime: Runtime, provider_server: FakeProvider, count_commands: CountCommands
 ) -> None:
     for number in (1, 2, 3):
         await store(whole_show(number, [1], tmdb_id=number))
     episodes = await models.find(models.Episode, models.EpisodeRecord, {})
-    async with with_providers(runtime, json_provider("p1", fake.url("ok"))) as own:
+    async with with_providers(runtime, json_provider("p1", provider_server.url("ok"))) as own:
         await count_commands.reset()
         await sources_of_titles(Context(own), episodes)
         assert sorted(count_commands.mongo) == ["provider_settings.find", "shows.find"]
@@ -80,10 +70,13 @@ async def test_the_shows_of_many_episodes_are_one_find(
 
 
 async def test_a_rollout_to_a_few_does_not_reach_the_others_through_the_cache(
-    runtime: Runtime, fake: FakeProvider
+    runtime: Runtime, provider_server: FakeProvider
 ) -> None:
     # given a new provider for a tenth of the viewers, and an old one for all
-    entries = [json_provider("new", fake.url("ok")), json_provider("old", fake.url("slow"))]
+    entries = [
+        json_provider("new", provider_server.url("ok")),
+        json_provider("old", provider_server.url("slow")),
+    ]
     async with with_providers(runtime, *entries) as own:
         operator = signed_in(own, models.Role.OPERATOR)
         await set_provider(operator, "provider_new", rollout_percent=10)
@@ -92,13 +85,13 @@ async def test_a_rollout_to_a_few_does_not_reach_the_others_through_the_cache(
         assert 1 <= sum(chosen) <= 20  # of these sixty names, always the same
         # when they ask one after the other, the chosen ones first and then again last
         order = sorted(range(60), key=lambda n: not chosen[n])
-        fake.seen.clear()
+        provider_server.seen.clear()
         answers = [(n, await streaming_sources(viewers[n], TITLE)) for n in (*order, order[0])]
         # then each has the provider meant for it, and each provider was called once
         assert [answer.provider_key == "new" for _, answer in answers] == [
             chosen[n] for n, _ in answers
         ]
-        assert [path for path, _, _ in fake.seen] == ["/ok/sources", "/slow/sources"]
+        assert [path for path, _, _ in provider_server.seen] == ["/ok/sources", "/slow/sources"]
         # and somebody signed out takes part by address, always in the same way
         there = {
             (
@@ -115,9 +108,12 @@ async def test_a_rollout_to_a_few_does_not_reach_the_others_through_the_cache(
 
 
 async def test_a_provider_switched_off_is_gone_with_what_was_kept_of_it(
-    runtime: Runtime, fake: FakeProvider
+    runtime: Runtime, provider_server: FakeProvider
 ) -> None:
-    entries = [json_provider("one", fake.url("ok")), json_provider("two", fake.url("slow"))]
+    entries = [
+        json_provider("one", provider_server.url("ok")),
+        json_provider("two", provider_server.url("slow")),
+    ]
     async with with_providers(runtime, *entries) as own:
         first = await streaming_sources(Context(own), TITLE)
         assert (first.provider_key, first.origin) == ("one", DataOrigin.PRIMARY_PROVIDER)
@@ -132,10 +128,10 @@ async def test_a_provider_switched_off_is_gone_with_what_was_kept_of_it(
 
 
 async def test_answers_that_depend_on_the_wish_are_kept_apart(
-    runtime: Runtime, fake: FakeProvider
+    runtime: Runtime, provider_server: FakeProvider
 ) -> None:
-    fake.seen.clear()
-    entry = json_provider("p1", fake.url("ok"), takes=["language", "max_quality"])
+    provider_server.seen.clear()
+    entry = json_provider("p1", provider_server.url("ok"), takes=["language", "max_quality"])
     async with with_providers(runtime, entry) as own:
         wishes = [
             SourceFilter(),
@@ -146,19 +142,21 @@ async def test_answers_that_depend_on_the_wish_are_kept_apart(
         ]
         for wish in wishes:
             await streaming_sources(Context(own), TITLE, wish)
-    told = [(query.get("language"), query.get("max_quality")) for _, query, _ in fake.seen]
+    told = [
+        (query.get("language"), query.get("max_quality")) for _, query, _ in provider_server.seen
+    ]
     assert told == [(None, None), ("de", None), (None, "720p")]
 
 
 async def test_our_own_library_plays_for_who_is_signed_in_and_signs_for_each(
-    runtime: Runtime, fake: FakeProvider, tmp_path: Path
+    runtime: Runtime, provider_server: FakeProvider, tmp_path: Path
 ) -> None:
     # given a title on our disk
-    fake.seen.clear()
+    provider_server.seen.clear()
     put_on_disk(tmp_path, TITLE.id, film_on_disk())
     library = MediaLibrary(tmp_path)
     media = Media(library, runtime.media.addresses)
-    async with with_providers(runtime, json_provider("p1", fake.url("ok"))) as own:
+    async with with_providers(runtime, json_provider("p1", provider_server.url("ok"))) as own:
         own = replace(own, media=media)
         # when two signed-in viewers and somebody else ask
         ada, bob = signed_in(own, name="ada"), signed_in(own, name="bob")
@@ -178,4 +176,4 @@ async def test_our_own_library_plays_for_who_is_signed_in_and_signs_for_each(
     assert fine.sources == []
     # and who may not fetch it gets what the others have
     assert nobodys.provider_key == "p1"
-    assert len(fake.seen) == 1
+    assert len(provider_server.seen) == 1

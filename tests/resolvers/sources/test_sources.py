@@ -22,7 +22,6 @@ from services.providers.base import Source, SourceType, TitleRef
 from services.providers.chain import Attempt, AttemptOutcome
 from services.quality import Quality
 from services.settings.settings import Settings
-from tests.support import fake_provider
 from tests.support.clock import Clock
 from tests.support.fake_provider import FakeProvider
 
@@ -30,22 +29,28 @@ TITLE = TitleRef("movie_1", tmdb_id=603, imdb_id="tt0133093")
 KEY = "streaming:sources:movie_1"
 
 
-@pytest.fixture(scope="module")
-async def fake() -> AsyncIterator[FakeProvider]:
-    async with fake_provider.running() as provider:
-        yield provider
-
-
 class Situation:
     """A runtime with its own cache and clock and these providers."""
 
-    def __init__(self, runtime: Runtime, fake: FakeProvider, client: Any, folder: Path) -> None:
+    def __init__(
+        self, runtime: Runtime, provider_server: FakeProvider, client: Any, folder: Path
+    ) -> None:
         self.clock = Clock()
-        self._runtime, self.fake, self._client, self._folder = runtime, fake, client, folder
+        self._runtime, self.provider_server, self._client, self._folder = (
+            runtime,
+            provider_server,
+            client,
+            folder,
+        )
 
     def context(self, *switches: str, api_key: str | None = None) -> Context:
         entries = [
-            {"key": f"p{n}", "kind": "json", "name": f"P{n}", "base_url": self.fake.url(switch)}
+            {
+                "key": f"p{n}",
+                "kind": "json",
+                "name": f"P{n}",
+                "base_url": self.provider_server.url(switch),
+            }
             | ({"api_key": api_key} if api_key else {})
             for n, switch in enumerate(switches, start=1)
         ]
@@ -62,11 +67,11 @@ class Situation:
 
 @pytest.fixture
 async def situation(
-    runtime: Runtime, fake: FakeProvider, tmp_path: Path
+    runtime: Runtime, provider_server: FakeProvider, tmp_path: Path
 ) -> AsyncIterator[Situation]:
-    fake.seen.clear()
+    provider_server.seen.clear()
     async with http_client.connect(1.0) as client:
-        yield Situation(runtime, fake, client, tmp_path)
+        yield Situation(runtime, provider_server, client, tmp_path)
 
 
 async def test_the_first_providers_answer_is_kept_an_hour(situation: Situation) -> None:
@@ -76,7 +81,7 @@ async def test_the_first_providers_answer_is_kept_an_hour(situation: Situation) 
     first = await streaming_sources(context, TITLE)
     again = await streaming_sources(context, TITLE)
     # then one call was made and the second answer says where it came from
-    assert len(situation.fake.seen) == 1
+    assert len(situation.provider_server.seen) == 1
     assert (first.origin, again.origin) == (DataOrigin.PRIMARY_PROVIDER, DataOrigin.MEMORY)
     assert again == replace(first, origin=DataOrigin.MEMORY)
     assert first.provider_key == "p1"
@@ -87,7 +92,7 @@ async def test_the_first_providers_answer_is_kept_an_hour(situation: Situation) 
     # and another process finds it in Redis
     other = await streaming_sources(situation.context("ok"), TITLE)
     assert other.origin is DataOrigin.CACHE
-    assert len(situation.fake.seen) == 1
+    assert len(situation.provider_server.seen) == 1
 
 
 async def test_a_fallbacks_answer_is_kept_half_an_hour(situation: Situation) -> None:
@@ -100,7 +105,7 @@ async def test_a_fallbacks_answer_is_kept_half_an_hour(situation: Situation) -> 
     assert 1620 <= (found.expires_at - found.fetched_at).total_seconds() <= 1800
     situation.clock.now += 1801
     await streaming_sources(situation.context("500", "ok"), TITLE)
-    assert len(situation.fake.seen) == 4
+    assert len(situation.provider_server.seen) == 4
 
 
 async def test_an_answer_of_failures_is_not_kept(situation: Situation, runtime: Runtime) -> None:
@@ -125,7 +130,7 @@ async def test_nobody_has_the_title_is_kept_for_half_a_minute(
     for _ in range(3):
         found = await streaming_sources(context, TITLE)
         assert (found.sources, found.provider_key) == ([], None)
-    assert len(situation.fake.seen) == 1
+    assert len(situation.provider_server.seen) == 1
     assert 0 < await runtime.redis.ttl(KEY) <= 30
 
 
@@ -147,7 +152,7 @@ async def test_when_all_fail_the_older_copy_answers(situation: Situation) -> Non
 async def test_many_at_once_cost_one_call(situation: Situation) -> None:
     context = situation.context("slow")
     found = await asyncio.gather(*(streaming_sources(context, TITLE) for _ in range(50)))
-    assert len(situation.fake.seen) == 1
+    assert len(situation.provider_server.seen) == 1
     assert {len(one.sources) for one in found} == {2}
 
 
@@ -160,7 +165,7 @@ async def test_a_caller_who_leaves_does_not_take_the_others_answer_along(
     await asyncio.sleep(0.03)
     leaving.cancel()
     assert len((await staying).sources) == 2
-    assert len(situation.fake.seen) == 1
+    assert len(situation.provider_server.seen) == 1
 
 
 async def test_a_refresh_asks_again_but_not_within_half_a_minute(situation: Situation) -> None:
@@ -170,7 +175,7 @@ async def test_a_refresh_asks_again_but_not_within_half_a_minute(situation: Situ
     situation.clock.now += 31
     again = await streaming_sources(context, TITLE, refresh)
     assert again.origin is DataOrigin.PRIMARY_PROVIDER
-    assert len(situation.fake.seen) == 2
+    assert len(situation.provider_server.seen) == 2
     # and a refresh that fails leaves what was there
     situation.clock.now += 31
     kept = await streaming_sources(situation.context("500"), TITLE, refresh)
@@ -256,7 +261,7 @@ async def test_what_is_asked_for_is_cut_out_of_the_whole_answer(situation: Situa
     small = await streaming_sources(context, TITLE, SourceFilter(max_quality=Quality.P720))
     assert [one.type for one in hls.sources] == [SourceType.HLS]
     assert [one.quality for one in small.sources] == [Quality.P720]
-    assert len(situation.fake.seen) == 1
+    assert len(situation.provider_server.seen) == 1
 
 
 async def test_a_bad_configuration_stops_the_start(runtime: Runtime) -> None:

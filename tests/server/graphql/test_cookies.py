@@ -10,12 +10,10 @@ import pytest
 
 import models
 from resolvers.context import Browser, Runtime
-from server.app import build_app
 from server.graphql import cookies
 from services.errors import InvalidToken
 from services.settings.settings import Environment, Settings
-from services.telemetry.access_log import AccessLog
-from tests.support.api_client import token_for
+from tests.support.api_client import connect_runtime, token_for
 
 REGISTER = """
 mutation ($email: EmailAddress!) {
@@ -253,10 +251,7 @@ async def test_answers_to_requests_with_cookies_are_nobodys_to_keep(
 async def live(runtime: Runtime) -> AsyncIterator[httpx.AsyncClient]:
     """An app whose browsers come from another origin than its own."""
     own = runtime.settings.model_copy(update={"cors_origin": "https://web.example"})
-    transport = httpx.ASGITransport(
-        build_app(replace(runtime, settings=own), access_log=AccessLog(enabled=False))
-    )
-    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+    async with connect_runtime(replace(runtime, settings=own)) as client:
         yield client
 
 
@@ -310,7 +305,7 @@ def test_cookies_are_read_as_sent(
     lines: list[str], access: str | None, refresh: str | None
 ) -> None:
     sent = cookies.read_cookies([(b"cookie", line.encode()) for line in lines])
-    assert (sent.access, sent.refresh, sent.is_meant) == (access, refresh, False)
+    assert (sent.access, sent.refresh, sent.has_csrf_header) == (access, refresh, False)
     assert sent.browser is None
 
 

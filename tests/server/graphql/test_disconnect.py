@@ -13,29 +13,21 @@ from pydantic import SecretStr
 import models
 from graph.schema import open_documents
 from resolvers.context import Runtime
-from server.app import build_app
 from services import http_client
 from services.providers import open_chain
-from services.telemetry.access_log import AccessLog
-from tests.support.api_client import LiveServer, serving_app
-from tests.support.fake_provider import FakeProvider, running
+from tests.support.api_client import LiveServer, build_silent_app, serving_app
+from tests.support.fake_provider import FakeProvider
 
 QUERY = '{ movie(by: {id: "movie_1"}) { title streamingSources { origin sources { url } } } }'
 PATIENCE_SECONDS = 20.0  # longer than any test waits: nothing here ends by itself
 
 
 @pytest.fixture
-async def provider() -> AsyncIterator[FakeProvider]:
-    async with running() as provider:
-        yield provider
-
-
-@pytest.fixture
-async def server(runtime: Runtime, provider: FakeProvider) -> AsyncIterator[LiveServer]:
+async def server(runtime: Runtime, provider_server: FakeProvider) -> AsyncIterator[LiveServer]:
     """One whose only provider keeps it waiting."""
     film = models.Movie(id="movie_1", title="Nosferatu", sort_title="nosferatu", tmdb_id=653)
     await models.upsert(models.Movie, [film])
-    entry = {"key": "p", "kind": "json", "name": "P", "base_url": provider.url("hang")}
+    entry = {"key": "p", "kind": "json", "name": "P", "base_url": provider_server.url("hang")}
     settings = runtime.settings.model_copy(
         update={
             "providers": SecretStr(json.dumps([entry])),
@@ -45,47 +37,47 @@ async def server(runtime: Runtime, provider: FakeProvider) -> AsyncIterator[Live
     )
     async with http_client.connect(PATIENCE_SECONDS) as outside:
         own = replace(runtime, settings=settings, providers=open_chain(settings, outside))
-        async with serving_app(build_app(own, access_log=AccessLog(enabled=False)), settings) as it:
+        async with serving_app(build_silent_app(own), settings) as it:
             yield it
 
 
-async def asking(server: LiveServer, provider: FakeProvider) -> asyncio.StreamWriter:
+async def asking(server: LiveServer, provider_server: FakeProvider) -> asyncio.StreamWriter:
     """A connection whose request has reached the provider."""
     _, writer = await asyncio.open_connection("127.0.0.1", server.port)
     body = json.dumps({"query": QUERY}).encode()
     head = "POST /graphql HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
     writer.write(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)
     async with asyncio.timeout(5):
-        while not provider.seen:
+        while not provider_server.seen:
             await asyncio.sleep(0.005)
     return writer
 
 
 async def test_the_provider_is_let_go_when_the_client_is_gone(
-    server: LiveServer, provider: FakeProvider
+    server: LiveServer, provider_server: FakeProvider
 ) -> None:
     # given a request that waits for the provider
-    writer = await asking(server, provider)
-    assert not provider.given_up.is_set()
+    writer = await asking(server, provider_server)
+    assert not provider_server.client_left.is_set()
     # when its client closes the connection
     writer.close()
     # then the provider's is closed as well, long before its deadline
     async with asyncio.timeout(3):
-        await provider.given_up.wait()
+        await provider_server.client_left.wait()
     # and the next request asks anew and is fine
-    provider.hangs = False
+    provider_server.hangs = False
     async with server.client() as client:
         response = await client.post("/graphql", json={"query": QUERY})
     found = response.json()["data"]["movie"]["streamingSources"]
     assert (found["origin"], len(found["sources"])) == ("PRIMARY_PROVIDER", 2)
-    assert len(provider.seen) == 2
+    assert len(provider_server.seen) == 2
 
 
 async def test_a_question_of_two_clients_is_given_up_when_both_are_gone(
-    server: LiveServer, provider: FakeProvider
+    server: LiveServer, provider_server: FakeProvider
 ) -> None:
     # given two requests that wait for the same question to the provider
-    writer = await asking(server, provider)
+    writer = await asking(server, provider_server)
     async with server.client() as client:
         staying = asyncio.create_task(client.post("/graphql", json={"query": QUERY}))
         await asyncio.sleep(0.1)
@@ -93,11 +85,11 @@ async def test_a_question_of_two_clients_is_given_up_when_both_are_gone(
         writer.close()
         await asyncio.sleep(0.2)
         # then nothing is given up for the second one
-        assert not provider.given_up.is_set()
-        assert (len(provider.seen), staying.done()) == (1, False)
+        assert not provider_server.client_left.is_set()
+        assert (len(provider_server.seen), staying.done()) == (1, False)
         staying.cancel()
     async with asyncio.timeout(3):
-        await provider.given_up.wait()
+        await provider_server.client_left.wait()
 
 
 @pytest.mark.parametrize(

@@ -13,14 +13,12 @@ import pytest
 
 import models
 from resolvers.context import Runtime
-from server.app import build_app
 from services.limits.rate_limit import RateLimiter
 from services.limits.sliding_window import SlidingWindows
 from services.redis.pool import Client
 from services.redis.scripts import ScriptCalls
 from services.settings.settings import Settings
-from services.telemetry.access_log import AccessLog
-from tests.support.api_client import LiveServer, serving_app, token_for
+from tests.support.api_client import LiveServer, build_silent_app, serving_app, token_for
 
 NOW = 1_800_000_000.0
 FILMS = "{ movies(first: 3) { nodes { title } } }"
@@ -40,7 +38,7 @@ def app(runtime: Runtime) -> App:
     async def client(
         address: str = "192.0.2.1", **changes: Any
     ) -> AsyncIterator[httpx.AsyncClient]:
-        application = build_app(limited(runtime, **changes), access_log=AccessLog(enabled=False))
+        application = build_silent_app(limited(runtime, **changes))
         transport = httpx.ASGITransport(application, client=(address, 1))
         async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
             yield client
@@ -163,7 +161,7 @@ async def test_browsers_of_allowed_origins_may_read_the_headers(app: App) -> Non
 @pytest.fixture
 async def live(runtime: Runtime) -> AsyncIterator[LiveServer]:
     few = limited(runtime, rate_limit_anonymous_max_requests=2)
-    app = build_app(few, access_log=AccessLog(enabled=False))
+    app = build_silent_app(few)
     async with serving_app(app, few.settings) as server:
         yield server
 
@@ -187,7 +185,7 @@ async def test_operations_on_a_socket_count_and_leave_it_open(live: LiveServer) 
 
 async def test_a_subscription_counts_once_when_it_begins(runtime: Runtime, redis: Client) -> None:
     few = limited(runtime, rate_limit_max_requests=2)
-    app = build_app(few, access_log=AccessLog(enabled=False))
+    app = build_silent_app(few)
     token = token_for(runtime, models.Role.OPERATOR)
     async with serving_app(app, few.settings) as live, live.socket() as socket:
         # given a stream that sent two events

@@ -17,13 +17,11 @@ import models
 from models import Role
 from models.mongo import ids
 from resolvers.context import Runtime
-from server.app import build_app
 from server.graphql.socket_operations import MAX_OPERATIONS
 from server.graphql.websocket import GraphQLOverWebSocket
 from services.settings.settings import Settings
 from services.telemetry import metrics
-from services.telemetry.access_log import AccessLog
-from tests.support.api_client import LiveServer, Socket, serving_app, token_for
+from tests.support.api_client import LiveServer, Socket, build_silent_app, serving_app, token_for
 from tests.support.processes import until
 
 ASK = "{ __typename }"
@@ -100,7 +98,7 @@ async def test_pages_of_our_own_site_may_connect(live_server: LiveServer) -> Non
 
 async def test_pages_of_allowed_sites_may_connect(runtime: Runtime, settings: Settings) -> None:
     allowed = settings.model_copy(update={"cors_origin": "https://a.test, https://b.test"})
-    app = build_app(replace(runtime, settings=allowed), access_log=AccessLog(enabled=False))
+    app = build_silent_app(replace(runtime, settings=allowed))
     async with (
         serving_app(app, settings) as server,
         server.socket(origin="https://b.test") as socket,

@@ -271,7 +271,7 @@ class Away(TtlCache[Any]):
 async def test_a_key_that_cannot_be_read_may_be_tried_again(
     runtime: Runtime, key: NewApiKey
 ) -> None:
-    away = replace(runtime, known_keys=Away(fresh_seconds=0, stale_seconds=0))
+    away = replace(runtime, api_key_cache=Away(fresh_seconds=0, stale_seconds=0))
     async with serving(away) as server, server.socket() as socket:
         payload = {"authorization": f"Bearer {key.secret}"}
         await socket.send({"type": "connection_init", "payload": payload})

@@ -10,10 +10,8 @@ import pytest
 from pydantic import SecretStr
 
 from resolvers.context import Runtime
-from server.app import build_app
 from services.settings.settings import Environment
-from services.telemetry.access_log import AccessLog
-from tests.support.api_client import serving_app
+from tests.support.api_client import build_silent_app, connect_app, serving_app
 from tests.support.titles import film, film_id, store
 
 ALWAYS = {
@@ -45,7 +43,7 @@ async def strangers(runtime: Runtime) -> AsyncIterator[httpx.AsyncClient]:
             "jwt_secret": SecretStr("a-secret-of-this-test-alone-0123456789"),
         }
     )
-    app = build_app(replace(runtime, settings=settings), access_log=AccessLog(enabled=False))
+    app = build_silent_app(replace(runtime, settings=settings))
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     address = "https://api.marquee.example"
     async with httpx.AsyncClient(transport=transport, base_url=address) as client:
@@ -119,14 +117,13 @@ async def test_without_https_nothing_is_said_of_it(client: httpx.AsyncClient) ->
 
 async def test_a_fault_of_ours_is_closed_too(runtime: Runtime) -> None:
     # given an application in which a route fails
-    app = build_app(runtime, access_log=AccessLog(enabled=False))
+    app = build_silent_app(runtime)
 
     async def fail(request: object) -> None:
         raise RuntimeError("a fault")
 
     app.add_route("/fails", fail)  # type: ignore[arg-type]
-    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+    async with connect_app(app, raise_app_exceptions=False) as client:
         response = await client.get("/fails")
     assert response.status_code == 500
     assert of_security(response) == ALWAYS
@@ -201,7 +198,7 @@ async def test_in_production_nobody_reads_the_schema_over_a_socket_either(
 ) -> None:
     # given production and a socket to it
     settings = runtime.settings.model_copy(update={"environment": Environment.PRODUCTION})
-    app = build_app(replace(runtime, settings=settings), access_log=AccessLog(enabled=False))
+    app = build_silent_app(replace(runtime, settings=settings))
     async with serving_app(app, settings) as server, server.socket() as socket:
         await socket.initialised()
         # when the schema is asked for, and a name is misspelt

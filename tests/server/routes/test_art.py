@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import pytest
-from httpx import ASGITransport, AsyncClient
+from httpx import AsyncClient
 from starlette.applications import Starlette
 from starlette.routing import Route
 
@@ -13,6 +13,7 @@ import models
 from resolvers.context import Runtime
 from server.routes import art
 from services.media.art import Subject, draw_backdrop, draw_poster
+from tests.support.api_client import connect_app
 
 
 @pytest.fixture
@@ -30,7 +31,7 @@ async def client(runtime: Runtime) -> AsyncIterator[AsyncClient]:
         ]
     )
     app.state.runtime = runtime
-    async with AsyncClient(transport=ASGITransport(app), base_url="http://test") as client:
+    async with connect_app(app) as client:
         yield client
 
 

@@ -18,16 +18,13 @@ from services.limits.rate_limit import RateLimiter
 from services.limits.sliding_window import SlidingWindows
 from services.redis.scripts import ScriptCalls
 from services.telemetry.access_log import AccessLog
-from tests.support.api_client import LiveServer, serving_app
+from tests.support.api_client import LiveServer, build_silent_app, connect_runtime, serving_app
 from tests.support.clock import Clock
 
 
 @pytest.fixture
 async def client(runtime: Runtime, clock: Clock) -> AsyncIterator[httpx.AsyncClient]:
-    app = build_app(limited(runtime, clock), access_log=AccessLog(enabled=False))
-    async with httpx.AsyncClient(
-        transport=httpx.ASGITransport(app), base_url="http://test"
-    ) as client:
+    async with connect_runtime(limited(runtime, clock)) as client:
         yield client
 
 
@@ -114,7 +111,7 @@ async def test_one_address_gets_ten_a_minute(client: httpx.AsyncClient, clock: C
 
 
 async def test_another_address_has_a_minute_of_its_own(runtime: Runtime, clock: Clock) -> None:
-    app = build_app(limited(runtime, clock), access_log=AccessLog(enabled=False))
+    app = build_silent_app(limited(runtime, clock))
     statuses = {}
     for address in ("192.0.2.1", "2001:db8::1"):
         transport = httpx.ASGITransport(app, client=(address, 1))

@@ -8,11 +8,9 @@ import jwt
 import pytest
 
 from resolvers.context import Runtime
-from server.app import build_app
 from services.accounts.token_keys import Key, generate_pem
 from services.accounts.tokens import AccessTokens
-from services.telemetry.access_log import AccessLog
-from tests.support.api_client import token_for
+from tests.support.api_client import connect_runtime, token_for
 
 ADDRESS = "/.well-known/jwks.json"
 
@@ -26,8 +24,7 @@ def keyed(runtime: Runtime) -> Runtime:
 
 @pytest.fixture
 async def public(keyed: Runtime) -> AsyncIterator[httpx.AsyncClient]:
-    transport = httpx.ASGITransport(build_app(keyed, access_log=AccessLog(enabled=False)))
-    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+    async with connect_runtime(keyed) as client:
         yield client
 
 

@@ -21,7 +21,13 @@ from services.media.library import MediaLibrary
 from services.media.signed_urls import MediaUrlSigner
 from services.telemetry.access_log import AccessLog
 from tests.support import titles
-from tests.support.api_client import LiveServer, serving_app, token_for
+from tests.support.api_client import (
+    LiveServer,
+    build_silent_app,
+    connect_runtime,
+    serving_app,
+    token_for,
+)
 from tests.support.films_on_disk import content, film, rendition, segment, store
 
 NOW = 1_800_000_000.0
@@ -71,7 +77,7 @@ async def cinema(runtime: Runtime, tmp_path: Path) -> AsyncIterator[Cinema]:
     media = Media(library, addresses, is_revoked)
     settings = runtime.settings.model_copy(update={"cors_origin": "https://player.example"})
     cinema.runtime = replace(runtime, media=media, clock=lambda: cinema.now, settings=settings)
-    app = build_app(cinema.runtime, access_log=AccessLog(enabled=False))
+    app = build_silent_app(cinema.runtime)
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(app),
         base_url="http://test",
@@ -83,7 +89,7 @@ async def cinema(runtime: Runtime, tmp_path: Path) -> AsyncIterator[Cinema]:
 
 @pytest.fixture
 async def live(cinema: Cinema) -> AsyncIterator[LiveServer]:
-    app = build_app(cinema.runtime, access_log=AccessLog(enabled=False))
+    app = build_silent_app(cinema.runtime)
     async with serving_app(app, cinema.runtime.settings) as server:
         yield server
 
@@ -434,9 +440,7 @@ async def test_the_disk_being_away_is_told_as_such(cinema: Cinema) -> None:
 
     away = Away(cinema.folder)
     media = replace(cinema.runtime.media, library=away)
-    app = build_app(replace(cinema.runtime, media=media), access_log=AccessLog(enabled=False))
-    transport = httpx.ASGITransport(app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+    async with connect_runtime(replace(cinema.runtime, media=media)) as client:
         response = await client.get(cinema.address("master.m3u8"))
     refused(response, 503, "UPSTREAM_UNAVAILABLE")
     assert response.headers["retry-after"] == "5"

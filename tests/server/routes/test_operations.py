@@ -11,12 +11,16 @@ from prometheus_client.parser import text_string_to_metric_families
 from starlette.applications import Starlette
 
 from resolvers.context import Runtime
-from server.app import build_app
 from services.redis import pool
 from services.settings.settings import Settings
-from services.telemetry.access_log import AccessLog
 from services.version import VERSION
-from tests.support.api_client import GraphQL, LiveServer
+from tests.support.api_client import (
+    GraphQL,
+    LiveServer,
+    build_silent_app,
+    connect_app,
+    connect_runtime,
+)
 from tests.support.fake_provider import free_port
 
 
@@ -38,8 +42,7 @@ async def test_without_redis_it_is_degraded_and_ready_still(
     # given a process whose Redis is away
     away = settings.model_copy(update={"redis_url": f"redis://127.0.0.1:{free_port()}/0"})
     client = pool.connect(away)
-    app = build_app(replace(runtime, redis=client), access_log=AccessLog(enabled=False))
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://t") as ask:
+    async with connect_runtime(replace(runtime, redis=client)) as ask:
         response = await ask.get("/ready")
     await client.aclose()
     # then no balancer takes it out; the state's Redis is another, and there
@@ -137,7 +140,7 @@ async def test_other_hosts_are_refused_where_hosts_are_named(
     runtime: Runtime, settings: Settings
 ) -> None:
     named = settings.model_copy(update={"trusted_hosts": "api.marquee.test, localhost"})
-    app = build_app(replace(runtime, settings=named), access_log=AccessLog(enabled=False))
+    app = build_silent_app(replace(runtime, settings=named))
     transport = httpx.ASGITransport(app)
     for host, status in (("localhost", 200), ("api.marquee.test:5000", 200), ("evil.test", 400)):
         async with httpx.AsyncClient(transport=transport, base_url=f"http://{host}") as client:
@@ -146,12 +149,12 @@ async def test_other_hosts_are_refused_where_hosts_are_named(
 
 async def test_only_named_sites_may_read_answers(runtime: Runtime, settings: Settings) -> None:
     named = settings.model_copy(update={"cors_origin": "https://web.marquee.test"})
-    app = build_app(replace(runtime, settings=named), access_log=AccessLog(enabled=False))
+    app = build_silent_app(replace(runtime, settings=named))
     preflight = {
         "access-control-request-method": "POST",
         "access-control-request-headers": "authorization,content-type",
     }
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://t") as ask:
+    async with connect_app(app) as ask:
         for origin, allowed in (("https://web.marquee.test", True), ("https://evil.test", False)):
             headers = {"origin": origin, **preflight}
             response = await ask.options("/graphql", headers=headers)

@@ -19,11 +19,11 @@ SCOPE: dict[str, Any] = {
 
 
 class Hasty(StallTimeoutResponse):
-    stalled_seconds = 0.05
+    stall_timeout_seconds = 0.05
 
 
 class Brief(StallTimeoutResponse):
-    most_seconds = 0.2
+    max_seconds = 0.2
 
 
 class Told:

@@ -18,7 +18,7 @@ from services.redis import pool
 from services.redis.pool import Client
 from services.settings.settings import Settings
 from tests.support.clock import Clock
-from tests.support.relay import Relay, relaying
+from tests.support.relay import Relay
 
 STREAM = "test:revocations"
 LIFETIME = 900.0
@@ -88,12 +88,6 @@ async def process(
     finally:
         await revocations.aclose()
         await redis.aclose()
-
-
-@pytest.fixture
-async def relay(settings: Settings) -> AsyncIterator[Relay]:
-    async with relaying(settings.redis_url or "") as relay:
-        yield relay
 
 
 async def test_a_revoked_login_ends_its_tokens_in_every_process(opened: Open) -> None:

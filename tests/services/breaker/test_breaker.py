@@ -36,7 +36,7 @@ from services.telemetry import metrics
 from tests.conftest import CountCommands
 from tests.support.clock import Clock
 from tests.support.processes import ROOT, until
-from tests.support.relay import Relay, relaying
+from tests.support.relay import Relay
 
 NAME = "provider-acme"
 SLOW_SECONDS = 0.8
@@ -412,13 +412,6 @@ async def test_without_redis_a_process_decides_by_its_own_calls(clock: Clock) ->
         await alone.all.force(NAME, OPEN, reason="-", by="user_1")
 
 
-@pytest.fixture
-async def relay(settings: Settings) -> AsyncIterator[Relay]:
-    assert settings.redis_url is not None
-    async with relaying(settings.redis_url) as relay:
-        yield relay
-
-
 @pytest.mark.parametrize("way", ["cut", "silent"])
 async def test_redis_away_fails_no_call_and_is_told_afterwards(
     relay: Relay, settings: Settings, redis: Client, clock: Clock, there: Process, way: str
@@ -519,7 +512,7 @@ def test_following_redis_a_closed_breaker_forgets_its_own_calls() -> None:
 _OTHER_PROCESS = """
 import asyncio, sys
 from services.redis import pool
-from services.breaker.breaker import CircuitBreakers, Permit, Verdict
+from services.breaker.breaker import CircuitBreakers, Permit, CallOutcome
 from services.redis.scripts import ScriptCalls
 from services.settings.settings import Settings
 
@@ -528,7 +521,7 @@ async def main():
     breakers = CircuitBreakers(ScriptCalls(client))
     breaker = breakers.of("provider-acme", slow_seconds=1)
     for _ in range(20):
-        breaker.record(Permit(), Verdict.FAILED, 0.1)
+        breaker.record(Permit(), CallOutcome.FAILED, 0.1)
     await breaker.refresh()
     print((await breakers.snapshot("provider-acme")).state.value)
     await client.aclose()

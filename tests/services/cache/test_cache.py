@@ -10,7 +10,15 @@ from services.cache.cache import Cache, Codec, Lease
 from services.redis.pool import Client
 from services.settings.settings import Settings
 from tests.conftest import CountCommands
-from tests.support.caching import CODEC, KIND, client_through, in_memory, in_redis, keep
+from tests.support.caching import (
+    CODEC,
+    KIND,
+    client_through,
+    in_memory,
+    in_redis,
+    keep,
+    relayed_client,
+)
 from tests.support.clock import Clock
 from tests.support.processes import until
 from tests.support.relay import relaying
@@ -219,44 +227,42 @@ async def test_forgetting_drops_everywhere_and_says_how_many_there_were(
 async def test_what_could_not_be_told_to_redis_is_forgotten_there_later(
     redis: Client, settings: Settings
 ) -> None:
-    async with relaying(settings.redis_url or "") as relay:
-        async with client_through(relay, settings) as through:
-            cache, reader = Cache(through), Cache(redis)
-            await keep(cache, {"movie:1": "old", "movie:2": "film"})
-            # given a network that is cut between us and Redis
-            relay.cut()
-            assert await cache.invalidate(["movie:1"]) == 0
-            assert in_memory(cache, "movie:1") == {}
-            assert cache.has_pending
-            # when it is still cut, nothing gets lost
-            await cache.flush_pending()
-            assert cache.has_pending
-            assert await in_redis(reader, "movie:1") == {"movie:1": "old"}
-            # when it is there again, we do not read from it what we know to be old
-            relay.mend()
-            await until(lambda: cache.uses_redis, 3)
-            assert await in_redis(cache, "movie:1", "movie:2") == {"movie:2": "film"}
-            await cache.flush_pending()
-            assert not cache.has_pending
-            assert await in_redis(reader, "movie:1", "movie:2") == {"movie:2": "film"}
-            assert (await reader.acquire(["movie:1"]))[1] == {"movie:1": Lease.CHANGED}
+    async with relayed_client(settings) as (relay, through):
+        cache, reader = Cache(through), Cache(redis)
+        await keep(cache, {"movie:1": "old", "movie:2": "film"})
+        # given a network that is cut between us and Redis
+        relay.cut()
+        assert await cache.invalidate(["movie:1"]) == 0
+        assert in_memory(cache, "movie:1") == {}
+        assert cache.has_pending
+        # when it is still cut, nothing gets lost
+        await cache.flush_pending()
+        assert cache.has_pending
+        assert await in_redis(reader, "movie:1") == {"movie:1": "old"}
+        # when it is there again, we do not read from it what we know to be old
+        relay.mend()
+        await until(lambda: cache.uses_redis, 3)
+        assert await in_redis(cache, "movie:1", "movie:2") == {"movie:2": "film"}
+        await cache.flush_pending()
+        assert not cache.has_pending
+        assert await in_redis(reader, "movie:1", "movie:2") == {"movie:2": "film"}
+        assert (await reader.acquire(["movie:1"]))[1] == {"movie:1": Lease.CHANGED}
 
 
 async def test_what_is_owed_is_bounded_and_then_all_that_is_cached_goes(
     redis: Client, settings: Settings
 ) -> None:
-    async with relaying(settings.redis_url or "") as relay:
-        async with client_through(relay, settings) as through:
-            cache = Cache(through)
-            await keep(cache, {"movie:kept": "film"})
-            await redis.set("user:1:session", "state, not cache")
-            relay.cut()
-            await cache.invalidate(f"movie:{number}" for number in range(10_001))
-            relay.mend()
-            await cache.flush_pending()
-            assert not cache.has_pending
-            assert [key async for key in redis.scan_iter("movie:*")] == []
-            assert await redis.get("user:1:session") == b"state, not cache"
+    async with relayed_client(settings) as (relay, through):
+        cache = Cache(through)
+        await keep(cache, {"movie:kept": "film"})
+        await redis.set("user:1:session", "state, not cache")
+        relay.cut()
+        await cache.invalidate(f"movie:{number}" for number in range(10_001))
+        relay.mend()
+        await cache.flush_pending()
+        assert not cache.has_pending
+        assert [key async for key in redis.scan_iter("movie:*")] == []
+        assert await redis.get("user:1:session") == b"state, not cache"
 
 
 async def test_ageing_leaves_the_value_and_its_end_but_not_its_freshness(

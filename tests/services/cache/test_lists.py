@@ -6,7 +6,7 @@ from services.cache.cache import Cache
 from services.cache.lists import ListIndex, ListRegistration
 from services.redis.pool import Client
 from services.settings.settings import Settings
-from tests.support.caching import client_through, in_redis, keep
+from tests.support.caching import client_through, in_redis, keep, relayed_client
 from tests.support.relay import relaying
 
 DRAMA, NOIR, ALL = "movies:genre:drama", "movies:genre:noir", "movies:all"
@@ -79,18 +79,15 @@ async def test_with_redis_away_nothing_is_noted_and_nothing_said_to_be_known(
 async def test_lists_that_could_not_be_found_are_forgotten_later_all_of_their_tags(
     redis: Client, settings: Settings
 ) -> None:
-    async with relaying(settings.redis_url or "") as relay:
-        async with client_through(relay, settings) as through:
-            cache = Cache(through)
-            await cache.register_lists(
-                {"movie:list:1": ([DRAMA], b""), "movie:list:2": ([NOIR], b"")}
-            )
-            await keep(cache, {"movie:list:1": "a page", "movie:list:2": "another"})
-            relay.cut()
-            await cache.invalidate_lists([DRAMA])
-            assert cache.has_pending
-            relay.mend()
-            await cache.flush_pending()
+    async with relayed_client(settings) as (relay, through):
+        cache = Cache(through)
+        await cache.register_lists({"movie:list:1": ([DRAMA], b""), "movie:list:2": ([NOIR], b"")})
+        await keep(cache, {"movie:list:1": "a page", "movie:list:2": "another"})
+        relay.cut()
+        await cache.invalidate_lists([DRAMA])
+        assert cache.has_pending
+        relay.mend()
+        await cache.flush_pending()
     assert not cache.has_pending
     assert await in_redis(Cache(redis), "movie:list:1", "movie:list:2") == {
         "movie:list:2": "another"

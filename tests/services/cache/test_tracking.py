@@ -18,10 +18,10 @@ from tests.support import swallowed_cancellation
 from tests.support.caching import (
     CODEC,
     KIND,
-    client_through,
     in_memory,
     in_redis,
     keep,
+    relayed_client,
     remember,
     tracked,
 )
@@ -225,10 +225,7 @@ async def test_without_redis_at_the_start_memory_is_trusted_once_it_is_there(
 async def test_what_is_owed_to_redis_is_told_once_it_is_back(
     redis: Client, settings: Settings
 ) -> None:
-    async with (
-        relaying(settings.redis_url or "") as relay,
-        client_through(relay, settings) as through,
-    ):
+    async with relayed_client(settings) as (relay, through):
         cache = Cache(through)
         async with tracked(cache, settings, relay):
             await keep(cache, {"movie:1": "old", "movie:2": "film"})
@@ -244,10 +241,7 @@ async def test_what_is_owed_to_redis_is_told_once_it_is_back(
 async def test_what_one_command_failed_to_tell_is_told_though_the_connection_never_broke(
     redis: Client, settings: Settings
 ) -> None:
-    async with (
-        relaying(settings.redis_url or "") as relay,
-        client_through(relay, settings) as through,
-    ):
+    async with relayed_client(settings) as (relay, through):
         cache = Cache(through)
         async with tracked(cache, settings):  # straight
             await keep(cache, {"movie:1": "old"})

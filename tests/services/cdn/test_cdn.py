@@ -85,7 +85,7 @@ async def test_the_public_address_is_the_base() -> None:
     settings = Settings(_env_file=None, public_url="https://films.example/")
     async with cdn.open_cdn(settings) as found:
         assert found.image_url("/a.svg") == "https://films.example/a.svg"
-        assert not found.is_told
+        assert not found.can_purge
 
 
 async def test_an_unknown_adapter_stops_the_start() -> None:
@@ -167,7 +167,7 @@ async def test_each_service_gets_addresses_of_its_own(
 ) -> None:
     async with cdn.open_cdn(settings_for(provider, "http://127.0.0.1:9")) as images:
         assert images.image_url(path, **wanted) == address
-        assert images.is_told
+        assert images.can_purge
 
 
 @pytest.mark.parametrize("provider", ["cloudflare", "cloudinary", "aws"])

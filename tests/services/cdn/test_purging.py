@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 import pytest
@@ -30,14 +29,10 @@ PROVIDERS = ["cloudflare", "cloudinary", "aws"]
 ONE = StaleContent(paths=frozenset({POSTER}))  # something that each of them can purge
 
 
-@pytest.fixture
-async def fake() -> AsyncIterator[FakeCdn]:
-    async with fake_cdn.running() as fake:
-        yield fake
-
-
-async def purge(fake: FakeCdn, provider: str, stale: StaleContent = ONE, **changes: object) -> None:
-    async with cdn.open_cdn(settings_for(provider, fake.url, **changes)) as adapter:
+async def purge(
+    cdn_server: FakeCdn, provider: str, stale: StaleContent = ONE, **changes: object
+) -> None:
+    async with cdn.open_cdn(settings_for(provider, cdn_server.url, **changes)) as adapter:
         await adapter.purge(stale, "reference")
 
 
@@ -50,9 +45,9 @@ async def failure(adapter: Cdn, stale: StaleContent = ONE) -> PurgeFailed:
 # ---- what each is told
 
 
-async def test_cloudflare_is_told_addresses_tags_and_prefixes(fake: FakeCdn) -> None:
-    await purge(fake, "cloudflare", EVERYTHING)
-    assert fake.purged == [
+async def test_cloudflare_is_told_addresses_tags_and_prefixes(cdn_server: FakeCdn) -> None:
+    await purge(cdn_server, "cloudflare", EVERYTHING)
+    assert cdn_server.purged == [
         (
             "files",
             [
@@ -63,52 +58,54 @@ async def test_cloudflare_is_told_addresses_tags_and_prefixes(fake: FakeCdn) -> 
         ("tags", ["movie:movie_1", "movies:genre:drama"]),
         ("prefixes", ["cdn.example.com/art", "cdn.example.com/graphql"]),
     ]
-    assert {json.dumps(sorted(json.loads(seen.body))) for seen in fake.seen} == {
+    assert {json.dumps(sorted(json.loads(seen.body))) for seen in cdn_server.seen} == {
         '["files"]',
         '["tags"]',
         '["prefixes"]',
     }
 
 
-async def test_cloudinary_is_told_images_alone(fake: FakeCdn) -> None:
-    await purge(fake, "cloudinary", EVERYTHING)
+async def test_cloudinary_is_told_images_alone(cdn_server: FakeCdn) -> None:
+    await purge(cdn_server, "cloudinary", EVERYTHING)
     # the ids of fetched images are their own addresses
-    assert fake.dropped() == {
+    assert cdn_server.dropped() == {
         ELSEWHERE,
         "https://api.example.com/art/photos/a%20b.jpg",
         "https://api.example.com/art/posters/movie_1.svg",
     }
-    assert len(fake.seen) == 3
+    assert len(cdn_server.seen) == 3
 
 
-async def test_cloudinary_may_never_have_fetched_an_image(fake: FakeCdn) -> None:
-    await purge(fake, "cloudinary", StaleContent(paths=frozenset({"/art/never-seen.svg"})))
-    assert fake.dropped() == {"https://api.example.com/art/never-seen.svg"}
+async def test_cloudinary_may_never_have_fetched_an_image(cdn_server: FakeCdn) -> None:
+    await purge(cdn_server, "cloudinary", StaleContent(paths=frozenset({"/art/never-seen.svg"})))
+    assert cdn_server.dropped() == {"https://api.example.com/art/never-seen.svg"}
 
 
-async def test_cloudfront_is_told_paths_and_wildcards(fake: FakeCdn) -> None:
-    await purge(fake, "aws", EVERYTHING)
+async def test_cloudfront_is_told_paths_and_wildcards(cdn_server: FakeCdn) -> None:
+    await purge(cdn_server, "aws", EVERYTHING)
     # what has variants by query, and what tags may be on, goes by wildcard
-    assert fake.purged == [
+    assert cdn_server.purged == [
         ("paths", ["/art/*", "/art/photos/a%20b.jpg*", POSTER, "/graphql*"]),
     ]
 
 
-async def test_cloudfront_knows_tags_where_they_are_configured(fake: FakeCdn) -> None:
-    await purge(fake, "aws", StaleContent(tags=TAGS), aws_cloudfront_cache_tags=True)
-    assert fake.purged == [("paths", ["#movie:movie_1", "#movies:genre:drama"])]
+async def test_cloudfront_knows_tags_where_they_are_configured(cdn_server: FakeCdn) -> None:
+    await purge(cdn_server, "aws", StaleContent(tags=TAGS), aws_cloudfront_cache_tags=True)
+    assert cdn_server.purged == [("paths", ["#movie:movie_1", "#movies:genre:drama"])]
 
 
-async def test_cloudfront_takes_few_wildcards_so_many_images_go_by_folder(fake: FakeCdn) -> None:
+async def test_cloudfront_takes_few_wildcards_so_many_images_go_by_folder(
+    cdn_server: FakeCdn,
+) -> None:
     photos = frozenset(f"/art/photos/{number}.jpg" for number in range(11))
-    await purge(fake, "aws", StaleContent(paths=photos | {POSTER}))
-    assert fake.purged == [("paths", ["/art/photos/*", POSTER])]
+    await purge(cdn_server, "aws", StaleContent(paths=photos | {POSTER}))
+    assert cdn_server.purged == [("paths", ["/art/photos/*", POSTER])]
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
-async def test_nothing_stale_asks_nothing(fake: FakeCdn, provider: str) -> None:
-    await purge(fake, provider, StaleContent())
-    assert fake.seen == []
+async def test_nothing_stale_asks_nothing(cdn_server: FakeCdn, provider: str) -> None:
+    await purge(cdn_server, provider, StaleContent())
+    assert cdn_server.seen == []
 
 
 async def test_passthrough_asks_nobody() -> None:
@@ -119,12 +116,12 @@ async def test_passthrough_asks_nobody() -> None:
 # ---- limits
 
 
-async def test_cloudflare_gets_thirty_a_call(fake: FakeCdn) -> None:
+async def test_cloudflare_gets_thirty_a_call(cdn_server: FakeCdn) -> None:
     tags = frozenset(f"movie:{number}" for number in range(31))
     paths = frozenset(f"/art/{number}.svg" for number in range(61))
     prefixes = frozenset(f"/art/{number}/" for number in range(31))
-    await purge(fake, "cloudflare", StaleContent(tags, paths, prefixes))
-    sizes = [(what, len(items)) for what, items in fake.purged]
+    await purge(cdn_server, "cloudflare", StaleContent(tags, paths, prefixes))
+    sizes = [(what, len(items)) for what, items in cdn_server.purged]
     assert sizes == [
         ("files", 30),
         ("files", 30),
@@ -134,34 +131,36 @@ async def test_cloudflare_gets_thirty_a_call(fake: FakeCdn) -> None:
         ("prefixes", 30),
         ("prefixes", 1),
     ]
-    assert len(fake.dropped()) == 31 + 61 + 31
+    assert len(cdn_server.dropped()) == 31 + 61 + 31
 
 
-async def test_an_enterprise_zone_takes_more_addresses(fake: FakeCdn) -> None:
-    fake.files_per_call = 500
+async def test_an_enterprise_zone_takes_more_addresses(cdn_server: FakeCdn) -> None:
+    cdn_server.files_per_call = 500
     paths = frozenset(f"/art/{number}.svg" for number in range(600))
-    await purge(fake, "cloudflare", StaleContent(paths=paths), cloudflare_files_per_purge=500)
-    assert [len(items) for _, items in fake.purged] == [500, 100]
+    await purge(cdn_server, "cloudflare", StaleContent(paths=paths), cloudflare_files_per_purge=500)
+    assert [len(items) for _, items in cdn_server.purged] == [500, 100]
 
 
-async def test_cloudfront_gets_a_thousand_a_call(fake: FakeCdn) -> None:
+async def test_cloudfront_gets_a_thousand_a_call(cdn_server: FakeCdn) -> None:
     paths = frozenset(f"/art/{number}.svg" for number in range(1001))
-    await purge(fake, "aws", StaleContent(paths=paths))
-    assert [len(items) for _, items in fake.purged] == [1000, 1]
-    assert sorted(fake.references) == ["reference-0", "reference-1"]
+    await purge(cdn_server, "aws", StaleContent(paths=paths))
+    assert [len(items) for _, items in cdn_server.purged] == [1000, 1]
+    assert sorted(cdn_server.references) == ["reference-0", "reference-1"]
 
 
-async def test_the_same_invalidation_is_made_once_at_cloudfront(fake: FakeCdn) -> None:
+async def test_the_same_invalidation_is_made_once_at_cloudfront(cdn_server: FakeCdn) -> None:
     for _ in range(2):
-        await purge(fake, "aws", EVERYTHING)
-    assert (len(fake.seen), len(fake.purged)) == (2, 1)
+        await purge(cdn_server, "aws", EVERYTHING)
+    assert (len(cdn_server.seen), len(cdn_server.purged)) == (2, 1)
 
 
 async def test_tags_that_a_service_would_refuse_are_purged_as_they_are_rendered(
-    fake: FakeCdn,
+    cdn_server: FakeCdn,
 ) -> None:
-    await purge(fake, "cloudflare", StaleContent(tags=frozenset({"two words", "a,b", "Capital"})))
-    assert fake.dropped() == {cdn.encode_tag("two words"), cdn.encode_tag("a,b"), "capital"}
+    await purge(
+        cdn_server, "cloudflare", StaleContent(tags=frozenset({"two words", "a,b", "Capital"}))
+    )
+    assert cdn_server.dropped() == {cdn.encode_tag("two words"), cdn.encode_tag("a,b"), "capital"}
 
 
 # ---- failures
@@ -170,38 +169,38 @@ async def test_tags_that_a_service_would_refuse_are_purged_as_they_are_rendered(
 @pytest.mark.parametrize("provider", PROVIDERS)
 @pytest.mark.parametrize("status", [500, 503])
 async def test_a_fault_of_theirs_may_be_tried_again(
-    fake: FakeCdn, provider: str, status: int
+    cdn_server: FakeCdn, provider: str, status: int
 ) -> None:
-    fake.failures = [Answer(status)]
-    async with cdn.open_cdn(settings_for(provider, fake.url)) as adapter:
+    cdn_server.failures = [Answer(status)]
+    async with cdn.open_cdn(settings_for(provider, cdn_server.url)) as adapter:
         failed = await failure(adapter)
         assert str(failed).endswith(f" answered {status}.")
         assert (failed.is_final, failed.retry_after_seconds) == (False, None)
         await adapter.purge(ONE, "reference")
-    assert len(fake.purged) == 1
+    assert len(cdn_server.purged) == 1
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
 async def test_asked_too_often_it_is_left_alone_as_long_as_it_says(
-    fake: FakeCdn, provider: str
+    cdn_server: FakeCdn, provider: str
 ) -> None:
-    fake.failures = [Answer(429, headers={"retry-after": "120"})]
-    async with cdn.open_cdn(settings_for(provider, fake.url)) as adapter:
+    cdn_server.failures = [Answer(429, headers={"retry-after": "120"})]
+    async with cdn.open_cdn(settings_for(provider, cdn_server.url)) as adapter:
         failed = await failure(adapter)
         assert (failed.is_final, failed.retry_after_seconds) == (False, 120.0)
         # until then it is not even asked
         again = await failure(adapter)
         assert again.retry_after_seconds is not None
         assert 0 < again.retry_after_seconds <= 120
-    assert len(fake.seen) == 1
+    assert len(cdn_server.seen) == 1
 
 
 @pytest.mark.parametrize("said", [None, "soon", "9" * 400])
 async def test_a_retry_after_that_makes_no_sense_is_bounded(
-    fake: FakeCdn, said: str | None
+    cdn_server: FakeCdn, said: str | None
 ) -> None:
-    fake.failures = [Answer(429, headers={"retry-after": said} if said else {})]
-    async with cdn.open_cdn(settings_for("cloudflare", fake.url)) as adapter:
+    cdn_server.failures = [Answer(429, headers={"retry-after": said} if said else {})]
+    async with cdn.open_cdn(settings_for("cloudflare", cdn_server.url)) as adapter:
         failed = await failure(adapter)
     assert failed.retry_after_seconds in (30.0, 3600.0)
 
@@ -215,59 +214,59 @@ async def test_a_retry_after_that_makes_no_sense_is_bounded(
     ],
 )
 async def test_a_wrong_key_is_told_but_not_shown(
-    fake: FakeCdn, provider: str, key: str, caplog: pytest.LogCaptureFixture
+    cdn_server: FakeCdn, provider: str, key: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    settings = settings_for(provider, fake.url, **{key: "wrong-and-secret"})
+    settings = settings_for(provider, cdn_server.url, **{key: "wrong-and-secret"})
     async with cdn.open_cdn(settings) as adapter:
         failed = await failure(adapter)
     # it may be mended: trying again later can help
     assert "refused the key" in str(failed)
     assert not failed.is_final
     assert "wrong-and-secret" not in f"{failed!r} {failed.__cause__!r} {caplog.text}"
-    assert fake.purged == []
+    assert cdn_server.purged == []
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
-async def test_what_they_refuse_is_not_asked_again(fake: FakeCdn, provider: str) -> None:
+async def test_what_they_refuse_is_not_asked_again(cdn_server: FakeCdn, provider: str) -> None:
     refused = {
         "cloudflare": f"https://cdn.example.com{POSTER}",
         "cloudinary": f"https://api.example.com{POSTER}",
         "aws": POSTER,
     }
-    fake.refused = {refused[provider]}
-    async with cdn.open_cdn(settings_for(provider, fake.url)) as adapter:
+    cdn_server.refused = {refused[provider]}
+    async with cdn.open_cdn(settings_for(provider, cdn_server.url)) as adapter:
         failed = await failure(adapter)
     assert failed.is_final
     assert "refused to purge (" in str(failed)
-    assert fake.purged == []
+    assert cdn_server.purged == []
 
 
-async def test_a_success_that_says_it_is_none_is_a_refusal(fake: FakeCdn) -> None:
+async def test_a_success_that_says_it_is_none_is_a_refusal(cdn_server: FakeCdn) -> None:
     for body in (b'{"success": false}', b"{}", b"<html>", b"[1]"):
-        fake.failures = [Answer(200, body)]
-        async with cdn.open_cdn(settings_for("cloudflare", fake.url)) as adapter:
+        cdn_server.failures = [Answer(200, body)]
+        async with cdn.open_cdn(settings_for("cloudflare", cdn_server.url)) as adapter:
             assert (await failure(adapter)).is_final, body
 
 
-async def test_an_unknown_distribution_is_named_by_its_code(fake: FakeCdn) -> None:
-    settings = settings_for("aws", fake.url, aws_cloudfront_distribution_id="GONE")
+async def test_an_unknown_distribution_is_named_by_its_code(cdn_server: FakeCdn) -> None:
+    settings = settings_for("aws", cdn_server.url, aws_cloudfront_distribution_id="GONE")
     async with cdn.open_cdn(settings) as adapter:
         failed = await failure(adapter)
     assert str(failed) == "CloudFront refused to purge (NoSuchDistribution)."
     assert failed.is_final
 
 
-async def test_too_many_invalidations_under_way_is_waited_out(fake: FakeCdn) -> None:
-    fake.failures = [fake_cdn.aws_error(400, "TooManyInvalidationsInProgress")]
-    async with cdn.open_cdn(settings_for("aws", fake.url)) as adapter:
+async def test_too_many_invalidations_under_way_is_waited_out(cdn_server: FakeCdn) -> None:
+    cdn_server.failures = [fake_cdn.aws_error(400, "TooManyInvalidationsInProgress")]
+    async with cdn.open_cdn(settings_for("aws", cdn_server.url)) as adapter:
         failed = await failure(adapter)
     assert (failed.is_final, failed.retry_after_seconds) == (False, 30.0)
 
 
-async def test_a_silent_service_ends_with_the_deadline(fake: FakeCdn) -> None:
-    fake.failures = [Answer(200, seconds=3)]
-    settings = settings_for("cloudflare", fake.url, cdn_timeout_seconds=0.2)
+async def test_a_silent_service_ends_with_the_deadline(cdn_server: FakeCdn) -> None:
+    cdn_server.failures = [Answer(200, seconds=3)]
+    settings = settings_for("cloudflare", cdn_server.url, cdn_timeout_seconds=0.2)
     async with cdn.open_cdn(settings) as adapter:
         failed = await failure(adapter)
     assert str(failed) == "Cloudflare did not answer in time."
@@ -282,10 +281,10 @@ async def test_nobody_there_is_a_failure_to_try_again() -> None:
     assert not failed.is_final
 
 
-async def test_one_image_that_fails_at_cloudinary_fails_the_purge(fake: FakeCdn) -> None:
+async def test_one_image_that_fails_at_cloudinary_fails_the_purge(cdn_server: FakeCdn) -> None:
     paths = frozenset(f"/art/{number}.svg" for number in range(20))
-    fake.refused = {"https://api.example.com/art/13.svg"}
-    async with cdn.open_cdn(settings_for("cloudinary", fake.url)) as adapter:
+    cdn_server.refused = {"https://api.example.com/art/13.svg"}
+    async with cdn.open_cdn(settings_for("cloudinary", cdn_server.url)) as adapter:
         assert (await failure(adapter, StaleContent(paths=paths))).is_final
 
 

@@ -18,6 +18,7 @@ from pymongo import AsyncMongoClient
 from models.mongo.replica_set import ensure_initiated
 from services.embedded import servers
 from services.errors import StartupError
+from tests.support.processes import is_running
 
 ROOT = Path(__file__).parents[3]
 ON_LINUX = sys.platform == "linux"
@@ -46,15 +47,6 @@ def redis_call(server: servers.Server, line: str) -> str:
     with socket.create_connection((host, int(port)), timeout=2) as connection:
         connection.sendall(line.encode() + b"\r\n")
         return connection.recv(4096).decode()
-
-
-def is_running(pid: int) -> bool:
-    """False for a zombie too: an orphan's new parent may never collect it."""
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return state != "Z"
 
 
 def fake_server(folder: Path, script: str) -> Path:
@@ -249,7 +241,7 @@ def test_a_folder_in_use_by_our_mongod_is_refused(
 
     expected = f"{tmp_path} is in use by another mongod (pid {first.pid}): stop it first."
     assert str(raised.value) == expected
-    assert first.alive
+    assert first.is_alive
     assert first.log.read_text().startswith(log)
 
 
@@ -339,14 +331,14 @@ def test_servers_stop_in_reverse_order(
         first = stack.enter_context(servers.start_mongod(tmp_path / "m", binary=mongod))
         # registered between the two, so it runs between their stops
         seen: list[tuple[bool, bool]] = []
-        stack.callback(lambda: seen.append((first.alive, second.alive)))
+        stack.callback(lambda: seen.append((first.is_alive, second.is_alive)))
         second = stack.enter_context(
             servers.start_redis(tmp_path / "r", binary=redis_server_binary)
         )
-        assert (first.alive, second.alive) == (True, True)
+        assert (first.is_alive, second.is_alive) == (True, True)
 
     assert seen == [(True, False)]
-    assert not first.alive
+    assert not first.is_alive
     second.stop()  # repeatable
 
 

@@ -43,7 +43,7 @@ async def test_a_run_tells_how_far_it_is(tmp_path: Path) -> None:
     # given two seconds of film, when they are encoded
     told: list[float] = []
     drawn = ["-f", "lavfi", "-i", "testsrc2=size=64x64:rate=10:duration=2"]
-    await ffmpeg.run(FFMPEG, [*drawn, "film.mp4"], folder=tmp_path, told=told.append)
+    await ffmpeg.run(FFMPEG, [*drawn, "film.mp4"], folder=tmp_path, on_progress=told.append)
     # then the seconds only grew, up to the last
     assert told == sorted(set(told))
     assert told[-1] == pytest.approx(2, abs=0.3)
@@ -89,7 +89,7 @@ async def test_a_slow_run_that_moves_is_left_alone(tmp_path: Path) -> None:
     told: list[float] = []
     # given a run that takes longer than it may stand still, when it is waited for
     await ffmpeg.run(
-        stand_in(tmp_path, script), [], folder=tmp_path, told=told.append, stall_seconds=2
+        stand_in(tmp_path, script), [], folder=tmp_path, on_progress=told.append, stall_seconds=2
     )
     # then it came to its end
     assert told == [1, 2, 3, 4, 5]

@@ -50,7 +50,7 @@ async def read(library: MediaLibrary, path: str, title_id: str = FILM) -> bytes 
 
 async def test_an_empty_library_has_nothing(library: MediaLibrary) -> None:
     assert await library.title(FILM) is None
-    assert not await library.has(FILM)
+    assert not await library.has_title(FILM)
     assert await library.titles([]) == {}
 
 
@@ -59,7 +59,7 @@ async def test_a_title_is_read_as_it_was_written(library: MediaLibrary, folder: 
     found = await library.titles([FILM, "movie_00002"])
     assert list(found) == [FILM]
     assert found[FILM].media == film()
-    assert await library.has(FILM)
+    assert await library.has_title(FILM)
 
 
 async def test_every_file_of_the_index_opens_and_none_else(

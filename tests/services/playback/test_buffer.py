@@ -106,7 +106,7 @@ async def test_a_report_is_kept_without_end_and_queued_once(
     assert await redis.ttl(KEYS.progress(USER, FILM)) == -1
     assert await redis.xlen(KEYS.stream(KEYS.shard(USER))) == 1
     assert await runtime.playback.progress.read_many(USER, [FILM, "movie_2"]) == {FILM: progress}
-    assert await runtime.playback.progress.unflushed(USER) == [progress]
+    assert await runtime.playback.progress.list_unflushed(USER) == [progress]
 
 
 async def test_a_repeated_or_older_sequence_changes_nothing(
@@ -138,7 +138,7 @@ async def test_two_hundred_concurrent_reports_count_without_a_gap(
     )
     # then versions and stamps grew with each that was applied, in the stream too
     applied = [each for each in reported if each.outcome is ReportOutcome.APPLIED]
-    (progress,) = await buffer.unflushed(USER)
+    (progress,) = await buffer.list_unflushed(USER)
     queued = [msgpack.decode(fields[b"state"])[7] for fields in await entries(redis)]
     versions = [int(fields[b"version"]) for fields in await entries(redis)]
     assert len(versions) == 200
@@ -331,7 +331,7 @@ async def test_opening_a_session_again_changes_neither_it_nor_its_title(
     # then what it reported is still there
     session = await runtime.playback.sessions.read(USER, SESSION)
     assert session is not None and session.sequence == 0
-    assert (await runtime.playback.progress.unflushed(USER))[0].version == 1
+    assert (await runtime.playback.progress.list_unflushed(USER))[0].version == 1
     assert await runtime.playback.sessions.read("user_2", SESSION) is None
 
 

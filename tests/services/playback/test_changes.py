@@ -112,7 +112,7 @@ async def test_a_batch_is_applied_in_the_order_it_was_watched(
     assert film.state.device == TABLET
     assert film.state.stamp_ms > NOW - MINUTE
     assert await queued(redis) == 2
-    assert {each.playable_id for each in await runtime.playback.progress.unflushed(USER)} == {
+    assert {each.playable_id for each in await runtime.playback.progress.list_unflushed(USER)} == {
         FILM,
         "movie_2",
     }
@@ -406,8 +406,8 @@ async def test_a_newer_state_from_the_database_is_taken_once(
     # when what was written past Redis meanwhile is adopted, twice
     state = replace_state(mine.state, position=60.0, stamp=NOW + 500, furthest=60.0, sequence=9)
     buffer = runtime.playback.progress
-    first = await buffer.adopt(USER, FILM, Base(2, state), NOW + 600)
-    second = await buffer.adopt(USER, FILM, Base(2, state), NOW + 700)
+    first = await buffer.reconcile(USER, FILM, Base(2, state), NOW + 600)
+    second = await buffer.reconcile(USER, FILM, Base(2, state), NOW + 700)
     # then its position counts, with the furthest of both, as a change of its own
     assert (outcomes_of(first), outcomes_of(second)) == (
         [ReportOutcome.APPLIED],
@@ -431,9 +431,9 @@ async def test_an_older_state_from_the_database_adds_only_what_grows(runtime: Ru
     buffer = runtime.playback.progress
     # when an older state comes that went further, then one that did not
     older = replace_state(mine.state, position=300.0, stamp=NOW - 5, furthest=300.0, sequence=0)
-    first = await buffer.adopt(USER, FILM, Base(9, older), NOW + 3)
+    first = await buffer.reconcile(USER, FILM, Base(9, older), NOW + 3)
     nothing = replace_state(older, position=5.0, stamp=NOW - 6, furthest=5.0, sequence=0)
-    second = await buffer.adopt(USER, FILM, Base(9, nothing), NOW + 4)
+    second = await buffer.reconcile(USER, FILM, Base(9, nothing), NOW + 4)
     # then the position stays
     assert (outcomes_of(first), outcomes_of(second)) == (
         [ReportOutcome.APPLIED],
@@ -450,7 +450,7 @@ async def test_a_reset_is_not_undone_by_what_is_older(runtime: Runtime) -> None:
     before = (await stored(runtime)).state
     await mark(runtime, watched=False, now=NOW + 5)
     # when the state of before is adopted
-    changed = await runtime.playback.progress.adopt(USER, FILM, Base(1, before), NOW + 6)
+    changed = await runtime.playback.progress.reconcile(USER, FILM, Base(1, before), NOW + 6)
     # then it stays reset
     assert outcomes_of(changed) == [ReportOutcome.KEPT]
     assert (await stored(runtime)).state.furthest_seconds == 0.0
@@ -458,7 +458,7 @@ async def test_a_reset_is_not_undone_by_what_is_older(runtime: Runtime) -> None:
 
 async def test_what_redis_let_go_of_needs_no_adopting(runtime: Runtime, redis: Client) -> None:
     state = ProgressState(position_seconds=60.0, stamp_ms=NOW)
-    changed = await runtime.playback.progress.adopt(USER, FILM, Base(2, state), NOW)
+    changed = await runtime.playback.progress.reconcile(USER, FILM, Base(2, state), NOW)
     assert outcomes_of(changed) == [ReportOutcome.KEPT]
     assert await redis.exists(KEYS.progress(USER, FILM)) == 0
 

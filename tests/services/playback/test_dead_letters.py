@@ -4,7 +4,6 @@ import asyncio
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -23,13 +22,6 @@ from workers.flush_progress import flush_progress
 
 KEYS = ProgressKeys(8)
 TRIES = 5
-
-
-@pytest.fixture
-def impatient(runtime: Runtime, redis: Client) -> Runtime:
-    """Entries that were read and not flushed are tried again after a millisecond."""
-    changed = runtime.settings.model_copy(update={"progress_claim_idle_seconds": 0.001})
-    return replace(runtime, playback=open_playback(changed, redis))
 
 
 async def flush_until_given_up(runtime: Runtime) -> None:
@@ -56,45 +48,45 @@ def told() -> Iterator[io.StringIO]:
 
 
 async def test_a_poison_entry_does_not_stop_its_shard_is_shown_and_can_be_replayed(
-    impatient: Runtime, redis: Client
+    claiming_at_once: Runtime, redis: Client
 ) -> None:
     # given a viewer of whose reports one was damaged
-    ada = viewer_of(impatient)
+    ada = viewer_of(claiming_at_once)
     title, other = await film(), await film("brazil")
     session = await started(ada, title)
     await reports.report_progress(ada, session, 0, 50.0)
     shard, sound = await spoil(redis, ada.viewer_id or "")
     await reports.report_progress(ada, await started(ada, other), 0, 20.0)
     # when workers come often enough
-    await flush_until_given_up(impatient)
+    await flush_until_given_up(claiming_at_once)
     # then the rest is stored, and the damaged one is shown with all that is known of it
     assert [row["position_seconds"] for row in await stored()] == [20.0]
-    letters = impatient.playback.dead_letters
+    letters = claiming_at_once.playback.dead_letters
     assert await letters.count() == 1
-    (letter,) = await letters.page(shard)
+    (letter,) = await letters.list_page(shard)
     assert (letter.user_id, letter.playable_id) == (ada.viewer_id, title)
     assert letter.fields[b"state"] == b"\xc1"
     # and replayed as it is, it comes back
     assert await letters.replay(letter)
     assert await letters.count() == 0
-    assert (await impatient.playback.stream.backlog()).entries == 1
-    await flush_until_given_up(impatient)
-    (again,) = await letters.page(shard)
+    assert (await claiming_at_once.playback.stream.backlog()).entries == 1
+    await flush_until_given_up(claiming_at_once)
+    (again,) = await letters.list_page(shard)
     assert again.fields == letter.fields
     # and once it is mended, its report is stored
     key = KEYS.dead_letters(shard)
     await redis.xdel(key, again.letter_id)
     await redis.xadd(key, {**again.fields, b"state": sound})  # type: ignore[dict-item]
-    (mended,) = await letters.page(shard)
+    (mended,) = await letters.list_page(shard)
     assert await letters.replay(mended)
-    await flush_progress(impatient, "worker-1")
+    await flush_progress(claiming_at_once, "worker-1")
     assert sorted(row["position_seconds"] for row in await stored()) == [20.0, 50.0]  # type: ignore[type-var]
     assert await letters.count() == 0
 
 
 async def test_a_letter_is_replayed_once(runtime: Runtime, redis: Client) -> None:
     await redis.xadd(KEYS.dead_letters(3), {"user": "u", "entry": "7-1"})
-    (letter,) = await runtime.playback.dead_letters.page(3)
+    (letter,) = await runtime.playback.dead_letters.list_page(3)
     assert letter.entry_id == "7-1"
     # when two replay it at once
     letters = runtime.playback.dead_letters
@@ -109,8 +101,8 @@ async def test_many_letters_are_paged(runtime: Runtime, redis: Client) -> None:
     for number in range(130):
         await redis.xadd(KEYS.dead_letters(2), {"user": f"u{number}"})
     letters = runtime.playback.dead_letters
-    first = await letters.page(2)
-    second = await letters.page(2, first[-1].letter_id)
+    first = await letters.list_page(2)
+    second = await letters.list_page(2, first[-1].letter_id)
     assert [one.user_id for one in first + second] == [f"u{number}" for number in range(130)]
     assert await letters.count() == 130
 
@@ -143,7 +135,7 @@ async def test_without_redis_letters_are_an_error(runtime: Runtime, settings: Se
     nowhere = settings.model_copy(update={"redis_url": "redis://127.0.0.1:1/0"})
     away = pool.connect(nowhere)
     letters = open_playback(nowhere, away).dead_letters
-    for call in (letters.count(), letters.page(0)):
+    for call in (letters.count(), letters.list_page(0)):
         with pytest.raises(UpstreamUnavailable):
             await call
     await away.aclose()

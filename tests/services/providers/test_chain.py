@@ -287,6 +287,6 @@ async def test_a_full_bulkhead_is_told_and_the_next_one_asked() -> None:
     for one in waiting:
         one.cancel()
     await asyncio.gather(*waiting, return_exceptions=True)
-    await until(lambda: chain.calls_now("slow") == 0)
+    await until(lambda: chain.active_calls("slow") == 0)
     slow.does(has_it)
     assert (await chain.find(TITLE)).provider is slow.info

@@ -26,7 +26,6 @@ from services.providers.overrides import apply_overrides
 from services.providers.rollout import is_in_rollout
 from services.quality import Quality
 from services.settings.settings import Settings
-from tests.support import fake_provider
 from tests.support.fake_provider import FakeProvider
 
 FILM = TitleRef("movie_1", tmdb_id=603, imdb_id="tt0133093")
@@ -40,12 +39,6 @@ TEMPLATES = {
     "embed_su_tv_template": "https://two.example/tv/{tmdb_id}/{season}/{episode}",
     "super_embed_template": "https://three.example/?video_id={imdb_id}",
 }
-
-
-@pytest.fixture(scope="module")
-async def fake() -> AsyncIterator[FakeProvider]:
-    async with fake_provider.running() as provider:
-        yield provider
 
 
 @pytest.fixture
@@ -132,30 +125,32 @@ async def test_a_template_for_films_says_nothing_of_episodes_and_the_other_way_r
 async def test_where_to_begin_and_the_language_go_where_a_template_has_a_place_for_them() -> None:
     template = "https://e.example/{tmdb_id}?t={start}&lang={language}"
     told = EmbedTemplate(ProviderInfo("emb", "Emb"), template)
-    assert told.takes == {SupportedHint.LANGUAGE}
+    assert told.supported_hints == {SupportedHint.LANGUAGE}
     address = await told.embed(TitleRef("m", 603, language="de{start}"))
     assert address is not None
     assert told.start_at(address, 90) == "https://e.example/603?t=90&lang=de%7Bstart%7D"
     # and what has no place for them is left as it is
     untold = EmbedTemplate(ProviderInfo("emb", "Emb"), "https://e.example/{tmdb_id}")
-    assert untold.takes == frozenset()
+    assert untold.supported_hints == frozenset()
     assert untold.start_at("https://e.example/603", 90) == "https://e.example/603"
     (source,) = await told.sources(FILM)
     assert source.url == "https://e.example/603?t=0&lang="
 
 
 async def test_a_json_provider_is_told_the_episode_and_only_the_wishes_it_takes(
-    fake: FakeProvider, client: HttpClient
+    provider_server: FakeProvider, client: HttpClient
 ) -> None:
     wish = TitleRef(
         "episode_1", 1399, None, TitleKind.TV, 1, 2, language="de", max_quality=Quality.P720
     )
     info = ProviderInfo("acme", "Acme")
     plain = {"title_id": "episode_1", "tmdb": "1399", "type": "tv", "season": "1", "episode": "2"}
-    await JsonApi(info, client, fake.url("ok")).sources(wish)
-    assert fake.seen[-1][1] == plain
-    await JsonApi(info, client, fake.url("ok"), takes=list(SupportedHint)).sources(wish)
-    assert fake.seen[-1][1] == plain | {"language": "de", "max_quality": "720p"}
+    await JsonApi(info, client, provider_server.url("ok")).sources(wish)
+    assert provider_server.seen[-1][1] == plain
+    await JsonApi(
+        info, client, provider_server.url("ok"), supported_hints=list(SupportedHint)
+    ).sources(wish)
+    assert provider_server.seen[-1][1] == plain | {"language": "de", "max_quality": "720p"}
 
 
 def test_operators_change_the_order_and_with_it_who_is_first() -> None:

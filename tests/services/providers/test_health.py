@@ -24,7 +24,7 @@ def test_one_that_nobody_asked_is_taken_as_healthy(health: ProviderHealth) -> No
 )
 def test_p95_is_by_nearest_rank(health: ProviderHealth, answers: list[float], p95: float) -> None:
     for seconds in answers:
-        health.answered(seconds)
+        health.record_answer(seconds)
     assert health.p95_seconds == p95
 
 
@@ -32,16 +32,16 @@ def test_patience_is_p95_and_half_of_it_once_twenty_answers_are_known(
     health: ProviderHealth,
 ) -> None:
     for _ in range(19):
-        health.answered(0.2)
-    assert health.patience_seconds(0.5) == 0.5
-    health.answered(0.2)
-    assert health.patience_seconds(0.5) == pytest.approx(0.3)
+        health.record_answer(0.2)
+    assert health.hedge_delay_seconds(0.5) == 0.5
+    health.record_answer(0.2)
+    assert health.hedge_delay_seconds(0.5) == pytest.approx(0.3)
 
 
 def test_patience_has_a_floor(health: ProviderHealth) -> None:
     for _ in range(20):
-        health.answered(0.001)
-    assert health.patience_seconds(0.5) == 0.05
+        health.record_answer(0.001)
+    assert health.hedge_delay_seconds(0.5) == 0.05
 
 
 @pytest.mark.parametrize(
@@ -49,34 +49,34 @@ def test_patience_has_a_floor(health: ProviderHealth) -> None:
     [(16, 0, 0, 1.0), (0, 1, 0, 0.8), (0, 4, 0, 0.5), (12, 4, 0, 0.8), (0, 0, 4, 0.75)],
 )
 def test_success_is_weighed_with_four_good_tries(
-    health: ProviderHealth, good: int, failed: int, overtaken: int, score: float
+    health: ProviderHealth, good: int, record_failure: int, overtaken: int, score: float
 ) -> None:
     for _ in range(good):
-        health.answered(0.1)
-    for _ in range(failed):
-        health.failed()
+        health.record_answer(0.1)
+    for _ in range(record_failure):
+        health.record_failure()
     for _ in range(overtaken):
-        health.was_overtaken()
+        health.record_overtaken()
     assert health.score == pytest.approx(score)
 
 
 @pytest.mark.parametrize(("seconds", "score"), [(0.5, 1.0), (0.75, 0.75), (1.0, 0.5), (2.0, 0.5)])
 def test_slow_answers_lower_the_score(health: ProviderHealth, seconds: float, score: float) -> None:
-    health.answered(seconds)
+    health.record_answer(seconds)
     assert health.score == pytest.approx(score)
 
 
 def test_sources_that_do_not_work_lower_the_score(health: ProviderHealth) -> None:
-    health.answered(0.1, live_share=1.0)
-    health.answered(0.1, live_share=0.0)
-    health.answered(0.1)  # had no sources: says nothing
+    health.record_answer(0.1, live_share=1.0)
+    health.record_answer(0.1, live_share=0.0)
+    health.record_answer(0.1)  # had no sources: says nothing
     assert health.score == pytest.approx(0.75)
 
 
 def test_an_answer_without_what_others_had_is_a_failure_with_a_latency(
     health: ProviderHealth,
 ) -> None:
-    health.answered(0.2, good=False)
+    health.record_answer(0.2, good=False)
     assert health.score == pytest.approx(0.8)
     assert health.p95_seconds == 0.2
 
@@ -84,16 +84,16 @@ def test_an_answer_without_what_others_had_is_a_failure_with_a_latency(
 def test_priority_decides_between_healthy_ones_and_health_between_the_rest(
     health: ProviderHealth,
 ) -> None:
-    health.failed()  # 0.8: still healthy
+    health.record_failure()  # 0.8: still healthy
     assert health.rank(2) == 2
-    health.failed()  # 4 / 6
+    health.record_failure()  # 4 / 6
     assert health.rank(2) == pytest.approx(3.0)
     assert health.rank(0) == pytest.approx(1.5)  # 0 ranks as 1
 
 
 def test_what_is_two_minutes_old_no_longer_counts(health: ProviderHealth, clock: Clock) -> None:
     for _ in range(10):
-        health.failed()
+        health.record_failure()
     assert health.score < 0.3
     clock.now += 121
     assert health.score == 1.0
@@ -101,9 +101,9 @@ def test_what_is_two_minutes_old_no_longer_counts(health: ProviderHealth, clock:
 
 def test_only_the_last_two_hundred_tries_are_kept(health: ProviderHealth) -> None:
     for _ in range(1000):
-        health.failed()
+        health.record_failure()
     for _ in range(200):
-        health.answered(0.1)
+        health.record_answer(0.1)
     assert health.score == 1.0
 
 
@@ -111,13 +111,13 @@ def test_a_budget_allows_one_retry_in_ten_calls() -> None:
     budget = RetryBudget()
     made = 0
     for _ in range(100):
-        budget.called()
-        made += budget.take()
+        budget.record_call()
+        made += budget.spend_token()
     assert made == 11  # and the one that every process starts with
 
 
 def test_a_budget_is_not_saved_up_without_end() -> None:
     budget = RetryBudget()
     for _ in range(10_000):
-        budget.called()
-    assert sum(budget.take() for _ in range(100)) == 10
+        budget.record_call()
+    assert sum(budget.spend_token() for _ in range(100)) == 10

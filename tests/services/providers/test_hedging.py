@@ -156,7 +156,7 @@ async def test_the_deadline_holds_even_for_a_provider_that_does_not_let_go() -> 
         ("never", "CANCELLED", "DEADLINE", False),
     ]
     release.set()
-    await until(lambda: chain.calls_now("stubborn") == 0)
+    await until(lambda: chain.active_calls("stubborn") == 0)
 
 
 async def test_a_caller_who_leaves_ends_all_calls() -> None:
@@ -171,6 +171,6 @@ async def test_a_caller_who_leaves_ends_all_calls() -> None:
     await asyncio.gather(finding, return_exceptions=True)
     # then both are ended, and neither is to blame
     await until(lambda: (first.given_up, second.given_up) == (1, 1))
-    await until(lambda: chain.calls_now("first") == chain.calls_now("second") == 0)
+    await until(lambda: chain.active_calls("first") == chain.active_calls("second") == 0)
     assert [one.calls for one in await breakers.snapshots()] == [0, 0]
     assert chain.health("first") == (1.0, None)

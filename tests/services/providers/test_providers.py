@@ -21,17 +21,10 @@ from services.providers.json_api import JsonApi
 from services.providers.library import Library
 from services.quality import Quality
 from services.settings.settings import Settings
-from tests.support import fake_provider
 from tests.support.fake_provider import FakeProvider
 
 TITLE = TitleRef("movie_1", tmdb_id=603, imdb_id="tt0133093")
 TIMEOUT_SECONDS = 0.3
-
-
-@pytest.fixture(scope="module")
-async def fake() -> AsyncIterator[FakeProvider]:
-    async with fake_provider.running() as provider:
-        yield provider
 
 
 @pytest.fixture
@@ -49,14 +42,17 @@ def entry(key: str, url: str, **more: Any) -> dict[str, Any]:
 
 
 def chain_of(
-    fake: FakeProvider,
+    provider_server: FakeProvider,
     client: HttpClient,
     tmp_path: Path,
     *switches: str,
     timeout_seconds: float = TIMEOUT_SECONDS,
     deadline_seconds: float = 1.0,
 ) -> Chain:
-    entries = [entry(f"p{place}", fake.url(name)) for place, name in enumerate(switches, start=1)]
+    entries = [
+        entry(f"p{place}", provider_server.url(name))
+        for place, name in enumerate(switches, start=1)
+    ]
     settings = configured(
         *entries,
         data_dir=tmp_path,
@@ -87,7 +83,7 @@ FAULTS = [
 
 @pytest.mark.parametrize(("switch", "outcome", "reason"), FAULTS)
 async def test_a_first_provider_of_every_kind_is_told_and_a_good_second_one_helps(
-    fake: FakeProvider,
+    provider_server: FakeProvider,
     client: HttpClient,
     tmp_path: Path,
     switch: str,
@@ -95,7 +91,7 @@ async def test_a_first_provider_of_every_kind_is_told_and_a_good_second_one_help
     reason: str | None,
 ) -> None:
     # given a first provider with this behaviour and a good second one
-    chain = chain_of(fake, client, tmp_path, switch, "ok")
+    chain = chain_of(provider_server, client, tmp_path, switch, "ok")
     # when the chain is asked
     started = time.monotonic()
     found = await chain.find(TITLE)
@@ -116,14 +112,14 @@ async def test_a_first_provider_of_every_kind_is_told_and_a_good_second_one_help
 
 @pytest.mark.parametrize(("switch", "outcome", "reason"), FAULTS)
 async def test_a_second_provider_of_every_kind_is_told_after_an_empty_first_one(
-    fake: FakeProvider,
+    provider_server: FakeProvider,
     client: HttpClient,
     tmp_path: Path,
     switch: str,
     outcome: AttemptOutcome,
     reason: str | None,
 ) -> None:
-    chain = chain_of(fake, client, tmp_path, "empty", switch)
+    chain = chain_of(provider_server, client, tmp_path, "empty", switch)
     started = time.monotonic()
     found = await chain.find(TITLE)
     tries = [(one.provider_key, one.outcome, one.reason) for one in found.attempts[1:]]
@@ -136,14 +132,14 @@ async def test_a_second_provider_of_every_kind_is_told_after_an_empty_first_one(
 
 @pytest.mark.parametrize("place", [0, 1, 2])
 async def test_providers_of_every_kind_at_every_place_keep_the_deadline(
-    fake: FakeProvider, client: HttpClient, tmp_path: Path, place: int
+    provider_server: FakeProvider, client: HttpClient, tmp_path: Path, place: int
 ) -> None:
     # given every kind of provider in this place among two that hang
     async def find(switch: str) -> tuple[ChainResult, float]:
         switches = ["hang", "hang"]
         switches.insert(place, switch)
         chain = chain_of(
-            fake, client, tmp_path, *switches, timeout_seconds=1.2, deadline_seconds=4.8
+            provider_server, client, tmp_path, *switches, timeout_seconds=1.2, deadline_seconds=4.8
         )
         started = time.monotonic()
         return await chain.find(TITLE), time.monotonic() - started
@@ -160,12 +156,12 @@ async def test_providers_of_every_kind_at_every_place_keep_the_deadline(
 
 
 async def test_a_provider_that_asks_for_rest_is_left_alone(
-    fake: FakeProvider, client: HttpClient, tmp_path: Path
+    provider_server: FakeProvider, client: HttpClient, tmp_path: Path
 ) -> None:
     # given a provider that answered 429 with Retry-After
-    chain = chain_of(fake, client, tmp_path, "429", "ok")
+    chain = chain_of(provider_server, client, tmp_path, "429", "ok")
     await chain.find(TITLE)
-    asked = len(fake.seen)
+    asked = len(provider_server.seen)
     # when another title is wanted
     found = await chain.find(TITLE)
     # then it is not asked, and that is told
@@ -175,7 +171,7 @@ async def test_a_provider_that_asks_for_rest_is_left_alone(
         AttemptOutcome.BREAKER_OPEN,
         "RETRY_AFTER",
     )
-    assert [path for path, _, _ in fake.seen[asked:]] == ["/ok/sources"]
+    assert [path for path, _, _ in provider_server.seen[asked:]] == ["/ok/sources"]
 
 
 @pytest.mark.parametrize(
@@ -189,28 +185,32 @@ async def test_a_provider_that_asks_for_rest_is_left_alone(
     ],
 )
 async def test_a_senseless_retry_after_asks_for_nothing(
-    fake: FakeProvider, client: HttpClient, text: bytes
+    provider_server: FakeProvider, client: HttpClient, text: bytes
 ) -> None:
-    fake.retry_after = text
+    provider_server.retry_after = text
     with pytest.raises(ProviderFailed) as told:
-        await JsonApi(ProviderInfo("acme", "Acme"), client, fake.url("429")).sources(TITLE)
+        await JsonApi(ProviderInfo("acme", "Acme"), client, provider_server.url("429")).sources(
+            TITLE
+        )
     assert told.value.reason == "HTTP_429"
     assert not told.value.retry_after_seconds
 
 
-async def test_a_providers_cookies_are_not_kept(fake: FakeProvider, client: HttpClient) -> None:
-    provider = JsonApi(ProviderInfo("acme", "Acme"), client, fake.url("ok"))
+async def test_a_providers_cookies_are_not_kept(
+    provider_server: FakeProvider, client: HttpClient
+) -> None:
+    provider = JsonApi(ProviderInfo("acme", "Acme"), client, provider_server.url("ok"))
     for _ in range(2):
         await provider.sources(TITLE)
-    assert "cookie" not in fake.seen[-1][2]
+    assert "cookie" not in provider_server.seen[-1][2]
     assert list(client.cookies.jar) == []
 
 
 async def test_the_whole_chain_has_one_deadline(
-    fake: FakeProvider, client: HttpClient, tmp_path: Path
+    provider_server: FakeProvider, client: HttpClient, tmp_path: Path
 ) -> None:
     # given five providers that hang and 1 s for all
-    chain = chain_of(fake, client, tmp_path, *["hang"] * 5)
+    chain = chain_of(provider_server, client, tmp_path, *["hang"] * 5)
     started = time.monotonic()
     found = await chain.find(TITLE)
     # then it is back in time, and the tries that could not be made are told too
@@ -222,21 +222,21 @@ async def test_the_whole_chain_has_one_deadline(
 
 
 async def test_a_disabled_provider_is_told_but_not_asked(
-    fake: FakeProvider, client: HttpClient, tmp_path: Path
+    provider_server: FakeProvider, client: HttpClient, tmp_path: Path
 ) -> None:
     settings = configured(
-        entry("off", fake.url("ok"), enabled=False),
-        entry("on", fake.url("ok")),
+        entry("off", provider_server.url("ok"), enabled=False),
+        entry("on", provider_server.url("ok")),
         data_dir=tmp_path,
     )
-    asked_before = len(fake.seen)
+    asked_before = len(provider_server.seen)
     found = await open_chain(settings, client).find(TITLE)
     assert [(one.provider_key, one.outcome) for one in found.attempts] == [
         ("library", AttemptOutcome.EMPTY),
         ("off", AttemptOutcome.DISABLED),
         ("on", AttemptOutcome.HIT),
     ]
-    assert len(fake.seen) == asked_before + 1
+    assert len(provider_server.seen) == asked_before + 1
     assert found.provider is not None
     assert not found.provider.is_fallback  # the first one that is enabled
 
@@ -259,11 +259,13 @@ async def test_a_provider_with_a_bug_is_an_error_and_the_next_one_is_asked() -> 
 
 
 async def test_the_json_provider_asks_honestly_and_keeps_its_key_out_of_the_address(
-    fake: FakeProvider, client: HttpClient
+    provider_server: FakeProvider, client: HttpClient
 ) -> None:
-    provider = JsonApi(ProviderInfo("acme", "Acme"), client, fake.url("ok") + "/", "s3cret")
+    provider = JsonApi(
+        ProviderInfo("acme", "Acme"), client, provider_server.url("ok") + "/", "s3cret"
+    )
     await provider.sources(TITLE)
-    path, query, headers = fake.seen[-1]
+    path, query, headers = provider_server.seen[-1]
     assert path == "/ok/sources"
     assert query == {"tmdb": "603", "imdb": "tt0133093", "title_id": "movie_1"}
     assert headers["authorization"] == "Bearer s3cret"
@@ -271,8 +273,10 @@ async def test_the_json_provider_asks_honestly_and_keeps_its_key_out_of_the_addr
     assert headers["accept-encoding"] == "identity"
 
 
-async def test_a_good_answer_is_read_completely(fake: FakeProvider, client: HttpClient) -> None:
-    provider = JsonApi(ProviderInfo("acme", "Acme"), client, fake.url("ok"))
+async def test_a_good_answer_is_read_completely(
+    provider_server: FakeProvider, client: HttpClient
+) -> None:
+    provider = JsonApi(ProviderInfo("acme", "Acme"), client, provider_server.url("ok"))
     direct, hls = await provider.sources(TITLE)
     assert hls == Source(
         url="https://cdn.example/a.m3u8",
@@ -303,19 +307,21 @@ BAD_URLS = [
 
 @pytest.mark.parametrize("url", BAD_URLS)
 async def test_an_unusable_address_loses_only_itself(
-    fake: FakeProvider, client: HttpClient, url: object
+    provider_server: FakeProvider, client: HttpClient, url: object
 ) -> None:
     good = {"url": "https://cdn.example/good", "type": "hls"}
-    fake.bodies["given"] = (200, json.dumps({"sources": [{"url": url}, good]}).encode())
-    provider = JsonApi(ProviderInfo("acme", "Acme"), client, fake.url("given"))
+    provider_server.bodies["given"] = (200, json.dumps({"sources": [{"url": url}, good]}).encode())
+    provider = JsonApi(ProviderInfo("acme", "Acme"), client, provider_server.url("given"))
     assert [source.url for source in await provider.sources(TITLE)] == [good["url"]]
     # and alone it is no answer at all
-    fake.bodies["given"] = (200, json.dumps({"sources": [{"url": url}]}).encode())
+    provider_server.bodies["given"] = (200, json.dumps({"sources": [{"url": url}]}).encode())
     with pytest.raises(ProviderFailed, match="NO_USABLE_SOURCE"):
         await provider.sources(TITLE)
 
 
-async def test_odd_values_are_unknown_not_wrong(fake: FakeProvider, client: HttpClient) -> None:
+async def test_odd_values_are_unknown_not_wrong(
+    provider_server: FakeProvider, client: HttpClient
+) -> None:
     items = [
         {"url": "https://a.example", "quality": "4K", "type": "HLS", "status": "down"},
         {"url": "https://b.example", "quality": "best", "language": "<script>"},
@@ -328,8 +334,10 @@ async def test_odd_values_are_unknown_not_wrong(fake: FakeProvider, client: Http
             ],
         },
     ]
-    fake.bodies["given"] = (200, json.dumps({"sources": items}).encode())
-    found = await JsonApi(ProviderInfo("x", "X"), client, fake.url("given")).sources(TITLE)
+    provider_server.bodies["given"] = (200, json.dumps({"sources": items}).encode())
+    found = await JsonApi(ProviderInfo("x", "X"), client, provider_server.url("given")).sources(
+        TITLE
+    )
     assert [(s.url[8], s.type, s.quality, s.language, s.is_working) for s in found] == [
         ("a", SourceType.HLS, Quality.P2160, None, False),
         ("b", SourceType.EMBED, Quality.UNKNOWN, None, True),

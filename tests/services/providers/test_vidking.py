@@ -25,19 +25,12 @@ from services.providers.base import (
 from services.providers.chain import Chain
 from services.providers.vidking import VidKing
 from services.quality import Quality
-from tests.support import fake_provider
 from tests.support.fake_provider import FakeProvider
 
 FILM = TitleRef("movie_1", tmdb_id=603, imdb_id="tt0133093")
 EPISODE = TitleRef("episode_1", tmdb_id=1399, kind=TitleKind.TV, season=0, episode=2)
 KEY = "s3cret/k+y"
 INFO = ProviderInfo("vidking", "VidKing")
-
-
-@pytest.fixture(scope="module")
-async def fake() -> AsyncIterator[FakeProvider]:
-    async with fake_provider.running() as provider:
-        yield provider
 
 
 @pytest.fixture
@@ -47,33 +40,35 @@ async def client() -> AsyncIterator[HttpClient]:
 
 
 @pytest.fixture
-def vidking(fake: FakeProvider, client: HttpClient) -> VidKing:
-    fake.seen.clear()
-    return VidKing(INFO, client, fake.url("ok"), KEY)
+def vidking(provider_server: FakeProvider, client: HttpClient) -> VidKing:
+    provider_server.seen.clear()
+    return VidKing(INFO, client, provider_server.url("ok"), KEY)
 
 
-def given(fake: FakeProvider, client: HttpClient, path: str, body: Any) -> VidKing:
+def given(provider_server: FakeProvider, client: HttpClient, path: str, body: Any) -> VidKing:
     """A VidKing that answers `path` with this."""
-    fake.bodies["given"] = (200, b"{}")
-    fake.bodies[f"given/{path}"] = (200, json.dumps(body).encode())
-    return VidKing(INFO, client, fake.url("given"), KEY)
+    provider_server.bodies["given"] = (200, b"{}")
+    provider_server.bodies[f"given/{path}"] = (200, json.dumps(body).encode())
+    return VidKing(INFO, client, provider_server.url("given"), KEY)
 
 
-async def test_a_film_is_asked_for_as_described(vidking: VidKing, fake: FakeProvider) -> None:
+async def test_a_film_is_asked_for_as_described(
+    vidking: VidKing, provider_server: FakeProvider
+) -> None:
     await vidking.sources(FILM)
-    path, query, headers = fake.seen[-1]
+    path, query, headers = provider_server.seen[-1]
     assert path == "/ok/source"
     assert query == {"tmdb": "603", "type": "movie", "api_key": KEY}
     assert headers["user-agent"].startswith("Marquee/")
 
 
 async def test_an_episode_is_asked_for_by_its_shows_number(
-    vidking: VidKing, fake: FakeProvider
+    vidking: VidKing, provider_server: FakeProvider
 ) -> None:
     await vidking.sources(EPISODE)
     await vidking.embed(EPISODE)
     asked = {"tmdb": "1399", "type": "tv", "season": "0", "episode": "2", "api_key": KEY}
-    assert [(path, query) for path, query, _ in fake.seen] == [
+    assert [(path, query) for path, query, _ in provider_server.seen] == [
         ("/ok/source", asked),
         ("/ok/embed", asked),
     ]
@@ -97,19 +92,23 @@ async def test_its_sources_are_ranked_by_the_documented_weights(vidking: VidKing
     )
 
 
-async def test_only_an_active_source_works(fake: FakeProvider, client: HttpClient) -> None:
+async def test_only_an_active_source_works(
+    provider_server: FakeProvider, client: HttpClient
+) -> None:
     items = [{"url": f"https://v.example/{n}", "status": s} for n, s in enumerate(("", None))]
-    provider = given(fake, client, "source", {"sources": [{"url": "https://v.example/"}, *items]})
+    provider = given(
+        provider_server, client, "source", {"sources": [{"url": "https://v.example/"}, *items]}
+    )
     assert [one.is_working for one in await provider.sources(FILM)] == [False] * 3
 
 
 async def test_a_title_without_tmdbs_number_is_not_asked_for(
-    vidking: VidKing, fake: FakeProvider
+    vidking: VidKing, provider_server: FakeProvider
 ) -> None:
     unknown = TitleRef("movie_1", imdb_id="tt0133093")
     assert await vidking.sources(unknown) == []
     assert await vidking.embed(unknown) is None
-    assert fake.seen == []
+    assert provider_server.seen == []
 
 
 async def test_it_has_a_player_page(vidking: VidKing) -> None:
@@ -127,17 +126,17 @@ async def test_it_has_a_player_page(vidking: VidKing) -> None:
     ],
 )
 async def test_a_player_page_that_must_not_be_shown_is_a_failure(
-    fake: FakeProvider, client: HttpClient, body: Any, reason: str
+    provider_server: FakeProvider, client: HttpClient, body: Any, reason: str
 ) -> None:
     with pytest.raises(ProviderFailed, match=reason):
-        await given(fake, client, "embed", body).embed(FILM)
+        await given(provider_server, client, "embed", body).embed(FILM)
 
 
 async def test_a_search_answers_tmdbs_numbers_each_once(
-    vidking: VidKing, fake: FakeProvider
+    vidking: VidKing, provider_server: FakeProvider
 ) -> None:
     assert await vidking.search("the matrix & co", TitleKind.MOVIE) == [603, 604]
-    path, query, _ = fake.seen[-1]
+    path, query, _ = provider_server.seen[-1]
     assert path == "/ok/search"
     assert query == {"query": "the matrix & co", "type": "movie", "api_key": KEY}
 
@@ -158,30 +157,30 @@ async def test_its_status_is_told(vidking: VidKing) -> None:
     ],
 )
 async def test_what_a_status_says_is_not_trusted(
-    fake: FakeProvider, client: HttpClient, body: Any, told: Availability
+    provider_server: FakeProvider, client: HttpClient, body: Any, told: Availability
 ) -> None:
-    assert await given(fake, client, "status", body).status() == told
+    assert await given(provider_server, client, "status", body).status() == told
 
 
 async def test_a_source_that_tells_the_key_back_is_not_used(
-    fake: FakeProvider, client: HttpClient
+    provider_server: FakeProvider, client: HttpClient
 ) -> None:
     good = {"url": "https://v.example/good", "status": "active"}
     bad = [
         {"url": f"https://v.example/?api_key={KEY}"},
         {"url": "https://v.example/?api_key=s3cret%2Fk%2By"},
     ]
-    found = await given(fake, client, "source", {"sources": [*bad, good]}).sources(FILM)
+    found = await given(provider_server, client, "source", {"sources": [*bad, good]}).sources(FILM)
     assert [one.url for one in found] == [good["url"]]
 
 
 @pytest.mark.parametrize("switch", ["ok", "500", "malformed", "huge", "redirect", "refused"])
 async def test_its_key_is_in_no_log_and_no_error(
-    fake: FakeProvider, client: HttpClient, caplog: pytest.LogCaptureFixture, switch: str
+    provider_server: FakeProvider, client: HttpClient, caplog: pytest.LogCaptureFixture, switch: str
 ) -> None:
     # given a log of everything, the HTTP library's own lines among it
     caplog.set_level(logging.DEBUG)
-    provider = VidKing(INFO, client, fake.url(switch), KEY)
+    provider = VidKing(INFO, client, provider_server.url(switch), KEY)
     # when each way of asking is tried
     for ask in (provider.sources(FILM), provider.embed(FILM), provider.status()):
         try:
@@ -190,21 +189,23 @@ async def test_its_key_is_in_no_log_and_no_error(
             told = repr(failure)
         assert "s3cret" not in told
     # then the key was sent, and is in no line
-    assert switch == "refused" or fake.seen[-1][1]["api_key"] == KEY
+    assert switch == "refused" or provider_server.seen[-1][1]["api_key"] == KEY
     assert "s3cret" not in caplog.text
     assert switch == "refused" or f"/{switch}/source" in caplog.text
 
 
-async def test_a_redirect_is_not_followed(fake: FakeProvider, client: HttpClient) -> None:
-    fake.seen.clear()
+async def test_a_redirect_is_not_followed(
+    provider_server: FakeProvider, client: HttpClient
+) -> None:
+    provider_server.seen.clear()
     with pytest.raises(ProviderFailed, match="HTTP_302"):
-        await VidKing(INFO, client, fake.url("redirect"), KEY).sources(FILM)
-    assert [path for path, _, _ in fake.seen] == ["/redirect/source"]
+        await VidKing(INFO, client, provider_server.url("redirect"), KEY).sources(FILM)
+    assert [path for path, _, _ in provider_server.seen] == ["/redirect/source"]
 
 
-async def test_silence_ends(fake: FakeProvider) -> None:
+async def test_silence_ends(provider_server: FakeProvider) -> None:
     async with http_client.connect(0.2) as client:
         with pytest.raises(TimeoutError) as raised:
-            await VidKing(INFO, client, fake.url("hang"), KEY).sources(FILM)
+            await VidKing(INFO, client, provider_server.url("hang"), KEY).sources(FILM)
     assert not isinstance(raised.value, httpx.HTTPError)
     assert raised.value.__cause__ is None

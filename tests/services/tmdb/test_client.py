@@ -25,14 +25,8 @@ from tests.support.fake_tmdb import KEY, Answer, FakeTmdb, client_of
 
 
 @pytest.fixture
-async def fake() -> AsyncIterator[FakeTmdb]:
-    async with fake_tmdb.running() as server:
-        yield server
-
-
-@pytest.fixture
-async def client(fake: FakeTmdb) -> AsyncIterator[Tmdb]:
-    async with client_of(fake) as client:
+async def client(tmdb_server: FakeTmdb) -> AsyncIterator[Tmdb]:
+    async with client_of(tmdb_server) as client:
         yield client
 
 
@@ -40,9 +34,9 @@ def asked(outcome: str) -> float:
     return metrics.tmdb_requests_total.labels(outcome)._value.get()
 
 
-async def test_a_film_is_asked_for_as_documented(client: Tmdb, fake: FakeTmdb) -> None:
+async def test_a_film_is_asked_for_as_documented(client: Tmdb, tmdb_server: FakeTmdb) -> None:
     # given
-    fake.has_movies(603)
+    tmdb_server.has_movies(603)
     # when
     film = await client.movie(603)
     # then the answer is typed, what we do not read is left behind
@@ -52,22 +46,22 @@ async def test_a_film_is_asked_for_as_documented(client: Tmdb, fake: FakeTmdb) -
     )  # fmt: skip
     assert [member.name for member in film.credits.cast] == ["Second", "First"]
     # and the request was TMDb's, with the key in its header and nowhere else
-    ((path, query, headers),) = fake.seen
+    ((path, query, headers),) = tmdb_server.seen
     assert (path, query) == ("/movie/603", {"append_to_response": "credits,external_ids,similar"})
     assert headers["authorization"] == f"Bearer {KEY}"
     assert headers["user-agent"] == USER_AGENT
     assert KEY not in path + str(query)
 
 
-async def test_every_call_has_its_path_and_query(client: Tmdb, fake: FakeTmdb) -> None:
+async def test_every_call_has_its_path_and_query(client: Tmdb, tmdb_server: FakeTmdb) -> None:
     # given
-    fake.has_show(1399)
+    tmdb_server.has_show(1399)
     page = fake_tmdb.listed(7, 8)
-    fake.answers |= dict.fromkeys(
+    tmdb_server.answers |= dict.fromkeys(
         ["/search/movie", "/search/tv", "/search/person", "/discover/movie", "/discover/tv",
          "/trending/tv/week", "/movie/changes", "/tv/changes"], page,
     )  # fmt: skip
-    fake.answers["/genre/movie/list"] = {"genres": [{"id": 28, "name": "Action"}]}
+    tmdb_server.answers["/genre/movie/list"] = {"genres": [{"id": 28, "name": "Action"}]}
     # when everything is asked
     show = await client.show(1399)
     season = await client.season(1399, 1)
@@ -82,7 +76,7 @@ async def test_every_call_has_its_path_and_query(client: Tmdb, fake: FakeTmdb) -
     assert season is not None and [each.runtime for each in season.episodes] == [62, 62]
     assert [(each.id, each.name) for each in genres] == [(28, "Action")]
     assert [line.id for line in found.results] == [line.id for line in changes.results] == [7, 8]
-    assert [(seen.path, seen.query) for seen in fake.seen[1:]] == [
+    assert [(seen.path, seen.query) for seen in tmdb_server.seen[1:]] == [
         ("/tv/1399/season/1", {}),
         ("/genre/movie/list", {}),
         ("/search/tv", {"query": "throne & co", "page": "2", "include_adult": "false"}),
@@ -93,37 +87,37 @@ async def test_every_call_has_its_path_and_query(client: Tmdb, fake: FakeTmdb) -
     ]
 
 
-async def test_what_did_not_change_is_not_sent_again(client: Tmdb, fake: FakeTmdb) -> None:
+async def test_what_did_not_change_is_not_sent_again(client: Tmdb, tmdb_server: FakeTmdb) -> None:
     # given a film that was asked for
-    fake.has_movies(603)
+    tmdb_server.has_movies(603)
     before = await client.movie(603)
     unchanged = asked("unchanged")
     # when it is asked for again
     again = await client.movie(603)
     # then TMDb was told which one we have, and it is the same
     assert again == before
-    assert fake.seen[1].headers["if-none-match"].startswith('W/"')
+    assert tmdb_server.seen[1].headers["if-none-match"].startswith('W/"')
     assert asked("unchanged") == unchanged + 1
     # and when it changes, the new one comes
-    fake.answers["/movie/603"] = fake_tmdb.movie(603, title="Another")
+    tmdb_server.answers["/movie/603"] = fake_tmdb.movie(603, title="Another")
     changed = await client.movie(603)
     assert changed is not None and changed.title == "Another"
 
 
-async def test_what_tmdb_does_not_have_is_none(client: Tmdb, fake: FakeTmdb) -> None:
+async def test_what_tmdb_does_not_have_is_none(client: Tmdb, tmdb_server: FakeTmdb) -> None:
     assert await client.movie(1) is None
     assert await client.show(1) is None
     assert await client.season(1, 1) is None
-    assert len(fake.seen) == 3
+    assert len(tmdb_server.seen) == 3
 
 
-async def test_retry_after_holds_back_every_call(client: Tmdb, fake: FakeTmdb) -> None:
+async def test_retry_after_holds_back_every_call(client: Tmdb, tmdb_server: FakeTmdb) -> None:
     # given a TMDb that has had enough for a second
-    fake.has_movies(1, 2)
-    fake.failures["/movie/1"] = [Answer(429, headers={"retry-after": "1"})]
+    tmdb_server.has_movies(1, 2)
+    tmdb_server.failures["/movie/1"] = [Answer(429, headers={"retry-after": "1"})]
     started = time.monotonic()
     first = asyncio.create_task(client.movie(1))
-    while fake.paths() != ["/movie/1"]:
+    while tmdb_server.paths() != ["/movie/1"]:
         await asyncio.sleep(0.01)
     await asyncio.sleep(0.05)
     # when another call is made meanwhile
@@ -131,68 +125,68 @@ async def test_retry_after_holds_back_every_call(client: Tmdb, fake: FakeTmdb) -
     # then neither was sent before the second was over, and both were answered
     assert time.monotonic() - started >= 1
     assert await first is not None and second is not None
-    assert sorted(fake.paths()) == ["/movie/1", "/movie/1", "/movie/2"]
+    assert sorted(tmdb_server.paths()) == ["/movie/1", "/movie/1", "/movie/2"]
 
 
-async def test_a_pause_beyond_the_deadline_is_told_at_once(fake: FakeTmdb) -> None:
+async def test_a_pause_beyond_the_deadline_is_told_at_once(tmdb_server: FakeTmdb) -> None:
     # given a TMDb that wants a minute, as a date
-    fake.has_movies(1)
+    tmdb_server.has_movies(1)
     later = format_datetime(datetime.now(UTC) + timedelta(seconds=60), usegmt=True)
-    fake.failures["/movie/1"] = [Answer(429, headers={"retry-after": later})]
+    tmdb_server.failures["/movie/1"] = [Answer(429, headers={"retry-after": later})]
     started = time.monotonic()
     # when
-    async with client_of(fake, tmdb_deadline_seconds=5) as client:
+    async with client_of(tmdb_server, tmdb_deadline_seconds=5) as client:
         with pytest.raises(UpstreamUnavailable) as refused:
             await client.movie(1)
     # then nobody waited, and it says when to come back
     assert time.monotonic() - started < 2
     assert 50 <= (refused.value.retry_after_seconds or 0) <= 61
-    assert fake.paths() == ["/movie/1"]
+    assert tmdb_server.paths() == ["/movie/1"]
 
 
 @pytest.mark.parametrize("text", ["0", "soon", "", "-5", "Wed, 21 Oct 2015 07:28:00 GMT"])
 async def test_an_odd_retry_after_is_waited_out_in_short(
-    client: Tmdb, fake: FakeTmdb, text: str
+    client: Tmdb, tmdb_server: FakeTmdb, text: str
 ) -> None:
-    fake.has_movies(1)
-    fake.failures["/movie/1"] = [Answer(429, headers={"retry-after": text})]
+    tmdb_server.has_movies(1)
+    tmdb_server.failures["/movie/1"] = [Answer(429, headers={"retry-after": text})]
     assert await client.movie(1) is not None
 
 
-async def test_two_failures_are_tried_over(client: Tmdb, fake: FakeTmdb) -> None:
-    fake.has_movies(1)
-    fake.failures["/movie/1"] = [Answer(502), Answer(500)]
+async def test_two_failures_are_tried_over(client: Tmdb, tmdb_server: FakeTmdb) -> None:
+    tmdb_server.has_movies(1)
+    tmdb_server.failures["/movie/1"] = [Answer(502), Answer(500)]
     assert await client.movie(1) is not None
-    assert len(fake.seen) == 3
+    assert len(tmdb_server.seen) == 3
 
 
 async def test_three_failures_are_an_error_that_names_the_path(
-    client: Tmdb, fake: FakeTmdb
+    client: Tmdb, tmdb_server: FakeTmdb
 ) -> None:
-    fake.failures["/movie/1"] = [Answer(503, b"secret stack trace")] * 3
+    tmdb_server.failures["/movie/1"] = [Answer(503, b"secret stack trace")] * 3
     with pytest.raises(UpstreamUnavailable) as failed:
         await client.movie(1)
     assert failed.value.message == "TMDb answered 503 (/movie/1)."
     assert failed.value.code is ErrorCode.UPSTREAM_UNAVAILABLE
-    assert len(fake.seen) == 3
+    assert len(tmdb_server.seen) == 3
 
 
-async def test_a_silent_tmdb_is_tried_three_times(fake: FakeTmdb) -> None:
-    fake.failures["/movie/1"] = [Answer(200, slow=True)] * 3
-    async with client_of(fake, tmdb_timeout_seconds=0.1) as client:
+async def test_a_silent_tmdb_is_tried_three_times(tmdb_server: FakeTmdb) -> None:
+    tmdb_server.failures["/movie/1"] = [Answer(200, slow=True)] * 3
+    async with client_of(tmdb_server, tmdb_timeout_seconds=0.1) as client:
         with pytest.raises(UpstreamUnavailable, match="did not answer in time"):
             await client.movie(1)
-    assert len(fake.seen) == 3
+    assert len(tmdb_server.seen) == 3
 
 
-async def test_the_deadline_ends_all_tries(fake: FakeTmdb) -> None:
-    fake.failures["/movie/1"] = [Answer(200, slow=True)] * 9
+async def test_the_deadline_ends_all_tries(tmdb_server: FakeTmdb) -> None:
+    tmdb_server.failures["/movie/1"] = [Answer(200, slow=True)] * 9
     started = time.monotonic()
-    async with client_of(fake, tmdb_deadline_seconds=0.1) as client:
+    async with client_of(tmdb_server, tmdb_deadline_seconds=0.1) as client:
         with pytest.raises(UpstreamUnavailable, match=r"did not answer in time \(/movie/1\)"):
             await client.movie(1)
     assert time.monotonic() - started < fake_tmdb.SLOW_SECONDS
-    assert len(fake.seen) == 1
+    assert len(tmdb_server.seen) == 1
 
 
 @pytest.mark.parametrize(
@@ -211,43 +205,43 @@ async def test_the_deadline_ends_all_tries(fake: FakeTmdb) -> None:
     ids=["cut", "type", "array", "latin", "huge", "packed", "redirect", "key", "other"],
 )
 async def test_a_wrong_answer_is_refused_by_path_not_body(
-    client: Tmdb, fake: FakeTmdb, answer: Answer, message: str
+    client: Tmdb, tmdb_server: FakeTmdb, answer: Answer, message: str
 ) -> None:
-    fake.failures["/movie/1"] = [answer]
+    tmdb_server.failures["/movie/1"] = [answer]
     with pytest.raises(UpstreamUnavailable, match=message) as failed:
         await client.movie(1)
     # then once, with the path, and nothing of the body or the key
-    assert len(fake.seen) == 1
+    assert len(tmdb_server.seen) == 1
     assert "/movie/1" in failed.value.message
     assert "secret" not in failed.value.message
     assert KEY not in failed.value.message
     assert failed.value.__cause__ is None
 
 
-async def test_at_most_forty_are_under_way(client: Tmdb, fake: FakeTmdb) -> None:
+async def test_at_most_forty_are_under_way(client: Tmdb, tmdb_server: FakeTmdb) -> None:
     # given 100 films and a slow TMDb
-    fake.has_movies(*range(1, 101))
-    fake.slow = True
+    tmdb_server.has_movies(*range(1, 101))
+    tmdb_server.slow = True
     # when all are asked for at once
     films = await asyncio.gather(*(client.movie(number) for number in range(1, 101)))
     # then all came, never more than forty together
     assert [film.id for film in films if film] == list(range(1, 101))
-    assert 30 <= fake.most_in_flight <= requests.MAX_IN_FLIGHT == 40
+    assert 30 <= tmdb_server.most_in_flight <= requests.MAX_IN_FLIGHT == 40
 
 
 @pytest.mark.parametrize("key", ["", "  "])
-async def test_without_a_key_nothing_is_asked(fake: FakeTmdb, key: str) -> None:
-    async with client_of(fake, key=key) as client:
+async def test_without_a_key_nothing_is_asked(tmdb_server: FakeTmdb, key: str) -> None:
+    async with client_of(tmdb_server, key=key) as client:
         assert not client.is_on
         with pytest.raises(UpstreamUnavailable, match="set TMDB_API_KEY"):
             await client.movie(1)
-    assert fake.seen == []
+    assert tmdb_server.seen == []
 
 
 async def test_the_key_is_in_no_log(
-    client: Tmdb, fake: FakeTmdb, caplog: pytest.LogCaptureFixture
+    client: Tmdb, tmdb_server: FakeTmdb, caplog: pytest.LogCaptureFixture
 ) -> None:
-    fake.has_movies(1)
+    tmdb_server.has_movies(1)
     with caplog.at_level(logging.DEBUG):
         await client.movie(1)
     assert KEY not in caplog.text

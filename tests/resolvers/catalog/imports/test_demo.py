@@ -31,7 +31,7 @@ async def test_the_whole_demo_is_loaded(runtime: Runtime) -> None:
     assert written["movies"] >= 150
     assert written["shows"] == 2
     assert written["episodes"] == 15
-    assert (report.broken.count, report.taken.count) == (0, 0)
+    assert (report.broken.count, report.conflicts.count) == (0, 0)
     assert heard[-1] == ("movies", written["movies"], written["movies"])
     assert not await demo.is_empty(runtime)
 
@@ -134,7 +134,9 @@ async def test_an_outside_id_that_another_film_holds_is_left_with_it(runtime: Ru
     report = await demo.load(runtime)
 
     # then
-    assert report.taken.examples == [f"metropolis-1927: imdb_id {imdb_id} belongs to movie_other"]
+    assert report.conflicts.examples == [
+        f"metropolis-1927: imdb_id {imdb_id} belongs to movie_other"
+    ]
     film_id = demo.movie_id("metropolis-1927")
     found = await models.find_by_id(models.Movie, models.MovieRecord, [film_id])
     assert found[film_id].imdb_id is None

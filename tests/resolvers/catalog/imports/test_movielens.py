@@ -59,7 +59,7 @@ async def test_a_whole_folder_is_imported(runtime: Runtime, tmp_path: Path) -> N
 
     # then
     assert report.changes == {"genres": Changes(inserted=10), "movies": Changes(inserted=5)}
-    assert (report.broken.count, report.taken.count) == (0, 0)
+    assert (report.broken.count, report.conflicts.count) == (0, 0)
     toy_story = await film(1)
     assert (toy_story.title, toy_story.year, toy_story.imdb_id, toy_story.tmdb_id) == (
         "Toy Story",
@@ -214,7 +214,7 @@ async def test_an_outside_id_of_another_film_is_left_out_and_listed(
     report = await movielens.load(runtime, folder(tmp_path, links=links))
 
     # then the first to claim keeps it, now and the next time
-    assert report.taken.examples == [
+    assert report.conflicts.examples == [
         f"movieId 3: imdb_id tt0114814 belongs to {movielens.movie_id(2)}",
         "movieId 1: tmdb_id 862 belongs to movie_stored",
     ]
@@ -223,7 +223,7 @@ async def test_an_outside_id_of_another_film_is_left_out_and_listed(
     assert (await film(3)).imdb_id is None
     again = await movielens.load(runtime, tmp_path)
     assert again.total == Changes(unchanged=15)
-    assert again.taken.count == 2
+    assert again.conflicts.count == 2
 
 
 async def test_a_folder_without_movies_is_one_clear_line(runtime: Runtime, tmp_path: Path) -> None:

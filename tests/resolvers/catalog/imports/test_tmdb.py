@@ -27,15 +27,9 @@ IMAGES = "https://image.tmdb.org/t/p"
 
 
 @pytest.fixture
-async def fake() -> AsyncIterator[FakeTmdb]:
-    async with fake_tmdb.running() as server:
-        yield server
-
-
-@pytest.fixture
-async def here(runtime: Runtime, fake: FakeTmdb) -> AsyncIterator[Runtime]:
+async def here(runtime: Runtime, tmdb_server: FakeTmdb) -> AsyncIterator[Runtime]:
     """The runtime, with the fake for TMDb."""
-    async with fake_tmdb.runtime_with(runtime, fake) as own:
+    async with fake_tmdb.runtime_with(runtime, tmdb_server) as own:
         yield own
 
 
@@ -70,9 +64,9 @@ async def everything() -> list[list[dict[str, Any]]]:
     return [await rows(document) for document in models.DOCUMENTS]
 
 
-async def test_a_film_is_imported_whole(here: Runtime, fake: FakeTmdb) -> None:
+async def test_a_film_is_imported_whole(here: Runtime, tmdb_server: FakeTmdb) -> None:
     # given
-    fake.has_movies(603)
+    tmdb_server.has_movies(603)
     # when
     report = await films(here, 603)
     # then every field is what TMDb told, in our terms
@@ -104,14 +98,14 @@ async def test_a_film_is_imported_whole(here: Runtime, fake: FakeTmdb) -> None:
     assert tmdb.describe_omissions(report) is None
 
 
-async def test_importing_twice_writes_nothing(here: Runtime, fake: FakeTmdb) -> None:
+async def test_importing_twice_writes_nothing(here: Runtime, tmdb_server: FakeTmdb) -> None:
     # given films that are similar to each other, and a show
-    fake.has_movies(1, 2)
-    fake.answers["/movie/1"]["similar"] = fake_tmdb.listed(2, 77)
-    fake.has_show(9)
+    tmdb_server.has_movies(1, 2)
+    tmdb_server.answers["/movie/1"]["similar"] = fake_tmdb.listed(2, 77)
+    tmdb_server.has_show(9)
     wanted = {TmdbKind.MOVIE: [1, 2], TmdbKind.SHOW: [9]}
     await tmdb.load(here, wanted, quiet)
-    before, asked = await everything(), len(fake.seen)
+    before, asked = await everything(), len(tmdb_server.seen)
     # when
     report = await tmdb.load(here, wanted, quiet)
     # then nothing was written, and nothing was dropped from the cache
@@ -121,28 +115,30 @@ async def test_importing_twice_writes_nothing(here: Runtime, fake: FakeTmdb) -> 
     assert report.keys_dropped == 0
     assert await everything() == before
     # and TMDb sent no body again: each request said what we have
-    assert all("if-none-match" in seen.headers for seen in fake.seen[asked:])
+    assert all("if-none-match" in seen.headers for seen in tmdb_server.seen[asked:])
 
 
-async def test_what_tmdb_changes_is_taken_up(here: Runtime, fake: FakeTmdb) -> None:
-    fake.has_movies(1)
+async def test_what_tmdb_changes_is_taken_up(here: Runtime, tmdb_server: FakeTmdb) -> None:
+    tmdb_server.has_movies(1)
     await films(here, 1)
     for title in ("Renamed", "Renamed again"):
-        fake.answers["/movie/1"] = fake_tmdb.movie(1, title=title, overview="", vote_average=8.3)
+        tmdb_server.answers["/movie/1"] = fake_tmdb.movie(
+            1, title=title, overview="", vote_average=8.3
+        )
         report = await films(here, 1)
         assert report.changes["movies"] == models.Changes(updated=1)
         found = await film(1)
         assert (found.title, found.overview, found.rating) == (title, None, 8.3)
 
 
-async def test_what_an_editor_wrote_stays(here: Runtime, fake: FakeTmdb) -> None:
+async def test_what_an_editor_wrote_stays(here: Runtime, tmdb_server: FakeTmdb) -> None:
     # given an imported film that an editor worked on
-    fake.has_movies(1)
+    tmdb_server.has_movies(1)
     await films(here, 1)
     id_ = (await film(1)).id
     await edit(id_, title="Ours", overview=None, poster_path="/art/own.svg", is_featured=True)
     # when TMDb changes everything about it
-    fake.answers["/movie/1"] = fake_tmdb.movie(
+    tmdb_server.answers["/movie/1"] = fake_tmdb.movie(
         1, title="Theirs", overview="Theirs.", poster_path="/new.jpg", runtime=90
     )
     await films(here, 1)
@@ -153,20 +149,22 @@ async def test_what_an_editor_wrote_stays(here: Runtime, fake: FakeTmdb) -> None
     assert found.sort_title == "film 1"
 
 
-async def test_an_editors_field_given_back_is_tmdbs_again(here: Runtime, fake: FakeTmdb) -> None:
-    fake.has_movies(1)
+async def test_an_editors_field_given_back_is_tmdbs_again(
+    here: Runtime, tmdb_server: FakeTmdb
+) -> None:
+    tmdb_server.has_movies(1)
     await films(here, 1)
     id_ = (await film(1)).id
     await edit(id_, title="Ours")
     await films(here, 1)
     await edit(id_, title="The Film 1")
-    fake.answers["/movie/1"] = fake_tmdb.movie(1, title="Theirs")
+    tmdb_server.answers["/movie/1"] = fake_tmdb.movie(1, title="Theirs")
     await films(here, 1)
     assert (await film(1)).title == "Theirs"
 
 
 async def test_a_film_of_another_source_is_completed_not_doubled(
-    here: Runtime, fake: FakeTmdb
+    here: Runtime, tmdb_server: FakeTmdb
 ) -> None:
     # given a film that came from elsewhere, with TMDb's number
     own = models.Movie(
@@ -174,7 +172,7 @@ async def test_a_film_of_another_source_is_completed_not_doubled(
         overview="Ours.", popularity=96.0, imdb_id="tt9999999", poster_path="/art/it.svg",
     )  # fmt: skip
     await own.insert()
-    fake.has_movies(1)
+    tmdb_server.has_movies(1)
     # when
     report = await films(here, 1)
     # then it is that film which got what it lacked, and kept what it had
@@ -188,56 +186,60 @@ async def test_a_film_of_another_source_is_completed_not_doubled(
     assert {one.title_id for one in found.credits} == {own.id}
 
 
-async def test_a_film_that_editors_took_out_stays_out(here: Runtime, fake: FakeTmdb) -> None:
-    fake.has_movies(1)
+async def test_a_film_that_editors_took_out_stays_out(here: Runtime, tmdb_server: FakeTmdb) -> None:
+    tmdb_server.has_movies(1)
     await films(here, 1)
     await edit((await film(1)).id, is_active=False)
-    fake.answers["/movie/1"] = fake_tmdb.movie(1, title="Renamed")
+    tmdb_server.answers["/movie/1"] = fake_tmdb.movie(1, title="Renamed")
     await films(here, 1)
     found = await film(1)
     assert (found.title, found.is_active) == ("Renamed", False)
 
 
-async def test_two_imports_at_once_make_each_film_once(here: Runtime, fake: FakeTmdb) -> None:
+async def test_two_imports_at_once_make_each_film_once(
+    here: Runtime, tmdb_server: FakeTmdb
+) -> None:
     numbers = list(range(1, 21))
-    fake.has_movies(*numbers)
+    tmdb_server.has_movies(*numbers)
     await asyncio.gather(*(films(here, *numbers) for _ in range(3)))
     assert sorted(row["tmdb_id"] for row in await rows(models.Movie)) == numbers
     # and the films are the import's to change, whoever of them wrote
-    fake.answers["/movie/7"] = fake_tmdb.movie(7, title="Renamed")
+    tmdb_server.answers["/movie/7"] = fake_tmdb.movie(7, title="Renamed")
     await films(here, 7)
     assert (await film(7)).title == "Renamed"
 
 
 async def test_an_imdb_id_that_another_film_has_is_left_to_it(
-    here: Runtime, fake: FakeTmdb
+    here: Runtime, tmdb_server: FakeTmdb
 ) -> None:
     other = models.Movie(id="movie_other", title="Other", sort_title="other", imdb_id="tt0000001")
     await other.insert()
-    fake.has_movies(1)
+    tmdb_server.has_movies(1)
     report = await films(here, 1)
     assert (await film(1)).imdb_id is None
-    assert report.taken.examples == ["movie 1: imdb_id tt0000001 belongs to movie_other"]
+    assert report.conflicts.examples == ["movie 1: imdb_id tt0000001 belongs to movie_other"]
 
 
-async def test_similar_films_are_those_we_have_or_import(here: Runtime, fake: FakeTmdb) -> None:
+async def test_similar_films_are_those_we_have_or_import(
+    here: Runtime, tmdb_server: FakeTmdb
+) -> None:
     # given one stored film, and two imported together
-    fake.has_movies(1, 2, 3)
+    tmdb_server.has_movies(1, 2, 3)
     await films(here, 3)
-    fake.answers["/movie/1"]["similar"] = fake_tmdb.listed(3, 99, 2)
+    tmdb_server.answers["/movie/1"]["similar"] = fake_tmdb.listed(3, 99, 2)
     # when
     await films(here, 1, 2)
     # then the unknown one is left out
     assert (await film(1)).similar_ids == [(await film(3)).id, (await film(2)).id]
 
 
-async def test_at_most_sixty_credits_are_kept(here: Runtime, fake: FakeTmdb) -> None:
+async def test_at_most_sixty_credits_are_kept(here: Runtime, tmdb_server: FakeTmdb) -> None:
     cast = [{"id": n, "name": f"P{n}", "order": 300 - n, "character": "x"} for n in range(1, 201)]
     crew = [
         {"id": 500 + n, "name": f"C{n}", "job": "Producer", "department": "Production"}
         for n in range(50)
     ] + [{"id": 900, "name": "D", "job": "Director", "department": "Directing"}] * 2
-    fake.answers["/movie/1"] = fake_tmdb.movie(1, credits={"cast": cast, "crew": crew})
+    tmdb_server.answers["/movie/1"] = fake_tmdb.movie(1, credits={"cast": cast, "crew": crew})
     await films(here, 1)
     credits = (await film(1)).credits
     assert len(credits) == 60
@@ -247,9 +249,9 @@ async def test_at_most_sixty_credits_are_kept(here: Runtime, fake: FakeTmdb) -> 
     assert len(await rows(models.Person)) == 60
 
 
-async def test_a_show_comes_with_seasons_and_episodes(here: Runtime, fake: FakeTmdb) -> None:
+async def test_a_show_comes_with_seasons_and_episodes(here: Runtime, tmdb_server: FakeTmdb) -> None:
     # given
-    fake.has_show(1399)
+    tmdb_server.has_show(1399)
     # when
     report = await shows(here, 1399)
     # then
@@ -270,19 +272,19 @@ async def test_a_show_comes_with_seasons_and_episodes(here: Runtime, fake: FakeT
     assert (episodes[0].runtime_seconds, episodes[0].overview) == (3720, None)
     assert episodes[0].still_path == f"{IMAGES}/w300/still1.jpg"
     # and the specials were not asked for
-    assert fake.paths() == ["/configuration", "/tv/1399", "/tv/1399/season/1"]
+    assert tmdb_server.paths() == ["/configuration", "/tv/1399", "/tv/1399/season/1"]
     assert report.changes["episodes"] == models.Changes(inserted=2)
 
 
 async def test_seasons_of_a_show_of_another_source_are_not_doubled(
-    here: Runtime, fake: FakeTmdb
+    here: Runtime, tmdb_server: FakeTmdb
 ) -> None:
     await models.Show(id="show_own", tmdb_id=9, title="Own", sort_title="own").insert()
     await models.Season(id="season_own", show_id="show_own", number=1, name="Ours").insert()
     await models.Episode(
         id="episode_own", show_id="show_own", season_id="season_own", season_number=1, number=2
     ).insert()
-    fake.has_show(9)
+    tmdb_server.has_show(9)
     await shows(here, 9)
     assert [row["_id"] for row in await rows(models.Show)] == ["show_own"]
     assert [row["_id"] for row in await rows(models.Season)] == ["season_own"]
@@ -292,11 +294,11 @@ async def test_seasons_of_a_show_of_another_source_are_not_doubled(
 
 
 async def test_titles_that_cannot_be_had_are_left_out_and_told(
-    here: Runtime, fake: FakeTmdb
+    here: Runtime, tmdb_server: FakeTmdb
 ) -> None:
     # given one that TMDb does not have and one that makes no sense
-    fake.has_movies(1)
-    fake.answers["/movie/3"] = {"id": "three"}
+    tmdb_server.has_movies(1)
+    tmdb_server.answers["/movie/3"] = {"id": "three"}
     heard: list[tuple[int, int | None]] = []
     # when
     report = await tmdb.load(
@@ -308,25 +310,31 @@ async def test_titles_that_cannot_be_had_are_left_out_and_told(
     assert heard == [(0, 3), (3, 3)]
 
 
-async def test_when_nothing_of_a_batch_can_be_had_it_ends(here: Runtime, fake: FakeTmdb) -> None:
-    fake.failures["/movie/1"] = [Answer(503)] * 3
+async def test_when_nothing_of_a_batch_can_be_had_it_ends(
+    here: Runtime, tmdb_server: FakeTmdb
+) -> None:
+    tmdb_server.failures["/movie/1"] = [Answer(503)] * 3
     with pytest.raises(UpstreamUnavailable, match=r"TMDb answered 503 \(/movie/1\)"):
         await films(here, 1)
     assert await rows(models.Movie) == []
 
 
-async def test_no_key_is_told_and_nothing_is_written(runtime: Runtime, fake: FakeTmdb) -> None:
+async def test_no_key_is_told_and_nothing_is_written(
+    runtime: Runtime, tmdb_server: FakeTmdb
+) -> None:
     assert not runtime.tmdb.is_on
     with pytest.raises(UpstreamUnavailable, match="set TMDB_API_KEY"):
         await films(runtime, 1)
     assert await rows(models.Movie) == []
 
 
-async def test_an_import_drops_what_is_cached_of_the_film(here: Runtime, fake: FakeTmdb) -> None:
-    fake.has_movies(1)
+async def test_an_import_drops_what_is_cached_of_the_film(
+    here: Runtime, tmdb_server: FakeTmdb
+) -> None:
+    tmdb_server.has_movies(1)
     await films(here, 1)
     await here.redis.set("movie:any", b"x")
-    fake.answers["/movie/1"] = fake_tmdb.movie(1, title="Renamed")
+    tmdb_server.answers["/movie/1"] = fake_tmdb.movie(1, title="Renamed")
     report = await films(here, 1)
     assert (report.keys_dropped or 0) >= 1
 
@@ -348,14 +356,14 @@ async def test_an_import_drops_what_is_cached_of_the_film(here: Runtime, fake: F
 )  # fmt: skip
 async def test_a_category_is_read_page_by_page(
     here: Runtime,
-    fake: FakeTmdb,
+    tmdb_server: FakeTmdb,
     kind: str,
     category: str,
     path: str,
     query: dict[str, str],
 ) -> None:
     # given a list of two pages, and the first of March 2024
-    fake.answers[path] = fake_tmdb.listed(5, 6, total_pages=2)
+    tmdb_server.answers[path] = fake_tmdb.listed(5, 6, total_pages=2)
     clock = datetime(2024, 3, 1, 12, tzinfo=UTC).timestamp()
     runtime = here_at(here, clock)
     # when more pages are asked for than there are
@@ -363,7 +371,7 @@ async def test_a_category_is_read_page_by_page(
     # then
     assert found == [5, 6]
     common = {} if "trending" in path else {"include_adult": "false"}
-    assert [(seen.path, seen.query) for seen in fake.seen] == [
+    assert [(seen.path, seen.query) for seen in tmdb_server.seen] == [
         (path, {"page": page, **common, **query}) for page in ("1", "2")
     ]
 
@@ -373,35 +381,38 @@ def here_at(runtime: Runtime, at: float) -> Runtime:
 
 
 async def test_changes_are_asked_for_since_the_last_success_and_only_ours_read(
-    here: Runtime, fake: FakeTmdb
+    here: Runtime, tmdb_server: FakeTmdb
 ) -> None:
     # given a film and a show of ours, of which TMDb changed the film, and a last run 3 days ago
-    fake.has_movies(1)
-    fake.has_show(9)
+    tmdb_server.has_movies(1)
+    tmdb_server.has_show(9)
     await tmdb.load(here, {TmdbKind.MOVIE: [1], TmdbKind.SHOW: [9]}, quiet)
     now = datetime(2024, 3, 10, 2, tzinfo=UTC)
     await models.Job(
         id="job_1", kind="import_tmdb_changes", state=models.JobState.SUCCEEDED,
         started_at=datetime(2024, 3, 7, 2, tzinfo=UTC), heartbeat_at=now, finished_at=utc_now(),
     ).insert()  # fmt: skip
-    fake.answers |= {"/movie/changes": fake_tmdb.listed(1, 2, 3), "/tv/changes": {"results": []}}
-    fake.answers["/movie/1"] = fake_tmdb.movie(1, title="Renamed")
-    fake.seen.clear()
+    tmdb_server.answers |= {
+        "/movie/changes": fake_tmdb.listed(1, 2, 3),
+        "/tv/changes": {"results": []},
+    }
+    tmdb_server.answers["/movie/1"] = fake_tmdb.movie(1, title="Renamed")
+    tmdb_server.seen.clear()
     # when
     assert await tmdb_changes.run_import(here_at(here, now.timestamp()), {}, quiet) is None
     # then
     assert (await film(1)).title == "Renamed"
-    assert fake.paths() == ["/movie/changes", "/tv/changes", "/configuration", "/movie/1"]
+    assert tmdb_server.paths() == ["/movie/changes", "/tv/changes", "/configuration", "/movie/1"]
     days = {"start_date": "2024-03-07", "end_date": "2024-03-10", "page": "1"}
-    assert fake.seen[0].query == fake.seen[1].query == days
-    assert KEY not in str([seen.query for seen in fake.seen])
+    assert tmdb_server.seen[0].query == tmdb_server.seen[1].query == days
+    assert KEY not in str([seen.query for seen in tmdb_server.seen])
 
 
 @pytest.mark.parametrize(
     ("last", "start"), [(None, "2024-03-09"), (datetime(2024, 1, 1, tzinfo=UTC), "2024-02-26")]
 )
 async def test_changes_reach_back_a_day_at_first_and_two_weeks_at_most(
-    here: Runtime, fake: FakeTmdb, last: datetime | None, start: str
+    here: Runtime, tmdb_server: FakeTmdb, last: datetime | None, start: str
 ) -> None:
     now = datetime(2024, 3, 10, tzinfo=UTC)
     if last is not None:
@@ -409,6 +420,6 @@ async def test_changes_reach_back_a_day_at_first_and_two_weeks_at_most(
             id="job_1", kind="import_tmdb_changes", state=models.JobState.SUCCEEDED,
             started_at=last, heartbeat_at=last,
         ).insert()  # fmt: skip
-    fake.answers |= dict.fromkeys(["/movie/changes", "/tv/changes"], fake_tmdb.listed(5))
+    tmdb_server.answers |= dict.fromkeys(["/movie/changes", "/tv/changes"], fake_tmdb.listed(5))
     await tmdb_changes.run_import(here_at(here, now.timestamp()), {}, quiet)
-    assert fake.seen[0].query["start_date"] == start
+    assert tmdb_server.seen[0].query["start_date"] == start

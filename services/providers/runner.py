@@ -21,7 +21,7 @@ from services.telemetry.logs import get_logger
 log = get_logger("providers")
 
 SLOW_SHARE = 0.8  # of the timeout: what takes longer is a slow call
-_MOST_REST_SECONDS = 300.0
+_MAX_BACK_OFF_SECONDS = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,27 +37,27 @@ class ProviderLimits:
 class ProviderCall:
     """One time a provider was to be asked; `outcome` is None while the answer is awaited."""
 
-    lane: ProviderRunner
+    runner: ProviderRunner
     hedged: bool = False
     outcome: AttemptOutcome | None = None
     reason: str | None = None
     sources: list[Source] = field(default_factory=list)
     permit: Permit | None = None
     started: float = field(default_factory=time.monotonic)
-    allowed_seconds: float = 0.0
+    time_limit_seconds: float = 0.0
     seconds: float = 0.0
 
     @property
-    def may_help_again(self) -> bool:
+    def is_retryable(self) -> bool:
         """It failed in a way that can be over in a moment."""
         if self.outcome is not AttemptOutcome.ERROR or self.reason is None:
             return False
         return self.reason == "CONNECTION_FAILED" or self.reason.startswith("HTTP_5")
 
     @property
-    def was_refused(self) -> bool:
+    def was_not_called(self) -> bool:
         """No call was made."""
-        return self.outcome in _NOT_ASKED
+        return self.outcome in _NOT_CALLED
 
     def end(self, outcome: AttemptOutcome, reason: str | None = None) -> None:
         self.outcome, self.reason = outcome, reason
@@ -66,7 +66,7 @@ class ProviderCall:
     @property
     def attempt(self) -> Attempt:
         return Attempt(
-            self.lane.key,
+            self.runner.key,
             self.outcome or AttemptOutcome.CANCELLED,
             round(self.seconds * 1000),
             self.hedged,
@@ -86,92 +86,92 @@ class ProviderRunner:
         self.budget = RetryBudget()
         self._limits = limits
         self._breaker = breaker
-        self.calls_now = 0
+        self.active_calls = 0
 
     @property
-    def patience_seconds(self) -> float:
+    def hedge_delay_seconds(self) -> float:
         """How long to wait for it before the next one is asked too."""
         if not self.provider.calls_out:
             return self._limits.hedge_seconds  # its answers are so quick that p95 is noise
-        return self.health.patience_seconds(self._limits.hedge_seconds)
+        return self.health.hedge_delay_seconds(self._limits.hedge_seconds)
 
-    async def ask(self, one: ProviderCall, title: TitleRef, ends_at: float) -> None:
+    async def run(self, call: ProviderCall, title: TitleRef, ends_at: float) -> None:
         """Fills in `one`; cancelled, it leaves it without an outcome."""
-        if self.calls_now >= self._limits.max_calls:
-            one.end(AttemptOutcome.BULKHEAD_FULL)
+        if self.active_calls >= self._limits.max_calls:
+            call.end(AttemptOutcome.BULKHEAD_FULL)
             return
-        self.calls_now += 1
+        self.active_calls += 1
         try:
-            one.allowed_seconds = min(self._limits.timeout_seconds, ends_at - time.monotonic())
-            async with asyncio.timeout(one.allowed_seconds):
-                await self._ask(one, title)
+            call.time_limit_seconds = min(self._limits.timeout_seconds, ends_at - time.monotonic())
+            async with asyncio.timeout(call.time_limit_seconds):
+                await self._call(call, title)
         except TimeoutError:
-            one.end(AttemptOutcome.TIMEOUT)
+            call.end(AttemptOutcome.TIMEOUT)
         except ProviderFailed as failure:
-            one.end(AttemptOutcome.ERROR, failure.reason)
-            self._rest(failure.retry_after_seconds)
+            call.end(AttemptOutcome.ERROR, failure.reason)
+            self._back_off(failure.retry_after_seconds)
         except Exception:
             # Ours to mend; the next provider may still help.
             log.exception("provider_broke", provider=self.key)
-            one.end(AttemptOutcome.ERROR, "INTERNAL")
+            call.end(AttemptOutcome.ERROR, "INTERNAL")
         finally:
-            self.calls_now -= 1
+            self.active_calls -= 1
 
-    async def _ask(self, one: ProviderCall, title: TitleRef) -> None:
+    async def _call(self, call: ProviderCall, title: TitleRef) -> None:
         if self._breaker is not None:
-            one.permit = await self._breaker.admit()
-            if one.permit is None:
+            call.permit = await self._breaker.admit()
+            if call.permit is None:
                 reason = "RETRY_AFTER" if self._breaker.is_backing_off else None
-                one.end(AttemptOutcome.BREAKER_OPEN, reason)
+                call.end(AttemptOutcome.BREAKER_OPEN, reason)
                 return
-        self.budget.called()
-        one.sources = await self.provider.sources(title)
-        one.end(AttemptOutcome.HIT if one.sources else AttemptOutcome.EMPTY)
+        self.budget.record_call()
+        call.sources = await self.provider.sources(title)
+        call.end(AttemptOutcome.HIT if call.sources else AttemptOutcome.EMPTY)
 
-    def _rest(self, seconds: float | None) -> None:
+    def _back_off(self, seconds: float | None) -> None:
         if self._breaker is not None and seconds:
-            self._breaker.back_off(min(seconds, _MOST_REST_SECONDS))
+            self._breaker.back_off(min(seconds, _MAX_BACK_OFF_SECONDS))
 
-    def settle(self, one: ProviderCall, *, others_have_it: bool) -> None:
+    def record(self, call: ProviderCall, *, is_available_elsewhere: bool) -> None:
         """Counts what the try says about the provider, now that all of them are known.
 
         An empty answer is a failure when another one has the title.
         """
-        is_good = one.outcome is AttemptOutcome.HIT
-        if one.outcome is AttemptOutcome.EMPTY:
-            is_good = not (others_have_it and self.provider.calls_out)
-        metrics.provider_attempts_total.labels(self.key, one.attempt.outcome.value).inc()
-        if one.was_refused:
+        is_good = call.outcome is AttemptOutcome.HIT
+        if call.outcome is AttemptOutcome.EMPTY:
+            is_good = not (is_available_elsewhere and self.provider.calls_out)
+        metrics.provider_attempts_total.labels(self.key, call.attempt.outcome.value).inc()
+        if call.was_not_called:
             return
-        self._note(one, is_good)
-        if self._breaker is not None and one.permit is not None:
-            self._breaker.record(one.permit, self._verdict(one, is_good), one.seconds)
-            one.permit = None
+        self._record_health(call, is_good)
+        if self._breaker is not None and call.permit is not None:
+            self._breaker.record(call.permit, self._classify(call, is_good), call.seconds)
+            call.permit = None
 
-    def _note(self, one: ProviderCall, is_good: bool) -> None:
-        if one.outcome in (AttemptOutcome.HIT, AttemptOutcome.EMPTY):
-            live = [source.is_working for source in one.sources]
+    def _record_health(self, call: ProviderCall, is_good: bool) -> None:
+        if call.outcome in (AttemptOutcome.HIT, AttemptOutcome.EMPTY):
+            live = [source.is_working for source in call.sources]
             share = sum(live) / len(live) if live else None
-            self.health.answered(one.seconds, good=is_good, live_share=share)
-        elif one.outcome is AttemptOutcome.CANCELLED and one.reason == OVERTAKEN:
-            self.health.was_overtaken()
-        elif self._verdict(one, is_good) is CallOutcome.FAILED:
-            self.health.failed()
+            self.health.record_answer(call.seconds, good=is_good, live_share=share)
+        elif call.outcome is AttemptOutcome.CANCELLED and call.reason == OVERTAKEN:
+            self.health.record_overtaken()
+        elif self._classify(call, is_good) is CallOutcome.FAILED:
+            self.health.record_failure()
 
-    def _verdict(self, one: ProviderCall, is_good: bool) -> CallOutcome:
+    def _classify(self, call: ProviderCall, is_good: bool) -> CallOutcome:
         """What we did not give enough time says nothing; what used it up was at least slow."""
-        enough = SLOW_SHARE * self._limits.timeout_seconds
+        slow_seconds = SLOW_SHARE * self._limits.timeout_seconds
         if is_good:
             return CallOutcome.OK
-        if one.outcome in (None, AttemptOutcome.CANCELLED):
-            return CallOutcome.OK if one.seconds >= enough else CallOutcome.ABANDONED
-        if one.outcome is AttemptOutcome.TIMEOUT and one.allowed_seconds < enough:
+        if call.outcome in (None, AttemptOutcome.CANCELLED):
+            return CallOutcome.OK if call.seconds >= slow_seconds else CallOutcome.ABANDONED
+        if call.outcome is AttemptOutcome.TIMEOUT and call.time_limit_seconds < slow_seconds:
             return CallOutcome.ABANDONED
         return CallOutcome.FAILED
 
 
 OVERTAKEN = "OVERTAKEN"
-_NOT_ASKED = {
+_NOT_CALLED = {
     AttemptOutcome.BREAKER_OPEN,
     AttemptOutcome.BULKHEAD_FULL,
     AttemptOutcome.DISABLED,
