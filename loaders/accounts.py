@@ -1,4 +1,4 @@
-"""Loaders of accounts. Private data: read for one operation, in no cache that another may read."""
+"""Loaders of accounts. Private data: read for one operation, in no shared cache."""
 
 from __future__ import annotations
 

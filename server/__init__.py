@@ -1,1 +1,1 @@
-"""The front door. The only room that speaks Starlette and Uvicorn."""
+"""The front door: the only package that uses Starlette and Uvicorn."""

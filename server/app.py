@@ -50,7 +50,7 @@ _EXPOSED_HEADERS = [
 
 
 def build_app(runtime: Runtime, *, access_log: AccessLog | None = None) -> Starlette:
-    """The API on an open Runtime. Its lifespan runs the workers that belong to API processes."""
+    """Build the API on an open Runtime. Its lifespan runs the workers of API processes."""
     settings = runtime.settings
     graphql = _operations(runtime)
     over_http = GraphQLOverHTTP(graphql, runtime)
@@ -126,7 +126,7 @@ def _hosts(settings: Settings) -> list[Middleware]:
 
 
 def _origins(settings: Settings) -> list[Middleware]:
-    """No configured origin, no CORS: other sites' scripts read nothing."""
+    """CORS for the configured origins; without any, other sites' scripts read nothing."""
     origins = [origin.strip() for origin in settings.cors_origin.split(",") if origin.strip()]
     if not origins:
         return []

@@ -29,10 +29,10 @@ _SOCKET_SILENCE_SECONDS = 30.0
 
 
 def bind(settings: Settings) -> socket.socket:
-    """The listening socket, taken before anything else is started.
+    """Bind the listening socket, before anything else is started.
 
     Raises:
-        StartupError: the port is taken, or HOST is not an address of this machine.
+        StartupError: the port is in use, or HOST is not an address of this machine.
     """
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
@@ -53,20 +53,23 @@ def bind(settings: Settings) -> socket.socket:
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:
-    """The process's one event loop: uvloop's where there is one."""
+    """Run the process's one event loop: uvloop's where it is installed."""
     with asyncio.Runner(loop_factory=_new_loop) as runner:
         return runner.run(main)
 
 
 def freeze_garbage() -> None:
-    """What is there now stays until the process ends: the collector need not go through it again
-    and again, which takes a tenth of the CPU of large answers."""
+    """Exempt the objects of startup from garbage collection.
+
+    They stay until the process ends; collecting them again and again takes a tenth of the CPU of
+    large answers.
+    """
     gc.collect()
     gc.freeze()
 
 
 class Server(uvicorn.Server):
-    """Leaves signals to its caller, who has other things to close as well."""
+    """Uvicorn's server without signal handling, which its caller does."""
 
     @contextlib.contextmanager
     def capture_signals(self):  # type: ignore[no-untyped-def]
@@ -81,7 +84,7 @@ async def serve(
     started: Callable[[], None] = lambda: None,
     stopping: Callable[[], None] = lambda: None,
 ) -> None:
-    """Serves until `stop` is set, then lets running requests end for at most 10 s."""
+    """Serve until `stop` is set, then let running requests end for at most 10 s."""
     server = Server(build_config(app))
     running = asyncio.create_task(server.serve(sockets=[listening]))
     while not server.started and not running.done():  # noqa: ASYNC110 - uvicorn has no event
@@ -99,8 +102,11 @@ async def serve(
 def build_config(
     app: ASGIApp, *, socket_silence_seconds: float = _SOCKET_SILENCE_SECONDS
 ) -> uvicorn.Config:
-    """A WebSocket's client that answers no ping, or takes nothing we send, is cut off after
-    `socket_silence_seconds`."""
+    """Build Uvicorn's configuration.
+
+    A WebSocket client that answers no ping, or reads nothing, is disconnected after
+    `socket_silence_seconds`.
+    """
     return uvicorn.Config(
         app,
         lifespan="on",

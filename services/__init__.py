@@ -1,1 +1,1 @@
-"""The ground floor: what we talk to. One noun per file; imports nothing of ours above it."""
+"""The ground floor: Redis, providers, CDN, mail, settings. It imports no other floor."""

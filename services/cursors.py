@@ -22,7 +22,7 @@ _SIGNATURE_BYTES = 8
 
 
 class Position(NamedTuple):
-    """Just after (or before) the thing with this sort value and id."""
+    """Position just after (or before) the item with this sort value and id."""
 
     value: Value
     id: str
@@ -33,15 +33,19 @@ _encoder = msgspec.msgpack.Encoder()
 
 
 def encode(secret: bytes, order: str, position: Position) -> str:
+    """Encode and sign a position of one order as a cursor."""
     payload = _encoder.encode((_VERSION, order, position.value, position.id))
     return base64.urlsafe_b64encode(_sign(secret, payload) + payload).decode().rstrip("=")
 
 
 def decode(secret: bytes, order: str, cursor: str, argument: str) -> Position:
-    """The position a cursor stands for; `argument` is told to the client.
+    """Verify and decode a cursor.
+
+    Args:
+        argument: name of the GraphQL argument, for the error.
 
     Raises:
-        InvalidCursor: not ours, altered, or made for another order.
+        InvalidCursor: the cursor is foreign, altered, or was made for another order.
     """
     try:
         raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
@@ -57,10 +61,13 @@ def decode(secret: bytes, order: str, cursor: str, argument: str) -> Position:
 
 
 def decode_instant(secret: bytes, order: str, after: str | None) -> tuple[int, str] | None:
-    """`after` of a list ordered by instants (ms since 1970) and ids; None: from the beginning.
+    """Decode `after` of a list ordered by instants and ids; None: from the beginning.
+
+    Returns:
+        The instant in ms since 1970, and the id.
 
     Raises:
-        InvalidCursor: as decode.
+        InvalidCursor: as for `decode`.
     """
     if after is None:
         return None
@@ -71,6 +78,6 @@ def decode_instant(secret: bytes, order: str, after: str | None) -> tuple[int, s
 
 
 def _sign(secret: bytes, payload: bytes) -> bytes:
-    """`person` keeps this apart from what else the secret signs."""
+    """Sign a payload; `person` separates it from other signatures by the same secret."""
     keyed = hashlib.blake2b(payload, key=secret[:64], person=_PURPOSE, digest_size=_SIGNATURE_BYTES)
     return keyed.digest()

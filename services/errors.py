@@ -1,10 +1,10 @@
-"""Every error we raise on purpose, in one tree.
+"""All errors of the service, in one tree.
 
 MarqueeError
 ├── StartupError               one clear line on stderr, exit 1
-├── ProviderFailed             stays inside the provider chain, which asks the next one
-├── PurgeFailed                stays inside the outbox of purges, which tries again
-├── MailFailed                 stays inside the queue of mails, which tries again
+├── ProviderFailed             handled by the provider chain, which calls the next provider
+├── PurgeFailed                handled by the outbox of purges, which retries
+├── MailFailed                 handled by the queue of mails, which retries
 └── CodedError                 has an ErrorCode; its message is written for clients
     ├── ValidationFailed, InvalidCursor, NotFound, AlreadyExists, Conflict
     ├── Unauthenticated, InvalidCredentials, InvalidToken, TokenReused, EmailNotVerified, Forbidden
@@ -23,7 +23,7 @@ from enum import Enum
 
 
 class ErrorCode(Enum):
-    """One catalogue of codes: UserError.code and errors[].extensions.code."""
+    """Codes of UserError.code and of errors[].extensions.code."""
 
     VALIDATION_FAILED = "VALIDATION_FAILED"
     NOT_FOUND = "NOT_FOUND"
@@ -49,17 +49,18 @@ class ErrorCode(Enum):
 
 
 class MarqueeError(Exception):
-    """Root of our errors."""
+    """Root of the tree."""
 
 
 class StartupError(MarqueeError):
-    """The process cannot start; the message is one line that says what to do."""
+    """Failure at start; the message is one line that says what to do."""
 
 
 class ProviderFailed(MarqueeError):
-    """A provider is at fault; `reason` is a short word of ours, safe to show to anybody.
+    """Failure of a provider.
 
-    `retry_after_seconds` is how long it asked to be left alone.
+    `reason` is a short word of our own, safe to show to clients. `retry_after_seconds` is the pause
+    that the provider asked for.
     """
 
     def __init__(self, reason: str, *, retry_after_seconds: float | None = None) -> None:
@@ -69,10 +70,10 @@ class ProviderFailed(MarqueeError):
 
 
 class PurgeFailed(MarqueeError):
-    """A CDN may not have dropped what it was asked to; the message is safe to show to operators.
+    """Failure of a purge in a CDN; the message is safe to show to operators.
 
-    `is_final`: asking the same again will not help. `retry_after_seconds`: it has nothing against
-    us, but wants to be left alone that long.
+    `is_final` means that a retry will not help. `retry_after_seconds` is the pause that the CDN
+    asked for.
     """
 
     def __init__(
@@ -84,7 +85,7 @@ class PurgeFailed(MarqueeError):
 
 
 class MailFailed(MarqueeError):
-    """A mail was not taken; `reason` is a short word of ours. `is_final`: nor will it be."""
+    """Refusal of a mail; `reason` is a short word of our own, `is_final` excludes a retry."""
 
     def __init__(self, reason: str, *, is_final: bool = False) -> None:
         super().__init__(reason)
@@ -93,10 +94,10 @@ class MailFailed(MarqueeError):
 
 
 class CodedError(MarqueeError):
-    """An expected failure.
+    """An expected failure; its message is written for clients.
 
     `path` names the input field at fault, outermost first; `retry_after_seconds` is set
-    where trying again later can help.
+    where a later retry can help.
     """
 
     code = ErrorCode.INTERNAL_SERVER_ERROR
@@ -115,96 +116,134 @@ class CodedError(MarqueeError):
 
 
 class ValidationFailed(CodedError):
+    """An input value that breaks a rule."""
+
     code = ErrorCode.VALIDATION_FAILED
 
 
 class InvalidCursor(CodedError):
+    """A cursor that is foreign, altered, or of another list."""
+
     code = ErrorCode.INVALID_CURSOR
 
 
 class NotFound(CodedError):
+    """A mutation of an object that does not exist."""
+
     code = ErrorCode.NOT_FOUND
 
 
 class AlreadyExists(CodedError):
+    """A value that must be unique and is in use."""
+
     code = ErrorCode.ALREADY_EXISTS
 
 
 class Conflict(CodedError):
+    """A change that contradicts the current state."""
+
     code = ErrorCode.CONFLICT
 
 
 class Unauthenticated(CodedError):
+    """A field that needs a sign-in."""
+
     code = ErrorCode.UNAUTHENTICATED
 
 
 class Forbidden(CodedError):
+    """A field or action that the viewer has no right to."""
+
     code = ErrorCode.FORBIDDEN
 
 
 class InvalidCredentials(CodedError):
+    """A wrong email address or password."""
+
     code = ErrorCode.INVALID_CREDENTIALS
 
 
 class InvalidToken(CodedError):
+    """A token that is malformed, expired or revoked."""
+
     code = ErrorCode.INVALID_TOKEN
 
 
 class TokenReused(CodedError):
+    """A refresh token that was used before."""
+
     code = ErrorCode.TOKEN_REUSED
 
 
 class EmailNotVerified(CodedError):
+    """A sign-in before the email address was verified."""
+
     code = ErrorCode.EMAIL_NOT_VERIFIED
 
 
 class RateLimited(CodedError):
+    """Too many requests or attempts."""
+
     code = ErrorCode.RATE_LIMITED
 
 
 class CostLimitExceeded(CodedError):
+    """An operation that costs more than one may."""
+
     code = ErrorCode.COST_LIMIT_EXCEEDED
 
 
 class SessionNotFound(CodedError):
+    """A playback session that does not exist or has ended."""
+
     code = ErrorCode.SESSION_NOT_FOUND
 
 
 class TooManyStreams(CodedError):
+    """More streams at once than the account or the process may have."""
+
     code = ErrorCode.TOO_MANY_STREAMS
 
     @classmethod
     def of(cls, limit: int) -> TooManyStreams:
-        """For a user of whom as many streams play as may at once."""
+        """Build the error for an account that plays `limit` streams, as many as allowed."""
         streams = "one stream plays" if limit == 1 else f"{limit} streams play"
         return cls(f"Already {streams}, as many as this account may have at once: stop one first.")
 
 
 class NoSourceAvailable(CodedError):
+    """A title that no provider can play."""
+
     code = ErrorCode.NO_SOURCE_AVAILABLE
 
 
 class UpstreamUnavailable(CodedError):
-    """MongoDB, Redis or another service did not answer in time; trying again may help."""
+    """Failure of MongoDB, Redis or another service to answer in time; a retry may help."""
 
     code = ErrorCode.UPSTREAM_UNAVAILABLE
 
 
 class OperationTimeout(CodedError):
+    """An operation that exceeded its deadline."""
+
     code = ErrorCode.TIMEOUT
 
 
 class PersistedQueryNotFound(CodedError):
+    """An automatic persisted query whose text the server does not have."""
+
     code = ErrorCode.PERSISTED_QUERY_NOT_FOUND
 
 
 class PersistedQueryRequired(CodedError):
+    """A document that is not registered, where only registered ones run."""
+
     code = ErrorCode.PERSISTED_QUERY_REQUIRED
 
 
 @dataclass(frozen=True, slots=True)
 class UserError:
-    """An expected failure told as data, in a payload's `errors`."""
+    """An expected failure as data, in a payload's `errors`."""
 
     code: ErrorCode
     message: str
@@ -213,4 +252,5 @@ class UserError:
 
     @classmethod
     def of(cls, error: CodedError) -> UserError:
+        """Convert a raised error."""
         return cls(error.code, error.message, error.path, error.retry_after_seconds)

@@ -1,7 +1,7 @@
-"""The process's one HTTP client for services outside: bounded pool, no redirects, no cookies, no
-proxies read from the environment, an honest User-Agent. Whoever calls sets the call's deadline.
+"""The process's one HTTP client for external services.
 
-Promise: no query of an address reaches a log: some services want their key there.
+Bounded pool, no redirects, no cookies, no proxies from the environment, an honest User-Agent. The
+caller sets a call's deadline. No query string reaches a log: some services expect their key there.
 """
 
 from __future__ import annotations
@@ -14,16 +14,20 @@ import httpx
 from services.version import VERSION
 
 USER_AGENT = f"Marquee/{VERSION}"
-HttpClient = httpx.AsyncClient  # the type other rooms name
-# Above what all providers may be asked at once (PROVIDER_MAX_CALLS each): none waits for another.
+HttpClient = httpx.AsyncClient  # the type other modules name
+# More than all providers' calls at once (PROVIDER_MAX_CALLS each), so that none waits for another.
 _MAX_CONNECTIONS = 200
 
 
 def connect(timeout_seconds: float) -> HttpClient:
-    """`timeout_seconds` bounds connecting, waiting for a connection, each read and each write."""
+    """Build the client.
+
+    Args:
+        timeout_seconds: bounds connecting, waiting for a connection, each read and each write.
+    """
     return httpx.AsyncClient(
         headers={"User-Agent": USER_AGENT},
-        # A jar that keeps nothing: a service's cookies would only grow, and tie our calls together.
+        # A jar that stores nothing: cookies would only grow, and link our calls to each other.
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
         timeout=timeout_seconds,
         limits=httpx.Limits(
@@ -35,7 +39,7 @@ def connect(timeout_seconds: float) -> HttpClient:
 
 
 def _strip_query(record: logging.LogRecord) -> bool:
-    """Cuts the query from every address the library is about to log."""
+    """Remove the query from every address that the library is about to log."""
     if isinstance(record.args, tuple):
         record.args = tuple(
             one.copy_with(query=None) if isinstance(one, httpx.URL) else one for one in record.args

@@ -1,7 +1,7 @@
-"""What settings must not be in production, and what had better be otherwise; nothing is asked.
+"""Check of the settings for production; it reads the settings alone and calls no service.
 
-A finding names the setting and what to do, never its value. `is_hard` ones stop a start; the others
-that are refused stop `check --production`, which belongs before every release.
+A finding names the setting and the remedy, never the value. Hard ones stop the start; the other
+refused ones stop `check --production`, which belongs before every release.
 """
 
 from __future__ import annotations
@@ -21,17 +21,21 @@ _MIN_SECRET_BYTES = 32
 _MIN_DIFFERENT_BYTES = 10  # fewer are a word repeated
 _MAX_ACCESS_SECONDS = 3600
 _MIN_AUDIT_DAYS = 30
-_MIN_PREFIX_BITS = {4: 8, 6: 16}  # bits; wider ones are not one's own
+_MIN_PREFIX_BITS = {4: 8, 6: 16}  # wider networks are never our own proxies
 log = get_logger("production_check")
 
 
 class Severity(Enum):
+    """Weight of a finding: REFUSED is unsafe, WARNING is worth a look."""
+
     REFUSED = "refused"
     WARNING = "warning"
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
+    """A setting that is unfit for production; `is_hard` ones stop the start."""
+
     severity: Severity
     setting: str
     problem: str
@@ -46,17 +50,17 @@ SettingsRule = Callable[[Settings], Iterator[Finding]]
 
 
 def list_findings(settings: Settings) -> list[Finding]:
-    """Of these settings in production, the refused ones first."""
+    """List the findings of these settings in production, the refused ones first."""
     results = [finding for rule in _RULES for finding in rule(settings)]
     return sorted(results, key=lambda finding: finding.severity is not Severity.REFUSED)
 
 
 def reject_unsafe_settings(settings: Settings) -> None:
-    """Production starts only with secrets of its own, and closed to other sites' scripts; what
-    else is unsafe is logged.
+    """Refuse to start with unsafe settings; findings that are not hard are logged.
 
     Raises:
-        StartupError: names the setting at fault.
+        StartupError: names the setting at fault: a default secret, or an API that is open to other
+            sites' scripts.
     """
     results = (
         list_findings(settings) if settings.is_production else list(_check_secret_length(settings))

@@ -1,4 +1,4 @@
-"""Picture qualities, the same names wherever a quality is told or asked for."""
+"""Picture qualities, with the same names in answers and in inputs."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from enum import Enum
 
 
 class Quality(Enum):
+    """Picture quality, named by its height in lines."""
+
     P360 = "P360"
     P480 = "P480"
     P720 = "P720"
@@ -15,5 +17,5 @@ class Quality(Enum):
 
     @property
     def height(self) -> int:
-        """Lines of the picture; 0 when it is not known."""
+        """Height of the picture in lines; 0 for UNKNOWN."""
         return 0 if self is Quality.UNKNOWN else int(self.value[1:])

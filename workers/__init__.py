@@ -107,7 +107,7 @@ async def _run_once(
             await asyncio.wait_for(run, seconds)
     except UpstreamUnavailable as error:  # expected: the next run tries again
         metrics.worker_runs_total.labels(name, "failed").inc()
-        log.warning("worker_waits", worker=name, error=error.message)
+        log.warning("worker_upstream_unavailable", worker=name, error=error.message)
     except Exception as error:  # a worker that stopped for ever would be worse
         metrics.worker_runs_total.labels(name, "failed").inc()
         log.error("worker_failed", worker=name, error=repr(error), exc_info=error)

@@ -10,6 +10,6 @@ from services.errors import UpstreamUnavailable
 
 
 async def erase_accounts(runtime: Runtime) -> None:
-    """Erase accounts that are due; while a store is unavailable, they are due again later."""
+    """Erase accounts that are due; while a store is unavailable, again in a minute."""
     with suppress(UpstreamUnavailable):
         await erase_deleted(runtime)

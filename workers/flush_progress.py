@@ -1,5 +1,4 @@
-"""Flushes progress to MongoDB: the newest per title from the streams, in one bulk write; and the
-history, the newest per viewing.
+"""Flushes progress (the newest per title) and history (per viewing) to MongoDB.
 
 Promise: an entry leaves its stream only after MongoDB acknowledged it. Writing one twice is
 harmless, so any number of workers may run, die or freeze. An unreadable entry becomes a dead letter

@@ -92,7 +92,7 @@ async def _purge_caches(
             now,
             due_at=now + timedelta(seconds=_REDIS_AWAY_SECONDS),
             error=away.message,
-            is_told=False,
+            caches_purged=False,
             is_counted=False,
         )
     return purged
@@ -142,7 +142,7 @@ async def _handle_failure(
         now,
         due_at=_next_attempt_at(now, purge.attempts, failure),
         error=error,
-        is_told=True,
+        caches_purged=True,
         is_counted=failure.retry_after_seconds is None,
     )
     return 0

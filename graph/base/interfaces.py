@@ -15,4 +15,6 @@ FindMany = Callable[[Context, Sequence[str]], Awaitable[Mapping[str, Any]]]
 
 @strawberry.interface(description="An object with a global id that `node` can fetch again.")
 class Node:
-    id: strawberry.ID = plain("Opaque global id, such as movie_1f0c9a7be2d4; accepted by `node`.")
+    id: strawberry.ID = plain(
+        "Opaque global id, such as movie_5d1c0b7c2f9a4e6b8d10; accepted by `node`."
+    )

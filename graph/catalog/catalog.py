@@ -182,7 +182,7 @@ async def _person_credits(
 
 @strawberry.type(description="A member of cast or crew.")
 class Person(Node):
-    tmdb_id: int | None = plain("Id in TMDb, such as 19; null if the person is not in TMDb.")
+    tmdb_id: int | None = plain("Id in TMDb; null if the person is not in TMDb.")
     name: str = plain("Name as credited.")
     photo: Image | None = computed(_photo, "Portrait; null if there is none.", needs=["photo_path"])
     biography: str | None = plain("Short biography; null if there is none.")

@@ -25,16 +25,23 @@ describe_enum(
     },
 )
 Width = Annotated[
-    int | None, strawberry.argument(description="Width in pixels; null keeps the aspect ratio.")
+    int | None,
+    strawberry.argument(
+        description="Width in pixels, rounded up to one of 185, 342, 500, 780 and 1280; null "
+        "for the original width."
+    ),
 ]
 Height = Annotated[
-    int | None, strawberry.argument(description="Height in pixels; null keeps the aspect ratio.")
+    int | None, strawberry.argument(description="Height in pixels; null follows from the width.")
 ]
 WIDTHS = list(cdn.WIDTHS)
 _MOST_WIDTHS = 10
 Widths = Annotated[
     list[int] | None,
-    strawberry.argument(description="Widths in pixels, one per variant; at most 10."),
+    strawberry.argument(
+        description="Widths in pixels, one per variant, each rounded up to one of 185, 342, "
+        "500, 780 and 1280; at most 10."
+    ),
 ]
 Quality = Annotated[
     int | None,

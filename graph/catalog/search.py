@@ -32,9 +32,7 @@ SearchResult = Annotated[
 class SearchEdge:
     cursor: str = plain("Opaque cursor of this item; pass it as `after`.")
     node: SearchResult = plain("The search result.", needs=[], child_projection="")
-    score: float = plain(
-        "Relevance; a higher score is a better match. Comparable within one search only."
-    )
+    score: float = plain("Relevance score; higher is a better match.")
 
 
 def _page_info(connection: Parent[search.SearchConnection]) -> search.SearchConnection:

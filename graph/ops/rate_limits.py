@@ -44,6 +44,7 @@ class RateLimit:
 class RateLimitsQuery:
     rate_limit: RateLimit | None = resolver(
         _rate_limit,
-        "Rate limit of the viewer; null if rate limiting is off.",
+        "Rate limit of the viewer; null if this operation was not counted, "
+        "as where rate limiting is off.",
         is_private=True,
     )

@@ -60,7 +60,7 @@ class OfflineProgressInput:
 @strawberry.input(description="Positions reached while the device was offline.")
 class ReportProgressBatchInput:
     events: list[OfflineProgressInput] = strawberry.field(
-        description="At most 500 events in any order; per title the latest wins."
+        description="At most 500 events in any order; they are applied by `occurredAt`."
     )
     sent_at: DateTime = strawberry.field(
         description="Current time by the device's clock; event times are corrected by "

@@ -93,7 +93,8 @@ class Provider(Node):
     )
     health_score: float | None = computed(
         _health_score,
-        "Health measured by the process that serves this request, 0 to 1; null until measured.",
+        "Health measured by the process that serves this request, 0 to 1; "
+        "null if the provider is not configured.",
         requires=Role.OPERATOR,
         is_private=True,
     )

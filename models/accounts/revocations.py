@@ -60,11 +60,11 @@ class RevocationStore:
             UpstreamUnavailable: MongoDB did not answer in time or refused.
         """
         where = {"created_at": {"$gte": datetime.fromtimestamp(moment, UTC)}}
-        found = await find(
+        records = await find(
             RevokedAccess, RevokedAccessRecord, where, sort=[("created_at", -1)], limit=most
         )
-        known = [one for one in found if one.kind in _KINDS]
-        return [Revocation(_KINDS[one.kind], one.subject, one.at) for one in known]
+        readable = [one for one in records if one.kind in _KINDS]
+        return [Revocation(_KINDS[one.kind], one.subject, one.at) for one in readable]
 
 
 def _upsert(one: Revocation, now: datetime, lifetime_seconds: float) -> UpdateOne:

@@ -1,7 +1,7 @@
-"""What an outside catalogue last told of each title, as digests: so that editors keep their word.
+"""Digests of the values an import last wrote to each title, so that edits by others stay.
 
-Promise: a field that holds what was told, or was never filled, is the import's to change; a field
-that somebody else wrote is not.
+Promise: an import changes a field that has the value it last wrote, or was never filled; a field
+that somebody else wrote it leaves unchanged.
 """
 
 from __future__ import annotations
@@ -18,14 +18,17 @@ from models.mongo.base import IdentifiedRecord, StoredDocument, utc_now
 from models.mongo.reading import database_errors, find_by_id
 
 D = TypeVar("D", bound=StoredDocument)
-Told = dict[str, list[str]]  # digests by field
+ImportedValues = dict[str, list[str]]  # digests by field
 _SECONDS = 30.0
 _IDENTITY = {"id", "tmdb_id"}
 
 
 class ImportedTitle(StoredDocument):
-    """Its id is the title's. `told` has two digests for a field whose write may not have arrived:
-    of what was there before, and of what was to come."""
+    """Imported values of the title with the same id, as digests.
+
+    `told` has two digests for a field whose write may not have arrived: of the value before, and of
+    the value to write.
+    """
 
     told: dict[str, list[str]] = {}
 
@@ -38,43 +41,47 @@ class ImportedTitleRecord(IdentifiedRecord, frozen=True):
 
 
 async def respect_edits(document: type[D], documents: Sequence[D]) -> None:
-    """Takes from each document, ahead of `upsert`, the fields that others wrote since it was last
-    imported, or before it first was; remembers the rest as told. At most 1000 documents.
+    """Unset, ahead of `upsert`, the fields of each document that others wrote.
+
+    That is, since its last import, or before its first; digests of the other fields are stored. At
+    most 1000 documents.
 
     Raises:
         UpstreamUnavailable: MongoDB did not answer in time or refused.
     """
-    wanted = [each.id for each in documents]
-    told = await find_by_id(ImportedTitle, ImportedTitleRecord, wanted)
-    stored = await _stored(document, documents)
-    news: dict[str, Told] = {}
+    title_ids = [each.id for each in documents]
+    imported = await find_by_id(ImportedTitle, ImportedTitleRecord, title_ids)
+    stored = await _read_stored(document, documents)
+    changes: dict[str, ImportedValues] = {}
     for item in documents:
-        before = told[item.id].told if item.id in told else {}
-        after = dict(before) | _sort_out(item, stored.get(item.id), before)
+        before = imported[item.id].told if item.id in imported else {}
+        after = dict(before) | _drop_edited_fields(item, stored.get(item.id), before)
         if after != before:
-            news[item.id] = after
-    await _remember(news)
+            changes[item.id] = after
+    await _store_digests(changes)
 
 
-def _sort_out(item: StoredDocument, stored: Mapping[str, Any] | None, before: Told) -> Told:
-    """What is newly told; the item loses the fields that are not the import's."""
-    told: Told = {}
+def _drop_edited_fields(
+    item: StoredDocument, stored: Mapping[str, Any] | None, before: ImportedValues
+) -> ImportedValues:
+    """Digests of the fields to write; unsets the item's fields that others wrote."""
+    digests: ImportedValues = {}
     row = item.model_dump(mode="json", include=item.model_fields_set - _IDENTITY)
     for name, value in row.items():
         new = _digest(value)
         if stored is None:
-            told[name] = [new]
+            digests[name] = [new]
             continue
         old = _digest(stored.get(name))
         ours = old in before[name] if name in before else not stored.get(name)
         if not ours and old != new:
             item.model_fields_set.discard(name)
         elif new not in before.get(name, ()):
-            told[name] = [old, new]
+            digests[name] = [old, new]
     if "title" not in item.model_fields_set:  # made of it
         item.model_fields_set.discard("sort_title")
-        told.pop("sort_title", None)
-    return told
+        digests.pop("sort_title", None)
+    return digests
 
 
 def _digest(value: Any) -> str:
@@ -82,7 +89,7 @@ def _digest(value: Any) -> str:
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
-async def _stored(document: type[D], documents: Sequence[D]) -> dict[str, dict[str, Any]]:
+async def _read_stored(document: type[D], documents: Sequence[D]) -> dict[str, dict[str, Any]]:
     names = sorted(set[str]().union(*(item.model_fields_set for item in documents)) - _IDENTITY)
     where = {"_id": {"$in": [item.id for item in documents]}}
     collection = document.get_pymongo_collection()
@@ -92,8 +99,8 @@ async def _stored(document: type[D], documents: Sequence[D]) -> dict[str, dict[s
     return {row["_id"]: row for row in rows}
 
 
-async def _remember(told: Mapping[str, Told]) -> None:
-    if not told:
+async def _store_digests(digests: Mapping[str, ImportedValues]) -> None:
+    if not digests:
         return
     now = utc_now()
     writes = [
@@ -106,7 +113,7 @@ async def _remember(told: Mapping[str, Told]) -> None:
             },
             upsert=True,
         )
-        for title_id, fields in told.items()
+        for title_id, fields in digests.items()
     ]
     with database_errors(), pymongo.timeout(_SECONDS):
         await ImportedTitle.get_pymongo_collection().bulk_write(writes, ordered=False)

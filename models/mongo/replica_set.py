@@ -1,4 +1,4 @@
-"""Initiate a single mongod as a one-member replica set, and repair it after a change of port."""
+"""Initiate a single mongod as a one-member replica set; repair it after a change of port."""
 
 from __future__ import annotations
 

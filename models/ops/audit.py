@@ -1,7 +1,8 @@
-"""The audit log: security events and privileged actions, with actor, subject, time and network.
+"""The audit log: security events and privileged actions.
 
-Entries are added and read, never changed: nothing here updates or deletes. MongoDB expires them;
-docs/operations.md has the database role that keeps everybody else out.
+Each entry has actor, subject, time and network. Entries are added and read, never changed: nothing
+here updates or deletes. MongoDB expires them; docs/operations.md has the database role that keeps
+everybody else out.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ class AuditEvent(Enum):
 
 
 class AuditEntry(StoredDocument):
-    """One event. `actor` is the id of who did it; None for the command line or an anonymous client.
+    """One event. `actor` is the id of who did it; None for the command line or the anonymous.
 
     `subject` is the id of what or whom it was done to. `address` is the client's network.
     """

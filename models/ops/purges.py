@@ -113,9 +113,9 @@ async def mark_ready_many(tags_by_purge: Mapping[str, Collection[str]], now: dat
             await Purge.get_pymongo_collection().bulk_write(changes, ordered=False)
 
 
-async def expedite(purge_id: str, now: datetime, *, is_told: bool) -> bool:
+async def expedite(purge_id: str, now: datetime, *, caches_purged: bool) -> bool:
     """Make a purge due now; False if a worker has claimed it before."""
-    change = {"due_at": now, "is_told": is_told, "updated_at": now}
+    change = {"due_at": now, "is_told": caches_purged, "updated_at": now}
     with database_errors():
         answer = await Purge.get_pymongo_collection().update_one(
             {"_id": purge_id, "state": PurgeState.WAITING.value, "attempts": 0},
@@ -167,7 +167,7 @@ async def postpone(
     *,
     due_at: datetime,
     error: str,
-    is_told: bool,
+    caches_purged: bool,
     is_counted: bool = True,
 ) -> int:
     """Schedule the next attempt; returns how many purges were still leased.
@@ -176,7 +176,7 @@ async def postpone(
         caches_purged: our own caches have dropped it.
         is_counted: the attempt counts.
     """
-    change = {"due_at": due_at, "error": error, "is_told": is_told}
+    change = {"due_at": due_at, "error": error, "is_told": caches_purged}
     return await _end_lease(purge_ids, lease, now, change, attempts=0 if is_counted else -1)
 
 

@@ -34,7 +34,7 @@ class PlaybackState(Enum):
 
 
 class ViewingProgress(StoredDocument):
-    """Progress of one user in one title. A write whose `stamp_ms` is not above the stored is refused.
+    """Progress of one user in one title; a write must raise `stamp_ms`.
 
     Fields have the meaning they have in services' ProgressState; an instant of 0 means never.
     """

@@ -1,4 +1,4 @@
-"""Progress written past Redis while it is unavailable or full, and the repairs that sync it back.
+"""Progress written past Redis while it is unavailable or full, and the repairs of that.
 
 A repair names a title whose progress in MongoDB Redis has not seen. It is opened after the write
 and before the report is acknowledged; it is closed only if nothing was written since it was read.

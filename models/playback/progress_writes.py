@@ -1,4 +1,4 @@
-"""Writes of viewing progress: many in one unordered command, harmless to repeat, in any order.
+"""Writes of viewing progress: many in one unordered command, in any order, repeatable.
 
 Each write is guarded by `stamp_ms < new` and by the sequence of reports within a session, so stored
 progress never goes back, whichever write comes last.

@@ -1,4 +1,4 @@
-"""Writes of the history: outcomes of viewings, many in one command, and deletions by viewers.
+"""Writes of the history: outcomes of viewings, many in one command, and deletions.
 
 Each write is guarded by `stamp_ms < new`, so repeating it, in any order, is harmless. A deleted
 viewing keeps its id and a stamp above all others, so that a late write changes nothing.

@@ -1,7 +1,7 @@
-"""API keys: how programs come in, with the rights of a plain user and the limits of machines.
+"""API keys: how programs sign in, with a plain user's rights and machines' limits.
 
-A key is shown once and stored as a hash. Each process reads a key at most once a second, and hears
-of its end within one (services/accounts/revocations.py).
+A key is shown once and stored as a hash. Each process reads a key at most once a second, and learns
+of its revocation within one (services/accounts/revocations.py).
 """
 
 from __future__ import annotations
@@ -27,18 +27,19 @@ _USE_NOTED_EVERY = timedelta(minutes=1)
 
 @dataclass(frozen=True, slots=True)
 class NewApiKey:
-    """`secret` is told once."""
+    """A new key; `secret` is returned only once."""
 
     api_key: models.ApiKeyRecord
     secret: str
 
 
 def is_api_key(token: str) -> bool:
+    """Whether the token has the form of an API key."""
     return token.startswith(KEY_SCHEME)
 
 
 async def authenticate_key(runtime: Runtime, token: str) -> Viewer:
-    """Whom a key stands for.
+    """The viewer that a key authenticates.
 
     Raises:
         InvalidToken: unknown, expired or revoked; which one is not told.
@@ -78,7 +79,7 @@ def _is_expired(key: models.ApiKeyRecord, runtime: Runtime) -> bool:
 
 
 async def api_keys(context: Context) -> list[models.ApiKeyRecord]:
-    """The viewer's own, newest first, expired ones too.
+    """The viewer's own keys, newest first, expired ones too.
 
     Raises:
         Unauthenticated, Forbidden, UpstreamUnavailable.
@@ -87,7 +88,7 @@ async def api_keys(context: Context) -> list[models.ApiKeyRecord]:
 
 
 async def api_keys_by_id(context: Context, ids: Sequence[str]) -> dict[str, models.ApiKeyRecord]:
-    """Of these the viewer's own; others do not exist."""
+    """Keys by id: the viewer's own; others are absent."""
     if context.viewer is None or not is_person(context.viewer):
         return {}
     return {key.id: key for key in await api_keys(context) if key.id in ids}
@@ -96,7 +97,8 @@ async def api_keys_by_id(context: Context, ids: Sequence[str]) -> dict[str, mode
 async def create_api_key(
     context: Context, name: str, expires_at: datetime | None = None
 ) -> NewApiKey:
-    """
+    """Create a key for the viewer.
+
     Raises:
         ValidationFailed: an unfit name, an end in the past, or as many keys as there may be.
         Unauthenticated, Forbidden, UpstreamUnavailable.
@@ -131,7 +133,7 @@ async def create_api_key(
 
 
 async def revoke_api_key(context: Context, key_id: str) -> None:
-    """Ends it everywhere within a second. One that is gone, or another's, changes nothing.
+    """Revoke a key in every process within a second; one that is not the viewer's is ignored.
 
     Raises:
         Unauthenticated, Forbidden, UpstreamUnavailable: trying again does no harm.

@@ -1,4 +1,4 @@
-"""Who a request stands for: an access token or an API key, verified."""
+"""Authentication of a request by access token or API key."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from services.accounts.tokens import reject_token
 
 
 async def authenticate(runtime: Runtime, authorization_header: str | None) -> Viewer | None:
-    """Who a request's `Authorization: Bearer <access token or API key>` stands for; None without.
+    """Verify `Authorization: Bearer <access token or API key>`; None without a header.
 
-    Reads nothing for a token: rights are those of the moment it was issued, unless revoked since.
+    Reads nothing for a token: its rights are those of the moment it was issued, unless revoked
+    since.
 
     Raises:
-        InvalidToken: the header is there, but holds nothing of ours that is in force.
+        InvalidToken: the header has no valid token or key of ours.
         UpstreamUnavailable: an API key could not be looked up.
     """
     if not authorization_header:

@@ -1,7 +1,7 @@
-"""Erasing what is kept of deleted accounts: Redis first, whose names are found in MongoDB.
+"""Erasure of deleted accounts: Redis first, whose keys are found through MongoDB.
 
-Promise: an account marked as deleted is erased until nothing of it can come back, whatever fails
-meanwhile. Reports under way are flushed for a while yet, so it is done again and again.
+Promise: an account marked as deleted is erased until none of its data can come back, whatever fails
+meanwhile. Reports in flight are flushed for a while yet, so erasure is repeated.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ log = get_logger("accounts")
 
 
 async def erase_deleted(runtime: Runtime) -> int:
-    """One pass over the deleted accounts that are due; how many are gone for good with it.
+    """Run one erasure pass over due accounts; returns how many are deleted for good.
 
     Raises:
         UpstreamUnavailable: a store is away; another pass goes on in a minute.

@@ -1,4 +1,4 @@
-"""What people type about themselves, checked and brought into one form; and when it is."""
+"""Validation and normalisation of account input, and the current time."""
 
 from __future__ import annotations
 
@@ -14,16 +14,19 @@ MAX_DISPLAY_NAME_CHARACTERS = 80
 
 
 def now(context: Context) -> datetime:
+    """The current time of the context's clock."""
     return datetime.fromtimestamp(context.runtime.clock(), UTC)
 
 
 def fold_email(context: Context, email: str) -> str:
+    """Validate an address and fold it to lower case; test domains only outside production."""
     return emails.normalize_email(
         email, allow_test_domain=not context.runtime.settings.is_production
     )
 
 
 def validate_device(device: models.Device | None) -> models.Device | None:
+    """Validate the device's name and key; None stays None."""
     if device is None:
         return None
     name = validate_line(device.name, 80, ["device", "name"]) if device.name else None
@@ -32,7 +35,7 @@ def validate_device(device: models.Device | None) -> models.Device | None:
 
 
 def validate_line(text: str, most: int, path: list[str]) -> str:
-    """Trimmed and normalised text of 1 to `most` characters, without control characters."""
+    """Trimmed, normalised text of 1 to `most` characters without control characters."""
     line = unicodedata.normalize("NFC", text[: 4 * most].strip())
     unfit = any(unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"} for character in line)
     if unfit or not 1 <= len(line) <= most:
@@ -41,7 +44,7 @@ def validate_line(text: str, most: int, path: list[str]) -> str:
 
 
 def build_user(email: str, display_name: str, password_hash: str, at: datetime) -> models.User:
-    """With the least rights, the address not proved."""
+    """Build a user with the least rights and an unverified address."""
     return models.User(
         id=models.ids.new("user"),
         email=email,
@@ -53,7 +56,7 @@ def build_user(email: str, display_name: str, password_hash: str, at: datetime) 
 
 
 def is_person(viewer: Viewer) -> bool:
-    """Not a program with an API key."""
+    """Whether the viewer signed in, rather than a program with an API key."""
     return models.ids.kind_of(viewer.login_id) != "apikey"
 
 

@@ -1,7 +1,7 @@
-"""Mails about accounts: asked for with one write, made and sent behind by a worker.
+"""Mails about accounts: requested with one write, built and sent later by a worker.
 
-Whether the address has an account is looked up only when the mail is made, so that asking tells
-nothing, by its answer or by its time. What is asked for survives a restart; it ends within an hour.
+Whether the address has an account is looked up only when the mail is built, so that neither the
+response nor its time reveals it. A request survives a restart and expires within an hour.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ async def request_mail(
     email: str,
     registration: models.Registration | None = None,
 ) -> None:
-    """One write, the same whatever the address is.
+    """Request a mail with one write, the same whatever the address is.
 
     Raises:
         UpstreamUnavailable: MongoDB did not answer in time; asking again does no harm.
@@ -57,7 +57,7 @@ async def request_mail(
 
 
 async def send_next(runtime: Runtime) -> bool:
-    """Sends what is longest due; False if nothing is, or if it has to be tried again.
+    """Send the mail that is longest due; False if none is, or if it must be sent again later.
 
     Raises:
         UpstreamUnavailable: MongoDB is away.
@@ -84,7 +84,7 @@ async def send_next(runtime: Runtime) -> bool:
 
 
 async def _build_mail(runtime: Runtime, request: models.MailRequestRecord) -> Mail | None:
-    """None: there is nothing to be said to this address."""
+    """Build the mail; None if the address gets none."""
     web_url, email = runtime.settings.public_web_url, request.email
     if request.purpose is MailPurpose.PASSWORD_CHANGED:
         return mail_texts.build_password_changed_mail(email, web_url)
@@ -109,10 +109,10 @@ async def _build_mail(runtime: Runtime, request: models.MailRequestRecord) -> Ma
 async def _ensure_account(
     runtime: Runtime, email: str, registration: models.RegistrationRecord
 ) -> None:
-    """The account that was asked for, its address yet to be proved.
+    """Create the requested account with an unverified address.
 
-    If the address has an unproved one of another password, two people want it: whoever proves the
-    address has it, and until then no password opens it.
+    If the address has an unverified account with another password, two people registered it:
+    whoever proves the address gets it, and until then no password opens it.
     """
     at = _now(runtime)
     user = build_user(email, registration.display_name, registration.password_hash, at)

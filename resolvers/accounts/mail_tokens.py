@@ -1,6 +1,6 @@
-"""What codes in mails do: prove an address, set a new password. And asking for such mails.
+"""Mailed codes: they verify an address or set a new password; and requests for such mails.
 
-A code is for one purpose and one address, works once and for a while. Asking answers the same
+A code is for one purpose and one address, works once and expires. A request gets the same response
 whether there is an account or not.
 """
 
@@ -20,7 +20,7 @@ from services.limits.throttles import Throttle
 
 
 async def resend_verification(context: Context, email: str) -> None:
-    """A mail to prove the address with, if it has an account that is not proved.
+    """Request a verification mail, sent if the address has an unverified account.
 
     Raises:
         ValidationFailed, RateLimited, UpstreamUnavailable.
@@ -29,7 +29,7 @@ async def resend_verification(context: Context, email: str) -> None:
 
 
 async def request_password_reset(context: Context, email: str) -> None:
-    """A mail to set a new password with, if the address has an account.
+    """Request a password reset mail, sent if the address has an account.
 
     Raises:
         ValidationFailed, RateLimited, UpstreamUnavailable.
@@ -38,7 +38,7 @@ async def request_password_reset(context: Context, email: str) -> None:
 
 
 async def verify_email(context: Context, code: str) -> models.UserRecord | None:
-    """Proves the address the code was sent to; the account, if it is the viewer's.
+    """Verify the address a code was sent to; returns the account if it is the viewer's.
 
     Raises:
         InvalidToken: unknown, used, too old, or of an address the account has no more.
@@ -58,7 +58,7 @@ async def verify_email(context: Context, code: str) -> models.UserRecord | None:
 
 
 async def reset_password(context: Context, code: str, new_password: str) -> None:
-    """Sets the password, ends all sign-ins; the owner of the address may sign in at once.
+    """Set a new password and end all sign-ins; the owner of the address may sign in at once.
 
     Raises:
         InvalidToken: unknown, used, too old, or of an address the account has no more.

@@ -1,6 +1,6 @@
-"""Proving an account's password: at sign-in, and again before what cannot be undone.
+"""Checks of an account's password: at sign-in, and again before irreversible changes.
 
-Every try is counted before it is made, by account and address; one that succeeds is given back. An
+Every attempt is counted beforehand, by account and address; a successful one is refunded. An
 address without an account costs a hash, too.
 """
 
@@ -16,9 +16,10 @@ from services.limits.throttles import Throttle
 
 
 async def count_attempt(context: Context, account: str) -> None:
-    """
+    """Count an attempt for this account, which need not exist, and this address.
+
     Raises:
-        RateLimited: too many tries for this account (which need not exist) or from this address.
+        RateLimited: too many attempts for the account or from the address.
     """
     address = context.client_address
     try:
@@ -31,7 +32,7 @@ async def count_attempt(context: Context, account: str) -> None:
 async def check_password(
     context: Context, credential: models.CredentialRecord | None, password: str, account: str
 ) -> bool:
-    """Whether there is such an account and this is its password; takes as long if not.
+    """Whether the account exists and this is its password; takes as long if not.
 
     Raises:
         ValidationFailed: the password exceeds 1 KB.

@@ -1,7 +1,7 @@
-"""What operators do about one person's account: hand out its data, delete it, change its role.
+"""Operators' actions on one account: export its data, delete it, change its role.
 
-What belongs to a person is said in models/personal_data.py alone. Each of these is in the audit
-log, also when an answer is never read.
+Which data is personal is defined in models/personal_data.py alone. Each action is in the audit log,
+even if its response is never read.
 """
 
 from __future__ import annotations
@@ -24,12 +24,13 @@ BY_OPERATOR = "command line"
 
 
 async def export(context: Context, email: str) -> dict[str, Any]:
-    """Everything that is stored about a person, without what is secret: hashes of passwords and
-    tokens. `cut_short` names collections that hold more than is shown.
+    """Export everything stored about a person, without hashes of passwords and tokens.
+
+    `cut_short` names collections that have more documents than are exported.
 
     Raises:
         NotFound: there is no such account.
-        UpstreamUnavailable: a store is away; half an export is none.
+        UpstreamUnavailable: a store is unavailable; there is no partial export.
     """
     user_id = (await _account(context, email)).id
     collections: dict[str, dict[str, dict[str, Any]]] = {}
@@ -64,13 +65,14 @@ def _is_cut(rows: dict[str, Any]) -> bool:
 
 
 async def delete(context: Context, email: str) -> str:
-    """As the person may do it, but without the password; returns the account's id. Its data go
-    behind that, while workers run (resolvers/accounts/erasure.py).
+    """Delete an account without its password; returns its id.
+
+    Its data is erased later, while workers run (resolvers/accounts/erasure.py).
 
     Raises:
         NotFound: there is no such account.
         Conflict: the account was changed in this moment.
-        UpstreamUnavailable: a store is away; doing it again goes on.
+        UpstreamUnavailable: a store is unavailable; repeating it continues.
     """
     account = await _account(context, email)
     if not await models.mark_deleted(account.id, account.password_hash, now(context)):
@@ -82,7 +84,7 @@ async def delete(context: Context, email: str) -> str:
 
 
 async def change_role(context: Context, email: str, role: models.Role) -> str:
-    """Its sign-ins end, for their tokens carry the old role; returns the account's id.
+    """Change the role and end sign-ins, whose tokens have the old role; returns the id.
 
     Raises:
         NotFound: there is no such account.
@@ -101,7 +103,8 @@ async def change_role(context: Context, email: str, role: models.Role) -> str:
 
 
 async def _account(context: Context, email: str) -> models.CredentialRecord:
-    """
+    """The credential of the account with this address.
+
     Raises:
         NotFound: there is no such account, or it is deleted.
         ValidationFailed: this is no address.

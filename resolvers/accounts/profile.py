@@ -1,7 +1,7 @@
-"""What people change about their account: name and preferences, the password, its end.
+"""Changes people make to their account: name and preferences, the password, deletion.
 
 Address, role and tier cannot be changed here. A deleted account is nobody's from the first write
-on; its data go behind that (resolvers/accounts/erasure.py).
+on; its data is erased later (resolvers/accounts/erasure.py).
 """
 
 from __future__ import annotations
@@ -27,11 +27,14 @@ _LISTS = {"audio_languages": "audioLanguages", "subtitle_languages": "subtitleLa
 
 
 async def update_profile(context: Context, changes: Mapping[str, Any]) -> models.UserRecord:
-    """`changes` are those of display_name and the preferences' fields that are given; None empties.
+    """Set the display name and preferences.
+
+    Args:
+        changes: provided fields only; None resets a preference to its default.
 
     Raises:
-        ValidationFailed: an unfit name, or too many languages.
-        InvalidToken: the account is gone.
+        ValidationFailed: an invalid name, or too many languages.
+        InvalidToken: the account was deleted.
         Unauthenticated, Forbidden, UpstreamUnavailable.
     """
     viewer = require_person(context)
@@ -46,7 +49,7 @@ async def update_profile(context: Context, changes: Mapping[str, Any]) -> models
 
 
 def _to_stored(name: str, value: Any) -> tuple[str, Any]:
-    """The stored field and what it becomes."""
+    """The name of the stored field and its new value."""
     if name == "display_name":
         return name, validate_line(value or "", MAX_DISPLAY_NAME_CHARACTERS, ["displayName"])
     if value is None or value is Quality.UNKNOWN:
@@ -59,7 +62,7 @@ def _to_stored(name: str, value: Any) -> tuple[str, Any]:
 
 
 async def change_password(context: Context, current: str, new: str) -> None:
-    """Ends all other sign-ins; this one goes on.
+    """Change the password and end all other sign-ins; the current one stays.
 
     Raises:
         InvalidCredentials: the current one is wrong.
@@ -82,7 +85,7 @@ async def change_password(context: Context, current: str, new: str) -> None:
 
 
 async def delete_account(context: Context, password: str) -> None:
-    """The account is gone with this; its data within seconds, while all stores answer.
+    """Delete the account now; its data within seconds, while all stores are available.
 
     Raises:
         InvalidCredentials: a wrong password.

@@ -1,7 +1,7 @@
-"""Who somebody is: registering, signing in, staying signed in, and reading an access token.
+"""Registering, signing in, and refreshing tokens.
 
 Talks to MongoDB (accounts and logins) and to the password threads. An unknown address and a wrong
-password get one answer at one cost; a refresh token that was used before ends its whole login.
+password get one response at one cost; a refresh token used before revokes its whole login.
 """
 
 from __future__ import annotations
@@ -55,14 +55,14 @@ class SignInResult:
 
 
 async def viewer(context: Context) -> models.UserRecord | None:
-    """The signed-in viewer's account; None for the anonymous and for accounts since deleted."""
+    """The signed-in viewer's account; None for the anonymous and for deleted accounts."""
     if context.viewer is None:
         return None
     return await _user(context, context.viewer.user_id)
 
 
 async def own_account(context: Context, ids: Sequence[str]) -> dict[str, models.UserRecord]:
-    """Of these user ids the viewer's own, if it is among them; others' do not exist."""
+    """Users by id: the viewer's own, if it is among them; others are absent."""
     if context.viewer is None or context.viewer.user_id not in ids:
         return {}
     user = await _user(context, context.viewer.user_id)
@@ -77,10 +77,11 @@ async def register(
     display_name: str,
     device: models.Device | None = None,
 ) -> SignInResult | None:
-    """A new account, signed in.
+    """Create an account and sign it in.
 
-    None where addresses have to be proved first: a mail says how it goes on, and whether the
-    address has an account already is told to nobody else, nor by the time this takes.
+    Returns:
+        None where addresses must be verified first: a mail has the next step. Whether the address
+        has an account already is revealed to nobody else, not even by the time this takes.
 
     Raises:
         ValidationFailed: address, password or name is not acceptable.
@@ -116,12 +117,13 @@ async def _count_registration(context: Context, address: str) -> None:
 async def login(
     context: Context, *, email: str, password: str, device: models.Device | None = None
 ) -> SignInResult:
-    """
+    """Sign in with address and password.
+
     Raises:
-        ValidationFailed: the address is none, or the password exceeds 1 KB.
-        InvalidCredentials: unknown address or wrong password; which one is not told.
-        EmailNotVerified: all is right, but the address has to be proved first.
-        RateLimited: too many tries, or passwords being checked.
+        ValidationFailed: an invalid address, or the password exceeds 1 KB.
+        InvalidCredentials: unknown address or wrong password, without saying which.
+        EmailNotVerified: correct, but the address must be verified first.
+        RateLimited: too many attempts, or passwords being checked.
     """
     address = fold_email(context, email)
     checked = validate_device(device)
@@ -141,14 +143,14 @@ async def login(
 
 
 async def refresh_tokens(context: Context, refresh_token: str | None) -> SignInResult:
-    """New tokens for a refresh token (or that of the browser's cookie), which is used up by this.
+    """Exchange a refresh token, or that of the browser's cookie, for new tokens.
 
-    The token just used up gets the same successor again, within ten seconds and from the same
-    user agent.
+    The token just used gets the same successor again, within ten seconds and from the same user
+    agent.
 
     Raises:
         InvalidToken: unknown, expired or revoked.
-        TokenReused: used up before; its login is revoked by this.
+        TokenReused: used before; its login is revoked by this.
     """
     if refresh_token or context.browser is None:
         return await _refresh(context, refresh_token or "")
@@ -242,7 +244,7 @@ def _require_active(context: Context, login: models.LoginRecord | None) -> model
 
 
 def _issue_time(context: Context, user_id: str) -> float:
-    """To be asked before the user is read: a token then has the rights of its time, or newer."""
+    """Time of issue; get it before reading the user, so that no token has outdated rights."""
     return context.runtime.revocations.issue_time(user_id, context.runtime.clock())
 
 
@@ -268,7 +270,7 @@ def _issue_tokens(
 
 
 async def _renew_hash(context: Context, credential: models.CredentialRecord, password: str) -> None:
-    """Costs rise over the years; the password is at hand only now."""
+    """Rehash with current parameters; only now is the password at hand."""
     passwords = context.runtime.passwords
     if passwords.is_outdated(credential.password_hash):
         renewed = await passwords.hash(password)

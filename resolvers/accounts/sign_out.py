@@ -1,7 +1,7 @@
-"""Signing out: this sign-in, another of one's own, or all; and the list of those that live.
+"""Signing out: the current session, another of one's own, or all; and the list of sessions.
 
-Access tokens end with their sign-in, on every process within a second
-(services/accounts/revocations.py). Promise: what failed half-way is whole after trying again.
+Access tokens end with their session, in every process within a second
+(services/accounts/revocations.py). Promise: what failed half-way is complete after another attempt.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ MOST_SESSIONS = 100  # shown
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """One living sign-in; `current` is the one that asks."""
+    """An active sign-in; `current` is that of the request."""
 
     id: str
     device: models.DeviceRecord | None
@@ -32,7 +32,7 @@ class Session:
 
 
 async def sessions(context: Context) -> list[Session]:
-    """The viewer's own, last used first.
+    """The viewer's sessions, last used first.
 
     Raises:
         Unauthenticated, Forbidden, UpstreamUnavailable.
@@ -43,7 +43,7 @@ async def sessions(context: Context) -> list[Session]:
 
 
 async def sessions_by_id(context: Context, ids: Sequence[str]) -> dict[str, Session]:
-    """Of these the viewer's own that live; others do not exist."""
+    """Sessions by id: the viewer's own active ones; others are absent."""
     if context.viewer is None or not is_person(context.viewer):
         return {}
     return {one.id: one for one in await sessions(context) if one.id in ids}
@@ -52,9 +52,9 @@ async def sessions_by_id(context: Context, ids: Sequence[str]) -> dict[str, Sess
 async def logout(
     context: Context, session_id: str | None = None, *, everywhere: bool = False
 ) -> int:
-    """How many sign-ins ended: this one, the one named, or all.
+    """End the current session, the named one, or all; returns how many ended.
 
-    One that is not the viewer's, or has ended, is none.
+    A session that is not the viewer's, or has ended, counts as none.
 
     Raises:
         ValidationFailed: one and all at once.
@@ -75,9 +75,9 @@ async def logout(
 async def end_sessions(
     context: Context, user_id: str, *, only: str | None = None, but: str | None = None
 ) -> int:
-    """Ends a user's sign-ins and their access tokens: all, one, or all but one.
+    """End a user's sessions and their access tokens: all, one, or all but one.
 
-    Tokens first: a failure between the two leaves the sign-ins to be found and ended again.
+    Tokens first: a failure between the two leaves the sessions to be found and ended again.
     """
     at, revocations = now(context), context.runtime.revocations
     ids = [one for one in await models.active_login_ids(user_id, at, only) if one != but]
@@ -90,7 +90,7 @@ async def end_sessions(
 
 
 async def close_account(context: Context, user_id: str) -> None:
-    """Ends whatever speaks for an account: its sign-ins and its API keys."""
+    """End all access to an account: its sessions and its API keys."""
     for key in await models.api_keys_of(user_id, 0):
         await context.runtime.revocations.revoke_key(key.id, at=context.runtime.clock())
     await models.delete_api_keys(user_id)

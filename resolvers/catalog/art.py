@@ -1,4 +1,4 @@
-"""Pictures drawn for titles that have none of their own; films and shows, found by id."""
+"""Generated pictures for titles without pictures of their own; films and shows, by id."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from services.media import art
 
 
 async def poster(context: Context, title_id: str) -> str | None:
-    """An SVG of 500 x 750, or None where no title has this id."""
+    """An SVG of 500 x 750, or None if no title has this id."""
     subject = await _subject(context, title_id)
     return art.draw_poster(subject) if subject else None
 
 
 async def backdrop(context: Context, title_id: str) -> str | None:
-    """An SVG of 1280 x 720, or None where no title has this id."""
+    """An SVG of 1280 x 720, or None if no title has this id."""
     subject = await _subject(context, title_id)
     return art.draw_backdrop(subject) if subject else None
 

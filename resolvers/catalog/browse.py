@@ -1,4 +1,4 @@
-"""What happens when somebody browses: pages of films, one film, people and what they worked on."""
+"""Browsing: pages of films, single films, people and their credits."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ T = TypeVar("T", bound=models.TitleRecord)
 
 @dataclass(frozen=True, slots=True)
 class TitleConnection(Generic[T]):
-    """A page of titles and what is needed to make cursors of them."""
+    """A page of titles and what is needed to build cursors for them."""
 
     nodes: list[T]
     page: models.MoviePage
@@ -27,6 +27,7 @@ class TitleConnection(Generic[T]):
     secret: bytes
 
     def cursor(self, title: T) -> str:
+        """The signed cursor of a title of this page."""
         order = self.query.order
         position = cursors.Position(models.sort_value(title, order), title.id)
         return cursors.encode(self.secret, order.name, position)
@@ -38,24 +39,28 @@ ShowConnection = TitleConnection[models.ShowRecord]
 
 @dataclass(frozen=True, slots=True)
 class PageBounds:
-    """Where a page stands; cursors are made only when read."""
+    """Page info of a connection; cursors are built only when read."""
 
     connection: MovieConnection | ShowConnection
 
     @property
     def has_next_page(self) -> bool:
+        """Whether titles follow the page."""
         return self.connection.page.has_next
 
     @property
     def has_previous_page(self) -> bool:
+        """Whether titles precede the page."""
         return self.connection.page.has_previous
 
     @property
     def start_cursor(self) -> str | None:
+        """Cursor of the first title, or None."""
         return self._cursor(0)
 
     @property
     def end_cursor(self) -> str | None:
+        """Cursor of the last title, or None."""
         return self._cursor(-1)
 
     def _cursor(self, at: int) -> str | None:
@@ -72,7 +77,7 @@ async def movies(
     order: models.MovieOrder | None = None,
     fields: loaders.Fields = None,
 ) -> MovieConnection:
-    """One page. Ids are cached for 5 minutes, films for an hour.
+    """A page of films. Ids are cached for 5 minutes, films for an hour.
 
     Raises:
         ValidationFailed, InvalidCursor: the arguments make no page.
@@ -106,7 +111,7 @@ async def movies_of_genres(
     order: models.MovieOrder | None = None,
     fields: loaders.Fields = None,
 ) -> list[MovieConnection]:
-    """One page of each genre: one command for all their ids, one for all their films.
+    """A page of each genre: one command for all their ids, one for all their films.
 
     Raises:
         ValidationFailed, InvalidCursor: the arguments make no page.
@@ -138,7 +143,7 @@ async def movies_of_genres(
 async def count_movies(
     context: Context, connections: Sequence[MovieConnection]
 ) -> list[models.Count | None]:
-    """How long the lists of these pages are; kept for 5 minutes."""
+    """Lengths of these pages' lists; cached for 5 minutes."""
     loader = context.loader(loaders.MovieCountByQuery)
     return await _load_counts(loader, connections)
 
@@ -146,6 +151,7 @@ async def count_movies(
 async def count_shows(
     context: Context, connections: Sequence[ShowConnection]
 ) -> list[models.Count | None]:
+    """Lengths of these pages' lists of shows."""
     loader = context.loader(loaders.ShowCountByQuery)
     return await _load_counts(loader, connections)
 
@@ -160,7 +166,7 @@ async def _load_counts(
 
 
 async def movie_statistics(context: Context, first: int | None) -> list[models.GenreFigures]:
-    """By genre, the one with the most films first; kept for 5 minutes."""
+    """Figures by genre, the one with the most films first; cached for 5 minutes."""
     size = validate_size(first, "first", 10)
     figures: list[models.GenreFigures] = await context.load(loaders.AllGenreFigures, "all")
     return figures[:size]
@@ -169,6 +175,7 @@ async def movie_statistics(context: Context, first: int | None) -> list[models.G
 def position_of(
     arguments: PageArguments, order: models.MovieOrder, secret: bytes
 ) -> cursors.Position | None:
+    """The position that the arguments' cursor encodes, or None."""
     if arguments.after is not None:
         return cursors.decode(secret, order.name, arguments.after, "after")
     if arguments.before is not None:
@@ -190,7 +197,7 @@ async def movie(
     imdb_id: str | None = None,
     fields: loaders.Fields = None,
 ) -> models.MovieRecord | None:
-    """The film by exactly one of its ids, or None."""
+    """The film with exactly one of these ids, or None."""
     if tmdb_id is not None:
         id_ = await context.load(loaders.MovieIdByTmdbId, str(tmdb_id))
     elif imdb_id is not None:
@@ -205,6 +212,7 @@ async def movie(
 async def person(
     context: Context, id_: str, fields: loaders.Fields = None
 ) -> models.PersonRecord | None:
+    """The person with this id, or None."""
     if require_kind(id_) != "person":
         return None
     return await context.loader(loaders.PersonById).load_one(id_, fields)
@@ -220,7 +228,7 @@ async def genres(context: Context) -> list[models.GenreRecord]:
 def credits_of_title(
     title: models.TitleRecord, first: int | None, department: models.Department | None
 ) -> list[models.CreditRecord]:
-    """In billing order."""
+    """Credits of a title, in billing order."""
     size = validate_size(first, "first", PAGE_SIZE)
     chosen = title.credits
     if department is not None:
@@ -234,7 +242,7 @@ async def credits_of_people(
     first: int | None,
     department: models.Department | None,
 ) -> list[list[models.CreditRecord]]:
-    """What each worked on, most popular title first; one load of ids and one of titles for all."""
+    """Credits of each person, most popular title first; two loads for all people."""
     size = validate_size(first, "first", PAGE_SIZE)
     titles_of = await context.load_many(loaders.TitleIdsByPersonId, [one.id for one in people])
     title_ids = dict.fromkeys(key for some in titles_of.values() for key in some or ())

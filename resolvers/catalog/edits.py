@@ -1,4 +1,4 @@
-"""What happens when an editor changes the catalogue by hand: films come, change and go."""
+"""Edits of the catalogue by hand: films are created, changed and deleted."""
 
 from __future__ import annotations
 
@@ -26,6 +26,8 @@ _NEVER_NULL = {"title": "title", "genres": "genres", "is_featured": "isFeatured"
 
 @dataclass(frozen=True, slots=True)
 class UpsertResult:
+    """The film as saved, and the cache tags purged by the edit."""
+
     movie: models.MovieRecord
     purged_tags: list[str]
 
@@ -37,13 +39,14 @@ async def upsert_movie(
     id_: str | None = None,
     expected_version: int | None = None,
 ) -> UpsertResult:
-    """Changes the film of this id, else of this TMDb number; creates it where there is none.
+    """Change the film of this id, else of this TMDb number; create it if there is none.
 
-    `given` has what to set, by the document's names, but `genres` as slugs; the rest stays.
+    Args:
+        values: fields to set, by the document's names, but `genres` as slugs; others stay.
 
     Raises:
         NotFound: there is no film of this id.
-        Conflict: it is not in the expected version.
+        Conflict: it does not have the expected version.
         AlreadyExists: another film has this TMDb number.
         ValidationFailed, Unauthenticated, Forbidden, UpstreamUnavailable.
     """
@@ -69,7 +72,7 @@ async def upsert_movie(
 
 
 async def delete_movie(context: Context, id_: str) -> None:
-    """The film is kept, but nobody sees it any more.
+    """Deactivate the film: it stays stored, but is no longer shown.
 
     Raises:
         NotFound: there is no film of this id.
@@ -87,7 +90,7 @@ async def delete_movie(context: Context, id_: str) -> None:
 
 
 async def _read_stored(id_: str | None, tmdb_id: int | None) -> models.MovieRecord | None:
-    """A deleted film is found by its TMDb number alone: setting it again brings it back."""
+    """The film to edit; a deleted one only by its TMDb number: saving it restores it."""
     if id_ is not None and require_kind(id_) != "movie":
         raise _not_found()
     movie = await models.movie_to_edit(id_, tmdb_id)
@@ -129,7 +132,7 @@ async def _edit(
 
 
 async def _to_stored(context: Context, values: Mapping[str, Any]) -> dict[str, Any]:
-    """As stored: genres by id, the year with the date."""
+    """Values as stored: genres as ids, the year with the date."""
     changes = dict(values)
     if "genres" in changes:
         changes["genre_ids"] = await _genre_ids(context, changes.pop("genres"))

@@ -1,7 +1,7 @@
-"""What follows a change of the catalogue: exactly what was made of the old is forgotten.
+"""Invalidation after a change of the catalogue: exactly what was built from the old version.
 
 A film's own entry always; a list only if the film entered it, left it or moved in it; a person's
-titles only if the film entered, left or moved there. Searches are kept for a minute in any case.
+titles only if the film entered, left or moved there. Searches expire after a minute in any case.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _MOST_CHARACTERS = 500
 
 
 class PurgeResult(NamedTuple):
-    """`cdn_purge_id` is None where no CDN is told."""
+    """The result of a purge; `cdn_purge_id` is None without a CDN to purge."""
 
     entries: int
     cdn_purge_id: str | None
@@ -31,8 +31,11 @@ class PurgeResult(NamedTuple):
 async def invalidate_movie(
     context: Context, before: Version, after: Version, purge_id: str | None = None
 ) -> list[str]:
-    """Forgets what shows the film as it was; None: it was not, or is no more. Returns the tags.
-    The purge that was noted before the change is told of them."""
+    """Invalidate what shows the film as it was; returns the purged tags.
+
+    `before` is None for a new film, `after` for a deleted one. The purge that was enqueued before
+    the change is marked as ready with the tags.
+    """
     tags = models.tags_near(before, after)
     lists = await context.cache.lists.read_changing(tags)
     if lists is None:
@@ -55,13 +58,14 @@ async def invalidate_movie(
 
 
 async def purge(context: Context, tags: Sequence[str], *, soft: bool) -> PurgeResult:
-    """Forgets (or, softly, ages) what is cached under these tags here, and has the CDN drop it: no
-    CDN here ages.
+    """Drop, or softly mark as stale, what is cached under these tags; drop it at the CDN.
+
+    CDNs have no soft purge here.
 
     Raises:
         ValidationFailed: no tags, or too many, or one is too long.
-        UpstreamUnavailable: Redis is away, so it is not known what is cached; or MongoDB is, and
-            the CDN will not be asked.
+        UpstreamUnavailable: Redis is unavailable, so it is not known what is cached; or MongoDB is,
+            and the CDN will not be purged.
     """
     if not 1 <= len(tags) <= _MOST_TAGS:
         raise ValidationFailed(f"Name 1 to {_MOST_TAGS} tags.", path=["tags"])

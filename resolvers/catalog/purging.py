@@ -1,6 +1,7 @@
-"""Purges: what our caches and the CDN have to drop, noted in the outbox before a change is made.
+"""Purges of our caches and the CDN, enqueued in the outbox before a change is made.
 
-Promise: once a change is made, all that was made of the old is dropped, whoever dies on the way.
+Promise: once a change is made, all that was built from the old version is dropped, whichever
+process dies on the way.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ _DRAWN_FROM = ("title", "year", "genre_ids", "is_active")
 async def enqueue_edit(
     runtime: Runtime, movie_id: str, before: models.MovieRecord | None, changes: Mapping[str, Any]
 ) -> str:
-    """To be called before a film is changed so; returns the purge's id.
+    """Enqueue the purge of a film before it is edited; returns the purge's id.
 
     Raises:
         UpstreamUnavailable: MongoDB is away: do not change it.
@@ -46,11 +47,12 @@ async def enqueue_edit(
 
 
 async def enqueue_tags(runtime: Runtime, tags: Collection[str]) -> str | None:
-    """For the CDN to drop these tags: our caches know. Returns the purge's id; None without a CDN
-    that is told.
+    """Enqueue a purge of these tags at the CDN, after our own caches dropped them.
+
+    Returns the purge's id; None without a CDN to purge.
 
     Raises:
-        UpstreamUnavailable: MongoDB is away.
+        UpstreamUnavailable: MongoDB is unavailable.
     """
     if not runtime.cdn.can_purge:
         return None
@@ -59,39 +61,45 @@ async def enqueue_tags(runtime: Runtime, tags: Collection[str]) -> str | None:
     return await _enqueue(runtime, 0, tags=sorted(tags), paths=paths, is_told=True)
 
 
-async def enqueue_import(runtime: Runtime, *, is_told: bool | None = None) -> str:
-    """Before an import writes; with `is_told`, after it has.
+async def enqueue_import(runtime: Runtime, *, caches_purged: bool | None = None) -> str:
+    """Enqueue the purge of an import: before it writes, or with `caches_purged` after it.
 
     Raises:
         UpstreamUnavailable: MongoDB is away.
     """
     return await _enqueue(
         runtime,
-        _IMPORT_SECONDS if is_told is None else 0,
+        _IMPORT_SECONDS if caches_purged is None else 0,
         prefixes=[cdn.ALL_ANSWERS, cdn.ALL_ART],
         is_everything=True,
-        is_told=bool(is_told),
+        is_told=bool(caches_purged),
     )
 
 
-async def mark_import_written(runtime: Runtime, purge_id: str, *, is_told: bool) -> None:
-    """`is_told`: our caches have dropped the catalogue."""
-    if is_told and not runtime.cdn.can_purge:
+async def mark_import_written(runtime: Runtime, purge_id: str, *, caches_purged: bool) -> None:
+    """Make an import's purge due, or drop it if nothing is left to purge.
+
+    `caches_purged`: our caches have dropped the catalogue.
+    """
+    if caches_purged and not runtime.cdn.can_purge:
         await models.purges.drop(purge_id)
-    elif not await models.purges.expedite(purge_id, now(runtime), is_told=is_told):
-        await enqueue_import(runtime, is_told=is_told)
+    elif not await models.purges.expedite(purge_id, now(runtime), caches_purged=caches_purged):
+        await enqueue_import(runtime, caches_purged=caches_purged)
 
 
 async def mark_ready(runtime: Runtime, purge_id: str, tags: Collection[str]) -> None:
-    """The film is changed and our caches dropped what is of these tags; they are left to the CDN.
-    While Redis owes something, or is away, the purge goes out by itself, for our caches too."""
+    """Make an edit's purge due: the film is changed, our caches dropped these tags.
+
+    Only the CDN remains. While invalidations for Redis are pending, or Redis is unavailable, the
+    purge becomes due by itself, for our caches too.
+    """
     if not runtime.cache.has_pending:
         with suppress(UpstreamUnavailable):
             await runtime.purge_outbox.mark_ready(purge_id, tags)
 
 
 async def forget(runtime: Runtime, purge: models.PurgeRecord) -> None:
-    """Drops it from our own caches, in every process.
+    """Drop what the purge names from our own caches, in every process.
 
     Raises:
         UpstreamUnavailable: Redis is away, or MongoDB.
@@ -115,7 +123,7 @@ async def forget(runtime: Runtime, purge: models.PurgeRecord) -> None:
 
 
 def stale_of(purges: Iterable[models.PurgeRecord]) -> StaleContent:
-    """What the CDN is to drop for all of them."""
+    """What the CDN must drop for all these purges."""
     stale = StaleContent()
     for one in purges:
         stale |= StaleContent(frozenset(one.tags), frozenset(one.paths), frozenset(one.prefixes))
@@ -123,12 +131,13 @@ def stale_of(purges: Iterable[models.PurgeRecord]) -> StaleContent:
 
 
 def now(runtime: Runtime) -> datetime:
+    """The current time of the runtime's clock."""
     return datetime.fromtimestamp(runtime.clock(), UTC)
 
 
-async def _enqueue(runtime: Runtime, due_in_seconds: float, **what: Any) -> str:
+async def _enqueue(runtime: Runtime, due_in_seconds: float, **fields: Any) -> str:
     due_at = now(runtime) + timedelta(seconds=due_in_seconds)
-    purge = models.Purge(id=ids.new("purge"), due_at=due_at, created_at=now(runtime), **what)
+    purge = models.Purge(id=ids.new("purge"), due_at=due_at, created_at=now(runtime), **fields)
     await models.purges.insert(purge)
     return purge.id
 
@@ -150,8 +159,10 @@ def _keys(
 
 
 def _art(before: models.MovieRecord | None, changes: Mapping[str, Any]) -> Sequence[str]:
-    """Art that was drawn from what changes; all that a film had which goes. Art that is only
-    replaced has another address."""
+    """Paths of generated art that the change outdates; all art of a film that is deleted.
+
+    Art that is only replaced has another address.
+    """
     if before is None or not any(name in changes for name in _DRAWN_FROM):
         return []
     goes = changes.get("is_active") is False

@@ -1,4 +1,4 @@
-"""What happens when somebody searches: films, shows and people in one list, best first."""
+"""Search: films, shows and people in one list, best first."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class SearchEdge:
 
 @dataclass(frozen=True, slots=True)
 class SearchConnection:
-    """A page of hits; one whose thing is gone by now has no edge, yet pages go on behind it."""
+    """A page of hits; a hit whose record no longer exists has no edge."""
 
     hits: list[models.SearchHit]
     nodes_by_id: dict[str, SearchResult | None]
@@ -36,18 +36,22 @@ class SearchConnection:
 
     @property
     def nodes(self) -> list[SearchResult]:
+        """Records of the hits, best first."""
         return [node for _, node in self._present()]
 
     @property
     def edges(self) -> list[SearchEdge]:
+        """Edges of the hits, best first."""
         return [SearchEdge(self._cursor(hit), node, hit.score) for hit, node in self._present()]
 
     @property
     def start_cursor(self) -> str | None:
+        """Cursor of the first hit, or None."""
         return self._cursor(self.hits[0]) if self.hits else None
 
     @property
     def end_cursor(self) -> str | None:
+        """Cursor of the last hit, or None."""
         return self._cursor(self.hits[-1]) if self.hits else None
 
     def _present(self) -> Iterator[tuple[models.SearchHit, SearchResult]]:
@@ -70,7 +74,7 @@ async def search(
     after: str | None = None,
     fields: loaders.Fields = None,
 ) -> SearchConnection:
-    """One page of what has any of the words, the best first; hits are kept for a minute.
+    """One page of records with any of the words, best first; hits are cached for a minute.
 
     The filter is for titles. The query is text: nothing in it is an operator.
 

@@ -1,4 +1,4 @@
-"""What happens when somebody browses shows: pages of shows, one show, its seasons and episodes."""
+"""Browsing shows: pages of shows, single shows, their seasons and episodes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ async def shows(
     order: models.MovieOrder | None = None,
     fields: loaders.Fields = None,
 ) -> ShowConnection:
-    """One page. Ids are cached for 5 minutes, shows for an hour.
+    """A page of shows. Ids are cached for 5 minutes, shows for an hour.
 
     Raises:
         ValidationFailed, InvalidCursor: the arguments make no page.
@@ -50,7 +50,7 @@ async def show(
     tmdb_id: int | None = None,
     fields: loaders.Fields = None,
 ) -> models.ShowRecord | None:
-    """The show by exactly one of its ids, or None."""
+    """The show with exactly one of these ids, or None."""
     if tmdb_id is not None:
         id_ = await context.load(loaders.ShowIdByTmdbId, str(tmdb_id))
     elif id_ is not None:
@@ -63,7 +63,7 @@ async def show(
 async def seasons_of_shows(
     context: Context, some: Sequence[models.ShowRecord]
 ) -> list[list[models.SeasonRecord]]:
-    """Each show's, in order of number; one command for all shows."""
+    """Seasons of each show in order of number; one command for all shows."""
     ids_of = await context.load_many(loaders.SeasonIdsByShowId, [one.id for one in some])
     season_ids = [id_ for some_ids in ids_of.values() for id_ in some_ids or ()]
     seasons = await context.load_many(loaders.SeasonById, season_ids)
@@ -73,7 +73,7 @@ async def seasons_of_shows(
 async def season_of_shows(
     context: Context, some: Sequence[models.ShowRecord], number: int
 ) -> list[models.SeasonRecord | None]:
-    """Each show's season of this number, or None."""
+    """The season of this number of each show, or None."""
     seasons = await seasons_of_shows(context, some)
     return [next((one for one in of_show if one.number == number), None) for of_show in seasons]
 
@@ -81,7 +81,7 @@ async def season_of_shows(
 async def episodes_of_seasons(
     context: Context, some: Sequence[models.SeasonRecord]
 ) -> list[list[models.EpisodeRecord]]:
-    """Each season's, in order of number; one command for all seasons."""
+    """Episodes of each season in order of number; one command for all seasons."""
     ids_of = await context.load_many(loaders.EpisodeIdsBySeasonId, [one.id for one in some])
     episode_ids = [id_ for some_ids in ids_of.values() for id_ in some_ids or ()]
     episodes = await context.load_many(loaders.EpisodeById, episode_ids)
@@ -91,7 +91,7 @@ async def episodes_of_seasons(
 async def episode_of_shows(
     context: Context, some: Sequence[models.ShowRecord], season: int, number: int
 ) -> list[models.EpisodeRecord | None]:
-    """Each show's episode of these numbers, or None; one command for all shows."""
+    """The episode with these numbers of each show, or None; one command for all shows."""
     loader = context.loader(loaders.EpisodeIdByPlace)
     keys = [loader.at(models.EpisodePlace(one.id, season, number)) for one in some]
     ids_at = await loader.many(keys)

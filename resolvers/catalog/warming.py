@@ -1,6 +1,6 @@
-"""Fills the caches with what is asked for most, before it is asked for.
+"""Fills the caches with popular films before they are requested.
 
-Under a lease, so that processes started together do it once; one read a page of a hundred films.
+Under a lease, so that processes started together do it once; one read per page of 100 films.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ WarmingProgress = Callable[[int, int], None]
 
 
 async def warm_at_start(context: Context) -> int:
-    """The hundred most popular films, by whichever process comes first. Returns how many films."""
+    """Warm the 100 most popular films in whichever process comes first; returns the count."""
     redis = context.runtime.redis
     key = context.runtime.settings.redis_key_prefix + cache_keys.WARMING
     if not await redis.set(key, "1", nx=True, ex=_LEASE_SECONDS):
@@ -30,7 +30,7 @@ async def warm_at_start(context: Context) -> int:
 
 
 async def warm(context: Context, first: int, progress: WarmingProgress) -> int:
-    """The most popular films with their genres and people. Returns how many films.
+    """Warm the most popular films with their genres and people; returns the count.
 
     Raises:
         ValidationFailed: `first` is not between 1 and 1,000.
@@ -55,7 +55,7 @@ async def warm(context: Context, first: int, progress: WarmingProgress) -> int:
 
 
 async def _beside(context: Context, movies: list[models.MovieRecord]) -> None:
-    """What pages of films show with them: one load of genres, one of people."""
+    """Load what pages show beside films: one load of genres, one of people."""
     await context.load_many(loaders.GenreById, {id_ for one in movies for id_ in one.genre_ids})
     people = {credit.person_id for one in movies for credit in one.credits[: paging.PAGE_SIZE]}
     await context.load_many(loaders.PersonById, people)

@@ -1,6 +1,6 @@
-"""`python -m server abuse ...`: who is slowed down or blocked, shown; blocks made and lifted.
+"""`python -m server abuse ...`: list suspicious and blocked prefixes, block and lift them.
 
-What is done here holds in all processes within a second, and is in the audit log.
+Changes are in force in all processes within a second, and are in the audit log.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _AWAY = "The state Redis does not answer: see STATE_REDIS_URL."
 
 
 async def show_all(settings: Settings) -> int:
-    """Prints them, the worst first; returns how many there are."""
+    """Print all prefixes, the worst first; return their number."""
     async with open_runtime(settings) as runtime:
         store = runtime.abuse_watch.store
         try:
@@ -40,7 +40,7 @@ async def show_all(settings: Settings) -> int:
 
 
 async def lift(settings: Settings, text: str) -> bool:
-    """Says whether there was anything to lift."""
+    """Lift a prefix's block and forget its score; return whether there was any."""
     prefix = parse_prefix(text)
     async with open_runtime(settings) as runtime:
         try:
@@ -54,9 +54,10 @@ async def lift(settings: Settings, text: str) -> bool:
 
 
 async def block(settings: Settings, text: str, minutes: int, reason: str) -> None:
-    """
+    """Block a prefix for so many minutes.
+
     Raises:
-        StartupError: it is no prefix, exempt, or Redis does not answer.
+        StartupError: it is no prefix, it is exempt, or Redis does not answer.
     """
     prefix = parse_prefix(text)
     async with open_runtime(settings) as runtime:
@@ -73,9 +74,10 @@ async def block(settings: Settings, text: str, minutes: int, reason: str) -> Non
 
 
 def parse_prefix(text: str) -> str:
-    """
+    """The watched prefix of an address or a network.
+
     Raises:
-        StartupError: neither an address nor a prefix as they are watched.
+        StartupError: it is neither an address nor a prefix that is watched.
     """
     address = parse_address(text)
     if address is not None:

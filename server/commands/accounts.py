@@ -1,5 +1,4 @@
-"""`python -m server account ...`: a person's data handed out, an account deleted, a role changed;
-and `audit`: who did what."""
+"""`python -m server account ...` and `audit`: export or delete an account, change its role."""
 
 from __future__ import annotations
 
@@ -21,16 +20,17 @@ _READ_MS = 60_000  # nobody waits for an answer as for a request's
 
 
 async def export(settings: Settings, email: str, out: Path | None) -> None:
-    """Prints one JSON document, or writes it where only this user of the machine can read it.
+    """Print the account's data as JSON, or write it to a file only this user can read.
 
     Raises:
-        StartupError: there is no such account, a store is away, or the file is there already.
+        StartupError: there is no such account, a store does not answer, or the file exists.
     """
     async with open_runtime(_with_long_timeout(settings)) as runtime:
         await export_to(runtime, email, out)
 
 
 async def export_to(runtime: Runtime, email: str, out: Path | None) -> None:
+    """Print or write the account's data; see `export`."""
     try:
         document = await personal_data.export(Context(runtime), email)
     except CodedError as error:
@@ -55,15 +55,17 @@ def _write_private(out: Path, text: bytes) -> None:
 
 
 async def delete(settings: Settings, email: str) -> None:
-    """
+    """Delete an account.
+
     Raises:
-        StartupError: there is no such account, or a store is away.
+        StartupError: there is no such account, or a store does not answer.
     """
     async with open_runtime(settings) as runtime:
         await delete_account(runtime, email)
 
 
 async def delete_account(runtime: Runtime, email: str) -> None:
+    """Delete an account on an open runtime; see `delete`."""
     try:
         user_id = await personal_data.delete(Context(runtime), email)
     except CodedError as error:
@@ -72,15 +74,17 @@ async def delete_account(runtime: Runtime, email: str) -> None:
 
 
 async def change_role(settings: Settings, email: str, role: models.Role) -> None:
-    """
+    """Change an account's role.
+
     Raises:
-        StartupError: there is no such account, or a store is away.
+        StartupError: there is no such account, or a store does not answer.
     """
     async with open_runtime(settings) as runtime:
         await change_account_role(runtime, email, role)
 
 
 async def change_account_role(runtime: Runtime, email: str, role: models.Role) -> None:
+    """Change an account's role on an open runtime; see `change_role`."""
     try:
         user_id = await personal_data.change_role(Context(runtime), email, role)
     except CodedError as error:
@@ -89,12 +93,13 @@ async def change_account_role(runtime: Runtime, email: str, role: models.Role) -
 
 
 async def show_audit(settings: Settings, of: str | None, most: int) -> None:
+    """Print the newest audit entries."""
     async with open_runtime(_with_long_timeout(settings)):
         await print_audit(of, most)
 
 
 async def print_audit(of: str | None, most: int) -> None:
-    """One JSON object a line, the newest first."""
+    """Print audit entries, one JSON object a line, newest first."""
     for entry in await models.audit_entries(most, of=of):
         line = {
             "at": entry.at,

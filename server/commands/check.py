@@ -1,6 +1,6 @@
-"""`python -m server check`: whether settings and stores are fit, told as a table.
+"""`python -m server check`: whether settings and stores are fit, as a table.
 
-With `--production` the settings are looked at as production would; that belongs before a release.
+`--production` checks the settings as production does; run it before a release.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _PING_SECONDS = 5.0
 
 
 async def check(settings: Settings, *, production: bool) -> bool:
-    """Prints what was found; says whether nothing is refused."""
+    """Print the findings; return whether none is refused."""
     results = check_settings(settings) if production or settings.is_production else []
     results += await _check_stores(settings)
     with suppress(BrokenPipeError):
@@ -31,7 +31,7 @@ async def check(settings: Settings, *, production: bool) -> bool:
 
 
 def check_settings(settings: Settings) -> list[Finding]:
-    """What the settings alone tell, as if they were production's."""
+    """Findings of the settings alone, checked as production's."""
     as_production = settings.model_copy(update={"environment": Environment.PRODUCTION})
     results = list_findings(as_production)
     if not settings.is_production:
@@ -48,7 +48,7 @@ def check_settings(settings: Settings) -> list[Finding]:
 
 
 def format_table(results: Sequence[Finding]) -> str:
-    """The refused first; two lines each: what is wrong, and what to do."""
+    """Two lines per finding, what is wrong and what to do; the refused first."""
     width = max((len(finding.setting) for finding in results), default=0)
     lines = []
     for finding in sorted(results, key=lambda each: each.severity is not Severity.REFUSED):
@@ -59,7 +59,7 @@ def format_table(results: Sequence[Finding]) -> str:
 
 
 async def _check_stores(settings: Settings) -> list[Finding]:
-    """Only of those that are named: in development others are started when needed."""
+    """Findings of the stores that are configured; development starts the others itself."""
     results = await _check_mongodb(settings) if settings.mongodb_uri else []
     if settings.redis_address():
         results += await _check_redis(settings, "REDIS_URL", is_state=False)
@@ -83,7 +83,7 @@ async def _check_mongodb(settings: Settings) -> list[Finding]:
 
 
 async def _check_redis(settings: Settings, name: str, *, is_state: bool) -> list[Finding]:
-    """Of the state's also whether it keeps what it is given."""
+    """Findings of one Redis; of the state's also whether it may evict keys."""
     client = pool.connect(settings, state=is_state)
     try:
         if not is_state:

@@ -1,4 +1,4 @@
-"""What the command line's commands do, on databases that are there already."""
+"""The commands that run on existing databases."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from services.settings.settings import Settings
 
 
 def stop_on_signals() -> asyncio.Event:
-    """Set by SIGINT or SIGTERM; a second one interrupts at once."""
+    """An event that SIGINT or SIGTERM sets; a second signal interrupts at once."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -36,6 +36,7 @@ def stop_on_signals() -> asyncio.Event:
 
 
 async def serve(settings: Settings) -> None:
+    """Run the API until it is stopped."""
     listening = serving.bind(settings)
     stop = stop_on_signals()
     async with (
@@ -53,6 +54,7 @@ async def serve(settings: Settings) -> None:
 
 
 async def work(settings: Settings) -> None:
+    """Run the background workers until they are stopped."""
     stop = stop_on_signals()
     async with (
         open_runtime(settings) as runtime,
@@ -62,6 +64,7 @@ async def work(settings: Settings) -> None:
 
 
 async def seed(settings: Settings, movies: int, people: int) -> None:
+    """Load a synthetic catalogue."""
     async with open_runtime(settings) as runtime:
         await models.apply_indexes()
         with ProgressBar() as bar:
@@ -70,6 +73,7 @@ async def seed(settings: Settings, movies: int, people: int) -> None:
 
 
 async def import_movielens(settings: Settings, folder: Path) -> None:
+    """Import a folder in MovieLens's layout."""
     async with open_runtime(settings) as runtime:
         await models.apply_indexes()
         with ProgressBar() as bar:
@@ -78,6 +82,7 @@ async def import_movielens(settings: Settings, folder: Path) -> None:
 
 
 async def import_demo(settings: Settings) -> None:
+    """Import the demo catalogue."""
     async with open_runtime(settings) as runtime:
         await models.apply_indexes()
         with ProgressBar() as bar:
@@ -86,7 +91,7 @@ async def import_demo(settings: Settings) -> None:
 
 
 async def plan_indexes(settings: Settings) -> bool:
-    """Prints what `apply_indexes` would do; says whether that is nothing."""
+    """Print what `apply_indexes` would do; return whether that is nothing."""
     async with open_runtime(settings):
         plans = await models.plan_indexes()
     sys.stdout.write(format_indexes(plans) + "\n")
@@ -94,6 +99,7 @@ async def plan_indexes(settings: Settings) -> bool:
 
 
 async def apply_indexes(settings: Settings, *, drop_extra: bool) -> None:
+    """Build the declared indexes and print the result."""
     async with open_runtime(settings):
         await models.apply_indexes(drop_extra=drop_extra)
         plans = await models.plan_indexes()

@@ -30,10 +30,10 @@ _DEMO_USERS = ("viewer", "premium", "editor", "operator")
 
 
 async def run(settings: Settings) -> None:
-    """Until Ctrl-C; then ends everything it started, in reverse order.
+    """Run everything until Ctrl-C, then stop it in reverse order.
 
     Raises:
-        StartupError: a port is taken, a binary is missing, or DATA_DIR cannot be used.
+        StartupError: a port is in use, a binary is missing, or DATA_DIR cannot be used.
     """
     listening = serving.bind(settings)
     port = listening.getsockname()[1]
@@ -67,8 +67,10 @@ async def run(settings: Settings) -> None:
 
 
 async def _start_databases(settings: Settings, servers: ExitStack) -> Settings:
-    """The settings with the addresses of what was started. Blocks while servers start: the
-    servers are tied to this thread's life, so it must be this one that starts them."""
+    """Start the missing databases; return the settings with their addresses.
+
+    Blocks while they start: they end with the thread that starts them, so it must be this one.
+    """
     addresses: dict[str, str] = {}
     if not settings.mongodb_uri:
         binary = embedded.find_mongod(settings.mongod_binary)
@@ -95,7 +97,7 @@ async def _fill_if_empty(runtime: Runtime) -> None:
 
 
 async def _make_clip(settings: Settings) -> None:
-    """Beside the API, which is there at once; without ffmpeg all but playing works."""
+    """Make the demo clip while the API serves; without ffmpeg everything but playing works."""
     try:
         if settings.demo_clip and await demo_media.make_if_missing(settings):
             _print_line("The demo films' clip is made: they play now.")

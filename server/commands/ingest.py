@@ -1,4 +1,4 @@
-"""`python -m server ingest`: a film from a file into our own library; needs no database."""
+"""`python -m server ingest`: encode a film from a file into our library; needs no database."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ async def run(
     *,
     force: bool,
 ) -> None:
-    """
+    """Encode a film and print the result.
+
     Raises:
-        StartupError: what is given does not fit, or the film cannot be encoded; nothing has
-        changed then.
+        StartupError: an argument is invalid, or the film cannot be encoded; nothing was changed.
     """
     if ids.kind_of(title_id) not in _PLAYABLE:
         raise StartupError(f"{title_id!r} is not the id of a film or an episode: movie_...")
@@ -51,7 +51,7 @@ async def run(
 
 
 def _parse_subtitles(options: Sequence[str]) -> dict[str, Path]:
-    """`en=film.en.vtt` and the like, in their order: the first is the default."""
+    """Parse options such as `en=film.en.vtt`, in order: the first is the default."""
     files: dict[str, Path] = {}
     for option in options:
         match = re.fullmatch(r"([A-Za-z0-9-]+)=(.+)", option)

@@ -1,4 +1,4 @@
-"""The command line's `keys`: making keys that sign access tokens."""
+"""The command line's `keys`: keys that sign access tokens."""
 
 from __future__ import annotations
 
@@ -18,5 +18,5 @@ def commands() -> None:
 
 @keys.command("new")
 def new() -> None:
-    """Print a new Ed25519 key for JWT_PRIVATE_KEYS; it is kept nowhere else."""
+    """Print a new Ed25519 key for JWT_PRIVATE_KEYS; it is stored nowhere else."""
     sys.stdout.write(generate_pem())

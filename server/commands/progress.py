@@ -1,4 +1,4 @@
-"""`python -m server progress ...`: reports that could not be written, shown and played again."""
+"""`python -m server progress ...`: list reports that could not be written, and replay them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from services.settings.settings import Settings
 
 
 async def dead_letters(settings: Settings, *, replay: bool) -> int:
-    """Prints each, and with `replay` puts it back into its stream; returns how many there were.
+    """Print each dead letter, with `replay` put it back into its stream; return their number.
 
     Raises:
         StartupError: Redis does not answer.
@@ -37,7 +37,7 @@ async def dead_letters(settings: Settings, *, replay: bool) -> int:
 
 
 async def _iterate_letters(letters: DeadLetters, shards: int) -> AsyncIterator[DeadLetter]:
-    """Oldest first in each shard; those that come meanwhile may be among them."""
+    """All dead letters, oldest first in each shard; new ones may be among them."""
     for shard in range(shards):
         after: str | None = None
         while page := await letters.list_page(shard, after):

@@ -1,4 +1,4 @@
-"""How far a long command is, on terminals; nothing where the output is a file."""
+"""A progress bar for long commands on terminals; nothing where the output is a file."""
 
 from __future__ import annotations
 

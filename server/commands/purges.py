@@ -1,4 +1,4 @@
-"""`python -m server purges`: purges that the CDN would not do, shown and tried again."""
+"""`python -m server purges`: list purges that the CDN refused, and retry them."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _MOST = 1000
 
 
 async def purges(settings: Settings, *, retry: bool) -> None:
+    """Print failed purges, with `retry` put them back into the queue."""
     async with open_runtime(settings) as runtime:
         await show(runtime, retry=retry)
 
 
 async def show(runtime: Runtime, *, retry: bool) -> int:
-    """Prints those that failed, the newest first, and with `retry` puts all back; returns how many
-    were shown."""
+    """Print failed purges, newest first, with `retry` put all back; return the number printed."""
     failed = await models.purges.list_failed(_MOST)
     waiting = await models.purges.count_waiting()
     again = await models.purges.retry_failed(purging.now(runtime)) if retry else 0

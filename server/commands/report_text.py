@@ -1,4 +1,4 @@
-"""Reports as people read them: of imports, of indexes."""
+"""Text of reports: of imports, of indexes."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from resolvers.catalog.imports.report import Problems, Report
 
 
 def format_report(report: Report) -> str:
+    """An import's report, one line per collection and problem."""
     lines = [
         f"{name:<10} {done.inserted} new, {done.updated} changed, {done.unchanged} as they were"
         for name, done in report.changes.items()
@@ -29,7 +30,7 @@ def _format_problems(what: str, problems: Problems) -> list[str]:
 
 
 def format_indexes(plans: Sequence[IndexPlan]) -> str:
-    """One line an index that differs, then the sum."""
+    """One line per index that differs, then the sum."""
     lines = [
         f"{word:<8} {plan.collection}.{name}"
         for plan in plans

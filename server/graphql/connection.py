@@ -1,7 +1,7 @@
-"""One socket, from accept to close: hello, operations, a new token in time, and the end.
+"""One WebSocket connection: its start, its operations, renewing its token, and its end.
 
-A client that breaks the protocol is closed with the protocol's code and nothing else happens. Who
-is signed out, or lets the token expire, hears no more: streams end at once, the socket with 4403.
+A client that breaks the protocol is closed with the protocol's code, and nothing else happens. When
+a viewer is signed out or the token expires, streams end at once, and the socket closes with 4403.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _MAX_WAIT_SECONDS = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class SharedSocketState:
-    """What all sockets of a process share."""
+    """State that all sockets of a process share."""
 
     operations: Operations
     runtime: Runtime
@@ -49,7 +49,7 @@ class SharedSocketState:
 
 
 class Connection:
-    """`believes_cookies`: the handshake came from a page of ours, by its Origin."""
+    """One socket. `trust_cookies`: the handshake came from a page of ours, by its Origin."""
 
     def __init__(
         self, socket: WebSocket, shared: SharedSocketState, *, trust_cookies: bool
@@ -72,6 +72,7 @@ class Connection:
         self._running = SocketOperations(shared.operations, shared.log, self._send)
 
     async def serve(self) -> None:
+        """Serve the socket until it is closed."""
         try:
             await self._listen()
         except Closed as closed:
@@ -84,7 +85,7 @@ class Connection:
         await self._running.finish(self._settings.graphql_deadline_seconds)
 
     def end(self, closed: Closed) -> None:
-        """By whoever hears first that this must not go on: streams stop now, the rest soon."""
+        """End the connection from outside: streams stop now, the socket closes soon."""
         self._ending = self._ending or closed
         self._running.cancel_streams()
         if self._waiting is not None and not self._waiting.expired():
@@ -105,7 +106,7 @@ class Connection:
             await self._running.stop()
 
     async def _receive(self) -> dict[str, Any] | None:
-        """The next message; None when it is time to look at the clock."""
+        """The next message; None when it is time to check the deadlines."""
         seconds = self._seconds_to_wait()
         if seconds <= 0:
             return None
@@ -174,10 +175,10 @@ class Connection:
         await self._send({"type": "connection_ack"})
 
     async def _renew(self, payload: Any) -> None:
-        """Any payload is allowed here; one with an authorization is a new token of the same user.
+        """Renew the token. Any payload is allowed; one with an authorization is a new token.
 
         Raises:
-            Closed: it is not, or gives fewer rights than streams were opened with.
+            Closed: it is another user's, or gives fewer rights than the streams were opened with.
         """
         token = read_authorization(payload) if isinstance(payload, dict) else None
         if token is None or not self._is_ready:
@@ -208,7 +209,10 @@ class Connection:
         self._running.begin(read_id(message), message.get("payload"), self._context())
 
     def _context(self) -> Context:
-        """Its request id is the socket's and a number: clients use their ids again."""
+        """A new operation's context.
+
+        Its request id is the socket's id and a number: clients reuse their operation ids.
+        """
         self._operation_count += 1
         client = self._socket.client
         return Context(
@@ -222,7 +226,7 @@ class Connection:
     # ---- sending
 
     async def _send(self, message: dict[str, Any]) -> None:
-        """One at a time, each when the client has taken enough of those before."""
+        """Send one message at a time, each when the client has read enough of the previous."""
         async with self._sending:
             if self._socket.application_state is not WebSocketState.CONNECTED:
                 raise WebSocketDisconnect  # closed by us; a mutation still had something to say

@@ -1,7 +1,7 @@
-"""A browser's sign-in in cookies its scripts cannot read, for clients that send X-Marquee-Auth.
+"""A browser's sign-in in cookies its scripts cannot read, for clients with X-Marquee-Auth.
 
 Other sites' pages can make a browser send cookies, but not that header: cookies without it are
-refused. A bearer token wins over cookies. Both cookies end when the sign-in is found to be over.
+refused. A bearer token wins over cookies. Both cookies are deleted once the sign-in is over.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Headers = Iterable[tuple[bytes, bytes]]
 
 @dataclass(frozen=True, slots=True)
 class RequestCookies:
-    """What a request brought of ours; `is_meant`: with the header that no other site can send."""
+    """A request's cookies of ours. `has_csrf_header`: it has the header no other site can send."""
 
     access: str | None
     refresh: str | None
@@ -31,17 +31,19 @@ class RequestCookies:
 
     @property
     def authorization(self) -> str | None:
+        """The access cookie as an Authorization header's value."""
         return f"Bearer {self.access}" if self.access else None
 
     @property
     def browser(self) -> Browser | None:
-        """None for a client that keeps its tokens itself."""
+        """The cookie client; None for a client that stores its tokens itself."""
         return Browser(self.refresh) if self.has_csrf_header else None
 
     def reject_csrf(self) -> None:
-        """
+        """Refuse cookies without the header, as another site's page would send them.
+
         Raises:
-            Refused: cookies alone, which is how another site's page would ask.
+            Refused: 403.
         """
         if (self.access or self.refresh) and not self.has_csrf_header:
             message = "A request with our cookies needs the header X-Marquee-Auth."
@@ -52,7 +54,10 @@ _NO_COOKIES = RequestCookies(None, None, False)
 
 
 def read_cookies(headers: Headers) -> RequestCookies:
-    """Of ASGI's headers. A cookie that comes twice is not believed: one may be planted."""
+    """Read our cookies from ASGI's headers.
+
+    A cookie that comes twice is ignored: one of the two may be planted.
+    """
     values: dict[str, str | None] = {}
     has_csrf_header = False
     for name, value in headers:
@@ -69,10 +74,14 @@ def read_cookies(headers: Headers) -> RequestCookies:
 async def authenticate_request(
     runtime: Runtime, raw: Headers, headers: Mapping[bytes, bytes]
 ) -> tuple[Viewer | None, Browser | None]:
-    """By bearer token or cookie; `headers` are the raw ones by name.
+    """Authenticate by bearer token or cookie.
+
+    Args:
+        raw: ASGI's headers.
+        headers: the same by name.
 
     Raises:
-        Refused: 401 for what is not in force, 403 for a forgery, 503 when it cannot be told.
+        Refused: 401 for a token not in force, 403 for a forged request, 503 when no store answers.
     """
     bearer = headers.get(b"authorization", b"").decode("latin-1")
     sent = read_cookies(raw) if b"cookie" in headers or HEADER in headers else _NO_COOKIES
@@ -93,7 +102,7 @@ async def authenticate_request(
 
 
 async def authenticate_cookies(runtime: Runtime, headers: Headers) -> Viewer | None:
-    """Who the access cookie stands for; None without one. For a socket, whose Origin was checked.
+    """The access cookie's viewer; None without one. For sockets, whose Origin was checked.
 
     Raises:
         InvalidToken: the cookie's token is not in force.
@@ -102,7 +111,7 @@ async def authenticate_cookies(runtime: Runtime, headers: Headers) -> Viewer | N
 
 
 def build_set_cookie(browser: Browser, settings: Settings) -> list[bytes]:
-    """Values of Set-Cookie for what happened to the sign-in; none for most answers."""
+    """Values of Set-Cookie for a changed sign-in; none for most answers."""
     if browser.tokens is not None:
         access, refresh = browser.tokens
         return [
@@ -126,5 +135,5 @@ def _cookie(name: str, value: str, seconds: int, settings: Settings) -> bytes:
 
 
 def _is_secure(settings: Settings) -> bool:
-    """Browsers drop secure cookies that come over plain http: only development does that."""
+    """Whether cookies are `Secure`: browsers drop those over http, as development uses it."""
     return settings.is_production or settings.public_address.startswith("https:")

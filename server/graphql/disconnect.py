@@ -1,6 +1,6 @@
-"""Work that is given up when its client goes away: what only waits for services outside.
+"""Cancelling work when its client disconnects: work that only waits for outside services.
 
-Not for reads of MongoDB: a cancelled one costs a connection, more than reading on would.
+Not for reads of MongoDB: a cancelled read costs a connection, more than finishing it would.
 """
 
 from __future__ import annotations
@@ -15,14 +15,16 @@ V = TypeVar("V")
 
 
 class ClientDisconnected(Exception):
-    """Nobody waits for the answer any more; the work was cancelled and has ended."""
+    """The client has disconnected; the work was cancelled and has ended."""
 
 
 async def cancel_on_disconnect(receive: Receive, work: Coroutine[Any, Any, V]) -> V:
-    """The work's result. `receive` must have given the whole request's body.
+    """Await the work, or cancel it when the client disconnects.
+
+    `receive` must have given the whole request body.
 
     Raises:
-        ClientGone: the connection was closed first.
+        ClientDisconnected: the connection was closed first.
     """
     working = asyncio.ensure_future(work)
     disconnect = asyncio.ensure_future(_wait_for_disconnect(receive))

@@ -97,7 +97,7 @@ class GraphQLOverHTTP:
         )
 
     def _note_invalid_request(self, scope: Scope, status: int) -> None:
-        """No client of ours sends what is no GraphQL over HTTP."""
+        """Report requests that are not GraphQL over HTTP: no client of ours sends them."""
         client = scope.get("client")
         if status in (400, 405, 406, 413, 415) and client:
             self._runtime.abuse_watch.record_signal(client[0], Signal.INVALID_REQUEST)
@@ -105,7 +105,7 @@ class GraphQLOverHTTP:
     def _cache_headers(
         self, stored: StoredAnswer, headers: dict[bytes, bytes]
     ) -> dict[bytes, bytes]:
-        """A public answer, unless the request tells who asks: that one stays private."""
+        """Caching headers of a public answer; a request with credentials gets no public ones."""
         if b"authorization" in headers or b"cookie" in headers:
             return {b"etag": stored.etag}
         seconds = stored.remaining_seconds(self._clock())
@@ -161,7 +161,7 @@ class GraphQLOverHTTP:
 
 
 def _matches_etag(if_none_match: bytes | None, etag: bytes) -> bool:
-    """RFC 9110, 13.1.2: weak comparison with each of the list's, or `*`."""
+    """Whether If-None-Match has the tag (RFC 9110, 13.1.2): weak comparison, or `*`."""
     if if_none_match is None:
         return False
     tags = (tag.strip().removeprefix(b"W/") for tag in if_none_match.split(b","))
@@ -169,11 +169,13 @@ def _matches_etag(if_none_match: bytes | None, etag: bytes) -> bool:
 
 
 def operation_label(prepared: Prepared) -> str:
+    """The operation's kind and name, for logs."""
     name = prepared.operation.node.name
     return f"{prepared.operation.kind} {name.value[:60] if name else '(anonymous)'}"
 
 
 def is_our_fault(answer: Answer) -> bool:
+    """Whether an error of the answer is the server's, not the client's."""
     return any(
         error["extensions"]["code"] in ("INTERNAL_SERVER_ERROR", "UPSTREAM_UNAVAILABLE", "TIMEOUT")
         for error in answer.errors
@@ -186,7 +188,11 @@ def _not_allowed(message: str, allow: bytes) -> Refused:
 
 @lru_cache(maxsize=256)
 def _negotiate(accept: bytes | None) -> bytes:
-    """The type the client wants most (RFC 9110, 12.5.1); `application/json` where it is silent."""
+    """The preferred response type (RFC 9110, 12.5.1); `application/json` without a preference.
+
+    Raises:
+        Refused: 406, when the client accepts neither type.
+    """
     if not accept:
         return JSON
     weights = dict(_parse_weight(part) for part in accept.decode("latin-1").lower().split(","))
@@ -219,7 +225,11 @@ def _read_parameter(parameters: str, name: str) -> str:
 
 @lru_cache(maxsize=256)
 def _require_json(content_type: bytes) -> None:
-    """Also what keeps other sites' forms out: browsers do not send this type across sites."""
+    """Require a JSON body, which other sites' forms cannot send.
+
+    Raises:
+        Refused: 415.
+    """
     header = content_type.decode("latin-1").lower()
     media_type, _, parameters = header.partition(";")
     if media_type.strip() != "application/json":
@@ -229,7 +239,11 @@ def _require_json(content_type: bytes) -> None:
 
 
 async def read_body(receive: Receive, most_bytes: int, headers: dict[bytes, bytes]) -> bytes:
-    """The whole body. Raises Refused (413) as soon as it is known to be too large."""
+    """Read the whole body.
+
+    Raises:
+        Refused: 413, as soon as the body is known to be too large.
+    """
     declared = headers.get(b"content-length", b"0")
     if declared.isdigit() and int(declared[:20]) > most_bytes:
         if b"expect" not in headers:  # else the client asks before it sends
@@ -262,7 +276,7 @@ async def _read_on(receive: Receive, first: bytes, most_bytes: int) -> bytes:
 
 
 async def _drain(receive: Receive) -> None:
-    """Reads on for a moment: a connection closed on unread bytes is reset, and the answer lost."""
+    """Read on for a moment: a connection closed with unread bytes is reset, the answer lost."""
     remaining_bytes = _DRAINED_BYTES
     with suppress(TimeoutError):
         async with asyncio.timeout(_DRAIN_SECONDS):
@@ -289,7 +303,7 @@ def _parse(text: bytes | str, what: str) -> Any:
 
 
 def parse_request(payload: Any) -> Request:
-    """A request from decoded JSON, its parts of the right types.
+    """Build a request from decoded JSON, its parts of the right types.
 
     Raises:
         Refused: a part is missing or of another type.

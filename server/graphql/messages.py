@@ -1,4 +1,4 @@
-"""Messages of graphql-transport-ws as clients send them, and what is wrong with some of them."""
+"""Messages of graphql-transport-ws, decoded and validated."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _NONE: dict[str, Any] = {}
 
 
 class Closed(Exception):
-    """The protocol says to close: with this code and reason."""
+    """A reason to close the socket: the protocol's close code and text."""
 
     def __init__(self, code: int, reason: str) -> None:
         super().__init__(reason)
@@ -21,11 +21,11 @@ class Closed(Exception):
 
 
 def decode_message(message: Any) -> dict[str, Any]:
-    """The JSON object in what ASGI received.
+    """Decode the JSON object in an ASGI message.
 
     Raises:
-        Closed: it is none.
-        WebSocketDisconnect: the client has gone.
+        Closed: the message is no JSON object.
+        WebSocketDisconnect: the client has disconnected.
     """
     if message["type"] == "websocket.disconnect":
         raise WebSocketDisconnect(message.get("code") or 1005)
@@ -42,6 +42,11 @@ def decode_message(message: Any) -> dict[str, Any]:
 
 
 def read_id(message: dict[str, Any]) -> str:
+    """The message's operation id.
+
+    Raises:
+        Closed: it has none.
+    """
     id_ = message.get("id")
     if not isinstance(id_, str) or not 0 < len(id_) <= _MAX_ID_CHARACTERS:
         raise Closed(4400, "A message of this type needs an id")
@@ -49,6 +54,11 @@ def read_id(message: dict[str, Any]) -> str:
 
 
 def read_payload(message: dict[str, Any]) -> dict[str, Any]:
+    """The message's payload, empty without one.
+
+    Raises:
+        Closed: it is no object.
+    """
     payload = message.get("payload")
     if not isinstance(payload, dict | None):
         raise Closed(4400, "The payload must be an object")
@@ -56,6 +66,11 @@ def read_payload(message: dict[str, Any]) -> dict[str, Any]:
 
 
 def read_authorization(payload: dict[str, Any]) -> str | None:
+    """The payload's authorization; None without one.
+
+    Raises:
+        Closed: it is no string.
+    """
     authorization = payload.get("authorization", payload.get("Authorization"))
     if not isinstance(authorization, str | None):
         raise Closed(4400, "The authorization must be a string")

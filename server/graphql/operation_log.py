@@ -1,6 +1,7 @@
-"""Operations over a socket, counted and logged as requests are: one line each, when it has ended.
+"""Operations over sockets, counted and logged as requests are: one line each, at the end.
 
-A stream's time says how long somebody watched, not how fast we were: it is logged, not counted.
+A stream's duration says how long the client listened, not how fast the server is: it is logged,
+not counted.
 """
 
 from __future__ import annotations
@@ -15,8 +16,11 @@ from services.telemetry.live_metrics import LiveMetrics
 
 @dataclass(slots=True)
 class OperationRecord:
-    """What there is to tell of one operation. `outcome` is complete, refused, cancelled (by the
-    client), gone (the client) or failed (our fault)."""
+    """One operation's log record.
+
+    `outcome` is complete, refused, cancelled (by the client), gone (the client disconnected) or
+    failed (our fault).
+    """
 
     context: Context
     started: float = field(default_factory=time.perf_counter)
@@ -27,11 +31,14 @@ class OperationRecord:
 
 
 class OperationLog:
+    """Writes operations to the access log and the live metrics."""
+
     def __init__(self, log: AccessLog, live: LiveMetrics) -> None:
         self._log = log
         self._live = live
 
     def write(self, record: OperationRecord) -> None:
+        """Count and log an operation that has ended."""
         seconds = time.perf_counter() - record.started
         if not record.is_stream:
             self._live.record_request(seconds, failed=record.is_our_fault)

@@ -1,7 +1,7 @@
-"""How an answer tells of the rate limit: RateLimit and RateLimit-Policy (the IETF HTTPAPI group's
-draft, structured fields), and 429 with Retry-After where it was used up.
+"""RateLimit and RateLimit-Policy headers (the IETF HTTPAPI draft, structured fields).
 
-What shared caches may keep is everybody's and tells nothing of the one who asked.
+A client over its limit gets 429 with Retry-After. Answers that shared caches may store have no
+such headers: they are for every client.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _TOO_MANY_REQUESTS = 429
 
 
 def add_rate_headers(headers: dict[bytes, bytes], status: int, admission: Admission) -> int:
-    """Adds the headers; returns the answer's status."""
+    """Add the headers; return the answer's status."""
     if not admission.is_allowed:
         headers[b"retry-after"] = b"%d" % admission.retry_after_seconds
         status = _TOO_MANY_REQUESTS
@@ -28,6 +28,6 @@ def add_rate_headers(headers: dict[bytes, bytes], status: int, admission: Admiss
 
 @lru_cache(maxsize=16)
 def _policy(tier: str, requests: int, window_ms: int) -> tuple[bytes, bytes]:
-    """The policy's name and its header; windows are told in whole seconds."""
+    """The policy's name and its header; windows are in whole seconds."""
     name = tier.lower().encode()
     return name, b'"%b";q=%d;w=%d' % (name, requests, -(-window_ms // 1000))

@@ -1,4 +1,4 @@
-"""Small answers in GraphQL's JSON, whatever went wrong and wherever."""
+"""Short answers in GraphQL's JSON, whatever went wrong."""
 
 from __future__ import annotations
 
@@ -33,9 +33,11 @@ class Refused(Exception):
 
     @classmethod
     def of(cls, status: int, error: CodedError) -> Refused:
+        """Refuse with this status and the error's code and message."""
         return cls(status, error.message, error.code)
 
     def body(self) -> bytes:
+        """The answer's body, as JSON."""
         return orjson.dumps(
             {"errors": [{"message": self.message, "extensions": {"code": self.code.value}}]}
         )
@@ -51,6 +53,7 @@ async def reply(
     head_only: bool = False,
     cookies: Sequence[bytes] = (),
 ) -> None:
+    """Send a whole answer; it is not stored by caches unless `headers` say so."""
     lines = [
         (b"content-type", content_type),
         (b"content-length", b"%d" % len(body)),

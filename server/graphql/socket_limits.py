@@ -1,7 +1,7 @@
-"""Which sockets are open in this process: how many of an address and of a viewer, and whose.
+"""The open sockets of this process, by address and by viewer, and their limits.
 
-Hears of revocations while anybody is signed in here, and ends that viewer's sockets at once.
-Every process counts for itself: a limit holds per process.
+Follows revocations while a viewer is signed in here, and ends that viewer's sockets at once. Every
+process counts for itself: limits are per process.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ class Member(Protocol):
     """An open socket."""
 
     def end(self, closed: Closed) -> None:
-        """Ends it soon; returns at once."""
+        """End it soon; returns at once."""
 
 
 class OpenSockets:
-    """One per process."""
+    """The open sockets of this process."""
 
     def __init__(self, settings: Settings, revocations: Revocations) -> None:
         self._per_address = settings.sockets_per_address
@@ -42,7 +42,7 @@ class OpenSockets:
 
     @contextmanager
     def count_socket(self, address: str | None) -> Iterator[bool]:
-        """Whether the address may have one more; it has while this lasts."""
+        """Whether the address may have one more socket, which is counted while this lasts."""
         key = group_address(address)
         if self._addresses[key] >= self._per_address:
             yield False
@@ -56,9 +56,10 @@ class OpenSockets:
                 del self._addresses[key]
 
     def sign_in(self, member: Member, viewer: Viewer) -> None:
-        """
+        """Register a socket's viewer, or its renewed token.
+
         Raises:
-            Closed: the viewer has too many, or was signed out while it was being found.
+            Closed: the viewer has too many sockets, or was signed out meanwhile.
         """
         if self._revocations.is_revoked(viewer):
             raise Closed(4403, "Signed out")
@@ -74,6 +75,7 @@ class OpenSockets:
             self._unsubscribe = self._revocations.subscribe(self._on_revocation)
 
     def sign_out(self, member: Member, viewer: Viewer) -> None:
+        """Remove a socket from its viewer's."""
         members = self._signed_in.get(viewer.user_id, {})
         previous = members.pop(member, None)
         if not members:
@@ -99,7 +101,7 @@ class OpenSockets:
 
 
 class MessageBucket:
-    """How busy one socket may be: so many messages a second, some seconds' worth at once."""
+    """A token bucket of one socket's messages: a rate per second, some seconds' worth at once."""
 
     def __init__(self, per_second: float) -> None:
         self._per_second = per_second
@@ -109,9 +111,10 @@ class MessageBucket:
         self._filled_at = self._clock()
 
     def take(self) -> None:
-        """
+        """Take one token.
+
         Raises:
-            Closed: it is empty.
+            Closed: the bucket is empty.
         """
         now = self._clock()
         self._tokens = min(

@@ -1,6 +1,6 @@
-"""Operations that run on one socket: side by side, each with an id, a context and an end.
+"""The operations of one socket: concurrent, each with an id, a context and an end.
 
-What nobody waits for any more is cancelled, but a mutation that has begun runs to its end: half of
+An operation without a client is cancelled, but a mutation that has begun runs to its end: half of
 one would be worse than none. Its answer is dropped.
 """
 
@@ -35,11 +35,13 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 
 class CompletedByClient(Exception):
-    """The client has completed the operation: it wants no answer."""
+    """The client has completed the operation and takes no answer."""
 
 
 @dataclass(eq=False, slots=True)
 class RunningOperation:
+    """One operation of the socket."""
+
     id: str
     payload: Any
     record: OperationRecord
@@ -47,12 +49,13 @@ class RunningOperation:
     task: asyncio.Task[None] | None = None
 
     def cancel(self) -> None:
+        """Cancel the operation, unless it is a mutation."""
         if self.task is not None and not self.is_mutation:
             self.task.cancel()
 
 
 class SocketOperations:
-    """`send` sends a message to the client and waits until it went out."""
+    """The socket's operations. `send` sends a message and waits until it went out."""
 
     def __init__(self, operations: Operations, log: OperationLog, send: Send) -> None:
         self._operations = operations
@@ -64,7 +67,7 @@ class SocketOperations:
 
     @property
     def quiet_seconds(self) -> float:
-        """How long nothing has been running."""
+        """For how many seconds no operation has been running."""
         if self._running:
             return 0.0
         return asyncio.get_running_loop().time() - self._idle_since
@@ -72,7 +75,8 @@ class SocketOperations:
     # ---- beginning and ending
 
     def begin(self, operation_id: str, payload: Any, context: Context) -> None:
-        """
+        """Start an operation.
+
         Raises:
             Closed: the id is in use, or too many operations are running.
         """
@@ -88,36 +92,38 @@ class SocketOperations:
         task.add_done_callback(self._tasks.pop)
 
     def cancel(self, operation_id: str) -> None:
+        """Cancel the operation with this id, if there is one."""
         running = self._running.get(operation_id)
         if running is not None:
             self._remove(running)
             running.cancel()
 
     def cancel_streams(self) -> None:
+        """Cancel all subscriptions."""
         for running in self._running.values():
             if running.record.is_stream:
                 running.cancel()
 
     def renew(self, viewer: Viewer) -> None:
-        """Streams go on with these rights, from their next event on."""
+        """Give streams the rights of this viewer, from their next event on."""
         for running in self._running.values():
             if running.record.is_stream:
                 running.record.context.viewer = viewer
 
     async def finish(self, seconds: float) -> None:
-        """Lets what runs come to its end for so long."""
+        """Let running operations end, for so many seconds at most."""
         if self._tasks:
             await asyncio.wait(list(self._tasks), timeout=seconds)
 
     async def stop(self) -> None:
-        """Ends all but mutations."""
+        """Cancel all operations but mutations."""
         for running in self._tasks.values():
             running.cancel()
         ending = [task for task, running in self._tasks.items() if not running.is_mutation]
         await asyncio.gather(*ending, return_exceptions=True)
 
     def _remove(self, running: RunningOperation) -> None:
-        """The id may be another's by now."""
+        """Free the id, unless it is another operation's by now."""
         if self._running.get(running.id) is running:
             del self._running[running.id]
             self._idle_since = asyncio.get_running_loop().time()
@@ -146,7 +152,7 @@ class SocketOperations:
             self._log.write(record)
 
     async def _run(self, running: RunningOperation) -> bool:
-        """Sends the answers; False when the last message was an error, which needs no complete."""
+        """Send the answers; False when the last message was an error, which needs no complete."""
         record, context = running.record, running.record.context
         try:
             prepared = await self._operations.admit(parse_request(running.payload), context)
@@ -165,7 +171,7 @@ class SocketOperations:
         return True
 
     async def _send_prepared(self, running: RunningOperation, answer: Answer) -> bool:
-        """Sends a public answer that was kept, or a refusal."""
+        """Send an answer that needed no execution: a cached public one, or a refusal."""
         if not answer.started:
             return await self._refuse(running, answer.errors)
         await self._next(running, answer)
@@ -197,7 +203,7 @@ class SocketOperations:
             raise CompletedByClient
 
     async def _end(self, running: RunningOperation, message: dict[str, Any]) -> None:
-        """The operation's last message; who has read it may use the id again."""
+        """Send the operation's last message; the client may then reuse the id."""
         self._check_active(running)
         self._remove(running)
         with suppress(WebSocketDisconnect):

@@ -1,5 +1,7 @@
-"""Uvicorn's WebSocket protocol with bounds where it has none: for clients that do not read, that
-ping without end, that send fragments without end, or that never finish a close.
+"""Uvicorn's WebSocket protocol with limits where it has none.
+
+They are for clients that do not read, that ping or send fragments without end, or that never finish
+a close.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ _LINGER_SECONDS = 5.0
 
 
 class BoundedSocket(WebSocketsSansIOProtocol):
-    """A client that takes nothing for `ws_ping_timeout` seconds is cut off, not waited for."""
+    """A client that reads nothing for `ws_ping_timeout` seconds is disconnected."""
 
     _abort_timer: asyncio.TimerHandle | None = None
     _ping_tokens = PINGS_AT_ONCE
@@ -40,7 +42,7 @@ class BoundedSocket(WebSocketsSansIOProtocol):
     # ---- clients that do not read
 
     def pause_writing(self) -> None:
-        """Reads no more, too: pongs are written without asking, and operations only add to it."""
+        """Stop reading as well: answers and pongs would only add to what waits."""
         super().pause_writing()
         if not self.transport.is_closing():
             self.transport.pause_reading()
@@ -49,7 +51,7 @@ class BoundedSocket(WebSocketsSansIOProtocol):
         )
 
     async def receive(self) -> ASGIReceiveEvent:
-        """Taking a message resumes reading, which waits for the client's turn here."""
+        """Receive a message, which resumes reading, unless the client must read first."""
         message = await super().receive()
         if not self.writable.is_set() and not self.transport.is_closing():
             self.transport.pause_reading()
@@ -79,6 +81,7 @@ class BoundedSocket(WebSocketsSansIOProtocol):
     # ---- floods below the application
 
     def handle_ping(self) -> None:
+        """Answer a ping while the token bucket has tokens, else close."""
         now = self.loop.time()
         refilled = self._ping_tokens + (now - self._pinged_at) * PINGS_PER_SECOND
         self._ping_tokens, self._pinged_at = min(PINGS_AT_ONCE, refilled) - 1, now
@@ -88,7 +91,7 @@ class BoundedSocket(WebSocketsSansIOProtocol):
             super().handle_ping()
 
     def handle_cont(self, event: Frame) -> None:
-        """Fragments without content have no size that would add up."""
+        """Limit the fragments of a message: empty ones have no size that would add up."""
         if len(self.frames) >= MAX_FRAGMENTS:
             self._fail(1009, "Too many fragments")
         else:

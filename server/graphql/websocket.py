@@ -1,7 +1,7 @@
-"""GraphQL over WebSocket: the graphql-transport-ws protocol, as enisdenjo/graphql-ws specifies it.
+"""GraphQL over WebSocket: the graphql-transport-ws protocol of enisdenjo/graphql-ws.
 
-Who may connect: pages of this host and of CORS_ORIGIN, and clients that are no pages, so many from
-an address; the rest is server/graphql/connection.py.
+Pages of this host and of CORS_ORIGIN may connect, and clients that are no pages, up to a number per
+address; the protocol is in connection.py.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class GraphQLOverWebSocket:
             await Connection(socket, self._shared, trust_cookies=trust_cookies).serve()
 
     def _is_allowed(self, origin: str, host: str | None) -> bool:
-        """Browsers send Origin and no CORS check: what they may not read, they may not open."""
+        """Whether a page of this Origin may connect; CORS does not protect sockets."""
         if origin in [one.strip() for one in self._cors_origin.split(",") if one.strip()]:
             return True
         try:
@@ -73,7 +73,7 @@ class GraphQLOverWebSocket:
 
 
 async def _reject_excess(socket: WebSocket) -> None:
-    """Before accept, where it costs least: floods end here."""
+    """Reject before accepting, where it costs least."""
     metrics.sockets_closed_total.labels("429").inc()
     await socket.send_denial_response(
         PlainTextResponse(

@@ -1,1 +1,1 @@
-"""What every request passes, outermost first."""
+"""ASGI middleware of all requests, outermost first in app.py."""

@@ -1,6 +1,6 @@
-"""What the abuse watch decided, done: a blocked prefix gets 403, a suspicious one waits.
+"""Refuses or delays requests by the abuse watch's decision: blocked prefixes get 403.
 
-Waiting is bounded, of a prefix and of all: who comes on top of that gets 429. Health checks pass.
+Delays are bounded, per prefix and in total: requests beyond that get 429. Health checks pass.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ _BUSY = "Too many requests come from your network: wait before the next one."
 
 
 class AbuseGuard:
+    """ASGI middleware that enforces the abuse watch's levels."""
+
     def __init__(self, app: ASGIApp, watch: AbuseWatch) -> None:
         self._app = app
         self._watch = watch
@@ -52,6 +54,7 @@ class AbuseGuard:
         await self._app(scope, receive, send)
 
     async def _delay(self, status: PrefixStatus) -> bool:
+        """Delay the request; False if too many wait already."""
         prefix = status.prefix
         if self._total_waiting >= _MOST_WAITING or self._waiting[prefix] >= _MOST_WAITING_OF_PREFIX:
             return False

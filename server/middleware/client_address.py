@@ -1,6 +1,6 @@
-"""Who asks and by which scheme, where proxies of ours are in front.
+"""The client's address and scheme where our own proxies are in front.
 
-Nothing else in the server reads X-Forwarded-For or X-Forwarded-Proto; nobody else is believed.
+Nothing else in the server reads X-Forwarded-For or X-Forwarded-Proto, and only proxies are trusted.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ _SCHEMES = {
 
 
 class ClientAddress:
+    """ASGI middleware that sets `client` and `scheme` from a trusted proxy's headers."""
+
     def __init__(self, app: ASGIApp, addresses: ClientAddresses) -> None:
         self._app = app
         self._addresses = addresses

@@ -1,6 +1,6 @@
-"""The busiest route, answered before routing: what it would pass there costs like a cache hit.
+"""The busiest route, answered before routing, whose cost would equal a cache hit's.
 
-Compression is asked only where the client offers an encoding; the rest of the app is behind.
+The answer passes compression only where the client offers an encoding.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 
 class GraphQLFastPath:
-    """`endpoint` serves `path`; `compressed` is the same behind compression."""
+    """ASGI middleware: `endpoint` serves `path`; `compressed` is the same with compression."""
 
     def __init__(self, app: ASGIApp, path: str, endpoint: ASGIApp, compressed: ASGIApp) -> None:
         self._app = app

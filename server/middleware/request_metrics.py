@@ -1,5 +1,4 @@
-"""Gives every request an id, measures, counts and logs it, and closes its answer to misuse by
-browsers (security_headers.py): the outermost layer."""
+"""Request ids, metrics, access log and security headers: the outermost layer."""
 
 from __future__ import annotations
 
@@ -20,7 +19,7 @@ _SILENT = frozenset({"/health", "/ready", "/metrics"})
 
 
 class RequestMetrics:
-    """`scope["state"]["request_id"]` is the id; it is also sent back as X-Request-Id."""
+    """ASGI middleware. `scope["state"]["request_id"]` is the id, also sent as X-Request-Id."""
 
     def __init__(
         self, app: ASGIApp, log: AccessLog, live: LiveMetrics, security: SecurityHeaders
@@ -92,7 +91,7 @@ def _line(scope: Scope, status: int, seconds: float, request_id: str, route: str
 
 
 def _request_id(scope: Scope) -> str:
-    """The proxy's, when it is harmless text; else a new one."""
+    """The proxy's request id where it is harmless text, else a new one."""
     for name, value in scope["headers"]:
         if name == b"x-request-id" and _ACCEPTED_ID.fullmatch(value):
             return str(value.decode())
@@ -100,7 +99,7 @@ def _request_id(scope: Scope) -> str:
 
 
 def _route(scope: Scope) -> str:
-    """Few and finite, never the path itself."""
+    """The route's label: one of a finite set, never the path itself."""
     label = scope.get("route_label")
     if label is not None:
         return str(label)

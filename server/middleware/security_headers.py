@@ -1,7 +1,7 @@
-"""Headers that keep browsers from doing with an answer what it is not for.
+"""Headers that keep browsers from misusing an answer.
 
-The API's answers run nothing, load nothing and are framed nowhere. Drawn art and films may be shown
-by other sites' pages; an SVG opened as a page runs nothing either. Made once, not per request.
+The API's answers run nothing, load nothing and are framed nowhere. Art and films may be shown by
+other sites' pages; an SVG opened as a page runs nothing either. Built once, not per request.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ _ALWAYS: tuple[Header, ...] = (
 
 
 class SecurityHeaders:
+    """The security headers of this deployment."""
+
     def __init__(self, settings: Settings) -> None:
         always = _ALWAYS
         if settings.is_production and settings.public_address.startswith("https://"):
@@ -34,7 +36,7 @@ class SecurityHeaders:
         self._shown = (*always, policy, (b"cross-origin-resource-policy", b"cross-origin"))
 
     def add_to(self, path: str, headers: Sequence[Header]) -> list[Header]:
-        """The answer's headers and ours; where a route has its own of a kind, that one stays."""
+        """The answer's headers and ours; a header the route has set itself stays."""
         if path == "/graphql":  # the busiest, which has none of these
             return [*headers, *self._own]
         ours = self._shown if path.startswith(_SHOWN_ELSEWHERE) else self._own

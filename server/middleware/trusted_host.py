@@ -1,6 +1,6 @@
 """Hosts we answer to, by TRUSTED_HOSTS: a request names exactly one, and it is ours.
 
-Two Host headers are refused (RFC 9112, 3.2): a proxy in front might have gone by the other one.
+Two Host headers are refused (RFC 9112, 3.2): a proxy in front might have used the other one.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from starlette.types import Receive, Scope, Send
 
 
 class StrictTrustedHost(TrustedHostMiddleware):
+    """Starlette's middleware that also refuses more than one Host header."""
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "lifespan" and _hosts(scope) > 1:
             refusal = PlainTextResponse("Invalid host header", 400)

@@ -1,4 +1,4 @@
-"""GET /art/posters/{title_id}.svg and /art/backdrops/{title_id}.svg: drawn art, as a CDN likes it.
+"""GET /art/posters/{title_id}.svg and /art/backdrops/{title_id}.svg: generated art.
 
 Public for a day, with an ETag. The policy lets an SVG opened as a page load and run nothing.
 """
@@ -24,15 +24,17 @@ Draw = Callable[[Context, str], Awaitable[str | None]]
 
 
 async def poster(request: Request) -> Response:
+    """A title's poster."""
     return await _answer(request, art.poster)
 
 
 async def backdrop(request: Request) -> Response:
+    """A title's backdrop."""
     return await _answer(request, art.backdrop)
 
 
 async def _answer(request: Request, draw: Draw) -> Response:
-    """Expects the path parameter `title_id` and, in `app.state.runtime`, the process's Runtime."""
+    """Draw a title's art; expects `title_id` in the path and the Runtime in `app.state`."""
     title_id = request.path_params["title_id"]
     try:
         drawing = await draw(Context(request.app.state.runtime), title_id)
@@ -55,6 +57,6 @@ def _respond_with(request: Request, body: bytes) -> Response:
 
 
 def _matches_etag(if_none_match: str, tag: str) -> bool:
-    """RFC 9110, 13.1.2: weak comparison with each tag of the list, or `*`."""
+    """Whether If-None-Match has the tag (RFC 9110, 13.1.2): weak comparison, or `*`."""
     known_tags = (known_tag.strip().removeprefix("W/") for known_tag in if_none_match.split(","))
     return any(known_tag in (tag.removeprefix("W/"), "*") for known_tag in known_tags)

@@ -1,7 +1,7 @@
-"""GET /bandwidth-test?bytes=N: so many random bytes, for a client to measure its connection by.
+"""GET /bandwidth-test?bytes=N: random bytes, for a client to measure its connection with.
 
-Bounded in size, in time, in requests a minute from one address (in all processes together), and in
-how many run at once (in this one); never stored or compressed on the way.
+Limited in size, in time, in requests a minute from one address (in all processes together), and in
+concurrent tests (in this process); never stored or compressed on the way.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class _Stream(StallTimeoutResponse):
 
 
 class BandwidthTest:
-    """One per process."""
+    """The route; one per process."""
 
     def __init__(self, limiter: RateLimiter) -> None:
         self._limiter = limiter
@@ -51,6 +51,7 @@ class BandwidthTest:
         return os.urandom(MAX_BYTES)
 
     async def answer(self, request: Request) -> Response:
+        """Answer a test, or refuse it with 400 or 429."""
         try:
             size_bytes = _parse_size(request)
             await self._admit(request.client.host if request.client else None)
@@ -68,8 +69,10 @@ class BandwidthTest:
         self._running -= 1
 
     async def _admit(self, address: str | None) -> None:
-        """Raises:
-        RateLimited: too many run, or too many came from this address.
+        """Count a test.
+
+        Raises:
+            RateLimited: too many run, or too many came from this address.
         """
         self._require_room()
         result = await self._limiter.count("bandwidth", address, _LIMITS)
@@ -88,7 +91,7 @@ class BandwidthTest:
 
 
 def _parse_size(request: Request) -> int:
-    """`size` is its older name.
+    """The size from `bytes`, or from `size`, its older name.
 
     Raises:
         ValidationFailed: no number, or out of bounds.

@@ -1,6 +1,6 @@
-"""What a request for a file says of the copy a client may have, and of the bytes it wants.
+"""Conditional and range requests of files (RFC 9110, 13 and 14), as functions of headers.
 
-RFC 9110, 13 and 14, as pure functions of headers. Who asks for several ranges gets the whole file.
+A request for several ranges gets the whole file.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ _ONE_RANGE = re.compile(r"bytes=\s*([0-9]{0,18})-([0-9]{0,18})\s*", re.IGNORECAS
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """Of a file: its entity tag with quotes, and when it changed, in seconds since 1970."""
+    """A file's entity tag, with quotes, and when it changed, in seconds since 1970."""
 
     etag: str
     modified_at: float
 
     @property
     def last_modified(self) -> str:
+        """The time as a Last-Modified header's value."""
         return formatdate(self.modified_at, usegmt=True)
 
 
@@ -38,7 +39,10 @@ class RangeNotSatisfiable(Exception):
 
 
 def is_not_modified(headers: Mapping[str, str], version: Version) -> bool:
-    """The client has this version: If-None-Match by weak comparison, else If-Modified-Since."""
+    """Whether the client has this version.
+
+    By If-None-Match in weak comparison, else by If-Modified-Since.
+    """
     tags = headers.get("if-none-match")
     if tags is not None:
         known_tags = (tag.strip().removeprefix("W/") for tag in tags.split(","))
@@ -53,10 +57,10 @@ def is_not_modified(headers: Mapping[str, str], version: Version) -> bool:
 
 
 def parse_range(headers: Mapping[str, str], version: Version, size_bytes: int) -> ByteRange | None:
-    """The range asked for; None stands for the whole file, also where the range says nothing.
+    """The requested range; None means the whole file, also for a range without meaning.
 
     Raises:
-        NoSuchBytes: it begins after the file's end.
+        RangeNotSatisfiable: it begins after the file's end.
     """
     match = _ONE_RANGE.fullmatch(headers.get("range", ""))
     if match is None or not _matches_if_range(headers.get("if-range"), version):
@@ -78,7 +82,7 @@ def _suffix_range(length: int, size_bytes: int) -> ByteRange:
 
 
 def _matches_if_range(header: str | None, version: Version) -> bool:
-    """By strong comparison: a weak tag never matches."""
+    """Whether If-Range matches, in strong comparison: a weak tag never does."""
     if header is None:
         return True
     return header == version.last_modified or (

@@ -1,4 +1,4 @@
-"""What is not there, in the same JSON as everything else."""
+"""Answers to unknown routes and unhandled errors, in the JSON of all other answers."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ log = get_logger("server")
 
 
 async def http_error(request: Request, error: Exception) -> Response:
+    """Answer an HTTP error such as 404."""
     assert isinstance(error, HTTPException)
     code = ErrorCode.NOT_FOUND if error.status_code == 404 else ErrorCode.VALIDATION_FAILED
     return _answer(error.status_code, error.detail, code, error.headers)
 
 
 async def server_error(request: Request, error: Exception) -> Response:
-    """The last resort: the fault is logged with the request id, which is all the client sees."""
+    """Log an unhandled error with its request id, which is all the client sees of it."""
     request_id = request.scope.get("state", {}).get("request_id", "-")
     log.error("request_failed", request_id=request_id, exc_info=error)
     answer = _answer(500, "Something went wrong on our side.", ErrorCode.INTERNAL_SERVER_ERROR)

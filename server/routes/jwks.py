@@ -12,7 +12,7 @@ _SECONDS = 300  # a new key is made known this long, and longer, before it signs
 
 
 class KeySet:
-    """Encoded once: keys change with a restart."""
+    """The key set, encoded once: keys change with a restart."""
 
     def __init__(self, tokens: AccessTokens) -> None:
         self._body = orjson.dumps(tokens.public_keys)
@@ -22,4 +22,5 @@ class KeySet:
         }
 
     async def answer(self, _request: Request) -> Response:
+        """Answer with the public keys."""
         return Response(self._body, 200, self._headers, "application/jwk-set+json")

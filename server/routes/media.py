@@ -1,7 +1,7 @@
-"""GET /media/{token}/{title_id}/{path}: playlists and files of our own films, for signed addresses.
+"""GET /media/{token}/{title_id}/{path}: playlists and files of our own films, by signed URL.
 
-The path is looked up among what the title's index names; it never becomes a path of the disk. Files
-come in one range or whole (RFC 9110, 14), unchanged on the way, kept by the viewer's browser alone.
+The path is looked up in the title's index and never used as a path of the disk. Files are sent
+whole or as one range (RFC 9110, 14), not transformed on the way, cached by the browser alone.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ _STATUS = {
 
 
 async def media(request: Request) -> Response:
+    """Answer a signed URL, or refuse it with 403, 404 or 503."""
     try:
         return await _media(request)
     except CodedError as error:
@@ -65,7 +66,7 @@ async def _media(request: Request) -> Response:
 
 
 async def _context(request: Request) -> Context:
-    """An access token that has run out since takes nothing away from the address."""
+    """The request's context; an expired access token takes nothing away from the URL."""
     runtime = request.app.state.runtime
     try:
         viewer = await authenticate(runtime, request.headers.get("authorization"))

@@ -1,4 +1,4 @@
-"""What operators and balancers ask: /health (alive), /ready (can serve), /metrics (Prometheus)."""
+"""Routes for operators and load balancers: /health (alive), /ready, /metrics (Prometheus)."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ _NO_STORE = {"Cache-Control": "no-store"}
 
 
 async def health(request: Request) -> Response:
+    """Whether the process runs."""
     status, body = health_and_metrics.liveness()
     return JSONResponse(body, status, headers=_NO_STORE)
 
 
 async def ready(request: Request) -> Response:
+    """Whether the process can serve requests."""
     state = request.app.state
     report = await health_and_metrics.health(Context(state.runtime))
     status, body = health_and_metrics.readiness(report, draining=state.draining.is_set())
@@ -25,5 +27,6 @@ async def ready(request: Request) -> Response:
 
 
 async def prometheus(request: Request) -> Response:
+    """The metrics in Prometheus's text format."""
     media_type = "text/plain; version=0.0.4; charset=utf-8"
     return Response(metrics.render_exposition(), media_type=media_type, headers=_NO_STORE)

@@ -1,7 +1,7 @@
-"""Bodies too large to be held: sent piece by piece, as fast as the client takes them.
+"""Large bodies, streamed in pieces as fast as the client reads them.
 
-A client that takes nothing for a minute is let go, and so is one that closed its connection, or
-takes longer for all of it than `most_seconds`.
+A client that reads nothing for a minute is disconnected; so is one that takes longer than
+`max_seconds` for the whole body.
 """
 
 from __future__ import annotations
@@ -19,8 +19,11 @@ log = get_logger("server")
 
 
 class StallTimeoutResponse(StreamingResponse):
-    """The headers tell Content-Length. `close` is called however it ends; to HEAD, only headers are
-    sent."""
+    """A streaming response that ends when its client stalls.
+
+    The headers must have Content-Length. `close` is called however it ends; HEAD gets headers
+    alone.
+    """
 
     stall_timeout_seconds = 60.0
     max_seconds: float | None = None

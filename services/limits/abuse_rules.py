@@ -1,7 +1,7 @@
-"""What makes a neighbourhood of addresses suspicious, and how much. Nothing is sent from here.
+"""Scoring of suspicious address prefixes. No I/O happens here.
 
-Points halve with time (ABUSE_HALF_LIFE_SECONDS). Requests and new documents cost nothing up
-to what an office full of viewers needs. lua/abuse_count.lua has the same rules, for all processes.
+Scores halve with time (ABUSE_HALF_LIFE_SECONDS). Requests and new documents cost nothing up to what
+an office full of viewers needs. lua/abuse_count.lua has the same rules, for all processes.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _LEAVING_SHARE = 0.8  # of the score that led to a level: no flapping
 
 
 class Signal(Enum):
-    """What is noted of a prefix, besides requests and the documents it sends."""
+    """Events that add points to a prefix, besides its requests and documents."""
 
     UNKNOWN_DOCUMENT = "unknown_document"  # an id nobody registered
     INVALID_REQUEST = "invalid_request"  # a body, a document or variables that are refused
@@ -39,7 +39,7 @@ POINTS = {
 
 
 class AbuseLevel(IntEnum):
-    """What happens to requests of a prefix; each includes the one before."""
+    """Restriction of a prefix's requests; each level includes the one before."""
 
     NORMAL = 0
     SLOW = 1
@@ -48,11 +48,14 @@ class AbuseLevel(IntEnum):
 
     @property
     def label(self) -> str:
+        """The name in metrics and logs."""
         return self.name.lower()
 
 
 @dataclass(frozen=True, slots=True)
 class AbuseRules:
+    """Thresholds and rates of scoring, from the settings ABUSE_*."""
+
     requests_per_second: float = 50
     documents: int = 20
     half_life_seconds: float = 60
@@ -64,6 +67,7 @@ class AbuseRules:
 
     @classmethod
     def of(cls, settings: Settings) -> AbuseRules:
+        """Build the rules from the settings."""
         return cls(
             requests_per_second=settings.abuse_requests_per_second,
             documents=settings.abuse_operation_shapes,
@@ -76,10 +80,16 @@ class AbuseRules:
         )
 
     def decay(self, score: float, seconds: float) -> float:
+        """Return what is left of a score after `seconds`."""
         return float(score * 0.5 ** (max(0.0, seconds) / self.half_life_seconds))
 
     def choose_level(self, score: float, before: AbuseLevel) -> AbuseLevel:
-        """`before` is remaining only well below what led to it; BLOCKED ends by time, not by score."""
+        """Return the level of a score.
+
+        Args:
+            before: the level until now. It ends only well below its threshold, so that levels do
+                not flap; BLOCKED ends by time instead.
+        """
         reached: AbuseLevel = AbuseLevel.NORMAL
         for level, threshold in self._thresholds():
             is_holding = level <= before < AbuseLevel.BLOCKED
@@ -97,7 +107,7 @@ class AbuseRules:
 
 @dataclass(slots=True)
 class AbuseSignals:
-    """What was noted of a prefix since it was last counted. `documents` are digests of documents."""
+    """Signals of a prefix since it was last counted."""
 
     requests: int = 0
     points: float = 0.0
@@ -106,7 +116,7 @@ class AbuseSignals:
 
 @dataclass(slots=True)
 class PrefixStatus:
-    """How a prefix stands. Times in seconds since 1970; `until` is a block's end, else 0."""
+    """Status of a prefix at `at`, in seconds since 1970; `until` is a block's end, else 0."""
 
     prefix: str
     level: AbuseLevel = AbuseLevel.NORMAL
@@ -115,6 +125,7 @@ class PrefixStatus:
     until: float = 0.0
 
     def get_level_at(self, now: float, rules: AbuseRules) -> AbuseLevel:
+        """Return the level at `now`, after the decay since `at`."""
         if self.until > now:
             return AbuseLevel.BLOCKED
         return rules.choose_level(rules.decay(self.score, now - self.at), self.level)
@@ -122,7 +133,7 @@ class PrefixStatus:
 
 @dataclass(slots=True)
 class LocalScore(PrefixStatus):
-    """A prefix as one process counts it alone, while Redis is away."""
+    """Score of a prefix in one process, counted while Redis is away."""
 
     free: float | None = None
     strikes: int = 0
@@ -130,6 +141,7 @@ class LocalScore(PrefixStatus):
     documents: int = 0
 
     def count(self, signals: AbuseSignals, now: float, rules: AbuseRules) -> None:
+        """Add signals to the score and update the level; ignored during a block."""
         now = max(now, self.at)
         if self.until > now:
             return
@@ -160,7 +172,7 @@ class LocalScore(PrefixStatus):
         return (max(0, self.documents - rules.documents) - over_before) * DOCUMENT_POINTS
 
     def _block(self, now: float, rules: AbuseRules) -> None:
-        """What is done while it lasts counts for nothing; after it one starts as a slow one."""
+        """Start a block, twice as long as the one before; after it the level is SLOW at most."""
         self.strikes += 1
         seconds = rules.block_seconds * 2 ** min(self.strikes - 1, 30)
         self.until = now + min(seconds, rules.block_most_seconds)

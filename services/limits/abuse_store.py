@@ -1,6 +1,6 @@
-"""Standings of prefixes in the state's Redis, where all processes and operators see the same.
+"""Statuses of prefixes in the state's Redis, shared by all processes and operators.
 
-Nothing here is needed for an answer: who cannot reach Redis counts alone (abuse_watch.py).
+No answer depends on it: a process that cannot reach Redis counts locally (abuse_watch.py).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _REASON_CHARACTERS = 200
 
 
 class LevelChange(NamedTuple):
-    """One of a prefix's level. Of all processes, one is raw."""
+    """A change of a prefix's level; reported to one of all processes."""
 
     prefix: str
     before: AbuseLevel
@@ -40,7 +40,11 @@ class LevelChange(NamedTuple):
 
 
 class AbuseStore:
-    """`key_prefix` is REDIS_KEY_PREFIX. All raise UpstreamUnavailable when Redis is away."""
+    """Statuses in Redis. Every method raises UpstreamUnavailable while Redis is away.
+
+    Args:
+        key_prefix: REDIS_KEY_PREFIX.
+    """
 
     def __init__(self, redis: Client, rules: AbuseRules, key_prefix: str = "") -> None:
         self._redis = redis
@@ -54,7 +58,7 @@ class AbuseStore:
     async def count(
         self, prefix: str, signals: AbuseSignals, now: float
     ) -> tuple[AbuseLevel, PrefixStatus]:
-        """The level before, and how the prefix stands with this."""
+        """Add signals to a prefix's score; returns the level before, and the status now."""
         rules = self._rules
         before, raw = await self._scripts.call(
             _COUNT,
@@ -82,7 +86,7 @@ class AbuseStore:
         return AbuseLevel(before), _parse_status(prefix, raw)
 
     async def list_statuses(self, now: float) -> tuple[list[PrefixStatus], list[LevelChange]]:
-        """All that are not NORMAL, and which of them time has changed since anybody asked."""
+        """List all statuses but NORMAL, and the changes by decay since the last call."""
         current, changed = await self._scripts.call(
             _LIST_STATUSES, 1, self._statuses, _ms(now), self._half_life_ms, *self._thresholds
         )
@@ -92,7 +96,7 @@ class AbuseStore:
         ], list(_parse_changes(changed))
 
     async def block(self, prefix: str, until: float, now: float, reason: str) -> None:
-        """An operator's block, in force in all processes within a second."""
+        """Block a prefix by hand; all processes apply it within a second."""
         key, _ = self._keys(prefix)
         status = f"{int(AbuseLevel.BLOCKED)} 0 {_ms(now)} {_ms(until)}"
         fields: dict[Any, Any] = {"score": 0, "at": _ms(now), "until": _ms(until)}
@@ -107,7 +111,7 @@ class AbuseStore:
             raise _redis_unavailable() from error
 
     async def lift(self, prefix: str) -> bool:
-        """Forgets all about the prefix; False when nothing was held against it."""
+        """Delete a prefix's score and status; false when it had none."""
         try:
             async with self._redis.pipeline(transaction=True) as pipeline:
                 pipeline.hdel(self._statuses, prefix)
@@ -117,7 +121,7 @@ class AbuseStore:
             raise _redis_unavailable() from error
 
     async def get_reason(self, prefix: str) -> str | None:
-        """An operator's words for the block."""
+        """Return the reason that an operator gave for a block."""
         try:
             raw = await self._redis.hget(self._keys(prefix)[0], "reason")
         except Failure as error:

@@ -1,9 +1,8 @@
-"""Who misbehaves, by prefix of addresses, and what is done about it: slowed down, then only known
-documents, then blocked for a while.
+"""Detection of abuse by address prefix; levels: slow, known documents only, blocked.
 
-Noting and asking touch this process's memory alone. What was notes goes to Redis in one pipeline
-every 200 ms, and how prefixes stand comes back twice a second; while Redis is away each process
-counts for itself. Memory is bounded; nothing here ever fails a request.
+Recording and look-ups touch this process's memory alone. Recorded signals go to Redis in one
+pipeline every 200 ms, and statuses come back twice a second; while Redis is away, each process
+counts locally. Memory is bounded, and nothing here ever fails a request.
 """
 
 from __future__ import annotations
@@ -49,12 +48,12 @@ _MAX_PREFIXES = 10_000
 _MAX_LOCAL_DOCUMENTS = 64  # of a prefix remembered here; Redis keeps the count
 _MAX_LOCAL_SCORES = 5_000
 _MAX_ADDRESSES = 16_384
-_UNCOUNTED_SHARE = 0.1  # of the free requests a second: so few are not even answers to Redis
+_UNCOUNTED_SHARE = 0.1  # of the free requests a second: so few are not sent to Redis
 _MIN_DELAY_SECONDS, _MAX_DELAY_SECONDS = 0.2, 1.0
 
 
 class _PrefixNotes:
-    """What this process knows of a prefix, and has not answers yet."""
+    """Signals of a prefix that this process has not sent yet; `uncounted` is a token bucket."""
 
     __slots__ = (
         "documents",
@@ -76,6 +75,7 @@ class _PrefixNotes:
         self.documents_until = now + DOCUMENTS_SECONDS
 
     def drain(self) -> AbuseSignals:
+        """Return the signals and start again from zero."""
         signals = AbuseSignals(self.requests, self.points, tuple(self.new_documents))
         self.requests, self.points = 0, 0.0
         self.new_documents.clear()
@@ -83,7 +83,7 @@ class _PrefixNotes:
 
 
 class AbuseWatch:
-    """One per process. `clock` tells seconds since 1970."""
+    """The abuse watch of one process. `clock` returns seconds since 1970."""
 
     def __init__(
         self, settings: Settings, redis: Client, clock: Callable[[], float] = time.time
@@ -95,7 +95,9 @@ class AbuseWatch:
         self._exempt = (
             parse_networks(settings.abuse_exempt, "ABUSE_EXEMPT") + self.addresses.trusted
         )
-        if not settings.is_production:  # ourselves; tests play strangers from the rest of 127/8
+        if (
+            not settings.is_production
+        ):  # this machine; tests use the other addresses of 127/8 as clients
             self._exempt += tuple(ipaddress.ip_network(own) for own in ("127.0.0.1", "::1"))
         self._clock = clock
         self.store = AbuseStore(redis, self.rules, settings.redis_key_prefix)
@@ -112,13 +114,13 @@ class AbuseWatch:
         self._task: asyncio.Task[None] | None = None
 
     def __len__(self) -> int:
-        """How many prefixes this process remembers."""
+        """Return how many prefixes are in this process's memory."""
         return len(self._notes)
 
-    # ---- asked and answers by every request
+    # ---- on every request
 
     def get_status(self, address: str | None) -> PrefixStatus | None:
-        """How the address's prefix stands; None for most: nothing is held against it."""
+        """Return the status of an address's prefix; None when its level is NORMAL."""
         if not self._statuses and not self._local_scores:
             return None
         prefix = self._prefix_of(address)
@@ -131,21 +133,22 @@ class AbuseWatch:
         return shared
 
     def get_level(self, status: PrefixStatus) -> AbuseLevel:
+        """Return the level of a status at this moment."""
         return status.get_level_at(self._clock(), self.rules)
 
     def get_delay_seconds(self, status: PrefixStatus) -> float:
-        """The longer the worse it stands."""
+        """Return how long to delay a request: the higher the score, the longer."""
         score = self.rules.decay(status.score, self._clock() - status.at)
         span = max(1.0, self.rules.block_score - self.rules.slow_score)
         part = min(1.0, max(0.0, (score - self.rules.slow_score) / span))
         return _MIN_DELAY_SECONDS + part * (_MAX_DELAY_SECONDS - _MIN_DELAY_SECONDS)
 
     def get_block_seconds(self, status: PrefixStatus) -> float:
-        """Of its block."""
+        """Return how long the block still lasts."""
         return max(0.0, status.until - self._clock())
 
     def record_request(self, address: str | None) -> None:
-        """One more; the first few of every second are not counted further."""
+        """Count one request; the first few of every second are not sent to Redis."""
         prefix = self._prefix_of(address) if self.is_on else None
         if prefix is None:
             return
@@ -161,6 +164,7 @@ class AbuseWatch:
         self._enqueue(prefix, notes)
 
     def record_signal(self, address: str | None, signal: Signal, amount: int = 1) -> None:
+        """Add the points of a signal, `amount` times, to the address's prefix."""
         prefix = self._prefix_of(address) if self.is_on else None
         if prefix is None:
             return
@@ -170,7 +174,11 @@ class AbuseWatch:
         self._enqueue(prefix, notes)
 
     def record_document(self, address: str | None, document_hash: str) -> None:
-        """`document_hash` is a digest of the document's text, the same in all processes."""
+        """Record that a prefix sent a document.
+
+        Args:
+            document_hash: digest of the document's text, the same in all processes.
+        """
         prefix = self._prefix_of(address) if self.is_on else None
         if prefix is None:
             return
@@ -201,7 +209,7 @@ class AbuseWatch:
             self._wake.set()
 
     def _find_prefix(self, address: str | None) -> str | None:
-        """None for what is exempt, or no address."""
+        """Return the address's prefix; None for exempt addresses and for unreadable ones."""
         parsed: Address | None = parse_address(address) if self.is_on else None
         if parsed is None or is_within(parsed, self._exempt):
             return None
@@ -215,14 +223,16 @@ class AbuseWatch:
             for exempt in self._exempt
         )
 
-    # ---- with the other processes
+    # ---- exchange with the other processes
 
     async def start(self) -> None:
+        """Synchronize once and then regularly, in a task."""
         if self.is_on:
             await self.sync()
             self._task = asyncio.create_task(self._run())
 
     async def aclose(self) -> None:
+        """Stop the task and wait for its end."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -246,7 +256,7 @@ class AbuseWatch:
             pass
 
     async def sync(self) -> None:
-        """Tells what was notes, and hears how all prefixes stand."""
+        """Send the pending signals, and fetch all statuses when the last ones are old."""
         batch = list(self._pending)[:_FLUSHED_PREFIXES]
         signals_by_prefix = {prefix: self._pending.pop(prefix).drain() for prefix in batch}
         if self._guard.allows_calls():
@@ -262,7 +272,7 @@ class AbuseWatch:
         self._count_locally(signals_by_prefix)
 
     async def _flush(self, signals_by_prefix: dict[str, AbuseSignals]) -> None:
-        """All in one pipeline. Raises UpstreamUnavailable only if all failed."""
+        """Send all signals in one pipeline and apply the statuses it returns."""
         now = self._clock()
         answers = await asyncio.gather(
             *(
@@ -279,6 +289,11 @@ class AbuseWatch:
             self._announce_change(LevelChange(status.prefix, before, status.level))
 
     async def refresh(self) -> None:
+        """Fetch all statuses and log the changes reported to this process.
+
+        Raises:
+            UpstreamUnavailable: Redis is away.
+        """
         statuses, changes = await self.store.list_statuses(self._clock())
         self._refreshed_at = time.monotonic()
         self._statuses = {status.prefix: status for status in statuses}
@@ -307,7 +322,7 @@ class AbuseWatch:
             enforced=self.enforces,
         )
 
-    # ---- without them
+    # ---- while Redis is away
 
     def _count_locally(self, signals_by_prefix: dict[str, AbuseSignals]) -> None:
         now = self._clock()

@@ -1,5 +1,4 @@
-"""Addresses of clients: cut short before they are stored (a neighbourhood, not a household), and
-by household where they are counted."""
+"""Prefixes of client addresses: short ones for storage, one per household for counting."""
 
 from __future__ import annotations
 
@@ -10,7 +9,11 @@ _STORED_BITS = {4: 24, 6: 48}
 
 
 def shorten_address(address: str | None) -> str | None:
-    """IPv4 as its /24, IPv6 as its /48 (the rest zero); None for what is no address."""
+    """Shorten an address for storage: IPv4 to its /24, IPv6 to its /48, other bits zero.
+
+    Returns:
+        The network's address, or None when `address` is not an address.
+    """
     try:
         parsed = ipaddress.ip_address((address or "").partition("%")[0])
     except ValueError:
@@ -23,7 +26,11 @@ def shorten_address(address: str | None) -> str | None:
 
 @lru_cache(maxsize=4096)
 def group_address(address: str | None) -> str:
-    """Whose it is: IPv4 itself, IPv6 its /64, of which one household has all addresses."""
+    """Group addresses for counting: IPv4 itself; IPv6 by /64, which one household owns.
+
+    Returns:
+        Such as `192.0.2.1` or `2001:db8::/64`; `unknown` when `address` is not an address.
+    """
     try:
         parsed = ipaddress.ip_address((address or "").partition("%")[0])
     except ValueError:

@@ -1,7 +1,7 @@
-"""Who is asking: the peer's address, or what proxies of ours say of it.
+"""The client's address: the peer's, or the one that trusted proxies forwarded.
 
-X-Forwarded-For is read from the right, and only as far as TRUSTED_PROXIES wrote it; whatever a
-client puts in front of that is never looked at. Neighbours share a prefix: IPv4 /24, IPv6 /64.
+X-Forwarded-For is read from the right, and only as far as TRUSTED_PROXIES wrote it; entries that a
+client puts in front are ignored. Prefixes for the abuse watch are /24 (IPv4) and /64 (IPv6).
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ _CACHED_BYTES = 300
 
 
 def parse_networks(text: str, setting: str) -> tuple[Network, ...]:
-    """The addresses and networks of a setting, separated by commas; `none` is none.
+    """Parse a setting's addresses and networks, separated by commas; `none` means no network.
 
     Raises:
-        StartupError: one is neither.
+        StartupError: a part is neither an address nor a network.
     """
     names = [name.strip() for name in text.split(",") if name.strip()]
     if [name.lower() for name in names] == ["none"]:
@@ -38,7 +38,14 @@ def parse_networks(text: str, setting: str) -> tuple[Network, ...]:
 
 
 def parse_address(address: str | None) -> Address | None:
-    """Without a zone; an IPv4 address inside an IPv6 one (RFC 4291, 2.5.5.2) as IPv4."""
+    """Parse an address without its zone; an IPv4-mapped IPv6 address becomes IPv4.
+
+    Returns:
+        The address, or None when it cannot be read.
+
+    Source:
+        RFC 4291, 2.5.5.2.
+    """
     try:
         current = ipaddress.ip_address((address or "").partition("%")[0])
     except ValueError:
@@ -49,18 +56,23 @@ def parse_address(address: str | None) -> Address | None:
 
 
 def is_within(address: Address, networks: Sequence[Network]) -> bool:
+    """Whether one of the networks contains the address."""
     return any(address in network for network in networks)
 
 
 def get_network(address: Address) -> Network:
+    """Return the address's prefix: IPv4 /24, IPv6 /64."""
     return ipaddress.ip_network((address, _PREFIX_BITS[address.version]), strict=False)
 
 
 class ClientAddresses:
-    """`trusted` is TRUSTED_PROXIES.
+    """Resolver of client addresses behind trusted proxies.
+
+    Args:
+        trusted: TRUSTED_PROXIES.
 
     Raises:
-        StartupError: it names something that is no address and no network.
+        StartupError: `trusted` names something that is neither an address nor a network.
     """
 
     def __init__(self, trusted: str) -> None:
@@ -68,13 +80,19 @@ class ClientAddresses:
         self._walk_hops_cached = lru_cache(maxsize=4096)(self._walk_hops)
 
     def is_trusted(self, address: str | None) -> bool:
+        """Whether the address belongs to a trusted proxy."""
         current = parse_address(address)
         return current is not None and is_within(current, self.trusted)
 
     def resolve(self, peer: str | None, forwarded: Sequence[bytes]) -> str | None:
-        """The first address from the right that is not of a trusted proxy. `forwarded` are the
-        X-Forwarded-For headers in their order. What cannot be read ends the walk: the proxy that
-        wrote it counts as the one who asks."""
+        """Return the first address from the right that is not of a trusted proxy.
+
+        An unreadable entry ends the walk: the proxy that wrote it counts as the client.
+
+        Args:
+            peer: address of the connection's other end.
+            forwarded: the X-Forwarded-For headers in their order.
+        """
         header = b",".join(forwarded)
         if len(header) > _CACHED_BYTES:
             return self._walk_hops(peer, header[-_MAX_BYTES:])
@@ -95,7 +113,7 @@ class ClientAddresses:
 
 
 def _strip_port(entry: str) -> str:
-    """Of 192.0.2.1, 192.0.2.1:80, 2001:db8::1, [2001:db8::1]:80, in quotes or not."""
+    """Strip the port of 192.0.2.1:80 or [2001:db8::1]:80, and quotes; empty if malformed."""
     entry = entry.strip('"')
     if entry.startswith("["):
         host, bracket, suffix = entry[1:].partition("]")

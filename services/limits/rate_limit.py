@@ -1,9 +1,9 @@
-"""How many operations and cost points one may use in a window: an account by its tier, else an
-address. Counted in the cache's Redis by one script call (sliding_window.py).
+"""Rate limits of operations and cost points, by account and tier or by address.
 
-Never extra pass than the limit as Redis counts it. Who asks often has some counted ahead, which this
-process then admits without waiting: at most a tenth of the limit, only while half of it is free,
-given back after a second. For so long it may be missing to other processes.
+Counted in the cache's Redis by one script call (sliding_window.py); never more pass than the limit.
+For a frequent client some are prefetched, which this process then admits without a call: at most a
+tenth of the limit, only while half of it is free, returned after a second. Until then other
+processes cannot use them.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _SWEEP_SECONDS = 0.05
 
 
 class QuotaKey(NamedTuple):
-    """Whose window it is."""
+    """Owner of a window: tier, key in Redis, and limits."""
 
     tier: str
     redis_key: str
@@ -44,8 +44,11 @@ class QuotaKey(NamedTuple):
 
 @dataclass(slots=True)
 class Admission:
-    """What was counted for one operation. `requested` is its reserved cost; `remaining_requests` and
-    `remaining_points` are as quota here at that moment."""
+    """Decision about one operation.
+
+    `requested` is its reserved cost in points; `remaining_requests` and `remaining_points` are what
+    the window still had, as far as this process knew.
+    """
 
     quota_key: QuotaKey
     requested: int
@@ -57,17 +60,18 @@ class Admission:
 
     @property
     def retry_after_seconds(self) -> int:
+        """Seconds until a refused operation fits, at least 1."""
         return max(1, math.ceil(self.result.retry_ms / 1000))
 
     @property
     def full_seconds(self) -> int:
-        """Until the whole limit is free again, if nothing extra is asked."""
+        """Seconds until the whole limit is free again, without further operations."""
         return math.ceil(self.result.full_ms / 1000)
 
 
 @dataclass(slots=True)
 class _LocalQuota:
-    """What this process knows of one window, and what it holds of it: counted, not yet used."""
+    """A window's last result, and the requests and points prefetched from it."""
 
     result: WindowResult
     acquired_at: float = 0.0
@@ -80,7 +84,7 @@ class _LocalQuota:
 
 
 class RateLimiter:
-    """One per process. `clock` tells seconds that never go back."""
+    """The rate limiter of one process. `clock` returns seconds and is monotonic."""
 
     def __init__(
         self,
@@ -96,16 +100,17 @@ class RateLimiter:
         self._windows = windows
         self._clock = clock
         self._quotas: OrderedDict[str, _LocalQuota] = OrderedDict()
-        self._prefetched: OrderedDict[str, QuotaKey] = OrderedDict()  # longest held first
+        self._prefetched: OrderedDict[str, QuotaKey] = OrderedDict()  # oldest first
         self._releases: deque[tuple[QuotaKey, WindowResult, int, int]] = deque(maxlen=_MAX_RELEASES)
         self._sweeper: asyncio.Task[None] | None = None
         self._logged_at = -math.inf
 
     def user_key(self, tier: str, user_id: str) -> QuotaKey:
-        """`tier` is FREE, PREMIUM or API."""
+        """Return the key of an account's window; `tier` is FREE, PREMIUM or API."""
         return self._key_of(tier, user_id)
 
     def address_key(self, address: str | None) -> QuotaKey:
+        """Return the key of an anonymous client's window."""
         return self._key_of(ANONYMOUS, group_address(address))
 
     def _build_key(self, tier: str, subject: str) -> QuotaKey:
@@ -116,7 +121,7 @@ class RateLimiter:
         )
 
     def admit_now(self, quota_key: QuotaKey, points: int) -> Admission | None:
-        """From what is quota and held here; None: Redis has to be asked."""
+        """Decide from this process's memory; None when a call to Redis is needed."""
         quota = self._quotas.get(quota_key.redis_key)
         if quota is None:
             return None
@@ -127,24 +132,32 @@ class RateLimiter:
         return self._spend_prefetched(quota_key, points, quota)
 
     def refuse_now(self, quota_key: QuotaKey) -> Admission | None:
-        """The refusal of quota_key is quota to have nothing remaining, before anything is read."""
+        """Refuse a client known to be over its limit; None when it may have operations left."""
         quota = self._quotas.get(quota_key.redis_key)
         if quota is None or not quota.refused_until or self._clock() >= quota.refused_until:
             return None
         return self._refuse(quota_key, 0, quota.result)
 
     async def admit(self, quota_key: QuotaKey, points: int) -> Admission:
-        """One operation of `points`; `is_allowed` tells whether it may run."""
+        """Count one operation of `points`; `is_allowed` says whether it may run."""
         admission = self.admit_now(quota_key, points)
         return admission if admission is not None else await self._acquire(quota_key, points)
 
     async def count(self, subject: str, address: str | None, limits: WindowLimits) -> WindowResult:
-        """One of something else that addresses may do so often, whatever RATE_LIMIT_MODE says."""
+        """Count one event of another kind for an address, whatever RATE_LIMIT_MODE is.
+
+        Args:
+            subject: the kind, such as `bandwidth`; part of the key.
+        """
         key = self._prefix + cache_keys.RATE_LIMIT.format(subject, group_address(address))
         return await self._windows.acquire(key, limits)
 
     def settle(self, admission: Admission, actual: int) -> int:
-        """Gives back, once, what the operation cost less than reserved; returns its charge."""
+        """Release, once, the reserved points that the operation did not use.
+
+        Returns:
+            The points charged.
+        """
         if admission.is_settled or admission.result.refused_by:
             return admission.requested
         admission.is_settled = True
@@ -163,6 +176,7 @@ class RateLimiter:
         return admission.requested - refund
 
     async def aclose(self) -> None:
+        """Stop the sweeper and return all prefetched quota."""
         if self._sweeper is not None:
             self._sweeper.cancel()
             await asyncio.gather(self._sweeper, return_exceptions=True)
@@ -204,7 +218,7 @@ class RateLimiter:
     def _choose_prefetch(
         self, quota_key: QuotaKey, points: int, quota: _LocalQuota | None
     ) -> tuple[int, int]:
-        """How much to have counted ahead: doubled with every asking within a second."""
+        """Return how many requests and points to prefetch: doubled with each call in a second."""
         if quota is None or quota.is_prefetching:
             return 0, 0
         now = self._clock()
@@ -236,7 +250,7 @@ class RateLimiter:
         if quota.result.bucket != result.bucket or quota.result.is_local != result.is_local:
             self._return_prefetched(
                 quota_key.redis_key
-            )  # it was counted in another part of time, or elsewhere
+            )  # prefetched in another bucket, or elsewhere
         quota.result = result
         quota.refused_until = 0.0
         return quota
@@ -307,10 +321,10 @@ class RateLimiter:
             self._return_prefetched(key)
 
     async def _send_releases(self) -> None:
-        """All of this moment in one pipeline (scripts.py)."""
+        """Send all queued releases; they share one pipeline (scripts.py)."""
         releases = list(self._releases)
         self._releases.clear()
-        with suppress(Exception):  # a lost return counts on until its window has passed
+        with suppress(Exception):  # a lost release counts until its window has passed
             await asyncio.gather(
                 *(
                     self._windows.release(

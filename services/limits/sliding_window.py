@@ -1,8 +1,8 @@
-"""Sliding windows of requests and cost points, counted in Redis and, while that is away, in here.
+"""Sliding windows of requests and cost points, in Redis or, while it is away, in memory.
 
-Two counters a key (this bucket of time and the one before, weighted): small, and one call does all.
-While Redis is away every process counts for itself with the same limits: nothing fails, and it is
-logged once and measured.
+A key has two counters, of this bucket of time and of the one before, weighted: small, and one call
+is enough. While Redis is away, every process counts for itself with the same limits: nothing fails,
+and it is logged once and measured.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ REQUESTS, POINTS = 1, 2
 
 
 class WindowLimits(NamedTuple):
-    """In one window. No points: cost is not counted."""
+    """Limits of one window; without `points`, cost is not counted."""
 
     window_ms: int
     requests: int
@@ -37,9 +37,12 @@ class WindowLimits(NamedTuple):
 
 
 class WindowResult(NamedTuple):
-    """`refused_by` is 0, REQUESTS or POINTS; `bucket` when it was counted; `full_ms` how
-    long anything still counts; `retry_ms` when a refused taking fits if nobody takes more; `held`
-    1 if the extra was result too."""
+    """Result of one acquisition.
+
+    `refused_by` is 0, REQUESTS or POINTS; `bucket` the index of the bucket it was counted in;
+    `full_ms` the time until nothing counts any more; `retry_ms` the time until a refused
+    acquisition fits; `prefetched` 1 if the prefetch was counted too.
+    """
 
     refused_by: int
     bucket: int
@@ -53,7 +56,7 @@ class WindowResult(NamedTuple):
 
 @dataclass(slots=True)
 class LocalWindow:
-    """The same counting as the scripts', in this process."""
+    """A window in this process, counted as by the scripts."""
 
     bucket: int = 0
     requests: int = 0
@@ -64,6 +67,7 @@ class LocalWindow:
     def acquire(
         self, limits: WindowLimits, requests: int, points: int, now_ms: int
     ) -> WindowResult:
+        """Count `requests` and `points`, both or neither."""
         remaining_ms = self._roll(limits.window_ms, now_ms)
         length = limits.window_ms
         free = limits.requests - self.requests - self.requests_before * remaining_ms // length
@@ -89,6 +93,7 @@ class LocalWindow:
     def release(
         self, limits: WindowLimits, bucket: int, requests: int, points: int, now_ms: int
     ) -> None:
+        """Return unused requests and points to the bucket they were counted in."""
         self._roll(limits.window_ms, now_ms)
         if bucket == NEWEST:
             bucket = self.bucket if self.requests else self.bucket - 1
@@ -100,7 +105,7 @@ class LocalWindow:
             self.points_before = max(0, self.points_before - points)
 
     def _roll(self, length_ms: int, now_ms: int) -> int:
-        """Moves on to the bucket of time that `now_ms` is in; how much of it is remaining."""
+        """Advance to the bucket of `now_ms`; returns how many ms of it remain."""
         bucket = now_ms // length_ms
         if bucket + 1 == self.bucket:  # the clock went back over the edge
             return length_ms
@@ -118,7 +123,7 @@ class LocalWindow:
 
 
 def _wait_ms(length: int, remaining: int, limit: int, amount: int, count: int, before: int) -> int:
-    """How long until `amount` fits if nobody takes more."""
+    """Return how long until `amount` fits, without further requests."""
     room = limit - amount + 1
     if room <= 0:
         return 2 * length
@@ -128,7 +133,11 @@ def _wait_ms(length: int, remaining: int, limit: int, amount: int, count: int, b
 
 
 class SlidingWindows:
-    """`clock` tells seconds since 1970; without one, Redis's own clock counts for all processes."""
+    """Windows by key.
+
+    Args:
+        clock: seconds since 1970; None: Redis's own clock, the same for all processes.
+    """
 
     def __init__(self, scripts: ScriptCalls, clock: Callable[[], float] | None = None) -> None:
         self._scripts = scripts
@@ -147,9 +156,13 @@ class SlidingWindows:
         prefetch_requests: int = 0,
         prefetch_points: int = 0,
     ) -> WindowResult:
-        """Takes `requests` and `points`, both or neither; `more` besides, if that leaves half free.
+        """Count `requests` and `points`, both or neither; zero of both only reads.
 
-        Zero of both only looks. Never raises: without Redis this process counts for itself.
+        Never raises: without Redis this process counts for itself.
+
+        Args:
+            prefetch_requests: counted in addition, if half of the limit stays free.
+            prefetch_points: likewise.
         """
         if self._guard.allows_calls():
             length_ms, most, most_points = limits
@@ -174,9 +187,12 @@ class SlidingWindows:
         requests: int,
         points: int = 0,
     ) -> None:
-        """What was not used goes back to where it was counted; without `result`, to the newest bucket.
+        """Return unused requests and points to the bucket they were counted in.
 
-        Lost when Redis is away: it counts on until the window has passed.
+        A release is lost while Redis is away: they count until the window has passed.
+
+        Args:
+            result: of the acquisition; None: the newest bucket.
         """
         bucket = result.bucket if result is not None else NEWEST
         if key in self._local and (result is None or result.is_local):

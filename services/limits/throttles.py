@@ -1,8 +1,8 @@
-"""How often one may try to sign in, ask for mail, register or use a mailed token.
+"""Throttles of sign-ins, mails, registrations and mailed tokens.
 
-Every try is counted before it is made, so that a thousand at once are no way around; what refund
-is given back. Counted in the state's Redis (sliding_window.py) under a hash of the account given,
-which need not exist: a refusal tells nothing.
+Every attempt is counted before it is made, so that many at once cannot evade the limit; successful
+sign-ins are refunded. Counted in the state's Redis (sliding_window.py) under a hash of the account
+name, which need not exist: a refusal does not reveal whether it does.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from services.telemetry import metrics
 
 
 class Throttle(Enum):
-    """What is throttled."""
+    """Throttled actions."""
 
-    LOGIN = "login"  # also where a signed-in person's password is asked for again
+    LOGIN = "login"  # also when a signed-in user re-enters the password
     MAIL = "mail"  # verification and reset mails
     REGISTER = "register"
-    RESET = "reset"  # tries to use a mailed token
+    RESET = "reset"  # attempts to use a mailed token
 
 
 class ThrottleRule(NamedTuple):
-    """Tries in a window; None: not counted that way.
+    """Attempts allowed in a window; None: not counted that way.
 
-    `pair` is of one account from one address, `account` of one account from anywhere: the second is
-    looser, so that a stranger's wrong tries do not lock the owner out elsewhere.
+    `pair` limits one account from one address, `account` one account from anywhere. The second is
+    looser, so that a stranger's failures do not lock the owner out.
     """
 
     window_seconds: int
@@ -50,7 +50,7 @@ class _Counter(NamedTuple):
 
 
 class Throttles:
-    """One per process."""
+    """The throttles of one process."""
 
     def __init__(self, settings: Settings, windows: SlidingWindows) -> None:
         self._is_on = settings.throttles
@@ -61,10 +61,13 @@ class Throttles:
     async def check(
         self, name: Throttle, *, account: str | None = None, address: str | None = None
     ) -> None:
-        """Counts one try. `account` is what was given (an email address, an id), existing or not.
+        """Count one attempt.
+
+        Args:
+            account: an email address or id as the client sent it, existing or not.
 
         Raises:
-            RateLimited: too many; this one is not counted.
+            RateLimited: too many attempts; this one is not counted.
         """
         if not self._is_on:
             return
@@ -87,7 +90,7 @@ class Throttles:
     async def refund(
         self, name: Throttle, *, account: str | None = None, address: str | None = None
     ) -> None:
-        """Gives one try back: for sign-ins, of which only those that fail count."""
+        """Refund one attempt that succeeded: of sign-ins only failures count."""
         if not self._is_on:
             return
         for key, limits in self._counters(name, account, address):
@@ -111,7 +114,7 @@ class Throttles:
 
 
 def _hash_account(account: str) -> str:
-    """No address of a person lies in Redis; capitals make no other account."""
+    """Hash an account name, without regard to case, so that Redis has no email addresses."""
     text = account.strip().casefold().encode()
     return hashlib.blake2b(text, digest_size=12, person=b"throttle").hexdigest()
 

@@ -18,8 +18,8 @@ from services.breaker.breaker import CircuitBreakers
 from services.providers.attempts import Attempt, AttemptOutcome, ChainResult, Override, Overrides
 from services.providers.base import Provider, TitleRef, rank_sources
 from services.providers.hedging import Candidate, HedgedRequest
-from services.providers.runner import SLOW_SHARE, ProviderCall, ProviderLimits, ProviderRunner
 from services.providers.rollout import is_in_rollout
+from services.providers.runner import SLOW_SHARE, ProviderCall, ProviderLimits, ProviderRunner
 
 __all__ = [
     "Attempt",

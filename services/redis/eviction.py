@@ -1,4 +1,4 @@
-"""Check of the state's Redis for eviction and persistence, at start and regularly afterwards.
+"""Checks of the state's Redis for eviction and persistence, at start and once a minute.
 
 A server that may evict keys without expiry (allkeys-*, with a limit) would lose acknowledged
 progress, so it is refused. volatile-* may drop running sessions, whose players then start again: a

@@ -101,7 +101,7 @@ class Subscription(Generic[T]):
             self._ready.set()
 
     def skip_to(self, stream_id: Id) -> None:
-        """What came up to here was reduced in another way."""
+        """Drop messages up to this id: the subscriber got them in another way."""
         self._after = stream_id
         self._slot = deque(message for message in self._slot if message.id > stream_id)
         if len(self._slot) < self._threshold:
@@ -238,7 +238,7 @@ class Hub(Generic[T]):
                 pause_seconds = min(2 * pause_seconds, _LONGEST_PAUSE_SECONDS)
 
     async def _read_newest(self) -> Id:
-        """Starts with the newest state; what it was made of is read, but not reduced one by one."""
+        """Deliver the newest message only; the entries it was reduced from are read silently."""
         entries: Any = await self._blocking.xrevrange(self._stream, count=32)
         messages = list(_parse_messages(entries[::-1], self._reducer))
         self._deliver(messages[-1:])

@@ -1,5 +1,4 @@
-"""Settings of the abuse watch: how much one neighbourhood of addresses may misbehave, and what
-happens to it then."""
+"""Settings of the abuse watch: thresholds and levels of address prefixes."""
 
 from __future__ import annotations
 

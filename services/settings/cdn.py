@@ -1,4 +1,4 @@
-"""Settings of the CDN: which one, where its addresses begin, and how its API is asked to purge."""
+"""Settings of the CDN: provider, base addresses and the API for purges."""
 
 from __future__ import annotations
 

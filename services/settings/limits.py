@@ -1,4 +1,4 @@
-"""Settings of how often: operations and cost points in a window, sign-ins, mails, registrations."""
+"""Settings of rate limits (operations, cost points) and throttles (sign-ins, mails)."""
 
 from __future__ import annotations
 

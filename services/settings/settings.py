@@ -22,12 +22,14 @@ DEVELOPMENT_SECRET = "development-only-secret-change-me-32"  # noqa: S105 - refu
 
 
 class Environment(Enum):
+    """Where the server runs; PRODUCTION refuses unsafe settings."""
+
     DEVELOPMENT = "development"
     PRODUCTION = "production"
 
 
 class Settings(AbuseSettings, AccountSettings, CdnSettings, LimitSettings, SocketSettings):
-    """Read once at start from the environment and, if present, `.env`."""
+    """All settings, read once at start from the environment and, if present, `.env`."""
 
     model_config = SettingsConfigDict(frozen=True, env_file=".env", extra="ignore")
 
@@ -261,31 +263,35 @@ class Settings(AbuseSettings, AccountSettings, CdnSettings, LimitSettings, Socke
 
     @property
     def public_address(self) -> str:
-        """Where clients reach the API, without a slash at the end."""
+        """Base address of the API for clients, without a slash at the end."""
         return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
 
     @property
     def is_production(self) -> bool:
+        """Whether ENVIRONMENT is production."""
         return self.environment is Environment.PRODUCTION
 
     @property
     def needs_verified_email(self) -> bool:
+        """EMAIL_VERIFICATION_REQUIRED; by default only in production."""
         if self.email_verification_required is None:
             return self.is_production
         return self.email_verification_required
 
     @property
     def introspection_allowed(self) -> bool:
+        """GRAPHQL_INTROSPECTION; by default only in development."""
         if self.graphql_introspection is None:
             return not self.is_production
         return self.graphql_introspection
 
     @property
     def secret_bytes(self) -> bytes:
+        """JWT_SECRET as bytes."""
         return self.jwt_secret.get_secret_value().encode()
 
     def redis_address(self) -> str | None:
-        """REDIS_URL, else one made of REDIS_HOST, REDIS_PORT and REDIS_PASSWORD, else None."""
+        """Return REDIS_URL, or one built from REDIS_HOST, REDIS_PORT and REDIS_PASSWORD, or None."""
         if self.redis_url or not self.redis_host:
             return self.redis_url or None
         password = self.redis_password
@@ -293,5 +299,5 @@ class Settings(AbuseSettings, AccountSettings, CdnSettings, LimitSettings, Socke
         return f"redis://{login}{self.redis_host}:{self.redis_port}/0"
 
     def state_redis_address(self) -> str | None:
-        """STATE_REDIS_URL, else the same server as for the cache."""
+        """Return STATE_REDIS_URL, or the address of the cache's Redis."""
         return self.state_redis_url or self.redis_address()

@@ -1,4 +1,4 @@
-"""Settings of WebSockets: how many, how busy, how long silent. Each process counts for itself."""
+"""Settings of WebSockets: number, message rate and idle time, per process."""
 
 from __future__ import annotations
 

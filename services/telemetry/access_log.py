@@ -17,6 +17,8 @@ _MAX_LINES = 10_000  # a stuck terminal must not grow memory
 
 
 class AccessLog:
+    """The access log of one process."""
+
     def __init__(self, stream: BinaryIO | None = None, *, enabled: bool = True) -> None:
         self._stream = stream or sys.stderr.buffer
         self._enabled = enabled
@@ -25,6 +27,7 @@ class AccessLog:
         self._timer: asyncio.TimerHandle | None = None
 
     def write(self, line: Mapping[str, Any]) -> None:
+        """Queue one line; beyond 10,000 waiting ones it is dropped and counted."""
         if not self._enabled:
             return
         if len(self._lines) >= _MAX_LINES:
@@ -35,6 +38,7 @@ class AccessLog:
             self._timer = asyncio.get_running_loop().call_later(_FLUSH_SECONDS, self.flush)
 
     def flush(self) -> None:
+        """Write all queued lines at once."""
         self._timer = None
         lines, self._lines = self._lines, []
         if self._dropped:

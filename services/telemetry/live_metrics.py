@@ -1,7 +1,7 @@
-"""This process's real traffic, second by second: counted where it happens, summed when told.
+"""Live metrics: what each process counted since its last sample, merged over all processes.
 
-A request costs two additions. A Sample is what one process saw since its last one; samples of
-several processes merge without loss, because they carry counts per bucket, not percentiles.
+A request costs two additions. Samples of several processes merge without loss, because they carry
+counts per bucket, not percentiles.
 """
 
 from __future__ import annotations
@@ -20,13 +20,15 @@ from prometheus_client import Counter, Gauge
 
 from services.telemetry import metrics
 
-# Each bound 5 % above the one before, 0.1 ms to 60 s: a percentile is told at most 5 % too high.
+# Each bound is 5 % above the one before, 0.1 ms to 60 s: a percentile is at most 5 % too high.
 _STEP = 1.05
 BOUNDS_SECONDS = [0.0001 * _STEP**step for step in range(math.ceil(math.log(600_000, _STEP)) + 1)]
-SILENT_AFTER_SECONDS = 3  # a process that told nothing for this long is gone
+SILENT_AFTER_SECONDS = 3  # a process without samples for this long is considered stopped
 
 
 class CacheLevel(Enum):
+    """Tiers of the cache in live metrics."""
+
     MEMORY = "MEMORY"
     REDIS = "REDIS"
     RESPONSE = "RESPONSE"
@@ -34,6 +36,8 @@ class CacheLevel(Enum):
 
 @dataclass(frozen=True, slots=True)
 class CacheLevelStats:
+    """Reads of one cache tier."""
+
     level: CacheLevel
     hits: int = 0
     misses: int = 0
@@ -41,13 +45,14 @@ class CacheLevelStats:
 
     @property
     def hit_rate(self) -> float:
+        """Hits divided by reads, 0 to 1."""
         reads = self.hits + self.misses
         return self.hits / reads if reads else 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One process, one stretch of time. `durations` and `database`: bucket -> how count."""
+    """Counts of one process over `seconds`; `durations` and `database`: bucket -> calls."""
 
     process: str
     at: float
@@ -63,12 +68,13 @@ class Sample:
 
     @property
     def requests(self) -> int:
+        """Number of requests."""
         return sum(self.durations.values())
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """The whole service at one moment."""
+    """Metrics of the whole service at one moment."""
 
     at: datetime
     requests_per_second: float
@@ -85,7 +91,12 @@ class Point:
 
 
 class LiveMetrics:
-    """One per process. `clock` is the wall clock, `process` names this one among its peers."""
+    """Counters of one process.
+
+    Args:
+        process: name of this process, unique in the fleet.
+        clock: seconds since 1970.
+    """
 
     def __init__(self, process: str, clock: Callable[[], float] = time.time) -> None:
         self._process = process
@@ -96,13 +107,13 @@ class LiveMetrics:
         self._before = _Totals.read()
 
     def record_request(self, duration_seconds: float, failed: bool) -> None:
-        """Called for every request: well under a microsecond."""
+        """Count one request; takes well under a microsecond."""
         self._durations[bisect_left(BOUNDS_SECONDS, duration_seconds)] += 1
         if failed:
             self._failed += 1
 
     def take_sample(self, progress_backlog: int = 0, progress_lag_seconds: float = 0.0) -> Sample:
-        """What happened since the last take; what the clock cannot tell apart counts as 1 ms."""
+        """Return the counts since the last sample and start again; it spans at least 1 ms."""
         now, totals = self._clock(), _Totals.read()
         before, durations, failed = self._before, self._durations, self._failed
         seconds = max(now - self._sampled_at, 0.001)
@@ -125,7 +136,7 @@ class LiveMetrics:
 
 @dataclass(frozen=True, slots=True)
 class _Totals:
-    """The process's ever-growing counters at one moment."""
+    """The process's cumulative counters at one moment."""
 
     hits: Mapping[str, int]
     misses: Mapping[str, int]
@@ -134,6 +145,7 @@ class _Totals:
 
     @classmethod
     def read(cls) -> _Totals:
+        """Read the counters from the metrics."""
         return cls(
             _count_by_level(metrics.cache_hits_total),
             _count_by_level(metrics.cache_misses_total),
@@ -142,6 +154,7 @@ class _Totals:
         )
 
     def subtract(self, level: CacheLevel, before: _Totals) -> CacheLevelStats:
+        """Return a tier's counts since `before`."""
         name = level.value.lower()  # as the metrics' label has it
         return CacheLevelStats(
             level,
@@ -161,7 +174,7 @@ def _count_by_level(counter: Counter) -> dict[str, int]:
 
 
 def _count_database_calls() -> BucketCounts[int]:
-    """Calls by our own bucket of their upper bound; Prometheus keeps them cumulated."""
+    """Count calls by bucket of BOUNDS_SECONDS; Prometheus has them cumulated by its own bounds."""
     (family,) = metrics.database_seconds.collect()
     counts: BucketCounts[int] = BucketCounts()
     below = 0
@@ -179,9 +192,9 @@ def _read_gauge(gauge: Gauge) -> float:
 
 
 def merge(samples: Iterable[Sample]) -> Point:
-    """Samples (at least one) of different processes as one.
+    """Merge samples (at least one) of different processes.
 
-    Progress backlog and lag are the whole service's, whoever tells them: the worst counts.
+    Every process reports the whole service's progress backlog and lag: the largest counts.
     """
     every = list(samples)
     durations: BucketCounts[int] = BucketCounts()
@@ -218,7 +231,7 @@ def _merge_level(level: CacheLevel, samples: list[Sample]) -> CacheLevelStats:
 
 
 def compute_percentile_ms(counts: Mapping[int, int], share: float) -> float:
-    """The upper bound of the bucket in which this share of all ends; 0 when there was nothing."""
+    """Return the upper bound of the bucket that a share (0 to 1) of calls ends in; 0 if none."""
     target = math.ceil(share * sum(counts.values()))
     below = 0
     for bucket in sorted(counts):
@@ -233,13 +246,14 @@ _decoder = msgspec.msgpack.Decoder(Sample)
 
 
 def encode(sample: Sample) -> bytes:
+    """Encode a sample for the stream."""
     return _encoder.encode(sample)
 
 
 class SampleReducer:
-    """Samples in stream order to points: each the newest sample of every process still reporting.
+    """Reducer of samples to points, each from the newest sample of every reporting process.
 
-    A round ends when a process reports again, so points of one round are one moment, ever fuller.
+    A generation ends when a process reports again; within one, each point covers more processes.
     """
 
     def __init__(self) -> None:
@@ -248,7 +262,7 @@ class SampleReducer:
         self._generation = 0
 
     def __call__(self, body: bytes) -> tuple[int, Point] | None:
-        """The round and the point; None for what another version of us wrote."""
+        """Return generation and point; None for a sample of another release."""
         try:
             sample = _decoder.decode(body)
         except msgspec.DecodeError:

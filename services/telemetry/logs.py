@@ -1,7 +1,7 @@
 """Structured logs: one JSON object a line in production, readable text in development.
 
-Names of fields are data, never parts of a sentence, and values are escaped by the encoder, so a
-line cannot be forged from outside. Secrets are never handed in; known names are blanked anyway.
+Values are fields, never parts of a sentence, and the encoder escapes them, so a line cannot be
+forged from outside. Secrets are never passed in; fields with a secret's name are blanked anyway.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ _SECRET_WORDS = ("password", "token", "secret", "authorization", "api_key", "coo
 
 
 def configure(settings: Settings) -> None:
+    """Configure structlog and the standard library's logging; call it once at start."""
     level = logging.getLevelNamesMapping().get(settings.log_level.upper(), logging.INFO)
     logging.basicConfig(level=max(level, logging.WARNING), stream=sys.stderr, format="%(message)s")
     structlog.configure(
@@ -39,6 +40,7 @@ def configure(settings: Settings) -> None:
 
 
 def get_logger(room: str) -> Any:
+    """Return a logger whose lines carry `room`, the name of the part that logs."""
     return structlog.get_logger(room=room)
 
 
@@ -53,7 +55,7 @@ def _dump(value: Any, **_options: Any) -> bytes:
 
 
 def is_secret(name: str) -> bool:
-    """Whether what goes by this name is not to be shown, whatever it is."""
+    """Whether a field of this name may hold a secret."""
     return any(word in name.lower() for word in _SECRET_WORDS)
 
 

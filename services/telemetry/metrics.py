@@ -184,5 +184,5 @@ worker_runs_total = Counter(
 
 
 def render_exposition() -> bytes:
-    """The text format Prometheus scrapes."""
+    """Render all metrics in the text format that Prometheus scrapes."""
     return generate_latest(REGISTRY)

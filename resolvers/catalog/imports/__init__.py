@@ -1,1 +1,1 @@
-"""Where the catalogue comes from: our demo, MovieLens, and a synthetic one for load work."""
+"""Sources of the catalogue: the demo, MovieLens, TMDb, and a synthetic one for load tests."""

@@ -33,7 +33,7 @@ _MOST_UNFEATURED = 50.0
 
 
 async def is_empty(runtime: Runtime) -> bool:
-    """True while the catalogue holds no film at all, of whatever source."""
+    """Whether the catalogue has no film at all, of whatever source."""
     del runtime  # the database is bound to the documents
     records = await models.find(
         models.Movie, models.MovieRecord, {}, fields=frozenset({"version"}), limit=1
@@ -44,7 +44,8 @@ async def is_empty(runtime: Runtime) -> bool:
 async def load(
     runtime: Runtime, progress: ImportProgress = ignore_progress, folder: Path = demo_files.FOLDER
 ) -> Report:
-    """
+    """Write the demo catalogue.
+
     Raises:
         StartupError: a demo file is missing or broken; nothing has been written then.
         UpstreamUnavailable: MongoDB did not answer in time.
@@ -67,14 +68,17 @@ async def load(
 
 
 def movie_id(key: str) -> str:
+    """The id of a demo film."""
     return ids.derive("movie", _SOURCE, key)
 
 
 def show_id(key: str) -> str:
+    """The id of a demo show."""
     return ids.derive("show", _SOURCE, key)
 
 
 def person_id(name: str) -> str:
+    """The id of a person of the demo."""
     return ids.derive("person", _SOURCE, name)
 
 
@@ -88,7 +92,7 @@ def _genres(demo: Demo) -> list[models.Genre]:
 
 
 def _people(demo: Demo) -> list[models.Person]:
-    """A person's popularity is the number of titles they have a part in."""
+    """People of the demo; popularity is the number of titles they have a part in."""
     titles = Counter(name for title in _titles(demo) for name in {p.name for p in title.parts})
     return [
         models.Person(id=person_id(name), name=name, popularity=float(count))

@@ -1,6 +1,6 @@
 """The demo catalogue's files: demo/films_*.toml, demo/serials.toml, demo/featured.toml.
 
-Reads and checks them; what is wrong ends with one line that names file, film and key.
+Reads and validates them; an error is one line that names file, film and key.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class DemoPart:
 
 @dataclass(frozen=True, slots=True)
 class DemoTitle:
-    """What films and shows have in common."""
+    """The fields films and shows have in common."""
 
     key: str
     title: str
@@ -87,7 +87,7 @@ class DemoShow:
 
 @dataclass(frozen=True, slots=True)
 class Demo:
-    """`featured` are film keys, best known first."""
+    """The demo catalogue; `featured` are film keys, best known first."""
 
     films: list[DemoFilm]
     shows: list[DemoShow]
@@ -95,7 +95,8 @@ class Demo:
 
 
 def read(folder: Path = FOLDER) -> Demo:
-    """
+    """Read and validate the demo files.
+
     Raises:
         StartupError: a file is missing or broken, a key unknown, missing, wrong or used twice.
     """

@@ -1,6 +1,6 @@
-"""The one clip that every demo film plays: a drawn test picture, ten seconds, in all qualities.
+"""The clip that every demo film plays: a generated picture, ten seconds, all qualities.
 
-Made once by ffmpeg into DATA_DIR/media/demo, with the subtitles of demo/clip.*.vtt.
+Built once by ffmpeg into DATA_DIR/media/demo, with the subtitles of demo/clip.*.vtt.
 """
 
 from __future__ import annotations
@@ -21,11 +21,12 @@ _NICENESS = 10  # whoever makes the first requests comes first
 
 
 def folder_of(settings: Settings) -> Path:
+    """The folder of the demo clip."""
     return settings.data_dir / "media" / DEMO
 
 
 async def make_if_missing(settings: Settings) -> bool:
-    """True when the clip was made now, which takes some seconds.
+    """Build the clip unless it exists; True if built, which takes some seconds.
 
     Raises:
         StartupError: there is no ffmpeg, it failed, or DATA_DIR has no room.

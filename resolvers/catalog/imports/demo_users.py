@@ -17,7 +17,7 @@ _DEMO_USERS = (
 
 
 async def ensure_demo_users(context: Context) -> int:
-    """Creates those that are missing, and tells how many; in production none, ever."""
+    """Create missing demo users, never in production; returns how many."""
     if context.runtime.settings.is_production:
         return 0
     registered = await models.registered_emails([email for email, *_ in _DEMO_USERS])

@@ -1,4 +1,4 @@
-"""Ids of TMDb and IMDb: each names one film of the catalogue, whoever imported it."""
+"""Ids of TMDb and IMDb: each belongs to one film of the catalogue, whoever imported it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _BSON_TYPES = {"imdb_id": "string", "tmdb_id": "int"}
 
 
 class Claim(NamedTuple):
-    """An outside id that a film of ours wants; `called` is the film's name in its source."""
+    """An external id that one of our films claims; `called` is the film's name in its source."""
 
     film_id: str
     value: str | int
@@ -21,9 +21,10 @@ class Claim(NamedTuple):
 
 
 async def grant_ids(field: Field, claims: Sequence[Claim], conflicts: Problems) -> set[str]:
-    """Ids of the films that may have what they claim.
+    """Ids of the films that may have the external id they claim.
 
-    The first film to claim an id gets it, unless another one is stored with it; the rest are noted.
+    The first film to claim an id gets it, unless another one is stored with it; others are noted as
+    conflicts.
     """
     stored = await _holders(field, claims)
     holders: dict[str | int, str] = {}
@@ -37,7 +38,7 @@ async def grant_ids(field: Field, claims: Sequence[Claim], conflicts: Problems) 
 
 
 async def _holders(field: Field, claims: Sequence[Claim]) -> dict[str | int, str]:
-    """Film ids by outside id. `$type` lets MongoDB use the partial index."""
+    """Film ids by external id. `$type` lets MongoDB use the partial index."""
     film_ids: dict[str | int, str] = {}
     for values in models.batches(dict.fromkeys(claim.value for claim in claims), models.BATCH):
         where: dict[str, Any] = {field: {"$in": values, "$type": _BSON_TYPES[field]}}

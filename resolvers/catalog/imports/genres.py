@@ -25,5 +25,6 @@ def slug_of(name: str) -> str:
 
 
 def document(slug: str) -> models.Genre:
+    """Build the genre with this slug."""
     name = NAMES.get(slug) or slug.replace("-", " ").title()
     return models.Genre(id=ids.of_genre(slug), slug=slug, name=name)

@@ -32,7 +32,8 @@ _SOURCE = "movielens"
 async def load(
     runtime: Runtime, folder: Path, progress: ImportProgress = ignore_progress
 ) -> Report:
-    """
+    """Import a MovieLens folder.
+
     Raises:
         StartupError: there is no movies.csv, or a file is not what its name says.
         UpstreamUnavailable: MongoDB did not answer in time.
@@ -55,11 +56,12 @@ async def load(
 
 
 def movie_id(number: int) -> str:
+    """The id of a MovieLens film."""
     return ids.derive("movie", _SOURCE, number)
 
 
 async def _drop_conflicting_ids(links: Mapping[int, Link], conflicts: Problems) -> dict[int, Link]:
-    """The links without the ids that another film has."""
+    """The links without ids that belong to another film."""
     has_imdb = await grant_ids("imdb_id", _claims(links, "imdb_id"), conflicts)
     has_tmdb = await grant_ids("tmdb_id", _claims(links, "tmdb_id"), conflicts)
     return {

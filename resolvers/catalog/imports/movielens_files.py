@@ -1,7 +1,7 @@
-"""Reads MovieLens files line by line: a broken line costs itself and is noted with its number.
+"""Reads MovieLens files line by line: a broken line is skipped and noted with its number.
 
-Nothing but one entry per film is held, however many ratings there are; the loop gets its turn
-between blocks of lines.
+Memory is bounded by one entry per film, however many ratings there are; the event loop runs between
+blocks of lines.
 """
 
 from __future__ import annotations
@@ -46,16 +46,17 @@ class RatingSum:
 
     @property
     def mean(self) -> float:
-        """On a scale of 0-10."""
+        """Mean rating on a scale of 0-10."""
         return round(2 * self.stars / self.count, 2)
 
 
 class _BrokenLine(ValueError):
-    """Says what is wrong with one line."""
+    """The reason why one line is broken."""
 
 
 async def read_movies(folder: Path, progress: ImportProgress, broken: Problems) -> dict[int, Row]:
-    """
+    """Read movies.csv by movieId.
+
     Raises:
         StartupError: there is no such file, or its first line is another one.
     """
@@ -78,6 +79,7 @@ async def read_movies(folder: Path, progress: ImportProgress, broken: Problems) 
 async def read_links(
     folder: Path, movies: Container[int], progress: ImportProgress, broken: Problems
 ) -> dict[int, Link]:
+    """Read links.csv: external ids by movieId."""
     links: dict[int, Link] = {}
 
     def take(line: bytes) -> None:
@@ -96,6 +98,7 @@ async def read_links(
 async def read_ratings(
     folder: Path, movies: Container[int], progress: ImportProgress, broken: Problems
 ) -> dict[int, RatingSum]:
+    """Read ratings.csv: sums of ratings by movieId."""
     rating_sums: dict[int, RatingSum] = {}
 
     def take(line: bytes) -> None:
@@ -122,7 +125,7 @@ async def _each_line(
     progress: ImportProgress,
     broken: Problems,
 ) -> None:
-    """Hands every line to `take`; progress is told in bytes. No file, no lines."""
+    """Call `take` with every line; progress is in bytes. Without the file there are none."""
     total = _size_bytes(file)
     if total is None:
         return

@@ -1,4 +1,4 @@
-"""What every import tells: how far it is, what it changed, what it had to leave out."""
+"""The report of every import: its progress, its changes, and what it left out."""
 
 from __future__ import annotations
 
@@ -18,17 +18,18 @@ _EXAMPLES = 20
 
 
 def ignore_progress(_stage: str, _done: int, _total: int) -> None:
-    """Progress for callers that draw nothing."""
+    """Ignore progress, for callers that draw nothing."""
 
 
 @dataclass(slots=True)
 class Problems:
-    """Counts everything left out and remembers the first twenty reasons."""
+    """A count of everything left out, with the first twenty reasons."""
 
     count: int = 0
     examples: list[str] = field(default_factory=list)
 
     def note(self, reason: str) -> None:
+        """Count a problem and keep its reason if it is among the first twenty."""
         self.count += 1
         if len(self.examples) < _EXAMPLES:
             self.examples.append(reason)
@@ -36,7 +37,7 @@ class Problems:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """`changes` by collection; `keys_dropped` is None when Redis was away and kept its keys."""
+    """`changes` by collection; `keys_dropped` is None if Redis was unavailable."""
 
     changes: Mapping[str, models.Changes]
     keys_dropped: int | None
@@ -45,11 +46,12 @@ class Report:
 
     @property
     def total(self) -> models.Changes:
+        """Changes of all collections."""
         return sum(self.changes.values(), models.Changes())
 
 
 class Writer:
-    """Writes one collection after another and adds up what changed."""
+    """Writer of one collection after another that adds up the changes."""
 
     def __init__(self, runtime: Runtime, progress: ImportProgress) -> None:
         self._runtime = runtime
@@ -60,6 +62,7 @@ class Writer:
     async def write(
         self, stage: str, document: type[D], documents: Iterable[D], total: int
     ) -> None:
+        """Write documents of one collection; the first call enqueues the purge."""
         if self._purge_id is None:
             self._purge_id = await purging.enqueue_import(self._runtime)
         self._progress(stage, 0, total)
@@ -70,7 +73,7 @@ class Writer:
     async def report(
         self, broken: Problems | None = None, conflicts: Problems | None = None
     ) -> Report:
-        """Ends the import: cached catalogue entries are dropped, if there may be stale ones."""
+        """End the import: drop cached catalogue entries, if any may be stale."""
         return Report(
             self._changes, await self._drop_cached(), broken or Problems(), conflicts or Problems()
         )
@@ -83,8 +86,8 @@ class Writer:
             return 0
         dropped = await self._drop_entries()
         if purge_id is not None:
-            told = dropped is not None
-            await purging.mark_import_written(self._runtime, purge_id, is_told=told)
+            caches_purged = dropped is not None
+            await purging.mark_import_written(self._runtime, purge_id, caches_purged=caches_purged)
         return dropped
 
     async def _drop_entries(self) -> int | None:

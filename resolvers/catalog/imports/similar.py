@@ -1,8 +1,8 @@
-"""Which films are like which: shared people, shared genres, nearness in time.
+"""Similar films: shared people, shared genres, nearness in time.
 
 Candidates come from inverted indexes sorted by year, a bounded window around each film, so the work
-grows with the number of films and not with its square. The same films give the same answer in any
-order.
+grows with the number of films and not with its square. The result does not depend on the order of
+the films.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _PAUSE = 500  # films between two chances for the loop
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """What likeness is read from. Between equally like films the more popular one wins."""
+    """The features that likeness compares. Of equally similar films the more popular wins."""
 
     id: str
     year: int
@@ -32,7 +32,7 @@ class Features:
 
 
 def likeness(one: Features, other: Features) -> int:
-    """Symmetric; 0-100: people up to 40, genres up to 40, time up to 20."""
+    """Symmetric score from 0 to 100: people up to 40, genres up to 40, time up to 20."""
     people = min(len(one.people & other.people), 4) * 10
     shared = len(one.genres & other.genres)
     genres = 40 * shared // (len(one.genres) + len(other.genres) - shared) if shared else 0
@@ -42,7 +42,7 @@ def likeness(one: Features, other: Features) -> int:
 async def similar_ids(
     films: Iterable[Features], progress: Callable[[int], None] | None = None
 ) -> dict[str, list[str]]:
-    """At most twelve ids for each film, most alike first; films that share nothing are not."""
+    """At most twelve ids for each film, most similar first; films must share something."""
     ordered = sorted(films, key=lambda film: (film.year, film.id))
     neighbours = _Neighbours(ordered)
     similar = {}
@@ -61,7 +61,7 @@ def _most_alike(film: Features, candidates: Iterable[Features]) -> list[str]:
 
 
 class _Neighbours:
-    """Inverted indexes: key -> films in order of time, and each film's place in each of them."""
+    """Inverted indexes: key -> films in order of time, and each film's position in each."""
 
     def __init__(self, ordered: Sequence[Features]) -> None:
         self._lists: dict[Hashable, list[int]] = defaultdict(list)
@@ -75,6 +75,7 @@ class _Neighbours:
             self._places.append(places)
 
     def of(self, at: int) -> Collection[int]:
+        """Films near the film at this position."""
         near: set[int] = set()
         for entries, place, width in self._places[at]:
             near.update(entries[max(0, place - width) : place + width + 1])

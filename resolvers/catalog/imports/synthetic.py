@@ -1,6 +1,6 @@
-"""A catalogue for load work: any number of films and people, the same ones every time.
+"""A catalogue for load tests: any number of films and people, the same ones every time.
 
-Film n depends on n and on the number of people alone, so a larger catalogue contains a smaller one
+Film n depends on n and on the number of people only, so a larger catalogue contains a smaller one
 (similar films apart). Popularity follows Zipf's law, as real audiences do.
 """
 
@@ -54,7 +54,8 @@ class _Film:
 async def load(
     runtime: Runtime, movies: int, people: int, progress: ImportProgress = ignore_progress
 ) -> Report:
-    """
+    """Write the synthetic catalogue.
+
     Raises:
         StartupError: fewer than 1 film or 15 people, or more than a million of either.
         UpstreamUnavailable: MongoDB did not answer in time.
@@ -77,15 +78,17 @@ async def load(
 
 
 def movie_id(number: int) -> str:
+    """The id of film `number`."""
     return ids.derive("movie", _SOURCE, number)
 
 
 def person_id(number: int) -> str:
+    """The id of person `number`."""
     return ids.derive("person", _SOURCE, number)
 
 
 def popularity(number: int, movies: int) -> float:
-    """Zipf's law over ranks that are scattered over the numbers."""
+    """Popularity by Zipf's law, over ranks scattered over the numbers."""
     rank = 1 + (number * _SCATTER) % movies
     return _zipf(rank)
 
@@ -110,7 +113,7 @@ def _film(number: int, people: int) -> _Film:
 
 
 def _pick_numbers(chance: random.Random, among: int, count: int) -> list[int]:
-    """Different numbers below `among`, low ones more often."""
+    """Pick different numbers below `among`, low ones more often."""
     chosen: dict[int, None] = {}
     while len(chosen) < count:
         chosen[int(among * chance.random() ** 2)] = None

@@ -1,4 +1,4 @@
-"""The words that titles and names of the synthetic catalogue are made of."""
+"""Words for titles and names of the synthetic catalogue."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Film titles as catalogues write them: "City of Lost Children, The (Cité ..., La) (1995)".
+"""Film titles in catalogue notation: "City of Lost Children, The (Cité ..., La) (1995)".
 
-The year comes off the end, articles go back in front, "(a.k.a. ...)" is dropped, another name in
-parentheses is the original title. Pure functions of text.
+The year is removed from the end, articles are moved to the front, "(a.k.a. ...)" is dropped,
+another name in parentheses is the original title. Pure functions of text.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class ParsedTitle:
 
 
 def parse(text: str) -> ParsedTitle:
-    """Whatever does not look like a year, an article or another name stays in the title."""
+    """Parse a title; what is no year, article or other name stays in the title."""
     whole = " ".join(text.split())
     name, year = _take_year(whole)
     name, others = _take_names(name)
@@ -54,7 +54,7 @@ def parse(text: str) -> ParsedTitle:
 
 
 def article_first(name: str) -> str:
-    """ "Avventura, L'" as "L'Avventura"; names without a moved article as they are."""
+    """Move an article to the front: "Avventura, L'" becomes "L'Avventura"."""
     match = _MOVED.fullmatch(name)
     if match is None:
         return name
@@ -63,7 +63,7 @@ def article_first(name: str) -> str:
 
 
 def sort_title(title: str, languages: Sequence[str] = ()) -> str:
-    """Title for sorting: no leading article of English or `languages`, no accents, no case."""
+    """Sort key: no leading article of English or `languages`, no accents, no case."""
     groups = (_ARTICLES.get(language[:2], ()) for language in ("en", *languages))
     for article in {article for group in groups for article in group}:
         remainder = title[len(article) :]
@@ -79,7 +79,7 @@ def _sort_title_of(name: str) -> str:
 
 
 def _fold(text: str) -> str:
-    """Sorts as people look things up; a title of signs only stays as it is."""
+    """Fold accents, case and leading signs; a title of signs only keeps them."""
     decomposed = unicodedata.normalize("NFKD", text)
     plain = "".join(sign for sign in decomposed if not unicodedata.combining(sign)).casefold()
     start = next((at for at, sign in enumerate(plain) if sign.isalnum()), 0)
@@ -95,7 +95,7 @@ def _take_year(text: str) -> tuple[str, int | None]:
 
 
 def _take_names(text: str) -> tuple[str, list[str]]:
-    """The name and what stood in parentheses behind it, in order."""
+    """The name, and what followed it in parentheses, in order."""
     names: list[str] = []
     while (start := _last_group(text)) is not None:
         remainder, inside = text[:start].rstrip(), text[start + 1 : -1].strip()
@@ -107,7 +107,7 @@ def _take_names(text: str) -> tuple[str, list[str]]:
 
 
 def _last_group(text: str) -> int | None:
-    """Where the parenthesis that ends the text opens."""
+    """Position at which the parenthesis that ends the text opens."""
     if not text.endswith(")"):
         return None
     depth = 0

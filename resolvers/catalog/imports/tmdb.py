@@ -1,8 +1,8 @@
 """Titles from TMDb: read a few at a time, mapped, written with their people and genres.
 
-A title that is here already, whatever its source, is the one that is written to; what others wrote
-of it stays (models/catalog/imported_titles.py). Importing again without a change writes nothing. A
-title that cannot be had is left out and told; when none of a batch can, the import ends.
+A title that is stored already, whatever its source, is updated; edits by others stay
+(models/catalog/imported_titles.py). Importing again without a change writes nothing. A title that
+cannot be read is left out and reported; if none of a batch can, the import ends.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ BATCH = {TmdbKind.MOVIE: 20, TmdbKind.SHOW: 5}
 async def run_import(
     runtime: Runtime, arguments: Mapping[str, Any], progress: ProgressCallback
 ) -> str | None:
-    """The job of importFromTmdb; answers with what was left out.
+    """Run the importFromTmdb job; returns a summary of what was left out, or None.
 
     Raises:
         UpstreamUnavailable: TMDb or MongoDB is away.
@@ -52,7 +52,8 @@ async def run_import(
 async def load(
     runtime: Runtime, numbers_by_kind: Mapping[TmdbKind, Sequence[int]], progress: ProgressCallback
 ) -> Report:
-    """
+    """Import these TMDb numbers in batches.
+
     Raises:
         UpstreamUnavailable: TMDb or MongoDB is away; what was written before stays.
     """
@@ -70,12 +71,13 @@ async def load(
 
 
 def describe_omissions(report: Report) -> str | None:
+    """Summary of what an import left out, or None."""
     broken = report.broken
     return f"{broken.count} left out, first {broken.examples[0]}" if broken.count else None
 
 
 class _Import:
-    """One import. People are written once: TMDb tells them a little differently with each title."""
+    """One import. Each person is written once: TMDb's data differ slightly from title to title."""
 
     def __init__(self, runtime: Runtime, images: Images) -> None:
         self._runtime = runtime
@@ -83,6 +85,7 @@ class _Import:
         self._people: set[str] = set()
 
     async def batch(self, kind: TmdbKind, some: list[int], every: Sequence[int]) -> Report:
+        """Import one batch of titles."""
         broken, tmdb = Problems(), self._runtime.tmdb
         if kind is TmdbKind.MOVIE:
             movies = await _gather_details(
@@ -142,7 +145,7 @@ class _Import:
         return await writer.report(broken)
 
     async def _write_parts(self, writer: Writer, details: Sequence[TitleDetails]) -> None:
-        """What titles point to, before they do."""
+        """Write what titles refer to, before the titles."""
         genres = tmdb_documents.genre_documents(genre for one in details for genre in one.genres)
         everybody = tmdb_documents.people(details, self._images)
         people = [person for person in everybody if person.id not in self._people]
@@ -154,7 +157,7 @@ class _Import:
 async def _gather_details(
     kind: TmdbKind, numbers: list[int], requests: Sequence[Any], broken: Problems
 ) -> list[Any]:
-    """What could be had.
+    """Details of all titles that could be read.
 
     Raises:
         UpstreamUnavailable: nothing could.
@@ -177,7 +180,7 @@ async def _gather_details(
 
 
 async def _retry_on_conflict(write: Callable[[], Awaitable[Report]]) -> Report:
-    """Two imports that meet a new title at once: the second finds it stored when it tries again."""
+    """Write again after a conflict: another import inserted the same title meanwhile."""
     try:
         return await write()
     except Conflict:
@@ -187,7 +190,7 @@ async def _retry_on_conflict(write: Callable[[], Awaitable[Report]]) -> Report:
 async def _grant_imdb_ids(
     details: Sequence[MovieDetails], movie_ids: Mapping[int, str], conflicts: Problems
 ) -> dict[int, str]:
-    """By TMDb's number, for films that may have theirs."""
+    """IMDb ids by TMDb number, of the films that may have theirs."""
     imdb_ids = {one.id: tmdb_documents.imdb_number(one) for one in details}
     claimed = {number: imdb_id for number, imdb_id in imdb_ids.items() if imdb_id is not None}
     claims = [
@@ -198,10 +201,12 @@ async def _grant_imdb_ids(
 
 
 def movie_id(number: int) -> str:
+    """The id of a film imported from TMDb."""
     return ids.derive("movie", SOURCE, number)
 
 
 def show_id(number: int) -> str:
+    """The id of a show imported from TMDb."""
     return ids.derive("show", SOURCE, number)
 
 
@@ -214,7 +219,7 @@ def _similar(details: Sequence[TitleDetails]) -> list[int]:
 async def _stored_ids(
     document: type[models.Movie] | type[models.Show], numbers: Sequence[int]
 ) -> dict[int, str]:
-    """Our ids by TMDb's numbers, whoever imported them. `$type` lets MongoDB use the index."""
+    """Our ids by TMDb number, whoever imported them. `$type` lets MongoDB use the index."""
     unique = list(dict.fromkeys(numbers))
     titles = await models.find(
         document,

@@ -1,6 +1,6 @@
-"""What TMDb changed since this last ran well, for the titles we have; the rest is not asked for.
+"""Changes at TMDb since the last successful run, for stored titles only.
 
-TMDb tells changes by day, of 14 days at most: what is older is taken up by importing again.
+TMDb lists changes by day, for 14 days at most: older ones need a new import.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _DOCUMENTS: dict[TmdbKind, type[models.Movie] | type[models.Show]] = {
 async def run_import(
     runtime: Runtime, _arguments: Mapping[str, Any], progress: ProgressCallback
 ) -> str | None:
-    """The nightly job; answers with what was left out.
+    """Run the nightly job; returns a summary of what was left out, or None.
 
     Raises:
         UpstreamUnavailable: TMDb or MongoDB is away.
@@ -39,7 +39,7 @@ async def run_import(
 
 
 async def _find_start(today: date) -> date:
-    """The day of the last run that succeeded: its changes may have gone on after it."""
+    """The day of the last successful run, whose later changes may be missing."""
     last = await models.last_succeeded_job(JobKind.IMPORT_TMDB_CHANGES.value)
     if last is None or last.started_at is None:
         return today - timedelta(days=1)

@@ -1,6 +1,6 @@
-"""What TMDb tells as what we store: films, shows, people, genres, credits. Nothing is read here.
+"""TMDb's details mapped to documents: films, shows, people, genres, credits. Reads nothing.
 
-Ids derive from TMDb's numbers. "Not told" in TMDb's ways (0, "", no votes) is None here.
+Ids derive from TMDb's numbers. TMDb's ways of leaving a value out (0, "", no votes) become None.
 """
 
 from __future__ import annotations
@@ -67,12 +67,14 @@ class TmdbPart(NamedTuple):
 
 
 def person_id(number: int) -> str:
+    """The id of a person imported from TMDb."""
     return ids.derive("person", SOURCE, number)
 
 
 def movie(
     id_: str, details: MovieDetails, images: Images, *, imdb_id: str | None, similar_ids: list[str]
 ) -> models.Movie:
+    """Map a film."""
     release_date = iso_date(details.release_date)
     return models.Movie(
         **_title(id_, details, details.title, details.original_title, release_date, images),
@@ -87,6 +89,7 @@ def movie(
 def show(
     id_: str, details: ShowDetails, images: Images, seasons: Sequence[SeasonDetails]
 ) -> models.Show:
+    """Map a show."""
     release_date = iso_date(details.first_air_date)
     return models.Show(
         **_title(id_, details, details.name, details.original_name, release_date, images),
@@ -126,7 +129,7 @@ def _title(
 
 
 def genre_documents(details: Iterable[NamedId]) -> list[models.Genre]:
-    """Each once. "Action & Adventure" is two genres, so that shows are found beside films."""
+    """Genres, each once; "Action & Adventure" is two, so that shows appear beside films."""
     documents: dict[str, models.Genre] = {}
     for name in (part for genre in details for part in genre.name.split("&")):
         slug = genres.slug_of(name)
@@ -136,7 +139,7 @@ def genre_documents(details: Iterable[NamedId]) -> list[models.Genre]:
 
 
 def people(details: Iterable[TitleDetails], images: Images) -> list[models.Person]:
-    """Everybody with a credit, each once."""
+    """People with a credit, each once."""
     persons: dict[str, models.Person] = {}
     for part in (part for title in details for part in parts(title)):
         id_ = person_id(part.person.id)
@@ -159,7 +162,7 @@ def _person(id_: str, details: CastMember | CrewMember | Creator, images: Images
 
 
 def parts(details: TitleDetails) -> list[TmdbPart]:
-    """Directors (or a show's creators), the first of the cast, then the key crew; 60 at most."""
+    """Directors (or a show's creators), the first of the cast, then key crew; 60 at most."""
     crew = [member for member in details.credits.crew if member.name]
     directors = [
         TmdbPart(each, Department.DIRECTING, each.job) for each in crew if each.job == "Director"
@@ -180,7 +183,7 @@ def _key_crew(crew: Sequence[CrewMember]) -> Iterator[TmdbPart]:
 
 
 def _deduplicate(chosen: Iterable[TmdbPart]) -> list[TmdbPart]:
-    """TMDb lists some people twice for the same work."""
+    """Remove repeated credits: TMDb lists some people twice for the same work."""
     return list(
         {(part.person.id, part.job, part.character): part for part in reversed(list(chosen))}
         .values()
@@ -208,11 +211,13 @@ def _languages(details: TitleDetails) -> list[str]:
 
 
 def imdb_number(details: TitleDetails) -> str | None:
+    """The IMDb id, or None if malformed."""
     imdb_id = details.external_ids.imdb_id or ""
     return imdb_id if re.fullmatch(r"tt[0-9]{7,10}", imdb_id, re.ASCII) else None
 
 
 def iso_date(text: str | None) -> str | None:
+    """The text if it is an ISO date, else None."""
     try:
         return date.fromisoformat(text or "").isoformat()
     except ValueError:
@@ -220,4 +225,5 @@ def iso_date(text: str | None) -> str | None:
 
 
 def seconds(minutes: int | None) -> int | None:
+    """Minutes as seconds; None if zero, negative or missing."""
     return 60 * minutes if minutes and minutes > 0 else None

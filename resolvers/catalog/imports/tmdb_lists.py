@@ -1,4 +1,4 @@
-"""Which titles a category means in TMDb, as the numbers of its first pages."""
+"""TMDb numbers of a category's first pages."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _DATE = {TmdbKind.MOVIE: "primary_release_date", TmdbKind.SHOW: "first_air_date"
 async def numbers(
     runtime: Runtime, kind: TmdbKind, category: MovieCategory, pages: int
 ) -> list[int]:
-    """In TMDb's order, each once.
+    """TMDb numbers of the category's first pages, in TMDb's order, each once.
 
     Raises:
         ValidationFailed: TMDb has nothing like this category.

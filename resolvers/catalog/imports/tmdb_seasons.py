@@ -1,6 +1,6 @@
 """A show's seasons and episodes from TMDb, without the specials TMDb calls season 0.
 
-No editor writes these, so TMDb has the word, but for what it does not tell.
+No editor writes these, so TMDb's values always win, except missing ones.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ MAX_SEASONS = 100
 
 
 async def read(runtime: Runtime, show: ShowDetails) -> list[SeasonDetails]:
-    """Seasons in order, their episodes each once.
+    """Read the seasons of a show in order, their episodes each once.
 
     Raises:
         UpstreamUnavailable: TMDb did not answer for one of them.
@@ -38,9 +38,9 @@ def _deduplicate(season: SeasonDetails) -> list[EpisodeDetails]:
 
 
 class Documents:
-    """Documents of some shows' seasons and episodes, under the ids they have already.
+    """Season and episode documents of some shows, under ids that are stored already.
 
-    Shows are told by our id, TMDb's number, and seasons.
+    Shows are tuples of our id, TMDb's number, and seasons.
     """
 
     def __init__(
@@ -52,6 +52,7 @@ class Documents:
         self._episode_ids: dict[tuple[str, int, int], str] = {}
 
     async def look_up(self) -> None:
+        """Read the stored ids of seasons and episodes."""
         where = {"show_id": {"$in": [show_id for show_id, _, _ in self._shows]}}
         for season in await models.find(models.Season, models.SeasonRecord, where):
             self._season_ids[season.show_id, season.number] = season.id
@@ -59,6 +60,7 @@ class Documents:
             self._episode_ids[one.show_id, one.season_number, one.number] = one.id
 
     def seasons(self) -> list[models.Season]:
+        """Build the season documents."""
         return [
             models.Season(
                 id=self._season_id(show_id, number, season.season_number),
@@ -71,6 +73,7 @@ class Documents:
         ]
 
     def episodes(self) -> list[models.Episode]:
+        """Build the episode documents."""
         return [
             self._episode(show_id, number, season.season_number, episode)
             for show_id, number, seasons in self._shows
@@ -104,5 +107,5 @@ class Documents:
 
 
 def _drop_empty(**fields: Any) -> dict[str, Any]:
-    """Without what is not told."""
+    """The fields without empty ones."""
     return {name: value for name, value in fields.items() if value}

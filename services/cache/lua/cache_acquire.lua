@@ -1,6 +1,6 @@
 -- Leases for keys that are missing: KEYS the cache keys, ARGV token, lease milliseconds, and the
--- prefixes of leases and of marks of change. Answers per key: 0 another holds it, 1 ours,
--- 2 ours and the thing changed moments ago (read it where changes are first).
+-- prefixes of leases and of marks of change. Returns per key: 0 leased by another, 1 acquired,
+-- 2 acquired and changed moments ago (read it from the primary).
 local answers = {}
 for index, key in ipairs(KEYS) do
   if redis.call('SET', ARGV[3] .. key, ARGV[1], 'NX', 'PX', ARGV[2]) then

@@ -1,6 +1,6 @@
--- Stores what was read under a lease: KEYS the cache keys, ARGV token, lease prefix, then value and
--- seconds per key. A key whose lease is gone was forgotten meanwhile: its value may be old.
--- Answers per key: 1 stored, 0 refused.
+-- Stores values read under a lease: KEYS the cache keys, ARGV token, lease prefix, then value and
+-- seconds per key. A key without its lease was invalidated meanwhile: its value may be old.
+-- Returns per key: 1 stored, 0 refused.
 local stored = {}
 for index, key in ipairs(KEYS) do
   local lease = ARGV[2] .. key

@@ -1,9 +1,9 @@
--- KEYS the cache keys, ARGV the prefixes of leases and of marks, milliseconds a mark lasts. Ending
--- the leases keeps out what is being read now. Answers how many were there.
-local there = 0
+-- Drops entries: KEYS the cache keys, ARGV the prefixes of leases and of marks, milliseconds a mark
+-- lasts. Ending the leases prevents storing values that are being read now. Returns how many existed.
+local dropped = 0
 for _, key in ipairs(KEYS) do
   redis.call('SET', ARGV[2] .. key, '1', 'PX', ARGV[3])
   redis.call('DEL', ARGV[1] .. key)
-  there = there + redis.call('UNLINK', key)
+  dropped = dropped + redis.call('UNLINK', key)
 end
-return there
+return dropped

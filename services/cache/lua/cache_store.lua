@@ -1,6 +1,6 @@
--- Stores what was read on the way, without a lease: KEYS the cache keys, ARGV the prefix of marks of
--- change, then value and seconds per key. A key changed moments ago is left alone.
--- Answers per key: 1 stored, 0 refused.
+-- Stores values read without a lease: KEYS the cache keys, ARGV the prefix of marks of change, then
+-- value and seconds per key. A key that changed moments ago is refused.
+-- Returns per key: 1 stored, 0 refused.
 local stored = {}
 for index, key in ipairs(KEYS) do
   if redis.call('EXISTS', ARGV[1] .. key) == 0 then

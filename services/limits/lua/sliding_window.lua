@@ -1,5 +1,5 @@
--- A sliding window kept as two counters: what was taken in this part of time and in the one before,
--- which counts by how much of it is still inside the window. Requests and cost points side by side.
+-- A sliding window of two counters: of this bucket of time, and of the one before, weighted by its
+-- share that is still inside the window. Requests and cost points are counted side by side.
 -- Stored as "index requests requests_before points points_before".
 local function read_window(key, window, now)
   if now == 0 then

@@ -1,11 +1,11 @@
--- Takes requests and cost points, both or neither.
+-- Counts requests and cost points, both or neither.
 -- KEYS: the window. ARGV: its length in ms; now in ms, 0 for Redis's own clock; the limit of
--- requests, how many, how many more to hold; the same three of points. What is to be held is taken
--- only if it leaves half of both limits free.
--- Answers {refused by (0 nothing, 1 requests, 2 points), index, requests left, points left,
--- ms until nothing counts any more, ms until a refused taking fits, whether more is held}.
+-- requests, how many, how many to prefetch; the same three of points. The prefetch is counted only
+-- if it leaves half of both limits free.
+-- Returns {refused by (0 nothing, 1 requests, 2 points), bucket, remaining requests and points, ms
+-- until nothing counts any more, ms until a refused call fits, whether the prefetch was counted}.
 local window = tonumber(ARGV[1])
-local limit, amount, more = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+local limit, amount, prefetch = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local most, points, prefetch_points = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
 local w = read_window(KEYS[1], window, tonumber(ARGV[2]))
 
@@ -13,7 +13,7 @@ local function free(limit, count, before)
   return limit - count - math.floor(before * w.left / window)
 end
 
--- How long until `amount` fits if nobody takes more.
+-- Time until `amount` fits, without further requests.
 local function wait(limit, amount, count, before)
   local room = limit - amount + 1
   if room <= 0 then return 2 * window end
@@ -34,15 +34,15 @@ end
 
 local requests_free = free(limit, w.requests, w.requests_before)
 local points_free = free(most, w.points, w.points_before)
-local refused, retry, held = 0, 0, 0
+local refused, retry, prefetched = 0, 0, 0
 if amount > requests_free then
   refused, retry = 1, wait(limit, amount, w.requests, w.requests_before)
 elseif points > points_free then
   refused, retry = 2, wait(most, points, w.points, w.points_before)
 else
-  if more > 0 and 2 * (requests_free - amount - more) >= limit
+  if prefetch > 0 and 2 * (requests_free - amount - prefetch) >= limit
     and 2 * (points_free - points - prefetch_points) >= most then
-    amount, points, held = amount + more, points + prefetch_points, 1
+    amount, points, prefetched = amount + prefetch, points + prefetch_points, 1
   end
   if amount > 0 or points > 0 then
     w.requests, w.points = w.requests + amount, w.points + points
@@ -51,4 +51,4 @@ else
   end
 end
 return {refused, w.index, math.max(0, requests_free), math.max(0, points_free), full_again(), retry,
-  held}
+  prefetched}

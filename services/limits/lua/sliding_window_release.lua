@@ -1,6 +1,6 @@
--- Gives back what was taken but not used, to the part of time it was counted in; nothing goes below 0.
--- KEYS: the window. ARGV: its length in ms; now in ms, 0 for Redis's own clock; the index of when it
--- was taken, -1 for the newest that has any; requests; points.
+-- Returns unused requests and points to the bucket they were counted in; no count goes below 0.
+-- KEYS: the window. ARGV: its length in ms; now in ms, 0 for Redis's own clock; the bucket, -1 for
+-- the newest that has any; requests; points.
 local window, index = tonumber(ARGV[1]), tonumber(ARGV[3])
 local w = read_window(KEYS[1], window, tonumber(ARGV[2]))
 if index < 0 then

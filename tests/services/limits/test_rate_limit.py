@@ -47,14 +47,14 @@ async def process(settings: Settings, clock: Clock) -> AsyncIterator[RateLimiter
         await client.aclose()
 
 
-async def points_counted(redis: Client, who: QuotaKey) -> int:
+async def points_counted(redis: Client, key: QuotaKey) -> int:
     """In both parts of time; nothing for what is not there."""
-    stored = await redis.get(who.key)
+    stored = await redis.get(key.redis_key)
     return sum(int(one) for one in stored.split()[3:]) if stored else 0
 
 
-async def counted(redis: Client, who: QuotaKey) -> int:
-    stored = await redis.get(who.key)
+async def counted(redis: Client, key: QuotaKey) -> int:
+    stored = await redis.get(key.redis_key)
     return sum(int(one) for one in stored.split()[1:3]) if stored else 0
 
 
@@ -68,13 +68,13 @@ async def test_two_processes_let_exactly_the_limit_through(
 ) -> None:
     # given two processes and a limit of 100
     async with process(limited(), clock) as one, process(limited(), clock) as other:
-        who = one.user("FREE", "u1")
+        key = one.user_key("FREE", "u1")
         # when 200 requests come at once
         asked = await asyncio.gather(
-            *(limiter.admit(who, 10) for _ in range(100) for limiter in (one, other))
+            *(limiter.admit(key, 10) for _ in range(100) for limiter in (one, other))
         )
     assert sum(admission.is_allowed for admission in asked) == 100
-    assert await counted(redis, who) == 100
+    assert await counted(redis, key) == 100
 
 
 async def test_two_processes_let_exactly_the_limit_through_one_after_another(
@@ -82,17 +82,17 @@ async def test_two_processes_let_exactly_the_limit_through_one_after_another(
 ) -> None:
     """Then each holds some ahead, which must neither be lost nor used twice."""
     async with process(limited(), clock) as one, process(limited(), clock) as other:
-        who = one.user("FREE", "u1")
+        key = one.user_key("FREE", "u1")
 
         async def ask(limiter: RateLimiter) -> int:
             admitted = 0
             for _ in range(100):
-                admitted += (await limiter.admit(who, 10)).is_allowed
+                admitted += (await limiter.admit(key, 10)).is_allowed
                 await asyncio.sleep(0)
             return admitted
 
         assert sum(await asyncio.gather(ask(one), ask(other))) == 100
-        assert await counted(redis, who) == 100
+        assert await counted(redis, key) == 100
 
 
 @hypothesis_settings(
@@ -112,7 +112,7 @@ async def test_never_more_than_the_limits_pass(
         for is_first, wait_ms, points in steps:
             clock.now += wait_ms / 1000
             limiter = one if is_first else other
-            admission = await limiter.admit(one.user("FREE", "u1"), points)
+            admission = await limiter.admit(one.user_key("FREE", "u1"), points)
             if admission.is_allowed:
                 passed.append((clock.now, points))
             # then of the part of time that runs, no more passed than may
@@ -125,14 +125,14 @@ async def test_a_stranger_waits_for_redis_and_who_asks_often_does_not(
     limited: Change, clock: Clock, count_commands: CountCommands
 ) -> None:
     async with process(limited(rate_limit_max_requests=10_000), clock) as limiter:
-        who = limiter.user_key("FREE", "u1")
+        key = limiter.user_key("FREE", "u1")
         # given somebody unknown
-        assert limiter.admit_now(who, 1) is None
-        await limiter.admit(who, 1)
+        assert limiter.admit_now(key, 1) is None
+        await limiter.admit(key, 1)
         await count_commands.reset()
         # when 1,000 operations come within a second
         for _ in range(1000):
-            assert (await limiter.admit(who, 1)).is_allowed
+            assert (await limiter.admit(key, 1)).is_allowed
         # then Redis was asked a few times
         assert (await count_commands.redis_commands())["evalsha"] <= 12
 
@@ -142,30 +142,30 @@ async def test_what_is_held_and_not_used_is_free_again_after_a_second(
 ) -> None:
     async with process(limited(), clock) as limiter:
         # given three operations in a row, for which more was counted ahead
-        who = limiter.user_key("FREE", "u1")
+        key = limiter.user_key("FREE", "u1")
         for _ in range(3):
-            admission = await limiter.admit(who, 10)
-        assert await counted(redis, who) > 3
-        # then who asks is told of what is held as free
+            admission = await limiter.admit(key, 10)
+        assert await counted(redis, key) > 3
+        # then key asks is told of what is held as free
         assert (admission.remaining_requests, admission.remaining_points) == (97, 50_000 - 30)
         # when a second passes
         clock.now += 1.1
 
         async def is_given_back() -> bool:
-            return await counted(redis, who) == 3
+            return await counted(redis, key) == 3
 
         await until(is_given_back, 10)
-        assert await points_counted(redis, who) == 30
+        assert await points_counted(redis, key) == 30
 
 
 async def test_closing_gives_back_what_is_held(
     limited: Change, clock: Clock, redis: Client
 ) -> None:
     async with process(limited(), clock) as limiter:
-        who = limiter.user_key("FREE", "u1")
+        key = limiter.user_key("FREE", "u1")
         for _ in range(4):
-            await limiter.admit(who, 10)
-    assert (await counted(redis, who), await points_counted(redis, who)) == (4, 40)
+            await limiter.admit(key, 10)
+    assert (await counted(redis, key), await points_counted(redis, key)) == (4, 40)
 
 
 async def test_what_is_held_goes_back_to_the_minute_it_was_counted_in(
@@ -174,21 +174,21 @@ async def test_what_is_held_goes_back_to_the_minute_it_was_counted_in(
     async with process(limited(), clock) as limiter:
         # given some held at the end of a minute
         clock.now += 59.5
-        who = limiter.user_key("FREE", "u1")
+        key = limiter.user_key("FREE", "u1")
         for _ in range(5):
-            await limiter.admit(who, 10)
-        minute, held = int(clock.now // 60), await counted(redis, who) - 5
+            await limiter.admit(key, 10)
+        minute, held = int(clock.now // 60), await counted(redis, key) - 5
         assert held > 0
         # when Redis is asked in the next one, for more points than are held
         clock.now += 0.7
-        await limiter.admit(who, 1000)
+        await limiter.admit(key, 1000)
 
         async def is_given_back() -> bool:
-            return (await redis.get(who.key)).split()[2] == b"5"
+            return (await redis.get(key.redis_key)).split()[2] == b"5"
 
         await until(is_given_back, 10)
     # then each minute has what ran in it
-    assert await redis.get(who.key) == b"%d 1 5 1000 50" % (minute + 1)
+    assert await redis.get(key.redis_key) == b"%d 1 5 1000 50" % (minute + 1)
 
 
 @pytest.mark.parametrize(
@@ -198,14 +198,14 @@ async def test_a_refund_is_the_difference_and_never_more_than_was_reserved(
     limited: Change, clock: Clock, redis: Client, actual: int, charged: int
 ) -> None:
     async with process(limited(), clock) as limiter:
-        who = limiter.user_key("FREE", "u1")
-        admission = await limiter.admit(who, 100)
-        assert await points_counted(redis, who) == 100
+        key = limiter.user_key("FREE", "u1")
+        admission = await limiter.admit(key, 100)
+        assert await points_counted(redis, key) == 100
         # when it cost something else, told twice
         assert limiter.settle(admission, actual) == charged
         limiter.settle(admission, 0)
-    assert await points_counted(redis, who) == charged
-    assert await counted(redis, who) == 1
+    assert await points_counted(redis, key) == charged
+    assert await counted(redis, key) == 1
 
 
 @hypothesis_settings(
@@ -222,23 +222,23 @@ async def test_refunds_leave_what_the_operations_cost(
     await redis.flushdb()
     clock = Clock()
     async with process(limited(), clock) as limiter:
-        who = limiter.user_key("FREE", "u1")
+        key = limiter.user_key("FREE", "u1")
         allowed: list[tuple[Admission, int]] = []
         for wait_ms, points, actual in operations:
             clock.now += wait_ms / 1000
-            admission = await limiter.admit(who, points)
+            admission = await limiter.admit(key, points)
             if admission.is_allowed:
                 allowed.append((admission, min(max(actual, 0), points)))
                 limiter.settle(admission, actual)
     # then of the two parts of time that are kept, at least what ran is counted
     parts = (int(clock.now // 60), int(clock.now // 60) - 1)
-    stored = await redis.get(who.key)
+    stored = await redis.get(key.redis_key)
     if stored is None:
         return
     newest = int(stored.split()[0])
     charged = sum(cost for one, cost in allowed if one.result.bucket in (newest, newest - 1))
     assert newest <= parts[0]
-    assert await points_counted(redis, who) == charged
+    assert await points_counted(redis, key) == charged
 
 
 async def test_a_refused_one_is_not_counted_and_is_refused_here_for_a_while(
@@ -246,23 +246,23 @@ async def test_a_refused_one_is_not_counted_and_is_refused_here_for_a_while(
 ) -> None:
     before = metric("FREE", "refused")
     async with process(limited(rate_limit_max_requests=3), clock) as limiter:
-        who = limiter.user_key("FREE", "u1")
+        key = limiter.user_key("FREE", "u1")
         for _ in range(3):
-            await limiter.admit(who, 1)
-        refused = await limiter.admit(who, 1)
+            await limiter.admit(key, 1)
+        refused = await limiter.admit(key, 1)
         # then it says why and for how long
         assert (refused.is_allowed, refused.remaining_requests) == (False, 0)
         assert 60 <= refused.retry_after_seconds <= 120
         # and those that follow cost Redis nothing
         await count_commands.reset()
-        assert not (await limiter.admit(who, 1)).is_allowed
-        assert limiter.refuse_now(who) is not None
+        assert not (await limiter.admit(key, 1)).is_allowed
+        assert limiter.refuse_now(key) is not None
         assert "evalsha" not in await count_commands.redis_commands()
         # and Redis is asked again after a second
         clock.now += 1.1
-        assert limiter.refuse_now(who) is None
-        assert not (await limiter.admit(who, 1)).is_allowed
-    assert await counted(redis, who) == 3
+        assert limiter.refuse_now(key) is None
+        assert not (await limiter.admit(key, 1)).is_allowed
+    assert await counted(redis, key) == 3
     assert metric("FREE", "refused") == before + 3 + 1
 
 
@@ -270,11 +270,11 @@ async def test_too_costly_a_one_is_refused_and_a_cheaper_one_passes(
     limited: Change, clock: Clock
 ) -> None:
     async with process(limited(rate_limit_max_cost=100), clock) as limiter:
-        who = limiter.user_key("FREE", "u1")
-        assert (await limiter.admit(who, 80)).is_allowed
-        assert not (await limiter.admit(who, 30)).is_allowed
-        assert limiter.refuse_now(who) is None
-        assert (await limiter.admit(who, 20)).is_allowed
+        key = limiter.user_key("FREE", "u1")
+        assert (await limiter.admit(key, 80)).is_allowed
+        assert not (await limiter.admit(key, 30)).is_allowed
+        assert limiter.refuse_now(key) is None
+        assert (await limiter.admit(key, 20)).is_allowed
 
 
 async def test_tiers_and_addresses_have_windows_of_their_own(limited: Change, clock: Clock) -> None:
@@ -299,11 +299,11 @@ async def test_log_mode_counts_and_lets_everybody_through(
     before = metric("FREE", "let_through")
     some = limited(rate_limit_mode="log", rate_limit_max_requests=3)
     async with process(some, clock) as limiter:
-        who = limiter.user_key("FREE", "u1")
-        asked = [await limiter.admit(who, 1) for _ in range(5)]
+        key = limiter.user_key("FREE", "u1")
+        asked = [await limiter.admit(key, 1) for _ in range(5)]
     assert all(admission.is_allowed for admission in asked)
     assert metric("FREE", "let_through") == before + 2
-    assert await counted(redis, who) == 3
+    assert await counted(redis, key) == 3
 
 
 async def test_without_redis_each_process_holds_the_limit_for_itself(

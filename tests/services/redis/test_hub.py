@@ -108,7 +108,7 @@ async def test_a_thousand_stalled_subscribers_hold_one_message_each(hub: Hub[int
 
 
 async def test_room_for_more_waits_until_it_is_full() -> None:
-    subscription: Subscription[int] = Subscription(room=3)
+    subscription: Subscription[int] = Subscription(capacity=3)
     subscription.put(message(1))
     assert await following(subscription) == ([1], False)  # the first one at once
     for number in (2, 3, 4):
@@ -120,7 +120,7 @@ async def test_room_for_more_waits_until_it_is_full() -> None:
 
 
 async def test_messages_of_one_round_replace_each_other_without_a_gap() -> None:
-    subscription: Subscription[int] = Subscription(room=1)
+    subscription: Subscription[int] = Subscription(capacity=1)
     subscription.put(message(1, round_=0))
     subscription.put(message(2, round_=0))
     assert await following(subscription) == ([2], False)
@@ -208,7 +208,7 @@ async def test_closing_ends_a_reading_that_cannot_be_cancelled(
 
 async def test_who_was_cancelled_waits_for_no_message() -> None:
     # given a reader whose being cancelled is swallowed by something it calls
-    subscription: Subscription[int] = Subscription(room=1)
+    subscription: Subscription[int] = Subscription(capacity=1)
 
     async def read() -> None:
         with suppress(asyncio.CancelledError):
