@@ -58,7 +58,7 @@ def _kind_of(id_: str, *path: str) -> str:
 
 
 async def _find(context: Context, kinds_by_id: Mapping[str, str]) -> dict[str, Any]:
-    """Things by their ids; `wanted` is the kind of each, and each kind is asked once."""
+    """Return objects by their ids, with one query per kind."""
     kinds: dict[str, list[str]] = {}
     for id_, kind in kinds_by_id.items():
         kinds.setdefault(kind, []).append(id_)

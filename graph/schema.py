@@ -111,12 +111,12 @@ describe_arguments(schema._schema)
 
 
 def open_documents(settings: Settings) -> Documents:
-    """The registry of documents of this schema, as this process's settings want it."""
+    """Open the registry of documents of this schema under the process's settings."""
     return Documents(schema, CONFIG, introspection=settings.introspection_allowed)
 
 
 def sdl() -> str:
-    """The text of `schema.graphql`."""
+    """Return the text of `schema.graphql`."""
     return schema.as_str().rstrip() + "\n"
 
 

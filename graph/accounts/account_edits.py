@@ -1,4 +1,4 @@
-"""What people change about their account, and what codes in mails do."""
+"""Mutations of the viewer's account, and those that take a code from an e-mail."""
 
 from __future__ import annotations
 

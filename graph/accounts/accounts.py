@@ -1,4 +1,4 @@
-"""Accounts as clients see them: the viewer, and the mutations that sign somebody in."""
+"""Accounts as clients see them: the viewer, and the mutations that sign in."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ async def _api_keys(info: Info) -> list[models.ApiKeyRecord]:
 
 @strawberry.type
 class ViewerApiKeys:
-    """What the viewer gets from here."""
+    """Fields of Viewer about API keys."""
 
     api_keys: list[ApiKey] | None = resolver(
         _api_keys,

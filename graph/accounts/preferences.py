@@ -1,4 +1,4 @@
-"""What a viewer prefers, to be read and changed."""
+"""The viewer's preferences, to read and to change."""
 
 from __future__ import annotations
 
@@ -47,5 +47,6 @@ class UpdateProfileInput:
     )
 
     def changes(self) -> dict[str, Any]:
+        """Return the given fields by name; null is a value, an omitted field is left out."""
         fields = vars(self).items()
         return {name: value for name, value in fields if value is not strawberry.UNSET}

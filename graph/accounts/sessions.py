@@ -1,4 +1,4 @@
-"""Sign-ins as their owner sees them, and signing out."""
+"""Sessions as their owner sees them, and signing out."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ async def _sessions(info: Info) -> list[sign_out.Session]:
 
 @strawberry.type
 class ViewerSessions:
-    """What the viewer gets from here."""
+    """Fields of Viewer about sessions."""
 
     sessions: list[AuthSession] | None = resolver(
         _sessions,

@@ -1,4 +1,4 @@
-"""Batched fields under graphql-core: parents that it asks for in the same moment are one batch.
+"""Batched fields under graphql-core: parents of one pass of the event loop are one batch.
 
 Batches are whole where siblings wait for the same things; else there are more of them, never wrong.
 """
@@ -21,9 +21,14 @@ class _Batch:
 
 
 async def run_in_batch(waiting: dict[Any, Any], key: object, call: Call, parent: Any) -> Any:
-    """This parent's result of `call`, asked for all that come with the same key.
+    """Return this parent's result of `call`, made once for all parents with the same key.
 
-    `waiting` is the operation's. Raises what the call raises, or the parent's own Exception.
+    Args:
+        waiting: the operation's open batches by key.
+        call: takes all parents and returns one result (or Exception) per parent, in order.
+
+    Raises:
+        Exception: what `call` raises, or the Exception it returns for this parent.
     """
     batch: _Batch | None = waiting.get(key)
     if batch is None:
@@ -36,7 +41,7 @@ async def run_in_batch(waiting: dict[Any, Any], key: object, call: Call, parent:
         return await result
     except asyncio.CancelledError:
         if batch.task is not None and all(one.done() for one in batch.results):
-            batch.task.cancel()  # nobody waits any more
+            batch.task.cancel()  # no caller waits
             _close(waiting, key, batch)
         raise
 
@@ -60,13 +65,13 @@ async def _run(waiting: dict[Any, Any], key: object, call: Call, batch: _Batch) 
 
 
 def _close(waiting: dict[Any, Any], key: object, batch: _Batch) -> None:
-    """Who comes now begins another one."""
+    """Remove the batch, so that later parents start another one."""
     if waiting.get(key) is batch:
         del waiting[key]
 
 
 async def _quiet(batch: _Batch) -> None:
-    """Until a pass of the loop brings no more parents."""
+    """Wait until a pass of the event loop brings no more parents."""
     for _ in range(_MOST_PASSES):
         before = len(batch.parents)
         await asyncio.sleep(0)

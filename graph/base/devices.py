@@ -1,4 +1,4 @@
-"""What somebody signs in or watches on."""
+"""Devices that viewers sign in and watch on."""
 
 from __future__ import annotations
 
@@ -41,4 +41,5 @@ class DeviceInput:
     )
 
     def device(self) -> models.Device:
+        """Build the stored device."""
         return models.Device(key=self.key, name=self.name, kind=self.kind)

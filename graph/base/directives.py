@@ -102,7 +102,7 @@ _ARGUMENTS = {
 
 
 def describe_arguments(schema: GraphQLSchema) -> None:
-    """Gives the directives' arguments their descriptions, for which Strawberry has no place."""
+    """Set the descriptions of directive arguments, for which Strawberry has no place."""
     for directive in schema.directives:
         for name, text in _ARGUMENTS.get(directive.name, {}).items():
             directive.args[name].description = text

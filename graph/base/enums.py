@@ -12,7 +12,7 @@ E = TypeVar("E", bound=type[Enum])
 
 
 def describe_enum(enum: E, description: str, values: Mapping[str, str]) -> E:
-    """The enum made public under its own name.
+    """Make an enum public under its own name, with a description per value.
 
     Raises:
         ValueError: a value has no description, or a description no value.

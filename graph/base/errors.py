@@ -64,15 +64,21 @@ class UserError:
 
 
 def format_errors(failures: Iterable[GraphQLError], request_id: str) -> list[dict[str, Any]]:
-    """Errors as the specification's answer has them (section 7.1.2)."""
+    """Format errors as a response has them.
+
+    Source: GraphQL specification, section 7.1.2.
+    """
     return [_format_error(error, request_id) for error in failures]
 
 
 def format_request_errors(
     failures: Sequence[GraphQLError], request_id: str
 ) -> list[dict[str, Any]]:
-    """Errors that kept a request from running: all but ours are the client's (syntax, validation,
-    variables), also where a scalar's own exception is behind them."""
+    """Format errors that prevented execution.
+
+    All but coded errors are the client's (syntax, validation, variables), even where a scalar
+    raised them.
+    """
     for error in failures:
         if error.path is None and not isinstance(_cause(error), errors.CodedError):
             error.original_error = None
@@ -105,8 +111,10 @@ def _message_and_extensions(error: GraphQLError, request_id: str) -> tuple[str, 
 
 
 def _is_the_clients(error: GraphQLError) -> bool:
-    """Of graphql-core's own words: what it says of the request or of an argument's value. What it
-    says of a field while running it is about a value of ours that does not fit."""
+    """Whether graphql-core blames the request or an argument's value.
+
+    Its message about a field during execution is about a stored value that does not fit.
+    """
     return error.path is None or any(not isinstance(node, FieldNode) for node in error.nodes or ())
 
 

@@ -1,4 +1,4 @@
-"""How a field is got, declared once for both executors.
+"""How a field is resolved, declared once for both executors.
 
 plain      an attribute of the parent record
 computed   a function of one parent, without waiting
@@ -38,9 +38,12 @@ class FieldKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """`needs` are the record fields read here. `passes` says whose business the needs of the child
-    selection are: None, not ours (loaded elsewhere); "", the same record's; "credits", those of an
-    embedded record under that name."""
+    """How a field is resolved, for both executors.
+
+    `needs` are the record fields read here. `child_projection` says whose record the child
+    selection reads: None, one loaded elsewhere; "", the same record; "credits", the record
+    embedded under that name.
+    """
 
     kind: FieldKind
     needs: frozenset[str] = frozenset()
@@ -49,19 +52,27 @@ class Spec:
     requires: Role | None = None
     cost: int = 0  # beyond the things it answers with, which cost 1 each
     assumed_size: int | None = None  # of a list without a slicing argument
-    max_age_seconds: int | None = None  # how long a public answer may be kept; None: see above it
-    is_private: bool = False  # depends on who asks
-    is_slow: bool = False  # waits for services outside: given up when the client goes away
+    max_age_seconds: int | None = (
+        None  # how long a public answer may be cached; None: as its parent
+    )
+    is_private: bool = False  # depends on the viewer
+    is_slow: bool = False  # waits for outside services: cancelled when the client disconnects
 
 
 class Field(StrawberryField):
-    """A Strawberry field that knows its Spec; this is its graphql-core half."""
+    """A Strawberry field with a Spec; this is its graphql-core half."""
 
     @property
     def spec(self) -> Spec:
+        """How the field is resolved."""
         return self.metadata[_SPEC]  # type: ignore[no-any-return]
 
     def get_result(self, source: Any, info: Any, args: list[Any], kwargs: Any) -> Any:
+        """Resolve the field for one parent under graphql-core, as the plan does for a level.
+
+        Raises:
+            Unauthenticated, Forbidden: the viewer's role is too low.
+        """
         spec = self.spec
         if spec.kind is FieldKind.PLAIN:
             return super().get_result(source, info, args, kwargs)
@@ -89,7 +100,7 @@ class Field(StrawberryField):
 async def load(
     context: Context, loader: type[CachedLoader[Any]], keys: Key | Collection[str]
 ) -> Any:
-    """One thing for a key, the existing ones in order for many."""
+    """Load one record for a key; for several keys, the existing ones in order."""
     if keys is None:
         return None
     if isinstance(keys, str):
@@ -110,7 +121,7 @@ def _field(
     is_subscription: bool = False,
     **options: Any,
 ) -> Any:
-    """`marks` are the rest of Spec."""
+    """Build a field; `options` are the other attributes of Spec."""
     spec = Spec(kind, frozenset(needs), **options)
     field = Field(
         python_name=None,
@@ -130,7 +141,7 @@ def _field(
 
 
 def _directives(spec: Spec, arguments: Sequence[str]) -> Iterator[object]:
-    """What the schema tells about the field, from what the server does with it."""
+    """Derive the schema directives from what the server does with the field."""
     slicing = [name for name in SLICING_ARGUMENTS if name in arguments]
     if slicing:
         sized = ["nodes", "edges"] if "after" in arguments else UNSET
@@ -150,14 +161,18 @@ def _directives(spec: Spec, arguments: Sequence[str]) -> Iterator[object]:
 
 
 def plain(description: str, *, needs: Iterable[str] | None = None, **options: Any) -> Any:
-    """The parent's attribute of this name. `needs` defaults to that name ("*")."""
+    """Declare a field that is the parent's attribute of this name.
+
+    Args:
+        needs: record fields read; by default the one of this name ("*").
+    """
     return _field(
         FieldKind.PLAIN, description, None, needs=("*",) if needs is None else needs, **options
     )
 
 
 def computed(function: Callable[..., Any], description: str, **options: Any) -> Any:
-    """`function(parent, info?, **arguments)`, called per parent; must not wait."""
+    """Declare a field computed by `function(parent, info?, **arguments)`, which never waits."""
     return _field(FieldKind.COMPUTED, description, function, **options)
 
 
@@ -167,22 +182,31 @@ def relation(
     description: str,
     **options: Any,
 ) -> Any:
-    """`keys(parent, **arguments)` names one thing (or None) or many; one load for all parents."""
+    """Declare a field whose `keys(parent, **arguments)` are loaded once for all parents.
+
+    Args:
+        keys: returns one key, None, or several keys.
+    """
     return _field(FieldKind.RELATION, description, keys, loader=loader, **options)
 
 
 def batched(
     function: Callable[..., Awaitable[Iterable[Any]]], description: str, **options: Any
 ) -> Any:
-    """`function(parents, info, **arguments)`: one result (or Exception) per parent, in order."""
+    """Declare a field resolved for all parents of a level by one call.
+
+    Args:
+        function: `function(parents, info, **arguments)` returns one result (or Exception) per
+            parent, in order.
+    """
     return _field(FieldKind.BATCHED, description, function, **options)
 
 
 def resolver(function: Callable[..., Any], description: str, **options: Any) -> Any:
-    """`function(info, **arguments)` or `function(parent, info, **arguments)`, once per parent."""
+    """Declare a field resolved once per parent by `function(parent?, info, **arguments)`."""
     return _field(FieldKind.RESOLVER, description, function, **options)
 
 
 def subscription(function: Callable[..., Any], description: str, **options: Any) -> Any:
-    """`function(info, **arguments)` is an async generator; each value is one event."""
+    """Declare a subscription; `function(info, **arguments)` is an async generator of events."""
     return _field(FieldKind.RESOLVER, description, function, is_subscription=True, **options)

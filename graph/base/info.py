@@ -1,4 +1,4 @@
-"""What a field's function is handed besides its parents: the operation's context."""
+"""The second argument of a field's function: the operation's context and requested fields."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Info: TypeAlias = strawberry.Info[Context, None]
 
 
 class PlanInfo:
-    """Info under breadth-first execution: `needs` are the record fields that will be read."""
+    """Info under breadth-first execution; `needs` are the record fields to read."""
 
     __slots__ = ("context", "needs")
 
@@ -22,5 +22,5 @@ class PlanInfo:
 
 
 def requested_fields(info: Info) -> frozenset[str] | None:
-    """The record fields the selection below will read; None (graphql-core) means all."""
+    """Return the record fields that the selection below reads; None (graphql-core) means all."""
     return getattr(info, "needs", None)

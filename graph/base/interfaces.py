@@ -1,4 +1,4 @@
-"""What many types have in common, and the tables that find a type by its id's kind."""
+"""The Node interface, and the signature of look-ups by id."""
 
 from __future__ import annotations
 

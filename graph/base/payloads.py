@@ -1,4 +1,4 @@
-"""What mutations share: results or expected failures told as data, plain inputs and answers."""
+"""Shared by mutations: expected failures as data, and common inputs and payloads."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from graph.base.fields import plain
 from services import errors
 
 T = TypeVar("T")
-# About the request or about us, not about what was asked: these stay errors of the field.
+# Not caused by the input: these stay errors of the field.
 _NOT_DATA = (
     errors.Unauthenticated,
     errors.Forbidden,
@@ -23,7 +23,11 @@ _NOT_DATA = (
 
 
 async def capture_user_errors(call: Awaitable[T]) -> tuple[T | None, list[errors.UserError]]:
-    """The call's result, or None and its failure, with a path that starts at `input`."""
+    """Return the call's result, or None and its failure with a path that starts at `input`.
+
+    Raises:
+        Unauthenticated, Forbidden, UpstreamUnavailable, OperationTimeout: stay errors of the field.
+    """
     try:
         return await call, []
     except _NOT_DATA:
@@ -54,6 +58,6 @@ class Acknowledgement:
 
 
 async def acknowledge(call: Awaitable[object]) -> Acknowledgement:
-    """The call as AcknowledgePayload shows it."""
+    """Await the call and return its outcome as AcknowledgePayload shows it."""
     _, failed = await capture_user_errors(call)
     return Acknowledgement(not failed, failed)

@@ -50,6 +50,7 @@ def _parse_instant(value: object) -> datetime:
 
 
 def write_instant(value: datetime) -> str:
+    """Format an instant in ISO 8601, in UTC with milliseconds, such as 2026-01-31T12:00:00.000Z."""
     return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
@@ -68,7 +69,7 @@ def _parse_language(value: object) -> str:
 
 
 def _parse_email(value: object) -> str:
-    """The shape only: whether mail could be sent there is told as data by who uses it."""
+    """Check the form only; the resolver checks whether mail can be sent there."""
     text = _text(value)
     if "@" not in text or len(text) > 320:
         raise ValueError("An e-mail address is needed.")

@@ -24,7 +24,7 @@ from models import Role
 from resolvers.catalog import edits
 from services import errors
 
-# What the input calls each thing, and what the film's document does.
+# Field of the input -> field of the stored film.
 _STORED_AS = {
     "tmdb_id": "tmdb_id",
     "title": "title",
@@ -83,6 +83,7 @@ class UpsertMovieInput:
     )
 
     def changes(self) -> dict[str, Any]:
+        """Return the given fields by the names of the stored film; omitted fields are left out."""
         return {
             stored: value
             for name, stored in _STORED_AS.items()

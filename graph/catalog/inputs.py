@@ -1,4 +1,4 @@
-"""What clients say to choose films."""
+"""Inputs that select, filter and order titles."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ describe_enum(
 
 
 def unset_to_none(value: T | None) -> T | None:
-    """The value, or None where the client left it out."""
+    """Return the value, or None where the client omitted it."""
     return None if value is strawberry.UNSET else value
 
 
@@ -87,6 +87,7 @@ class MovieFilter:
     )
 
     def query(self) -> models.MovieFilter:
+        """Build the stored titles' filter, genres sorted so that equal filters have equal keys."""
         return models.MovieFilter(
             genres=self.genres and tuple(sorted(set(self.genres))),
             exclude_genres=self.exclude_genres and tuple(sorted(set(self.exclude_genres))),
@@ -110,7 +111,9 @@ class MovieOrder:
     )
 
     def of_shows(self) -> models.MovieOrder:
+        """Build the order of a list of shows."""
         return models.MovieOrder.of_shows((self.field, self.direction))
 
     def order(self, category: models.MovieCategory | None) -> models.MovieOrder:
+        """Build the order of a list of films in this category."""
         return models.MovieOrder.of(category, (self.field, self.direction))

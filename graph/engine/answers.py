@@ -22,7 +22,7 @@ _MAX_ANSWER_BYTES = 512 * 1024
 
 @dataclass(frozen=True, slots=True)
 class StoredAnswer:
-    """`etag` is quoted, as the header wants it."""
+    """An encoded response; `etag` is quoted, as the header requires."""
 
     body: bytes
     etag: bytes
@@ -30,11 +30,12 @@ class StoredAnswer:
     tags: frozenset[str]
 
     def remaining_seconds(self, now: float) -> int:
+        """Return the whole seconds until the answer expires, at least 0."""
         return max(0, int(self.expires_at - now))
 
 
 class Answers:
-    """One per process."""
+    """Cache of encoded responses, one per process, bounded by bytes."""
 
     def __init__(self, cache: Cache, clock: Callable[[], float] = time.monotonic) -> None:
         self._cache = cache
@@ -46,12 +47,15 @@ class Answers:
 
     @property
     def enabled(self) -> bool:
+        """Whether answers are cached at all."""
         return self._cache.uses_answers
 
     def now(self) -> float:
+        """Return the clock's time, in seconds."""
         return self._clock()
 
     def get(self, key: AnswerKey) -> StoredAnswer | None:
+        """Return the stored answer that has not expired, and count the hit or the miss."""
         stored = self._stored.get(key)
         if stored is not None and stored.expires_at > self._clock():
             count("response", 1, 0)
@@ -62,10 +66,21 @@ class Answers:
         return None
 
     def changes(self) -> int:
-        """Compare before and after making an answer: unequal, and it must not be kept."""
+        """Return the number of invalidations so far.
+
+        An answer built while it grew may be outdated and must not be stored.
+        """
         return self._cache.changes
 
     def put(self, key: AnswerKey, body: bytes, seconds: int, tags: Iterable[str]) -> StoredAnswer:
+        """Store a response for so many seconds, evicting the oldest beyond the byte limit.
+
+        Args:
+            tags: the cache keys the response was built from.
+
+        Returns:
+            The answer; one above the size limit of an answer is returned without being stored.
+        """
         etag = b'"' + hashlib.blake2b(body, digest_size=12).hexdigest().encode() + b'"'
         stored = StoredAnswer(body, etag, self._clock() + seconds, frozenset(tags))
         if len(body) > _MAX_ANSWER_BYTES:
@@ -80,7 +95,7 @@ class Answers:
         return stored
 
     def drop(self, tags: Iterable[str] | None) -> None:
-        """Everything made of these cache keys; everything there is, for None."""
+        """Remove every answer built from these cache keys; for None, all answers."""
         if tags is None:
             self._stored.clear()
             self._by_tag.clear()

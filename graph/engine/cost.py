@@ -1,6 +1,6 @@
 """The estimated cost of an operation: how many things it may answer with, lists multiplied out.
 
-Worked out once per document; what depends on variables is left as terms, so a request costs as many
+Computed once per document; what depends on variables stays as terms, so a request costs as many
 multiplications as it has lists sized by variables. Weights and sizes are on the fields.
 """
 
@@ -39,12 +39,13 @@ _PAGE_SIZE = 20  # what resolvers give where neither `first` nor `last` is said
 
 @dataclass(slots=True)
 class Size:
-    """How long a list may be: a number, or a variable's value with one for when it is missing."""
+    """Assumed length of a list: a number, or a variable's value with a number as fallback."""
 
     value: int
     variable: str | None = None
 
     def of(self, variables: Mapping[str, Any]) -> int:
+        """Return the length under these variables, at most the largest page."""
         if self.variable is None:
             return self.value
         value = variables.get(self.variable)
@@ -55,19 +56,23 @@ class Size:
 
 @dataclass(slots=True)
 class CostEstimate:
-    """`fixed` plus, for each term, its size times its cost; and whether services outside are
-    waited for."""
+    """Cost in points: `fixed` plus, for each term, its size times its cost.
+
+    `is_slow` says whether the operation waits for outside services.
+    """
 
     fixed: int = 0
     terms: list[tuple[Size, CostEstimate]] = field(default_factory=list)
     is_slow: bool = False
 
     def add(self, other: CostEstimate) -> None:
+        """Add the cost of something selected once."""
         self.is_slow |= other.is_slow
         self.fixed += other.fixed
         self.terms += other.terms
 
     def add_times(self, size: Size, other: CostEstimate) -> None:
+        """Add the cost of a list's items."""
         self.is_slow |= other.is_slow
         if size.variable is None and not other.terms:
             self.fixed += size.value * other.fixed
@@ -75,13 +80,17 @@ class CostEstimate:
             self.terms.append((size, other))
 
     def of(self, variables: Mapping[str, Any]) -> int:
+        """Return the points under these variables."""
         return self.fixed + sum(
             size.of(variables) * cost.of(variables) for size, cost in self.terms
         )
 
 
 class CostReader:
-    """Reads costs from a document that need not be valid: what it does not know costs nothing."""
+    """Reads costs from a document that need not be valid; unknown fields cost nothing.
+
+    Source: IBM GraphQL cost specification.
+    """
 
     def __init__(self, schema: GraphQLSchema, document: DocumentNode) -> None:
         self._schema = schema
@@ -93,6 +102,7 @@ class CostReader:
         self._by_fragment: dict[tuple[str, tuple[int, str | None] | None], CostEstimate] = {}
 
     def operation(self, node: OperationDefinitionNode) -> CostEstimate:
+        """Estimate the cost of one operation."""
         root = self._schema.get_root_type(node.operation)
         return self._selections(node.selection_set, root, None)
 
@@ -150,7 +160,7 @@ class CostReader:
         return own
 
     def _size(self, node: FieldNode, definition: GraphQLField, assumed: int | None) -> Size | None:
-        """What a slicing argument says, else its default, else what the field assumes."""
+        """Return the slicing argument's value, else its default, else the field's assumed size."""
         fallback = assumed
         for name in SLICING_ARGUMENTS:
             argument = definition.args.get(name)

@@ -65,14 +65,14 @@ class Operation:
 
 @dataclass(slots=True, eq=False)
 class Document:
-    """`errors` says why it cannot run; else it has at least one operation by name ("" for none)."""
+    """A read document: its errors, or its operations by name ("" for none)."""
 
     errors: Sequence[GraphQLError] = ()
     operations: Mapping[str, Operation] = field(default_factory=dict)
     document_hash: str = ""  # a digest of its text
 
     def operation(self, name: str | None) -> Operation:
-        """The operation to run.
+        """Return the operation to run.
 
         Raises:
             ValidationFailed: no such operation, or several and no name.
@@ -96,7 +96,7 @@ class Counters:
 
 
 class Documents:
-    """One per process."""
+    """Registry of documents, one per process."""
 
     def __init__(
         self,
@@ -120,7 +120,10 @@ class Documents:
         self.counters = Counters()
 
     def find(self, text: str | None, document_id: str | None) -> Document:
-        """The document of this text, or the one registered under this id.
+        """Return the document of this text, or the one registered under this id.
+
+        Args:
+            document_id: SHA-256 of the text, in hex.
 
         Raises:
             PersistedQueryNotFound: nothing is registered under the id, and no text came with it.
@@ -151,7 +154,7 @@ class Documents:
             self._by_id.popitem(last=False)
 
     def get(self, text: str) -> Document:
-        """The document of this text; invalid ones are remembered as well."""
+        """Return the document of this text; invalid ones are cached as well."""
         document = self._by_text.get(text)
         if document is not None:
             self._by_text.move_to_end(text)
@@ -166,7 +169,7 @@ class Documents:
         return document
 
     def plan(self, operation: Operation, variables: Mapping[str, Any]) -> Plan | None:
-        """The plan for these variable values, or None where graphql-core runs it."""
+        """Return the plan for these variable values, or None where graphql-core runs it."""
         key = tuple(variables.get(name, False) for name in operation.conditions)
         if None in key:
             return None  # a null condition is an error of the fields it is on
@@ -193,7 +196,7 @@ class Documents:
             return None
 
     def _read(self, text: str) -> Document:
-        """Limits come before validation: what is refused there costs no more than reading it."""
+        """Parse a text, check its limits, then validate it: a hostile text costs no validation."""
         self.counters.parsed += 1
         try:
             ast = parse(text, max_tokens=MAX_TOKENS)
@@ -246,14 +249,14 @@ def _validation_rules(limits: DocumentLimits, introspection: bool) -> list[type[
 
 
 def _as_limit_error(error: GraphQLError) -> GraphQLError:
-    """The parser's limits are ours: it says in its last words that it gave up."""
+    """Turn the parser's token limit, known by its message, into a coded error."""
     if isinstance(error, GraphQLSyntaxError) and error.message.endswith(_PARSER_LIMIT_SUFFIX):
         return _as_graphql_error(CostLimitExceeded(error.message.removeprefix("Syntax Error: ")))
     return error
 
 
 def _declare_one_of(schema: GraphQLSchema) -> None:
-    """Strawberry checks @oneOf while it runs; told to graphql-core, validation finds it first."""
+    """Tell graphql-core of @oneOf inputs, so that validation reports a mistake before execution."""
     for type_ in schema.type_map.values():
         definition = type_.extensions.get("strawberry-definition")
         if isinstance(type_, GraphQLInputObjectType) and definition is not None:

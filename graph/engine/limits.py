@@ -1,4 +1,4 @@
-"""What one document may hold and one operation may ask for.
+"""Limits on one document and one operation.
 
 One pass over the document, each fragment measured once and remembered, so the time is linear in the
 text however often fragments are spread. Runs before validation: hostile documents meet it first.
@@ -28,7 +28,7 @@ from services.errors import CostLimitExceeded
 
 @dataclass(frozen=True, slots=True)
 class DocumentLimits:
-    """Of an operation with its fragments spread out; then of the document as it is written."""
+    """Limits on one operation with its fragments spread, then on the document as written."""
 
     depth: int = 12
     introspection_depth: int = 20
@@ -44,7 +44,7 @@ class DocumentLimits:
 
 
 def overlap_rule(comparisons: int) -> type[OverlappingFieldsCanBeMergedRule]:
-    """graphql-core's rule, which is quadratic, with a budget of about 10 ms; its own is 300 ms."""
+    """Build graphql-core's quadratic rule with a budget of about 10 ms; its own is 300 ms."""
 
     class OverlappingFieldsWithinBudget(OverlappingFieldsCanBeMergedRule):
         def __init__(self, context: ValidationContext) -> None:
@@ -55,7 +55,7 @@ def overlap_rule(comparisons: int) -> type[OverlappingFieldsCanBeMergedRule]:
 
 
 class _Size(NamedTuple):
-    """Of a selection set with its fragments spread out; `nested` counts introspection alone."""
+    """Measures of a selection set with its fragments spread; `nested` is introspection's depth."""
 
     depth: int = 0
     nested: int = 0
@@ -66,10 +66,10 @@ class _Size(NamedTuple):
 def examine(
     schema: GraphQLSchema, document: DocumentNode, limits: DocumentLimits
 ) -> dict[str, CostEstimate]:
-    """The estimated cost of each operation by name ("" for none).
+    """Check the limits and estimate the cost of each operation by name ("" for none).
 
     Raises:
-        CostLimitExceeded: something is over a limit, or fragments spread themselves.
+        CostLimitExceeded: a limit is exceeded, or fragments spread themselves.
     """
     meter = _Meter(document, limits)
     reader = CostReader(schema, document)
@@ -110,13 +110,14 @@ class _Meter:
         self._directives = 0
 
     def operation(self, node: OperationDefinitionNode) -> _Size:
+        """Measure one operation with its fragments spread."""
         self._count_directives(node)
         for variable in node.variable_definitions or ():
             self._count_directives(variable)
         return self._selections(node.selection_set)
 
     def measure_unused_fragments(self) -> None:
-        """What no operation spreads is validated all the same."""
+        """Measure the fragments no operation spreads, as they are validated as well."""
         for name in self._fragments:
             self._fragment_size(name)
 

@@ -41,28 +41,29 @@ _LEVELS = ("memory", "redis", "database", "stale")
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a client sent, of the right shapes: a document, its id (SHA-256 in hex), or both."""
+    """A client's request in valid form: a document, its id (SHA-256 in hex), or both."""
 
     query: str | None
     variables: Mapping[str, Any]
     operation_name: str | None = None
     document_id: str | None = None
-    include_cache_hits: bool = False  # `extensions: {"cache": true}`; heard in development alone
+    include_cache_hits: bool = False  # `extensions: {"cache": true}`; in development only
     include_cost: bool = False  # `extensions: {"cost": true}`
 
 
 @dataclass(slots=True)
 class Answer:
-    """`started` tells whether execution began: only then is there data, if only null."""
+    """A response; `started` says whether execution began, as only then it has `data`."""
 
     data: dict[str, Any] | None
     errors: list[dict[str, Any]]
     started: bool = True
-    stored: StoredAnswer | None = None  # a public answer that is kept
+    stored: StoredAnswer | None = None  # the cached answer of a public query
     extensions: dict[str, Any] | None = None
-    cost: int = 1  # what an answer counts that needs no running: kept, or a refusal
+    cost: int = 1  # points counted where nothing runs: a stored answer or a refusal
 
     def body(self) -> dict[str, Any]:
+        """Return the response as the specification orders it, ready for JSON."""
         body: dict[str, Any] = {"errors": self.errors} if self.errors else {}
         if self.started:
             body["data"] = self.data
@@ -71,6 +72,7 @@ class Answer:
         return body
 
     def encoded(self) -> bytes:
+        """Return the response as JSON bytes."""
         return self.stored.body if self.stored is not None else orjson.dumps(self.body())
 
 
@@ -82,12 +84,12 @@ class Prepared:
     raw: Mapping[str, Any]
     variables: VariableValues
     plan: execution.Plan | None
-    answer_key: AnswerKey | None  # where a public answer is kept
+    answer_key: AnswerKey | None  # key of the answer cache; None if it is not cached
     cost: int  # at most, in points
 
 
 class Operations:
-    """One per process: the schema's documents and how they are run."""
+    """Runs operations, one per process: the schema's documents and how they are run."""
 
     def __init__(
         self,
@@ -104,7 +106,11 @@ class Operations:
         self._deadline_timer = execution.DeadlineTimer()
 
     async def admit(self, request: Request, context: Context) -> Prepared | Answer:
-        """`prepare`, counted against the rate limit of who asks, which may be the answer."""
+        """Prepare the request and count it against the viewer's rate limit.
+
+        Returns:
+            The prepared request, or the answer that refuses it.
+        """
         try:
             is_known = self.documents.is_registered(request.document_id)
             abuse.enforce_abuse_level(context, is_document_known=is_known)
@@ -119,7 +125,7 @@ class Operations:
         return prepared
 
     def prepare(self, request: Request, context: Context) -> Prepared | Answer:
-        """The request ready to run, or the answer that says why it is not."""
+        """Return the request ready to run, or the answer that refuses it or was stored before."""
         try:
             parsed = self.documents.counters.parsed
             document: Document = self.documents.find(request.query, request.document_id)
@@ -156,7 +162,9 @@ class Operations:
     ) -> AnswerKey | None:
         if self._answers is None or not self._answers.enabled or operation.kind != "query":
             return None
-        if context.cache_hits is not None or context.include_cost:  # told of this one answer
+        if (
+            context.cache_hits is not None or context.include_cost
+        ):  # extensions describe this one answer
             return None
         if not variables:
             return operation, b""
@@ -186,7 +194,7 @@ class Operations:
             return [GraphQLError(str(error))]
 
     async def run(self, prepared: Prepared, context: Context) -> Answer:
-        """The answer of a query or mutation. Never raises for what the client sent."""
+        """Run a query or mutation. Never raises for what the client sent."""
         deadline = execution.Deadline(self._deadline_timer, self._deadline_seconds)
         if prepared.plan is None:
             answer = await self._by_core(prepared, context, deadline)
@@ -230,7 +238,7 @@ class Operations:
         return _answer(result.data, result.errors or (), context)
 
     async def subscribe(self, prepared: Prepared, context: Context) -> AsyncGenerator[Answer, None]:
-        """An answer per event; an answer with errors alone when there is no stream to open."""
+        """Yield an answer per event; one answer without data if the stream cannot be opened."""
         assert prepared.plan is not None
         (field,) = prepared.plan.root.fields
         run = Run(context, prepared.variables, None)
@@ -254,7 +262,7 @@ class Operations:
 
 
 def refusal(errors: Any, context: Context) -> Answer:
-    """An answer without data: the request did not run."""
+    """Build an answer without data: the request did not run."""
     return Answer(None, format_request_errors(list(errors), context.request_id), started=False)
 
 
@@ -272,7 +280,7 @@ def _with_extensions(answer: Answer, requested: int, actual: int, context: Conte
 
 
 def _cost_extension(requested: int, actual: int, context: Context) -> dict[str, Any]:
-    """As a client plans by it; without rate limits, what it asked for and what it came to."""
+    """Return the cost as a client plans by it; without rate limits, requested and actual only."""
     cost: dict[str, Any] = {"requested": requested, "actual": actual}
     quota = rate_limits.quota_status(context)
     if quota is not None:
@@ -283,7 +291,7 @@ def _cost_extension(requested: int, actual: int, context: Context) -> dict[str, 
 
 
 def _cache_extension(cache_hits: CacheHits) -> dict[str, Any]:
-    """How many keys each level answered; the same by kind of thing."""
+    """Return the number of keys each tier answered, in total and by kind of record."""
     totals = dict.fromkeys(_LEVELS, 0)
     kinds: dict[str, dict[str, int]] = {}
     for (kind, level), keys in sorted(cache_hits.items()):

@@ -110,7 +110,7 @@ class _SchemaText:
 
 
 def set_schema_text(schema_text: str) -> None:
-    """Called once, by the assembled schema with its own text; `service` tells its hash."""
+    """Store the schema's hash for `service`; called once by the assembled schema."""
     _SchemaText.schema_hash = hashlib.sha256(schema_text.encode()).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""What is left of the rate limit, for whoever asks."""
+"""The viewer's rate limit as clients see it: what remains of the window."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
-"""What a viewer plays now and has played: seen by its viewer only, and deleted by its viewer.
+"""Playback history and current sessions: seen and deleted by their viewer only.
 
-`ViewerPlayback` is what the viewer gets from here; so that it may be mixed in there, what comes
-later is named lazily.
+`ViewerPlayback` is mixed into Viewer, so types of later domains are named lazily.
 """
 
 from __future__ import annotations
@@ -117,7 +116,7 @@ async def _now_playing(info: Info) -> list[models.PlaybackSession]:
 
 @strawberry.type
 class ViewerPlayback:
-    """What the viewer gets from this domain."""
+    """Fields of Viewer about sessions and history."""
 
     history: ViewingConnection | None = resolver(
         _history,

@@ -1,7 +1,7 @@
-"""How far a viewer got, as its viewer sees it: on titles, in lists, after a report.
+"""Viewing progress as its viewer sees it: on titles, in lists, after a report.
 
-`TitleProgress` and `ViewerProgress` are what earlier types get from this domain; so that they may
-be mixed in there, nothing of them is imported here.
+`TitleProgress` and `ViewerProgress` are mixed into types of earlier domains, so those types are not
+imported here.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ def _own_id(title: strawberry.Parent[models.MovieRecord | models.EpisodeRecord])
 
 @strawberry.type
 class TitleProgress:
-    """What films and episodes get from this domain."""
+    """Fields of films and episodes about progress."""
 
     progress: ViewingProgress | None = relation(
         _own_id,
@@ -141,7 +141,7 @@ async def _next_up(
 
 @strawberry.type
 class ShowProgress:
-    """What shows get from this domain."""
+    """Fields of shows about progress."""
 
     next_up: Annotated[Episode, strawberry.lazy("graph.catalog.shows")] | None = batched(
         _next_up,
@@ -183,7 +183,7 @@ async def _progress(
 
 @strawberry.type
 class ViewerProgress:
-    """What the viewer gets from this domain."""
+    """Fields of Viewer about progress."""
 
     continue_watching: ViewingProgressConnection | None = resolver(
         _continue_watching,

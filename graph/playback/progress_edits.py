@@ -1,4 +1,4 @@
-"""What viewers do with progress besides playing: batches, marks, dismissals; and its news, live."""
+"""Progress besides playing: offline batches, marks, dismissals, and changes live."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class OfflineProgressInput:
 @strawberry.input(description="Positions reached while the device was offline.")
 class ReportProgressBatchInput:
     events: list[OfflineProgressInput] = strawberry.field(
-        description="At most 500 events in any order; they are applied by `occurredAt`."
+        description="At most 500 events in any order; `occurredAt` decides which is newer."
     )
     sent_at: DateTime = strawberry.field(
         description="Current time by the device's clock; event times are corrected by "

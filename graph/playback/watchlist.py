@@ -1,7 +1,7 @@
 """The watchlist as clients see it: on titles, as the viewer's list, and its changes.
 
-`TitleWatchlist` and `ViewerWatchlist` are what earlier types get from this domain; so that they may
-be mixed in there, nothing of them is imported here.
+`TitleWatchlist` and `ViewerWatchlist` are mixed into types of earlier domains, so those types are
+not imported here.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def _own_id(title: Parent[models.TitleRecord]) -> str:
 
 @strawberry.type
 class TitleWatchlist:
-    """What films and shows get from this domain."""
+    """Fields of films and shows about the watchlist."""
 
     on_watchlist: bool | None = relation(
         _own_id,
@@ -75,7 +75,7 @@ async def _watchlist(info: Info, first: First = 20, after: After = None) -> watc
 
 @strawberry.type
 class ViewerWatchlist:
-    """What the viewer gets from this domain."""
+    """Fields of Viewer about the watchlist."""
 
     watchlist: TitleConnection | None = resolver(
         _watchlist,

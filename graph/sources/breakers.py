@@ -1,4 +1,4 @@
-"""Circuit breakers as operators see them: how they stand, held by hand, watched."""
+"""Circuit breakers as operators see them: their state, forced states, and changes live."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Our own films as clients see them: the stream of a title, and the qualities it may come in.
+"""HLS of titles hosted here: the stream of a title, and its encoding profiles.
 
-`TitleHls` is what films and episodes get from this domain.
+`TitleHls` is mixed into films and episodes.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ async def _hls(
 
 @strawberry.type
 class TitleHls:
-    """What films and episodes get from this domain."""
+    """Fields of films and episodes about HLS."""
 
     hls: HlsStream | None = batched(
         _hls,

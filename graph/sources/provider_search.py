@@ -1,4 +1,4 @@
-"""What providers find, as titles of ours."""
+"""Search at the providers, answered with titles of the catalogue."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Providers as clients see them; how they do and what they say is for operators."""
+"""Providers as clients see them; their status and health are for operators."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ class ProviderAnswer:
 
 
 async def find_providers(context: Context, requested_ids: Sequence[str]) -> dict[str, ProviderInfo]:
-    """Providers by their ids, for `node`."""
+    """Return providers by their ids, for `node`."""
     return {
         info.id: info for info in await providers.providers(context) if info.id in requested_ids
     }

@@ -1,4 +1,4 @@
-"""Where a title plays, as clients see it: sources, the tries that found them, the providers."""
+"""Streaming sources as clients see them, with the provider calls behind them."""
 
 from __future__ import annotations
 
@@ -169,6 +169,7 @@ class StreamingSourcesInput:
     )
 
     def source_filter(self) -> sources.SourceFilter:
+        """Build the conditions on sources."""
         return sources.SourceFilter(
             types=frozenset(self.types) if self.types is not None else None,
             max_quality=self.max_quality,
@@ -230,14 +231,14 @@ _NEEDS = ["id", "tmdb_id", "imdb_id", "show_id", "season_number", "number"]
 
 @strawberry.type
 class TitleSources:
-    """What films and episodes get from this domain."""
+    """Fields of films and episodes about sources."""
 
     streaming_sources: StreamingSources | None = batched(
         _streaming_sources,
         "Streaming sources from the providers. Cached for an hour, for half "
         "an hour if a later provider answered.",
         needs=_NEEDS,
-        is_private=True,  # who asks decides which providers are asked
+        is_private=True,  # the viewer decides which providers are called
         is_slow=True,
     )
     embed: Embed | None = batched(

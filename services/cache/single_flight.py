@@ -48,7 +48,7 @@ class SingleFlight(Generic[V]):
     def _land(self, key: str, flight: _Flight[V]) -> None:
         self._forget(key, flight)
         if not flight.result.cancelled():
-            flight.result.exception()  # retrieved, even without callers, so that asyncio does not log it
+            flight.result.exception()  # retrieved, or asyncio would log it where no caller is left
 
     def _forget(self, key: str, flight: _Flight[V]) -> None:
         if self._running.get(key) is flight:

@@ -137,14 +137,8 @@ def start_redis(
     def start(listen_port: int) -> Server:
         uri = f"redis://{HOST}:{listen_port}/0"
         command = _redis_command(binary, folder, listen_port, persist, fsync, maxmemory_policy)
-        return _start(
-            "redis-server",
-            uri,
-            command,
-            folder,
-            partial(_is_redis_ready, listen_port),
-            _explain_redis,
-        )
+        is_ready = partial(_is_redis_ready, listen_port)
+        return _start("redis-server", uri, command, folder, is_ready, _explain_redis)
 
     return _start_on_free_port(start, port)
 

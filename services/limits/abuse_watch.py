@@ -95,9 +95,7 @@ class AbuseWatch:
         self._exempt = (
             parse_networks(settings.abuse_exempt, "ABUSE_EXEMPT") + self.addresses.trusted
         )
-        if (
-            not settings.is_production
-        ):  # this machine; tests use the other addresses of 127/8 as clients
+        if not settings.is_production:  # this machine alone; tests are clients on 127/8
             self._exempt += tuple(ipaddress.ip_network(own) for own in ("127.0.0.1", "::1"))
         self._clock = clock
         self.store = AbuseStore(redis, self.rules, settings.redis_key_prefix)

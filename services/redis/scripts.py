@@ -66,7 +66,7 @@ class ScriptCalls:
         return await call.answer
 
     async def _send_all(self) -> None:
-        """Send all waiting calls; starts in the loop's next iteration, when this one's have queued."""
+        """Send all waiting calls, from the loop's next iteration on: those of this one share it."""
         try:
             while self._waiting:
                 calls = self._waiting[:_PIPELINE_CALLS]

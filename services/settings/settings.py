@@ -291,7 +291,7 @@ class Settings(AbuseSettings, AccountSettings, CdnSettings, LimitSettings, Socke
         return self.jwt_secret.get_secret_value().encode()
 
     def redis_address(self) -> str | None:
-        """Return REDIS_URL, or one built from REDIS_HOST, REDIS_PORT and REDIS_PASSWORD, or None."""
+        """Return REDIS_URL, or an address built from REDIS_HOST, port and password, or None."""
         if self.redis_url or not self.redis_host:
             return self.redis_url or None
         password = self.redis_password

@@ -37,13 +37,13 @@ cache_misses_total = Counter(
 )
 cache_stale_total = Counter(
     "cache_stale_total",
-    "Stale entries that answered because nothing better could",
+    "Stale entries served because nothing fresh was available",
     ["cache_type"],
     registry=REGISTRY,
 )
 cache_refreshes_failed_total = Counter(
     "cache_refreshes_failed_total",
-    "Stale entries that could not be read anew",
+    "Stale entries that could not be refreshed",
     registry=REGISTRY,
 )
 active_streams = Gauge(
@@ -78,7 +78,7 @@ rate_limited_total = Counter(
 )
 rate_limit_fallbacks_total = Counter(
     "rate_limit_fallbacks_total",
-    "Countings done in this process alone because Redis was away",
+    "Acquisitions counted in this process because Redis was away",
     registry=REGISTRY,
 )
 throttled_total = Counter(
@@ -95,7 +95,7 @@ revocations_known = Gauge(
 )
 mails_total = Counter("mails_total", "Mails about accounts", ["outcome"], registry=REGISTRY)
 accounts_erased_total = Counter(
-    "accounts_erased_total", "Deleted accounts of which nothing is left", registry=REGISTRY
+    "accounts_erased_total", "Deleted accounts erased completely", registry=REGISTRY
 )
 provider_attempts_total = Counter(
     "provider_attempts_total", "Provider calls", ["provider", "outcome"], registry=REGISTRY
@@ -111,7 +111,7 @@ provider_hedges_total = Counter(
 )
 breaker_state = Gauge(
     "breaker_state",
-    "How a circuit breaker stands: 0 closed, 1 half-open, 2 open",
+    "State of a circuit breaker: 0 closed, 1 half-open, 2 open",
     ["breaker"],
     registry=REGISTRY,
 )
@@ -159,18 +159,18 @@ audit_entries_total = Counter(
 )
 abuse_prefixes = Gauge(
     "abuse_prefixes",
-    "Prefixes of addresses that are slowed down, held to known documents, or blocked",
+    "Prefixes of addresses that are slowed down, limited to known documents, or blocked",
     ["level"],
     registry=REGISTRY,
 )
 abuse_transitions_total = Counter(
     "abuse_transitions_total",
-    "Changes of prefixes' levels, each counted by the process that made or found it",
+    "Changes of prefixes' levels, each counted by one process",
     ["level"],
     registry=REGISTRY,
 )
 abuse_signals_total = Counter(
-    "abuse_signals_total", "What made prefixes suspicious", ["signal"], registry=REGISTRY
+    "abuse_signals_total", "Signals that added points to prefixes", ["signal"], registry=REGISTRY
 )
 abuse_delayed_total = Counter(
     "abuse_delayed_total", "Requests that the abuse watch delayed", registry=REGISTRY

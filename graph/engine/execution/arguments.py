@@ -1,7 +1,7 @@
 """A field's arguments: read from the document once; what comes from variables, once per run.
 
-Most arguments are literals or whole variables: those are put together here. Variables inside
-literals, and every mistake, take graphql-core's and Strawberry's own way.
+Most arguments are literals or whole variables and are read here. Variables inside literals, and
+every mistake, go through graphql-core and Strawberry.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ def argument_reader(
     config: StrawberryConfig,
     scalars: Any,
 ) -> Arguments | None:
-    """A function from variable values to the field function's keyword arguments.
+    """Build a function from variable values to the field function's keyword arguments.
 
-    Its errors are the field's errors. None: the field takes no arguments.
+    What that function raises is the field's error. None: the field takes no arguments.
     """
     if not definition.args:
         return None
@@ -95,7 +95,7 @@ def _split_arguments(
     config: StrawberryConfig,
     scalars: Any,
 ) -> tuple[dict[str, Any], Direct]:
-    """Literals and defaults by keyword, and what to take from which variable."""
+    """Return literals and defaults by keyword, and what to read from which variable."""
     constants: dict[str, Any] = {}
     direct: Direct = []
     for argument in field.arguments:

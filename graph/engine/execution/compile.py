@@ -47,7 +47,7 @@ class UnsupportedOperation(Exception):
 
 
 def condition_variables(document: DocumentNode) -> tuple[str, ...]:
-    """Names of the variables that @skip and @include look at, sorted."""
+    """Return the names of the variables in @skip and @include, sorted."""
     names: set[str] = set()
     stack: list[Any] = list(document.definitions)
     while stack:
@@ -73,10 +73,10 @@ def compile_plan(
     operation: OperationDefinitionNode,
     conditions: Mapping[str, bool],
 ) -> Plan:
-    """The plan of one operation under these values of its condition variables.
+    """Compile the plan of one operation under these values of its condition variables.
 
     Raises:
-        Uncovered: the operation asks for what only graphql-core does (introspection).
+        UnsupportedOperation: only graphql-core runs such an operation (introspection).
     """
     compiler = _Compiler(schema, config, scalars, document, conditions)
     root_type = schema.get_root_type(operation.operation)
@@ -88,7 +88,7 @@ def compile_plan(
 
 
 def _max_age(root: GroupPlan) -> int | None:
-    """The shortest of the root fields', if all have one and nothing below depends on who asks."""
+    """Return the root fields' shortest age, if all have one and nothing is private."""
     ages = [field.spec.max_age_seconds for field in root.fields if field.name != "__typename"]
     if not ages or _is_private(root):
         return None
@@ -145,8 +145,11 @@ class _Compiler:
     def group(
         self, type_: GraphQLObjectType, sets: Sequence[SelectionSetNode], *, in_list: bool = False
     ) -> GroupPlan:
-        """One group per concrete type and selection sets: without that, abstract types within each
-        other would make as many groups as there are paths of types."""
+        """Return the one group per concrete type and selection sets.
+
+        Otherwise abstract types within each other would make as many groups as there are paths of
+        types.
+        """
         key = (type_, in_list, tuple(map(id, sets)))
         group = self._groups.get(key)
         if group is None:
@@ -288,7 +291,7 @@ class _Compiler:
 
 
 def _is_inline(spec: Spec, list_depth: int, children: Mapping[str, GroupPlan]) -> bool:
-    """Whether one parent's value is built on the spot: nothing below it waits for anything."""
+    """Whether one parent's value is built at once: nothing below it waits."""
     return (
         spec.kind in (FieldKind.PLAIN, FieldKind.COMPUTED)
         and spec.requires is None
@@ -299,7 +302,7 @@ def _is_inline(spec: Spec, list_depth: int, children: Mapping[str, GroupPlan]) -
 
 
 def _nesting(type_: GraphQLOutputType) -> tuple[int, bool]:
-    """How many lists deep, and whether the outermost type is non-null."""
+    """Return the number of nested lists, and whether the outermost type is non-null."""
     is_non_null = is_non_null_type(type_)
     depth = 0
     inner: Any = type_
@@ -310,7 +313,7 @@ def _nesting(type_: GraphQLOutputType) -> tuple[int, bool]:
 
 
 def _required_fields(fields: list[FieldPlan]) -> frozenset[str]:
-    """The record fields that this group reads, those of embedded children included."""
+    """Return the record fields that this group reads, those of embedded children included."""
     needs: set[str] = set()
     for field in fields:
         spec = field.spec

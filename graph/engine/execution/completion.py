@@ -1,7 +1,7 @@
 """From values to answer: builds children in batches and puts them in their places.
 
-The common shapes (an object, a list of objects, all of one class) take a short way; everything else
-takes the general one, which is the specification's CompleteValue (section 6.4.3).
+The common forms (an object, a list of objects, all of one class) have a fast path; everything else
+follows the specification's CompleteValue (section 6.4.3).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Places = dict[GroupPlan, list[tuple[Any, Any, Any]]]  # group -> (container, key
 
 
 def complete_pending(run: Run, entry: Pending) -> list[Batch]:
-    """Places what was waited for; returns children that have relations of their own."""
+    """Place the awaited values; return the children that have relations of their own."""
     if entry.field.spec.kind is not FieldKind.RELATION or isinstance(entry.loaded, Exception):
         return complete(run, entry.field, entry.values, entry.outs)
     below = _complete_relation(run, entry, entry.loaded)
@@ -34,7 +34,7 @@ def complete_pending(run: Run, entry: Pending) -> list[Batch]:
 
 
 def _values_of_keys(keys: Any, loaded: dict[str, Any]) -> Any:
-    """What one parent's keys name: many without those that do not exist."""
+    """Return the records of one parent's keys; several keys skip those that do not exist."""
     if keys is None or isinstance(keys, Exception):
         return keys
     if isinstance(keys, str):
@@ -43,7 +43,7 @@ def _values_of_keys(keys: Any, loaded: dict[str, Any]) -> Any:
 
 
 def _complete_relation(run: Run, entry: Pending, loaded: dict[str, Any]) -> list[Batch] | None:
-    """Each distinct thing built once and shared between parents; None: not a common shape."""
+    """Build each distinct record once, shared between parents; None: not a common form."""
     field, keys = entry.field, entry.keys
     if field.list_depth == 1 and all(k.__class__ in (list, tuple) for k in keys):
         requested_keys = dict.fromkeys(key for some in keys for key in some)
@@ -76,7 +76,7 @@ def _share(field: FieldPlan, keys: list[Any], outs: Outs, made: dict[str, Any]) 
 
 
 def complete_inline(field: FieldPlan, value: Any, run: Run) -> Any:
-    """The finished value of a field below which nothing waits."""
+    """Return the finished value of a field below which nothing waits."""
     if field.list_depth == 0:
         if value is None and not field.is_non_null:
             return None
@@ -101,7 +101,7 @@ def _build_inline(run: Run, group: GroupPlan, rows: Sequence[Any]) -> list[dict[
 
 
 def complete(run: Run, field: FieldPlan, values: Sequence[Any], outs: Outs) -> list[Batch]:
-    """Places one value (or Exception) per parent; returns children that have relations."""
+    """Place one value (or Exception) per parent; return the children that have relations."""
     below = _complete_plain(run, field, values, outs) if field.leaf is None else None
     return below if below is not None else _complete_any(run, field, values, outs)
 
@@ -126,7 +126,7 @@ def _complete_plain(
 
 
 def _distribute(field: FieldPlan, values: Sequence[Any], outs: Outs, made: list[Any]) -> None:
-    """Hands the built children out to their parents, in order."""
+    """Assign the built children to their parents, in order."""
     name, at = field.key, 0
     if field.list_depth == 0:
         children = iter(made)
@@ -148,7 +148,7 @@ def _build_children(
 
 
 def _only_group(field: FieldPlan, rows: Iterable[Any]) -> GroupPlan | None:
-    """The group that fits all rows, if they are of one class and it is a legal one."""
+    """Return the group of all rows, if they are of one class and it is a legal one."""
     classes = {row.__class__ for row in rows}
     if len(classes) > 1:
         return None
@@ -168,7 +168,7 @@ _UNKNOWN: Any = object()
 
 
 def _group_of(field: FieldPlan, row: Any) -> GroupPlan | None:
-    """By each type's `is_type_of`, which in this house is a class check."""
+    """Return the group whose type's `is_type_of`, a class check here, accepts the row."""
     for group in field.children.values():
         check = group.type.is_type_of
         if check is None or check(row, None):  # type: ignore[arg-type]

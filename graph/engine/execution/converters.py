@@ -1,4 +1,4 @@
-"""From coerced input to what functions take: Strawberry's conversion, worked out once per type."""
+"""From coerced input to function arguments: Strawberry's conversion, built once per type."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Convert = Callable[[Any], Any]
 
 
 def converter(type_: Any, config: StrawberryConfig, scalars: Any) -> Convert | None:
-    """A function for values that are not null; None where the value is taken as it is."""
+    """Build a function for values that are not null; None where the value needs no conversion."""
     if isinstance(type_, LazyType):
         return converter(type_.resolve_type(), config, scalars)
     if isinstance(type_, StrawberryMaybe):
@@ -73,7 +73,7 @@ def _input(type_: Any, definition: Any, config: StrawberryConfig, scalars: Any) 
 
 
 def _lazily(type_: Any, inside: Any, config: StrawberryConfig, scalars: Any) -> Convert | None:
-    """An input inside itself would be worked out for ever: that one is left to Strawberry."""
+    """Leave an input within itself to Strawberry, as its conversion would be built for ever."""
     inner: Any = type_
     while isinstance(inner, StrawberryOptional | StrawberryList):
         inner = inner.of_type

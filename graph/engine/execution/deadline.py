@@ -23,7 +23,7 @@ class _Wait:
 
 
 class DeadlineTimer:
-    """Ends waits whose deadline has passed."""
+    """Cancels waits whose deadline has passed, with one timer per process."""
 
     def __init__(self) -> None:
         self._waits: list[tuple[float, int, _Wait]] = []
@@ -31,7 +31,7 @@ class DeadlineTimer:
         self._timer: asyncio.TimerHandle | None = None
 
     async def limit(self, awaitable: Awaitable[Any], at: float) -> Any:
-        """The awaitable's result.
+        """Return the awaitable's result.
 
         Raises:
             TimeoutError: the loop's time reached `at` first; the awaitable was cancelled.
@@ -72,7 +72,7 @@ class DeadlineTimer:
 
 
 class Deadline:
-    """When one operation must end, in the loop's time."""
+    """The time at which one operation must end, in the loop's seconds."""
 
     __slots__ = ("_timer", "at")
 
@@ -81,7 +81,9 @@ class Deadline:
         self.at = asyncio.get_running_loop().time() + seconds
 
     def limit(self, awaitable: Awaitable[Any]) -> Awaitable[Any]:
+        """Await until the deadline at most; raises TimeoutError after it."""
         return self._timer.limit(awaitable, self.at)
 
     def remaining_seconds(self) -> float:
+        """Return the seconds until the deadline, at least 0."""
         return max(0.0, self.at - asyncio.get_running_loop().time())

@@ -1,4 +1,4 @@
-"""What stands in an answer where a value could not be had, until the answer is finished.
+"""Failures within an answer, until the answer is finished.
 
 Runs share children between parents, so a failure is placed once and its paths are found at the end,
 in one walk that only happens when something failed.
@@ -16,7 +16,7 @@ from graph.engine.execution.plan import FieldPlan, GroupPlan
 
 
 class FailedValue:
-    """In place of a value: why there is none."""
+    """Takes the place of a value that could not be resolved, with the error."""
 
     __slots__ = ("error", "field")
 
@@ -26,13 +26,18 @@ class FailedValue:
 
 
 def null_in_non_null(field: FieldPlan) -> TypeError:
+    """Build graphql-core's error for null in a non-null field."""
     return TypeError(f"Cannot return null for non-nullable field {field.parent}.{field.name}.")
 
 
 def coerce_leaf(
     field: FieldPlan, type_: Any, value: Any, fail: Callable[[Exception, FieldPlan], FailedValue]
 ) -> Any:
-    """Completes a leaf or lists of leaves as graphql-core does; a bad list item fails alone."""
+    """Complete a leaf or lists of leaves as graphql-core does; a bad list item fails by itself.
+
+    Raises:
+        Exception: the value itself where it is one, or what coercion raises.
+    """
     if isinstance(value, Exception):
         raise value
     if is_non_null_type(type_):
@@ -67,9 +72,11 @@ class _NullBubble(Exception):
 
 
 class ErrorBubbler:
-    """Turns an answer with failures into data and errors (specification, section 6.4.4).
+    """Turns an answer with failures into data and errors.
 
-    `groups` tells each built dict's group by the dict's identity.
+    `groups` has each built dict's group by the dict's identity.
+
+    Source: GraphQL specification, section 6.4.4.
     """
 
     def __init__(self, groups: dict[int, GroupPlan]) -> None:
@@ -77,6 +84,7 @@ class ErrorBubbler:
         self.errors: list[GraphQLError] = []
 
     def root(self, group: GroupPlan, data: dict[str, Any]) -> dict[str, Any] | None:
+        """Return the root's data, None where a null reached it, and collect the errors."""
         try:
             return self._object(group, data, [])
         except _NullBubble:

@@ -1,4 +1,4 @@
-"""The waiting of one level: every loader asked once, everything else at the same time."""
+"""Awaits one level: one call per loader, everything else concurrently."""
 
 from __future__ import annotations
 
@@ -22,8 +22,11 @@ Take = Callable[[Any], None]
 
 @dataclass(slots=True, eq=False)
 class Pending:
-    """A field of a batch that waits. `values` has one value or Exception per parent; for relations
-    `keys` has what each parent names and `loaded` the things by key."""
+    """A field of a batch that waits.
+
+    `values` has one value or Exception per parent; for relations `keys` has each parent's keys and
+    `loaded` the records by key.
+    """
 
     field: FieldPlan
     rows: Sequence[Any]
@@ -41,7 +44,7 @@ class _LoaderBatch:
 
 
 async def gather_level(run: Run, level: list[Pending]) -> None:
-    """Fills each entry's `loaded` or `values`; failures are stored, never raised."""
+    """Fill each entry's `loaded` or `values`; failures are stored, never raised."""
     loader_batches: dict[type[CachedLoader[Any]], _LoaderBatch] = {}
     waiting: list[tuple[Awaitable[Any], Take]] = []
     for entry in level:
@@ -136,7 +139,7 @@ def _collect_keys(run: Run, entry: Pending, batch: _LoaderBatch) -> None:
 def _load(
     run: Run, loader: type[CachedLoader[Any]], batch: _LoaderBatch
 ) -> list[tuple[Awaitable[Any], Take]]:
-    """Nothing to wait for when this process already holds everything."""
+    """Return what to await for one loader; nothing where process memory has every key."""
 
     def take(result: Any) -> None:
         for entry in batch.entries:
@@ -156,7 +159,7 @@ def _load(
 
 
 def _failed_value(keys: Any, error: Exception) -> Any:
-    """The value of a parent whose loader failed: an error only where something was asked for."""
+    """Return the value of a parent whose loader failed: an error only where it has keys."""
     if keys is None or isinstance(keys, Exception):
         return keys
     return error if keys or isinstance(keys, str) else []
@@ -184,7 +187,7 @@ async def _await_one(awaitable: Awaitable[Any], deadline: Deadline | None) -> An
 
 
 async def call_one(run: Run, field: FieldPlan, row: Any) -> Any:
-    """The value (or Exception) of a resolver's field for one parent."""
+    """Return the value (or Exception) of a resolver's field for one parent."""
     try:
         run.check_role(field)
         value = run.call(field, row)
@@ -202,7 +205,7 @@ async def _await_all(waiting: list[tuple[Awaitable[Any], Take]], deadline: Deadl
         await asyncio.wait(tasks, timeout=remaining)
     finally:
         for task in tasks:
-            task.cancel()  # what is left; nothing for those done
+            task.cancel()  # those not done; a no-op for the others
     for task, (_, take) in zip(tasks, waiting, strict=True):
         take(_result(task))
 

@@ -33,7 +33,10 @@ _CLASS_CHECKS = {
 
 
 def make_build(group: GroupPlan) -> Build:
-    """The group's function, generated at its first use: most types of an interface never come."""
+    """Build the group's function, generated at its first use.
+
+    Most types of an interface never occur in an answer.
+    """
 
     def build(rows: Sequence[Any], run: Any) -> list[dict[str, Any]]:
         group.build = _generate_build(group)
@@ -43,7 +46,7 @@ def make_build(group: GroupPlan) -> Build:
 
 
 def _generate_build(group: GroupPlan) -> Build:
-    """Falls back to one value at a time where one raises."""
+    """Generate the function; where it raises, values are built one at a time."""
     names: dict[str, Any] = {}
     items = [
         f"{field.key!r}: {_expression(field, index, names)}"

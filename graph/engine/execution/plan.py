@@ -1,4 +1,4 @@
-"""What an operation compiles to: groups of fields, one per selection set and concrete type.
+"""The plan of an operation: groups of fields, one per selection set and concrete type.
 
 A plan holds nothing of any one run, so all runs of a document share it.
 """
@@ -58,8 +58,11 @@ Build = Callable[[Sequence[Any], Any], list[dict[str, Any]]]
 
 @dataclass(slots=True, eq=False)
 class GroupPlan:
-    """The fields asked for of one concrete type. `build` makes one dict per parent, leaves filled
-    in and the rest None; `relations` are the fields filled in afterwards; `cost` is one thing's."""
+    """The selected fields of one concrete type.
+
+    `build` makes one dict per parent, with leaves filled in and relations None; `relations` are
+    filled in afterwards; `cost` is the points of one object.
+    """
 
     type: GraphQLObjectType
     fields: list[FieldPlan]
@@ -77,4 +80,4 @@ class Plan:
     kind: str  # query, mutation or subscription
     root: GroupPlan
     steps: list[GroupPlan]
-    max_age_seconds: int | None  # how long a whole answer may be kept; None: not at all
+    max_age_seconds: int | None  # how long an answer may be cached; None: not at all

@@ -1,4 +1,4 @@
-"""Running a plan: level by level, each loader asked once a level, children shared where equal.
+"""Running a plan: level by level, one call per loader and level, equal children shared.
 
 A level waits for all of its relations before the next begins, so siblings' timing never splits a
 batch. Nothing of graphql-core is called on the way unless a value is not plainly right.
@@ -30,9 +30,9 @@ class Outcome(NamedTuple):
 async def execute(
     plan: Plan, context: Context, variables: Any, deadline: Deadline | None = None
 ) -> Outcome:
-    """Data and errors of a query or mutation; every wait ends at the deadline.
+    """Run a query or mutation and return data, errors and cost.
 
-    Past the deadline what is missing fails with OperationTimeout and the rest is answered.
+    Past the deadline the missing fields fail with OperationTimeout and the others are answered.
     """
     if plan.kind == "mutation":
         return await _execute_serially(plan, context, variables, deadline)
@@ -44,7 +44,7 @@ async def execute(
 async def execute_event(
     plan: Plan, context: Context, variables: Any, event: Any, deadline: Deadline | None = None
 ) -> Outcome:
-    """Data and errors of one event of a subscription: its root field's value is the event."""
+    """Run one event of a subscription, whose root field's value is the event."""
     run = Run(context, variables, deadline)
     (field,) = plan.root.fields
     data: dict[str, Any] = {field.key: None}
@@ -56,7 +56,7 @@ async def execute_event(
 async def _execute_serially(
     plan: Plan, context: Context, variables: Any, deadline: Deadline | None
 ) -> Outcome:
-    """Mutations in order, each with its whole selection before the next begins."""
+    """Run mutations in order, each with its whole selection before the next begins."""
     data: dict[str, Any] = {}
     errors: list[GraphQLError] = []
     cost = 0
@@ -90,7 +90,7 @@ async def _run_levels(run: Run, level: list[Batch]) -> None:
 
 
 async def _run_level(run: Run, level: list[Batch]) -> list[Batch]:
-    """Fills in the relations of these parents; returns the children that have relations."""
+    """Fill in the relations of these parents; return the children that have relations."""
     pending: list[Pending] = []
     below: list[Batch] = []
     for group, rows, outs in level:
@@ -107,7 +107,7 @@ async def _run_level(run: Run, level: list[Batch]) -> list[Batch]:
 
 
 def _values(run: Run, field: FieldPlan, rows: Sequence[Any]) -> list[Any]:
-    """Attribute or computed value per parent; an exception stands where one was raised."""
+    """Return the attribute or computed value per parent, or the exception it raised."""
     values: list[Any] = []
     for row in rows:
         try:

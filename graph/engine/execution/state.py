@@ -1,4 +1,4 @@
-"""What one execution of a plan carries, and what its generated functions are handed."""
+"""State of one execution of a plan, passed to its generated functions."""
 
 from __future__ import annotations
 
@@ -32,16 +32,23 @@ class Run:
         self._arguments: dict[FieldPlan, dict[str, Any]] = {}
 
     def cost(self) -> int:
-        """What was built, each thing once, weighed as in graph/engine/cost.py, without the
-        root."""
+        """Return the points of what was built, each object once, without the root.
+
+        Weighed as in graph/engine/cost.py.
+        """
         return sum(len(batch.rows) * batch.group.cost for batch in self.batches) - 1
 
     def fail(self, error: Exception, field: FieldPlan) -> FailedValue:
+        """Record that the run has a failure, and return what takes the value's place."""
         self.failed = True
         return FailedValue(error, field)
 
     def arguments(self, field: FieldPlan) -> dict[str, Any]:
-        """The field's arguments in this run, coerced once. Raises what coercion raises."""
+        """Return the field's arguments in this run, coerced once.
+
+        Raises:
+            Exception: what coercion raises.
+        """
         values = self._arguments.get(field)
         if values is None:
             reader = field.arguments
@@ -49,9 +56,12 @@ class Run:
         return values
 
     def check_role(self, field: FieldPlan) -> bool:
-        """True; raises the coded refusal when the viewer's role is too low.
+        """Return True if the viewer may select the field.
 
-        Arguments come first, as under graphql-core: their mistakes are told to anybody.
+        Arguments are read first, as under graphql-core: their errors are reported to everybody.
+
+        Raises:
+            Unauthenticated, Forbidden: the viewer's role is too low.
         """
         if field.spec.requires is not None:
             self.arguments(field)
@@ -59,14 +69,14 @@ class Run:
         return True
 
     def value(self, field: FieldPlan, row: Any) -> Any:
-        """The value of a field that does not wait, of one parent."""
+        """Return one parent's value of a field that does not wait."""
         self.check_role(field)
         if field.spec.kind is FieldKind.PLAIN:
             return getattr(row, field.attribute)
         return self.call(field, row)
 
     def call(self, field: FieldPlan, row: Any) -> Any:
-        """The field's function for one parent (or, batched, for the list of them)."""
+        """Call the field's function for one parent (batched: for the list of them)."""
         assert field.function is not None
         keywords = self.arguments(field) if field.arguments else {}
         if field.takes_info:
@@ -76,7 +86,7 @@ class Run:
         return field.function(**keywords)
 
     def leaf(self, field: FieldPlan, value: Any) -> Any:
-        """A leaf value as graphql-core would complete it, or what stands for its failure."""
+        """Complete a leaf as graphql-core would; a failure becomes a FailedValue."""
         try:
             return coerce_leaf(field, field.type, value, self.fail)
         except Exception as error:

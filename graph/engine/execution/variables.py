@@ -35,11 +35,11 @@ _MAX_INT = 2**31
 
 
 class UndecidedValue(Exception):
-    """The value needs graphql-core's eye."""
+    """The value is not plainly right: graphql-core decides."""
 
 
 def variable_reader(schema: GraphQLSchema, operation: OperationDefinitionNode) -> ReadVariables:
-    """A function from raw values to graphql-core's VariableValues; None: undecided."""
+    """Build a function from raw values to VariableValues; it returns None where undecided."""
     coercers: list[tuple[str, Any, Coerce, Any]] = []
     coercers_by_type: dict[GraphQLInputObjectType, Coerce] = {}
     for node in operation.variable_definitions or ():
@@ -90,7 +90,7 @@ def _refuse_null(inner: Coerce) -> Coerce:
 
 
 def _present(type_: Any, coercers_by_type: dict[GraphQLInputObjectType, Coerce]) -> Coerce:
-    """For values that are not null."""
+    """Build the coercion of values that are not null."""
     if is_list_type(type_):
         return _list(_coercer(type_.of_type, coercers_by_type))
     if isinstance(type_, GraphQLInputObjectType):

