@@ -29,13 +29,13 @@ def check(servers: Sequence[Running], chosen: Sequence[Item], sequence: int) -> 
                 continue
             try:
                 server.renew(item)
-                found = answers(server, item, sequence)
+                answers_by_server = answers(server, item, sequence)
             except ValueError as error:
                 problems.append(f"{server.name}, {item.name}: {error}")
                 continue
             if reference is None:
-                reference = (server.name, found)
-            elif where := difference(reference[1].data, found.data):
+                reference = (server.name, answers_by_server)
+            elif where := difference(reference[1].data, answers_by_server.data):
                 problems.append(f"{server.name}, {item.name}: not as {reference[0]}: {where}")
     return problems
 
@@ -63,13 +63,17 @@ def answers(server: Running, item: Item, sequence: int) -> Answers:
     return Answers(data, sum(sizes) / len(sizes))
 
 
-def difference(left: Any, right: Any, path: str = "data") -> str | None:
+def difference(expected: Any, actual: Any, path: str = "data") -> str | None:
     """Where two answers first differ; numbers are equal by value, 25 and 25.0 alike."""
-    if isinstance(left, dict) and isinstance(right, dict) and left.keys() == right.keys():
-        pairs = [(left[key], right[key], f"{path}.{key}") for key in left]
-    elif isinstance(left, list) and isinstance(right, list) and len(left) == len(right):
-        pairs = [(*both, f"{path}[{at}]") for at, both in enumerate(zip(left, right, strict=True))]
+    if isinstance(expected, dict) and isinstance(actual, dict) and expected.keys() == actual.keys():
+        pairs = [(expected[key], actual[key], f"{path}.{key}") for key in expected]
+    elif isinstance(expected, list) and isinstance(actual, list) and len(expected) == len(actual):
+        pairs = [
+            (*both, f"{path}[{at}]") for at, both in enumerate(zip(expected, actual, strict=True))
+        ]
     else:
-        return None if left == right else f"{path}: {str(left)[:120]} / {str(right)[:120]}"
-    found = (difference(*pair) for pair in pairs)
-    return next((where for where in found if where), None)
+        return (
+            None if expected == actual else f"{path}: {str(expected)[:120]} / {str(actual)[:120]}"
+        )
+    differences = (difference(*pair) for pair in pairs)
+    return next((where for where in differences if where), None)

@@ -22,8 +22,8 @@ def install_peers(targets: Sequence[Target], folder: Path) -> None:
 
 
 def peer_command(target: Target, folder: Path) -> list[str]:
-    program, *rest = target.command
-    return [str(folder / "venv/bin/python") if program == "peer-python" else program, *rest]
+    program, *arguments = target.command
+    return [str(folder / "venv/bin/python") if program == "peer-python" else program, *arguments]
 
 
 def _install_node(peers: Path) -> None:

@@ -88,9 +88,9 @@ def measure(
 def _turns(
     servers: Sequence[Running], chosen: Sequence[Item], rounds: int
 ) -> Iterator[tuple[int, Item, Running]]:
-    for turn in itertools.product(range(rounds), chosen, servers):
-        if turn[1].name in turn[2].requests:
-            yield turn
+    for combination in itertools.product(range(rounds), chosen, servers):
+        if combination[1].name in combination[2].requests:
+            yield combination
 
 
 def _doubt(load: Load, expected_bytes: float) -> str | None:

@@ -75,8 +75,8 @@ def start(
 
 def clean_environment(extra: Mapping[str, str]) -> dict[str, str]:
     """Only what a process needs to start, so that the caller's own settings change no figure."""
-    kept = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR")
-    return {name: os.environ[name] for name in kept if name in os.environ} | dict(extra)
+    inherited = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR")
+    return {name: os.environ[name] for name in inherited if name in os.environ} | dict(extra)
 
 
 def _settle(core: int) -> Callable[[], None]:

@@ -132,7 +132,7 @@ def _conditional(port: int, request: Request) -> Request:
     tag = send(port, request).headers.get("etag")
     if not tag:
         raise BenchError("no ETag")
-    asked = Request(request.method, request.path, {**request.headers, "if-none-match": tag})
-    if send(port, asked).status != 304:
+    conditional = Request(request.method, request.path, {**request.headers, "if-none-match": tag})
+    if send(port, conditional).status != 304:
         raise BenchError("an ETag, but no 304")
-    return asked
+    return conditional

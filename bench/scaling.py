@@ -71,13 +71,13 @@ def operation(cursors: list[str | None]) -> str:
 
 
 def _cursors(port: int) -> list[str | None]:
-    found: list[str | None] = [None]
+    cursors: list[str | None] = [None]
     text = """query ($first: Int!, $after: String) { movies(first: $first, after: $after) {
         pageInfo { endCursor } } }"""
-    while len(found) < PAGES:
-        page = ask(port, text, {"first": PAGE, "after": found[-1]})
-        found.append(page["movies"]["pageInfo"]["endCursor"])
-    return found
+    while len(cursors) < PAGES:
+        page = ask(port, text, {"first": PAGE, "after": cursors[-1]})
+        cursors.append(page["movies"]["pageInfo"]["endCursor"])
+    return cursors
 
 
 def _spend(server: Running, text: str, films: int, total: int) -> float:

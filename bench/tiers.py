@@ -51,8 +51,8 @@ def run(addresses: Addresses, films: Dataset, folder: Path, say: Say) -> None:
         _propagation(one, other, films.movie_ids[0], say)
     asyncio.run(_cuts(folder, say))
     asyncio.run(_forget_everything(addresses))
-    with _processes(addresses, folder, 1) as (alone,):
-        tiers_traffic.run(alone, films, say)
+    with _processes(addresses, folder, 1) as (single,):
+        tiers_traffic.run(single, films, say)
 
 
 def settings_of(addresses: Addresses) -> Settings:
@@ -182,8 +182,8 @@ def _until_in_memory(reader: Session, film: str) -> None:
 
 
 def _set_overview(writer: Session, film: str, overview: str | None) -> None:
-    given = {"id": film, "overview": overview}
-    data, _ = writer.ask(_UPSERT, {"input": given}, as_editor=True)
+    variables = {"id": film, "overview": overview}
+    data, _ = writer.ask(_UPSERT, {"input": variables}, as_editor=True)
     assert data["upsertMovie"]["movie"]["overview"] == overview, data
 
 

@@ -71,8 +71,8 @@ def run(session: Session, films: Dataset, say: Callable[[str], None]) -> None:
     parts: dict[str, Counter[str]] = {}
     for number in range(_OPERATIONS):
         kind, query, variables = traffic.next()
-        _, told = session.ask(query, variables)
-        read = entities(told)
+        _, answer = session.ask(query, variables)
+        read = entities(answer)
         third = f"{_PARTS[3 * number // _OPERATIONS]} third"
         for part in ("all", kind, third):
             parts.setdefault(part, Counter()).update(read)
@@ -82,12 +82,12 @@ def run(session: Session, films: Dataset, say: Callable[[str], None]) -> None:
         say(f"   {part:12} {_line(read)}")
 
 
-def entities(told: dict[str, Any]) -> Counter[str]:
+def entities(answer: dict[str, Any]) -> Counter[str]:
     """How many films, people, genres and shows each level answered."""
-    found: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     for kind in _ENTITIES:
-        found.update(told["kinds"].get(kind, {}))
-    return found
+        counts.update(answer["kinds"].get(kind, {}))
+    return counts
 
 
 def _line(read: Counter[str]) -> str:

@@ -40,8 +40,8 @@ class Viewer:
         if self.session_id:
             ask(port, _STOP, {"input": {"sessionId": self.session_id}}, self.token)
         device = {"key": self.device_key, "kind": "WEB"}
-        wanted = {"input": {"playableId": self.movie_id, "device": device}}
-        payload = ask(port, _START, wanted, self.token)["startPlayback"]
+        variables = {"input": {"playableId": self.movie_id, "device": device}}
+        payload = ask(port, _START, variables, self.token)["startPlayback"]
         if not payload.get("session"):
             raise BenchError(f"startPlayback refused: {payload['errors']}")
         started: str = payload["session"]["id"]

@@ -16,8 +16,9 @@ from aiodataloader import DataLoader
 
 from loaders import tiers
 from loaders.tiers import CacheTier
-from services.cache.cache import Cache, Codec, Entry, count
+from services.cache.cache import Cache, Codec, Entry
 from services.cache.lists import ListRegistration
+from services.cache.read_counts import count_reads
 from services.redis.cache_keys import Kind
 from services.telemetry import metrics
 
@@ -125,7 +126,7 @@ class CachedLoader(Generic[V]):
             fresh = self._cache.peek(names)
             if len(fresh) < len(names):
                 return None
-            count("memory", len(fresh), 0)
+            count_reads("memory", len(fresh), 0)
             self._count("memory", len(fresh))
             seen.update({names[name]: entry.value for name, entry in fresh.items()})
         return {key: seen[key] for key in keys}

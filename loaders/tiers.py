@@ -12,8 +12,9 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
 import models
-from services.cache.cache import Cache, Codec, Entry, Lease, count
+from services.cache.cache import Cache, Codec, Entry, Lease
 from services.cache.lists import ListRegistration
+from services.cache.read_counts import count_reads
 from services.errors import UpstreamUnavailable
 from services.redis.cache_keys import Kind
 from services.telemetry import metrics
@@ -55,7 +56,7 @@ async def fill(loader: Tiered, names: Names) -> None:
     cache = loader.tiers
     fresh = cache.peek(names)
     loader.take(fresh, names, "memory")
-    count("memory", len(fresh), len(names) - len(fresh))
+    count_reads("memory", len(fresh), len(names) - len(fresh))
     remaining = [name for name in names if name not in fresh]
     refreshing = cache.peek_refreshing(remaining)
     loader.take(refreshing, names, "stale")
@@ -70,7 +71,7 @@ async def _fill_from_redis(loader: Tiered, names: Names) -> None:
     now = cache.now()
     fresh = {name: entry for name, entry in entries.items() if entry.fresh_until > now}
     stale = {name: entry for name, entry in entries.items() if now >= entry.fresh_until}
-    count("redis", len(fresh), len(names) - len(fresh))
+    count_reads("redis", len(fresh), len(names) - len(fresh))
     loader.take(fresh, names, "redis")
     if stale:
         loader.take(stale, names, "stale")

@@ -112,7 +112,7 @@ async def _open_providers(
 
 @asynccontextmanager
 async def open_cache(settings: Settings, redis: pool.Client) -> AsyncIterator[Cache]:
-    """Open the cache tiers, with process memory kept current by Redis's invalidation messages."""
+    """Open the cache tiers; Redis's invalidation messages keep process memory current."""
     prefix = settings.redis_key_prefix
     cache = Cache(redis, tiers=settings.cache_tiers, prefix=prefix)
     if not cache.uses_memory or not cache.uses_redis:

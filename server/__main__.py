@@ -1,4 +1,4 @@
-"""The command line: python -m server dev|serve|worker|schema|env|seed|import|ingest|indexes|..."""
+"""The command line: python -m server dev|serve|worker|schema|env|seed|import|ingest|..."""
 
 from __future__ import annotations
 

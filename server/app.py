@@ -168,6 +168,6 @@ async def _warm(runtime: Runtime) -> None:
     try:
         films = await warming.warm_at_start(Context(runtime))
     except Exception as error:  # a cold cache is slower, nothing else
-        log.warning("warming_failed", error=repr(error))
+        log.warning("cache_warming_failed", error=repr(error))
     else:
-        log.info("warmed", films=films)
+        log.info("cache_warmed", films=films)

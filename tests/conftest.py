@@ -65,8 +65,8 @@ def worker_name(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="session")
 def mongodb_uri(request: pytest.FixtureRequest) -> str:
-    given = getattr(request.config, "workerinput", {}).get("mongodb_uri")
-    return given or request.config.marquee_mongod.uri  # type: ignore[attr-defined]
+    uri = getattr(request.config, "workerinput", {}).get("mongodb_uri")
+    return uri or request.config.marquee_mongod.uri  # type: ignore[attr-defined]
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from graph.engine.documents import Operation
-from services.cache.cache import Cache, count
+from services.cache.cache import Cache
+from services.cache.read_counts import count_reads
 
 AnswerKey = tuple[Operation, bytes]
 _MAX_BYTES = 64 * 1024 * 1024
@@ -58,11 +59,11 @@ class Answers:
         """Return the stored answer that has not expired, and count the hit or the miss."""
         stored = self._stored.get(key)
         if stored is not None and stored.expires_at > self._clock():
-            count("response", 1, 0)
+            count_reads("response", 1, 0)
             return stored
         if stored is not None:
             self._remove(key)
-        count("response", 0, 1)
+        count_reads("response", 0, 1)
         return None
 
     def changes(self) -> int:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from enum import Enum
 from typing import Any
 
-from services.cache.cache import Cache, Codec, Entry, count
+from services.cache.cache import Cache, Codec, Entry
+from services.cache.read_counts import count_reads
 from services.redis.cache_keys import Kind
 
 
@@ -34,11 +35,11 @@ async def read_cached(
     """
     keys = {kind.key(name): name for name in names}
     in_memory = cache.peek(keys)
-    count("memory", len(in_memory), len(keys) - len(in_memory))
+    count_reads("memory", len(in_memory), len(keys) - len(in_memory))
     missing = [key for key in keys if key not in in_memory]
     in_redis = await cache.fetch(kind, codec, missing)
     fresh = sum(entry.fresh_until > cache.now() for entry in in_redis.values())
-    count("redis", fresh, len(missing) - fresh)
+    count_reads("redis", fresh, len(missing) - fresh)
     return {
         keys[key]: (entry, origin)
         for entries, origin in ((in_memory, DataOrigin.MEMORY), (in_redis, DataOrigin.CACHE))

@@ -23,7 +23,7 @@ Headers = Iterable[tuple[bytes, bytes]]
 
 @dataclass(frozen=True, slots=True)
 class RequestCookies:
-    """A request's cookies of ours. `has_csrf_header`: it has the header no other site can send."""
+    """A request's cookies of ours. `has_csrf_header`: it has the header other sites cannot send."""
 
     access: str | None
     refresh: str | None

@@ -1,4 +1,4 @@
-"""GET /.well-known/jwks.json: the public halves of the keys that sign access tokens (RFC 7517)."""
+"""GET /.well-known/jwks.json: the public keys of access tokens (RFC 7517)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Email addresses in their one spelling, so that an address names one account. Asks no DNS."""
+"""Email addresses in one normal form, so that an address names one account. No DNS."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _MAX_CHARACTERS = 254  # RFC 5321, section 4.5.3.1.3, less the angle brackets
 
 
 def normalize_email(address: str, *, allow_test_domain: bool = False) -> str:
-    """The address normalised and in lower case; `.test` is for development.
+    """Normalise an address and fold its case; `.test` domains are for development.
 
     Raises:
         ValidationFailed: it is no address mail could be sent to.

@@ -1,7 +1,7 @@
-"""Mail as plain text: through SMTP, or in development kept as files in DATA_DIR/outbox.
+"""Sending of plain-text mail: over SMTP, or in development as files in DATA_DIR/outbox.
 
-One mail at a time is handed over within a deadline, or it raises MailFailed: whoever sends tries
-again later. A header cannot be forged: subjects are ours, addresses are checked, names stay out.
+Each mail is handed over within a deadline, or MailFailed is raised and the caller retries later.
+No header can be forged: subjects are ours, addresses are validated, names are never in headers.
 """
 
 from __future__ import annotations
@@ -30,30 +30,36 @@ log = get_logger("mail")
 
 @dataclass(frozen=True, slots=True)
 class Mail:
+    """One mail as plain text to one address."""
+
     to: str
     subject: str
     text: str
 
 
 class Mailer(Protocol):
-    """`is_on`: what is handed over arrives somewhere."""
+    """Sender of mails; `is_on` says whether a mail handed over arrives anywhere."""
 
     is_on: bool
 
     async def send(self, mail: Mail) -> None:
-        """
+        """Hand one mail over.
+
         Raises:
-            MailFailed: it was not taken; `is_final`: and will not be.
+            MailFailed: the mail was refused; `is_final` says that a retry is useless.
         """
 
 
 class SmtpMailer:
+    """Mailer that hands each mail to SMTP_HOST within SMTP_TIMEOUT_SECONDS."""
+
     is_on = True
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
     async def send(self, mail: Mail) -> None:
+        """Send one mail over SMTP; raises MailFailed."""
         settings, seconds = self._settings, self._settings.smtp_timeout_seconds
         message = build_message(mail, settings.mail_from)
         try:
@@ -86,12 +92,13 @@ class OutboxMailer:
         self._terminal = terminal
 
     async def send(self, mail: Mail) -> None:
+        """Write one mail to the outbox folder; raises MailFailed if the disk refuses it."""
         file = self.folder / f"{time.time_ns()}-{secrets.token_hex(3)}.eml"
         try:
             await asyncio.to_thread(self._write, file, bytes(build_message(mail, self._sender)))
         except OSError as error:
             raise MailFailed(type(error).__name__) from error
-        log.info("mail_kept", file=str(file), subject=mail.subject)
+        log.info("mail_written", file=str(file), subject=mail.subject)
         if self._terminal is not None:
             self._terminal.write(f"\nTo: {mail.to}\nSubject: {mail.subject}\n\n{mail.text}\n")
             self._terminal.flush()
@@ -110,10 +117,12 @@ class NoMailer:
     is_on = False
 
     async def send(self, mail: Mail) -> None:
+        """Refuse the mail: MailFailed, final."""
         raise MailFailed("SMTP_HOST is not set", is_final=True)
 
 
 def open_mailer(settings: Settings) -> Mailer:
+    """Choose the mailer by settings: SMTP, none in production without SMTP_HOST, or the outbox."""
     if settings.smtp_host:
         return SmtpMailer(settings)
     if settings.is_production:
@@ -123,7 +132,7 @@ def open_mailer(settings: Settings) -> Mailer:
 
 
 def build_message(mail: Mail, sender: str) -> EmailMessage:
-    """The message as it is sent.
+    """Build the RFC 5322 message of a mail.
 
     Raises:
         MailFailed: an address or the subject would end its header.
@@ -141,8 +150,10 @@ def build_message(mail: Mail, sender: str) -> EmailMessage:
 
 
 def _is_final(error: BaseException) -> bool:
-    """A refusal for good (RFC 5321, section 4.2.1) of this mail or its reader; any other, such as
-    of our sender or our password, is ours to mend."""
+    """Say whether a refusal is final for this mail or its reader (RFC 5321, section 4.2.1).
+
+    Any other, such as of our sender or our password, is ours to mend.
+    """
     if isinstance(error, aiosmtplib.SMTPRecipientsRefused):
         return all(500 <= refused.code < 600 for refused in error.recipients)
     return isinstance(error, aiosmtplib.SMTPDataError) and 500 <= error.code < 600

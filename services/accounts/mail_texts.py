@@ -1,5 +1,7 @@
-"""What we write to people. Nothing that somebody typed is in it, so no mail carries a stranger's
-words: anybody can make us write to any address."""
+"""Texts of our mails. They hold nothing that a user typed.
+
+Anybody can make us write to any address, so no mail may carry a stranger's words.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +14,14 @@ _SIGNATURE = "Marquee"
 
 
 def build_verification_mail(to: str, code: str, web_url: str) -> Mail:
-    instruction = _instruction(web_url, "verify-email", code)
-    text = f"Somebody, surely you, gave this address to Marquee. To prove it, {instruction}"
+    """Build the mail with the code that proves an address."""
+    action = _describe_action(web_url, "verify-email", code)
+    text = f"Somebody, surely you, gave this address to Marquee. To prove it, {action}"
     return _compose(to, "Prove your address", text, "This works once, for 24 hours.", _IGNORE)
 
 
 def build_already_registered_mail(to: str, web_url: str) -> Mail:
+    """Build the mail to the owner of an address that somebody registers again."""
     text = (
         "Somebody, perhaps you, wanted to register this address with Marquee. "
         "It has an account already: sign in, or have the password reset."
@@ -26,12 +30,14 @@ def build_already_registered_mail(to: str, web_url: str) -> Mail:
 
 
 def build_password_reset_mail(to: str, code: str, web_url: str) -> Mail:
-    instruction = _instruction(web_url, "reset-password", code)
-    text = f"Somebody, surely you, forgot the password of your account. To set a new one, {instruction}"
+    """Build the mail with the code that resets a password."""
+    action = _describe_action(web_url, "reset-password", code)
+    text = f"Somebody, surely you, forgot the password of your account. To set a new one, {action}"
     return _compose(to, "Set a new password", text, "This works once, for 30 minutes.", _IGNORE)
 
 
 def build_password_changed_mail(to: str, web_url: str) -> Mail:
+    """Build the notice of a changed password."""
     text = (
         "The password of your account was changed, and it was signed out elsewhere. "
         "API keys go on working: revoke those that you do not know.\n\n"
@@ -41,11 +47,12 @@ def build_password_changed_mail(to: str, web_url: str) -> Mail:
 
 
 def build_account_deleted_mail(to: str) -> Mail:
+    """Build the notice of a deleted account."""
     text = "Your account was deleted. Everything we kept about you is being erased."
     return _compose(to, "Your account was deleted", text)
 
 
-def _instruction(web_url: str, page: str, code: str) -> str:
+def _describe_action(web_url: str, page: str, code: str) -> str:
     """Behind `#` a code is in no server's log and no Referer header."""
     if not web_url:
         return f"enter this code:\n\n{code}"

@@ -1,4 +1,4 @@
-"""Which new passwords are refused: short ones, those everybody tries first, and one's own name.
+"""Policy for new passwords: no short ones, no common ones, none made of personal texts.
 
 After NIST SP 800-63B, section 5.1.1.2: length and a list of common passwords, no rules about kinds
 of characters. The list holds stems: `P@ssw0rd2024!!` is `password` to it. Reads one file, once.
@@ -18,7 +18,7 @@ MIN_CHARACTERS = 12
 _LIST = Path(__file__).with_name("common_passwords.txt")
 _MIN_DISTINCT = 5
 _MIN_PERSONAL = 3  # shorter names are in too many words
-_MIN_REMAINING = 8  # what has to be left of a password without well-known text
+_MIN_REMAINING = 8  # what has to remain of a password without well-known text
 _PLAIN_LETTERS = str.maketrans("013457@$!|", "oleastasil")
 _ROWS = (
     "01234567890123456789",
@@ -31,10 +31,13 @@ _SERVICE = "marquee"
 
 
 def refuse_weak(password: str, path: list[str], personal_texts: Iterable[str] = ()) -> None:
-    """`own` are texts an attacker knows: the address and the name.
+    """Refuse a weak password.
+
+    Args:
+        personal_texts: texts an attacker knows, such as the address and the name.
 
     Raises:
-        ValidationFailed: says what to change.
+        ValidationFailed: the message says what to change.
     """
     if len(password) < MIN_CHARACTERS:
         message = f"The password needs at least {MIN_CHARACTERS} characters."

@@ -1,4 +1,4 @@
-"""Passwords as argon2id hashes (RFC 9106), made in two threads of their own, off the event loop.
+"""Passwords as argon2id hashes (RFC 9106), computed in two threads off the event loop.
 
 Memory and waiting are bounded: two hashes at a time, a short queue, a deadline. An account that
 does not exist costs the same as a wrong password, so time does not tell who is registered.
@@ -44,7 +44,7 @@ class Passwords:
         self._waiting = 0
 
     async def hash(self, password: str, path: Sequence[str] = ("password",)) -> str:
-        """The encoded hash, salt and costs included. `path` is the input field it came in.
+        """Hash a password: argon2's encoded text. `path` is the input field it came in.
 
         Raises:
             ValidationFailed, RateLimited, OperationTimeout: see `_run`.
@@ -52,16 +52,17 @@ class Passwords:
         return await self._run(self._argon2.hash, canonicalize(password, path))
 
     async def verify(self, stored: str | None, password: str) -> bool:
-        """Whether `stored` is a hash of this password; None (no such account) takes as long."""
+        """Check a password against a stored hash; None (no such account) takes as long."""
         secret = canonicalize(password)
         matches = await self._run(self._matches, stored or self._dummy_hash, secret)
         return matches and stored is not None
 
     def is_outdated(self, stored: str) -> bool:
-        """Whether this hash was made at other costs than today's."""
+        """Say whether this hash was made at other costs than today's."""
         return self._argon2.check_needs_rehash(stored)
 
     def close(self) -> None:
+        """End the hashing threads after the hash they are at."""
         self._threads.shutdown(wait=True, cancel_futures=True)
 
     def _matches(self, stored: str, secret: bytes) -> bool:
@@ -92,7 +93,7 @@ class Passwords:
 
 
 def canonicalize(password: str, path: Sequence[str] = ("password",)) -> bytes:
-    """The bytes that are hashed: NFC, so that every keyboard's spelling is the same (RFC 8265).
+    """Encode a password as the bytes that are hashed: UTF-8 of its NFC form (RFC 8265).
 
     Raises:
         ValidationFailed: longer than 1 KB, or not text.

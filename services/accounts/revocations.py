@@ -1,7 +1,7 @@
-"""Access that ended before its token did: sign-ins, users and API keys, known to every process.
+"""Revocations of sign-ins, users and API keys before their tokens expire, in every process.
 
-Written to MongoDB, told through a stream of the state's Redis, held in bounded memory until the
-last token they could end has run out. While Redis is away a process keeps asking MongoDB.
+Stored in MongoDB, published through a stream of the state's Redis, and cached in bounded memory
+until the last token they could end has expired. While Redis is away a process polls MongoDB.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from services.telemetry.logs import get_logger
 log = get_logger("revocations")
 _MAX_STREAM_ENTRIES = 10_000
 _MAX_ACTIVE = 200_000
-# Redis falling silent is noticed, and MongoDB asked, well within a second.
+# Redis falling silent is noticed, and MongoDB read, well within a second.
 _BLOCK_SECONDS = 0.3
 _SILENCE_SECONDS = 0.3
 _PAUSE_SECONDS = 0.3
@@ -31,6 +31,8 @@ _JUST_AFTER_SECONDS = 1e-6
 
 
 class RevocationKind(Enum):
+    """Kind of access that a revocation ends: one sign-in, all of a user, or an API key."""
+
     LOGIN = "login"
     USER = "user"
     KEY = "key"
@@ -45,27 +47,37 @@ class Revocation(NamedTuple):
 
 
 class TokenHolder(Protocol):
-    """Whoever came in with a token or a key; `login_id` is the key's id for a key."""
+    """Bearer of a token or an API key; `login_id` is the key's id for a key."""
 
     @property
-    def user_id(self) -> str: ...
+    def user_id(self) -> str:
+        """User the token belongs to."""
+
     @property
-    def login_id(self) -> str: ...
+    def login_id(self) -> str:
+        """Sign-in or API key the token belongs to."""
+
     @property
-    def issued_at(self) -> float: ...
+    def issued_at(self) -> float:
+        """Issue time in seconds since 1970."""
 
 
 class RevocationRepository(Protocol):
-    """What survives Redis and restarts. Both raise UpstreamUnavailable."""
+    """Revocations that survive Redis and restarts; both methods raise UpstreamUnavailable."""
 
-    async def save(self, revocations: Sequence[Revocation], lifetime_seconds: float) -> None: ...
+    async def save(self, revocations: Sequence[Revocation], lifetime_seconds: float) -> None:
+        """Store revocations for `lifetime_seconds`."""
 
     async def list_since(self, moment: float, most: int) -> list[Revocation]:
-        """Those written since; the newest if there are more."""
+        """List revocations written since `moment`, at most `most`: the newest."""
 
 
 class Revocations:
-    """One per process. `lifetime_seconds` is the longest life of what a revocation can end."""
+    """Revocations in force, one object per process.
+
+    Args:
+        lifetime_seconds: the longest life of a token that a revocation can end.
+    """
 
     def __init__(
         self,
@@ -97,22 +109,23 @@ class Revocations:
     # ---- asking
 
     def is_revoked(self, holder: TokenHolder) -> bool:
-        """Whether this token or key has ended before its time. Two lookups."""
+        """Say whether this token or key was revoked: two lookups in memory."""
         if holder.login_id in self._revoked_logins:
             return True
         at = self._revoked_users.get(holder.user_id)
         return at is not None and holder.issued_at <= at
 
     def is_login_revoked(self, login_id: str) -> bool:
+        """Say whether this sign-in was revoked."""
         return login_id in self._revoked_logins
 
     def issue_time(self, user_id: str, now: float) -> float:
-        """When a token issued now is issued: after all that ended this user's tokens."""
+        """Choose the issue time of a new token: later than the user's last revocation."""
         at = self._revoked_users.get(user_id)
         return now if at is None or at < now else at + _JUST_AFTER_SECONDS
 
     def subscribe(self, callback: Callable[[Revocation], None]) -> Callable[[], None]:
-        """`callback` hears of each new revocation, in the loop, at once; returns what ends that."""
+        """Call `callback` in the loop for each new revocation; returns the unsubscriber."""
         self._callbacks.append(callback)
 
         def unsubscribe() -> None:
@@ -124,24 +137,26 @@ class Revocations:
     # ---- revoking
 
     async def revoke_login(self, login_id: str, *, at: float | None = None) -> None:
-        """Ends one sign-in's access tokens and media addresses.
+        """Revoke one sign-in's access tokens and media addresses.
 
         Raises:
-            UpstreamUnavailable: ended here, and where Redis tells it, but not safely stored.
+            UpstreamUnavailable: revoked here, and where Redis publishes it, but not safely stored.
         """
         await self._revoke(RevocationKind.LOGIN, [login_id], at)
 
     async def revoke_logins(self, login_ids: Iterable[str], *, at: float | None = None) -> None:
+        """Revoke the access tokens and media addresses of several sign-ins."""
         await self._revoke(RevocationKind.LOGIN, login_ids, at)
 
     async def revoke_user(self, user_id: str, *, at: float | None = None) -> None:
-        """Ends all access tokens issued to the user so far; new ones may be had at once.
+        """Revoke all access tokens issued to the user so far; new ones may be had at once.
 
         Media addresses go with their sign-ins: end those too where they shall end.
         """
         await self._revoke(RevocationKind.USER, [user_id], at)
 
     async def revoke_key(self, key_id: str, *, at: float | None = None) -> None:
+        """Revoke an API key."""
         await self._revoke(RevocationKind.KEY, [key_id], at)
 
     async def _revoke(
@@ -155,7 +170,7 @@ class Revocations:
         metrics.revocations_total.labels(kind.value).inc(len(revocations))
         task = asyncio.create_task(
             self._store_and_publish(revocations)
-        )  # whoever asked may go away meanwhile
+        )  # the caller may be cancelled meanwhile
         self._publishing.add(task)
         task.add_done_callback(self._on_published)
         await asyncio.shield(task)
@@ -163,7 +178,7 @@ class Revocations:
     def _on_published(self, task: asyncio.Task[None]) -> None:
         self._publishing.discard(task)
         if not task.cancelled() and task.exception() is not None:
-            log.warning("revocation_not_stored", error=repr(task.exception())[:200])
+            log.warning("revocation_store_failed", error=repr(task.exception())[:200])
 
     async def _store_and_publish(self, revocations: list[Revocation]) -> None:
         stored, _ = await asyncio.gather(
@@ -192,6 +207,7 @@ class Revocations:
     # ---- learning
 
     def apply(self, revocations: Iterable[Revocation]) -> None:
+        """Apply revocations to memory and notify subscribers of the new ones."""
         self._drop_expired()
         for revocation in revocations:
             if self._add(revocation):
@@ -200,7 +216,7 @@ class Revocations:
         metrics.revocations_known.set(len(self._active))
 
     def clear(self) -> None:
-        """Forgets everything, as a new process would know it without its stores."""
+        """Forget all revocations in memory, as a process that has read no store."""
         self._revoked_logins.clear()
         self._revoked_users.clear()
         self._active.clear()
@@ -213,7 +229,7 @@ class Revocations:
         until = max(revocation.at, self._clock()) + self._lifetime_seconds
         self._active.append((until, revocation))
         if len(self._active) > self._max_active:
-            log.error("too_many_revocations", stored=self._max_active)
+            log.error("revocations_overflowed", limit=self._max_active)
             self._drop_oldest()
         return True
 
@@ -234,13 +250,13 @@ class Revocations:
     # ---- following the others
 
     async def start(self) -> None:
-        """Knows what is in force when it returns, and hears of more from then on."""
+        """Load the revocations in force, then follow the stream in a task."""
         last = await self._end_of_stream()
         await self._read_store()
         self._follower = asyncio.create_task(self._follow(last))
 
     async def aclose(self) -> None:
-        """What is being told is told to its end."""
+        """Finish writes under way, then end the follower and its connection."""
         await asyncio.gather(*self._publishing, return_exceptions=True)
         if self._follower is not None:
             self._follower.cancel()
@@ -269,7 +285,7 @@ class Revocations:
                 last = entries[-1][0] if entries else last
         except Failure as error:
             metrics.redis_errors_total.inc()
-            log.warning("revocations_without_redis", error=repr(error)[:200])
+            log.warning("revocations_redis_unavailable", error=repr(error)[:200])
 
     async def _end_of_stream(self) -> bytes | None:
         """None while Redis is away. Tells it first what it could not be told before."""
@@ -292,7 +308,7 @@ class Revocations:
         try:
             revocations = await self._store.list_since(moment, self._max_active)
         except UpstreamUnavailable:
-            return  # read from the same moment on at the next turn
+            return  # read from the same moment on in the next round
         self._read_at = now
         self.apply(reversed(revocations))
 

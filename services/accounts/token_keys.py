@@ -1,4 +1,4 @@
-"""The keys that sign access tokens: Ed25519 from JWT_PRIVATE_KEYS, or JWT_SECRET in development.
+"""Keys of access tokens: Ed25519 from JWT_PRIVATE_KEYS, or JWT_SECRET in development.
 
 A key's id follows from the key (RFC 7638), so processes that share keys agree on names. The first
 signs, all verify: a key is added last, later moved to the front, and dropped when its tokens ended.
@@ -48,13 +48,13 @@ class Key:
 
     @classmethod
     def from_secret(cls, secret: bytes) -> Key:
-        """HS256. The id follows from the secret, so another secret is another key."""
+        """Build an HS256 key; its id follows from the secret."""
         name = hashlib.blake2b(secret, digest_size=6, person=b"marquee-kid").hexdigest()
         return cls(name, "HS256", secret, secret)
 
     @classmethod
     def from_pem(cls, pem: str) -> Key:
-        """EdDSA with Ed25519.
+        """Build an EdDSA (Ed25519) key from PEM text.
 
         Raises:
             ValueError: no private key of this kind.
@@ -70,14 +70,14 @@ class Key:
 
     @property
     def public_jwk(self) -> dict[str, str] | None:
-        """What others verify with (RFC 8037); None for a shared secret, which is nobody's."""
+        """Public key as a JWK (RFC 8037); None for a shared secret."""
         if not isinstance(self.verifying, Ed25519PublicKey):
             return None
         return {**_required_members(self.verifying), "kid": self.id, "use": "sig", "alg": "EdDSA"}
 
 
 def open_keys(settings: Settings) -> list[Key]:
-    """The ring, signer first: JWT_PRIVATE_KEYS, else a key derived from JWT_SECRET.
+    """Load the keys, signer first: JWT_PRIVATE_KEYS, else one derived from JWT_SECRET.
 
     Raises:
         StartupError: an entry is no key, or the second one is not and this is production.
@@ -94,13 +94,13 @@ def open_keys(settings: Settings) -> list[Key]:
 
 
 def generate_pem() -> str:
-    """A new private key, for JWT_PRIVATE_KEYS."""
+    """Generate a private key as PEM, for JWT_PRIVATE_KEYS."""
     private = Ed25519PrivateKey.generate()
     return private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
 
 
 def build_jwk_set(keys: Sequence[Key]) -> dict[str, list[dict[str, str]]]:
-    """A JWK Set (RFC 7517, 5) of the public halves."""
+    """Build the JWK Set (RFC 7517, section 5) of the public keys."""
     jwks = [key.public_jwk for key in keys]
     return {"keys": [jwk for jwk in jwks if jwk is not None]}
 
@@ -126,7 +126,7 @@ def _read_file(name: str) -> list[str]:
         with Path(name).open("rb") as file:
             text = file.read(_LARGEST_FILE_BYTES).decode("ascii")
     except (OSError, ValueError):
-        # not told: what was meant as a key may stand there
+        # the name stays out: it may be a key by mistake
         raise StartupError("JWT_PRIVATE_KEYS names a file that cannot be read.") from None
     pems = _PEM.findall(text)
     if not pems:

@@ -1,7 +1,8 @@
-"""Access tokens (signed JWTs, RFC 9068 and 8725) and refresh tokens (opaque, kept only as hashes).
+"""Access tokens (signed JWTs, RFC 9068 and 8725) and opaque refresh tokens.
 
-A key decides its algorithm, never the token; only known keys are tried, and a header may hold
-nothing but algorithm, type and key id. Every bad token gets the same answer.
+The key decides the algorithm, never the token; only our own keys verify, and a header may hold
+nothing but algorithm, type and key id. Every bad token gets the same answer. Refresh tokens are
+stored only as hashes.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ _REFRESH_BYTES = 32
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What a verified access token says; times in seconds since 1970."""
+    """Claims of a verified access token; times in seconds since 1970."""
 
     user_id: str
     role: str
@@ -44,7 +45,7 @@ class Claims:
 
 
 class AccessTokens:
-    """Issues with the first key, verifies with any. A token seen before costs one dict lookup."""
+    """Issuer (first key) and verifier (any key) of access tokens; verified ones are cached."""
 
     def __init__(
         self, keys: Sequence[Key], *, lifetime_seconds: int, max_cached: int = 10_000
@@ -57,7 +58,7 @@ class AccessTokens:
         self.lifetime_seconds = lifetime_seconds
 
     def issue(self, *, user_id: str, role: str, tier: str, login_id: str, now: float) -> str:
-        """`iat` has fractions of a second: a revocation ends what was issued before it."""
+        """Issue a token; `iat` has fractions of a second, as revocations compare it."""
         payload = {
             "iss": _ISSUER,
             "aud": _AUDIENCE,
@@ -74,7 +75,7 @@ class AccessTokens:
         return jwt.encode(payload, key.signing, algorithm=key.algorithm, headers=headers)
 
     def verify(self, token: str, now: float) -> Claims:
-        """The claims of a token that is ours, whole and in time.
+        """Verify signature, claims and times of a token at `now`.
 
         Raises:
             InvalidToken: for whatever is wrong with it, always with the same message.
@@ -144,24 +145,27 @@ def _parse_numeric_date(value: object) -> float:
 
 
 def reject_token() -> NoReturn:
-    """The one answer to every bad token, access or refresh."""
+    """Raise the one error of every bad token, access or refresh: InvalidToken."""
     raise InvalidToken("The token is not valid: sign in again.") from None
 
 
 @dataclass(frozen=True, slots=True)
 class RefreshToken:
-    """256 random bits. Only `hash` is stored."""
+    """Refresh token of 256 random bits; only `hash` is stored."""
 
     secret: bytes
 
     @classmethod
     def new(cls) -> RefreshToken:
+        """Generate a new token."""
         return cls(secrets.token_bytes(_REFRESH_BYTES))
 
     @classmethod
     def parse(cls, text: str) -> RefreshToken:
-        """Raises:
-        InvalidToken: not the text of a refresh token.
+        """Parse a token's text.
+
+        Raises:
+            InvalidToken: the text is no refresh token.
         """
         try:
             token = cls(base64.urlsafe_b64decode(text.encode("ascii") + b"="))
@@ -173,17 +177,20 @@ class RefreshToken:
 
     @property
     def text(self) -> str:
+        """Token as base64url text without padding, 43 characters."""
         return base64.urlsafe_b64encode(self.secret).decode().rstrip("=")
 
     @property
     def hash(self) -> str:
+        """SHA-256 digest under which the token is stored, in hex."""
         return hashlib.sha256(b"stored\0" + self.secret).hexdigest()
 
     def seal(self, successor: RefreshToken) -> str:
-        """The successor, readable only with this token: what lets a lost answer be given again."""
+        """Encrypt the successor so that only this token reads it, to repeat a lost answer."""
         return _xor(successor.secret, self._pad()).hex()
 
     def unseal(self, sealed: str) -> RefreshToken:
+        """Decrypt the successor that `seal` encrypted."""
         return RefreshToken(_xor(bytes.fromhex(sealed), self._pad()))
 
     def _pad(self) -> bytes:

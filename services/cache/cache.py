@@ -22,7 +22,6 @@ from services.errors import UpstreamUnavailable
 from services.redis.cache_keys import CHANGED, LEASE, Kind, tracked_prefixes
 from services.redis.pool import Client, Failure, Guard
 from services.redis.scripts import Script, ScriptCalls
-from services.telemetry import metrics
 
 _MEMORY_SECONDS = 60  # bounds the harm of a missed invalidation
 _JITTER = 0.1  # spreads the expiry of what was written together
@@ -208,11 +207,7 @@ class Cache:
     async def _write(
         self, script: Script, entries: Mapping[str, Entry], *args: Any
     ) -> Mapping[str, Entry]:
-        """Write entries to Redis and return those it stored, whose changes it will report.
-
-        A refused entry is old, and changes of an entry that Redis lacks are not reported: neither
-        may go into memory.
-        """
+        """Write entries to Redis and return those it stored; others may be old or untracked."""
         if not self._uses_redis or not entries:
             return entries
         are_stored = await self._call(script, list(entries), *args) if self.uses_redis else None
@@ -240,9 +235,7 @@ class Cache:
     # ---- invalidation
 
     async def invalidate(self, keys: Iterable[str]) -> int:
-        """Drop entries in all tiers and end their leases.
-
-        While Redis is away, the keys are kept as pending and dropped there when it is back.
+        """Drop entries in all tiers and end their leases; pending while Redis is away.
 
         Returns:
             How many entries Redis had.
@@ -304,11 +297,7 @@ class Cache:
         return registration
 
     async def mark_stale(self, keys: Iterable[str]) -> int:
-        """Make entries stale instead of dropping them: they are served until they are refreshed.
-
-        Returns:
-            How many entries Redis had.
-        """
+        """Make entries stale, to be served until refreshed; returns how many Redis had."""
         names = list(dict.fromkeys(keys))
         self.invalidate_local(names)
         if not names or not self.uses_redis:
@@ -362,11 +351,7 @@ class Cache:
         self.invalidate_local(None)
 
     async def invalidate_pattern(self, pattern: str) -> int:
-        """Drop every key of a pattern such as `movie:*`, for bulk imports.
-
-        Returns:
-            How many entries Redis had.
-        """
+        """Drop every key of a pattern such as `movie:*`; returns how many Redis had."""
         self.clear_memory()
         # Leases first, so that values being read now are not stored.
         await self._drop_all(self._lease + self._prefix + pattern)
@@ -407,19 +392,4 @@ class Cache:
             del self._memory[key]
 
 
-_COUNTERS = {
-    level: (metrics.cache_hits_total.labels(level), metrics.cache_misses_total.labels(level))
-    for level in ("memory", "redis", "response")
-}
-
-
-def count(level: str, hits: int, misses: int) -> None:
-    """Add the hits and misses of one batch to the metrics of a level."""
-    hit, missed = _COUNTERS[level]
-    if hits:
-        hit.inc(hits)
-    if misses:
-        missed.inc(misses)
-
-
-__all__ = ["Cache", "Codec", "Entry", "Lease", "count"]
+__all__ = ["Cache", "Codec", "Entry", "Lease"]

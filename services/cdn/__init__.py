@@ -37,16 +37,18 @@ _ADAPTERS = {"cloudflare": Cloudflare, "cloudinary": Cloudinary, "aws": CloudFro
 
 
 def poster_path(title_id: str) -> str:
+    """Path of a title's drawn poster."""
     return f"/art/posters/{title_id}.svg"
 
 
 def backdrop_path(title_id: str) -> str:
+    """Path of a title's drawn backdrop."""
     return f"/art/backdrops/{title_id}.svg"
 
 
 @asynccontextmanager
 async def open_cdn(settings: Settings) -> AsyncIterator[Cdn]:
-    """The adapter CDN_PROVIDER names.
+    """Open the adapter that CDN_PROVIDER names.
 
     Raises:
         StartupError: there is no such adapter, or a setting of it is missing.

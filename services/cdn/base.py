@@ -1,4 +1,4 @@
-"""What every CDN does: addresses of images in the size asked for, and purging what has changed.
+"""Interface of a CDN: URLs of images in a requested size, and purging of stale content.
 
 Widths climb a ladder, so that a cache in front sees few variants of one image.
 """
@@ -26,6 +26,8 @@ _TAG_CHARACTERS = 256  # CloudFront's limit; Cloudflare takes 1,024
 
 
 class ImageFormat(Enum):
+    """File format of an image; AUTO: the best one the browser accepts."""
+
     AUTO = "AUTO"
     AVIF = "AVIF"
     WEBP = "WEBP"
@@ -35,7 +37,7 @@ class ImageFormat(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """What is asked of an image; `width` is a step of the ladder."""
+    """Variant of an image; `width` is a step of the ladder."""
 
     width: int | None
     height: int | None
@@ -45,8 +47,10 @@ class Variant:
 
 @dataclass(frozen=True, slots=True)
 class StaleContent:
-    """What a CDN is to drop: answers by tag; images by path, or by whole address of one from
-    elsewhere; by what paths begin with."""
+    """Content that a CDN has to drop.
+
+    Answers by tag; images by path, or by absolute URL of one from elsewhere; both by path prefix.
+    """
 
     tags: frozenset[str] = frozenset()
     paths: frozenset[str] = frozenset()
@@ -62,7 +66,7 @@ class StaleContent:
 
 
 class Cdn(ABC):
-    """One per process."""
+    """Adapter of a CDN, one object per process."""
 
     can_purge = True  # of changes; False: there is nobody to ask
 
@@ -71,8 +75,10 @@ class Cdn(ABC):
 
     @abstractmethod
     async def purge(self, stale: StaleContent, reference: str) -> None:
-        """Asks until all of it is dropped; asking twice is harmless. The same `reference` is for
-        trying the same again.
+        """Purge all of `stale`; purging twice is harmless.
+
+        Args:
+            reference: id of this purge; a retry passes the same one.
 
         Raises:
             PurgeFailed: some of it may not be dropped.
@@ -87,7 +93,7 @@ class Cdn(ABC):
         quality: int = DEFAULT_QUALITY,
         format: ImageFormat = ImageFormat.AUTO,
     ) -> str:
-        """The address of one variant of a path here, or of a whole address (https://...).
+        """Build the URL of one variant of a path here, or of an absolute URL (https://...).
 
         Raises:
             ValidationFailed: a size below 1, or a quality outside 1-100.
@@ -102,7 +108,7 @@ class Cdn(ABC):
         quality: int = DEFAULT_QUALITY,
         format: ImageFormat = ImageFormat.AUTO,
     ) -> str:
-        """HTML's srcset: each width once, rising, as its rung of the ladder."""
+        """Build HTML's srcset: each width once, rising, rounded up to the ladder."""
         requested = list(widths)
         validate_variant(min(requested, default=1), None, quality)
         addresses = [
@@ -116,16 +122,22 @@ class Cdn(ABC):
 def build_variant(
     width: int | None, height: int | None, quality: int, format: ImageFormat
 ) -> Variant:
+    """Build a valid variant, its width on the ladder; raises ValidationFailed."""
     validate_variant(width, height, quality)
     return Variant(ladder_width(width) if width is not None else None, height, quality, format)
 
 
 def ladder_width(width: int) -> int:
-    """The narrowest step that is wide enough; the widest one for all above."""
+    """Round a width up to a step of the ladder; the widest step for all above."""
     return next((step for step in WIDTHS if step >= width), WIDTHS[-1])
 
 
 def validate_variant(width: int | None, height: int | None, quality: int) -> None:
+    """Validate the size and quality of a variant.
+
+    Raises:
+        ValidationFailed: a size below 1, or a quality outside 1-100.
+    """
     for name, value in (("width", width), ("height", height)):
         if value is not None and value < 1:
             raise ValidationFailed(f"{name} is at least 1.", path=[name])
@@ -134,36 +146,40 @@ def validate_variant(width: int | None, height: int | None, quality: int) -> Non
 
 
 def is_absolute_url(path: str) -> bool:
-    """Whether it is an address of its own, of an image from elsewhere."""
+    """Say whether an image is from elsewhere: a URL instead of a path."""
     return path.startswith(("https://", "http://"))
 
 
 def is_svg(path: str) -> bool:
-    """Scales by itself: no service makes it smaller."""
+    """Say whether an image is SVG, which scales by itself: no service makes it smaller."""
     return path.partition("?")[0].endswith(".svg")
 
 
 def quote_path(path: str) -> str:
+    """Percent-encode a path where it needs it."""
     return path if _PLAIN.fullmatch(path) else quote(path)
 
 
 def encode_tag(tag: str) -> str:
-    """A tag as CDNs take it, both where an answer names it and where it is purged: what they would
-    refuse becomes a digest. They do not mind case."""
+    """Encode a tag for a CDN's header and purge API.
+
+    Tags they would refuse become a digest. Their case does not matter.
+    """
     if len(tag) <= _TAG_CHARACTERS and not _UNSAFE_IN_TAGS.search(tag):
         return tag.lower()
     return f"h:{hashlib.blake2b(tag.lower().encode(), digest_size=16).hexdigest()}"
 
 
 def split_batches(items: Iterable[T], size: int) -> Iterator[Sequence[T]]:
-    """Sorted, so that the same things make the same groups."""
+    """Split items into batches of `size`, sorted, so that the same items make the same ones."""
     ordered = sorted(items)  # type: ignore[type-var]
     for first in range(0, len(ordered), size):
         yield ordered[first : first + size]
 
 
 def require_setting(setting: str, value: str) -> str:
-    """
+    """Get a setting's value without spaces around it.
+
     Raises:
         StartupError: it is not set.
     """
@@ -173,7 +189,7 @@ def require_setting(setting: str, value: str) -> str:
 
 
 def require_address(setting: str, value: str) -> str:
-    """Without a slash at its end.
+    """Get a setting's URL without a slash at its end.
 
     Raises:
         StartupError: it is not set, or no address.

@@ -1,6 +1,6 @@
-"""How a CDN's API is asked: one POST under one deadline, no redirect, its failures as ours.
+"""Calls to a CDN's API: one POST under one deadline, no redirect, failures as PurgeFailed.
 
-Retry-After holds back this process's next calls. No key or body gets into an error or a log.
+Retry-After pauses this process's next calls. No key or body gets into an error or a log.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _BUSY = (420, 429)  # 420: Cloudinary's
 
 
 class PurgeCalls:
-    """One per process. `name` is the service's, for errors."""
+    """Calls to one CDN's API, one object per process. `name` is the service's, for errors."""
 
     def __init__(self, client: HttpClient, name: str, deadline_seconds: float) -> None:
         self._client = client
@@ -35,11 +35,10 @@ class PurgeCalls:
     async def post(
         self, address: str, body: bytes, headers: Mapping[str, str]
     ) -> tuple[int, bytes]:
-        """Status and body of an answer that is neither busy, nor a fault of the service, nor of our
-        key.
+        """Post one request: the status and body of its answer.
 
         Raises:
-            PurgeFailed: it was not asked, or did not answer so.
+            PurgeFailed: it was not sent, or the service was busy, failed or refused our key.
         """
         remaining_seconds = self._paused_until - time.monotonic()
         if remaining_seconds > 0:
@@ -56,15 +55,18 @@ class PurgeCalls:
             raise self.record_failure(description, "failed") from None
 
     def count_answered(self) -> None:
+        """Count an answered request in the metrics."""
         metrics.purge_requests_total.labels("answered").inc()
 
     def record_failure(
         self, description: str, outcome: str, *, is_final: bool = False
     ) -> PurgeFailed:
+        """Count a failed request; returns the error to raise."""
         metrics.purge_requests_total.labels(outcome).inc()
         return PurgeFailed(f"{self._name} {description}.", is_final=is_final)
 
     def record_busy(self, seconds: float) -> PurgeFailed:
+        """Count a busy answer and pause all calls; returns the error to raise."""
         self._paused_until = max(self._paused_until, time.monotonic() + seconds)
         metrics.purge_requests_total.labels("busy").inc()
         return PurgeFailed(f"{self._name} is asked too often.", retry_after_seconds=seconds)

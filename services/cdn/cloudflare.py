@@ -36,6 +36,8 @@ class _Answer(msgspec.Struct):
 
 
 class Cloudflare(Cdn):
+    """Adapter of Cloudflare; raises StartupError where a setting is missing."""
+
     def __init__(self, settings: Settings, client: HttpClient) -> None:
         token = settings.cloudflare_api_key.get_secret_value()
         zone = require_setting("CLOUDFLARE_ZONE_ID", settings.cloudflare_zone_id)
@@ -58,6 +60,7 @@ class Cloudflare(Cdn):
         return f"{self._base}/cdn-cgi/image/{_options(variant)}{quote_path(path)}"
 
     async def purge(self, stale: StaleContent, reference: str) -> None:
+        """Purge files, tags and prefixes, one call a batch; raises PurgeFailed."""
         files = [self._base + quote_path(path) for path in stale.paths if not is_absolute_url(path)]
         for batch in split_batches(files, self._files_per_call):
             await self._purge_items("files", batch)

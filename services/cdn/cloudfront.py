@@ -44,6 +44,8 @@ def _utc_now() -> datetime:
 
 
 class CloudFront(Cdn):
+    """Adapter of CloudFront; raises StartupError where a setting is missing."""
+
     def __init__(
         self, settings: Settings, client: HttpClient, now: Callable[[], datetime] = _utc_now
     ) -> None:
@@ -71,6 +73,7 @@ class CloudFront(Cdn):
         return self._base + quote_path(path) + ("" if is_svg(path) else build_query(variant))
 
     async def purge(self, stale: StaleContent, reference: str) -> None:
+        """Create one invalidation per 1,000 items; raises PurgeFailed."""
         for number, items in enumerate(split_batches(self._items(stale), _PER_CALL)):
             await self._invalidate(items, f"{reference}-{number}")
 

@@ -41,6 +41,8 @@ class _Answer(msgspec.Struct):
 
 
 class Cloudinary(Cdn):
+    """Adapter of Cloudinary; raises StartupError where a setting is missing."""
+
     def __init__(self, settings: Settings, client: HttpClient) -> None:
         cloud = require_setting("CLOUDINARY_CLOUD_NAME", settings.cloudinary_cloud_name)
         base = require_address("CLOUDINARY_CDN_URL", settings.cloudinary_cdn_url)
@@ -64,6 +66,7 @@ class Cloudinary(Cdn):
         return f"{self._base}{options}{quote(self._source(path), safe=_SAFE_CHARACTERS)}"
 
     async def purge(self, stale: StaleContent, reference: str) -> None:
+        """Destroy each fetched image; tags and prefixes do not exist there. Raises PurgeFailed."""
         for batch in split_batches(map(self._source, stale.paths), _AT_ONCE):
             calls = [self._destroy(source) for source in batch]
             for answer in await asyncio.gather(*calls, return_exceptions=True):
@@ -87,7 +90,7 @@ class Cloudinary(Cdn):
 
 @lru_cache(maxsize=1024)
 def _options(variant: Variant) -> str:
-    """c_limit: within the size asked for, in the image's own shape, never enlarged."""
+    """c_limit: within the requested size, at the image's own aspect ratio, never enlarged."""
     size = [
         f"{name}_{value}"
         for name, value in (("w", variant.width), ("h", variant.height))

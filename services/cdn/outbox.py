@@ -1,6 +1,6 @@
-"""Says at once which purges may go out, because their change is made. The purges are in MongoDB.
+"""Queue of purges whose change is made, in Redis. The purges themselves are in MongoDB.
 
-A word that gets lost here loses nothing: such a purge goes out a little later, and takes more.
+A lost message loses nothing: such a purge goes out a little later, and covers more.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ _Message = tuple[str, list[str]]
 
 
 class PurgeOutbox:
-    """One per process; `redis` is that of the state."""
+    """Queue of purges that are ready, one object per process; `redis` is that of the state."""
 
     def __init__(self, redis: Client, prefix: str = "") -> None:
         self._redis = redis
         self._key = prefix + PURGES_READY
 
     async def mark_ready(self, purge_id: str, tags: Collection[str]) -> None:
-        """The change is made and our caches know of it; these tags are left to purge.
+        """Announce that a purge is ready: the change is made, our caches have dropped it.
 
         Raises:
             UpstreamUnavailable: Redis is away; the purge goes out by itself a little later.
@@ -45,7 +45,7 @@ class PurgeOutbox:
             raise UpstreamUnavailable(_UNAVAILABLE) from error
 
     async def pop_ready(self) -> dict[str, list[str]]:
-        """Ids with their tags, the oldest, each told to one caller; empty when there are no more.
+        """Take the oldest ready purges, ids with tags, once each; empty when there are none.
 
         Raises:
             UpstreamUnavailable: Redis is away.

@@ -1,4 +1,4 @@
-"""Images are served by the API itself, or by a CDN in front of it that is not told of changes."""
+"""Adapter without a purge API: the API itself, or a CDN that heeds only its headers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from services.cdn.base import (
 
 @dataclass(frozen=True)
 class Passthrough(Cdn):
-    """`base` is the public address, without a slash at its end."""
+    """Adapter without a CDN; `base` is the public address, without a slash at its end."""
 
     base: str
     can_purge = False
@@ -30,12 +30,12 @@ class Passthrough(Cdn):
         return self.base + quote_path(path) + build_query(variant)
 
     async def purge(self, stale: StaleContent, reference: str) -> None:
-        """Nobody keeps anything longer than its headers say."""
+        """Do nothing: caches in front hold answers only as long as headers allow."""
 
 
 @lru_cache(maxsize=1024)
 def build_query(variant: Variant) -> str:
-    """What is left at its default is not in it."""
+    """Build the query of a variant, without the defaults."""
     parameters = {
         "w": variant.width,
         "h": variant.height,

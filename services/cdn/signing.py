@@ -18,7 +18,7 @@ _ALGORITHM = "AWS4-HMAC-SHA256"
 
 @dataclass(frozen=True, slots=True)
 class Signer:
-    """`secret` stays out of every representation."""
+    """Signer of requests to one AWS service; `secret` stays out of every representation."""
 
     access_key_id: str
     secret: bytes
@@ -36,7 +36,7 @@ class Signer:
         now: datetime,
         extra_headers: Mapping[str, str],
     ) -> dict[str, str]:
-        """The given headers (names in lower case) with host, date and signature; `now` in UTC."""
+        """Sign headers (names in lower case), with host, date and signature; `now` in UTC."""
         parts = urlsplit(address)
         at = now.strftime("%Y%m%dT%H%M%SZ")
         headers = {**extra_headers, "host": parts.netloc, "x-amz-date": at}

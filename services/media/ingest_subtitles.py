@@ -42,7 +42,11 @@ _SUBTITLE_BYTES = 5_000_000
 async def convert_subtitles(
     binary: Path, sources: Mapping[str, Path], work: Path, seconds: float
 ) -> list[Subtitles]:
-    """WebVTT is taken as it is; what ffmpeg can turn into it, SRT above all, is turned."""
+    """Copy WebVTT files, and convert others (SRT above all) to WebVTT, one file a language.
+
+    Raises:
+        IngestRefused: a file is unreadable, too large, not UTF-8 or no subtitles.
+    """
     if sources:
         (work / SUBTITLES_FOLDER).mkdir()
     tracks: list[Subtitles] = []
@@ -59,7 +63,8 @@ async def convert_subtitles(
 
 
 def _is_webvtt(file: Path) -> bool:
-    """
+    """Say whether a file is WebVTT.
+
     Raises:
         IngestRefused: it cannot be read, is too large, or is not text in UTF-8.
     """

@@ -1,4 +1,4 @@
-"""The ladder of renditions: which rungs a film gets, and ffmpeg's command line that makes them.
+"""Ladder of renditions: the rungs of a film, and ffmpeg's arguments that make them.
 
 Pure. Promise: every segment begins with a key frame, all rungs cut at the same instants, no picture
 is made larger than its source, and a segment stays below its rung's bandwidth.
@@ -23,6 +23,8 @@ _OVERHEAD = {"fmp4": 0.01, "ts": 0.06}  # of the container, as a part of the ban
 
 
 class SegmentType(Enum):
+    """Container of the segments."""
+
     FMP4 = "fmp4"
     TS = "ts"
 
@@ -49,7 +51,7 @@ LADDER = (
 
 @dataclass(frozen=True, slots=True)
 class VideoSource:
-    """What is encoded. The picture's size is as it is shown: upright, with square pixels.
+    """Video to encode; its size is as displayed: upright, with square pixels.
 
     `video` and `audio` are ffmpeg's names of the streams, such as 0:1; no `audio`: silent.
     """
@@ -72,13 +74,16 @@ class Step:
 
 
 def plan_steps(source: VideoSource) -> list[Step]:
-    """Best first. A source smaller than every rung gets the lowest, at its own size."""
+    """List the rungs to make of a source, best first.
+
+    A source smaller than every rung gets the lowest, at its own size.
+    """
     steps = [_step(rung, source) for rung in LADDER if _scale(rung, source) <= 1]
     return steps or [_step(LADDER[-1], source)]
 
 
 def choose_frame_rate(average_rate: float) -> Fraction:
-    """The constant rate for a film of this average rate: a standard one where it is near."""
+    """Choose the constant rate for an average rate: a standard one within 1 %."""
     nearest = min(_STANDARD_RATES, key=lambda rate: abs(rate - average_rate))
     if abs(nearest - average_rate) <= 0.01 * nearest:
         return nearest
@@ -93,7 +98,10 @@ def build_command(
     segments: SegmentType = SegmentType.FMP4,
     preset: str = "medium",
 ) -> list[str]:
-    """What follows the inputs; writes `<rung>/index.m3u8` and its files below ffmpeg's folder."""
+    """Build ffmpeg's arguments after the inputs.
+
+    They write `<rung>/index.m3u8` and its files below ffmpeg's folder.
+    """
     arguments = ["-filter_complex", _filters(source, steps)]
     for number, step in enumerate(steps):
         arguments += ["-map", f"[v{number}]"]
@@ -108,7 +116,7 @@ def build_command(
 def video_rate(
     rung: Rung, shortest_seconds: float, segments: SegmentType = SegmentType.FMP4
 ) -> tuple[int, int]:
-    """Bits a second, and bits of buffer, with which no segment exceeds the rung's bandwidth.
+    """Compute bits per second and bits of buffer that keep segments below the rung's bandwidth.
 
     In a segment an encoder under a buffer writes at most rate x seconds + buffer.
     """
@@ -118,15 +126,20 @@ def video_rate(
 
 
 def shortest_seconds(source: VideoSource, segment_seconds: int) -> float:
-    """Of the segments whose bit rate counts: the last one does from half the length on (RFC 8216,
-    4.1: the peak is that of runs of segments that last 0.5 to 1.5 target durations)."""
+    """Length of the shortest segment whose bit rate counts.
+
+    The last segment counts if it has at least half the length, because the peak is that of runs of
+    segments that last 0.5 to 1.5 target durations.
+
+    Source: RFC 8216, section 4.1.
+    """
     whole = _group(source, segment_seconds) / float(source.frame_rate)
     last = source.duration_seconds % whole
     return last if last >= whole / 2 else whole
 
 
 def estimate_max_bytes(source: VideoSource, steps: Sequence[Step]) -> int:
-    """What the renditions take on disk at most."""
+    """Estimate the most bytes the renditions take on disk."""
     return ceil(sum(step.rung.bits_per_second for step in steps) / 8 * source.duration_seconds)
 
 

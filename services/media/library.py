@@ -1,7 +1,7 @@
-"""What of our own library lies on disk: DATA_DIR/media/<title id>/media.json and what it names.
+"""Our own library on disk: DATA_DIR/media/<title id>/media.json and the files it names.
 
 `python -m server ingest` writes a title's folder, media.json last; here it is read in a thread and
-kept until it changes. Only files that media.json names are ever opened, and only inside the folder.
+cached until it changes. Only files that media.json names are ever opened, inside the folder only.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _DISK_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class TitleMedia:
-    """One title's folder as media.json describes it. `made` keeps what others make of it, once."""
+    """One title's folder as media.json describes it; `derived` caches what callers derive."""
 
     folder: Path
     media: Media
@@ -53,7 +53,7 @@ class TitleMedia:
 
 @dataclass(frozen=True, slots=True)
 class OpenedFile:
-    """The caller closes `file`. `tag` changes with the content."""
+    """Open file for the caller to close; `tag` changes with the content."""
 
     file: BinaryIO
     size_bytes: int
@@ -62,7 +62,7 @@ class OpenedFile:
 
 
 class MediaLibrary:
-    """`fallback` names a folder that plays for every title without one of its own."""
+    """Titles on disk; `fallback` names a folder that plays for titles without their own."""
 
     def __init__(self, folder: Path, *, fallback: str | None = None) -> None:
         self._folder = folder
@@ -71,10 +71,11 @@ class MediaLibrary:
         self._threads = ThreadPoolExecutor(_THREADS, "media")
 
     def close(self) -> None:
+        """End the reading threads without waiting."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def titles(self, title_ids: Iterable[str]) -> dict[str, TitleMedia]:
-        """Those of the titles that are here; one trip to the disk for all.
+        """Get the titles that are on disk, by id; one trip to the disk for all.
 
         Raises:
             UpstreamUnavailable: the disk does not answer.
@@ -82,13 +83,15 @@ class MediaLibrary:
         return await self._in_thread(self._titles, list(title_ids))
 
     async def title(self, title_id: str) -> TitleMedia | None:
+        """Get one title, or None; raises UpstreamUnavailable."""
         return (await self.titles([title_id])).get(title_id)
 
     async def has_title(self, title_id: str) -> bool:
+        """Say whether the title is on disk; raises UpstreamUnavailable."""
         return await self.title(title_id) is not None
 
     async def open(self, title: TitleMedia, path: str) -> OpenedFile | None:
-        """A file that media.json names, as `360p/seg00001.m4s`; None for every other path.
+        """Open a file that media.json names, as `360p/seg00001.m4s`; None for any other path.
 
         Raises:
             UpstreamUnavailable: the disk does not answer.
@@ -98,7 +101,7 @@ class MediaLibrary:
         return await self._in_thread(_open, title.folder, path)
 
     async def read(self, opened: OpenedFile, offset: int, size_bytes: int) -> bytes:
-        """At most so many bytes; none at the end.
+        """Read at most `size_bytes` from `offset`; none at the end.
 
         Raises:
             UpstreamUnavailable: the disk does not answer.

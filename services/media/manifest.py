@@ -1,7 +1,7 @@
-"""What media.json says of one title's folder: renditions, subtitles, and the pieces of both.
+"""Format of media.json, one title's manifest: renditions, subtitles, and the pieces of both.
 
-Written by `python -m server ingest`, read by services/media/library.py. What does not fit is
-refused as a whole, so whoever holds a Media may trust every name and number in it.
+Written by `python -m server ingest`, read by services/media/library.py. A manifest that does not
+fit is refused as a whole, so every name and number of a Media can be trusted.
 """
 
 from __future__ import annotations
@@ -40,6 +40,8 @@ class Piece(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Segment(Piece, frozen=True, kw_only=True, omit_defaults=True):
+    """Piece with its length in seconds."""
+
     duration_seconds: Seconds
 
 
@@ -50,8 +52,8 @@ class Rendition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One quality; its files lie in the folder `name`. Every segment begins with a key frame.
 
     `init` is the header of fMP4 segments; without it they are MPEG-TS. `codecs` is RFC 6381 text
-    such as avc1.640028,mp4a.40.2. Bit rates are per second and of the encoder; what players are
-    told is measured from the segments.
+    such as avc1.640028,mp4a.40.2. Bit rates are per second and of the encoder; those in playlists
+    are measured from the segments.
     """
 
     name: Name
@@ -75,7 +77,7 @@ class Subtitles(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Media(msgspec.Struct, frozen=True, kw_only=True):
-    """The whole of media.json. A title has each language of subtitles once.
+    """Content of media.json; a title has each language of subtitles once.
 
     Raises:
         ValueError: two things have one name, or two subtitles are the default.

@@ -1,4 +1,4 @@
-"""What a video file holds; and of what was made of it, its codec string and whether it is whole.
+"""Inspection of media files: streams of a source, codecs and completeness of renditions.
 
 Reads ffmpeg's own description (the wheel brings no ffprobe), and the structure of fMP4 and MPEG-TS.
 """
@@ -28,7 +28,7 @@ _TS_PACKET_BYTES = 188
 
 
 class IngestRefused(StartupError):
-    """The film was not taken; nothing of it is in the library."""
+    """Refusal of an ingest; nothing of the film is in the library."""
 
 
 class NotAVideo(IngestRefused):
@@ -44,7 +44,8 @@ class _Stream:
 
 
 async def probe(binary: Path, file: Path) -> VideoSource:
-    """
+    """Describe a video file.
+
     Raises:
         NotAVideo: no picture, no length, or not a file that ffmpeg can read.
         FfmpegFailed: ffmpeg did not answer in time.
@@ -53,7 +54,14 @@ async def probe(binary: Path, file: Path) -> VideoSource:
 
 
 def parse_source(description: str, name: str) -> VideoSource:
-    """Raises NotAVideo; `name` is how its message calls the file."""
+    """Parse ffmpeg's description of a file.
+
+    Args:
+        name: the file as error messages call it.
+
+    Raises:
+        NotAVideo: no picture, no length, or a length out of range.
+    """
     streams = list(_streams(description))
     pictures = [each for each in streams if each.kind == "Video" and _is_film(each)]
     if not pictures:
@@ -81,7 +89,11 @@ def parse_source(description: str, name: str) -> VideoSource:
 
 
 def read_codecs(folder: Path, *, has_audio: bool) -> str:
-    """RFC 6381 text of a rendition's folder, as its own headers say: avc1.64001F,mp4a.40.2"""
+    """Read the RFC 6381 codecs of a rendition's folder from its headers: avc1.64001F,mp4a.40.2
+
+    Raises:
+        NotAVideo: there is no H.264 header.
+    """
     init = folder / "init.mp4"
     first = init if init.exists() else min(folder.glob("*.ts"))
     with first.open("rb") as file:
@@ -96,8 +108,10 @@ def read_codecs(folder: Path, *, has_audio: bool) -> str:
 
 
 def is_whole(file: Path) -> bool:
-    """False for a segment or header that ends early: ffmpeg's HLS writer does not notice a full
-    disk. fMP4 is a row of boxes, each with its length in front; MPEG-TS is packets of 188 bytes."""
+    """Say whether a segment or header is complete: ffmpeg does not notice a full disk.
+
+    fMP4 is a row of boxes, each with its length in front; MPEG-TS is packets of 188 bytes.
+    """
     size = file.stat().st_size
     if not size:
         return False

@@ -1,4 +1,4 @@
-"""The four rungs every title is offered in, and which of them a connection can carry."""
+"""Four quality profiles of every title, and the choice of one for a bandwidth."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from services.quality import Quality
 
 @dataclass(frozen=True, slots=True)
 class QualityProfile:
-    """Bit rates per second; `bandwidth` is the peak of picture and sound together."""
+    """Rung as clients see it; bit rates per second, `bandwidth` the peak of picture and sound."""
 
     quality: Quality
     width: int
@@ -45,7 +45,7 @@ def _profile(rung: Rung) -> QualityProfile:
 
 
 def recommend_profile(bandwidth_mbps: float) -> QualityProfile:
-    """The finest rung for a connection of so many million bits per second.
+    """Choose the finest rung for a connection of so many million bits per second.
 
     Raises:
         ValidationFailed: no such connection: negative, infinite or not a number.
@@ -56,7 +56,10 @@ def recommend_profile(bandwidth_mbps: float) -> QualityProfile:
 
 
 def nearest_quality(width: int, height: int) -> Quality:
-    """By lines of a 16:9 picture as large, so wide and upright films are judged by their detail."""
+    """Find the quality nearest to a size.
+
+    Compared by lines of a 16:9 picture as large, so wide and upright films are judged by detail.
+    """
     long, short = max(width, height), min(width, height)
     lines = max(short, long * 9 / 16)
     candidates = [quality for quality in Quality if quality.height]

@@ -18,8 +18,8 @@ from typing import NoReturn
 from services.errors import InvalidToken
 
 _PURPOSE = b"marquee media addresses 1"  # a key of its own, which opens nothing else
-_STEP_SECONDS = 300  # asked for again within it, an address stays the same: browsers cache by it
-_HEAD = struct.Struct(">BQ8s")  # format, expiry, what is left of the client's address
+_STEP_SECONDS = 300  # within it a title gets the same address again: browsers cache by it
+_HEAD = struct.Struct(">BQ8s")  # format, expiry, digest of the client's address
 _FORMAT = 1
 _ANY_ADDRESS = bytes(8)
 _SIGNATURE_BYTES = 16
@@ -28,20 +28,22 @@ _MOST_CHARACTERS = 512
 
 @dataclass(frozen=True, slots=True)
 class SignedUrl:
+    """Token of one title's address and its expiry."""
+
     token: str
     expires_at: float  # seconds since 1970
 
 
 @dataclass(frozen=True, slots=True)
 class MediaGrant:
-    """What a good token says."""
+    """Rights of a verified token."""
 
     login_id: str
     expires_at: float
 
 
 class MediaUrlSigner:
-    """`binds_address`: new tokens are good only from the client address they were made for."""
+    """Signer of media addresses; `binds_address` ties new tokens to the client's address."""
 
     def __init__(self, secret: bytes, *, lifetime_seconds: int, binds_address: bool) -> None:
         self._key = hmac.digest(secret, _PURPOSE, hashlib.sha256)
@@ -51,7 +53,7 @@ class MediaUrlSigner:
     def sign(
         self, title_id: str, login_id: str, client_address: str | None, now: float
     ) -> SignedUrl:
-        """Good for the lifetime and up to five minutes more."""
+        """Sign a title's address for the lifetime and up to five minutes more."""
         steps = math.ceil((now + self._lifetime_seconds) / _STEP_SECONDS)
         expires_at = steps * _STEP_SECONDS
         address_digest = (
@@ -64,10 +66,10 @@ class MediaUrlSigner:
     def verify(
         self, token: str, title_id: str, client_address: str | None, now: float
     ) -> MediaGrant:
-        """What the token says, if it is ours, whole, for this title and in time.
+        """Verify a token for this title, client and time.
 
         Raises:
-            InvalidToken: it is not; the message tells only whether it was once.
+            InvalidToken: not ours, changed, for another title, or expired.
         """
         head, signature = _split_token(token)
         if not hmac.compare_digest(signature, self._signature(head, title_id)):

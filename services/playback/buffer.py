@@ -45,7 +45,7 @@ _REPORT_OUTCOMES = (ReportOutcome.REPEATED, ReportOutcome.APPLIED, ReportOutcome
 
 
 class ProgressBuffer:
-    """One per process."""
+    """Progress of all users in Redis, one object per process."""
 
     def __init__(
         self,
@@ -74,9 +74,9 @@ class ProgressBuffer:
     async def report(
         self, user_id: str, report: Report, now_ms: int, base: Base | None = None
     ) -> BufferReply:
-        """Applies one report if its sequence is new and its session may move the position.
+        """Apply one report if its sequence is new and its session may move the position.
 
-        Otherwise the stored progress is told: KEPT, or REPEATED.
+        Otherwise it returns the stored progress: KEPT, or REPEATED.
 
         Raises:
             SessionNotFound: no such session, or another user's.
@@ -107,10 +107,10 @@ class ProgressBuffer:
         now_ms: int,
         bases: Mapping[str, Base] = _NO_BASES,
     ) -> ChangeResult:
-        """Applies what was watched without a connection, earliest first; outcomes in order given.
+        """Apply offline events, earliest first; outcomes come in the order of `events`.
 
         Event ids are remembered for 30 days, the newest 2,000 of a user; a repeat beyond that
-        is not later than what it left, so it moves nothing. At most MOST_CHANGES at once.
+        is not later than the stored state, so it moves nothing. At most MOST_CHANGES at once.
 
         Raises:
             UpstreamUnavailable: Redis is away, or too much waits to be flushed.
@@ -133,10 +133,10 @@ class ProgressBuffer:
         now_ms: int,
         bases: Mapping[str, Base] = _NO_BASES,
     ) -> ChangeResult:
-        """Marks titles, at most MOST_CHANGES at once; KEPT: it was so already.
+        """Mark up to MOST_CHANGES titles as watched or unwatched; KEPT: it was so already.
 
-        Unwatched forgets position and furthest position, and of offline events what came before;
-        it keeps `watch_count`.
+        Unwatched forgets position and furthest position, and of offline events those before it; it
+        keeps `watch_count`.
 
         Raises:
             UpstreamUnavailable: Redis is away, or too much waits to be flushed.
@@ -148,7 +148,7 @@ class ProgressBuffer:
     async def dismiss(
         self, user_id: str, playable_id: str, now_ms: int, base: Base | None = None
     ) -> ChangeResult:
-        """Sets `dismissed_at_ms`, until a report moves the position; moves none itself.
+        """Set `dismissed_at_ms` until a report moves the position; the position stays.
 
         Raises:
             UpstreamUnavailable: Redis is away, or too much waits to be flushed.
@@ -160,7 +160,7 @@ class ProgressBuffer:
     async def reconcile(
         self, user_id: str, playable_id: str, base: Base, now_ms: int
     ) -> ChangeResult:
-        """Takes what was written to MongoDB past Redis; adopting it again changes nothing.
+        """Merge progress written to MongoDB past Redis; repeating it changes nothing.
 
         The newer stamp wins; furthest position and watch count are the larger.
 
@@ -173,7 +173,7 @@ class ProgressBuffer:
     async def read_many(
         self, user_id: str, playable_ids: Collection[str]
     ) -> dict[str, BufferedProgress | None]:
-        """What Redis holds of these titles, one pipeline; None: nothing was ever reported.
+        """Read these titles from Redis in one pipeline; None: nothing was ever reported.
 
         Titles that Redis does not hold are absent: ask MongoDB.
 
@@ -199,7 +199,7 @@ class ProgressBuffer:
         }
 
     async def list_unflushed(self, user_id: str) -> list[BufferedProgress]:
-        """What MongoDB may not have yet of this user, newest first.
+        """List the user's progress that MongoDB may not have yet, newest first.
 
         Raises:
             UpstreamUnavailable: Redis is away.

@@ -1,7 +1,8 @@
-"""Changes of progress that no running session makes: watched offline, marked, dismissed, adopted.
+"""Changes of progress without a running session.
 
-What they are, and how they travel to lua/change_progress.lua and back. An offline event moves the
-position only if it is later than what is stored; that it reached further or the end counts anyway.
+Builds offline events, marks, dismissals and reconciliations for lua/change_progress.lua and decodes
+its answer. An offline event moves the position only if it is later than the stored state; reaching
+further, or the end, counts anyway.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ PackedValues = tuple[Any, ...]
 
 
 class OfflineEvent(NamedTuple):
-    """A position somebody reached at `at_ms` (of our clock), told later; counts once by its id."""
+    """Position reached at `at_ms` (of our clock), reported later; counts once by its id."""
 
     event_id: str
     playable_id: str
@@ -39,7 +40,7 @@ class OfflineEvent(NamedTuple):
 
 
 class Mark(NamedTuple):
-    """The viewer's word that a title is watched, or is not; `at_ms` is when it was watched."""
+    """Viewer's mark on a title; `at_ms` is when it was watched."""
 
     playable_id: str
     at_ms: int
@@ -47,7 +48,7 @@ class Mark(NamedTuple):
 
 
 class ChangeResult(NamedTuple):
-    """Outcomes in the order given, and all touched titles' progress (None: still nothing).
+    """Outcomes in the order of the changes, and all titles' progress (None: still nothing).
 
     `needed`: Redis does not hold these titles; nothing was changed, call again with their bases.
     """
@@ -58,7 +59,7 @@ class ChangeResult(NamedTuple):
 
 
 class ScriptChange(NamedTuple):
-    """One change as the script takes it, without its title's place among the titles."""
+    """Change as the script reads it, without its title's index."""
 
     kind: str
     playable_id: str
@@ -66,7 +67,8 @@ class ScriptChange(NamedTuple):
 
 
 def offline_change(event: OfflineEvent) -> ScriptChange:
-    """
+    """Build the change of one offline event.
+
     Raises:
         ValidationFailed: the position or the duration cannot be.
     """
@@ -77,7 +79,8 @@ def offline_change(event: OfflineEvent) -> ScriptChange:
 
 
 def mark_change(mark: Mark, *, watched: bool) -> ScriptChange:
-    """
+    """Build the change that marks a title as watched or unwatched.
+
     Raises:
         ValidationFailed: the duration cannot be.
     """
@@ -88,18 +91,22 @@ def mark_change(mark: Mark, *, watched: bool) -> ScriptChange:
 
 
 def dismissal_change(playable_id: str, at_ms: int) -> ScriptChange:
+    """Build the change that dismisses a title from continue-watching."""
     return ScriptChange("dismissed", playable_id, (at_ms,))
 
 
 def reconcile_change(playable_id: str, version: int, state: ProgressState) -> ScriptChange:
+    """Build the change that merges MongoDB's state into Redis."""
     return ScriptChange("adopted", playable_id, (version, astuple(state)))
 
 
 def list_titles(changes: Sequence[ScriptChange]) -> list[str]:
+    """List the titles of the changes, each once, in order."""
     return list(dict.fromkeys(change.playable_id for change in changes))
 
 
 def pack_titles(titles: Sequence[str], bases: Mapping[str, Base]) -> list[PackedValues]:
+    """Pack titles with their bases for the script; version -1: no base."""
     return [
         (title, base.version, astuple(base.state)) if base is not None else (title, -1)
         for title, base in ((title, bases.get(title)) for title in titles)
@@ -107,12 +114,13 @@ def pack_titles(titles: Sequence[str], bases: Mapping[str, Base]) -> list[Packed
 
 
 def pack_changes(titles: Sequence[str], changes: Sequence[ScriptChange]) -> list[PackedValues]:
+    """Pack changes for the script; titles by their index from 1."""
     places = {title: index for index, title in enumerate(titles, 1)}
     return [(kind, places[title], *arguments) for kind, title, arguments in changes]
 
 
 def decode_changes(user_id: str, titles: Sequence[str], answer: list[Any]) -> ChangeResult:
-    """What the script answered, unless the shard was full."""
+    """Decode the script's answer, unless the shard was full."""
     if answer[0] == 1:
         return ChangeResult([title.decode() for title in answer[1]], [], {})
     outcomes = [_OUTCOMES[number] for number in answer[1]]

@@ -1,8 +1,9 @@
-"""Whose report moves the position, for writes that do not pass through Redis: the twin of
-lua/report_progress.lua, proven equal to it by a model test. Pure: no clock, nothing kept.
+"""Rule that decides whose report moves the position.
 
-A session's reports count once each, by `sequence`, as they arrive. Who reports holds the position,
-for `hold_seconds` after each report; docs/api.md tells when another session takes over.
+For writes that do not pass through Redis: the twin of lua/report_progress.lua, proven equal to it
+by a model test. Pure: no clock, no state. A session's reports count once each, by `sequence`, as
+they arrive. The reporting session holds the position for `hold_seconds` after each report;
+docs/api.md tells when another session takes over.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ _STOPPED = "STOPPED"
 def apply(
     state: ProgressState, session: SessionState, report: Report, now_ms: int, rules: Rules
 ) -> tuple[ReportOutcome, ProgressState, SessionState]:
-    """What becomes of the stored state and of the session.
+    """Apply one report: its outcome, the new state and the new session.
 
     A session that applied its last report elsewhere goes on from what `state` knows of it.
 
@@ -57,6 +58,7 @@ def apply(
 
 
 def is_completed(position_seconds: float, duration_seconds: float, rules: Rules) -> bool:
+    """Say whether a position completes a title of this length."""
     if duration_seconds <= 0:
         return False
     percent = rules.completed_percent
@@ -66,12 +68,16 @@ def is_completed(position_seconds: float, duration_seconds: float, rules: Rules)
 
 
 def is_beyond(position_seconds: float, known_duration_seconds: float) -> bool:
-    """Farther than a runtime is off that no player measured: 5 % (PAL runs 4 % faster)."""
+    """Say whether a position is beyond the end of a duration that no player measured.
+
+    The tolerance is 5 %, at least a minute: PAL runs 4 % faster.
+    """
     expected = known_duration_seconds
     return expected > 0 and position_seconds > expected + max(60.0, expected * 0.05)
 
 
 def beyond_end_error(path: list[str]) -> ValidationFailed:
+    """Build the error of a position beyond the end."""
     message = "The position is beyond the end: tell `durationSeconds` if this is longer."
     return ValidationFailed(message, path=path)
 

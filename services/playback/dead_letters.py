@@ -1,6 +1,7 @@
-"""Stream entries that were set aside after five tries: shown to an operator, and played again.
+"""Dead letters: stream entries set aside after five deliveries.
 
-An entry moves with all its fields, in one step: it is in its shard's stream, or here.
+Operators inspect and replay them. An entry moves with all its fields, in one step: it is in its
+shard's stream, or here.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ _UNAVAILABLE = "Redis did not answer in time."
 
 
 class DeadLetter(NamedTuple):
-    """`letter_id` is its place among its shard's dead letters; both ids begin with a time in ms."""
+    """Dead letter; both ids begin with a time in ms, `letter_id` orders those of a shard."""
 
     shard: int
     letter_id: str
@@ -29,14 +30,17 @@ class DeadLetter(NamedTuple):
 
     @property
     def user_id(self) -> str:
+        """User of the entry; "?" where it names none."""
         return self._text(b"user")
 
     @property
     def playable_id(self) -> str:
+        """Title of the entry; "?" where it names none."""
         return self._text(b"playable")
 
     @property
     def set_aside_at_ms(self) -> int:
+        """Time at which the entry left its stream, in ms since 1970."""
         return int(self.letter_id.partition("-")[0])
 
     def _text(self, name: bytes) -> str:
@@ -44,7 +48,7 @@ class DeadLetter(NamedTuple):
 
 
 class DeadLetters:
-    """One per process."""
+    """Dead letters of all shards, one object per process."""
 
     def __init__(self, redis: Client, scripts: ScriptCalls, keys: ProgressKeys) -> None:
         self._redis = redis
@@ -52,7 +56,8 @@ class DeadLetters:
         self._keys = keys
 
     async def count(self) -> int:
-        """
+        """Count the dead letters of all shards.
+
         Raises:
             UpstreamUnavailable: Redis is away.
         """
@@ -65,7 +70,7 @@ class DeadLetters:
             raise _unavailable_error(error) from error
 
     async def list_page(self, shard: int, after: str | None = None) -> list[DeadLetter]:
-        """Up to a hundred of one shard, oldest first, behind the letter `after`.
+        """List up to 100 of one shard, oldest first, after the letter `after`.
 
         Raises:
             UpstreamUnavailable: Redis is away.
@@ -80,7 +85,7 @@ class DeadLetters:
         return [_decode_letter(shard, *row) for row in rows]
 
     async def replay(self, letter: DeadLetter) -> bool:
-        """Puts it back at the end of its shard's stream; False if it is not here any more.
+        """Move a letter back to the end of its shard's stream; False if it is not here.
 
         Written late it harms nothing: the newest state wins. What still cannot be read comes back.
 

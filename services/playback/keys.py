@@ -19,29 +19,38 @@ class ProgressKeys:
         self._prefix = prefix
 
     def shard(self, user_id: str) -> int:
+        """Shard of a user, from a hash of the id."""
         return zlib.crc32(user_id.encode()) % len(self.shards)
 
     def session(self, user_id: str, session_id: str) -> str:
+        """Key of a playback session."""
         return self._prefix + cache_keys.VIEWING_SESSION.format(session_id, self.shard(user_id))
 
     def progress(self, user_id: str, playable_id: str) -> str:
+        """Key of a user's progress in one title."""
         shard = self.shard(user_id)
         return self._prefix + cache_keys.USER_PROGRESS.format(user_id, playable_id, shard)
 
     def unflushed(self, user_id: str) -> str:
+        """Key of a user's titles that are not flushed yet."""
         return self._prefix + cache_keys.USER_UNFLUSHED.format(user_id, self.shard(user_id))
 
     def viewing(self, user_id: str) -> str:
+        """Key of a user's running sessions."""
         return self._prefix + cache_keys.USER_VIEWING.format(user_id, self.shard(user_id))
 
     def stream(self, shard: int) -> str:
+        """Key of a shard's stream of changes."""
         return self._prefix + cache_keys.PROGRESS_STREAM.format(shard)
 
     def changed(self, shard: int) -> str:
+        """Channel on which a shard's changes are published."""
         return self._prefix + cache_keys.PROGRESS_CHANGED.format(shard)
 
     def offline_events(self, user_id: str) -> str:
+        """Key of a user's remembered offline event ids."""
         return self._prefix + cache_keys.USER_OFFLINE_EVENTS.format(user_id, self.shard(user_id))
 
     def dead_letters(self, shard: int) -> str:
+        """Key of a shard's dead letters."""
         return self._prefix + cache_keys.PROGRESS_DEAD_LETTERS.format(shard)

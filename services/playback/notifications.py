@@ -1,8 +1,8 @@
-"""Which progress changed, as Redis tells it: one pub/sub connection per process, opened with the
-first listener, on the channels of listeners' shards only.
+"""Notifications of changed progress over one pub/sub connection per process.
 
-A listener holds names of changed titles, each once and a bounded number: who reads late reads the
-newest state. What may have been missed, it is told as "everything may have changed".
+It opens with the first listener, on the channels of listeners' shards only. A listener buffers ids
+of changed titles, each once and a bounded number: a late reader reads the newest state. After a gap
+it is told to resync: every title may have changed.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ from services.redis.pool import Client, Failure
 from services.telemetry import metrics
 from services.telemetry.logs import get_logger
 
-log = get_logger("progress_news")
+log = get_logger("progress_notifications")
 _MOST_TITLES = 200  # of one listener, unread
-_WAIT_SECONDS = 1.0  # for a new listener's channel; without it news begin a moment later
+_WAIT_SECONDS = 1.0  # for a new listener's channel; without it they begin a moment later
 _QUIET_SECONDS = 5.0  # then a PING
 _PONG_SECONDS = 2.0
 _LONGEST_PAUSE_SECONDS = 2.0
 
 
 class Changes(NamedTuple):
-    """Titles that changed since the last news; `may_have_missed`: and perhaps any other."""
+    """Titles that changed since the last read; `resync`: any other may have changed too."""
 
     playable_ids: list[str]
     resync: bool
 
 
 class Listener:
-    """One subscriber's slot. Iterating gives what changed, and ends when the hub closes."""
+    """One subscriber's slot; iterating yields Changes and ends when the hub closes."""
 
     def __init__(self, matches: Callable[[str], bool]) -> None:
         self._matches = matches
@@ -48,6 +48,7 @@ class Listener:
         self._ready = asyncio.Event()
 
     def put(self, playable_id: str) -> None:
+        """Add a changed title; beyond the bound the listener has to resync."""
         if not self._matches(playable_id):
             return
         if len(self._changed) >= _MOST_TITLES and playable_id not in self._changed:
@@ -57,10 +58,12 @@ class Listener:
         self._ready.set()
 
     def mark_resync(self) -> None:
+        """Note that changes may have been lost."""
         self._resync = True
         self._ready.set()
 
     def close(self) -> None:
+        """End the iteration."""
         self._closed = True
         self._ready.set()
 
@@ -87,7 +90,7 @@ class _Channel:
 
 
 class ProgressNotifications:
-    """One per process; `blocking` is a client for blocking reads, closed with it."""
+    """Hub of progress changes, one per process; `blocking` is closed with it."""
 
     def __init__(
         self, blocking: Client, keys: ProgressKeys, *, most_listeners: int = 10_000
@@ -103,7 +106,7 @@ class ProgressNotifications:
 
     @asynccontextmanager
     async def listen(self, user_id: str, playable_id: str | None = None) -> AsyncIterator[Listener]:
-        """Hears of this user's changes from now on, of one title or of all.
+        """Listen to a user's changes from now on, of one title or of all.
 
         Raises:
             TooManyStreams: this process serves as many listeners as it may.
@@ -127,7 +130,7 @@ class ProgressNotifications:
             await self._remove(name, channel, user_id, listener)
 
     async def aclose(self) -> None:
-        """Ends every listener and the reading."""
+        """End every listener and the reader."""
         self._closed = True
         for listener in self._all_listeners():
             listener.close()
@@ -136,11 +139,12 @@ class ProgressNotifications:
 
     @property
     def is_connected(self) -> bool:
+        """Say whether the pub/sub connection is open."""
         return self._pubsub is not None
 
     async def _subscribe(self, name: str, channel: _Channel) -> None:
         if self._reader is None:
-            self._reader = asyncio.create_task(self._read_loop(), name="progress news")
+            self._reader = asyncio.create_task(self._read_loop(), name="progress notifications")
         elif self._pubsub is not None and not channel.is_subscribed.is_set():
             with suppress(*Failure):  # the reader notices the same, and begins anew
                 await self._pubsub.subscribe(name)
@@ -185,9 +189,9 @@ class ProgressNotifications:
                         await self._read(pubsub)
                     finally:
                         self._on_connection_lost(pubsub)
-            except Exception as error:  # whatever it is, nobody tells us any more
+            except Exception as error:  # whatever it is, no message comes any more
                 metrics.redis_errors_total.inc()
-                log.info("progress_news_lost", error=repr(error))
+                log.info("progress_notifications_lost", error=repr(error))
             await asyncio.sleep(pause_seconds * random.uniform(0.5, 1))  # noqa: S311
             pause_seconds = min(2 * pause_seconds, _LONGEST_PAUSE_SECONDS)
 
@@ -226,7 +230,7 @@ class ProgressNotifications:
             channel.is_subscribed.set()
             for listeners in channel.listeners.values():
                 for listener in listeners:
-                    listener.mark_resync()  # what changed before was not told
+                    listener.mark_resync()  # changes before the subscription are lost
         elif message["type"] == "message":
             user_id, _, playable_id = message["data"].decode().partition(" ")
             for listener in channel.listeners.get(user_id, ()):

@@ -1,7 +1,7 @@
-"""What the state's Redis holds of one person, and how it is taken out for good.
+"""Erasure of one person's keys in the state's Redis.
 
-Titles with reports that are not flushed yet stay until they are: the flush worker would not know
-what to make of half of them. So erasing is repeated until nothing is left.
+Titles with reports that are not flushed yet stay until they are: the flush worker could not apply
+half of them. So erasing is repeated until no key remains.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _BATCH = 500
 
 
 class PersonalKeys:
-    """One per process."""
+    """Keys of one person in the state's Redis, one object per process."""
 
     def __init__(self, redis: Client, keys: ProgressKeys, dead_letters: DeadLetters) -> None:
         self._redis = redis
@@ -28,9 +28,9 @@ class PersonalKeys:
     async def erase(
         self, user_id: str, playable_ids: Iterable[str], session_ids: Iterable[str]
     ) -> bool:
-        """Whether nothing of the user's waits to be flushed any more.
+        """Erase a user's keys; returns whether none of its titles waits to be flushed.
 
-        The ids are those that MongoDB has; what Redis alone knows is found here.
+        The ids are those that MongoDB has; those that only Redis has are read here.
 
         Raises:
             UpstreamUnavailable: Redis is away; erasing again does no harm.

@@ -1,8 +1,9 @@
-"""Playback sessions: one hash in Redis per running player, alive for an hour after each heartbeat.
+"""Playback sessions: one hash in Redis per running player.
 
-The report script (progress_buffer.py) moves them; here they are opened, counted and read. One that
-is silent for three heartbeats counts no more against the user's streams, but may come back. A
-session is its user's own: the key is looked for in that user's shard, and the stored user compared.
+It expires an hour after the last heartbeat. The report script (buffer.py) updates them; here they
+are opened, counted and read. One that is silent for three heartbeats counts no more against the
+user's streams, but may come back. A session is its user's own: its key is in that user's shard, and
+the stored user is compared.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ _MISSED_HEARTBEATS = 3
 
 
 class ViewingSession(NamedTuple):
-    """`sequence` is the last report's, -1 before the first; 0 stands for an unknown duration."""
+    """Playback session; `sequence` is the last report's, -1 before; duration 0: unknown."""
 
     session_id: str
     user_id: str
@@ -42,7 +43,7 @@ class ViewingSession(NamedTuple):
 
 
 class ViewingSessions:
-    """One per process."""
+    """Playback sessions of all users, one object per process."""
 
     def __init__(
         self, redis: Client, scripts: ScriptCalls, keys: ProgressKeys, *, heartbeat_seconds: int
@@ -53,13 +54,13 @@ class ViewingSessions:
         self.silent_after_ms = heartbeat_seconds * _MISSED_HEARTBEATS * 1000
 
     def is_silent(self, session: ViewingSession, now_ms: int) -> bool:
-        """Not heard of for three heartbeats, so it counts no more."""
+        """Say whether the session missed three heartbeats, so that it counts no more."""
         return now_ms - session.seen_at_ms > self.silent_after_ms
 
     async def start(
         self, session: ViewingSession, base: Base | None, most_streams: int = MOST_STREAMS
     ) -> ViewingSession:
-        """Opens the session, unless it is open already: returns what is stored now.
+        """Open the session unless it is open already; returns what is stored now.
 
         `base` is the title's progress as MongoDB has it, used only if Redis holds none: with it,
         reports do not need MongoDB. None: it is not known.
@@ -76,7 +77,8 @@ class ViewingSessions:
             self._keys.viewing(user_id),
             session.session_id, SESSION_SECONDS, FLUSHED_SECONDS,
             session.seen_at_ms, self.silent_after_ms, most_streams,
-            base.version if base is not None else "", pack_state(base.state) if base is not None else "",
+            base.version if base is not None else "",
+            pack_state(base.state) if base is not None else "",
             *_encode_fields(session, progress_key), "playing", self._keys.viewing(user_id),
         )  # fmt: skip
         if not flat:
@@ -86,7 +88,7 @@ class ViewingSessions:
     async def read_many(
         self, user_id: str, session_ids: Collection[str]
     ) -> dict[str, ViewingSession]:
-        """Those that are the user's and neither gone nor too old; one pipeline.
+        """Read the user's sessions in one pipeline; expired and foreign ones are absent.
 
         Raises:
             UpstreamUnavailable: Redis is away.
@@ -107,7 +109,7 @@ class ViewingSessions:
         }
 
     async def read(self, user_id: str, session_id: str) -> ViewingSession | None:
-        """The user's session; None if it is gone, too old or another user's.
+        """Read the user's session; None if it is expired or another user's.
 
         Raises:
             UpstreamUnavailable: Redis is away.
@@ -115,7 +117,7 @@ class ViewingSessions:
         return (await self.read_many(user_id, [session_id])).get(session_id)
 
     async def list_playing(self, user_id: str, now_ms: int) -> list[ViewingSession]:
-        """Those that count against the user's streams, last heard of first.
+        """List the sessions that count against the user's streams, latest report first.
 
         Raises:
             UpstreamUnavailable: Redis is away.

@@ -1,7 +1,7 @@
-"""What is kept of a viewer's progress in one title, as Redis, the streams and the rule share it.
+"""State of a viewer's progress, as Redis, the streams and the conflict rule share it.
 
-Packed alike here (msgspec) and in Lua (cmsgpack): fields are told by their place, new ones go to
-the end, and what an older version packed reads with their defaults.
+Packed alike here (msgspec) and in Lua (cmsgpack): fields are identified by their position, new ones
+go to the end, and what an older version packed reads with their defaults.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ PERMANENT_HOLD_MS = 253_402_300_799_000  # the year 9999: also no earlier sessio
 
 
 class DeviceTag(msgspec.Struct, frozen=True, array_like=True):
-    """Which player reported, in our own words: services know no models."""
+    """Player that reported; services do not know the models' device."""
 
     key: str
     name: str | None
@@ -26,11 +26,11 @@ class DeviceTag(msgspec.Struct, frozen=True, array_like=True):
 
 
 class ProgressState(msgspec.Struct, frozen=True, array_like=True):
-    """0 stands for an unknown duration, and for an instant that never was.
+    """Progress in one title; 0 stands for an unknown duration and for an instant that never was.
 
     `stamp_ms` orders changes wherever they were made: the time, but always above the one before.
     `session_id` and `sequence` are the last applied report's; `session_counted`: that session
-    added to `watch_count`. Who holds the position, until when, and since when: progress_rule.py.
+    added to `watch_count`. The holder of the position, until when and since when: conflict_rule.py.
     """
 
     position_seconds: float = 0.0
@@ -51,16 +51,19 @@ class ProgressState(msgspec.Struct, frozen=True, array_like=True):
 
     @property
     def duration_seconds(self) -> float | None:
+        """Length in seconds; None: unknown."""
         return self.known_duration_seconds or None
 
     @property
     def percent(self) -> float:
+        """Position in percent of the length, at most 100; 0 where the length is unknown."""
         if not self.known_duration_seconds:
             return 0.0
         return min(100.0, 100 * self.position_seconds / self.known_duration_seconds)
 
     @property
     def device(self) -> DeviceTag | None:
+        """Player of the last applied change."""
         return _device.decode(self.device_json)
 
 
@@ -75,7 +78,7 @@ class BufferedProgress(NamedTuple):
 
 
 class Base(NamedTuple):
-    """What MongoDB has of a title (version 0: nothing), for Redis to count on from."""
+    """State in MongoDB (version 0: none), from which Redis continues."""
 
     version: int = 0
     state: ProgressState = ProgressState()
@@ -104,7 +107,7 @@ class SessionState(msgspec.Struct, frozen=True):
 
 
 class Report(NamedTuple):
-    """One heartbeat. None: the next sequence, no new position, unknown duration, quality kept."""
+    """One heartbeat; None: next sequence, same position, unknown duration, same quality."""
 
     session_id: str
     sequence: int | None
@@ -116,7 +119,7 @@ class Report(NamedTuple):
 
 
 class Rules(NamedTuple):
-    """When a title is completed, and whose position counts (progress_rule.py)."""
+    """Thresholds of completion, and of the conflict rule (conflict_rule.py)."""
 
     completed_percent: float = 90
     completed_least_seconds: float = 300
@@ -125,7 +128,7 @@ class Rules(NamedTuple):
 
 
 class ReportOutcome(Enum):
-    """KEPT: heard, but what is stored counts. REPEATED: heard before."""
+    """Outcome of a report. KEPT: new, but the stored position stays. REPEATED: seen before."""
 
     APPLIED = "applied"
     KEPT = "kept"
@@ -134,20 +137,21 @@ class ReportOutcome(Enum):
 
 
 class BufferReply(NamedTuple):
-    """`progress` is None where nothing was ever reported, or a base is needed."""
+    """Answer to a report; `progress` is None where there is none, or a base is needed."""
 
     outcome: ReportOutcome
     progress: BufferedProgress | None
 
 
 def pack_state(state: ProgressState) -> bytes:
+    """Encode a state as msgpack, as the Lua scripts read it."""
     return _packer.encode(state)
 
 
 def decode_progress(
     user_id: str, playable_id: str, version: Any, durable_ms: Any, packed: bytes
 ) -> BufferedProgress | None:
-    """One stored row; None for version 0, which only says that there is nothing yet.
+    """Decode one stored row; None for version 0, which says that there is nothing yet.
 
     `durable_ms` is the stamp that MongoDB has; None: Redis never changed what came from there.
 
@@ -163,14 +167,15 @@ def decode_progress(
 
 
 def device_json(device: DeviceTag | None) -> str:
+    """Encode a device as JSON text; "null" for None."""
     return msgspec.json.encode(device).decode()
 
 
 def validate_seconds(*seconds: float | None) -> None:
-    """The last line of defence: what is no length of time would be kept for ever.
+    """Refuse values that are no length of time: stored, they would stay for ever.
 
     Raises:
-        ValidationFailed
+        ValidationFailed: negative, infinite or not a number.
     """
     for value in seconds:
         if value is not None and not (math.isfinite(value) and value >= 0):

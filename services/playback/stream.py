@@ -1,8 +1,9 @@
-"""The flushing side of the progress streams: one consumer group, one stream per shard.
+"""Consumer side of the progress streams: one consumer group, one stream per shard.
 
 Entries stay in their stream until MongoDB has them; those of a worker that died are claimed by
-another; those nobody can read are set aside after five tries. Reads do not block: a worker comes
-every second, so a batch is worth writing. Each command names one shard: fit for a Redis Cluster.
+another; those that cannot be decoded are set aside after five deliveries. Reads do not block: a
+worker comes every second, so a batch is worth writing. Each command names one shard: fit for a
+Redis Cluster.
 """
 
 from __future__ import annotations
@@ -27,14 +28,14 @@ from services.telemetry import metrics
 _GROUP = "flush"
 _BATCH = 500  # entries of one shard in one read
 _MAX_DELIVERIES = 5
-_DEAD_LETTERS = 10_000  # kept per shard for someone to look at
+_DEAD_LETTERS = 10_000  # per shard, the newest
 _CONFIRM = Script("playback", "progress_common", "confirm_progress")
 _DROP = Script("playback", "drop_consumers")
 _RELEASE = Script("playback", "release_entries")
 
 
 class Delivery(NamedTuple):
-    """One stream entry; `progress` is None if it cannot be read."""
+    """Stream entry; `progress` is None if it cannot be decoded."""
 
     shard: int
     entry_id: bytes
@@ -43,12 +44,14 @@ class Delivery(NamedTuple):
 
 
 class Backlog(NamedTuple):
+    """Entries that wait to be flushed, and the age of the oldest."""
+
     entries: int
     oldest_seconds: float
 
 
 class ProgressStream:
-    """One per process; `consumer` names a worker, uniquely."""
+    """Consumer of the progress streams, one object per process; a consumer's name is unique."""
 
     def __init__(
         self,
@@ -64,7 +67,7 @@ class ProgressStream:
         self._claim_idle_ms = int(claim_idle_seconds * 1000)
 
     async def read(self, consumer: str) -> list[Delivery]:
-        """Entries left behind too long by any worker, then new ones; one pipeline for all shards.
+        """Read entries abandoned by any worker, then new ones; one pipeline for all shards.
 
         Raises:
             UpstreamUnavailable: Redis is away.
@@ -80,7 +83,7 @@ class ProgressStream:
             return await self._read(consumer)
 
     async def confirm(self, deliveries: Collection[Delivery]) -> None:
-        """MongoDB has these: titles unchanged since may expire, and the entries go.
+        """Confirm that MongoDB has these: unchanged titles may expire, the entries go.
 
         Raises:
             UpstreamUnavailable: Redis is away; applying the batch again does no harm.
@@ -97,7 +100,7 @@ class ProgressStream:
             metrics.progress_flushed_total.inc(len(entries))
 
     async def set_aside(self, deliveries: Collection[Delivery]) -> int:
-        """Moves entries tried often enough to their shard's dead letters; returns how many.
+        """Move entries delivered often enough to the dead letters; returns how many.
 
         Raises:
             UpstreamUnavailable: Redis is away.
@@ -116,7 +119,7 @@ class ProgressStream:
         return moved
 
     async def backlog(self) -> Backlog:
-        """What waits to be flushed, and for how long the oldest of it has.
+        """Measure the entries that wait to be flushed.
 
         Raises:
             UpstreamUnavailable: Redis is away.
@@ -132,7 +135,7 @@ class ProgressStream:
         return Backlog(sum(answers[::2]), oldest)
 
     async def remove_consumer(self, consumer: str) -> None:
-        """Takes this worker's name off every shard where nothing is left in its hands.
+        """Remove a worker's name from every shard where it has nothing pending.
 
         Raises:
             UpstreamUnavailable: Redis is away.
@@ -140,7 +143,7 @@ class ProgressStream:
         await self._drop_consumers(consumer, 0)
 
     async def drop_dead_consumers(self, idle_seconds: float = 3600) -> None:
-        """Forgets workers that died long ago, once others took over all they held.
+        """Drop workers that died long ago and have nothing pending any more.
 
         Raises:
             UpstreamUnavailable: Redis is away.

@@ -1,6 +1,6 @@
-"""What a stream entry says about its session, for the history: written by the report script.
+"""Session data of a stream entry, for the history: written by the report script.
 
-An entry may say nothing about a session: then its change was made without watching.
+An entry may hold none: then its change was made without watching.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ from services.playback.state import DeviceTag, ProgressState
 
 
 class ViewingEntry(msgspec.Struct, frozen=True, array_like=True):
-    """A session as it was at this entry; `ended_at_ms` is 0 while it runs. `seen_ms`, when it was
-    last heard of, grows from entry to entry."""
+    """Session as it was at this entry; `ended_at_ms` is 0 while it runs.
+
+    `seen_ms`, the time of its last report, grows from entry to entry.
+    """
 
     session_id: str
     started_at_ms: int
@@ -26,6 +28,7 @@ class ViewingEntry(msgspec.Struct, frozen=True, array_like=True):
 
     @property
     def device(self) -> DeviceTag | None:
+        """Player of the session."""
         return ProgressState(device_json=self.device_json).device
 
 
@@ -33,7 +36,7 @@ _decoder = msgspec.msgpack.Decoder(ViewingEntry, strict=False)
 
 
 def decode_viewing(fields: Mapping[bytes, bytes]) -> ViewingEntry | None:
-    """The entry's session; None if it has none.
+    """Decode the entry's session; None if it has none.
 
     Raises:
         ValueError: not written by us.

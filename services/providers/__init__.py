@@ -1,4 +1,4 @@
-"""The providers of this process, in the order asked: our library, then the configured ones.
+"""Providers of this process, in the order called: our library, then the configured ones.
 
 A new kind of provider is one file and one entry struct here. Nothing outside is contacted unless a
 setting names its address.
@@ -70,7 +70,7 @@ def open_chain(
     overrides: Overrides = dict,
     breakers: CircuitBreakers | None = None,
 ) -> Chain:
-    """`overrides` tells what operators changed; without `breakers` it has its own.
+    """Open the chain of the configured providers; without `breakers` it makes its own.
 
     Raises:
         StartupError: a setting of providers is wrong; names it, and the entry.
@@ -87,7 +87,7 @@ def open_chain(
 
 
 def build_providers(settings: Settings, client: HttpClient) -> list[Provider]:
-    """The library, VidKing if it is to be first, PROVIDERS, VidKing else, the templated ones.
+    """Build the providers in order: library, VidKing if first, PROVIDERS, VidKing, templates.
 
     All but the first enabled one after the library are fallbacks.
 

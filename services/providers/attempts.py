@@ -1,4 +1,4 @@
-"""What the chain tells: every try with its outcome, what was found, and what operators changed."""
+"""Results of the chain: calls with outcomes, sources, and operators' overrides."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from services.providers.base import ProviderInfo, Source
 
 
 class AttemptOutcome(Enum):
+    """Outcome of one provider call."""
+
     HIT = "HIT"
     EMPTY = "EMPTY"
     ERROR = "ERROR"
@@ -22,7 +24,7 @@ class AttemptOutcome(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """`reason` is one of our own words, never a text of the provider's."""
+    """One provider call as reported; `reason` is one of our codes, never a provider's text."""
 
     provider_key: str
     outcome: AttemptOutcome
@@ -33,7 +35,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class ChainResult:
-    """What the chain came back with: no provider and no sources when none had the title."""
+    """Result of the chain; no provider and no sources when none had the title."""
 
     sources: list[Source]
     provider: ProviderInfo | None
@@ -41,18 +43,18 @@ class ChainResult:
 
     @property
     def is_certain(self) -> bool:
-        """Some provider has the title, or every enabled one said that it does not."""
+        """Say whether a provider has the title, or every enabled one answered that it has not."""
         conclusive = {AttemptOutcome.HIT, AttemptOutcome.EMPTY, AttemptOutcome.DISABLED}
         return self.provider is not None or all(one.outcome in conclusive for one in self.attempts)
 
 
 @dataclass(frozen=True, slots=True)
 class Override:
-    """What an operator changed of a provider; None leaves what is configured."""
+    """Operator's changes to a provider; None: as configured."""
 
     enabled: bool | None = None
     priority: int | None = None
     rollout_percent: int | None = None
 
 
-Overrides = Callable[[], Mapping[str, Override]]  # by provider key; asked anew for every title
+Overrides = Callable[[], Mapping[str, Override]]  # by provider key; called for every title

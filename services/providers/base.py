@@ -1,7 +1,7 @@
-"""What a provider is: given a title, it answers playable sources or fails with a coded reason.
+"""Interface of a provider of sources.
 
-A provider file holds what is special about one provider; order, deadlines and telling are the
-chain's.
+Given a title, it answers playable sources or fails with a coded reason. A provider file holds only
+the specifics of one provider; order, deadlines and reporting are the chain's.
 """
 
 from __future__ import annotations
@@ -16,13 +16,15 @@ from services.quality import Quality
 
 
 class SourceType(Enum):
+    """Kind of a source's address: playlist, file or player page."""
+
     HLS = "HLS"
     DIRECT = "DIRECT"
     EMBED = "EMBED"
 
 
 class TitleKind(Enum):
-    """The value is what providers call it."""
+    """Kind of a title; the value is the word providers use."""
 
     MOVIE = "movie"
     TV = "tv"
@@ -30,10 +32,10 @@ class TitleKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class TitleRef:
-    """What providers may be told about a title; nothing about who asks.
+    """Facts about a title that providers may receive; none about the viewer.
 
     Of an episode, `tmdb_id` and `imdb_id` are its show's. `language` and `max_quality` go only to
-    providers that say they take them (`Provider.takes`). `in_library`: our own disk has it, for
+    providers that support them (`Provider.supported_hints`). `in_library`: our own disk has it, for
     this viewer.
     """
 
@@ -50,6 +52,8 @@ class TitleRef:
 
 @dataclass(frozen=True, slots=True)
 class Subtitle:
+    """One track of subtitles."""
+
     language: str
     url: str
     label: str | None = None
@@ -57,7 +61,7 @@ class Subtitle:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """`priority` ranks: the higher, the better."""
+    """Playable source; the higher its `priority`, the better."""
 
     url: str
     type: SourceType
@@ -81,17 +85,18 @@ _QUALITY_WEIGHT = {
 
 
 def compute_priority(source_type: SourceType, quality: Quality) -> int:
+    """Compute a source's rank from its type and quality; higher is better."""
     return _TYPE_WEIGHT[source_type] + _QUALITY_WEIGHT.get(quality, 0)
 
 
 def rank_sources(sources: Iterable[Source]) -> list[Source]:
-    """Best first; equals keep the provider's order."""
+    """Sort sources best first; equals keep the provider's order."""
     return sorted(sources, key=lambda source: -source.priority)
 
 
 @dataclass(frozen=True, slots=True)
 class ProviderInfo:
-    """What is told about a provider; nothing secret. `priority` 1 is asked first."""
+    """Public facts about a provider; `priority` 1 is called first."""
 
     key: str
     name: str
@@ -102,12 +107,13 @@ class ProviderInfo:
 
     @property
     def id(self) -> str:
+        """Id of the provider in the schema."""
         return f"provider_{self.key}"
 
 
 @dataclass(frozen=True, slots=True)
 class Availability:
-    """What a provider says about itself; `message` is its own words, cut short."""
+    """Provider's own status; `message` is its text, cut short."""
 
     available: bool
     message: str | None = None
@@ -115,14 +121,14 @@ class Availability:
 
 
 class SupportedHint(Enum):
-    """What of a wish a provider's own answer depends on."""
+    """Hint of a request on which a provider's answer depends."""
 
     LANGUAGE = "language"
     MAX_QUALITY = "max_quality"
 
 
 class Provider(ABC):
-    """One place sources come from. The class flags say what it can do beside that."""
+    """Place that sources come from; the class flags say what else it can do."""
 
     calls_out: ClassVar[bool] = True  # else there is no service that a breaker could protect
     embeds: ClassVar[bool] = False
@@ -135,7 +141,7 @@ class Provider(ABC):
 
     @abstractmethod
     async def sources(self, title: TitleRef) -> list[Source]:
-        """Sources of this title in all languages; empty when the provider does not have it.
+        """List sources in all languages; empty when the provider does not have the title.
 
         Raises:
             ProviderFailed: the provider is at fault; `reason` says how.
@@ -143,19 +149,19 @@ class Provider(ABC):
         """
 
     async def embed(self, title: TitleRef) -> str | None:
-        """The address of its player page for this title, or None. Raises as `sources` does."""
+        """Get the address of the title's player page, or None. Raises as `sources` does."""
         return None
 
     def start_at(self, address: str, seconds: int) -> str:
-        """The address of `embed` for a player that begins there, if this provider's can."""
+        """Add a start position to an address of `embed`, where the player supports it."""
         return address
 
     async def search(self, query: str, kind: TitleKind) -> list[int]:
-        """TMDb's numbers of what it found, the best first. Raises as `sources` does."""
+        """Search for titles: TMDb's numbers, best first. Raises as `sources` does."""
         return []
 
     async def status(self) -> Availability | None:
-        """What it says about itself; None when it cannot tell. Raises as `sources` does."""
+        """Ask for the provider's status; None when it has none. Raises as `sources` does."""
         return None
 
     def source(
@@ -168,7 +174,7 @@ class Provider(ABC):
         subtitles: tuple[Subtitle, ...] = (),
         is_working: bool = True,
     ) -> Source:
-        """A source of this provider, with its rank."""
+        """Build a source of this provider, with its rank."""
         priority = compute_priority(source_type, quality)
         return Source(
             url, source_type, quality, priority, self.info.key, language, subtitles, is_working

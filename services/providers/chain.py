@@ -1,8 +1,8 @@
-"""Asks providers until one has the title, under one deadline, and tells every try.
+"""Chain of providers: calls one after another until one has the title, under one deadline.
 
-Order: priority / health score (services/providers/health.py), as operators set it; a slow one is
-hedged (hedging.py). When all have failed, those whose fault may be over are asked once more, if
-their retry budget allows. A provider's fault is never raised: it is an Attempt with a coded reason.
+Order: priority / health score (health.py), as operators set it; a slow one is hedged (hedging.py).
+When all have failed, those whose fault may be over are called once more, if their retry budget
+allows. A provider's fault is never raised: it is an Attempt with a coded reason.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ V = TypeVar("V")
 
 
 class Health(NamedTuple):
-    """How a provider has been answering this process lately; `score` 0 to 1."""
+    """Health of a provider in this process; `score` 0 to 1."""
 
     score: float
     p95_ms: int | None
 
 
 class Chain:
-    """One per process; equal ranks are asked in the order of `providers`."""
+    """Providers in order, one object per process; equal ranks keep the order of `providers`."""
 
     def __init__(
         self,
@@ -76,9 +76,10 @@ class Chain:
         return ProviderRunner(provider, limits, breaker)
 
     async def find(self, title: TitleRef, viewer_key: str | None = None) -> ChainResult:
-        """The first non-empty answer, best source first; back before the deadline.
+        """Find the first non-empty answer, best source first, before the deadline.
 
-        `viewer_key` is who asks, for providers that not everybody gets: an id or an address.
+        Args:
+            viewer_key: the viewer's id or address, for providers in rollout.
         """
         ends_at = time.monotonic() + self._deadline
         calls: list[ProviderCall] = []
@@ -108,7 +109,7 @@ class Chain:
             calls += hedged_request.calls
 
     def health(self, key: str) -> Health | None:
-        """None for a provider that is not one of ours."""
+        """Measure a provider's health; None for a provider that is not one of ours."""
         runner = self._runners.get(key)
         if runner is None:
             return None
@@ -116,7 +117,7 @@ class Chain:
         return Health(runner.health.score, round(p95 * 1000) if p95 is not None else None)
 
     def active_calls(self, key: str) -> int:
-        """Calls to this provider that have not ended."""
+        """Count the calls to this provider that have not ended."""
         return self._runners[key].active_calls
 
     def _list_candidates(self, viewer_key: str | None) -> list[Candidate]:
@@ -150,6 +151,7 @@ class Chain:
 
 
 def breaker_name(provider_key: str) -> str:
+    """Name of a provider's circuit breaker."""
     return f"provider-{provider_key}"
 
 

@@ -1,4 +1,4 @@
-"""A provider whose player page has a predictable address: a template with {tmdb_id} or {imdb_id}.
+"""Provider of player pages by a URL template with {tmdb_id} or {imdb_id}.
 
 A second template, with {season} and {episode} too, is for episodes. No call is made; what the
 template needs and a title lacks means that it is not there.
@@ -23,11 +23,11 @@ from services.providers.base import (
 _IDS = {"tmdb_id", "imdb_id"}
 _EPISODE = {"season", "episode"}
 _OPTIONAL = {"start", "language"}
-_START = "{start}"  # left in place until it is known where to begin
+_START = "{start}"  # stays in the address until `start_at`
 
 
 class EmbedTemplate(Provider):
-    """{start} (seconds) and {language} may be in a template too, where the player takes them.
+    """Provider of player pages; templates may hold {start} (seconds) and {language} too.
 
     Raises:
         StartupError: a template has other places than these, or none for an id.
@@ -52,10 +52,12 @@ class EmbedTemplate(Provider):
             self.supported_hints = frozenset({SupportedHint.LANGUAGE})
 
     async def sources(self, title: TitleRef) -> list[Source]:
+        """List the one player page, starting at 0; none where the title lacks an id."""
         address = await self.embed(title)
         return [self.source(self.start_at(address, 0), SourceType.EMBED)] if address else []
 
     async def embed(self, title: TitleRef) -> str | None:
+        """Fill the template, leaving {start}; None where the title lacks an id it needs."""
         template, placeholders = self._templates.get(title.kind, ("", set()))
         parameters = {
             "tmdb_id": title.tmdb_id,
@@ -71,6 +73,7 @@ class EmbedTemplate(Provider):
         return template.format(**filled, start=_START)
 
     def start_at(self, address: str, seconds: int) -> str:
+        """Fill in {start}."""
         return address.replace(_START, str(seconds))
 
 

@@ -1,7 +1,7 @@
-"""How well a provider has been answering lately, in this process: its p95 and a score.
+"""Health of a provider in this process: its p95 and a score.
 
-score = success x speed x liveness, each 0 to 1; what is too old no longer counts:
-success = (4 + good tries) / (4 + tries): one that is hardly known is taken as healthy;
+score = success x speed x liveness, each 0 to 1; samples out of the window no longer count:
+success = (4 + good samples) / (4 + samples): a provider with few samples counts as healthy;
 speed = 1 up to half the timeout, falling to 0.5 at the timeout, by p95;
 liveness = 0.5 + 0.5 x the share of its sources that it says are working.
 """
@@ -31,7 +31,7 @@ class _Sample(NamedTuple):
 
 
 class ProviderHealth:
-    """One provider's. `clock` counts seconds and never goes back."""
+    """Recent answers of one provider. `clock` counts seconds and never goes back."""
 
     def __init__(
         self, *, timeout_seconds: float, clock: Callable[[], float] = time.monotonic
@@ -43,24 +43,25 @@ class ProviderHealth:
     def record_answer(
         self, seconds: float, *, good: bool = True, live_share: float | None = None
     ) -> None:
-        """It answered; not `good`: without what another provider had."""
+        """Record an answer; not `good`: it lacked a title that another provider had."""
         self._add(float(good), seconds, live_share)
 
     def record_failure(self) -> None:
+        """Record a call without an answer."""
         self._add(0.0)
 
     def record_overtaken(self) -> None:
-        """Another one, asked later, answered before it: half a failure."""
+        """Record a call that a later one overtook: half a failure."""
         self._add(0.5)
 
     @property
     def p95_seconds(self) -> float | None:
-        """19 of 20 answers were at least this quick (nearest rank); None without answers."""
+        """95th percentile of answer times (nearest rank); None without answers."""
         answers = self._answers()
         return answers[math.ceil(0.95 * len(answers)) - 1] if answers else None
 
     def hedge_delay_seconds(self, default: float) -> float:
-        """How long to wait for it before the next one is asked too."""
+        """Time to wait for an answer before the next provider is called too."""
         answers = self._answers()
         p95 = self.p95_seconds
         if p95 is None or len(answers) < _MIN_ANSWERS:
@@ -69,6 +70,7 @@ class ProviderHealth:
 
     @property
     def score(self) -> float:
+        """Score from 0 to 1: success x speed x liveness."""
         samples = self._recent()
         worth = sum(sample.worth for sample in samples)
         success = (_PRIOR_SAMPLES + worth) / (_PRIOR_SAMPLES + len(samples))
@@ -77,7 +79,7 @@ class ProviderHealth:
         return success * self._speed() * liveness
 
     def rank(self, priority: int) -> float:
-        """The lower, the earlier: priority / score. Between healthy ones priority alone decides."""
+        """Rank for sorting, lowest first: priority / score; healthy ones by priority alone."""
         score = self.score
         return max(priority, 1) / (1.0 if score >= _HEALTHY else max(score, 0.01))
 

@@ -1,8 +1,8 @@
-"""Several providers and one deadline: the first good answer wins.
+"""Hedged calls to several providers under one deadline: the first good answer wins.
 
-The next one is asked as soon as one has failed or has nothing, and, as a hedge, when the newest has
-been silent for longer than its own p95 allows (Dean and Barroso, "The Tail at Scale", 2013). Who
-lost is cancelled. Promise: back before the deadline, whatever a provider does.
+The next provider is called as soon as one has failed or has no sources, and, as a hedge, when the
+newest call has been silent for longer than its own p95 allows (Dean and Barroso, "The Tail at
+Scale", 2013). Losers are cancelled. Promise: back before the deadline, whatever a provider does.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from services.providers.base import TitleRef
 from services.providers.runner import OVERTAKEN, ProviderCall, ProviderRunner
 from services.telemetry import metrics
 
-_LEAST_SECONDS = 0.005  # left: less is not worth a call
+_LEAST_SECONDS = 0.005  # less is not worth a call
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A lane in its place of the order; `refused` is why it is told, but not asked."""
+    """Provider in its place of the order; a disabled one is reported with `reason`, not called."""
 
     runner: ProviderRunner
     is_disabled: bool = False
@@ -31,7 +31,7 @@ class Candidate:
 
 
 class HedgedRequest:
-    """Over one title; `tries` in the order they began."""
+    """Calls to several providers about one title; `calls` in the order they began."""
 
     def __init__(self, candidates: Iterable[Candidate], title: TitleRef, ends_at: float) -> None:
         self._pending = deque(candidates)
@@ -41,7 +41,7 @@ class HedgedRequest:
         self.calls: list[ProviderCall] = []
 
     async def run(self) -> ProviderCall | None:
-        """The first try that found sources. Every try has its outcome then."""
+        """Run until a call returns sources, or all ended; every call has its outcome then."""
         winner = None
         try:
             winner = await self._run()
@@ -60,7 +60,7 @@ class HedgedRequest:
             winner = next((call for call in ended if call.sources), None)
             if winner is not None or self._is_over():
                 return winner
-            for call in ended:  # a hedge that could not be asked is made with the next one
+            for call in ended:  # a hedge that was not called passes to the next provider
                 self._start_next(hedged=call.hedged and call.was_not_called)
             if not ended:
                 self._start_next(hedged=True)

@@ -1,4 +1,4 @@
-"""What providers that answer JSON have in common: one bounded GET, and sources read item by item.
+"""Client of providers that answer JSON: one bounded GET, sources decoded one by one.
 
 No answer is trusted: capped, not followed elsewhere, only http(s) addresses get through. Nothing of
 a request (its key may be in the query) or of an answer reaches an error or a log.
@@ -63,7 +63,7 @@ _tracks = msgspec.json.Decoder(_Track)
 
 
 class Upstream:
-    """One provider's address and what goes with every question: headers, or a key in the query.
+    """One provider's address, and the headers or the key in the query of every request.
 
     Raises:
         StartupError: `base_url` is not an address.
@@ -79,14 +79,14 @@ class Upstream:
     ) -> None:
         self._client = client
         self._base = base_url.rstrip("/")
-        # Not compressed: what is counted is then what is held in memory.
+        # Not compressed: then the counted bytes are those in memory.
         self._headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
         self._headers |= headers or {}
         self._query = dict(query or {})
         _validate_address(self._base)
 
     async def get(self, path: str, query: Mapping[str, str]) -> bytes | None:
-        """The answer's body; None when the provider says that it does not have the thing.
+        """Fetch the body of one answer; None when the provider answers "not found".
 
         Raises:
             ProviderFailed, TimeoutError.
@@ -111,7 +111,7 @@ class Upstream:
 
 
 def title_query(title: TitleRef) -> dict[str, str]:
-    """Which film, or which episode of a show, as the documented APIs want it asked."""
+    """Build the query of a film, or of an episode, as the documented APIs have it."""
     query = {"type": title.kind.value}
     if title.tmdb_id is not None:
         query["tmdb"] = str(title.tmdb_id)
@@ -121,7 +121,8 @@ def title_query(title: TitleRef) -> dict[str, str]:
 
 
 def decode_body(decoder: msgspec.json.Decoder[V], body: bytes) -> V:
-    """
+    """Decode a whole answer.
+
     Raises:
         ProviderFailed: it is no JSON, or not of this shape.
     """
@@ -136,7 +137,7 @@ def decode_body(decoder: msgspec.json.Decoder[V], body: bytes) -> V:
 def read_sources(
     provider: Provider, body: bytes, *, default_status: str = "active", secret: str | None = None
 ) -> list[Source]:
-    """The usable ones of an answer's sources; one that tells `secret` back is not usable.
+    """Decode an answer's usable sources; one that repeats `secret` is not usable.
 
     Raises:
         ProviderFailed: the answer is no list of sources, or none of them is usable.
@@ -150,7 +151,7 @@ def read_sources(
 
 
 def decode_valid(decoder: msgspec.json.Decoder[V], raws: list[msgspec.Raw]) -> list[V]:
-    """One bad entry loses itself, not its neighbours."""
+    """Decode entries one by one and skip the invalid ones."""
     valid_items = []
     for raw in raws:
         try:
@@ -161,7 +162,7 @@ def decode_valid(decoder: msgspec.json.Decoder[V], raws: list[msgspec.Raw]) -> l
 
 
 def has_secret(secret: str | None, text: str) -> bool:
-    """The text holds the key, as it is or as addresses write it."""
+    """Say whether the text holds the key, plain or URL-encoded."""
     if not secret:
         return False
     return secret in text or str(httpx.QueryParams({"k": secret}))[2:] in text

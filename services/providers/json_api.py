@@ -22,7 +22,8 @@ from services.providers.http_json import Upstream
 
 
 class JsonApi(Provider):
-    """
+    """Provider behind GET {base_url}/sources.
+
     Raises:
         StartupError: `base_url` is not an address.
     """
@@ -42,13 +43,14 @@ class JsonApi(Provider):
         self.supported_hints = frozenset(supported_hints)
 
     async def sources(self, title: TitleRef) -> list[Source]:
+        """List the sources in its answer; raises as Provider.sources does."""
         body = await self._upstream.get("sources", self._query(title))
         return http_json.read_sources(self, body, secret=self._key) if body is not None else []
 
     def _query(self, title: TitleRef) -> dict[str, str]:
         query = {"title_id": title.id, **http_json.title_query(title)}
         if title.kind is TitleKind.MOVIE:
-            del query["type"]  # what is asked for unless told otherwise
+            del query["type"]  # the default of that API
         if title.imdb_id is not None:
             query["imdb"] = title.imdb_id
         if title.language is not None and SupportedHint.LANGUAGE in self.supported_hints:

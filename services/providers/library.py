@@ -1,7 +1,7 @@
-"""Our own library: the HLS stream of a title that lies on our disk (services/media/library.py).
+"""Provider of our own library: the HLS stream of a title on our disk.
 
-Whoever asks has looked there and says so in the TitleRef; addresses are signed for each viewer, so
-the one told here only stands for it in what is shared.
+The caller has checked the disk (services/media/library.py) and says so in the TitleRef; addresses
+are signed for each viewer, so the one here is a placeholder in results that viewers share.
 """
 
 from __future__ import annotations
@@ -12,13 +12,15 @@ KEY = "library"
 
 
 class Library(Provider):
+    """Provider of our own library."""
+
     calls_out = False
 
     def __init__(self) -> None:
         super().__init__(ProviderInfo(KEY, "Library", priority=1))
 
     async def sources(self, title: TitleRef) -> list[Source]:
-        """The quality is left unknown: the playlist is adaptive, the player chooses."""
+        """List the HLS stream; its quality stays unknown, as the playlist is adaptive."""
         if not title.in_library:
             return []
         return [self.source(title.id, SourceType.HLS)]

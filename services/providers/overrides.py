@@ -1,6 +1,6 @@
-"""What operators changed of providers, as this process last read it, and what that comes to.
+"""Operators' overrides of providers as last read, and the resulting order.
 
-The chain asks for it with every title; whoever uses the chain hands in the newest first.
+The chain reads them for every title; the caller of the chain passes in the newest first.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _NO_OVERRIDE = Override()
 
 
 class ProviderSettings:
-    """One per process; calling it gives the overrides by provider key."""
+    """Overrides by provider key, as this process last read them; call it to get them."""
 
     def __init__(self) -> None:
         self._newest: Mapping[str, Override] = {}
@@ -25,14 +25,17 @@ class ProviderSettings:
         return self._newest
 
     def update(self, overrides: Mapping[str, Override]) -> None:
+        """Replace the overrides."""
         self._newest = overrides
 
 
 def apply_overrides(
     infos: Iterable[ProviderInfo], overrides: Mapping[str, Override]
 ) -> list[ProviderInfo]:
-    """Providers as they are asked now, in that order; all but the first enabled one after the
-    library are fallbacks."""
+    """List providers as they are called now, in that order.
+
+    All but the first enabled one after the library are fallbacks.
+    """
     ordered = sorted(
         (_apply_override(info, overrides.get(info.key, _NO_OVERRIDE)) for info in infos),
         key=lambda info: info.priority,  # equals stay in the order of the settings

@@ -1,7 +1,7 @@
-"""How many retries calls may cause: one in ten, so that a service in trouble is not asked twice.
+"""Retry budget: one retry in ten calls.
 
-A token bucket: a call adds a tenth of a token, a retry takes a whole one (Google's SRE book,
-"Handling Overload", has the same share).
+A service in trouble is not called twice as often. A token bucket: a call adds a tenth of a token, a
+retry takes a whole one (Google's SRE book, "Handling Overload", has the same share).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ _MOST_TOKENS = 10.0
 
 
 class RetryBudget:
-    """One service's. A process that has just started may retry once."""
+    """Token bucket of one service's retries. A process that has just started may retry once."""
 
     def __init__(self, share: float = _SHARE, most_tokens: float = _MOST_TOKENS) -> None:
         self._share = share
@@ -19,10 +19,11 @@ class RetryBudget:
         self._tokens = 1.0
 
     def record_call(self) -> None:
+        """Add a call's share of a token."""
         self._tokens = min(self._most, self._tokens + self._share)
 
     def spend_token(self) -> bool:
-        """May a call be retried?"""
+        """Spend the token of one retry; False when there is none."""
         if self._tokens < 1 - 1e-9:  # ten tenths are one, also in floating point
             return False
         self._tokens -= 1

@@ -1,4 +1,4 @@
-"""Which viewers a provider in rollout is asked for: always the same ones, more as it grows."""
+"""Rollout of a provider to a share of viewers: always the same ones, more as it grows."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ import hashlib
 
 
 def is_in_rollout(provider_key: str, percent: int, viewer_key: str | None) -> bool:
-    """A viewer that is in at 10 % is in at 20 %. Of somebody unknown only 100 % is true."""
+    """Say whether a viewer is in a rollout; one that is in at 10 % is in at 20 %.
+
+    A viewer without a key is in at 100 % only.
+    """
     if percent >= 100:
         return True
     if viewer_key is None or percent <= 0:

@@ -1,6 +1,6 @@
-"""One provider as the chain sees it: may it be asked, how did it do, how did it do lately.
+"""Runner of one provider's calls: bulkhead, timeout, breaker, health and retry budget.
 
-A provider's fault is never raised: it ends as a Try with an outcome and a coded reason.
+A provider's fault is never raised: it ends as a ProviderCall with an outcome and a coded reason.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _MAX_BACK_OFF_SECONDS = 300.0
 
 @dataclass(frozen=True, slots=True)
 class ProviderLimits:
-    """`hedge_seconds` is the patience with a provider whose p95 is not known yet."""
+    """Limits of provider calls; `hedge_seconds` is the delay while the p95 is unknown."""
 
     timeout_seconds: float
     hedge_seconds: float = 0.5
@@ -35,7 +35,7 @@ class ProviderLimits:
 
 @dataclass(slots=True, eq=False)
 class ProviderCall:
-    """One time a provider was to be asked; `outcome` is None while the answer is awaited."""
+    """One call to a provider, made or skipped; `outcome` is None while it runs."""
 
     runner: ProviderRunner
     hedged: bool = False
@@ -49,22 +49,24 @@ class ProviderCall:
 
     @property
     def is_retryable(self) -> bool:
-        """It failed in a way that can be over in a moment."""
+        """Say whether the call failed in a way that may be over in a moment."""
         if self.outcome is not AttemptOutcome.ERROR or self.reason is None:
             return False
         return self.reason == "CONNECTION_FAILED" or self.reason.startswith("HTTP_5")
 
     @property
     def was_not_called(self) -> bool:
-        """No call was made."""
+        """Say whether no call was made."""
         return self.outcome in _NOT_CALLED
 
     def end(self, outcome: AttemptOutcome, reason: str | None = None) -> None:
+        """Set the outcome and stop the clock."""
         self.outcome, self.reason = outcome, reason
         self.seconds = time.monotonic() - self.started
 
     @property
     def attempt(self) -> Attempt:
+        """Call as reported to clients; CANCELLED while it has no outcome."""
         return Attempt(
             self.runner.key,
             self.outcome or AttemptOutcome.CANCELLED,
@@ -75,7 +77,7 @@ class ProviderCall:
 
 
 class ProviderRunner:
-    """One per provider and process. Without a `breaker` it is asked whatever happened."""
+    """Runner of one provider's calls in this process; without a `breaker` never blocked."""
 
     def __init__(
         self, provider: Provider, limits: ProviderLimits, breaker: CircuitBreaker | None
@@ -90,13 +92,13 @@ class ProviderRunner:
 
     @property
     def hedge_delay_seconds(self) -> float:
-        """How long to wait for it before the next one is asked too."""
+        """Time to wait for an answer before the next provider is called too."""
         if not self.provider.calls_out:
             return self._limits.hedge_seconds  # its answers are so quick that p95 is noise
         return self.health.hedge_delay_seconds(self._limits.hedge_seconds)
 
     async def run(self, call: ProviderCall, title: TitleRef, ends_at: float) -> None:
-        """Fills in `one`; cancelled, it leaves it without an outcome."""
+        """Run the call and set its outcome; when cancelled, the call stays without one."""
         if self.active_calls >= self._limits.max_calls:
             call.end(AttemptOutcome.BULKHEAD_FULL)
             return
@@ -112,7 +114,7 @@ class ProviderRunner:
             self._back_off(failure.retry_after_seconds)
         except Exception:
             # Ours to mend; the next provider may still help.
-            log.exception("provider_broke", provider=self.key)
+            log.exception("provider_exception", provider=self.key)
             call.end(AttemptOutcome.ERROR, "INTERNAL")
         finally:
             self.active_calls -= 1
@@ -133,9 +135,9 @@ class ProviderRunner:
             self._breaker.back_off(min(seconds, _MAX_BACK_OFF_SECONDS))
 
     def record(self, call: ProviderCall, *, is_available_elsewhere: bool) -> None:
-        """Counts what the try says about the provider, now that all of them are known.
+        """Record the call in metrics, health and breaker, once all calls have ended.
 
-        An empty answer is a failure when another one has the title.
+        An empty answer is a failure when another provider has the title.
         """
         is_good = call.outcome is AttemptOutcome.HIT
         if call.outcome is AttemptOutcome.EMPTY:

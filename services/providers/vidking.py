@@ -69,7 +69,8 @@ _statuses = msgspec.json.Decoder(_Status)
 
 
 class VidKing(Provider):
-    """
+    """Provider of sources, player pages, search and status.
+
     Raises:
         StartupError: `base_url` is not an address.
     """
@@ -86,13 +87,14 @@ class VidKing(Provider):
         self._upstream = Upstream(client, base_url, query={"api_key": api_key} if api_key else {})
 
     async def sources(self, title: TitleRef) -> list[Source]:
-        """A source works if its status says `active`; without a status it is not offered."""
+        """List the sources in its answer; one works if its status says `active`."""
         body = await self._request("source", title)
         if body is None:
             return []
         return http_json.read_sources(self, body, default_status="", secret=self._key)
 
     async def embed(self, title: TitleRef) -> str | None:
+        """Get the player page; raises as Provider.sources does."""
         body = await self._request("embed", title)
         if body is None:
             return None
@@ -102,6 +104,7 @@ class VidKing(Provider):
         return address
 
     async def search(self, query: str, kind: TitleKind) -> list[int]:
+        """Search for titles: TMDb's numbers, each once."""
         body = await self._upstream.get("search", {"query": query, "type": kind.value})
         if body is None:
             return []
@@ -110,6 +113,7 @@ class VidKing(Provider):
         return list(dict.fromkeys(number for number in numbers if number is not None))
 
     async def status(self) -> Availability:
+        """Ask for its status, with the calls that its rate limit leaves."""
         body = await self._upstream.get("status", {})
         if body is None:
             raise ProviderFailed("HTTP_404")
@@ -136,7 +140,7 @@ class VidKing(Provider):
 
 
 def _parse_remaining_calls(rate_limit: object) -> int | None:
-    """How many calls are left, told as a number or as {"remaining": number}."""
+    """Number of calls that remain, from a number or {"remaining": number}."""
     report = rate_limit if isinstance(rate_limit, dict) else {"remaining": rate_limit}
     try:
         return msgspec.convert(report, _RateLimit).remaining

@@ -1,7 +1,7 @@
-"""TMDb's API, version 3, as typed calls: details, seasons, search, discovery, genres, changes.
+"""TMDb's API, version 3, as typed calls: details, search, discovery, genres, changes.
 
 Off without a key. What TMDb does not have is None; an answer of another shape than documented is
-UpstreamUnavailable naming the path, never the body. How it is asked: services/tmdb/requests.py.
+UpstreamUnavailable naming the path, never the body. Requests: services/tmdb/requests.py.
 """
 
 from __future__ import annotations
@@ -48,55 +48,64 @@ _decoders: dict[type[Any], msgspec.json.Decoder[Any]] = {
 
 
 class Tmdb:
-    """One per process."""
+    """Client of TMDb's API, one object per process; every call raises UpstreamUnavailable."""
 
     def __init__(self, requests: Requests) -> None:
         self._requests = requests
 
     @property
     def is_on(self) -> bool:
+        """Say whether there is a key."""
         return self._requests.is_on
 
     def require_key(self) -> None:
-        """
+        """Refuse to work without a key.
+
         Raises:
             UpstreamUnavailable: there is none.
         """
         self._requests.require_key()
 
     async def configuration(self) -> Configuration:
+        """Get the sizes and base address of images."""
         return await self._require("/configuration", Configuration)
 
     async def movie(self, number: int) -> MovieDetails | None:
+        """Get a film with credits, external ids and similar titles; None: no such film."""
         return await self._get(f"/movie/{number}", MovieDetails, _APPENDED)
 
     async def show(self, number: int) -> ShowDetails | None:
+        """Get a show with credits, external ids and similar titles; None: no such show."""
         return await self._get(f"/tv/{number}", ShowDetails, _APPENDED)
 
     async def season(self, show_number: int, number: int) -> SeasonDetails | None:
+        """Get one season with its episodes; None: no such season."""
         return await self._get(f"/tv/{show_number}/season/{number}", SeasonDetails, {})
 
     async def genres(self, kind: TmdbKind) -> list[NamedId]:
+        """List the genres of films or of shows."""
         return (await self._require(f"/genre/{kind.value}/list", Genres)).genres
 
     async def search(self, kind: TmdbKind, text: str, page: int = 1) -> Page:
+        """Search titles by text."""
         return await self._require(f"/search/{kind.value}", Page, _build_search(text, page))
 
     async def search_people(self, text: str, page: int = 1) -> Page:
+        """Search people by text."""
         return await self._require("/search/person", Page, _build_search(text, page))
 
     async def trending(self, kind: TmdbKind, page: int = 1) -> Page:
-        """The week's most watched."""
+        """List the week's most watched titles."""
         return await self._require(f"/trending/{kind.value}/week", Page, {"page": page})
 
     async def discover(self, kind: TmdbKind, page: int = 1, **filters: str | int) -> Page:
-        """`filters` are TMDb's own, with `__` for the dot: vote_count__gte=300."""
+        """List titles by TMDb's filters, with `__` for the dot: vote_count__gte=300."""
         own = {name.replace("__", "."): value for name, value in filters.items()}
         query: Query = {"page": page, "include_adult": "false", **own}
         return await self._require(f"/discover/{kind.value}", Page, query)
 
     async def changes(self, kind: TmdbKind, start: date, end: date, page: int = 1) -> ChangedTitles:
-        """Numbers of titles changed from `start` to `end`, at most 14 days."""
+        """List the numbers of titles changed from `start` to `end`, at most 14 days."""
         query: Query = {
             "start_date": start.isoformat(),
             "end_date": end.isoformat(),
@@ -128,7 +137,8 @@ def _build_search(text: str, page: int) -> Query:
 
 @asynccontextmanager
 async def open_tmdb(settings: Settings) -> AsyncIterator[Tmdb]:
-    """
+    """Open a client with its own HTTP connections.
+
     Raises:
         StartupError: TMDB_BASE_URL is no address.
     """

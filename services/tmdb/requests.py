@@ -1,8 +1,8 @@
-"""How TMDb is asked: GET with the key in a header, every call under one deadline.
+"""Requests to TMDb: GET with the key in a header, every call under one deadline.
 
-At most 40 requests at once; Retry-After holds back all of them; 5xx, timeouts and broken
-connections are tried twice more. ETags are kept with their bodies, so what did not change is not
-sent again. No redirect is followed; neither key nor body ever gets into an error or a log.
+At most 40 requests at once; Retry-After pauses all of them; 5xx, timeouts and broken connections
+are retried twice. Bodies are cached with their ETags, so what did not change is not sent again. No
+redirect is followed; neither key nor body ever gets into an error or a log.
 """
 
 from __future__ import annotations
@@ -36,12 +36,14 @@ Query = Mapping[str, str | int]
 
 
 class CachedBody(NamedTuple):
+    """Body of an answer with its ETag."""
+
     etag: str
     body: bytes
 
 
 class BodyCache:
-    """The last answers by address, the longest unused dropped first."""
+    """Cache of the last answers by address; the least recently used is dropped first."""
 
     def __init__(
         self, max_entries: int = MAX_CACHED_BODIES, max_bytes: int = MAX_CACHED_BYTES
@@ -55,12 +57,14 @@ class BodyCache:
         return len(self._entries)
 
     def get(self, address: str) -> CachedBody | None:
+        """Get a cached answer and mark it as used."""
         entry = self._entries.get(address)
         if entry is not None:
             self._entries.move_to_end(address)
         return entry
 
     def put(self, address: str, cached: CachedBody) -> None:
+        """Add an answer and drop the oldest beyond the bounds."""
         previous = self._entries.pop(address, None)
         self.bytes += len(cached.body) - (len(previous.body) if previous else 0)
         self._entries[address] = cached
@@ -81,7 +85,7 @@ class _Failing(Exception):
 
 
 class Requests:
-    """One per process. `base_url` has no slash at its end; an empty key makes it refuse."""
+    """Sender of requests, one object per process. `base_url` has no slash at its end."""
 
     def __init__(
         self, client: HttpClient, base_url: str, key: str, *, deadline_seconds: float
@@ -93,7 +97,7 @@ class Requests:
         self._bodies = BodyCache()
         self._paused_until = 0.0  # monotonic
         self.is_on = bool(key)
-        # Not compressed: what is counted is then what is held in memory.
+        # Not compressed: then the counted bytes are those in memory.
         self._headers = {
             "Authorization": f"Bearer {key}",
             "Accept": "application/json",
@@ -101,13 +105,18 @@ class Requests:
         }
 
     def require_key(self) -> None:
+        """Refuse to work without a key.
+
+        Raises:
+            UpstreamUnavailable: there is none.
+        """
         if not self.is_on:
             raise UpstreamUnavailable(
                 "TMDb is off: set TMDB_API_KEY to an API read access token of TMDb."
             )
 
     async def get(self, path: str, query: Query) -> bytes | None:
-        """The answer's body; None when TMDb has no such thing.
+        """Fetch the body of one answer; None when TMDb has no such record.
 
         Raises:
             UpstreamUnavailable: there is no key, TMDb refused, or the deadline passed.

@@ -1,6 +1,6 @@
-"""What TMDb's API (version 3) answers, as far as we read it.
+"""Answers of TMDb's API (version 3), as far as we read them.
 
-Unknown fields are ignored. Lists are bounded; a missing optional field reads as "not told".
+Unknown fields are ignored. Lists are bounded; a missing optional field reads as unknown.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Images(Answer, frozen=True):
     still_sizes: list[str] = []
 
     def url(self, path: str | None, sizes: list[str], size: str) -> str | None:
-        """The image's whole address, `original` where the wanted size is not made."""
+        """Build an image's URL, `original` where TMDb does not make the size."""
         if path is None:
             return None
         return f"{self.secure_base_url}{size if size in sizes else 'original'}{path}"

@@ -62,34 +62,34 @@ def tried(row: str, *sent: object) -> None:
 
 
 def tried_by_row() -> dict[str, int]:
-    return {row: len(found) for row, found in _TRIED.items()}
+    return {row: len(attempts) for row, attempts in _TRIED.items()}
 
 
 def distinct() -> int:
     return len(set().union(*_TRIED.values()))
 
 
-def request(row: str, name: str, content: bytes = b"", **given: Any) -> Attack:
-    attack = Attack(row, name, content, **given)
+def request(row: str, name: str, content: bytes = b"", **options: Any) -> Attack:
+    attack = Attack(row, name, content, **options)
     tried(row, attack.method, attack.path, sorted(attack.headers.items()), attack.content)
     return attack
 
 
 def document(
-    row: str, name: str, query: str, variables: Mapping[str, Any] | None = None, **given: Any
+    row: str, name: str, query: str, variables: Mapping[str, Any] | None = None, **options: Any
 ) -> Attack:
     """A well-formed request for this operation."""
     body = {"query": query, "variables": dict(variables or {})}
-    return request(row, name, json.dumps(body).encode(), **given)
+    return request(row, name, json.dumps(body).encode(), **options)
 
 
-def gotten(row: str, name: str, **given: Any) -> Attack:
+def gotten(row: str, name: str, **options: Any) -> Attack:
     """The same by GET; what is not of Attack goes into the address."""
     mine: dict[str, Any] = {
-        key: given.pop(key) for key in ("headers", "status", "code") if key in given
+        key: options.pop(key) for key in ("headers", "status", "code") if key in options
     }
     mine.setdefault("headers", {})
-    path = f"/graphql?{urlencode(given)}"
+    path = f"/graphql?{urlencode(options)}"
     return request(row, name, method="GET", path=path, **mine)
 
 
@@ -100,8 +100,8 @@ def each(attacks: Iterable[Attack]) -> pytest.MarkDecorator:
 
 def assert_nothing_leaks(text: str, sent: str = "") -> None:
     """No text of an exception, path or class of ours; what the client wrote may come back."""
-    for found in _LEAKS.finditer(text):
-        assert found[0] in sent, f"{found[0]!r} in {text[:500]}"
+    for match in _LEAKS.finditer(text):
+        assert match[0] in sent, f"{match[0]!r} in {text[:500]}"
 
 
 def codes_of(response: httpx.Response) -> set[str]:
@@ -118,8 +118,8 @@ async def repelled(client: httpx.AsyncClient, attack: Attack, **headers: str) ->
     """Sends it, and sees the answer it must get; then the next good request gets its own."""
     response = await send(client, attack, **headers)
     assert response.status_code == attack.status, response.text[:500]
-    told = response.text + repr(response.headers.raw)
-    assert_nothing_leaks(told, attack.text)
+    shown = response.text + repr(response.headers.raw)
+    assert_nothing_leaks(shown, attack.text)
     assert MASKED not in response.text
     if response.content and "json" in response.headers.get("content-type", ""):
         assert codes_of(response) == ({attack.code} if attack.code else set()), response.text[:500]

@@ -42,8 +42,8 @@ tokens { accessToken } errors { code message } } }"""
 
 @pytest.fixture
 async def account(client: httpx.AsyncClient) -> None:
-    found = await _ask(client, REGISTER, e=EMAIL, p=PASSWORD, n="Ada")
-    assert found["register"]["errors"] == []
+    answer = await _ask(client, REGISTER, e=EMAIL, p=PASSWORD, n="Ada")
+    assert answer["register"]["errors"] == []
 
 
 async def _ask(client: httpx.AsyncClient, query: str, **variables: Any) -> dict[str, Any]:
@@ -87,9 +87,9 @@ async def test_every_wrong_guess_gets_the_same_answer(
     client: httpx.AsyncClient, account: None, guess: tuple[str, str]
 ) -> None:
     before = await _stored()
-    found = await _ask(client, LOGIN, e=guess[0], p=guess[1])
-    (error,) = found["login"].pop("errors")
-    assert found == {"login": {"tokens": None, "viewer": None}}
+    answer = await _ask(client, LOGIN, e=guess[0], p=guess[1])
+    (error,) = answer["login"].pop("errors")
+    assert answer == {"login": {"tokens": None, "viewer": None}}
     assert error == {
         "code": "INVALID_CREDENTIALS",
         "message": "Wrong email address or password.",
@@ -107,9 +107,9 @@ async def test_asking_for_mail_tells_nothing(
 ) -> None:
     tried("login and reset enumeration", query, email)
     before = await _stored()
-    (found,) = (await _ask(client, query, e=email)).values()
+    (payload,) = (await _ask(client, query, e=email)).values()
     if len(email) < 300:
-        assert found == {"accepted": True, "errors": []}
+        assert payload == {"accepted": True, "errors": []}
     assert await _stored() == before
 
 
@@ -123,17 +123,17 @@ async def test_a_token_that_was_never_given_opens_nothing(
     client: httpx.AsyncClient, account: None, token: str
 ) -> None:
     before = await _stored()
-    told = set()
+    codes = set()
     for query, more in (
         (SET_PASSWORD, {"p": "another long password"}),
         (VERIFY, {}),
         (REFRESH, {}),
     ):
-        (found,) = (await _ask(client, query, t=token, **more)).values()
-        (error,) = found.pop("errors")
-        told.add(error["code"])
-        assert not any(found.values())
-    assert told <= {"INVALID_TOKEN"}
+        (payload,) = (await _ask(client, query, t=token, **more)).values()
+        (error,) = payload.pop("errors")
+        codes.add(error["code"])
+        assert not any(payload.values())
+    assert codes <= {"INVALID_TOKEN"}
     assert await _stored() == before
 
 
@@ -152,8 +152,8 @@ async def _cpu_seconds(client: httpx.AsyncClient, password: str, code: str) -> f
     """Of this process, its hashing threads too, for five tries to sign in."""
     before = time.process_time()
     for _ in range(5):
-        found = await _ask(client, LOGIN, e=EMAIL, p=password)
-        assert [error["code"] for error in found["login"]["errors"]] == [code]
+        answer = await _ask(client, LOGIN, e=EMAIL, p=password)
+        assert [error["code"] for error in answer["login"]["errors"]] == [code]
     return time.process_time() - before
 
 
@@ -164,11 +164,11 @@ for _name in NAMES:
 
 @pytest.mark.parametrize("name", NAMES, ids=ascii)
 async def test_a_strange_name_breaks_nothing(client: httpx.AsyncClient, name: str) -> None:
-    found = await _ask(client, REGISTER, e="eve@example.org", p=PASSWORD, n=name)
-    told = {error["code"] for error in found["register"]["errors"]}
-    assert told <= {"VALIDATION_FAILED"}
+    answer = await _ask(client, REGISTER, e="eve@example.org", p=PASSWORD, n=name)
+    codes = {error["code"] for error in answer["register"]["errors"]}
+    assert codes <= {"VALIDATION_FAILED"}
     users, _ = await _stored()
-    assert len(users) == (0 if told else 1)
+    assert len(users) == (0 if codes else 1)
 
 
 # ---- how often
@@ -198,13 +198,13 @@ async def test_aliases_give_no_more_guesses_than_requests(
     tried("batching", packed(0))
     # when twenty are tried at once
     data = await _ask(throttled, packed(0))
-    told = [error["code"] for found in data.values() for error in found["errors"]]
+    codes = [error["code"] for payload in data.values() for error in payload["errors"]]
     # then ten were looked at, as ten requests would have been
-    assert told.count("INVALID_CREDENTIALS") == 10
-    assert told.count("RATE_LIMITED") == 10
+    assert codes.count("INVALID_CREDENTIALS") == 10
+    assert codes.count("RATE_LIMITED") == 10
     # and now the right password does not help either
-    found = await _ask(throttled, LOGIN, e=EMAIL, p=PASSWORD)
-    (error,) = found["login"]["errors"]
+    payload = await _ask(throttled, LOGIN, e=EMAIL, p=PASSWORD)
+    (error,) = payload["login"]["errors"]
     assert error["code"] == "RATE_LIMITED"
     assert error["retryAfterSeconds"] > 0
 
@@ -212,7 +212,7 @@ async def test_aliases_give_no_more_guesses_than_requests(
 async def test_a_forged_x_forwarded_for_gives_no_more_guesses(
     throttled: httpx.AsyncClient, account: None
 ) -> None:
-    told = []
+    codes = []
     for number in range(14):
         name = ("x-forwarded-for", "x-real-ip", "forwarded", "true-client-ip", "cf-connecting-ip",
                 "x-client-ip", "x-cluster-client-ip")[number % 7]  # fmt: skip
@@ -220,5 +220,5 @@ async def test_a_forged_x_forwarded_for_gives_no_more_guesses(
         forged = {name: f"for=10.1.2.{number}" if name == "forwarded" else f"10.1.2.{number}"}
         body = {"query": LOGIN, "variables": {"e": EMAIL, "p": f"guess {number}"}}
         response = await throttled.post("/graphql", json=body, headers=forged)
-        told += [error["code"] for error in response.json()["data"]["login"]["errors"]]
-    assert told == ["INVALID_CREDENTIALS"] * 10 + ["RATE_LIMITED"] * 4
+        codes += [error["code"] for error in response.json()["data"]["login"]["errors"]]
+    assert codes == ["INVALID_CREDENTIALS"] * 10 + ["RATE_LIMITED"] * 4

@@ -67,8 +67,8 @@ async def test_a_text_under_anothers_hash_is_never_given_for_it(client: httpx.As
     response = await client.post("/graphql", content=_persisted(None, NAME), headers=json_type)
     # then it does not get the other's text run
     assert response.json().get("data") is None
-    asked = await client.post("/graphql", content=_persisted(FILMS, NAME), headers=json_type)
-    assert asked.json()["data"]["movies"]["nodes"][0]["title"] == "Arrival"
+    answered = await client.post("/graphql", content=_persisted(FILMS, NAME), headers=json_type)
+    assert answered.json()["data"]["movies"]["nodes"][0]["title"] == "Arrival"
 
 
 UNKEYED = {

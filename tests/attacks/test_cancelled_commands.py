@@ -52,8 +52,8 @@ async def _pipeline(redis: Client, key: str) -> object:
 async def _transaction(redis: Client, key: str) -> object:
     async with redis.pipeline(transaction=True) as pipeline:
         pipeline.get(key)
-        (found,) = await pipeline.execute()
-    return found
+        (value,) = await pipeline.execute()
+    return value
 
 
 async def _script(redis: Client, key: str) -> object:
@@ -61,8 +61,8 @@ async def _script(redis: Client, key: str) -> object:
 
 
 async def _many(redis: Client, key: str) -> object:
-    (found,) = await redis.mget([key])
-    return found
+    (value,) = await redis.mget([key])
+    return value
 
 
 @pytest.mark.parametrize("ask", [_get, _pipeline, _transaction, _script, _many])
@@ -79,10 +79,10 @@ async def test_a_cancelled_commands_answer_reaches_nobody_else(
     relay.delay_seconds = _DELAY_SECONDS
     for number in range(0, _PEOPLE, 2):
         # when one is asked for, has been sent, and is given up before its answer is here
-        asked = asyncio.ensure_future(ask(one_connection, f"secret:{number}"))
+        reading = asyncio.ensure_future(ask(one_connection, f"secret:{number}"))
         await asyncio.sleep(_DELAY_SECONDS / 4)
-        asked.cancel()
-        await asyncio.gather(asked, return_exceptions=True)
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
         # then the next one gets its own
         assert await ask(one_connection, f"secret:{number + 1}") == f"of {number + 1}".encode()
 
@@ -112,7 +112,7 @@ async def test_scripts_gathered_in_one_pipeline_keep_their_answers_apart(
     windows = SlidingWindows(ScriptCalls(one_connection))
     relay.delay_seconds = _DELAY_SECONDS / 3
     for _ in range(2):
-        asked = [
+        tasks = [
             asyncio.ensure_future(
                 windows.acquire(f"w:{number}", WindowLimits(60_000, number, 1000), 0, 0)
             )
@@ -120,14 +120,16 @@ async def test_scripts_gathered_in_one_pipeline_keep_their_answers_apart(
         ]
         await asyncio.sleep(_DELAY_SECONDS / 6)
         # when every other one is given up
-        for one in asked[::2]:
+        for one in tasks[::2]:
             one.cancel()
-        found = await asyncio.gather(*asked, return_exceptions=True)
+        results = await asyncio.gather(*tasks, return_exceptions=True)
         # then the others have theirs
-        assert all(isinstance(one, asyncio.CancelledError) for one in found[::2])
-        assert not any(one.is_local for one in found if isinstance(one, WindowResult))
-        left = [one.remaining_requests for one in found[1::2] if isinstance(one, WindowResult)]
-        assert left == list(range(2, _PEOPLE, 2))
+        assert all(isinstance(one, asyncio.CancelledError) for one in results[::2])
+        assert not any(one.is_local for one in results if isinstance(one, WindowResult))
+        remaining = [
+            one.remaining_requests for one in results[1::2] if isinstance(one, WindowResult)
+        ]
+        assert remaining == list(range(2, _PEOPLE, 2))
 
 
 @pytest.fixture
@@ -191,14 +193,14 @@ async def test_who_gives_up_a_request_leaves_nothing_for_the_next(
         # when many ask, and every other one goes away at some moment
         relay.delay_seconds = _DELAY_SECONDS / 6
         for moment in (0.01, 0.03, 0.06, 0.09, 0.15):
-            asked = [asyncio.ensure_future(ask(number)) for number in range(_PEOPLE)]
+            tasks = [asyncio.ensure_future(ask(number)) for number in range(_PEOPLE)]
             await asyncio.sleep(moment)
-            for one in asked[::2]:
+            for one in tasks[::2]:
                 one.cancel()
-            found = await asyncio.gather(*asked, return_exceptions=True)
+            results = await asyncio.gather(*tasks, return_exceptions=True)
             # then everybody else is told of themselves
             for number in range(1, _PEOPLE, 2):
-                assert found[number] == {
+                assert results[number] == {
                     "displayName": f"Person {number}",
                     "progress": {"positionSeconds": 100.0 + number},
                 }

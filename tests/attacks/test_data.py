@@ -109,8 +109,8 @@ async def test_an_operator_is_of_the_wrong_type(
     assert count_commands.mongo == []
 
 
-async def _one_film(**given: Any) -> None:
-    await store([film(1, title="Arrival", **given)])
+async def _one_film(**fields: Any) -> None:
+    await store([film(1, title="Arrival", **fields)])
 
 
 for _text in AS_TEXT:
@@ -324,7 +324,7 @@ SELF = "errors { code }"
 def _assignments() -> Iterator[Attack]:
     row = "mass assignment and secret fields"
     register = 'email: "eve@evil.example", password: "correct horse battery", displayName: "Eve"'
-    for given in (
+    for assignment in (
         "role: ADMIN",
         "tier: PREMIUM",
         'id: "user_1"',
@@ -333,26 +333,26 @@ def _assignments() -> Iterator[Attack]:
         'deletedAt: "2026-01-01T00:00:00Z"',
     ):
         yield document(
-            row, f"register {given}",
-            f"mutation {{ register(input: {{{register}, {given}}}) {{ {SELF} }} }}",
+            row, f"register {assignment}",
+            f"mutation {{ register(input: {{{register}, {assignment}}}) {{ {SELF} }} }}",
         )  # fmt: skip
         yield document(
-            row, f"updateProfile {given}",
-            f"mutation {{ updateProfile(input: {{displayName: \"Eve\", {given}}}) {{ {SELF} }} }}",
+            row, f"updateProfile {assignment}",
+            f"mutation {{ updateProfile(input: {{displayName: \"Eve\", {assignment}}}) {{ {SELF} }} }}",
         )  # fmt: skip
-        name, _, value = given.partition(": ")
+        name, _, value = assignment.partition(": ")
         profile = json.loads(value) if value[0] in '"t' else value
         query = f"mutation ($i: UpdateProfileInput!) {{ updateProfile(input: $i) {{ {SELF} }} }}"
         yield document(row, f"updateProfile by variable {name}", query, {"i": {name: profile}})
-    for given in ('userId: "user_1"', "role: ADMIN", 'viewerId: "user_1"', "tier: API"):
+    for assignment in ('userId: "user_1"', "role: ADMIN", 'viewerId: "user_1"', "tier: API"):
         yield document(
-            row, f"a key with {given}",
-            f'mutation {{ createApiKey(input: {{name: "k", {given}}}) {{ {SELF} }} }}',
+            row, f"a key with {assignment}",
+            f'mutation {{ createApiKey(input: {{name: "k", {assignment}}}) {{ {SELF} }} }}',
         )  # fmt: skip
         yield document(
-            row, f"a position with {given}",
+            row, f"a position with {assignment}",
             f'mutation {{ reportProgress(input: {{sessionId: "session_1", sequence: 1, '
-            f"positionSeconds: 1, {given}}}) {{ {SELF} }} }}",
+            f"positionSeconds: 1, {assignment}}}) {{ {SELF} }} }}",
         )  # fmt: skip
     for field in ("passwordHash", "password", "password_hash", "tokenHash", "refreshToken",
                   "secretHash", "deletedAt", "__dict__", "_id", "userId"):  # fmt: skip

@@ -87,7 +87,7 @@ def _cost() -> Iterator[Attack]:
     deeper = "{ similar(first: 100) { similar(first: 100) { id } } }"
     sized = "query ($n: Int) { movies(first: $n) { nodes " + deeper + " } }"
     by_ids = "query ($ids: [ID!]!) { nodes(ids: $ids) { ... on Movie " + deeper + " } }"
-    found: list[tuple[str, str, dict[str, Any]]] = [
+    cases: list[tuple[str, str, dict[str, Any]]] = [
         ("literal sizes", "{ movies(first: 100) { nodes " + deeper + " } }", {}),
         ("a size in a variable", sized, {"n": 100}),
         ("a size far too big", sized, {"n": 2_147_483_647}),
@@ -108,7 +108,7 @@ def _cost() -> Iterator[Attack]:
                                      '{ nodes { ... on Movie { similar { similar { id } } } } }')
          + " }", {}),
     ]  # fmt: skip
-    for name, query, variables in found:
+    for name, query, variables in cases:
         yield document(row, name, query, variables, code=TOO_MUCH)
 
 

@@ -40,10 +40,12 @@ SOURCES = """query ($id: ID!) { movie(by: {id: $id}) { streamingSources {
   sources { url subtitles { url } } attempts { outcome reason } } embed { url } } }"""
 
 
-async def _told(runtime: Runtime, *entries: Any, **given: Any) -> tuple[str, dict[str, Any]]:
+async def _read_sources(
+    runtime: Runtime, *entries: Any, **changes: Any
+) -> tuple[str, dict[str, Any]]:
     """What a viewer is told of a film's sources: as text, and the part itself."""
     await store([a_film(1, title="Arrival", tmdb_id=603)])
-    async with with_providers(runtime, *entries, **given) as changed:
+    async with with_providers(runtime, *entries, **changes) as changed:
         async with connect_runtime(changed) as client:
             token = token_for(changed)
             _, body = await GraphQL(client)(SOURCES, {"id": film_id(1)}, token)
@@ -74,8 +76,8 @@ async def test_a_broken_providers_words_are_not_passed_on(
     runtime: Runtime, provider_server: FakeProvider, switch: str
 ) -> None:
     entry = json_provider("broken", provider_server.url(switch), api_key="marked-key-of-ours")
-    text, found = await _told(runtime, entry)
-    assert found["streamingSources"]["sources"] == []
+    text, movie = await _read_sources(runtime, entry)
+    assert movie["streamingSources"]["sources"] == []
     for secret in (
         "secret stack trace",
         "marked-key-of-ours",
@@ -112,8 +114,8 @@ async def test_an_address_that_is_none_is_not_passed_on(
     body = {"sources": [{"url": address, "type": "hls", "quality": "1080p"}, good]}
     provider_server.bodies["odd/sources"] = (200, json.dumps(body).encode())
     provider_server.bodies["odd"] = (200, b"{}")
-    text, found = await _told(runtime, json_provider("odd", provider_server.url("odd")))
-    urls = [source["url"] for source in found["streamingSources"]["sources"]]
+    text, movie = await _read_sources(runtime, json_provider("odd", provider_server.url("odd")))
+    urls = [source["url"] for source in movie["streamingSources"]["sources"]]
     assert urls in ([good["url"]], [])
     assert json.dumps(address) not in text
 
@@ -149,8 +151,8 @@ for _header, _value in FORGED.items():
 
 
 async def test_no_client_writes_a_line_of_the_log(hardened: Runtime) -> None:
-    kept = io.BytesIO()
-    log = AccessLog(kept)
+    stream = io.BytesIO()
+    log = AccessLog(stream)
     transport = httpx.ASGITransport(build_app(hardened, access_log=log))
     secret = "marked-password-of-somebody"
     requests = 0
@@ -173,12 +175,12 @@ async def test_no_client_writes_a_line_of_the_log(hardened: Runtime) -> None:
         await client.get("/no/such/path%0aforged")
         requests += 2
     log.flush()
-    lines = kept.getvalue().splitlines()
+    lines = stream.getvalue().splitlines()
     # one line a request, each of them ours and whole
     assert len(lines) == requests
     for line in lines:
         assert json.loads(line)["event"] == "request"
-    text = kept.getvalue().decode()
+    text = stream.getvalue().decode()
     assert secret not in text
     assert "Bearer" not in text
     assert "eyJ" not in text

@@ -64,19 +64,19 @@ for _name, (_bytes, _) in SMUGGLED.items():
 async def _exchange(server: LiveServer, sent: bytes, *, first_seconds: float = 15.0) -> bytes:
     """All that comes back until the server closes, or is silent for a while."""
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
-    told = b""
+    received = b""
     with contextlib.suppress(ConnectionError):
         writer.write(sent)
         await writer.drain()
         with contextlib.suppress(TimeoutError):
             while True:
-                async with asyncio.timeout(0.5 if told else first_seconds):
+                async with asyncio.timeout(0.5 if received else first_seconds):
                     piece = await reader.read(65536)
                 if not piece:
                     break
-                told += piece
+                received += piece
     writer.close()
-    return told
+    return received
 
 
 async def _still_answers(server: LiveServer) -> None:
@@ -88,20 +88,20 @@ async def _still_answers(server: LiveServer) -> None:
 @pytest.mark.parametrize("name", SMUGGLED)
 async def test_no_second_request_hides_in_the_first(live_server: LiveServer, name: str) -> None:
     sent, status = SMUGGLED[name]
-    told = await _exchange(live_server, sent, first_seconds=1.5 if status is None else 15.0)
+    received = await _exchange(live_server, sent, first_seconds=1.5 if status is None else 15.0)
     # one answer at most, and none of what was hidden
-    assert told.count(b"HTTP/1.1 ") <= 1
-    assert b"# HELP" not in told
-    assert_nothing_leaks(told.decode("latin-1"), sent.decode("latin-1"))
+    assert received.count(b"HTTP/1.1 ") <= 1
+    assert b"# HELP" not in received
+    assert_nothing_leaks(received.decode("latin-1"), sent.decode("latin-1"))
     if status is not None:
-        assert told.startswith(b"HTTP/1.1 %d" % status), told[:200]
-    assert not told.startswith(b"HTTP/1.1 5")
+        assert received.startswith(b"HTTP/1.1 %d" % status), received[:200]
+    assert not received.startswith(b"HTTP/1.1 5")
     await _still_answers(live_server)
 
 
 async def test_a_pipelined_request_gets_its_own_answer(live_server: LiveServer) -> None:
-    told = await _exchange(live_server, (POST + LENGTH + b"\r\n" + BODY) * 2)
-    assert told.count(b"HTTP/1.1 200") == 2
+    received = await _exchange(live_server, (POST + LENGTH + b"\r\n" + BODY) * 2)
+    assert received.count(b"HTTP/1.1 200") == 2
 
 
 SLOW = {

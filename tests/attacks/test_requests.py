@@ -228,9 +228,9 @@ for _origin in ORIGINS:
 
 @pytest.mark.parametrize("origin", ORIGINS)
 async def test_other_origins_may_read_nothing(client: httpx.AsyncClient, origin: str) -> None:
-    asked = await client.post("/graphql", json=GOOD, headers={"origin": origin})
+    posted = await client.post("/graphql", json=GOOD, headers={"origin": origin})
     before = await client.options("/graphql", headers={"origin": origin, **PREFLIGHT})
-    for response in (asked, before):
+    for response in (posted, before):
         assert response.headers.get("access-control-allow-origin") is None
         assert response.status_code < 500
         assert_nothing_leaks(response.text)
@@ -242,8 +242,8 @@ async def test_our_own_origin_may(client: httpx.AsyncClient) -> None:
     assert response.status_code == 200
     assert response.headers["access-control-allow-origin"] == OUR_SITE
     assert response.headers["access-control-allow-credentials"] == "true"
-    asked = await client.post("/graphql", json=GOOD, headers={"origin": OUR_SITE})
-    assert "Origin" in asked.headers["vary"]
+    posted = await client.post("/graphql", json=GOOD, headers={"origin": OUR_SITE})
+    assert "Origin" in posted.headers["vary"]
 
 
 # ---- headers that are too much

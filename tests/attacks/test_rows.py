@@ -117,7 +117,7 @@ def test_what_is_tried_belongs_to_a_row() -> None:
 
 
 def test_enough_is_tried(record_property: Callable[[str, object], None]) -> None:
-    found = payloads.distinct()
-    record_property("distinct_payloads", found)
-    print(f"{found} distinct payloads in {len(payloads.tried_by_row())} rows")
-    assert found >= LEAST
+    count = payloads.distinct()
+    record_property("distinct_payloads", count)
+    print(f"{count} distinct payloads in {len(payloads.tried_by_row())} rows")
+    assert count >= LEAST

@@ -131,7 +131,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "somebody's job": ({"query": 'subscription { jobChanged(id: "job_1") { id } }'},
                        "UNAUTHENTICATED"),
 }  # fmt: skip
-for _name, (_payload, _told) in REFUSED.items():
+for _name, (_payload, _expected) in REFUSED.items():
     tried("WebSocket messages", _name, json.dumps(_payload))
 
 

@@ -31,8 +31,8 @@ def chromium() -> str:
     browser = shutil.which("chromium") or shutil.which("chromium-browser")
     missing = [
         name
-        for name, found in (("chromium", browser), ("node", shutil.which("node")))
-        if found is None
+        for name, path in (("chromium", browser), ("node", shutil.which("node")))
+        if path is None
     ]
     if missing and os.environ.get("CI") != "true":
         pytest.skip(f"{' and '.join(missing)} not found")
@@ -109,7 +109,7 @@ async def take_in(folder: Path, title_id: str, environment: dict[str, str]) -> N
 async def watch(
     browser: str, page_port: int, api: str, films: list[dict[str, Any]]
 ) -> tuple[list[dict[str, Any]], list[str]]:
-    asked = {
+    request = {
         "api": api,
         "page_port": page_port,
         "chromium": browser,
@@ -117,10 +117,10 @@ async def watch(
         "password": "marquee-demo-password",
         "films": films,
     }
-    code, output = await run("node", "play.mjs", json.dumps(asked))
+    code, output = await run("node", "play.mjs", json.dumps(request))
     assert code == 0, output
-    told = json.loads(output.splitlines()[-1])
-    return told["films"], told["complaints"]
+    report = json.loads(output.splitlines()[-1])
+    return report["films"], report["complaints"]
 
 
 async def run(*command: str) -> tuple[int, str]:

@@ -46,24 +46,24 @@ class Viewer:
             numbers = range(self.acknowledged + 1, self.acknowledged + 1 + BATCH)
             self.sent = max(self.sent, numbers[-1])
             try:
-                told = await self._report(served, numbers)
+                answers = await self._report(served, numbers)
             except (httpx.TransportError, json.JSONDecodeError):
                 self.requests_failed += 1  # nobody there, or gone in the midst of it
                 await asyncio.sleep(0.05)
                 continue
-            self._take(numbers, told)
+            self._take(numbers, answers)
 
     async def _report(self, served: Served, numbers: Sequence[int]) -> list[dict[str, Any]]:
-        given: dict[str, Any] = {"id": self.session, "d": DURATION_SECONDS}
+        variables: dict[str, Any] = {"id": self.session, "d": DURATION_SECONDS}
         for i, number in enumerate(numbers):
-            given |= {f"n{i}": number, f"p{i}": float(number)}
-        _, body = await served.graphql(REPORTS, given, self.token)
+            variables |= {f"n{i}": number, f"p{i}": float(number)}
+        _, body = await served.graphql(REPORTS, variables, self.token)
         data = body.get("data") or {}
         return [data.get(f"r{i}") or {} for i in range(len(numbers))]
 
-    def _take(self, numbers: Sequence[int], told: list[dict[str, Any]]) -> None:
+    def _take(self, numbers: Sequence[int], answers: list[dict[str, Any]]) -> None:
         """A yes is one without errors whose progress is at least what was reported."""
-        for number, answer in zip(numbers, told, strict=True):
+        for number, answer in zip(numbers, answers, strict=True):
             if not answer or answer["errors"]:
                 self.refused += 1
                 return
@@ -76,7 +76,7 @@ async def viewers(served: Served, people: int, films: int) -> list[Viewer]:
     """So many people, each with so many films begun."""
     _, body = await served.graphql(f"{{ movies(first: {films}) {{ nodes {{ id }} }} }}")
     titles = [one["id"] for one in body["data"]["movies"]["nodes"]]
-    found = []
+    players = []
     for number in range(people):
         email = f"viewer{number}@example.org"
         _, body = await served.graphql(SIGN_IN, {"email": email})
@@ -84,5 +84,5 @@ async def viewers(served: Served, people: int, films: int) -> list[Viewer]:
         for film in titles:
             _, body = await served.graphql(START, {"id": film}, token)
             session = body["data"]["startPlayback"]["session"]["id"]
-            found.append(Viewer(film, session, token, email))
-    return found
+            players.append(Viewer(film, session, token, email))
+    return players

@@ -51,8 +51,10 @@ async def read(served: Served, query: str, variables: dict[str, Any]) -> Read:
     response = await served.client.post("/graphql", json=body)
     now, answer = time.monotonic(), response.json()
     assert response.status_code == 200, answer
-    told = answer.get("extensions", {}).get("cache", {})
-    levels = Counter({name: told.get(name, 0) for name in ("memory", "redis", "database", "stale")})
+    cache = answer.get("extensions", {}).get("cache", {})
+    levels = Counter(
+        {name: cache.get(name, 0) for name in ("memory", "redis", "database", "stale")}
+    )
     return Read(now, now - started, levels, answer.get("errors", []))
 
 
@@ -87,10 +89,10 @@ class Load:
         while True:
             if dice.random() < 0.3:
                 slug = dice.choice(["drama", "comedy", "horror"])
-                asked: tuple[str, dict[str, Any]] = (PAGE, {"first": 20, "slug": slug})
+                operation: tuple[str, dict[str, Any]] = (PAGE, {"first": 20, "slug": slug})
             else:
-                asked = (FILM, {"id": dice.choices(self._films, weights)[0]})
-            self.reads.append(await read(self._served, *asked))
+                operation = (FILM, {"id": dice.choices(self._films, weights)[0]})
+            self.reads.append(await read(self._served, *operation))
 
     def since(self, moment: float, until_moment: float = float("inf")) -> list[Read]:
         return [one for one in self.reads if moment <= one.at < until_moment]

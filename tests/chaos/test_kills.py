@@ -62,13 +62,13 @@ class History:
     async def look(self) -> dict[Key, float]:
         database = self._client["marquee"]
         emails = {row["_id"]: row["email"] async for row in database["users"].find({})}
-        found = {}
+        positions = {}
         async for row in database["viewing_progress"].find({}):
             key = emails[row["user_id"]], row["playable_id"]
-            found[key] = row["position_seconds"]
+            positions[key] = row["position_seconds"]
             self.seen[key].append(row["position_seconds"])
         self.looks += 1
-        return found
+        return positions
 
     async def keep_looking(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
@@ -81,11 +81,11 @@ class History:
 
     @property
     def steps_back(self) -> dict[Key, list[tuple[float, float]]]:
-        found = {}
+        steps = {}
         for key, seen in self.seen.items():
             if back := [(one, two) for one, two in pairwise(seen) if two < one]:
-                found[key] = back
-        return found
+                steps[key] = back
+        return steps
 
 
 @pytest.mark.parametrize("workers", [["worker-1"], ["worker-1", "worker-2"]])

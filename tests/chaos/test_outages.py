@@ -155,30 +155,30 @@ async def test_a_report_goes_to_whichever_store_answers_or_is_refused(
     # given somebody who watches
     session, token = await watching(served)
 
-    async def told_of(number: int) -> dict[str, Any]:
-        given = {"id": session, "n": number, "at": 42.0 + number}
-        _, body = await served.graphql(REPORT, given, token)
+    async def report(number: int) -> dict[str, Any]:
+        variables = {"id": session, "n": number, "at": 42.0 + number}
+        _, body = await served.graphql(REPORT, variables, token)
         return body
 
     # when Redis hangs
     with frozen(stores.redis):
         started = time.monotonic()
-        told = (await told_of(1))["data"]["reportProgress"]
+        payload = (await report(1))["data"]["reportProgress"]
         # then MongoDB has it before the answer
-        assert (told["applied"], told["errors"]) == (True, [])
-        assert told["progress"] == {"positionSeconds": 43.0, "durable": True}
+        assert (payload["applied"], payload["errors"]) == (True, [])
+        assert payload["progress"] == {"positionSeconds": 43.0, "durable": True}
         assert time.monotonic() - started < SLACK_SECONDS
         # and when that hangs, too, nobody says that it was stored
         with frozen(stores.mongod):
             started = time.monotonic()
-            (error,) = (await told_of(2))["errors"]
+            (error,) = (await report(2))["errors"]
             assert error["extensions"] == {"code": "UPSTREAM_UNAVAILABLE", "retryAfterSeconds": 1}
             assert time.monotonic() - started < 2 * DEADLINE_SECONDS + SLACK_SECONDS
     # and sent again, it is
     await until(served.is_healthy, 30)
 
-    async def taken() -> bool:
-        data = (await told_of(2))["data"]
+    async def is_applied() -> bool:
+        data = (await report(2))["data"]
         return bool(data and data["reportProgress"]["progress"]["positionSeconds"] == 44.0)
 
-    await until(taken, 30)
+    await until(is_applied, 30)

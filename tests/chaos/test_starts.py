@@ -47,10 +47,10 @@ async def viewer(served: Served) -> tuple[str, list[str]]:
     _, body = await served.graphql(REGISTER)
     _, films = await served.graphql(FILMS)
     token = body["data"]["register"]["tokens"]["accessToken"]
-    found = [one["id"] for one in films["data"]["movies"]["nodes"]]
-    for id_ in found:
+    film_ids = [one["id"] for one in films["data"]["movies"]["nodes"]]
+    for id_ in film_ids:
         await served.graphql("query ($id: ID!) { movie(by: {id: $id}) { title } }", {"id": id_})
-    return token, found
+    return token, film_ids
 
 
 async def started(served: Served, token: str, film: str, key: str) -> dict[str, Any]:
@@ -78,8 +78,8 @@ async def test_without_mongodb_a_cached_film_starts_by_redis_alone(
     async def counts() -> bool:
         report = {"id": session["id"], "n": 0, "at": 30.0}
         _, body = await served.graphql(REPORT, report, token)
-        told = (body.get("data") or {}).get("reportProgress") or {}
-        return told.get("progress") == {"positionSeconds": 30.0}
+        payload = (body.get("data") or {}).get("reportProgress") or {}
+        return payload.get("progress") == {"positionSeconds": 30.0}
 
     await until(counts, 30)
     _, body = await served.graphql(PLAYING, token=token)

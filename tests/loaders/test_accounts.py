@@ -30,12 +30,14 @@ async def test_many_users_cost_one_find_and_no_redis(
     context: Context, users: list[str], count_commands: CountCommands
 ) -> None:
     # when one operation asks for all of them, in both ways, and for one that is not there
-    found = await context.load_many(UserByIdUnscoped, [*users, "user_none"])
-    alone = await asyncio.gather(*(context.load(UserByIdUnscoped, user_id) for user_id in users))
+    records = await context.load_many(UserByIdUnscoped, [*users, "user_none"])
+    one_by_one = await asyncio.gather(
+        *(context.load(UserByIdUnscoped, user_id) for user_id in users)
+    )
     # then one command answered all
-    assert [found[user_id].display_name for user_id in users] == [f"User {n}" for n in range(5)]
-    assert found["user_none"] is None
-    assert alone == [found[user_id] for user_id in users]
+    assert [records[user_id].display_name for user_id in users] == [f"User {n}" for n in range(5)]
+    assert records["user_none"] is None
+    assert one_by_one == [records[user_id] for user_id in users]
     assert count_commands.mongo == ["users.find"]
     assert await count_commands.redis_commands() == {}
 

@@ -26,14 +26,14 @@ async def test_a_page_of_films_costs_two_reads_however_many(
     for size in (2, 10):
         await count_commands.reset()
         # when a page of them asks
-        found = await viewer_of(runtime).load_many(
+        records = await viewer_of(runtime).load_many(
             loaders.ProgressByPlayableId, [*titles[: size - 1], titles[1]]
         )
         # then it is one pipeline and one find
         assert count_commands.mongo == ["viewing_progress.find"]
-        assert [one and one.position_seconds for one in found.values()] == [10.0, 10.0] + [None] * (
-            len(found) - 2
-        )
+        assert [one and one.position_seconds for one in records.values()] == [10.0, 10.0] + [
+            None
+        ] * (len(records) - 2)
 
 
 async def test_what_redis_holds_needs_no_database(

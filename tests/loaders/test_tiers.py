@@ -33,7 +33,7 @@ KEY = MOVIE.key(FILM)
 CODEC = Codec(models.MovieRecord)
 
 
-class HeldFilms(loaders.MovieById):
+class GatedFilms(loaders.MovieById):
     """A database that answers when it is let, or is away."""
 
     gate: ClassVar[asyncio.Event]
@@ -44,19 +44,19 @@ class HeldFilms(loaders.MovieById):
     async def fetch(self, keys: list[str], fields: Fields) -> Mapping[str, models.MovieRecord]:
         self.asked.append(sorted(keys))
         self.preferences.append(models.collection_for_reads(models.Movie).read_preference.name)
-        found = {} if self.is_away else await super().fetch(keys, fields)
+        records = {} if self.is_away else await super().fetch(keys, fields)
         await self.gate.wait()
         if self.is_away:
             raise UpstreamUnavailable("The database did not answer in time.")
-        return found
+        return records
 
 
 @pytest.fixture
-def held() -> Iterator[type[HeldFilms]]:
-    HeldFilms.gate, HeldFilms.asked, HeldFilms.preferences = asyncio.Event(), [], []
-    HeldFilms.is_away = False
-    yield HeldFilms
-    HeldFilms.gate.set()
+def gated() -> Iterator[type[GatedFilms]]:
+    GatedFilms.gate, GatedFilms.asked, GatedFilms.preferences = asyncio.Event(), [], []
+    GatedFilms.is_away = False
+    yield GatedFilms
+    GatedFilms.gate.set()
 
 
 def process(runtime: Runtime, redis: Client, clock: Clock | None = None) -> Runtime:
@@ -67,8 +67,8 @@ def process(runtime: Runtime, redis: Client, clock: Clock | None = None) -> Runt
 
 async def title(runtime: Runtime, kind: type[loaders.MovieById], id_: str = FILM) -> str | None:
     """As one operation reads it."""
-    found: models.MovieRecord | None = await Context(runtime).load(kind, id_)
-    return found.title if found is not None else None
+    record: models.MovieRecord | None = await Context(runtime).load(kind, id_)
+    return record.title if record is not None else None
 
 
 async def rename(name: str) -> None:
@@ -81,56 +81,56 @@ async def test_five_hundred_cold_reads_of_a_film_are_one_command(
 ) -> None:
     await store([film(1)])
     await count_commands.reset()
-    found = await asyncio.gather(*(title(runtime, loaders.MovieById) for _ in range(500)))
-    assert Counter(found) == {"Film 1": 500}
+    titles = await asyncio.gather(*(title(runtime, loaders.MovieById) for _ in range(500)))
+    assert Counter(titles) == {"Film 1": 500}
     assert count_commands.mongo == ["movies.find"]
 
 
 async def test_across_two_processes_they_are_one_command_as_well(
-    runtime: Runtime, redis: Client, held: type[HeldFilms]
+    runtime: Runtime, redis: Client, gated: type[GatedFilms]
 ) -> None:
     await store([film(1)])
     processes = [process(runtime, redis), process(runtime, redis)]
-    reading = [asyncio.create_task(title(processes[n % 2], held)) for n in range(500)]
+    reading = [asyncio.create_task(title(processes[n % 2], gated)) for n in range(500)]
     # when the one read takes longer than everybody needs to ask
     await asyncio.sleep(0.1)
-    held.gate.set()
+    gated.gate.set()
     assert Counter(await asyncio.gather(*reading)) == {"Film 1": 500}
-    assert held.asked == [[FILM]]
+    assert gated.asked == [[FILM]]
 
 
 async def test_a_caller_that_leaves_ends_nobody_elses_read(
-    runtime: Runtime, held: type[HeldFilms]
+    runtime: Runtime, gated: type[GatedFilms]
 ) -> None:
     await store([film(1)])
-    first, second = (asyncio.create_task(title(runtime, held)) for _ in range(2))
-    await until(lambda: held.asked)
+    first, second = (asyncio.create_task(title(runtime, gated)) for _ in range(2))
+    await until(lambda: gated.asked)
     first.cancel()
     await asyncio.sleep(0)
-    held.gate.set()
+    gated.gate.set()
     assert await second == "Film 1"
-    assert held.asked == [[FILM]]
+    assert gated.asked == [[FILM]]
 
 
 async def test_a_read_that_everybody_left_is_still_kept(
-    runtime: Runtime, held: type[HeldFilms]
+    runtime: Runtime, gated: type[GatedFilms]
 ) -> None:
     await store([film(1)])
-    alone = asyncio.create_task(title(runtime, held))
-    await until(lambda: held.asked)
-    alone.cancel()
-    await asyncio.gather(alone, return_exceptions=True)
-    held.gate.set()
+    reading = asyncio.create_task(title(runtime, gated))
+    await until(lambda: gated.asked)
+    reading.cancel()
+    await asyncio.gather(reading, return_exceptions=True)
+    gated.gate.set()
     await until(lambda: not runtime.cache.flights, 2)
-    assert await title(runtime, held) == "Film 1"
-    assert held.asked == [[FILM]]
+    assert await title(runtime, gated) == "Film 1"
+    assert gated.asked == [[FILM]]
 
 
 async def test_a_stale_film_answers_at_once_while_it_is_read_anew(
     runtime: Runtime,
     redis: Client,
     clock: Clock,
-    held: type[HeldFilms],
+    gated: type[GatedFilms],
     count_commands: CountCommands,
 ) -> None:
     # given a film that is cached, past its time, and changed
@@ -143,59 +143,59 @@ async def test_a_stale_film_answers_at_once_while_it_is_read_anew(
     contexts = [Context(here) for _ in range(100)]
     await count_commands.reset()
     async with asyncio.timeout(5):
-        found = await asyncio.gather(*(context.load(held, FILM) for context in contexts))
+        records = await asyncio.gather(*(context.load(gated, FILM) for context in contexts))
     # then all of them have the old one, and know that it is old
-    assert {movie.title for movie in found} == {"Film 1"}
+    assert {movie.title for movie in records} == {"Film 1"}
     assert all(context.is_degraded for context in contexts)
-    await until(lambda: held.asked)
+    await until(lambda: gated.asked)
     # and those who come while it is read ask nobody, not even Redis
     await count_commands.reset()
-    assert await asyncio.gather(*(title(here, held) for _ in range(100))) == ["Film 1"] * 100
+    assert await asyncio.gather(*(title(here, gated) for _ in range(100))) == ["Film 1"] * 100
     assert await count_commands.redis_commands() == {}
     # and when the one read is done, it is new
-    held.gate.set()
+    gated.gate.set()
     await until(lambda: not here.cache.flights, 2)
     last = Context(here)
-    movie = await last.load(held, FILM)
-    assert (movie.title, last.is_degraded, held.asked) == ("A Film", False, [[FILM]])
+    movie = await last.load(gated, FILM)
+    assert (movie.title, last.is_degraded, gated.asked) == ("A Film", False, [[FILM]])
 
 
 async def test_with_the_database_away_what_is_stale_answers_and_the_rest_fails(
-    runtime: Runtime, redis: Client, clock: Clock, held: type[HeldFilms]
+    runtime: Runtime, redis: Client, clock: Clock, gated: type[GatedFilms]
 ) -> None:
     here = process(runtime, redis, clock)
     await store([film(1), film(2)])
     assert await title(here, loaders.MovieById) == "Film 1"
     clock.now += MOVIE.fresh_seconds
-    held.is_away = True
-    held.gate.set()
+    gated.is_away = True
+    gated.gate.set()
     context = Context(here)
-    assert (await context.load(held, FILM)).title == "Film 1"
+    assert (await context.load(gated, FILM)).title == "Film 1"
     assert context.is_degraded
     # all who wait for what is nowhere are told so, each of them
-    tries = [title(here, held, film_id(2)) for _ in range(20)]
+    tries = [title(here, gated, film_id(2)) for _ in range(20)]
     failures = await asyncio.gather(*tries, return_exceptions=True)
     assert {type(failure) for failure in failures} == {UpstreamUnavailable}
     # and nobody takes it for a film that does not exist
     assert not await redis.exists(MOVIE.key(film_id(2)))
     # when it is back, all is well at once
-    held.is_away = False
+    gated.is_away = False
     started = time.monotonic()
-    assert await title(here, held, film_id(2)) == "Film 2"
-    assert await title(here, held) == "Film 1"
+    assert await title(here, gated, film_id(2)) == "Film 2"
+    assert await title(here, gated) == "Film 1"
     await until(lambda: not here.cache.flights, 3)
     assert time.monotonic() - started < 0.9  # nobody waited for a lease
     fresh = Context(here)
-    await fresh.load(held, FILM)
+    await fresh.load(gated, FILM)
     assert not fresh.is_degraded
 
 
 async def test_with_redis_away_too_memory_answers_as_a_last_resort(
-    runtime: Runtime, redis: Client, settings: Settings, held: type[HeldFilms]
+    runtime: Runtime, redis: Client, settings: Settings, gated: type[GatedFilms]
 ) -> None:
     await store([film(1), film(2)])
-    held.is_away = True
-    held.gate.set()
+    gated.is_away = True
+    gated.gate.set()
     async with relayed_client(settings) as (relay, through):
         here = process(runtime, through)
         assert await title(here, loaders.MovieById) == "Film 1"
@@ -203,41 +203,41 @@ async def test_with_redis_away_too_memory_answers_as_a_last_resort(
         relay.cut()
         here.cache.trusts_memory = False
         context = Context(here)
-        assert (await context.load(held, FILM)).title == "Film 1"
+        assert (await context.load(gated, FILM)).title == "Film 1"
         assert context.is_degraded
         # then it is not asked in vain, and what it does not hold fails
         with pytest.raises(UpstreamUnavailable):
-            await title(here, held, film_id(2))
-    assert held.asked == [[FILM], [film_id(2)]]
+            await title(here, gated, film_id(2))
+    assert gated.asked == [[FILM], [film_id(2)]]
 
 
 async def test_what_does_not_exist_is_asked_for_twice_a_minute_at_most(
-    runtime: Runtime, redis: Client, clock: Clock, held: type[HeldFilms]
+    runtime: Runtime, redis: Client, clock: Clock, gated: type[GatedFilms]
 ) -> None:
     here = process(runtime, redis, clock)
-    held.gate.set()
+    gated.gate.set()
     for _ in range(3):
-        assert await title(here, held) is None
-    assert held.asked == [[FILM]]
+        assert await title(here, gated) is None
+    assert gated.asked == [[FILM]]
     assert 26 <= await redis.ttl(KEY) <= 30
     # when it comes to be, it is seen as soon as that is forgotten
     await store([film(1)])
     clock.now += 30
     await redis.pexpireat(KEY, 1)
-    assert await title(here, held) == "Film 1"
+    assert await title(here, gated) == "Film 1"
 
 
 async def test_what_another_process_reads_is_waited_for(
-    runtime: Runtime, redis: Client, held: type[HeldFilms], count_commands: CountCommands
+    runtime: Runtime, redis: Client, gated: type[GatedFilms], count_commands: CountCommands
 ) -> None:
     await store([film(1)])
     one, other = process(runtime, redis), process(runtime, redis)
-    reading = asyncio.create_task(title(one, held))
-    await until(lambda: held.asked)
+    reading = asyncio.create_task(title(one, gated))
+    await until(lambda: gated.asked)
     waiting = asyncio.create_task(title(other, loaders.MovieById))
     await asyncio.sleep(0.05)
     await count_commands.reset()
-    held.gate.set()
+    gated.gate.set()
     assert await reading == await waiting == "Film 1"
     assert count_commands.mongo == []
 
@@ -257,59 +257,59 @@ async def test_a_reader_that_died_holds_others_up_for_a_second(
 
 
 async def test_our_own_keys_are_read_while_we_wait_for_others(
-    runtime: Runtime, redis: Client, held: type[HeldFilms]
+    runtime: Runtime, redis: Client, gated: type[GatedFilms]
 ) -> None:
     # given a batch of which another process is reading one film
     await store([film(1), film(2), film(3)])
     other = Cache(redis)
     token, _ = await other.acquire([KEY])
     here = process(runtime, redis)
-    held.gate.set()
+    gated.gate.set()
     ids = [film_id(number) for number in (1, 2, 3)]
-    reading = asyncio.create_task(Context(here).load_many(held, ids))
+    reading = asyncio.create_task(Context(here).load_many(gated, ids))
     # then ours are read at once
-    await until(lambda: held.asked, 0.9)
-    assert held.asked == [[film_id(2), film_id(3)]]
+    await until(lambda: gated.asked, 0.9)
+    assert gated.asked == [[film_id(2), film_id(3)]]
     # and the other's comes from it
     movie = models.MovieRecord(id=FILM, title="Theirs")
     await other.fill(MOVIE, CODEC, {KEY: other.build_entry(MOVIE, movie)}, token, other.changes)
-    found = await reading
-    assert [found[id_].title for id_ in ids] == ["Theirs", "Film 2", "Film 3"]
-    assert len(held.asked) == 1
+    records = await reading
+    assert [records[id_].title for id_ in ids] == ["Theirs", "Film 2", "Film 3"]
+    assert len(gated.asked) == 1
 
 
 async def test_what_changed_while_it_was_read_is_not_kept(
-    runtime: Runtime, redis: Client, held: type[HeldFilms]
+    runtime: Runtime, redis: Client, gated: type[GatedFilms]
 ) -> None:
     # given a reader that has the old film in hand
     await store([film(1)])
     reader, writer = process(runtime, redis), process(runtime, redis)
-    reading = asyncio.create_task(title(reader, held))
-    await until(lambda: held.asked)
+    reading = asyncio.create_task(title(reader, gated))
+    await until(lambda: gated.asked)
     await asyncio.sleep(0.05)
     # when it is changed elsewhere meanwhile
     await rename("A Film")
     await writer.cache.invalidate([KEY])
-    held.gate.set()
+    gated.gate.set()
     await reading
     # then the next operation sees the new one, in both processes
-    assert await title(reader, held) == "A Film"
-    assert await title(writer, held) == "A Film"
+    assert await title(reader, gated) == "A Film"
+    assert await title(writer, gated) == "A Film"
 
 
 async def test_what_changed_moments_ago_is_read_from_the_primary(
-    runtime: Runtime, redis: Client, held: type[HeldFilms]
+    runtime: Runtime, redis: Client, gated: type[GatedFilms]
 ) -> None:
     await store([film(1), film(2)])
-    held.gate.set()
+    gated.gate.set()
     here = process(runtime, redis)
-    await title(here, held, film_id(2))
+    await title(here, gated, film_id(2))
     await Cache(redis).invalidate([KEY])
-    await title(here, held)
-    assert held.preferences == ["SecondaryPreferred", "Primary"]
+    await title(here, gated)
+    assert gated.preferences == ["SecondaryPreferred", "Primary"]
 
 
-class HeldPages(loaders.MoviePageByQuery):
+class GatedPages(loaders.MoviePageByQuery):
     """Pages that are read when it is let."""
 
     gate: ClassVar[asyncio.Event]
@@ -325,26 +325,26 @@ class HeldPages(loaders.MoviePageByQuery):
 async def test_a_list_that_changed_while_it_was_read_is_not_kept(
     runtime: Runtime, redis: Client
 ) -> None:
-    HeldPages.gate, HeldPages.preferences = asyncio.Event(), []
+    GatedPages.gate, GatedPages.preferences = asyncio.Event(), []
     query = models.MovieQuery(None, models.MovieFilter(), models.MovieOrder("popularity", -1), 20)
     reader, writer = process(runtime, redis), process(runtime, redis)
 
     async def page() -> list[str]:
-        pages = Context(reader).loader(HeldPages)
-        found = await pages.load(pages.key_for(query))
-        assert found is not None
-        return found.ids
+        pages = Context(reader).loader(GatedPages)
+        record = await pages.load(pages.key_for(query))
+        assert record is not None
+        return record.ids
 
     # given a reader that has the list without the film in hand
     reading = asyncio.create_task(page())
-    await until(lambda: HeldPages.preferences)
+    await until(lambda: GatedPages.preferences)
     await asyncio.sleep(0.05)
     # when the film comes in elsewhere
     await store([film(1)])
     record = (await models.find_by_id(models.Movie, models.MovieRecord, [FILM]))[FILM]
     await invalidate_movie(Context(writer), None, record)
-    HeldPages.gate.set()
+    GatedPages.gate.set()
     assert await reading == []
     # then nobody is shown the list without it again, and it is read where changes are first
     assert await page() == [FILM]
-    assert HeldPages.preferences == ["SecondaryPreferred", "Primary"]
+    assert GatedPages.preferences == ["SecondaryPreferred", "Primary"]

@@ -118,7 +118,7 @@ async def test_a_page_is_read_while_its_index_is_missing(movies: Any) -> None:
 
 def test_the_command_line_plans_and_applies(settings: Settings) -> None:
     # given a database without indexes
-    given = os.environ | {
+    environment = os.environ | {
         "MONGODB_URI": settings.mongodb_uri,
         "MONGODB_DATABASE": settings.mongodb_database + "_indexes",
         "REDIS_URL": settings.redis_url,
@@ -126,7 +126,7 @@ def test_the_command_line_plans_and_applies(settings: Settings) -> None:
 
     def run(*words: str) -> tuple[int, list[str]]:
         command = [sys.executable, "-m", "server", "indexes", *words]
-        done = subprocess.run(command, cwd=ROOT, env=given, capture_output=True, text=True)
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
         return done.returncode, done.stdout.splitlines()
 
     # then it is told, repaired, and told again

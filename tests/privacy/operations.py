@@ -30,7 +30,7 @@ from graph.base.fields import Field
 from graph.schema import schema
 
 SCHEMA = schema._schema
-Given = Mapping[str, Any]
+Values = Mapping[str, Any]
 
 # Everything that has an id, by whose it is. A new kind of thing has to be put in one of the three.
 OWNED = {"Viewer", "AuthSession", "ApiKey", "PlaybackSession", "ViewingProgress", "Viewing"}
@@ -86,14 +86,14 @@ class Made:
         return f"{self.kind} {self.root}"
 
 
-def _spec(given: GraphQLField) -> Any:
-    found = given.extensions.get("strawberry-definition")
-    return found.spec if isinstance(found, Field) else None
+def _spec(field_: GraphQLField) -> Any:
+    definition = field_.extensions.get("strawberry-definition")
+    return definition.spec if isinstance(definition, Field) else None
 
 
-def is_personal(given: GraphQLField) -> bool:
+def is_personal(field_: GraphQLField) -> bool:
     """It depends on who asks."""
-    spec = _spec(given)
+    spec = _spec(field_)
     return spec is not None and (spec.is_private or spec.requires is not None)
 
 
@@ -109,32 +109,32 @@ def nodes() -> set[str]:
 
 def personal_fields() -> set[str]:
     """Every field that depends on who asks, and every field of what belongs to a viewer."""
-    found = set()
+    names = set()
     for type_ in types():
         for name, one in type_.fields.items():
             if isinstance(type_, GraphQLInterfaceType):
                 continue  # asked of what implements it
             if type_.name in OWNED or is_personal(one):
-                found.add(f"{type_.name}.{name}")
-    return found
+                names.add(f"{type_.name}.{name}")
+    return names
 
 
-def ids_taken() -> set[str]:
+def list_id_arguments() -> set[str]:
     """Every argument and input field that takes an id."""
-    found = set()
+    names = set()
     for type_ in types():
         if isinstance(type_, GraphQLInterfaceType):
             continue
         for name, one in type_.fields.items():
             for key, argument in one.args.items():
                 if get_named_type(argument.type).name == "ID":
-                    found.add(f"{type_.name}.{name}({key})")
+                    names.add(f"{type_.name}.{name}({key})")
     for input_ in SCHEMA.type_map.values():
         if isinstance(input_, GraphQLInputObjectType):
-            for key, given in input_.fields.items():
-                if get_named_type(given.type).name == "ID":
-                    found.add(f"{input_.name}.{key}")
-    return found
+            for key, field_ in input_.fields.items():
+                if get_named_type(field_.type).name == "ID":
+                    names.add(f"{input_.name}.{key}")
+    return names
 
 
 # ---- making them
@@ -185,15 +185,15 @@ class _Writer:
     def _fields(self, type_name: str, path: tuple[str, ...], public: int) -> str:
         type_: Any = SCHEMA.type_map[type_name]
         public += type_name in PUBLIC
-        found = []
+        selected = []
         for name, one in type_.fields.items():
             below = get_named_type(one.type)
-            if not self._is_wanted(one, below, path, public):
+            if not self._is_selected(one, below, path, public):
                 continue
-            found.append(self._field(type_, name, one, path, public))
-        return " ".join(found)
+            selected.append(self._field(type_, name, one, path, public))
+        return " ".join(selected)
 
-    def _is_wanted(self, one: GraphQLField, below: Any, path: tuple[str, ...], public: int) -> bool:
+    def _is_selected(self, one: GraphQLField, below: Any, path: tuple[str, ...], public: int) -> bool:
         """What belongs to somebody, wherever it is; of public things only the nearest."""
         if is_leaf_type(below):
             return public < 3 or below.name == "ID" or is_personal(one)
@@ -210,7 +210,7 @@ class _Writer:
     def _arguments(self, place: str, one: GraphQLField) -> str:
         written = []
         for name, argument in one.args.items():
-            if not self._is_given(name, argument):
+            if not self._is_supplied(name, argument):
                 continue
             value = self._value(f"{place}({name})", name, argument.type)
             variable = f"v{len(self._declared)}"
@@ -219,12 +219,12 @@ class _Writer:
             written.append(f"{name}: ${variable}")
         return f"({', '.join(written)})" if written else ""
 
-    def _is_given(self, name: str, given: GraphQLArgument | GraphQLInputField) -> bool:
-        named = get_named_type(given.type)
-        if isinstance(given, GraphQLArgument):
-            is_required = is_required_argument(given)
+    def _is_supplied(self, name: str, argument: GraphQLArgument | GraphQLInputField) -> bool:
+        named = get_named_type(argument.type)
+        if isinstance(argument, GraphQLArgument):
+            is_required = is_required_argument(argument)
         else:
-            is_required = is_required_input_field(given)
+            is_required = is_required_input_field(argument)
         if is_required or name in ("first", "input"):
             return True
         return not self._is_bare and (
@@ -258,7 +258,7 @@ class _Writer:
         return {
             name: self._value(f"{type_.name}.{name}", name, one.type)
             for name, one in type_.fields.items()
-            if self._is_given(name, one)
+            if self._is_supplied(name, one)
         }
 
 
@@ -287,12 +287,12 @@ def variants(kind: str, name: str, ids: Sequence[str], of_id: Mapping[str, str])
     root: GraphQLObjectType = getattr(SCHEMA, f"{kind}_type")
     one = root.fields[name]
     below = get_named_type(one.type).name
-    asked = made(kind, name, "")
+    operation = made(kind, name, "")
     members = _members(one)
     ons: Sequence[str | None] = (None,)
-    if asked.has_choice:
+    if operation.has_choice:
         ons = ("Movie", "TvShow", "Person")
-    for id_ in ids if asked.hands_in or len(members) > 1 else ids[:1]:
+    for id_ in ids if operation.hands_in or len(members) > 1 else ids[:1]:
         if below == "Node":
             ons = (of_id[id_],)
         for member in members:
@@ -302,12 +302,12 @@ def variants(kind: str, name: str, ids: Sequence[str], of_id: Mapping[str, str])
 
 
 def _members(one: GraphQLField) -> Sequence[str | None]:
-    found: list[str | None] = []
+    members: list[str | None] = []
     for argument in one.args.values():
         named = get_named_type(argument.type)
         if isinstance(named, GraphQLInputObjectType) and named.is_one_of:
-            found += list(named.fields)
-    return found or (None,)
+            members += list(named.fields)
+    return members or (None,)
 
 
 def required_role(kind: str, name: str) -> str | None:

@@ -65,9 +65,9 @@ async def test_a_public_answer_is_the_same_for_all_and_tells_nothing(world: Worl
     assert len({response.content for response in answers}) == 1
     assert world.seen(answers[0]) == set()
     # kept by shared caches only if the request told of nobody
-    kept = [response.headers["cache-control"] for response in answers]
-    assert kept[0] == kept[1] == kept[3] == "no-store"
-    assert kept[2].startswith("public")
+    cache_headers = [response.headers["cache-control"] for response in answers]
+    assert cache_headers[0] == cache_headers[1] == cache_headers[3] == "no-store"
+    assert cache_headers[2].startswith("public")
     etag = answers[2].headers["etag"]
     again = await _gotten(world, query, world.bob.token, **{"if-none-match": etag})
     assert (again.status_code, again.content) == (304, b"")

@@ -44,8 +44,8 @@ def test_of_every_type_it_is_known_whose_it_is() -> None:
 
 
 def test_every_personal_field_is_asked_for() -> None:
-    asked = set().union(*(made.asks for made in _all_made()))
-    assert personal_fields() - asked == set()
+    fields = set().union(*(made.asks for made in _all_made()))
+    assert personal_fields() - fields == set()
 
 
 def test_every_id_that_is_taken_is_handed_in() -> None:
@@ -58,11 +58,11 @@ def test_every_id_that_is_taken_is_handed_in() -> None:
 
 def _errors(body: dict[str, Any]) -> list[dict[str, Any]]:
     """Of the request and of the payload."""
-    found = list(body.get("errors", []))
+    errors = list(body.get("errors", []))
     for payload in (body.get("data") or {}).values():
         if isinstance(payload, dict):
-            found += payload.get("errors") or []
-    return found
+            errors += payload.get("errors") or []
+    return errors
 
 
 def _codes(body: dict[str, Any]) -> set[str]:
@@ -90,7 +90,7 @@ def _is_personal(made: Made) -> bool:
     return bool(made.asks & personal_fields())
 
 
-def _assert_not_kept(made: Made, response: httpx.Response) -> None:
+def _assert_not_cached(made: Made, response: httpx.Response) -> None:
     """By no cache on the way."""
     assert response.headers["cache-control"] == "no-store", made.name
 
@@ -105,14 +105,14 @@ async def test_what_ada_may_read_nobody_else_can(world: World, name: str) -> Non
             _got_through(made, own)
         marked += bool(world.seen(own, made.variables))
         if _is_personal(made):
-            _assert_not_kept(made, own)
+            _assert_not_cached(made, own)
         # when Bob, somebody with all rights, and nobody in particular ask it
         for token in (world.bob.token, world.as_admin(world.bob), None):
             response = await world.send(made, token)
             # then nothing of hers is in the answer, and it is kept by nobody
             _assert_nothing_of_ada(world, made, response)
             if _is_personal(made):
-                _assert_not_kept(made, response)
+                _assert_not_cached(made, response)
     # and Ada's own answers did show her things, where the field is about a viewer
     assert (marked > 0) == (name in MARKED), f"{name}: {marked}"
 
@@ -173,27 +173,27 @@ async def test_what_is_adas_nobody_else_can_change(world: World, name: str) -> N
             if response.status_code == 401:
                 continue  # the sign-in was ended by what came before
             _assert_nothing_of_ada(world, made, response)
-            _assert_not_kept(made, response)
+            _assert_not_cached(made, response)
             assert await world.stored() == before, f"{made.name} {made.variables}"
 
 
 def _mutations_with_ids() -> list[str]:
     """Those for everybody that name a thing."""
-    found = []
+    mutations = []
     for name in root_fields("mutation"):
         requires = operations.required_role("mutation", name)
         made = operations.made("mutation", name, "x")
         if requires in (None, "USER") and any("(" not in place for place in made.hands_in):
-            found.append(name)
-    return found
+            mutations.append(name)
+    return mutations
 
 
 @pytest.mark.parametrize("name", _mutations_with_ids())
 async def test_what_nobody_else_can_change_ada_can(world: World, name: str) -> None:
     """Else the test above would show nothing."""
-    taken = []
+    accepted = []
     for made in variants("mutation", name, list(world.candidates), world.candidates):
         response = await world.send(made, world.ada.token)
         if response.status_code == 200 and not _codes(response.json()):
-            taken.append(made)
-    assert taken, name
+            accepted.append(made)
+    assert accepted, name

@@ -28,12 +28,12 @@ async def _subscribed(socket: Socket, operations: dict[str, Made]) -> None:
     await socket.send({"type": "ping"})  # so that all before it has been taken
 
 
-async def _told(socket: Socket, last: str) -> list[dict[str, Any]]:
+async def _receive_until(socket: Socket, last: str) -> list[dict[str, Any]]:
     """What came until a message with this text did."""
-    found: list[dict[str, Any]] = []
-    while not found or last not in json.dumps(found[-1]):
-        found.append(await socket.receive())
-    return found
+    messages: list[dict[str, Any]] = []
+    while not messages or last not in json.dumps(messages[-1]):
+        messages.append(await socket.receive())
+    return messages
 
 
 @pytest.mark.parametrize("name", root_fields("subscription"))
@@ -56,7 +56,7 @@ async def test_what_ada_does_is_told_to_nobody_else(
                             number=number)  # fmt: skip
         # then all that comes is of others, up to what is asked last
         await socket.subscribe("last", "{ theEnd: __typename }")
-        messages = await _told(socket, "theEnd")
+        messages = await _receive_until(socket, "theEnd")
     sent = [one.variables for one in operations.values()]
     assert world.seen(json.dumps(messages), sent) == set()
     assert "INTERNAL_SERVER_ERROR" not in json.dumps(messages)
@@ -78,7 +78,7 @@ async def test_ada_and_bob_each_hear_of_their_own_progress(world: World, live: L
         session = (await world.ask(START, world.bob.token, id=FILM, device=device))["session"]
         await world.ask(REPORT, world.bob.token, id=session["id"], at=77.0, of=None, number=1)
         # then he hears of that, and nothing of hers
-        messages = await _told(bobs, "77.0")
+        messages = await _receive_until(bobs, "77.0")
         assert world.seen(json.dumps(messages)) == set()
         # and she hears nothing of it
         assert await adas.is_silent()

@@ -83,9 +83,9 @@ class World:
         """The data of the only root field; all must be well."""
         body = (await GraphQL(self.client)(query, variables, token))[1]
         assert "errors" not in body, body
-        (found,) = body["data"].values()
-        assert not (found or {}).get("errors"), found
-        return dict(found)
+        (payload,) = body["data"].values()
+        assert not (payload or {}).get("errors"), payload
+        return dict(payload)
 
     async def send(self, made: Made, token: str | None) -> httpx.Response:
         headers = {"authorization": f"Bearer {token}"} if token else {}
@@ -111,11 +111,11 @@ class World:
 
     # ---- what belongs to Ada
 
-    def seen(self, told: httpx.Response | str, sent: object = "") -> set[str]:
+    def seen(self, answer: httpx.Response | str, sent: object = "") -> set[str]:
         """Marks of Ada in an answer, headers and all, but what the asker wrote himself."""
-        text = told if isinstance(told, str) else told.text + repr(told.headers.raw)
-        asked = json.dumps(sent)
-        return {mark for mark in self.marks if mark in text and mark not in asked}
+        text = answer if isinstance(answer, str) else answer.text + repr(answer.headers.raw)
+        request = json.dumps(sent)
+        return {mark for mark in self.marks if mark in text and mark not in request}
 
     def owned_ids_in(self, body: dict[str, Any]) -> set[str]:
         """Ada's ids in the data of an answer, whoever wrote them first."""
@@ -128,29 +128,29 @@ class World:
 
 
 async def _documents(names: Iterable[str]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    documents: dict[str, Any] = {}
     for document in models.DOCUMENTS:
         collection = document.get_pymongo_collection()
         if collection.name in _NOT_ADAS:
             continue
         async for one in collection.find():
             if any(name in repr(one) for name in names):
-                found[f"{collection.name} {one['_id']}"] = one
-    return found
+                documents[f"{collection.name} {one['_id']}"] = one
+    return documents
 
 
 async def _keys(redis: Client, names: Iterable[str]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     async for key in redis.scan_iter():
         text = _text(key)
         value = await _value(redis, key)
         if any(name in text or name in repr(value) for name in names):
-            found[text] = value
-    return found
+            values[text] = value
+    return values
 
 
-def _text(given: Any) -> str:
-    return given.decode("latin-1") if isinstance(given, bytes) else str(given)
+def _text(value: Any) -> str:
+    return value.decode("latin-1") if isinstance(value, bytes) else str(value)
 
 
 async def _value(redis: Client, key: Any) -> Any:
@@ -220,10 +220,10 @@ async def _fill(world: World) -> None:
 async def _registered(
     world: World, email: str, password: str, name: str, device: dict[str, str]
 ) -> Person:
-    found = await world.ask(
+    payload = await world.ask(
         REGISTER, email=email, password=password, name=name, device=device
     )  # fmt: skip
-    return Person(found["tokens"]["accessToken"], found["tokens"]["refreshToken"])
+    return Person(payload["tokens"]["accessToken"], payload["tokens"]["refreshToken"])
 
 
 async def _watched(world: World, device: dict[str, str]) -> None:
@@ -257,19 +257,19 @@ async def _watched(world: World, device: dict[str, str]) -> None:
 async def _know(world: World, key: dict[str, Any]) -> None:
     """Ada's ids by type, and the texts that stand for her wherever they turn up."""
     mine = await world.ask(MINE, world.ada.token)
-    found = {mine["id"]: "Viewer", key["apiKey"]["id"]: "ApiKey"}
-    found |= {one["id"]: "AuthSession" for one in mine["sessions"]}
-    found |= {one["id"]: "PlaybackSession" for one in mine["nowPlaying"]}
-    found |= {one["id"]: "ViewingProgress" for one in mine["continueWatching"]["nodes"]}
-    found |= {one["id"]: "Viewing" for one in mine["history"]["nodes"]}
-    assert set(found.values()) == OWNED  # of each type there is something
-    world.ada.ids = found
+    kinds = {mine["id"]: "Viewer", key["apiKey"]["id"]: "ApiKey"}
+    kinds |= {one["id"]: "AuthSession" for one in mine["sessions"]}
+    kinds |= {one["id"]: "PlaybackSession" for one in mine["nowPlaying"]}
+    kinds |= {one["id"]: "ViewingProgress" for one in mine["continueWatching"]["nodes"]}
+    kinds |= {one["id"]: "Viewing" for one in mine["history"]["nodes"]}
+    assert set(kinds.values()) == OWNED  # of each type there is something
+    world.ada.ids = kinds
     media_token = world.hls_url.split("/media/")[1].split("/")[0]
     world.marks = {
         EMAIL, "Ada of the marker", "adas-marked-device", "Adas marked television", str(POSITION),
         str(POSITION + 1), str(DURATION), '"kw"', '"gv"', '"yi"', "Adas marked key",
         key["apiKey"]["prefix"], key["secret"], world.ada.token, world.ada.refresh_token,
-        media_token, *found,
+        media_token, *kinds,
     }  # fmt: skip
 
 

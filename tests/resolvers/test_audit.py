@@ -115,7 +115,7 @@ def test_the_log_can_only_be_added_to_and_read() -> None:
     # given all that models has for it
     functions = {
         name
-        for name, each in vars(models.audit).items()
+        for name, each in vars(models.ops.audit).items()
         if inspect.iscoroutinefunction(each) and each.__module__ == "models.ops.audit"
     }
     # then one adds and one reads

@@ -87,16 +87,18 @@ WARNED: list[tuple[str, dict[str, Any]]] = [
 
 @pytest.mark.parametrize("name,changed", REFUSED)
 def test_it_is_refused(name: str, changed: dict[str, Any]) -> None:
-    found = [each for each in list_findings(with_(**changed)) if each.severity is Severity.REFUSED]
-    assert [each.setting for each in found] == [name] * len(found)
-    assert found
+    findings = [
+        each for each in list_findings(with_(**changed)) if each.severity is Severity.REFUSED
+    ]
+    assert [each.setting for each in findings] == [name] * len(findings)
+    assert findings
 
 
 @pytest.mark.parametrize("name,changed", WARNED)
 def test_it_is_warned_of_and_not_refused(name: str, changed: dict[str, Any]) -> None:
-    found = list_findings(with_(**changed))
-    assert (name, Severity.WARNING) in [(each.setting, each.severity) for each in found]
-    assert [each for each in found if each.severity is Severity.REFUSED] == []
+    findings = list_findings(with_(**changed))
+    assert (name, Severity.WARNING) in [(each.setting, each.severity) for each in findings]
+    assert [each for each in findings if each.severity is Severity.REFUSED] == []
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ _CODE = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
 @dataclass
-class KeptMails:
+class RecordingMailer:
     """A mail server's place: keeps what it gets, or fails as it is told."""
 
     is_on: bool = True
@@ -59,7 +59,7 @@ async def cheap_runtime(runtime: Runtime, **settings: Any) -> AsyncIterator[Runt
         runtime,
         clock=Clock(),
         passwords=passwords,
-        mailer=KeptMails(),
+        mailer=RecordingMailer(),
         settings=runtime.settings.model_copy(update=settings),
     )
     passwords.close()
@@ -70,12 +70,12 @@ def clock_of(context: Context) -> Clock:
     return context.runtime.clock
 
 
-def mails_of(context: Context) -> KeptMails:
-    assert isinstance(context.runtime.mailer, KeptMails)
+def mails_of(context: Context) -> RecordingMailer:
+    assert isinstance(context.runtime.mailer, RecordingMailer)
     return context.runtime.mailer
 
 
-async def mailed(context: Context) -> KeptMails:
+async def send_pending_mails(context: Context) -> RecordingMailer:
     """What has been mailed, in the order it was asked for, once the worker came by."""
     while await send_next(context.runtime):  # one by one: the worker sends some at once
         pass

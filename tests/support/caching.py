@@ -25,8 +25,8 @@ async def keep(cache: Cache, values: dict[str, str | None]) -> dict[str, Entry]:
 
 
 async def in_redis(cache: Cache, *keys: str) -> dict[str, str | None]:
-    found = await cache.fetch(KIND, CODEC, list(keys))
-    return {key: entry.value for key, entry in found.items()}
+    entries = await cache.fetch(KIND, CODEC, list(keys))
+    return {key: entry.value for key, entry in entries.items()}
 
 
 def in_memory(cache: Cache, *keys: str) -> dict[str, str | None]:

@@ -94,8 +94,8 @@ class FakeCdn:
     def _cloudflare(self, seen: Seen) -> Answer:
         if seen.headers.get("authorization") != f"Bearer {TOKEN}":
             return _json(403, success=False, errors=[{"code": 10000, "message": "Authentication"}])
-        asked = json.loads(seen.body)
-        (what, items), *others = asked.items()
+        request = json.loads(seen.body)
+        (what, items), *others = request.items()
         most = self.files_per_call if what == "files" else 30
         is_known = what in ("files", "tags", "prefixes") and not others
         well = all(_suits_cloudflare(what, item) for item in items)
@@ -168,24 +168,24 @@ def _suits_cloudfront(item: str) -> bool:
 
 def _is_signed(seen: Seen) -> bool:
     """Signature Version 4, written once more and in another way than ours."""
-    given = re.fullmatch(
+    match = re.fullmatch(
         r"AWS4-HMAC-SHA256 Credential=([^/]+)/(\d{8})/us-east-1/cloudfront/aws4_request, "
         r"SignedHeaders=([a-z0-9;-]+), Signature=([0-9a-f]{64})",
         seen.headers.get("authorization", ""),
     )
-    if given is None or given[1] != ACCESS_KEY or "host" not in given[3].split(";"):
+    if match is None or match[1] != ACCESS_KEY or "host" not in match[3].split(";"):
         return False
     lines = f"POST\n{seen.path}\n\n"
-    for name in given[3].split(";"):
+    for name in match[3].split(";"):
         lines += f"{name}:{seen.headers[name]}\n"
-    lines += f"\n{given[3]}\n{hashlib.sha256(seen.body).hexdigest()}"
-    scope = f"{given[2]}/us-east-1/cloudfront/aws4_request"
+    lines += f"\n{match[3]}\n{hashlib.sha256(seen.body).hexdigest()}"
+    scope = f"{match[2]}/us-east-1/cloudfront/aws4_request"
     text = f"AWS4-HMAC-SHA256\n{seen.headers['x-amz-date']}\n{scope}\n"
     text += hashlib.sha256(lines.encode()).hexdigest()
     key = f"AWS4{SECRET_KEY}".encode()
     for part in scope.split("/"):
         key = hmac.new(key, part.encode(), hashlib.sha256).digest()
-    return hmac.new(key, text.encode(), hashlib.sha256).hexdigest() == given[4]
+    return hmac.new(key, text.encode(), hashlib.sha256).hexdigest() == match[4]
 
 
 def settings_for(provider: str, url: str, **changes: Any) -> Settings:

@@ -110,8 +110,8 @@ class FakeProvider:
             302: [(b"location", self.url("ok").encode())],
             429: [(b"retry-after", self.retry_after)],
         }
-        told = {"type": "http.response.start", "status": status, "headers": more.get(status, [])}
-        await send(told)
+        start = {"type": "http.response.start", "status": status, "headers": more.get(status, [])}
+        await send(start)
         await send({"type": "http.response.body", "body": body})
 
 

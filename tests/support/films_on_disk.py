@@ -16,7 +16,7 @@ def segment(number: int, seconds: float = 4.0, size_bytes: int = 1000, **more: A
     return Segment(uri=uri, duration_seconds=seconds, size_bytes=size_bytes, **more)
 
 
-def rendition(name: str, **given: Any) -> Rendition:
+def rendition(name: str, **fields: Any) -> Rendition:
     """fMP4 at 640 x 360 with two segments of 4 s and one of 1.5 s, unless told otherwise."""
     values: dict[str, Any] = {
         "width": 640,
@@ -28,15 +28,15 @@ def rendition(name: str, **given: Any) -> Rendition:
         "init": Piece(uri="init.mp4", size_bytes=700),
         "segments": [segment(0, 4.0, 2000), segment(1, 4.0, 3000), segment(2, 1.5, 500)],
     }
-    return Rendition(name=name, **values | given)
+    return Rendition(name=name, **values | fields)
 
 
-def subtitles(language: str, name: str, **given: Any) -> Subtitles:
+def subtitles(language: str, name: str, **fields: Any) -> Subtitles:
     whole = Segment(uri=f"{language}.vtt", duration_seconds=9.5, size_bytes=950)
-    return Subtitles(language=language, name=name, **{"segments": [whole]} | given)
+    return Subtitles(language=language, name=name, **{"segments": [whole]} | fields)
 
 
-def film(**given: Any) -> Media:
+def film(**fields: Any) -> Media:
     """Two renditions, and subtitles in two languages."""
     fine = [segment(0, 4.0, 9000), segment(1, 4.0, 8000), segment(2, 1.5, 1000)]
     values: dict[str, Any] = {
@@ -50,7 +50,7 @@ def film(**given: Any) -> Media:
             subtitles("de", "Deutsch"),
         ],
     }
-    return Media(**values | given)
+    return Media(**values | fields)
 
 
 def store(folder: Path, title_id: str, media: Media) -> Path:

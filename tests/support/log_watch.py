@@ -66,10 +66,10 @@ def leaks(where: str, text: bytes, *, more_words: Iterable[str] = ()) -> Iterato
     """Every secret in a text, with what stands around it; the secret itself is not shown."""
     words = rb"|".join(re.escape(word).encode() for word in (*_WORDS, *more_words))
     for what, pattern in {**_SHAPES, "word": words}.items():
-        for found in re.finditer(pattern, text):
-            before = text[max(0, found.start() - _LETTERS_BESIDE) : found.start()]
-            after = text[found.end() : found.end() + _LETTERS_BESIDE]
-            shown = (before + b"<" + found.group()[:4] + b"...>" + after).decode(errors="replace")
+        for match in re.finditer(pattern, text):
+            before = text[max(0, match.start() - _LETTERS_BESIDE) : match.start()]
+            after = text[match.end() : match.end() + _LETTERS_BESIDE]
+            shown = (before + b"<" + match.group()[:4] + b"...>" + after).decode(errors="replace")
             yield Leak(where, what, repr(shown))
 
 
@@ -92,7 +92,7 @@ def also(output_file: Path) -> None:
     os.link(output_file, folder / f"{secrets.token_hex(8)}-{output_file.parent.name}.output")
 
 
-class _Kept(logging.Handler):
+class _FileHandler(logging.Handler):
     """What libraries log."""
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -101,12 +101,12 @@ class _Kept(logging.Handler):
 
 def pytest_configure(config: pytest.Config) -> None:
     global _stream
-    given = getattr(config, "workerinput", None)
-    folder = given["logs"] if given else tempfile.mkdtemp(prefix="marquee-logs-")
-    name = given["workerid"] if given else "main"
+    worker_input = getattr(config, "workerinput", None)
+    folder = worker_input["logs"] if worker_input else tempfile.mkdtemp(prefix="marquee-logs-")
+    name = worker_input["workerid"] if worker_input else "main"
     config.marquee_logs = Path(folder)  # type: ignore[attr-defined]
     _stream = open(Path(folder) / f"{name}.log", "ab", buffering=0)  # noqa: SIM115 - till the end
-    logging.getLogger().addHandler(_Kept(logging.WARNING))
+    logging.getLogger().addHandler(_FileHandler(logging.WARNING))
 
 
 def pytest_configure_node(node: Any) -> None:
@@ -119,19 +119,21 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     config: Any = session.config
     if hasattr(config, "workerinput"):
         return
-    found = [leak for file in _kept(config) for leak in _in_file(file)]
-    config.marquee_leaks = found
-    if found:
+    leaks_found = [leak for file in _log_files(config) for leak in _in_file(file)]
+    config.marquee_leaks = leaks_found
+    if leaks_found:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: Any) -> None:
-    found: list[Leak] = getattr(config, "marquee_leaks", [])
-    if found:
+    leaks_found: list[Leak] = getattr(config, "marquee_leaks", [])
+    if leaks_found:
         terminalreporter.section("SECRETS IN LOGS", red=True)
-        for leak in found[:_SHOWN]:
+        for leak in leaks_found[:_SHOWN]:
             terminalreporter.line(str(leak), red=True)
-        terminalreporter.line(f"{len(found)} secrets were logged: the run has failed.", red=True)
+        terminalreporter.line(
+            f"{len(leaks_found)} secrets were logged: the run has failed.", red=True
+        )
 
 
 def pytest_unconfigure(config: Any) -> None:
@@ -139,7 +141,7 @@ def pytest_unconfigure(config: Any) -> None:
         shutil.rmtree(config.marquee_logs, ignore_errors=True)
 
 
-def _kept(config: Any) -> list[Path]:
+def _log_files(config: Any) -> list[Path]:
     return sorted(config.marquee_logs.iterdir())
 
 

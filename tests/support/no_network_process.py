@@ -67,11 +67,11 @@ def _seal() -> None:
 async def _answers(runtime: Runtime, client: httpx.AsyncClient) -> dict[str, Any]:
     """What was asked, in numbers, and the answers that a test looks at."""
     graphql = GraphQL(client)
-    told: dict[str, Any] = {"operations": 0}
+    answers: dict[str, Any] = {"operations": 0}
     for operation in operations():
         token = token_for(runtime, operation.role) if operation.role else None
         status, _ = await graphql(operation.query, operation.variables, token)
-        told["operations"] += status == 200
+        answers["operations"] += status == 200
     film = (await models.find(models.Movie, models.MovieRecord, {}, limit=1))[0]
     for name, query, role in (
         ("film", _FILM, Role.USER),
@@ -79,10 +79,10 @@ async def _answers(runtime: Runtime, client: httpx.AsyncClient) -> dict[str, Any
         ("editor", _EDITOR, Role.EDITOR),
         ("import", _IMPORT, Role.EDITOR),
     ):
-        _, told[name] = await graphql(query, {"id": film.id}, token_for(runtime, role))
+        _, answers[name] = await graphql(query, {"id": film.id}, token_for(runtime, role))
     for path in ("/health", "/ready", "/metrics", "/"):
         await client.get(path)
-    return told
+    return answers
 
 
 async def _live() -> None:

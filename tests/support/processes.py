@@ -25,7 +25,7 @@ _UNLIMITED = {
     "THROTTLES": "false",
     "ABUSE_MODE": "off",
 }  # for tests of something else
-_KEPT = ("PATH", "HOME", "LANG", "TMPDIR", "LD_LIBRARY_PATH")
+_INHERITED = ("PATH", "HOME", "LANG", "TMPDIR", "LD_LIBRARY_PATH")
 
 
 class Process:
@@ -34,7 +34,7 @@ class Process:
     def __init__(self, folder: Path, *arguments: str, environment: Mapping[str, str]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.output_file = folder / "output.txt"
-        kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
+        inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
         self.output_file.unlink(missing_ok=True)
         self.output_file.touch()
         log_watch.also(self.output_file)
@@ -42,7 +42,7 @@ class Process:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "server", *arguments],
                 cwd=folder,  # no .env of a developer is read
-                env={**kept, "PYTHONPATH": str(ROOT), **_UNLIMITED, **environment},
+                env={**inherited, "PYTHONPATH": str(ROOT), **_UNLIMITED, **environment},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -99,8 +99,8 @@ async def until(holds: Any, seconds: float = START_SECONDS) -> None:
     """Waits until `holds()` or, if that is a coroutine function, what it returns is true."""
     give_up_at = time.monotonic() + seconds
     while True:
-        found = holds()
-        if await found if asyncio.iscoroutine(found) else found:
+        holds_now = holds()
+        if await holds_now if asyncio.iscoroutine(holds_now) else holds_now:
             return
         assert time.monotonic() < give_up_at, f"not so within {seconds} s"
         await asyncio.sleep(0.05)

@@ -34,8 +34,8 @@ async def serving(
 async def sockets(server: LiveServer, count: int, token: str | None) -> AsyncIterator[list[Socket]]:
     """So many, each with the hello answered."""
     async with AsyncExitStack() as stack:
-        found = [await stack.enter_async_context(server.socket()) for _ in range(count)]
-        yield [await socket.initialised(token) for socket in found]
+        opened = [await stack.enter_async_context(server.socket()) for _ in range(count)]
+        yield [await socket.initialised(token) for socket in opened]
 
 
 def signed_in(
@@ -61,5 +61,5 @@ def open_sockets() -> float:
 
 
 def closed_with(code: int) -> float:
-    found = metrics.REGISTRY.get_sample_value("sockets_closed_total", {"code": str(code)})
-    return found or 0.0
+    value = metrics.REGISTRY.get_sample_value("sockets_closed_total", {"code": str(code)})
+    return value or 0.0

@@ -15,9 +15,9 @@ from services.settings.settings import Settings
 class _DeafPubSub(PubSub):
     has_swallowed = False
 
-    async def get_message(self, *given: Any, **options: Any) -> Any:
+    async def get_message(self, *arguments: Any, **options: Any) -> Any:
         try:
-            return await super().get_message(*given, **options)
+            return await super().get_message(*arguments, **options)
         except asyncio.CancelledError:
             if self.has_swallowed:
                 raise
@@ -27,9 +27,9 @@ class _DeafPubSub(PubSub):
 class _DeafClient(Client):
     has_swallowed = False
 
-    async def execute_command(self, *given: Any, **options: Any) -> Any:
+    async def execute_command(self, *arguments: Any, **options: Any) -> Any:
         try:
-            return await super().execute_command(*given, **options)  # type: ignore[no-untyped-call]
+            return await super().execute_command(*arguments, **options)  # type: ignore[no-untyped-call]
         except asyncio.CancelledError:
             if self.has_swallowed:
                 raise

@@ -33,11 +33,14 @@ def json_provider(key: str, url: str, **more: Any) -> Entry:
 
 @asynccontextmanager
 async def with_providers(
-    runtime: Runtime, *entries: Entry, cache: Cache | None = None, **given: Any
+    runtime: Runtime, *entries: Entry, cache: Cache | None = None, **changes: Any
 ) -> AsyncIterator[Runtime]:
     """`entries` are PROVIDERS, `given` other settings. Each is a process of its own to the others:
     with its own breakers and, if told so, its own cache."""
-    update = {"providers": SecretStr(json.dumps(entries)), "provider_timeout_seconds": 2.0} | given
+    update = {
+        "providers": SecretStr(json.dumps(entries)),
+        "provider_timeout_seconds": 2.0,
+    } | changes
     settings = runtime.settings.model_copy(update=update)
     changed = ProviderSettings()
     breakers = CircuitBreakers(ScriptCalls(runtime.state_redis), BreakerRules.of(settings))

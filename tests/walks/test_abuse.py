@@ -65,8 +65,8 @@ async def ask(client: httpx.AsyncClient) -> httpx.Response:
 
 
 def level(watch: AbuseWatch) -> AbuseLevel:
-    standing = watch.get_status(BAD)
-    return watch.get_level(standing) if standing is not None else AbuseLevel.NORMAL
+    status = watch.get_status(BAD)
+    return watch.get_level(status) if status is not None else AbuseLevel.NORMAL
 
 
 async def test_a_flood_is_slowed_down_and_blocked_while_others_are_served(
@@ -120,16 +120,16 @@ async def test_an_operator_blocks_sees_and_lifts(
     async with served(runtime) as (server, watch), client(server, BAD) as bad:
         assert (await ask(bad)).status_code == 200
         # when an operator blocks the address's prefix
-        told = await abuse("block", BAD, "--minutes", "5", "--reason", "scraping")
-        assert told.startswith(f"{PREFIX}: blocked until ")
+        output = await abuse("block", BAD, "--minutes", "5", "--reason", "scraping")
+        assert output.startswith(f"{PREFIX}: blocked until ")
         # then the running server refuses it soon
         await until(lambda: level(watch) is AbuseLevel.BLOCKED)
         assert (await ask(bad)).status_code == 403
         # and it is in the list, with the reason
-        told = await abuse("list")
-        assert PREFIX in told
-        assert "blocked" in told
-        assert told.rstrip().endswith("scraping\n1 prefixes.")
+        output = await abuse("list")
+        assert PREFIX in output
+        assert "blocked" in output
+        assert output.rstrip().endswith("scraping\n1 prefixes.")
         # when it is lifted
         assert await abuse("lift", PREFIX) == f"{PREFIX}: lifted.\n"
         await until(lambda: level(watch) is AbuseLevel.NORMAL)

@@ -36,14 +36,14 @@ async def films(graphql: GraphQL, query: str, first: int) -> list[dict[str, Any]
 
 async def test_the_catalogue_is_real(graphql: GraphQL, demo_catalog: None) -> None:
     # when somebody asks what the README asks
-    found = await films(graphql, ISSUE_QUERY, 20)
+    movies = await films(graphql, ISSUE_QUERY, 20)
     # then it is films that exist, with who made them
-    assert len(found) == 20
-    metropolis = next(film for film in found if film["title"] == "Metropolis")
+    assert len(movies) == 20
+    metropolis = next(film for film in movies if film["title"] == "Metropolis")
     assert metropolis["year"] == 1927
     names = [credit["person"]["name"] for credit in metropolis["credits"]]
     assert "Fritz Lang" in names
-    assert all(film["genres"] and film["credits"] for film in found)
+    assert all(film["genres"] and film["credits"] for film in movies)
 
 
 @pytest.mark.parametrize("first", [1, 10, 50])
@@ -56,17 +56,17 @@ async def test_a_page_costs_four_commands_cold_and_none_warm(
 ) -> None:
     # when nothing is cached
     await count_commands.reset()
-    found = await films(graphql, ISSUE_QUERY, first)
+    movies = await films(graphql, ISSUE_QUERY, first)
     # then the page, its genres and its people are one command each, whatever its size
-    assert len(found) == first
+    assert len(movies) == first
     cold = Counter(count_commands.mongo)
     assert cold == {"movies.find": 1, "genres.find": 1, "people.find": 1}
     # when all is cached: as an answer, as records in memory, as records in Redis
     await count_commands.reset()
-    assert await films(graphql, ISSUE_QUERY, first) == found
-    assert await films(graphql, ALIASED, first) == found
+    assert await films(graphql, ISSUE_QUERY, first) == movies
+    assert await films(graphql, ALIASED, first) == movies
     runtime.cache.clear_memory()
-    assert await films(graphql, ISSUE_QUERY, first) == found
+    assert await films(graphql, ISSUE_QUERY, first) == movies
     # then MongoDB is not asked
     assert count_commands.mongo == []
 

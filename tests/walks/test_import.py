@@ -78,12 +78,12 @@ async def patiently(socket: Socket) -> dict[str, Any]:
 async def watched(socket: Socket, job_id: str) -> list[dict[str, Any]]:
     """Every state that was told, until the stream ended by itself."""
     await socket.subscribe("job", WATCH, {"id": job_id})
-    told = []
+    states = []
     while (message := await patiently(socket))["type"] == "next":
         assert message["payload"].keys() == {"data"}
-        told.append(message["payload"]["data"]["jobChanged"])
+        states.append(message["payload"]["data"]["jobChanged"])
     assert message == {"type": "complete", "id": "job"}
-    return told
+    return states
 
 
 async def test_an_editor_imports_films_and_watches_it_happen(
@@ -108,16 +108,16 @@ async def test_an_editor_imports_films_and_watches_it_happen(
         await socket.initialised(token)
         watching = asyncio.create_task(watched(socket, payload["job"]["id"]))
         async with worker_process.running(runtime.settings, tmdb_server):
-            told = await asyncio.wait_for(watching, 30)
+            watched_states = await asyncio.wait_for(watching, 30)
         # then every state was told, the stream ended with the job, and the film is there
         _, answer = await graphql(FILM, {"number": 1})
-    states = [event["state"] for event in told]
+    states = [event["state"] for event in watched_states]
     assert states[0] == "QUEUED" and states[-1] == "SUCCEEDED"
     assert set(states[1:-1]) == {"RUNNING"}
-    done = [event["done"] for event in told]
+    done = [event["done"] for event in watched_states]
     assert done == sorted(done)
     assert {0, 20, 40, 50} <= set(done)
-    assert told[-1]["error"] is None and told[-1]["finishedAt"] >= told[-1]["startedAt"]
+    assert watched_states[-1]["error"] is None and watched_states[-1]["finishedAt"] >= watched_states[-1]["startedAt"]
     film = answer["data"]["movie"]
     assert (film["title"], film["year"], film["runtimeSeconds"]) == ("The Film 1", 1999, 8160)
     assert film["poster"]["url"] == "https://image.tmdb.org/t/p/w780/poster1.jpg"
@@ -141,8 +141,8 @@ async def test_a_category_says_how_many_it_is_once_it_knows(
         server.socket() as socket,
     ):
         token = token_for(runtime, Role.EDITOR)
-        given = {"input": {"category": "POPULAR"}}
-        _, answer = await GraphQL(client)(IMPORT, given, token)
+        variables = {"input": {"category": "POPULAR"}}
+        _, answer = await GraphQL(client)(IMPORT, variables, token)
         job = answer["data"]["importFromTmdb"]["job"]
         assert job["total"] is None
         await socket.initialised(token)

@@ -23,16 +23,16 @@ async def event(socket: Socket) -> dict[str, Any]:
     return dict(message["payload"]["data"]["liveMetrics"])
 
 
-def rate(found: dict[str, Any]) -> float:
-    return float(sum(point["requestsPerSecond"] for point in found["points"]))
+def rate(live_event: dict[str, Any]) -> float:
+    return float(sum(point["requestsPerSecond"] for point in live_event["points"]))
 
 
 async def busy_event(socket: Socket) -> dict[str, Any]:
     """The next event that shows requests: one that was on its way already does not yet."""
     for _ in range(3):
-        found = await event(socket)
-        if rate(found) > 0:
-            return found
+        live_event = await event(socket)
+        if rate(live_event) > 0:
+            return live_event
     raise AssertionError("no event shows the requests")
 
 
@@ -56,8 +56,8 @@ async def test_three_events_show_the_requests_made_meanwhile(
         events.append(await busy_event(socket))
         quiet = [await event(socket) for _ in range(2)][-1]
     # then each event told of its requests, of the cache, and of this very stream
-    assert len({found["cursor"] for found in events}) == 4
-    assert not any(found["gap"] for found in events)
+    assert len({live_event["cursor"] for live_event in events}) == 4
+    assert not any(live_event["gap"] for live_event in events)
     point = events[2]["points"][-1]
     hits = {level["level"]: level["hits"] for level in point["cache"]}
     assert set(hits) == {"MEMORY", "REDIS", "RESPONSE"}

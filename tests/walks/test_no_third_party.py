@@ -18,7 +18,7 @@ _ROOT = Path(__file__).parents[2]
 
 async def _sealed(settings: Settings, *arguments: str) -> tuple[int, str, str]:
     """The exit status, what it said and what it complained of."""
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
     own = {
         "PYTHONPATH": str(_ROOT),
         "MONGODB_URI": settings.mongodb_uri or "",
@@ -34,7 +34,7 @@ async def _sealed(settings: Settings, *arguments: str) -> tuple[int, str, str]:
         "tests.support.no_network_process",
         *arguments,
         cwd=_ROOT,
-        env=kept | own,
+        env=inherited | own,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
@@ -50,13 +50,13 @@ async def _sealed(settings: Settings, *arguments: str) -> tuple[int, str, str]:
 
 
 @pytest.mark.parametrize(
-    ("how", "told"),
+    ("how", "message"),
     [("--leave", "socket.getaddrinfo to 'films.example'"), ("--connect", "to '192.0.2.1'")],
 )
-async def test_the_seal_holds(settings: Settings, how: str, told: str) -> None:
+async def test_the_seal_holds(settings: Settings, how: str, message: str) -> None:
     status, _, complained = await _sealed(settings, how)
     assert status == OUTSIDE
-    assert told in complained
+    assert message in complained
 
 
 async def test_everything_the_api_does_by_default_stays_on_this_machine(

@@ -43,7 +43,7 @@ async def client(_runtime: Runtime) -> AsyncIterator[Client]:
 async def test_every_list_walks_an_index_and_reads_what_it_returns(
     client: Client, _runtime: Runtime
 ) -> None:
-    found: dict[str, list[str]] = {}
+    problems: dict[str, list[str]] = {}
     explained = 0
     for operation in operations():
         # given what MongoDB was asked for by the first pages of an operation, cold
@@ -53,9 +53,9 @@ async def test_every_list_walks_an_index_and_reads_what_it_returns(
         for command in commands:
             faults = list(_faults(operation.name, await _explained(command)))
             if faults:
-                found.setdefault(operation.name, []).extend([*faults, str(command)])
+                problems.setdefault(operation.name, []).extend([*faults, str(command)])
     # then none scans a collection or reads more than twice what it returns
-    assert found == {}
+    assert problems == {}
     assert explained > 100
 
 
@@ -162,13 +162,15 @@ def _next(data: dict[str, Any]) -> str | None:
 
 
 async def _explained(command: dict[str, Any]) -> dict[str, Any]:
-    kept = {
+    fields = {
         name: value
         for name, value in command.items()
         if name not in ("lsid", "$clusterTime", "$db", "$readPreference", "maxTimeMS", "comment")
     }
     database = models.Movie.get_pymongo_collection().database
-    plan: dict[str, Any] = await database.command({"explain": kept, "verbosity": "executionStats"})
+    plan: dict[str, Any] = await database.command(
+        {"explain": fields, "verbosity": "executionStats"}
+    )
     return plan
 
 

@@ -36,8 +36,8 @@ READ = """query ($id: ID!) {
 @pytest.fixture
 async def film(demo_catalog: None) -> str:
     """The id of a film, found as clients find it."""
-    found = await models.find(models.Movie, models.MovieRecord, {"title": "Metropolis"})
-    return found[0].id
+    records = await models.find(models.Movie, models.MovieRecord, {"title": "Metropolis"})
+    return records[0].id
 
 
 async def signed_in(graphql: GraphQL) -> str:
@@ -68,10 +68,10 @@ async def test_progress_walks_from_the_player_to_mongodb_and_back(
     session = await begun(graphql, token, film)
     # when the player reports
     for sequence, position in enumerate((10.0, 20.0, 30.5)):
-        told = await done(
+        payload = await done(
             graphql, REPORT, token, sessionId=session, sequence=sequence, positionSeconds=position
         )
-        assert (told["applied"], told["errors"]) == (True, [])
+        assert (payload["applied"], payload["errors"]) == (True, [])
     # then it is read back at once, everywhere, and said to be on its way
     expected = {"positionSeconds": 30.5, "durable": False}
     _, body = await graphql(READ, {"id": film}, token)
@@ -148,8 +148,8 @@ async def test_nobody_reports_into_a_session_of_somebody_else(
     session = await begun(graphql, await signed_in(graphql), film)
     for token, code in ((token_for(runtime), "SESSION_NOT_FOUND"), (None, "UNAUTHENTICATED")):
         # when others report into it
-        given = {"sessionId": session, "sequence": 0, "positionSeconds": 5.0}
-        status, body = await graphql(REPORT, {"input": given}, token)
+        fields = {"sessionId": session, "sequence": 0, "positionSeconds": 5.0}
+        status, body = await graphql(REPORT, {"input": fields}, token)
         # then they are told that there is none
         assert status == 200
         assert code in str(body)
@@ -162,17 +162,20 @@ async def test_nobody_reports_into_a_session_of_somebody_else(
 async def test_an_unknown_session_is_told_as_data(graphql: GraphQL, film: str) -> None:
     token = await signed_in(graphql)
     for id_ in ("session_0", "nonsense", ""):
-        told = await done(graphql, REPORT, token, sessionId=id_, sequence=0, positionSeconds=1)
-        assert (told["applied"], told["progress"]) == (False, None)
-        assert told["errors"][0]["code"] in ("SESSION_NOT_FOUND", "VALIDATION_FAILED")
+        payload = await done(graphql, REPORT, token, sessionId=id_, sequence=0, positionSeconds=1)
+        assert (payload["applied"], payload["progress"]) == (False, None)
+        assert payload["errors"][0]["code"] in ("SESSION_NOT_FOUND", "VALIDATION_FAILED")
 
 
 async def test_an_unknown_film_is_not_started(graphql: GraphQL, demo_catalog: None) -> None:
     token = await signed_in(graphql)
     for id_ in ("movie_0", "person_0", "nonsense"):
-        told = await done(graphql, START, token, playableId=id_, device={"key": "tv-1"})
-        assert told["session"] is None
-        assert [error["code"] for error in told["errors"]] in (["NOT_FOUND"], ["VALIDATION_FAILED"])
+        payload = await done(graphql, START, token, playableId=id_, device={"key": "tv-1"})
+        assert payload["session"] is None
+        assert [error["code"] for error in payload["errors"]] in (
+            ["NOT_FOUND"],
+            ["VALIDATION_FAILED"],
+        )
 
 
 async def test_a_list_with_progress_costs_one_command_more_at_every_size(

@@ -32,7 +32,7 @@ QUERY = """query ($id: ID!, $fresh: Boolean) { movie(by: {id: $id}) {
   }
 } }"""
 DEADLINE_SECONDS = 1.0
-Asked = Callable[..., Awaitable[list[dict[str, Any]]]]
+AskSources = Callable[..., Awaitable[list[dict[str, Any]]]]
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ async def film(runtime: Runtime) -> str:
 
 
 @pytest.fixture
-def asked(runtime: Runtime, provider_server: FakeProvider, film: str) -> Asked:
+def ask_sources(runtime: Runtime, provider_server: FakeProvider, film: str) -> AskSources:
     """The answers to the query above, asked one after the other of a process with one JSON
     provider per switch."""
 
@@ -77,7 +77,7 @@ def asked(runtime: Runtime, provider_server: FakeProvider, film: str) -> Asked:
     return ask
 
 
-def told(answer: dict[str, Any]) -> list[tuple[str, str, str | None]]:
+def attempts_of(answer: dict[str, Any]) -> list[tuple[str, str, str | None]]:
     return [
         (attempt["provider"]["key"], attempt["outcome"], attempt["reason"])
         for attempt in answer["attempts"]
@@ -99,16 +99,16 @@ def told(answer: dict[str, Any]) -> list[tuple[str, str, str | None]]:
     ],
 )
 async def test_the_next_provider_answers_and_attempts_say_why(
-    asked: Asked,
+    ask_sources: AskSources,
     switch: str,
     outcome: str,
     reason: str | None,
 ) -> None:
     started = time.monotonic()
-    (answer,) = await asked(switch, "ok")
+    (answer,) = await ask_sources(switch, "ok")
     # then it is told within the deadline who answered, and what the one before did
     assert time.monotonic() - started < DEADLINE_SECONDS + 1
-    library, first, second = told(answer)
+    library, first, second = attempts_of(answer)
     assert library[:2] == ("library", "EMPTY")
     assert first == ("p0", outcome, reason)
     assert second == ("p1", "HIT", None)
@@ -119,36 +119,40 @@ async def test_the_next_provider_answers_and_attempts_say_why(
 
 
 async def test_the_first_provider_that_answers_is_kept(
-    asked: Asked, provider_server: FakeProvider
+    ask_sources: AskSources, provider_server: FakeProvider
 ) -> None:
-    first, second = await asked("ok", "500", times=2)
+    first, second = await ask_sources("ok", "500", times=2)
     assert (first["origin"], second["origin"]) == ("PRIMARY_PROVIDER", "CACHE")
     assert second["sources"] == first["sources"]
     assert len(provider_server.seen) == 1
 
 
-async def test_nobody_having_it_is_an_empty_list_with_reasons(asked: Asked) -> None:
-    (answer,) = await asked("500", "empty", "hang", "malformed")
+async def test_nobody_having_it_is_an_empty_list_with_reasons(ask_sources: AskSources) -> None:
+    (answer,) = await ask_sources("500", "empty", "hang", "malformed")
     assert (answer["sources"], answer["links"], answer["best"]) == ([], [], None)
     assert len(answer["attempts"]) == 5
-    assert "HIT" not in {outcome for _, outcome, _ in told(answer)}
+    assert "HIT" not in {outcome for _, outcome, _ in attempts_of(answer)}
 
 
 async def test_our_own_library_comes_first(
-    asked: Asked, runtime: Runtime, settings: Settings, film: str, provider_server: FakeProvider
+    ask_sources: AskSources,
+    runtime: Runtime,
+    settings: Settings,
+    film: str,
+    provider_server: FakeProvider,
 ) -> None:
     # given a film of ours on the disk
     folder = settings.data_dir / "media"
     put_on_disk(folder, film, film_on_disk())
     try:
-        (answer,) = await asked("ok", token=token_for(runtime))
+        (answer,) = await ask_sources("ok", token=token_for(runtime))
         # then who is signed in is sent to it, and nobody else is asked
         assert answer["provider"] == {"key": "library"}
         (address,) = answer["links"]
         assert address.endswith(f"/{film}/master.m3u8")
         assert provider_server.seen == []
         # and others, who may not fetch it, to the next provider
-        (answer,) = await asked("ok")
+        (answer,) = await ask_sources("ok")
         assert answer["provider"] == {"key": "p0"}
     finally:
         shutil.rmtree(folder / film)

@@ -67,7 +67,7 @@ async def client(keyed: Runtime) -> AsyncIterator[httpx.AsyncClient]:
 # ---- access tokens
 
 
-def told(response: httpx.Response) -> tuple[int, bytes, dict[str, str]]:
+def summarize(response: httpx.Response) -> tuple[int, bytes, dict[str, str]]:
     """All that a client sees of an answer, but its request's id."""
     headers = {name: value for name, value in response.headers.items() if name != "x-request-id"}
     return response.status_code, response.content, headers
@@ -93,7 +93,7 @@ async def test_all_bad_tokens_get_one_answer_and_ask_no_store(
             response = await client.post(
                 "/graphql", json={"query": query}, headers={b"authorization": bearer}
             )
-            answers[f"{name}: {query[:9]}"] = told(response)
+            answers[f"{name}: {query[:9]}"] = summarize(response)
     # then all were answered the same, to the byte
     expected = (
         401,

@@ -74,8 +74,8 @@ async def test_flushed_progress_is_durable_and_may_expire(runtime: Runtime, redi
     # when it is flushed
     await flush_progress(runtime, "worker-1")
     # then its reader sees that it is durable, and Redis may let go of it in a week
-    found = await progress.progress_of(viewer_of(runtime), [title])
-    assert found[title] is not None and found[title].durable is True
+    live = await progress.progress_of(viewer_of(runtime), [title])
+    assert live[title] is not None and live[title].durable is True
     key = KEYS.progress(acknowledged.user_id, title)
     assert FLUSHED_SECONDS - 5 < await redis.ttl(key) <= FLUSHED_SECONDS
     assert await runtime.playback.progress.list_unflushed(acknowledged.user_id) == []

@@ -72,8 +72,8 @@ def editor(runtime: Runtime) -> Context:
     return Context(runtime, viewer)
 
 
-async def edit(runtime: Runtime, number: int = 1, **given: Any) -> list[str]:
-    changed = await edits.upsert_movie(editor(runtime), given, id_=film_id(number))
+async def edit(runtime: Runtime, number: int = 1, **fields: Any) -> list[str]:
+    changed = await edits.upsert_movie(editor(runtime), fields, id_=film_id(number))
     return changed.purged_tags
 
 
@@ -150,9 +150,9 @@ async def test_many_edits_take_few_requests(here: Runtime, cdn_server: FakeCdn) 
 
 
 async def test_without_a_cdn_there_is_nobody_to_ask(here: Runtime, cdn_server: FakeCdn) -> None:
-    async with process(here, cdn_server, Clock(time.time()), "passthrough") as alone:
-        await edit(alone, title="Another")
-        assert await purge_cdn(alone) == 1
+    async with process(here, cdn_server, Clock(time.time()), "passthrough") as without_cdn:
+        await edit(without_cdn, title="Another")
+        assert await purge_cdn(without_cdn) == 1
     assert (cdn_server.seen, await states()) == ([], [PurgeState.DONE])
 
 
@@ -278,8 +278,8 @@ async def test_workers_that_race_ask_for_each_purge_once(
         await purging.enqueue_tags(here, [f"movies:genre:{number}"])
     ended = await asyncio.gather(*(purge_cdn(here) for _ in range(4)))
     assert sum(ended) == 250
-    asked = [tag for what, items in cdn_server.purged if what == "tags" for tag in items]
-    assert sorted(asked) == sorted(f"movies:genre:{number}" for number in range(250))
+    purged_tags = [tag for what, items in cdn_server.purged if what == "tags" for tag in items]
+    assert sorted(purged_tags) == sorted(f"movies:genre:{number}" for number in range(250))
     assert set(await states()) == {PurgeState.DONE}
 
 
@@ -453,8 +453,8 @@ async def test_an_import_that_changed_nothing_purges_nothing(here: Runtime) -> N
 async def test_an_import_that_our_caches_know_of_is_done_without_a_cdn(
     here: Runtime, cdn_server: FakeCdn, clock: Clock
 ) -> None:
-    async with process(here, cdn_server, clock, "passthrough") as alone:
-        await written(alone, film(7))
+    async with process(here, cdn_server, clock, "passthrough") as without_cdn:
+        await written(without_cdn, film(7))
     assert await stored() == []
 
 
@@ -486,10 +486,10 @@ async def test_the_command_shows_failed_purges_and_has_them_tried_again(
     # when an operator looks
     assert await purges.show(here, retry=False) == 1
     # then it is told, and stays
-    told = capsys.readouterr().out
-    assert (await only()).id in told
-    assert "1 tries  Cloudflare refused to purge (400).  movies:all" in told
-    assert "0 waiting, 1 failed.\n" in told
+    output = capsys.readouterr().out
+    assert (await only()).id in output
+    assert "1 tries  Cloudflare refused to purge (400).  movies:all" in output
+    assert "0 waiting, 1 failed.\n" in output
     assert await states() == [PurgeState.FAILED]
     # and with --retry it is put back
     cdn_server.refused = set()

@@ -27,7 +27,7 @@ from workers import Worker, run_workers
 from workers.import_tmdb import import_tmdb
 from workers.run_jobs import MAX_ATTEMPTS, JobProgress, Runner, run_jobs
 
-Told = tuple[JobState, int, int | None]
+Seen = tuple[JobState, int, int | None]
 
 
 def by(runtime: Runtime, role: Role) -> Context:
@@ -79,10 +79,15 @@ async def test_a_job_is_queued_run_and_told(runtime: Runtime) -> None:
     # when a worker comes along
     assert await run_jobs(runtime, "one", runners(count)) == 1
     # then it is done, and there is nothing more to do
-    found = await read(job)
-    assert (found.state, found.done, found.total, found.error) == (JobState.SUCCEEDED, 3, 3, None)
-    assert found.started_at is not None and found.finished_at is not None
-    assert found.started_at <= found.finished_at
+    record = await read(job)
+    assert (record.state, record.done, record.total, record.error) == (
+        JobState.SUCCEEDED,
+        3,
+        3,
+        None,
+    )
+    assert record.started_at is not None and record.finished_at is not None
+    assert record.started_at <= record.finished_at
     after = metrics.jobs_finished_total.labels("flush_progress", "SUCCEEDED")._value.get()
     assert after == before + 1
     assert await run_jobs(runtime, "one", runners(count)) == 0
@@ -113,14 +118,14 @@ async def test_many_workers_run_each_job_once_and_one_at_a_time(runtime: Runtime
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "message"),
     [
         (Conflict("It changed."), "It changed."),
         (ValueError("secret"), "Something went wrong on our side."),
         (TimeoutError(), "It took longer than an hour."),
     ],
 )
-async def test_a_failing_job_says_why(runtime: Runtime, error: Exception, told: str) -> None:
+async def test_a_failing_job_says_why(runtime: Runtime, error: Exception, message: str) -> None:
     job = await queued(runtime)
 
     async def fail(_: Runtime, __: Mapping[str, Any], progress: JobProgress) -> None:
@@ -128,8 +133,8 @@ async def test_a_failing_job_says_why(runtime: Runtime, error: Exception, told: 
         raise error
 
     await run_jobs(runtime, "one", runners(fail))
-    found = await read(job)
-    assert (found.state, found.error, found.done) == (JobState.FAILED, told, 1)
+    record = await read(job)
+    assert (record.state, record.error, record.done) == (JobState.FAILED, message, 1)
 
 
 async def test_a_job_of_an_unknown_kind_fails(runtime: Runtime) -> None:
@@ -158,10 +163,10 @@ async def test_jobs_are_run_while_redis_is_away(runtime: Runtime) -> None:
     nowhere = runtime.settings.model_copy(update={"redis_url": "redis://127.0.0.1:1/0"})
     away = pool.connect(nowhere)
     queue = type(runtime.jobs.queue)(away)
-    alone = replace(later(runtime, 31), jobs=replace(runtime.jobs, queue=queue))
-    job = await job_queue.start(replace(alone, clock=runtime.clock), JobKind.FLUSH_PROGRESS)
+    without_redis = replace(later(runtime, 31), jobs=replace(runtime.jobs, queue=queue))
+    job = await job_queue.start(replace(without_redis, clock=runtime.clock), JobKind.FLUSH_PROGRESS)
     # when it looks, then it finds the job in MongoDB
-    assert await run_jobs(alone, "one", runners(_nothing)) == 1
+    assert await run_jobs(without_redis, "one", runners(_nothing)) == 1
     assert (await read(job)).state is JobState.SUCCEEDED
     await away.aclose()
 
@@ -175,14 +180,14 @@ async def test_a_job_of_a_dead_worker_is_finished_by_another(runtime: Runtime) -
     assert await run_jobs(later(runtime, 29), "other", runners(_nothing)) == 0
     # and after that it is finished
     assert await run_jobs(later(runtime, 31), "other", runners(_nothing)) == 1
-    found = await read(job)
-    assert (found.state, found.attempts) == (JobState.SUCCEEDED, 2)
-    assert found.started_at == dead.started_at
+    record = await read(job)
+    assert (record.state, record.attempts) == (JobState.SUCCEEDED, 2)
+    assert record.started_at == dead.started_at
     # and what the dead one says when it wakes does not count
     end = models.JobEnd(JobState.FAILED, "late", 0, None)
     assert not await models.finish_job(job.id, "dead", job_queue.now(runtime), end)
     assert not await models.heartbeat_job(job.id, "dead", job_queue.now(runtime), 9, 9)
-    assert await read(job) == found
+    assert await read(job) == record
 
 
 def _long_ago() -> datetime:
@@ -221,8 +226,8 @@ async def test_a_job_that_kills_its_workers_is_given_up(runtime: Runtime) -> Non
         )
         assert claimed is not None
     await run_jobs(later(runtime, 200), "other", runners(_nothing))
-    found = await read(job)
-    assert (found.state, found.error) == (
+    record = await read(job)
+    assert (record.state, record.error) == (
         JobState.FAILED, f"Given up: {MAX_ATTEMPTS} workers died over it.",
     )  # fmt: skip
 
@@ -246,8 +251,8 @@ async def test_a_shutdown_puts_the_job_back_for_another(runtime: Runtime) -> Non
     stop.set()
     await asyncio.wait_for(working, 5)
     # then the job waits again, as if never tried, and another takes it at once
-    left = await read(job)
-    assert (left.state, left.attempts) == (JobState.QUEUED, 0)
+    requeued = await read(job)
+    assert (requeued.state, requeued.attempts) == (JobState.QUEUED, 0)
     assert await run_jobs(runtime, "other", runners(_nothing)) == 1
     assert (await read(job)).state is JobState.SUCCEEDED
 
@@ -255,12 +260,12 @@ async def test_a_shutdown_puts_the_job_back_for_another(runtime: Runtime) -> Non
 async def test_watching_tells_every_state_until_the_end(runtime: Runtime) -> None:
     # given a watcher of a job that waits
     job = await queued(runtime)
-    told: list[Told] = []
+    states: list[Seen] = []
     begun = asyncio.Event()
 
     async def watch() -> None:
         async for now in jobs.stream_job(by(runtime, Role.EDITOR), job.id):
-            told.append((now.state, now.done, now.total))
+            states.append((now.state, now.done, now.total))
             begun.set()
 
     watching = asyncio.create_task(watch())
@@ -275,9 +280,9 @@ async def test_watching_tells_every_state_until_the_end(runtime: Runtime) -> Non
     await run_jobs(runtime, "one", runners(slow))
     await asyncio.wait_for(watching, 5)
     # then each step was told once, in order, the end last
-    assert told[0] == (JobState.QUEUED, 0, None)
-    assert told[-1] == (JobState.SUCCEEDED, 3, 3)
-    steps = [done for state, done, _ in told if state is JobState.RUNNING]
+    assert states[0] == (JobState.QUEUED, 0, None)
+    assert states[-1] == (JobState.SUCCEEDED, 3, 3)
+    steps = [done for state, done, _ in states if state is JobState.RUNNING]
     assert steps == sorted(steps) and set(steps) >= {1, 2, 3}
     assert not runtime.jobs.changed._subscriptions
 
@@ -327,8 +332,8 @@ async def test_flushing_progress_is_a_job(runtime: Runtime) -> None:
     await run_jobs(runtime)
     # then it is in MongoDB
     assert [row["version"] for row in await stored()] == [1]
-    found = await read(job)
-    assert (found.state, found.done, found.total, found.created_by) == (
+    record = await read(job)
+    assert (record.state, record.done, record.total, record.created_by) == (
         JobState.SUCCEEDED, 1, 1, "user_1",
     )  # fmt: skip
     with pytest.raises(Forbidden):
@@ -344,8 +349,8 @@ async def test_warming_the_cache_is_a_job(runtime: Runtime) -> None:
     assert (job.kind, job.total, job.arguments) == ("warm_cache", 10, {"first": 10})
     await run_jobs(runtime)
     # then all are in Redis
-    found = await read(job)
-    assert (found.state, found.done, found.error) == (JobState.SUCCEEDED, 3, None)
+    record = await read(job)
+    assert (record.state, record.done, record.error) == (JobState.SUCCEEDED, 3, None)
     assert len([key async for key in runtime.redis.scan_iter("movie:movie_*")]) == 3
     with pytest.raises(Forbidden):
         await jobs.warm_cache(by(runtime, Role.EDITOR), 10)
@@ -373,8 +378,8 @@ async def test_an_import_whose_worker_is_killed_is_finished_by_another(
         # when another worker comes, half a minute later
         assert await run_jobs(later(here, 31), "other") == 1
     # then all films are there, each once
-    found = await read(job)
-    assert (found.state, found.done, found.total, found.attempts) == (
+    record = await read(job)
+    assert (record.state, record.done, record.total, record.attempts) == (
         JobState.SUCCEEDED, 45, 45, 2,
     )  # fmt: skip
     rows = await models.find(models.Movie, models.MovieRecord, {}, fields=frozenset({"tmdb_id"}))
@@ -401,5 +406,5 @@ async def test_the_daily_import_is_started_by_one_process_a_day(
         tmdb_server.answers |= dict.fromkeys(["/movie/changes", "/tv/changes"], fake_tmdb.listed())
         await run_jobs(here)
         assert (await read(job)).state is JobState.SUCCEEDED
-    left_seconds = await runtime.redis.ttl("turn:import_tmdb_changes")
-    assert 22 * 3600 < left_seconds < 26 * 3600
+    remaining_seconds = await runtime.redis.ttl("turn:import_tmdb_changes")
+    assert 22 * 3600 < remaining_seconds < 26 * 3600

@@ -85,12 +85,12 @@ async def test_a_worker_whose_store_is_away_fails_without_a_traceback(runtime: R
         stop.set()
         await asyncio.wait_for(running, 5)
     # then the outage is one line each time, and counted; the fault is told with its traceback
-    told = [line for line in lines if line.get("worker") == "waits"]
-    assert {(line["event"], line["log_level"]) for line in told} == {
+    own_lines = [line for line in lines if line.get("worker") == "waits"]
+    assert {(line["event"], line["log_level"]) for line in own_lines} == {
         ("worker_upstream_unavailable", "warning")
     }
-    assert not any("exc_info" in line for line in told)
-    assert failed._value.get() == runs == len(told) >= 2
+    assert not any("exc_info" in line for line in own_lines)
+    assert failed._value.get() == runs == len(own_lines) >= 2
     (fault,) = [line for line in lines if line.get("worker") == "breaks"]
     assert isinstance(fault["exc_info"], ValueError)
 

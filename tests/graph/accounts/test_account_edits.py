@@ -20,7 +20,7 @@ from tests.support.accounts import (
     NEW_PASSWORD,
     PASSWORD,
     account,
-    mailed,
+    send_pending_mails,
     stored,
 )
 
@@ -64,24 +64,26 @@ def send(request: pytest.FixtureRequest, guest: Context) -> Send:
     async def run(
         query: str, token: str | None = None, *, verified: bool = False, **variables: Any
     ) -> dict[str, Any]:
-        asked = guest.for_event()
+        context = guest.for_event()
         if verified:
             settings = guest.runtime.settings.model_copy(
                 update={"email_verification_required": True}
             )
-            asked.runtime = dataclasses.replace(guest.runtime, settings=settings)
+            context.runtime = dataclasses.replace(guest.runtime, settings=settings)
         header = f"Bearer {token}" if token else None
-        asked.viewer = await authenticate(asked.runtime, header)
-        prepared = operations.prepare(Request(query, variables), asked)
-        answer = prepared if isinstance(prepared, Answer) else await operations.run(prepared, asked)
+        context.viewer = await authenticate(context.runtime, header)
+        prepared = operations.prepare(Request(query, variables), context)
+        answer = (
+            prepared if isinstance(prepared, Answer) else await operations.run(prepared, context)
+        )
         return answer.body()
 
     return run
 
 
 async def ada(send: Send) -> str:
-    given = {"email": EMAIL, "password": PASSWORD, "displayName": "Ada"}
-    answer = await send(REGISTER, input=given)
+    fields = {"email": EMAIL, "password": PASSWORD, "displayName": "Ada"}
+    answer = await send(REGISTER, input=fields)
     token: str = answer["data"]["register"]["tokens"]["accessToken"]
     return token
 
@@ -90,10 +92,10 @@ async def test_a_registration_to_be_proved_answers_the_same_for_every_address(
     send: Send, guest: Context
 ) -> None:
     # given that addresses have to be proved, when one registers twice
-    given = {"email": EMAIL, "password": PASSWORD, "displayName": "Ada"}
+    fields = {"email": EMAIL, "password": PASSWORD, "displayName": "Ada"}
     nothing: dict[str, Any] = {"data": {"register": {"tokens": None, "viewer": None, "errors": []}}}
-    assert await send(REGISTER, verified=True, input=given) == nothing
-    code = (await mailed(guest)).codes[0]
+    assert await send(REGISTER, verified=True, input=fields) == nothing
+    code = (await send_pending_mails(guest)).codes[0]
     login = {"email": EMAIL, "password": PASSWORD}
     refused = await send(LOGIN, verified=True, input=login)
     # then a right password is told what is missing
@@ -101,7 +103,7 @@ async def test_a_registration_to_be_proved_answers_the_same_for_every_address(
     verified = await send(VERIFY, input={"token": code})
     assert verified == {"data": {"verifyEmail": {"viewer": None, "errors": []}}}
     # and an address with an account answers as one without
-    assert await send(REGISTER, verified=True, input=given) == nothing
+    assert await send(REGISTER, verified=True, input=fields) == nothing
     signed_in = await send(LOGIN, verified=True, input=login)
     assert signed_in["data"]["login"]["errors"] == []
 
@@ -109,7 +111,7 @@ async def test_a_registration_to_be_proved_answers_the_same_for_every_address(
 async def test_the_viewer_proves_the_address(send: Send, guest: Context) -> None:
     token = await ada(send)
     assert (await send(RESEND, input={"email": EMAIL}))["data"] == {"resendVerification": DONE}
-    first, second = (await mailed(guest)).codes
+    first, second = (await send_pending_mails(guest)).codes
     answer = await send(VERIFY, token, input={"token": second})
     assert answer["data"]["verifyEmail"] == {"viewer": {"emailVerified": True}, "errors": []}
     again = await send(VERIFY, token, input={"token": first})
@@ -124,7 +126,7 @@ async def test_a_forgotten_password_is_set_anew(send: Send, guest: Context) -> N
     for email in (EMAIL, "nobody@example.org"):
         answer = await send(ASK_FOR_RESET, input={"email": email})
         assert answer == {"data": {"requestPasswordReset": DONE}}
-    code = (await mailed(guest)).codes[-1]
+    code = (await send_pending_mails(guest)).codes[-1]
     weak = await send(RESET, input={"token": code, "newPassword": "password1234"})
     assert weak["data"]["resetPassword"] == {
         "accepted": False,
@@ -138,13 +140,13 @@ async def test_a_forgotten_password_is_set_anew(send: Send, guest: Context) -> N
 
 async def test_a_known_password_is_changed(send: Send) -> None:
     token = await ada(send)
-    given = {"currentPassword": "wrong horse battery", "newPassword": NEW_PASSWORD}
-    wrong = await send(CHANGE, token, input=given)
+    fields = {"currentPassword": "wrong horse battery", "newPassword": NEW_PASSWORD}
+    wrong = await send(CHANGE, token, input=fields)
     assert wrong["data"]["changePassword"] == {
         "accepted": False,
         "errors": [{"code": "INVALID_CREDENTIALS", "path": ["input", "currentPassword"]}],
     }
-    done = await send(CHANGE, token, input={**given, "currentPassword": PASSWORD})
+    done = await send(CHANGE, token, input={**fields, "currentPassword": PASSWORD})
     assert done == {"data": {"changePassword": DONE}}
 
 
@@ -165,8 +167,8 @@ async def test_a_profile_is_changed_in_part(send: Send) -> None:
         },
         "errors": [],
     }
-    given: dict[str, Any] = {"maxQuality": None, "displayName": "Countess", "autoplayNext": False}
-    answer = await send(PROFILE, token, input=given)
+    fields: dict[str, Any] = {"maxQuality": None, "displayName": "Countess", "autoplayNext": False}
+    answer = await send(PROFILE, token, input=fields)
     viewer = answer["data"]["updateProfile"]["viewer"]
     assert (viewer["displayName"], viewer["preferences"]["maxQuality"]) == ("Countess", None)
     assert viewer["preferences"]["audioLanguages"] == ["de", "en-GB"]
@@ -197,8 +199,8 @@ async def test_keys_come_and_go(send: Send) -> None:
     assert (key["name"], key["lastUsedAt"], key["expiresAt"]) == ("script", None, None)
     assert made["secret"].startswith(f"marquee_{key['prefix']}_")
     # when a program comes with it, then it is let in, and kept from what is its owner's alone
-    found = await send("{ viewer { displayName tier } }", made["secret"])
-    assert found == {"data": {"viewer": {"displayName": "Ada", "tier": "FREE"}}}
+    answer = await send("{ viewer { displayName tier } }", made["secret"])
+    assert answer == {"data": {"viewer": {"displayName": "Ada", "tier": "FREE"}}}
     hidden = await send(SESSIONS, made["secret"])
     assert hidden["data"] == {"viewer": {"sessions": None, "apiKeys": None}}
     assert [one["extensions"]["code"] for one in hidden["errors"]] == ["FORBIDDEN"] * 2
@@ -218,8 +220,8 @@ async def test_sessions_are_seen_and_ended(send: Send) -> None:
     token = await ada(send)
     tv = {"email": EMAIL, "password": PASSWORD, "device": {"key": "tv-1", "kind": "TV"}}
     elsewhere = (await send(LOGIN, input=tv))["data"]["login"]["tokens"]["accessToken"]
-    found = (await send(SESSIONS, token))["data"]["viewer"]["sessions"]
-    by_device = {one["device"] and one["device"]["key"]: one for one in found}
+    sessions = (await send(SESSIONS, token))["data"]["viewer"]["sessions"]
+    by_device = {one["device"] and one["device"]["key"]: one for one in sessions}
     assert {key: one["current"] for key, one in by_device.items()} == {None: True, "tv-1": False}
     # when the television is signed out, then it is refused and the other goes on
     node = "query($id: ID!) { node(id: $id) { __typename ... on AuthSession { current } } }"
@@ -251,7 +253,7 @@ async def test_an_account_is_deleted_with_its_password_only(send: Send) -> None:
 
 
 @pytest.mark.parametrize(
-    ("query", "given"),
+    ("query", "fields"),
     [
         (CHANGE, {"currentPassword": PASSWORD, "newPassword": NEW_PASSWORD}),
         (PROFILE, {"displayName": "Eve"}),
@@ -262,10 +264,10 @@ async def test_an_account_is_deleted_with_its_password_only(send: Send) -> None:
     ],
     ids=["changePassword", "updateProfile", "createApiKey", "revokeApiKey", "logout", "delete"],
 )
-async def test_nobody_changes_nothing(send: Send, query: str, given: dict[str, Any]) -> None:
+async def test_nobody_changes_nothing(send: Send, query: str, fields: dict[str, Any]) -> None:
     await ada(send)
     before = await account(), await stored(models.Login)
-    answer = await send(query, input=given)
+    answer = await send(query, input=fields)
     assert answer["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"
     assert (await account(), await stored(models.Login)) == before
 

@@ -53,11 +53,15 @@ def send(request: pytest.FixtureRequest, context: Context) -> Send:
     operations = Operations(documents, by_plan=request.param == "plan", deadline_seconds=5)
 
     async def run(query: str, token: str | None = None, **variables: Any) -> dict[str, Any]:
-        asked = context.for_event()
+        operation_context = context.for_event()
         header = f"Bearer {token}" if token else None
-        asked.viewer = await authenticate(context.runtime, header)
-        prepared = operations.prepare(Request(query, variables), asked)
-        answer = prepared if isinstance(prepared, Answer) else await operations.run(prepared, asked)
+        operation_context.viewer = await authenticate(context.runtime, header)
+        prepared = operations.prepare(Request(query, variables), operation_context)
+        answer = (
+            prepared
+            if isinstance(prepared, Answer)
+            else await operations.run(prepared, operation_context)
+        )
         return answer.body()
 
     return run
@@ -151,7 +155,7 @@ async def test_a_wrong_password_and_an_unknown_address_have_one_answer(send: Sen
 
 
 @pytest.mark.parametrize(
-    ("query", "given", "code", "path"),
+    ("query", "fields", "code", "path"),
     [
         (REGISTER, {"displayName": " "}, "VALIDATION_FAILED", ["input", "displayName"]),
         (REGISTER, {"password": "short"}, "VALIDATION_FAILED", ["input", "password"]),
@@ -160,9 +164,9 @@ async def test_a_wrong_password_and_an_unknown_address_have_one_answer(send: Sen
     ],
 )
 async def test_what_is_not_acceptable_is_told_with_its_place(
-    send: Send, query: str, given: dict[str, Any], code: str, path: list[str]
+    send: Send, query: str, fields: dict[str, Any], code: str, path: list[str]
 ) -> None:
-    answer = await send(query, input={**ADA, "displayName": "Ada", **given})
+    answer = await send(query, input={**ADA, "displayName": "Ada", **fields})
     (failure,) = answer["data"]["register"]["errors"]
     assert (failure["code"], failure["path"]) == (code, path)
     assert await models.User.get_pymongo_collection().count_documents({}) == 0

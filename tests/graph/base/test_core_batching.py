@@ -11,12 +11,12 @@ import pytest
 from graph.base.core_batching import run_in_batch
 from services.errors import NotFound
 
-Asked = list[list[str]]
+Batches = list[list[str]]
 
 
-def lengths(asked: Asked, wait: Callable[[], Any] = lambda: asyncio.sleep(0)) -> Any:
+def lengths(batches: Batches, wait: Callable[[], Any] = lambda: asyncio.sleep(0)) -> Any:
     async def call(parents: list[str]) -> list[Any]:
-        asked.append(list(parents))
+        batches.append(list(parents))
         await wait()
         return [NotFound("No one.") if parent == "one" else len(parent) for parent in parents]
 
@@ -24,30 +24,30 @@ def lengths(asked: Asked, wait: Callable[[], Any] = lambda: asyncio.sleep(0)) ->
 
 
 async def test_what_is_asked_in_the_same_moment_is_one_batch() -> None:
-    asked: Asked = []
+    batches: Batches = []
     waiting: dict[Any, Any] = {}
-    call = lengths(asked)
+    call = lengths(batches)
 
     async def later(parent: str, turns: int) -> int:
         for _ in range(turns):
             await asyncio.sleep(0)
-        found: int = await run_in_batch(waiting, "key", call, parent)
-        return found
+        length: int = await run_in_batch(waiting, "key", call, parent)
+        return length
 
     # given parents whose siblings differ by a turn of the loop
-    found = await asyncio.gather(later("a", 0), later("bb", 1), later("ccc", 1), later("dd", 0))
-    assert (found, asked, waiting) == ([1, 2, 3, 2], [["a", "dd", "bb", "ccc"]], {})
+    results = await asyncio.gather(later("a", 0), later("bb", 1), later("ccc", 1), later("dd", 0))
+    assert (results, batches, waiting) == ([1, 2, 3, 2], [["a", "dd", "bb", "ccc"]], {})
 
 
 async def test_other_keys_are_other_batches_and_a_later_parent_begins_anew() -> None:
-    asked: Asked = []
+    batches: Batches = []
     waiting: dict[Any, Any] = {}
-    call = lengths(asked)
+    call = lengths(batches)
     await asyncio.gather(
         run_in_batch(waiting, "key", call, "a"), run_in_batch(waiting, "other", call, "bb")
     )
     await run_in_batch(waiting, "key", call, "ccc")
-    assert asked == [["a"], ["bb"], ["ccc"]]
+    assert batches == [["a"], ["bb"], ["ccc"]]
 
 
 async def test_one_parents_failure_is_its_own_and_a_whole_one_everybodys() -> None:
@@ -62,14 +62,14 @@ async def test_one_parents_failure_is_its_own_and_a_whole_one_everybodys() -> No
     async def short(_parents: list[str]) -> list[int]:
         return [1]
 
-    found = await asyncio.gather(
+    results = await asyncio.gather(
         *(run_in_batch(waiting, "key", short, parent) for parent in "ab"), return_exceptions=True
     )
-    assert [str(error) for error in found] == ["one result per parent is needed"] * 2
+    assert [str(error) for error in results] == ["one result per parent is needed"] * 2
 
 
 async def test_a_parent_that_is_given_up_takes_nothing_from_the_others() -> None:
-    asked: Asked = []
+    batches: Batches = []
     waiting: dict[Any, Any] = {}
     release, ended = asyncio.Event(), asyncio.Event()
 
@@ -79,7 +79,7 @@ async def test_a_parent_that_is_given_up_takes_nothing_from_the_others() -> None
         finally:
             ended.set()
 
-    call = lengths(asked, wait)
+    call = lengths(batches, wait)
     first, second = (
         asyncio.create_task(run_in_batch(waiting, "key", call, parent)) for parent in ("a", "bb")
     )

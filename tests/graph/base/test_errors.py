@@ -23,15 +23,15 @@ MASKED = "Something went wrong on our side."
 
 
 @pytest.fixture
-def asked(runtime: Runtime) -> ChosenContext:
+def case_context(runtime: Runtime) -> ChosenContext:
     return ChosenContext(replace(runtime, cache=Cache(runtime.redis, tiers="none")))
 
 
 @pytest.fixture(params=["plan", "core"])
-def send(request: pytest.FixtureRequest, asked: ChosenContext) -> Any:
+def send(request: pytest.FixtureRequest, case_context: ChosenContext) -> Any:
     documents = Documents(SCHEMA, CONFIG, introspection=True)
     by_plan = request.param == "plan"
-    return sender(Operations(documents, by_plan=by_plan, deadline_seconds=5), asked)
+    return sender(Operations(documents, by_plan=by_plan, deadline_seconds=5), case_context)
 
 
 @pytest.mark.parametrize(
@@ -46,17 +46,21 @@ def send(request: pytest.FixtureRequest, asked: ChosenContext) -> Any:
     ],
 )
 async def test_a_value_of_ours_that_does_not_fit_is_our_fault(
-    send: Any, asked: ChosenContext, record: dict[str, Any], query: str, path: list[str | int]
+    send: Any,
+    case_context: ChosenContext,
+    record: dict[str, Any],
+    query: str,
+    path: list[str | int],
 ) -> None:
-    have(asked, ItemRecord("a", **record))
+    have(case_context, ItemRecord("a", **record))
     (error,) = (await send(query))["errors"]
     assert error["path"] == path
     assert error["message"] == MASKED
     assert error["extensions"] == {"code": "INTERNAL_SERVER_ERROR", "requestId": "-"}
 
 
-async def test_a_thing_of_no_type_is_our_fault(send: Any, asked: ChosenContext) -> None:
-    asked.store["a"] = object()
+async def test_a_thing_of_no_type_is_our_fault(send: Any, case_context: ChosenContext) -> None:
+    case_context.store["a"] = object()
     (error,) = (await send("{ things { id } }"))["errors"]
     assert (error["path"], error["message"]) == (["things", 0], MASKED)
 
@@ -69,9 +73,9 @@ async def test_a_thing_of_no_type_is_our_fault(send: Any, asked: ChosenContext) 
     ],
 )
 async def test_an_argument_that_does_not_fit_is_the_clients(
-    send: Any, asked: ChosenContext, query: str
+    send: Any, case_context: ChosenContext, query: str
 ) -> None:
-    have(asked, ItemRecord("a"))
+    have(case_context, ItemRecord("a"))
     body = await send(query, n=None)
     (error,) = body["errors"]
     assert (error["path"], body["data"]) == (["item", "said"], {"item": {"said": None}})

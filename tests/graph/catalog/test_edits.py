@@ -25,8 +25,8 @@ def editor(runtime: Runtime) -> str:
     return token_for(runtime, models.Role.EDITOR)
 
 
-async def upserted(graphql: GraphQL, token: str, **given: Any) -> Any:
-    status, body = await graphql(UPSERT, {"input": given}, token=token)
+async def upserted(graphql: GraphQL, token: str, **fields: Any) -> Any:
+    status, body = await graphql(UPSERT, {"input": fields}, token=token)
     assert (status, body.keys()) == (200, {"data"}), body
     return body["data"]["upsertMovie"]
 
@@ -107,12 +107,12 @@ async def test_what_is_refused_changes_nothing(graphql: GraphQL, editor: str) ->
         ({"id": "movie_00001", "expectedVersion": 2}, "CONFLICT", ["expectedVersion"]),
         ({"title": "x", "expectedVersion": 1}, "CONFLICT", ["expectedVersion"]),
     ]
-    for given, code, path in refused:
-        answer = await upserted(graphql, editor, **given)
+    for fields, code, path in refused:
+        answer = await upserted(graphql, editor, **fields)
         assert answer["movie"] is None
         assert [(one["code"], one["path"]) for one in answer["errors"]] == [
             (code, ["input", *path])
-        ], given
+        ], fields
     assert await stored() == before
 
 

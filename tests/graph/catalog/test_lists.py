@@ -57,28 +57,30 @@ def numbers(connection: Any) -> list[int]:
 
 async def test_many_genres_have_their_films(graphql: GraphQL, films: None) -> None:
     # when each genre is asked for three of its films
-    found = {one["slug"]: one["movies"] for one in (await data(graphql, GENRES, first=3))["genres"]}
+    movies_by_genre = {
+        one["slug"]: one["movies"] for one in (await data(graphql, GENRES, first=3))["genres"]
+    }
     # then each has its own, the most popular first, deleted ones left out
-    assert {slug: numbers(page) for slug, page in found.items()} == {
+    assert {slug: numbers(page) for slug, page in movies_by_genre.items()} == {
         "even": [2, 4, 6],
         "odd": [1, 3, 5],
         "third": [3, 6, 9],
         "unused": [],
     }
-    assert {slug: page["pageInfo"]["hasNextPage"] for slug, page in found.items()} == {
+    assert {slug: page["pageInfo"]["hasNextPage"] for slug, page in movies_by_genre.items()} == {
         "even": True,
         "odd": True,
         "third": False,
         "unused": False,
     }
-    assert {slug: page["totalCount"]["value"] for slug, page in found.items()} == {
+    assert {slug: page["totalCount"]["value"] for slug, page in movies_by_genre.items()} == {
         "even": 5,
         "odd": 6,
         "third": 3,
         "unused": 0,
     }
     # and a cursor leads on
-    after = found["third"]["edges"][0]["cursor"]  # behind film 3
+    after = movies_by_genre["third"]["edges"][0]["cursor"]  # behind film 3
     further = (await data(graphql, GENRES, first=2, after=after))["genres"]
     assert {one["slug"]: numbers(one["movies"]) for one in further} == {
         "even": [4, 6],
@@ -92,8 +94,8 @@ async def test_many_genres_have_their_films(graphql: GraphQL, films: None) -> No
 async def test_the_order_is_part_of_what_is_cached(graphql: GraphQL, films: None) -> None:
     await data(graphql, GENRES, first=2)
     order = {"field": "RATING", "direction": "ASC"}
-    found = (await data(graphql, GENRES, first=2, orderBy=order))["genres"]
-    assert {one["slug"]: numbers(one["movies"]) for one in found} == {
+    genres = (await data(graphql, GENRES, first=2, orderBy=order))["genres"]
+    assert {one["slug"]: numbers(one["movies"]) for one in genres} == {
         "even": [8, 10],  # unrated films come first
         "odd": [7, 9],
         "third": [9, 3],
@@ -170,18 +172,20 @@ async def test_a_list_is_counted_only_when_asked(
     assert count_commands.mongo == ["movies.find"]
     # when the same list is counted, then that is one command more
     await count_commands.reset()
-    found = await data(graphql, counted, filter={"genres": ["odd"]})
-    assert found["movies"]["totalCount"] == {"value": 6, "precision": "EXACT"}
+    answer = await data(graphql, counted, filter={"genres": ["odd"]})
+    assert answer["movies"]["totalCount"] == {"value": 6, "precision": "EXACT"}
     assert count_commands.mongo == ["movies.aggregate"]
     # and the whole catalogue is estimated without looking at it
     await count_commands.reset()
-    found = await data(graphql, counted)
-    assert found["movies"]["totalCount"] == {"value": 12, "precision": "ESTIMATED"}
+    answer = await data(graphql, counted)
+    assert answer["movies"]["totalCount"] == {"value": 12, "precision": "ESTIMATED"}
     assert "movies.count" in count_commands.mongo
     # and kept
     await count_commands.reset()
-    found = await data(graphql, counted.replace("first: 1", "first: 2"), filter={"genres": ["odd"]})
-    assert found["movies"]["totalCount"]["value"] == 6
+    answer = await data(
+        graphql, counted.replace("first: 1", "first: 2"), filter={"genres": ["odd"]}
+    )
+    assert answer["movies"]["totalCount"]["value"] == 6
     assert count_commands.mongo == ["movies.find"]
 
 

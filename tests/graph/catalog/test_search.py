@@ -93,8 +93,8 @@ async def test_any_word_is_enough_in_any_case_and_accent(graphql: GraphQL, libra
 async def test_nothing_in_a_query_is_an_operator(
     graphql: GraphQL, library: None, query: str
 ) -> None:
-    found = ids_of(await search(graphql, query, kinds=["MOVIE"]))
-    assert set(found) == {"movie_00001", "movie_00002"}
+    result_ids = ids_of(await search(graphql, query, kinds=["MOVIE"]))
+    assert set(result_ids) == {"movie_00001", "movie_00002"}
 
 
 @pytest.mark.parametrize("query", [".*", "", "  ", '"-"', "-", "a" * 101, "light.*"])
@@ -154,8 +154,8 @@ async def test_a_search_costs_the_same_at_every_size(
         runtime.cache.clear_memory()
         await count_commands.reset()
         assert len(ids_of(await search(graphql, "quay", first=first))) == first
-        found = sorted(count_commands.mongo)
-        costs.append([name for name in found if name.endswith("aggregate")])
+        commands = sorted(count_commands.mongo)
+        costs.append([name for name in commands if name.endswith("aggregate")])
     assert costs == [["movies.aggregate", "people.aggregate", "shows.aggregate"]] * 2
     # and again, for a minute, none
     await count_commands.reset()

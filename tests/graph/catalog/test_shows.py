@@ -51,10 +51,10 @@ async def data(graphql: GraphQL, query: str, **variables: Any) -> Any:
 
 
 async def test_a_show_comes_with_its_seasons_and_episodes(graphql: GraphQL, shows: None) -> None:
-    found = (await data(graphql, SHOW, by={"tmdbId": 100}))["tvShow"]
-    parts = {name: found.pop(name) for name in ("seasons", "season", "episode", "credits")}
-    assert found.pop("poster")["url"].endswith("/art/posters/show_00001.svg?w=185")
-    assert found == {
+    tv_show = (await data(graphql, SHOW, by={"tmdbId": 100}))["tvShow"]
+    parts = {name: tv_show.pop(name) for name in ("seasons", "season", "episode", "credits")}
+    assert tv_show.pop("poster")["url"].endswith("/art/posters/show_00001.svg?w=185")
+    assert tv_show == {
         "__typename": "TvShow",
         "id": "show_00001",
         "title": "Show 1",
@@ -92,8 +92,8 @@ async def test_what_is_deleted_or_of_another_kind_is_null(graphql: GraphQL, show
 
 async def test_anything_of_a_show_is_a_node(graphql: GraphQL, shows: None) -> None:
     query = "query ($ids: [ID!]!) { nodes(ids: $ids) { __typename id } }"
-    wanted = ["episode_1.1.1", "show_00001", "season_2.1", "show_00003", "episode_9.9.9"]
-    assert (await data(graphql, query, ids=wanted))["nodes"] == [
+    requested_ids = ["episode_1.1.1", "show_00001", "season_2.1", "show_00003", "episode_9.9.9"]
+    assert (await data(graphql, query, ids=requested_ids))["nodes"] == [
         {"__typename": "Episode", "id": "episode_1.1.1"},
         {"__typename": "TvShow", "id": "show_00001"},
         {"__typename": "Season", "id": "season_2.1"},
@@ -187,9 +187,9 @@ async def test_many_shows_cost_what_one_costs(
         await runtime.redis.flushdb()
         runtime.cache.clear_memory()
         await count_commands.reset()
-        found = (await data(graphql, query, first=first))["tvShows"]["nodes"]
-        assert len(found) == first
-        assert found[-1]["seasons"][1]["episodes"][1]["season"]["show"]["id"].startswith("show_")
+        nodes = (await data(graphql, query, first=first))["tvShows"]["nodes"]
+        assert len(nodes) == first
+        assert nodes[-1]["seasons"][1]["episodes"][1]["season"]["show"]["id"].startswith("show_")
         costs.append(sorted(count_commands.mongo))
     assert costs[0] == costs[1]
     assert len(costs[0]) <= 5

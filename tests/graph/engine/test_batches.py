@@ -115,15 +115,15 @@ async def test_uncached_only_what_the_selection_needs_is_read(
     await synthetic.load(runtime, 60, 100)
     await count_commands.reset()
     await answered(operations, watched(runtime, "none"), DEEP, first=20)
-    found: dict[str, list[set[str] | None]] = {}
+    fields_by_collection: dict[str, list[set[str] | None]] = {}
     for collection, fields in count_commands.projections:
-        found.setdefault(collection, []).append(fields)
+        fields_by_collection.setdefault(collection, []).append(fields)
     # given that every film is asked whether it is active, and a page for what it is sorted by
-    page, similar = found.pop("movies")
+    page, similar = fields_by_collection.pop("movies")
     seen = {"_id", "title", "year", "genre_ids", "is_active"}
     assert similar == seen
     assert page == seen | {"similar_ids", "popularity", "credits"}
-    assert found == {"genres": [{"_id", "name"}] * 2, "people": [{"_id", "name"}]}
+    assert fields_by_collection == {"genres": [{"_id", "name"}] * 2, "people": [{"_id", "name"}]}
 
 
 async def test_cached_whole_records_are_read(

@@ -26,7 +26,7 @@ async def films(runtime: Runtime) -> None:
     await store([genre("drama"), *(film(n, genre_ids=["genre_drama"]) for n in range(3))])
 
 
-async def told(client: httpx.AsyncClient, body: Any = ASKING) -> Any:
+async def read_cache_report(client: httpx.AsyncClient, body: Any = ASKING) -> Any:
     """What the tiers did, once Redis's word of what came in has passed."""
     answer = (await client.post("/graphql", json=body)).json()
     assert len(answer["data"]["movies"]["nodes"]) == 3
@@ -45,12 +45,12 @@ async def test_it_tells_of_each_tier_in_turn(
     client: httpx.AsyncClient, runtime: Runtime, films: None
 ) -> None:
     keys = {"movie": 3, "movie_list": 1, "genre": 1}
-    assert await told(client) == of("database", keys)
-    assert await told(client) == of("redis", keys)
-    assert await told(client) == of("memory", keys)
+    assert await read_cache_report(client) == of("database", keys)
+    assert await read_cache_report(client) == of("redis", keys)
+    assert await read_cache_report(client) == of("memory", keys)
     # and of what is stale
     await runtime.cache.mark_stale([f"movie:{film_id(n)}" for n in range(3)])
-    assert await told(client) == {
+    assert await read_cache_report(client) == {
         "memory": 2,
         "redis": 0,
         "database": 0,
@@ -62,7 +62,7 @@ async def test_it_tells_of_each_tier_in_turn(
 async def test_without_a_cache_everything_is_the_databases(runtime: Runtime, films: None) -> None:
     uncached = replace(runtime, cache=type(runtime.cache)(runtime.redis, tiers="none"))
     async with serving(uncached) as client:
-        answer = await told(client)
+        answer = await read_cache_report(client)
     assert answer == of("database", {"movie": 3, "movie_list": 1, "genre": 1})
 
 
@@ -82,7 +82,7 @@ async def test_a_whole_answer_neither_hides_nor_keeps_it(
         await asyncio.sleep(0.1)
     assert first.keys() == {"data"}
     # then who asks for the tiers is told of them, and nobody else is
-    assert (await told(client))["memory"] == 5
+    assert (await read_cache_report(client))["memory"] == 5
     again = await client.post("/graphql", json=plain)
     assert again.json() == first
 

@@ -11,7 +11,7 @@ from graph.engine.documents import Documents
 from graph.engine.operations import Operations, Prepared, Request
 from resolvers.context import Runtime
 from services.cache.cache import Cache
-from tests.support.execution.execution_cases import Send, have, sender, told
+from tests.support.execution.execution_cases import Send, have, sender, read_error_paths
 from tests.support.execution.execution_cases_schema import (
     CONFIG,
     SCHEMA,
@@ -24,7 +24,7 @@ BROKEN = "INTERNAL_SERVER_ERROR"
 
 
 @pytest.fixture
-def asked(runtime: Runtime) -> ChosenContext:
+def case_context(runtime: Runtime) -> ChosenContext:
     return ChosenContext(replace(runtime, cache=Cache(runtime.redis, tiers="none")))
 
 
@@ -34,50 +34,54 @@ def documents() -> Documents:
 
 
 @pytest.fixture(params=["plan", "core"])
-def send(request: pytest.FixtureRequest, documents: Documents, asked: ChosenContext) -> Send:
+def send(request: pytest.FixtureRequest, documents: Documents, case_context: ChosenContext) -> Send:
     by_plan = request.param == "plan"
-    return sender(Operations(documents, by_plan=by_plan, deadline_seconds=5), asked)
+    return sender(Operations(documents, by_plan=by_plan, deadline_seconds=5), case_context)
 
 
 # nulls and errors
 
 
 async def test_a_null_bubbles_through_lists_and_non_null_fields_to_the_root(
-    send: Send, asked: ChosenContext
+    send: Send, case_context: ChosenContext
 ) -> None:
-    have(asked, ItemRecord("a"), ItemRecord("b", must=None))
+    have(case_context, ItemRecord("a"), ItemRecord("b", must=None))
     body = await send("{ items { same { same { must } } } }")
     assert body["data"] is None
-    assert told(body) == {(BROKEN, ("items", 1, "same", "same", "must"))}
+    assert read_error_paths(body) == {(BROKEN, ("items", 1, "same", "same", "must"))}
 
 
 async def test_a_null_stops_at_the_nearest_nullable_position(
-    send: Send, asked: ChosenContext
+    send: Send, case_context: ChosenContext
 ) -> None:
-    have(asked, ItemRecord("a"), ItemRecord("b", must=None))
+    have(case_context, ItemRecord("a"), ItemRecord("b", must=None))
     body = await send("{ maybeItems { maybe { same { must } } } items { maybe { must } } }")
     assert body["data"] == {
         "maybeItems": [{"maybe": {"same": {"must": "must"}}}, {"maybe": None}],
         "items": [{"maybe": {"must": "must"}}, {"maybe": None}],
     }
-    assert told(body) == {
+    assert read_error_paths(body) == {
         (BROKEN, ("maybeItems", 1, "maybe", "same", "must")),
         (BROKEN, ("items", 1, "maybe", "must")),
     }
 
 
-async def test_a_bad_item_nulls_itself_or_its_list(send: Send, asked: ChosenContext) -> None:
-    have(asked, ItemRecord("a", tags=["x", None], holes=["y", None, object()]))
+async def test_a_bad_item_nulls_itself_or_its_list(send: Send, case_context: ChosenContext) -> None:
+    have(case_context, ItemRecord("a", tags=["x", None], holes=["y", None, object()]))
     body = await send("{ item { tags holes } }")
     assert body["data"] == {"item": {"tags": None, "holes": ["y", None, None]}}
-    assert {path for _, path in told(body)} == {("item", "tags", 1), ("item", "holes", 2)}
+    assert {path for _, path in read_error_paths(body)} == {("item", "tags", 1), ("item", "holes", 2)}
 
 
 async def test_a_record_under_two_parents_tells_both_paths(
-    send: Send, asked: ChosenContext
+    send: Send, case_context: ChosenContext
 ) -> None:
-    have(asked, ItemRecord("a", friend_ids=["b", "c"]), ItemRecord("b", name=RuntimeError("no")))
-    have(asked, ItemRecord("c", twin_id="b", friend_ids=["b"]))
+    have(
+        case_context,
+        ItemRecord("a", friend_ids=["b", "c"]),
+        ItemRecord("b", name=RuntimeError("no")),
+    )
+    have(case_context, ItemRecord("c", twin_id="b", friend_ids=["b"]))
     body = await send("{ item { friends { name twin { name } friends { name } } } }")
     bad = {"name": None}
     assert body["data"]["item"]["friends"] == [
@@ -85,7 +89,7 @@ async def test_a_record_under_two_parents_tells_both_paths(
         {"name": "name", "twin": bad, "friends": [bad]},
     ]
     at = ("item", "friends")
-    assert told(body) == {
+    assert read_error_paths(body) == {
         (BROKEN, (*at, 0, "name")),
         (BROKEN, (*at, 1, "twin", "name")),
         (BROKEN, (*at, 1, "friends", 0, "name")),
@@ -93,70 +97,79 @@ async def test_a_record_under_two_parents_tells_both_paths(
 
 
 async def test_a_relation_that_must_be_there_and_is_not_is_an_error(
-    send: Send, asked: ChosenContext
+    send: Send, case_context: ChosenContext
 ) -> None:
-    have(asked, ItemRecord("a"), ItemRecord("b", twin_id="gone"), ItemRecord("c", twin_id="a"))
+    have(
+        case_context, ItemRecord("a"), ItemRecord("b", twin_id="gone"), ItemRecord("c", twin_id="a")
+    )
     body = await send("{ maybeItems { maybe { mustTwin { id } } twin { id } } }")
     assert body["data"]["maybeItems"] == [
         {"maybe": None, "twin": None},
         {"maybe": None, "twin": None},
         {"maybe": {"mustTwin": {"id": "a"}}, "twin": {"id": "a"}},
     ]
-    assert told(body) == {
+    assert read_error_paths(body) == {
         (BROKEN, ("maybeItems", 0, "maybe", "mustTwin")),
         (BROKEN, ("maybeItems", 1, "maybe", "mustTwin")),
     }
 
 
-async def test_no_parent_at_all_has_what_must_be_there(send: Send, asked: ChosenContext) -> None:
-    have(asked, ItemRecord("a"))
+async def test_no_parent_at_all_has_what_must_be_there(
+    send: Send, case_context: ChosenContext
+) -> None:
+    have(case_context, ItemRecord("a"))
     body = await send("{ item { mustTwin { id } } }")
     assert body["data"] == {"item": None}
-    assert told(body) == {(BROKEN, ("item", "mustTwin"))}
+    assert read_error_paths(body) == {(BROKEN, ("item", "mustTwin"))}
 
 
 async def test_a_failing_loader_fails_those_who_asked_it_for_something(
-    send: Send, asked: ChosenContext
+    send: Send, case_context: ChosenContext
 ) -> None:
-    have(asked, ItemRecord("a", twin_id="b"), ItemRecord("b"), ItemRecord("c", friend_ids=["a"]))
-    asked.loader_fails = True
+    have(
+        case_context,
+        ItemRecord("a", twin_id="b"),
+        ItemRecord("b"),
+        ItemRecord("c", friend_ids=["a"]),
+    )
+    case_context.loader_fails = True
     body = await send("{ items { twin { id } maybeFriends { id } } }")
     assert body["data"]["items"] == [
         {"twin": None, "maybeFriends": []},
         {"twin": None, "maybeFriends": []},
         {"twin": None, "maybeFriends": None},
     ]
-    assert told(body) == {
+    assert read_error_paths(body) == {
         ("UPSTREAM_UNAVAILABLE", ("items", 0, "twin")),
         ("UPSTREAM_UNAVAILABLE", ("items", 2, "maybeFriends")),
     }
 
 
 async def test_a_batched_function_fails_for_one_or_for_all(
-    send: Send, asked: ChosenContext
+    send: Send, case_context: ChosenContext
 ) -> None:
-    have(asked, ItemRecord("a"), ItemRecord("b", name="one"))
+    have(case_context, ItemRecord("a"), ItemRecord("b", name="one"))
     body = await send("{ items { length } }")
     assert body["data"] == {"items": [{"length": 4}, {"length": None}]}
-    assert told(body) == {("NOT_FOUND", ("items", 1, "length"))}
+    assert read_error_paths(body) == {("NOT_FOUND", ("items", 1, "length"))}
 
 
 async def test_a_batched_function_that_miscounts_fails_for_all(
-    send: Send, asked: ChosenContext
+    send: Send, case_context: ChosenContext
 ) -> None:
-    have(asked, ItemRecord("a"), ItemRecord("b"))
+    have(case_context, ItemRecord("a"), ItemRecord("b"))
     body = await send("{ items { short } }")
     assert body["data"] == {"items": [{"short": None}, {"short": None}]}
-    assert told(body) == {(BROKEN, ("items", 0, "short")), (BROKEN, ("items", 1, "short"))}
+    assert read_error_paths(body) == {(BROKEN, ("items", 0, "short")), (BROKEN, ("items", 1, "short"))}
 
 
 # selection
 
 
 async def test_aliases_and_merged_fields_keep_the_order_asked(
-    send: Send, asked: ChosenContext
+    send: Send, case_context: ChosenContext
 ) -> None:
-    have(asked, ItemRecord("a", name="A", twin_id="b"), ItemRecord("b", name="B"))
+    have(case_context, ItemRecord("a", name="A", twin_id="b"), ItemRecord("b", name="B"))
     body = await send(
         """{ z: item { name ...More } y: item(id: "b") { n: name } z: item { id twin { name } } }
         fragment More on Item { twin { id twin { id } } must }"""
@@ -171,8 +184,10 @@ async def test_aliases_and_merged_fields_keep_the_order_asked(
     assert body["data"]["y"] == {"n": "B"}
 
 
-async def test_fragments_apply_to_the_types_they_name(send: Send, asked: ChosenContext) -> None:
-    have(asked, ItemRecord("a"), RockRecord("b", weight=7))
+async def test_fragments_apply_to_the_types_they_name(
+    send: Send, case_context: ChosenContext
+) -> None:
+    have(case_context, ItemRecord("a"), RockRecord("b", weight=7))
     body = await send(
         """{
           things { __typename ...T ... on Rock { weight } }
@@ -196,12 +211,15 @@ async def test_fragments_apply_to_the_types_they_name(send: Send, asked: ChosenC
 
 
 async def test_a_value_of_no_possible_type_is_an_error_of_its_position(
-    send: Send, asked: ChosenContext
+    send: Send, case_context: ChosenContext
 ) -> None:
-    have(asked, ItemRecord("a", parts=[ItemRecord("p"), RockRecord("r")], part=RockRecord("q")))
+    have(
+        case_context,
+        ItemRecord("a", parts=[ItemRecord("p"), RockRecord("r")], part=RockRecord("q")),
+    )
     body = await send("{ item { parts { id } part { id } } }")
     assert body["data"] == {"item": {"parts": None, "part": None}}
-    assert {path for _, path in told(body)} == {("item", "parts", 1), ("item", "part")}
+    assert {path for _, path in read_error_paths(body)} == {("item", "parts", 1), ("item", "part")}
 
 
 CONDITIONS = """query($a: Boolean!, $b: Boolean! = true) {
@@ -210,26 +228,26 @@ CONDITIONS = """query($a: Boolean!, $b: Boolean! = true) {
 fragment F on Item { tags }"""
 
 
-async def test_conditions_by_variable(send: Send, asked: ChosenContext) -> None:
-    have(asked, ItemRecord("a"))
+async def test_conditions_by_variable(send: Send, case_context: ChosenContext) -> None:
+    have(case_context, ItemRecord("a"))
     whole = {"id": "a", "name": "name", "must": "must", "tags": []}
     assert (await send(CONDITIONS, a=False))["data"] == {"item": whole}
     assert (await send(CONDITIONS, a=True))["data"] == {"item": {"id": "a", "must": "must"}}
     assert (await send(CONDITIONS, a=True, b=False))["data"] == {"item": {"id": "a"}}
 
 
-async def test_a_null_condition_is_an_error(send: Send, asked: ChosenContext) -> None:
-    have(asked, ItemRecord("a"))
+async def test_a_null_condition_is_an_error(send: Send, case_context: ChosenContext) -> None:
+    have(case_context, ItemRecord("a"))
     body = await send("query($a: Boolean = true) { item { id name @skip(if: $a) } }", a=None)
     assert body["data"] == {"item": None}
-    assert told(body) == {("VALIDATION_FAILED", ("item",))}
+    assert read_error_paths(body) == {("VALIDATION_FAILED", ("item",))}
 
 
 # arguments
 
 
-async def test_arguments_are_coerced(send: Send, asked: ChosenContext) -> None:
-    have(asked, ItemRecord("a"))
+async def test_arguments_are_coerced(send: Send, case_context: ChosenContext) -> None:
+    have(case_context, ItemRecord("a"))
     body = await send(
         """query($n: Int! = 3, $missing: String, $one: [Int!]) { item {
           a: said b: said(number: $n, numbers: 4, word: $missing)
@@ -246,12 +264,12 @@ async def test_arguments_are_coerced(send: Send, asked: ChosenContext) -> None:
 
 
 async def test_a_null_where_the_argument_must_not_be_is_the_fields_error(
-    send: Send, asked: ChosenContext
+    send: Send, case_context: ChosenContext
 ) -> None:
-    have(asked, ItemRecord("a"))
+    have(case_context, ItemRecord("a"))
     body = await send("query($n: Int) { item { id said(number: $n) } }", n=None)
     assert body["data"] == {"item": {"id": "a", "said": None}}
-    assert told(body) == {("VALIDATION_FAILED", ("item", "said"))}
+    assert read_error_paths(body) == {("VALIDATION_FAILED", ("item", "said"))}
 
 
 @pytest.mark.parametrize(
@@ -267,9 +285,9 @@ async def test_a_null_where_the_argument_must_not_be_is_the_fields_error(
     ],
 )
 async def test_what_cannot_be_coerced_is_refused_before_anything_runs(
-    send: Send, asked: ChosenContext, query: str, variables: dict[str, Any]
+    send: Send, case_context: ChosenContext, query: str, variables: dict[str, Any]
 ) -> None:
-    have(asked, ItemRecord("a"))
+    have(case_context, ItemRecord("a"))
     body = await send(query, **variables)
     assert "data" not in body
     assert {one["extensions"]["code"] for one in body["errors"]} == {"VALIDATION_FAILED"}
@@ -278,14 +296,14 @@ async def test_what_cannot_be_coerced_is_refused_before_anything_runs(
 # mutations and subscriptions
 
 
-async def test_mutations_run_one_after_another(send: Send, asked: ChosenContext) -> None:
+async def test_mutations_run_one_after_another(send: Send, case_context: ChosenContext) -> None:
     body = await send(
         'mutation { a: write(word: "slow") { length } b: write(word: "fails") { id } '
         'c: write(word: "c") { length } }'
     )
     assert body["data"] == {"a": {"length": 4}, "b": None, "c": {"length": 4}}
-    assert told(body) == {("NOT_FOUND", ("b",))}
-    assert asked.seen == [
+    assert read_error_paths(body) == {("NOT_FOUND", ("b",))}
+    assert case_context.seen == [
         "begin slow",
         "end slow",
         ("lengths", ["slow"]),
@@ -297,31 +315,31 @@ async def test_mutations_run_one_after_another(send: Send, asked: ChosenContext)
 
 
 async def test_a_mutation_that_must_not_fail_stops_those_after_it(
-    send: Send, asked: ChosenContext
+    send: Send, case_context: ChosenContext
 ) -> None:
     body = await send(
         'mutation { a: write(word: "a") { id } b: mustWrite(word: "fails") { id } '
         'c: write(word: "c") { id } }'
     )
     assert body["data"] is None
-    assert told(body) == {("NOT_FOUND", ("b",))}
-    assert asked.seen == ["begin a", "end a", "begin fails"]
+    assert read_error_paths(body) == {("NOT_FOUND", ("b",))}
+    assert case_context.seen == ["begin a", "end a", "begin fails"]
 
 
 @pytest.mark.parametrize("by_plan", [True, False])
 async def test_every_event_has_loaders_of_its_own(
-    documents: Documents, asked: ChosenContext, by_plan: bool
+    documents: Documents, case_context: ChosenContext, by_plan: bool
 ) -> None:
     # given a record that changes before each event
-    have(asked, ItemRecord("a", name="before"))
+    have(case_context, ItemRecord("a", name="before"))
     operations = Operations(documents, by_plan=by_plan, deadline_seconds=5)
     prepared = operations.prepare(
-        Request("subscription { changes { id twin { name } } }", {}), asked
+        Request("subscription { changes { id twin { name } } }", {}), case_context
     )
     assert isinstance(prepared, Prepared)
 
     # when
-    answers = [answer.body() async for answer in operations.subscribe(prepared, asked)]
+    answers = [answer.body() async for answer in operations.subscribe(prepared, case_context)]
 
     # then each event saw the record as it was then, and fetched it itself
     assert answers == [

@@ -138,9 +138,9 @@ async def test_generated_operations_over_the_sample_schema_agree(
 @given(data=st.data())
 def test_documents_are_valid_by_construction(kind: str, data: st.DataObject) -> None:
     made = data.draw(operations(SAMPLES, kind))
-    found = documents(SCHEMA, CONFIG).get(made.text)
-    assert not found.errors, made.text
-    assert found.operation(made.name).kind == kind
+    prepared = documents(SCHEMA, CONFIG).get(made.text)
+    assert not prepared.errors, made.text
+    assert prepared.operation(made.name).kind == kind
 
 
 class Catalogue:

@@ -186,10 +186,10 @@ def calls(documents: Documents, text: str) -> int:
     before = sys.getprofile()
     sys.setprofile(called)
     try:
-        found = documents.get(text)
+        prepared = documents.get(text)
     finally:
         sys.setprofile(before)
-    assert found.errors
+    assert prepared.errors
     return count
 
 
@@ -353,8 +353,8 @@ def test_a_page_of_twenty_components_that_show_the_same_is_fine(documents: Docum
 
 
 def test_a_whole_introspection_is_answered_in_development(documents: Documents) -> None:
-    found = documents.get(get_introspection_query(input_value_deprecation=True))
-    assert found.errors == ()
+    prepared = documents.get(get_introspection_query(input_value_deprecation=True))
+    assert prepared.errors == ()
 
 
 async def test_introspection_answers_by_its_own_limits(graphql: GraphQL) -> None:

@@ -14,7 +14,7 @@ from graph.engine.operations import Operations, Prepared, Request
 from resolvers.context import Runtime
 from services.cache.cache import Cache
 from tests.support.execution import sample_schema
-from tests.support.execution.execution_cases import have, sender, told
+from tests.support.execution.execution_cases import have, sender, read_error_paths
 from tests.support.execution.execution_cases_schema import (
     CONFIG,
     SCHEMA,
@@ -24,7 +24,7 @@ from tests.support.execution.execution_cases_schema import (
 
 
 @pytest.fixture
-def asked(runtime: Runtime) -> ChosenContext:
+def case_context(runtime: Runtime) -> ChosenContext:
     return ChosenContext(replace(runtime, cache=Cache(runtime.redis, tiers="none")))
 
 
@@ -39,11 +39,15 @@ def planned(documents: Documents) -> Operations:
 
 
 async def test_a_level_asks_a_loader_once_whatever_the_siblings_timing(
-    planned: Operations, asked: ChosenContext
+    planned: Operations, case_context: ChosenContext
 ) -> None:
-    have(asked, ItemRecord("a", twin_id="c", friend_ids=["d", "c"]), ItemRecord("b", twin_id="d"))
-    have(asked, ItemRecord("c", twin_id="a"), ItemRecord("d", twin_id="b"))
-    body = await sender(planned, asked)(
+    have(
+        case_context,
+        ItemRecord("a", twin_id="c", friend_ids=["d", "c"]),
+        ItemRecord("b", twin_id="d"),
+    )
+    have(case_context, ItemRecord("c", twin_id="a"), ItemRecord("d", twin_id="b"))
+    body = await sender(planned, case_context)(
         """{ slow(seconds: 0.02) { later(seconds: 0.01) { name } twin { id twin { id } } }
              other: slow(id: "b", seconds: 0.002) { twin { id twin { id } } }
              item { friends { id twin { id } } } }"""
@@ -51,36 +55,38 @@ async def test_a_level_asks_a_loader_once_whatever_the_siblings_timing(
     assert body["data"]["item"] == {
         "friends": [{"id": "d", "twin": {"id": "b"}}, {"id": "c", "twin": {"id": "a"}}]
     }
-    assert [sorted(keys) for keys in asked.fetches] == [["c", "d"], ["a", "b"]]
+    assert [sorted(keys) for keys in case_context.fetches] == [["c", "d"], ["a", "b"]]
 
 
 async def test_a_batched_function_is_called_once_a_level(
-    planned: Operations, asked: ChosenContext
+    planned: Operations, case_context: ChosenContext
 ) -> None:
-    have(asked, ItemRecord("a", friend_ids=["b", "c"]), ItemRecord("b"), ItemRecord("c"))
-    await sender(planned, asked)("{ items { length friends { length } } }")
-    assert asked.seen == [("lengths", ["a", "b", "c"]), ("lengths", ["b", "c"])]
+    have(case_context, ItemRecord("a", friend_ids=["b", "c"]), ItemRecord("b"), ItemRecord("c"))
+    await sender(planned, case_context)("{ items { length friends { length } } }")
+    assert case_context.seen == [("lengths", ["a", "b", "c"]), ("lengths", ["b", "c"])]
 
 
-async def test_a_thousand_rows_cost_one_fetch(planned: Operations, asked: ChosenContext) -> None:
-    have(asked, *(ItemRecord(f"{n}", twin_id=f"{999 - n}") for n in range(1000)))
-    body = await sender(planned, asked)("{ items { id twin { id twin { id } } } }")
+async def test_a_thousand_rows_cost_one_fetch(
+    planned: Operations, case_context: ChosenContext
+) -> None:
+    have(case_context, *(ItemRecord(f"{n}", twin_id=f"{999 - n}") for n in range(1000)))
+    body = await sender(planned, case_context)("{ items { id twin { id twin { id } } } }")
     assert body["data"]["items"] == [
         {"id": f"{n}", "twin": {"id": f"{999 - n}", "twin": {"id": f"{n}"}}} for n in range(1000)
     ]
-    assert [len(keys) for keys in asked.fetches] == [1000]
+    assert [len(keys) for keys in case_context.fetches] == [1000]
 
 
 # deadlines
 
 
 async def test_what_is_late_fails_and_what_is_finished_is_answered(
-    documents: Documents, asked: ChosenContext
+    documents: Documents, case_context: ChosenContext
 ) -> None:
-    have(asked, ItemRecord("a", twin_id="b"), ItemRecord("b"))
+    have(case_context, ItemRecord("a", twin_id="b"), ItemRecord("b"))
     operations = Operations(documents, by_plan=True, deadline_seconds=0.05)
     before = asyncio.get_running_loop().time()
-    body = await sender(operations, asked)(
+    body = await sender(operations, case_context)(
         "{ slow(seconds: 30) { id } quick: slow(seconds: 0) { id name } item { id } }"
     )
     assert asyncio.get_running_loop().time() - before < 5
@@ -89,7 +95,7 @@ async def test_what_is_late_fails_and_what_is_finished_is_answered(
         "quick": {"id": "a", "name": "name"},
         "item": {"id": "a"},
     }
-    assert told(body) == {("TIMEOUT", ("slow",))}
+    assert read_error_paths(body) == {("TIMEOUT", ("slow",))}
 
 
 async def test_an_old_wait_ends_in_time_though_a_young_one_began_before_it() -> None:
@@ -117,10 +123,10 @@ CONDITIONS = """query($a: Boolean!, $b: Boolean! = true) {
 
 
 async def test_a_document_costs_its_reading_once(
-    planned: Operations, asked: ChosenContext, documents: Documents
+    planned: Operations, case_context: ChosenContext, documents: Documents
 ) -> None:
-    have(asked, ItemRecord("a"))
-    send = sender(planned, asked)
+    have(case_context, ItemRecord("a"))
+    send = sender(planned, case_context)
     for _ in range(5):
         await send(CONDITIONS, a=False)
         assert (await send("{ nonsense }"))["errors"]
@@ -135,14 +141,14 @@ async def test_a_document_costs_its_reading_once(
 
 
 async def test_introspection_is_run_by_core_as_a_whole(
-    planned: Operations, asked: ChosenContext
+    planned: Operations, case_context: ChosenContext
 ) -> None:
-    have(asked, ItemRecord("a"))
+    have(case_context, ItemRecord("a"))
     query = '{ item { id } __type(name: "Rock") { name fields { name } } __typename }'
-    prepared = planned.prepare(Request(query, {}), asked)
+    prepared = planned.prepare(Request(query, {}), case_context)
     assert isinstance(prepared, Prepared)
     assert prepared.plan is None
-    assert (await sender(planned, asked)(query))["data"] == {
+    assert (await sender(planned, case_context)(query))["data"] == {
         "item": {"id": "a"},
         "__type": {"name": "Rock", "fields": [{"name": "id"}, {"name": "weight"}]},
         "__typename": "Query",
@@ -150,14 +156,14 @@ async def test_introspection_is_run_by_core_as_a_whole(
 
 
 def groups(plan: Plan) -> set[GroupPlan]:
-    found: set[GroupPlan] = set()
+    group_plans: set[GroupPlan] = set()
     stack = [plan.root]
     while stack:
         group = stack.pop()
-        if group not in found:
-            found.add(group)
+        if group not in group_plans:
+            group_plans.add(group)
             stack += [child for one in group.fields for child in one.children.values()]
-    return found
+    return group_plans
 
 
 def test_nested_abstract_types_make_no_more_plan_than_levels() -> None:

@@ -50,7 +50,7 @@ async def test_without_a_key_importing_says_what_to_do(graphql: GraphQL, runtime
 
 
 @pytest.mark.parametrize(
-    ("given", "path"),
+    ("fields", "path"),
     [
         ({}, ["input", "tmdbIds"]),
         ({"tmdbIds": []}, ["input", "tmdbIds"]),
@@ -63,9 +63,9 @@ async def test_without_a_key_importing_says_what_to_do(graphql: GraphQL, runtime
     ],
 )
 async def test_what_cannot_be_imported_is_told_as_data(
-    graphql: GraphQL, runtime: Runtime, given: dict[str, Any], path: list[str]
+    graphql: GraphQL, runtime: Runtime, fields: dict[str, Any], path: list[str]
 ) -> None:
-    _, answer = await graphql(IMPORT, {"input": given}, token_for(runtime, Role.EDITOR))
+    _, answer = await graphql(IMPORT, {"input": fields}, token_for(runtime, Role.EDITOR))
     payload = answer["data"]["importFromTmdb"]
     assert payload["job"] is None
     assert [(error["code"], error["path"]) for error in payload["errors"]] == [
@@ -84,12 +84,12 @@ async def test_flushing_is_for_operators(graphql: GraphQL, runtime: Runtime) -> 
 
 
 @pytest.mark.parametrize(
-    ("given", "total"), [("", 100), ("(input: {})", 100), ("(input: {first: 7})", 7)]
+    ("argument", "total"), [("", 100), ("(input: {})", 100), ("(input: {first: 7})", 7)]
 )
 async def test_warming_is_for_operators(
-    graphql: GraphQL, runtime: Runtime, given: str, total: int
+    graphql: GraphQL, runtime: Runtime, argument: str, total: int
 ) -> None:
-    query = f"mutation {{ warmCache{given} {{ job {{ kind total }} errors {{ code path }} }} }}"
+    query = f"mutation {{ warmCache{argument} {{ job {{ kind total }} errors {{ code path }} }} }}"
     _, refused = await graphql(query, None, token_for(runtime, Role.EDITOR))
     assert codes(refused) == ["FORBIDDEN"]
     _, answer = await graphql(query, None, token_for(runtime, Role.OPERATOR))

@@ -54,7 +54,7 @@ class Limited:
             return await self.operations.run(admitted, self.context)
         return admitted
 
-    async def told_cost(self, query: str, **variables: Any) -> dict[str, Any]:
+    async def read_cost(self, query: str, **variables: Any) -> dict[str, Any]:
         answer = await self.ask(Request(query, variables, include_cost=True))
         assert answer.errors == []
         assert answer.extensions is not None
@@ -87,7 +87,7 @@ async def test_an_operation_costs_what_it_built_not_what_it_might_have(
 ) -> None:
     # given room for 20 films, of which there are 3
     limited = Limited(runtime)
-    cost = await limited.told_cost(FILMS, first=20)
+    cost = await limited.read_cost(FILMS, first=20)
     # then it came to a page, its count, three films and their two genres, each built once
     assert cost["actual"] == 1 + (1 + cost_of_count(limited)) + 3 + 2
     assert cost["requested"] > cost["actual"]
@@ -111,7 +111,7 @@ async def test_cost_is_told_to_who_asks_alone(runtime: Runtime) -> None:
     limited = Limited(runtime)
     assert (await limited(FILMS, first=2)).extensions is None
     # and an answer that tells it is not kept
-    cost = await limited.told_cost("{ movies(first: 3) { nodes { title } } }")
+    cost = await limited.read_cost("{ movies(first: 3) { nodes { title } } }")
     answer = await limited("{ movies(first: 3) { nodes { title } } }")
     assert cost["actual"] == 4
     assert b"extensions" not in answer.encoded()
@@ -122,21 +122,21 @@ async def test_a_kept_answer_costs_one_point(runtime: Runtime, redis: Client) ->
     # given an answer that is kept, which may take a moment after films were written
     limited, request = Limited(runtime), Request(FILMS, {"first": 2})
 
-    async def is_kept() -> bool:
+    async def is_cached() -> bool:
         await limited.ask(request)
         return isinstance(limited.operations.prepare(request, Context(runtime)), Answer)
 
-    await until(is_kept, 10)
+    await until(is_cached, 10)
     await limited.runtime.rate_limiter.aclose()
     before = await points(redis)
     # when it is asked for
-    kept = await limited.ask(request)
+    cached = await limited.ask(request)
     # then it counts as one operation of one point
     await limited.runtime.rate_limiter.aclose()
-    assert kept.stored is not None
+    assert cached.stored is not None
     assert await points(redis) == before + 1
     # and who wants to know what it costs is told, which takes running it
-    assert (await limited.told_cost(FILMS, first=2))["actual"] > 1
+    assert (await limited.read_cost(FILMS, first=2))["actual"] > 1
 
 
 async def test_what_is_not_valid_counts_too(runtime: Runtime, redis: Client) -> None:
@@ -199,14 +199,14 @@ async def test_where_nothing_is_counted_there_is_no_rate_limit(runtime: Runtime)
     limited = Limited(runtime, rate_limit_mode="off")
     assert (await limited("{ rateLimit { limit } }")).data == {"rateLimit": None}
     # and a cost is told without one
-    assert await limited.told_cost("{ rateLimit { limit } }") == {"requested": 1, "actual": 0}
+    assert await limited.read_cost("{ rateLimit { limit } }") == {"requested": 1, "actual": 0}
 
 
 async def test_what_graphql_core_runs_is_charged_as_reserved(
     runtime: Runtime, redis: Client
 ) -> None:
     limited = Limited(runtime)
-    cost = await limited.told_cost("{ __schema { types { name } } rateLimit { limit } }")
+    cost = await limited.read_cost("{ __schema { types { name } } rateLimit { limit } }")
     assert cost["actual"] == cost["requested"]
 
 

@@ -68,10 +68,12 @@ def send(request: pytest.FixtureRequest, ada: Context) -> Send:
     documents = Documents(schema, CONFIG, introspection=True)
     operations = Operations(documents, by_plan=request.param == "plan", deadline_seconds=5)
 
-    async def run(query: str, asked: Context | None = None, **variables: Any) -> dict[str, Any]:
-        asked = asked or Context(ada.runtime, ada.viewer)
-        prepared = operations.prepare(Request(query, variables), asked)
-        answer = prepared if isinstance(prepared, Answer) else await operations.run(prepared, asked)
+    async def run(query: str, context: Context | None = None, **variables: Any) -> dict[str, Any]:
+        context = context or Context(ada.runtime, ada.viewer)
+        prepared = operations.prepare(Request(query, variables), context)
+        answer = (
+            prepared if isinstance(prepared, Answer) else await operations.run(prepared, context)
+        )
         return answer.body()
 
     return run
@@ -87,8 +89,8 @@ async def watched(ada: Context, clock: Clock, title: str) -> None:
 
 
 async def page(send: Send, **variables: Any) -> dict[str, Any]:
-    found: dict[str, Any] = (await send(HISTORY, **variables))["data"]["viewer"]["history"]
-    return found
+    history: dict[str, Any] = (await send(HISTORY, **variables))["data"]["viewer"]["history"]
+    return history
 
 
 async def test_the_history_is_told_in_pages(send: Send, ada: Context, clock: Clock) -> None:
@@ -109,8 +111,8 @@ async def test_the_history_is_told_in_pages(send: Send, ada: Context, clock: Clo
         "device": {"key": "phone-1", "kind": "MOBILE"},
         "playable": {"__typename": "Movie", "id": titles[2]},
     }
-    found = [one["playable"]["id"] for part in (first, second) for one in part["nodes"]]
-    assert found == titles[::-1]
+    playable_ids = [one["playable"]["id"] for part in (first, second) for one in part["nodes"]]
+    assert playable_ids == titles[::-1]
     assert [edge["node"]["id"] for edge in first["edges"]] == [one["id"] for one in first["nodes"]]
     assert first["pageInfo"] == {
         "hasNextPage": True,
@@ -130,15 +132,15 @@ async def test_viewings_and_sessions_are_nodes_of_their_viewer(
     await watched(ada, clock, await film())
     viewing = (await page(send))["nodes"][0]["id"]
     started = await sessions.start_playback(ada, await film("other"), PHONE)
-    wanted = [viewing, started.session.id, ids.new("viewing")]
-    mine = await send(NODES, ids=wanted)
+    requested_ids = [viewing, started.session.id, ids.new("viewing")]
+    mine = await send(NODES, ids=requested_ids)
     assert mine["data"]["nodes"] == [
         {"__typename": "Viewing", "id": viewing},
         {"__typename": "PlaybackSession", "id": started.session.id},
         None,
     ]
     for other in (viewer_of(ada.runtime, "bob"), Context(ada.runtime)):
-        assert (await send(NODES, other, ids=wanted))["data"]["nodes"] == [None, None, None]
+        assert (await send(NODES, other, ids=requested_ids))["data"]["nodes"] == [None, None, None]
 
 
 async def test_viewings_are_deleted_by_exactly_one_way(
@@ -160,7 +162,7 @@ async def test_viewings_are_deleted_by_exactly_one_way(
     assert nobody["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"
     assert len((await page(send))["nodes"]) == 3
     # and each way by itself works
-    left = []
+    remaining = []
     for way in (
         {"viewingId": newest},
         {"playableId": titles[1]},
@@ -168,8 +170,8 @@ async def test_viewings_are_deleted_by_exactly_one_way(
     ):
         answer = await send(DELETE, input=way)
         assert answer["data"]["deleteHistory"] == {"accepted": True, "errors": []}
-        left.append(len((await page(send))["nodes"]))
-    assert left == [2, 1, 0]
+        remaining.append(len((await page(send))["nodes"]))
+    assert remaining == [2, 1, 0]
 
 
 async def test_one_stream_too_many_is_data_and_what_plays_is_told(
@@ -177,23 +179,23 @@ async def test_one_stream_too_many_is_data_and_what_plays_is_told(
 ) -> None:
     # given a film that plays
     title = await film()
-    wanted = {"playableId": title, "device": {"key": "phone-1"}, "idempotencyKey": "tap"}
-    first = (await send(START_PLAYBACK, input=wanted))["data"]["startPlayback"]["session"]["id"]
+    fields = {"playableId": title, "device": {"key": "phone-1"}, "idempotencyKey": "tap"}
+    first = (await send(START_PLAYBACK, input=fields))["data"]["startPlayback"]["session"]["id"]
     # when another is started, then the same again
-    more = await send(START_PLAYBACK, input=wanted | {"idempotencyKey": "other"})
-    same = await send(START_PLAYBACK, input=wanted)
+    more = await send(START_PLAYBACK, input=fields | {"idempotencyKey": "other"})
+    same = await send(START_PLAYBACK, input=fields)
     # then only the other is refused
     (error,) = more["data"]["startPlayback"]["errors"]
     assert (error["code"], error["path"]) == ("TOO_MANY_STREAMS", None)
     assert "one stream" in error["message"]
     assert same["data"]["startPlayback"] == {"session": {"id": first}, "errors": []}
-    told = {"id": first, "state": "PLAYING", "playable": {"id": title}}
+    expected = {"id": first, "state": "PLAYING", "playable": {"id": title}}
     listed = (await send(NOW_PLAYING))["data"]["viewer"]["nowPlaying"]
-    assert listed == [told | {"heartbeatIntervalSeconds": 10}]
+    assert listed == [expected | {"heartbeatIntervalSeconds": 10}]
     # and a player that slept learns in its report that another took its place
     clock.now += 31
     assert (await send(NOW_PLAYING))["data"]["viewer"]["nowPlaying"] == []
-    await send(START_PLAYBACK, input=wanted | {"idempotencyKey": "other"})
+    await send(START_PLAYBACK, input=fields | {"idempotencyKey": "other"})
     report = {"sessionId": first, "sequence": 0, "positionSeconds": 30}
     late = (await send(REPORT, input=report))["data"]["reportProgress"]
     assert late == {

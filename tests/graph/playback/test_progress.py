@@ -91,21 +91,21 @@ async def data(send: GraphQL, query: str, token: str | None, **variables: Any) -
     return answer["data"]
 
 
-def event(**given: Any) -> dict[str, Any]:
+def event(**fields: Any) -> dict[str, Any]:
     return {
         "playableId": film_id(1),
         "deviceKey": "phone-1",
         "eventId": "event-1",
         "positionSeconds": 600,
         "occurredAt": "2026-01-01T12:00:00Z",
-        **given,
+        **fields,
     }
 
 
 async def test_a_batch_is_taken_once(send: GraphQL, runtime: Runtime) -> None:
     token = token_for(runtime)
     batch = {"sentAt": "2026-01-01T13:00:00Z", "events": [event()]}
-    taken = {
+    expected = {
         "progress": [
             {
                 "playable": {"id": film_id(1)},
@@ -117,7 +117,7 @@ async def test_a_batch_is_taken_once(send: GraphQL, runtime: Runtime) -> None:
     }
     for applied, ignored in ((1, 0), (0, 1)):
         answer = await data(send, BATCH, token, input=batch)
-        assert answer["reportProgressBatch"] == taken | {"applied": applied, "ignored": ignored}
+        assert answer["reportProgressBatch"] == expected | {"applied": applied, "ignored": ignored}
 
 
 @pytest.mark.parametrize(
@@ -152,8 +152,8 @@ async def test_a_bad_batch_is_refused_whole(
 
 async def test_marks_are_set_and_taken_back(send: GraphQL, runtime: Runtime) -> None:
     token = token_for(runtime)
-    given = {"id": show_id(1), "watchedAt": "2026-01-01T12:00:00Z"}
-    marked = (await data(send, MARK, token, input=given))["markWatched"]
+    fields = {"id": show_id(1), "watchedAt": "2026-01-01T12:00:00Z"}
+    marked = (await data(send, MARK, token, input=fields))["markWatched"]
     assert marked == {
         "applied": True,
         "progress": {
@@ -167,8 +167,8 @@ async def test_marks_are_set_and_taken_back(send: GraphQL, runtime: Runtime) -> 
         },
         "errors": [],
     }
-    taken_back = (await data(send, UNMARK, token, id="episode_1.2.1"))["markUnwatched"]
-    assert taken_back == {
+    unmarked = (await data(send, UNMARK, token, id="episode_1.2.1"))["markUnwatched"]
+    assert unmarked == {
         "applied": True,
         "progress": {
             "playable": {"id": "episode_1.2.1"},

@@ -92,10 +92,12 @@ def send(request: pytest.FixtureRequest, runtime: Runtime) -> Send:
     documents = Documents(SCHEMA, CONFIG, introspection=True)
     operations = Operations(documents, by_plan=request.param == "plan", deadline_seconds=5)
 
-    async def run(query: str, asked: Context | None = None, **variables: Any) -> dict[str, Any]:
-        asked = asked or viewer_of(runtime)
-        prepared = operations.prepare(Request(query, variables), asked)
-        answer = prepared if isinstance(prepared, Answer) else await operations.run(prepared, asked)
+    async def run(query: str, context: Context | None = None, **variables: Any) -> dict[str, Any]:
+        context = context or viewer_of(runtime)
+        prepared = operations.prepare(Request(query, variables), context)
+        answer = (
+            prepared if isinstance(prepared, Answer) else await operations.run(prepared, context)
+        )
         return answer.body()
 
     return run
@@ -222,11 +224,11 @@ async def test_a_seek_back_counts_and_a_player_that_begins_anew_does_not(send: S
     first = (await start(send, title))["session"]["id"]
     await send(REPORT, input={"sessionId": first, "sequence": 0, "positionSeconds": 600})
     second = (await start(send, title))["session"]["id"]
-    told = {"sessionId": second, "sequence": 0, "positionSeconds": 5}
+    report = {"sessionId": second, "sequence": 0, "positionSeconds": 5}
     # when it reports from near the start, then says that its viewer sought
-    kept = (await send(REPORT, input=told))["data"]["reportProgress"]
-    sought = (await send(REPORT, input={**told, "sequence": 1, "seeked": True}))["data"]
+    payload = (await send(REPORT, input=report))["data"]["reportProgress"]
+    sought = (await send(REPORT, input={**report, "sequence": 1, "seeked": True}))["data"]
     # then only that moves the position
-    assert (kept["applied"], kept["progress"]["positionSeconds"]) == (False, 600.0)
+    assert (payload["applied"], payload["progress"]["positionSeconds"]) == (False, 600.0)
     assert sought["reportProgress"]["applied"] is True
     assert sought["reportProgress"]["progress"]["positionSeconds"] == 5.0

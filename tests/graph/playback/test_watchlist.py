@@ -84,8 +84,8 @@ async def test_a_title_is_kept_listed_and_let_go(send: GraphQL, runtime: Runtime
         }
     ]
     # and what is let go is gone
-    gone = await data(send, REMOVE, token, id=film_id(1))
-    assert gone["removeFromWatchlist"]["title"]["onWatchlist"] is False
+    removed = await data(send, REMOVE, token, id=film_id(1))
+    assert removed["removeFromWatchlist"]["title"]["onWatchlist"] is False
     page = (await data(send, LIST, token))["viewer"]["watchlist"]
     assert [title["id"] for title in page["nodes"]] == [show_id(1)]
 
@@ -97,9 +97,9 @@ async def test_titles_tell_whether_they_are_listed_to_their_viewer_alone(
     await data(send, ADD, ada, id=film_id(1))
     query = "{ movies(first: 2) { nodes { id onWatchlist } } tvShows { nodes { onWatchlist } } }"
     for token, marks in ((ada, {True, False}), (bob, {False}), (None, {None})):
-        found = await data(send, query, token)
-        assert {film["onWatchlist"] for film in found["movies"]["nodes"]} == marks
-        assert found["tvShows"]["nodes"] == [{"onWatchlist": None if token is None else False}]
+        answer = await data(send, query, token)
+        assert {film["onWatchlist"] for film in answer["movies"]["nodes"]} == marks
+        assert answer["tvShows"]["nodes"] == [{"onWatchlist": None if token is None else False}]
 
 
 async def test_what_is_no_title_is_told_as_data(send: GraphQL, runtime: Runtime) -> None:

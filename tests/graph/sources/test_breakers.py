@@ -27,12 +27,12 @@ async def test_an_operator_holds_a_breaker_and_lets_it_go(
       attempts { provider { key } outcome } } } }"""
     hold = {"id": BREAKER, "state": "OPEN", "reason": "  they asked\nus to  "}
     answer = await ask(SET_BREAKER, Role.OPERATOR, input=hold)
-    held = {"id": BREAKER, "name": "provider-vidking", "state": "OPEN", "forced": True}
-    assert answer["data"]["setBreaker"] == {"breaker": held, "errors": []}
+    forced = {"id": BREAKER, "name": "provider-vidking", "state": "OPEN", "forced": True}
+    assert answer["data"]["setBreaker"] == {"breaker": forced, "errors": []}
     # then the provider is not called, and that is told
     answer = await ask(sources, id=film_id(1))
-    found = answer["data"]["movie"]["streamingSources"]["attempts"]
-    assert {"provider": {"key": "vidking"}, "outcome": "BREAKER_OPEN"} in found
+    attempts = answer["data"]["movie"]["streamingSources"]["attempts"]
+    assert {"provider": {"key": "vidking"}, "outcome": "BREAKER_OPEN"} in attempts
     assert provider_server.seen == []
     assert (await own.breakers.snapshots())[0].reason == "they asked us to"
     # and a node and the list tell the same
@@ -93,8 +93,8 @@ async def test_operators_are_told_of_every_breaker_that_changes(own: Runtime) ->
     watching = "subscription { breakerChanged { name state forced } }"
 
     async def hold(state: str | None) -> None:
-        given = {"id": BREAKER, "state": state, "reason": "test"}
-        answer = await ask(SET_BREAKER, Role.OPERATOR, input=given)
+        fields = {"id": BREAKER, "state": state, "reason": "test"}
+        answer = await ask(SET_BREAKER, Role.OPERATOR, input=fields)
         assert answer["data"]["setBreaker"]["errors"] == []
 
     async with serving_app(app, own.settings) as server:
@@ -103,12 +103,12 @@ async def test_operators_are_told_of_every_breaker_that_changes(own: Runtime) ->
             await hold("OPEN")
             await socket.initialised(token_for(own, Role.OPERATOR))
             await socket.subscribe("b", watching)
-            told = [(await socket.receive())["payload"]["data"]["breakerChanged"]]
+            changes = [(await socket.receive())["payload"]["data"]["breakerChanged"]]
             # when it changes, each change is told
             for state in ("CLOSED", "OPEN", None):
                 await hold(state)
-                told.append((await socket.receive())["payload"]["data"]["breakerChanged"])
-        assert [(one["name"], one["state"], one["forced"]) for one in told] == [
+                changes.append((await socket.receive())["payload"]["data"]["breakerChanged"])
+        assert [(one["name"], one["state"], one["forced"]) for one in changes] == [
             ("provider-vidking", "OPEN", True),
             ("provider-vidking", "CLOSED", True),
             ("provider-vidking", "OPEN", True),

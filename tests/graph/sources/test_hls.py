@@ -59,21 +59,21 @@ async def client(screened: Runtime) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-async def data(client: httpx.AsyncClient, query: str, *given: Any) -> dict[str, Any]:
-    status, body = await GraphQL(client)(query, *given)
+async def data(client: httpx.AsyncClient, query: str, *arguments: Any) -> dict[str, Any]:
+    status, body = await GraphQL(client)(query, *arguments)
     assert (status, body.keys()) == (200, {"data"}), body
-    found: dict[str, Any] = body["data"]
-    return found
+    answer: dict[str, Any] = body["data"]
+    return answer
 
 
 async def test_a_film_of_ours_has_a_signed_address_and_its_qualities(
     screened: Runtime, client: httpx.AsyncClient
 ) -> None:
     token = token_for(screened)
-    found = await data(client, FILMS, {"first": 2}, token)
+    answer = await data(client, FILMS, {"first": 2}, token)
     address = screened.media.addresses.sign(titles.film_id(1), "login_1", None, NOW)
     base = "https://films.example/api"
-    assert found["movies"]["nodes"] == [
+    assert answer["movies"]["nodes"] == [
         {
             "id": titles.film_id(1),
             "hls": {
@@ -90,7 +90,7 @@ async def test_a_film_of_ours_has_a_signed_address_and_its_qualities(
         {"id": titles.film_id(2), "hls": None},
     ]
     # and the address leads to the playlist
-    url = found["movies"]["nodes"][0]["hls"]["masterPlaylistUrl"].removeprefix(base)
+    url = answer["movies"]["nodes"][0]["hls"]["masterPlaylistUrl"].removeprefix(base)
     assert m3u8.loads((await client.get(url)).text).is_variant
 
 
@@ -102,8 +102,8 @@ async def test_an_episode_has_one_too(screened: Runtime, client: httpx.AsyncClie
 
 
 async def test_who_is_not_signed_in_gets_none_and_no_error(client: httpx.AsyncClient) -> None:
-    found = await data(client, FILMS, {"first": 2})
-    assert [node["hls"] for node in found["movies"]["nodes"]] == [None, None]
+    answer = await data(client, FILMS, {"first": 2})
+    assert [node["hls"] for node in answer["movies"]["nodes"]] == [None, None]
 
 
 async def test_the_answer_is_the_viewers_alone(
@@ -131,17 +131,17 @@ async def test_a_page_costs_the_same_as_one_film(
 
 
 async def test_the_profiles_are_those_of_the_ladder(client: httpx.AsyncClient) -> None:
-    found = await data(client, f"{{ qualityProfiles {PROFILE} }}")
+    answer = await data(client, f"{{ qualityProfiles {PROFILE} }}")
     names = ("width", "height", "bandwidth", "videoBitrate", "audioBitrate", "frameRate")
 
-    rows = [(one["quality"], *(one[name] for name in names)) for one in found["qualityProfiles"]]
+    rows = [(one["quality"], *(one[name] for name in names)) for one in answer["qualityProfiles"]]
     assert rows == [
         ("P1080", 1920, 1080, 5_000_000, 4_500_000, 128_000, None),
         ("P720", 1280, 720, 2_800_000, 2_500_000, 128_000, None),
         ("P480", 854, 480, 1_400_000, 1_200_000, 96_000, None),
         ("P360", 640, 360, 800_000, 700_000, 64_000, None),
     ]
-    assert all(one["codecs"].startswith("avc1.") for one in found["qualityProfiles"])
+    assert all(one["codecs"].startswith("avc1.") for one in answer["qualityProfiles"])
 
 
 @pytest.mark.parametrize(
@@ -161,8 +161,8 @@ async def test_the_profiles_are_those_of_the_ladder(client: httpx.AsyncClient) -
 async def test_a_connection_gets_the_finest_quality_it_carries(
     client: httpx.AsyncClient, mbps: float, quality: str
 ) -> None:
-    found = await data(client, RECOMMENDED, {"mbps": mbps})
-    assert found == {"recommendedQuality": {"quality": quality}}
+    answer = await data(client, RECOMMENDED, {"mbps": mbps})
+    assert answer == {"recommendedQuality": {"quality": quality}}
 
 
 @pytest.mark.parametrize("mbps", ["-1", "-0.001", "1e999", "-1e999", "NaN", '"5"', "null"])

@@ -58,8 +58,8 @@ async def test_a_search_for_nothing_or_too_much_is_refused(
 async def test_a_search_that_nobody_answers_says_so_and_is_not_kept(
     runtime: Runtime, provider_server: FakeProvider, switch: str
 ) -> None:
-    given = vidking(provider_server, switch) | {"provider_timeout_seconds": 0.3}
-    async with with_providers(runtime, **given) as own:
+    settings = vidking(provider_server, switch) | {"provider_timeout_seconds": 0.3}
+    async with with_providers(runtime, **settings) as own:
         answer = await asking(own)(SEARCH, Role.EDITOR, query="matrix")
     assert codes(answer) == {"UPSTREAM_UNAVAILABLE"}
     assert [key async for key in runtime.redis.scan_iter(match="provider:search:*")] == []

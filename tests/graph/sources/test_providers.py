@@ -118,8 +118,8 @@ async def test_a_status_is_asked_for_once_in_half_a_minute(
         await ask(SET_PROVIDER, Role.OPERATOR, input={"id": "provider_vidking", "enabled": False})
         off = await ask(PRIVATE, Role.OPERATOR)
         assert len(provider_server.seen) == 2
-    told = {one["key"]: one["status"] for one in off["data"]["providers"]}
-    assert told == {"library": None, "vidking": None}
+    status_by_key = {one["key"]: one["status"] for one in off["data"]["providers"]}
+    assert status_by_key == {"library": None, "vidking": None}
 
 
 @pytest.mark.parametrize(
@@ -130,8 +130,8 @@ async def test_a_status_is_asked_for_once_in_half_a_minute(
 async def test_a_provider_that_cannot_say_how_it_is_is_not_available(
     runtime: Runtime, provider_server: FakeProvider, switch: str, message: str
 ) -> None:
-    given = vidking(provider_server, switch) | {"provider_timeout_seconds": 0.5}
-    async with with_providers(runtime, **given) as own:
+    settings = vidking(provider_server, switch) | {"provider_timeout_seconds": 0.5}
+    async with with_providers(runtime, **settings) as own:
         answer = await asking(own)(PRIVATE, Role.OPERATOR)
     status = answer["data"]["providers"][1]["status"]
     assert (status["available"], status["message"]) == (False, message)
@@ -141,8 +141,8 @@ async def test_a_provider_that_cannot_say_how_it_is_is_not_available(
 async def test_an_operator_changes_a_provider_for_good(ask: Ask, own: Runtime) -> None:
     change = {"id": "provider_vidsrc", "priority": 1, "rolloutPercent": 30}
     answer = await ask(SET_PROVIDER, Role.OPERATOR, input=change)
-    told = {"key": "vidsrc", "priority": 1, "enabled": True, "rolloutPercent": 30}
-    assert answer["data"]["setProvider"] == {"provider": told, "errors": []}
+    expected = {"key": "vidsrc", "priority": 1, "enabled": True, "rolloutPercent": 30}
+    assert answer["data"]["setProvider"] == {"provider": expected, "errors": []}
     # then the list is in the new order, after the library, which is asked first among equals
     answer = await ask(PUBLIC)
     order = [(one["key"], one["priority"]) for one in answer["data"]["providers"]]

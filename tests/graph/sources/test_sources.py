@@ -78,7 +78,7 @@ SCHEMA = strawberry.Schema(query=Query, config=CONFIG)
 
 
 @pytest.fixture
-def asked(context: Context) -> Context:
+def sources_context(context: Context) -> Context:
     providers = [
         Broken(ProviderInfo("broken", "Broken", 1)),
         Good(ProviderInfo("good", "Good", 2, is_fallback=True)),
@@ -88,13 +88,17 @@ def asked(context: Context) -> Context:
 
 
 @pytest.fixture(params=["plan", "core"])
-def send(request: pytest.FixtureRequest, asked: Context) -> Send:
+def send(request: pytest.FixtureRequest, sources_context: Context) -> Send:
     documents = Documents(SCHEMA, CONFIG, introspection=True)
     operations = Operations(documents, by_plan=request.param == "plan", deadline_seconds=5)
 
     async def run(query: str, **variables: Any) -> dict[str, Any]:
-        prepared = operations.prepare(Request(query, variables), asked)
-        answer = prepared if isinstance(prepared, Answer) else await operations.run(prepared, asked)
+        prepared = operations.prepare(Request(query, variables), sources_context)
+        answer = (
+            prepared
+            if isinstance(prepared, Answer)
+            else await operations.run(prepared, sources_context)
+        )
         return answer.body()
 
     return run
@@ -112,10 +116,10 @@ async def test_sources_are_told_with_where_they_come_from(send: Send) -> None:
         } } }"""
     )
     assert "errors" not in answer
-    found = answer["data"]["film"]["streamingSources"]
+    sources = answer["data"]["film"]["streamingSources"]
     hls, embed = "https://c.example/a.m3u8", "https://e.example/603"
-    assert found.pop("fetchedAt") < found.pop("expiresAt")
-    assert found == {
+    assert sources.pop("fetchedAt") < sources.pop("expiresAt")
+    assert sources == {
         "sources": [
             {
                 "url": hls,
@@ -168,8 +172,8 @@ async def test_what_is_wanted_is_told_by_the_input(send: Send) -> None:
     query = """query($input: StreamingSourcesInput) {
       film { streamingSources(input: $input) { origin sources { type } } } }"""
     answers = [
-        await send(query, input=wanted)
-        for wanted in (
+        await send(query, input=source_filter)
+        for source_filter in (
             {"types": ["HLS"]},
             {"maxQuality": "P720"},
             {"language": "fr"},
@@ -177,8 +181,8 @@ async def test_what_is_wanted_is_told_by_the_input(send: Send) -> None:
             None,
         )
     ]
-    found = [answer["data"]["film"]["streamingSources"] for answer in answers]
-    assert [[source["type"] for source in one["sources"]] for one in found] == [
+    results = [answer["data"]["film"]["streamingSources"] for answer in answers]
+    assert [[source["type"] for source in one["sources"]] for one in results] == [
         ["HLS"],
         ["EMBED"],
         ["EMBED"],
@@ -187,18 +191,18 @@ async def test_what_is_wanted_is_told_by_the_input(send: Send) -> None:
     ]
     # and only the first asked a provider; where the others found it depends on when Redis's word of
     # its coming empties memory of it
-    assert found[0]["origin"] == "FALLBACK_PROVIDER"
-    assert {one["origin"] for one in found[1:]} <= {"CACHE", "MEMORY"}
+    assert results[0]["origin"] == "FALLBACK_PROVIDER"
+    assert {one["origin"] for one in results[1:]} <= {"CACHE", "MEMORY"}
 
 
-async def test_providers_are_listed_in_order(send: Send, asked: Context) -> None:
+async def test_providers_are_listed_in_order(send: Send, sources_context: Context) -> None:
     answer = await send("{ providers { __typename id key priority enabled } }")
     assert [(one["id"], one["priority"]) for one in answer["data"]["providers"]] == [
         ("provider_broken", 1),
         ("provider_good", 2),
     ]
-    found = await find_providers(asked, ["provider_good", "provider_nobody"])
-    assert list(found) == ["provider_good"]
+    providers = await find_providers(sources_context, ["provider_good", "provider_nobody"])
+    assert list(providers) == ["provider_good"]
 
 
 async def test_a_player_page_is_told_with_who_offers_it(send: Send) -> None:

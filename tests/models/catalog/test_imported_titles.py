@@ -6,13 +6,13 @@ import models
 from resolvers.context import Runtime
 
 
-def told(**fields: Any) -> models.Movie:
+def build_film(**fields: Any) -> models.Movie:
     """What an import says of the one film here."""
     return models.Movie(id="movie_1", **{"title": "A", "sort_title": "a", **fields})
 
 
 async def imported(**fields: Any) -> models.Changes:
-    movie = told(**fields)
+    movie = build_film(**fields)
     await models.respect_edits(models.Movie, [movie])
     return await models.upsert(models.Movie, [movie])
 
@@ -30,7 +30,7 @@ async def stored() -> dict[str, Any]:
 async def test_a_write_that_never_arrived_takes_nothing_from_the_import(runtime: Runtime) -> None:
     # given an imported film, and an import that died between remembering and writing
     await imported(overview="first")
-    await models.respect_edits(models.Movie, [told(overview="second")])
+    await models.respect_edits(models.Movie, [build_film(overview="second")])
     assert (await stored())["overview"] == "first"
     # when the next one comes, then the field is still the import's
     await imported(overview="third")

@@ -132,16 +132,16 @@ async def test_fields_named_once_are_written_to_new_documents_only() -> None:
 async def test_a_thousand_documents_are_one_write(count_commands: Any) -> None:
     # given 2,001 films, made as they are needed
     films = (movie(n) for n in range(2001))
-    heard: list[int] = []
+    counts: list[int] = []
     await count_commands.reset()
 
     # when
-    changes = await models.upsert(models.Movie, films, written=heard.append)
+    changes = await models.upsert(models.Movie, films, written=counts.append)
 
     # then
     assert changes == Changes(inserted=2001)
     assert count_commands.mongo == ["movies.find", "movies.insert"] * 3
-    assert heard == [1000, 2000, 2001]
+    assert counts == [1000, 2000, 2001]
 
 
 async def test_a_taken_unique_key_is_a_conflict_and_the_other_films_are_written() -> None:
@@ -155,8 +155,8 @@ async def test_a_taken_unique_key_is_a_conflict_and_the_other_films_are_written(
     # then
     message = "1 of movies share a unique key with stored ones, first {'tmdb_id': 11}."
     assert caught.value.message == message
-    found = await models.find(models.Movie, models.MovieRecord, {}, sort=[("_id", 1)])
-    assert [(film.id, film.tmdb_id) for film in found] == [("movie_1", 11), ("movie_3", 12)]
+    records = await models.find(models.Movie, models.MovieRecord, {}, sort=[("_id", 1)])
+    assert [(film.id, film.tmdb_id) for film in records] == [("movie_1", 11), ("movie_3", 12)]
 
 
 async def test_no_documents_are_no_commands(count_commands: Any, runtime: Runtime) -> None:

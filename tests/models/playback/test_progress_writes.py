@@ -44,8 +44,8 @@ def progress(stamp: int, *, title: str = "movie_1", seconds: float = 10.0) -> mo
 
 async def test_a_written_record_reads_back_the_same(runtime: Runtime) -> None:
     assert (await models.write_progress([progress(3)])).written == 1
-    found = await models.progress_by_playable("user_1", ["movie_1", "movie_2"])
-    assert found == {"movie_1": progress(3)}
+    records = await models.progress_by_playable("user_1", ["movie_1", "movie_2"])
+    assert records == {"movie_1": progress(3)}
 
 
 async def test_an_older_or_equal_stamp_changes_nothing(runtime: Runtime) -> None:
@@ -110,8 +110,8 @@ async def test_racing_inserts_end_with_the_newest(runtime: Runtime) -> None:
             *(models.write_progress([progress(n, title=title)]) for n in range(1, 11))
         )
         # then the newest is stored, and each writer knows what became of its own
-        found = await models.progress_by_playable("user_1", [title])
-        assert found[title].version == 10
+        records = await models.progress_by_playable("user_1", [title])
+        assert records[title].version == 10
         assert all(outcome.written + outcome.older == 1 for outcome in outcomes)
         assert not any(outcome.refused for outcome in outcomes)
 
@@ -168,10 +168,10 @@ async def test_watched_titles_come_last_watched_first(runtime: Runtime) -> None:
     # when they are read in two pages
     first = await models.watched_progress("user_1", before=None, limit=2)
     at_ms = models.milliseconds(first[-1].last_watched_at)
-    rest = await models.watched_progress("user_1", before=(at_ms, first[-1].id), limit=9)
+    following = await models.watched_progress("user_1", before=(at_ms, first[-1].id), limit=9)
     # then each comes once
     assert [row.playable_id for row in first] == ["movie_0", "movie_1"]
-    assert [row.playable_id for row in rest] == ["movie_2", "movie_4"]
+    assert [row.playable_id for row in following] == ["movie_2", "movie_4"]
 
 
 def test_instants_survive_the_way_to_milliseconds_and_back() -> None:

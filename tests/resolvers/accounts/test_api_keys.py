@@ -183,11 +183,11 @@ async def test_twenty_keys_are_enough_also_in_a_race(guest: Context) -> None:
     for _ in range(15):
         await make(ada)
     answers = await asyncio.gather(*(make(ada) for _ in range(10)), return_exceptions=True)
-    kept = len(await stored(models.ApiKey))
-    assert kept <= 20
-    assert kept - 15 == sum(isinstance(answer, api_keys.NewApiKey) for answer in answers)
+    count = len(await stored(models.ApiKey))
+    assert count <= 20
+    assert count - 15 == sum(isinstance(answer, api_keys.NewApiKey) for answer in answers)
     # and with one revoked there is room again
-    for _ in range(20 - kept):
+    for _ in range(20 - count):
         await make(ada)
     with pytest.raises(ValidationFailed):
         await make(ada)
@@ -227,13 +227,13 @@ async def test_a_known_key_works_on_for_a_minute_without_the_database(guest: Con
     memory: TtlCache[str] = TtlCache(fresh_seconds=1, stale_seconds=60, clock=lambda: moment[0])
     moment = [0.0]
 
-    async def found() -> str:
+    async def viewer_id() -> str:
         return "known"
 
     async def away() -> str:
         raise UpstreamUnavailable("The database did not answer in time.")
 
-    assert await memory.get("key", found) == "known"
+    assert await memory.get("key", viewer_id) == "known"
     # then it is known for a minute, and others are not
     moment[0] = 59.9
     assert await memory.get("key", away) == "known"
@@ -251,4 +251,4 @@ async def test_unknown_keys_do_not_fill_the_memory() -> None:
 
     for number in range(1000):
         await memory.get(str(number), nothing)
-    assert len(memory._known) <= 100
+    assert len(memory._entries) <= 100

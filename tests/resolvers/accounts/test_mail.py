@@ -31,7 +31,7 @@ from tests.support.accounts import (
     cheap_runtime,
     clock_of,
     logged_in,
-    mailed,
+    send_pending_mails,
     mails_of,
     registered,
     stored,
@@ -54,7 +54,7 @@ async def register(context: Context, password: str = PASSWORD, name: str = "Ada"
 
 async def ask_for_reset(context: Context) -> str:
     await mail_tokens.request_password_reset(again(context), EMAIL)
-    return (await mailed(context)).codes[-1]
+    return (await send_pending_mails(context)).codes[-1]
 
 
 # ---- where addresses have to be proved
@@ -66,7 +66,7 @@ async def test_registering_signs_nobody_in_until_the_address_is_proved(stranger:
     # then nothing is there but what is to be done
     assert await stored(models.User) == await stored(models.Login) == []
     # when the mail has gone out
-    mails = await mailed(stranger)
+    mails = await send_pending_mails(stranger)
     # then there is an account that cannot be used, and no code is stored as it was mailed
     assert mails.subjects == [f"{EMAIL}: Prove your address"]
     assert (await account())["email_verified"] is False
@@ -92,20 +92,20 @@ async def test_an_address_taken_and_a_free_one_get_one_answer_at_one_cost(
 ) -> None:
     # given an account
     await register(stranger)
-    await mail_tokens.verify_email(again(stranger), (await mailed(stranger)).codes[0])
+    await mail_tokens.verify_email(again(stranger), (await send_pending_mails(stranger)).codes[0])
     before = await stored(models.User)
-    asked = []
+    commands = []
     # when its address and another are registered
     for email in (EMAIL, "eve@example.org"):
         await count_commands.reset()
         answer = await sign_in.register(
             again(stranger), email=email, password=NEW_PASSWORD, display_name="Eve"
         )
-        asked.append((answer, count_commands.mongo))
+        commands.append((answer, count_commands.mongo))
     # then neither the answer nor what was done for it differs
-    assert asked[0] == asked[1] == (None, ["mail_requests.insert"])
+    assert commands[0] == commands[1] == (None, ["mail_requests.insert"])
     # and behind it the owner is told, and nothing of the account changed
-    mails = await mailed(stranger)
+    mails = await send_pending_mails(stranger)
     assert mails.subjects[1:] == [
         f"{EMAIL}: You have an account already",
         "eve@example.org: Prove your address",
@@ -118,10 +118,10 @@ async def test_who_proves_the_address_gets_it_whoever_registered_it_first(
 ) -> None:
     # given somebody who registers another's address with a password of their own
     await register(stranger, NEW_PASSWORD, "Eve")
-    await mailed(stranger)
+    await send_pending_mails(stranger)
     # when the owner registers too
     await register(stranger, PASSWORD, "Ada")
-    eves, adas = (await mailed(stranger)).codes
+    eves, adas = (await send_pending_mails(stranger)).codes
     # then no password opens the account, proved or not, until a registration is confirmed
     assert (await account())["password_hash"] == ""
     for password in (PASSWORD, NEW_PASSWORD):
@@ -144,12 +144,12 @@ async def test_a_code_sent_again_proves_the_address_and_sets_no_password(
 ) -> None:
     # given an address that two people registered
     await register(stranger, NEW_PASSWORD, "Eve")
-    await mailed(stranger)
+    await send_pending_mails(stranger)
     await register(stranger, PASSWORD, "Ada")
-    await mailed(stranger)
+    await send_pending_mails(stranger)
     # when the mail is asked for again and its code used
     await mail_tokens.resend_verification(again(stranger), EMAIL)
-    await mail_tokens.verify_email(again(stranger), (await mailed(stranger)).codes[-1])
+    await mail_tokens.verify_email(again(stranger), (await send_pending_mails(stranger)).codes[-1])
     # then the address is proved, and the way in is a new password
     assert (await account())["email_verified"] is True
     for password in (PASSWORD, NEW_PASSWORD):
@@ -161,7 +161,7 @@ async def test_a_code_sent_again_proves_the_address_and_sets_no_password(
 
 async def test_registering_twice_with_one_password_is_one_registration(stranger: Context) -> None:
     await register(stranger)
-    await mailed(stranger)
+    await send_pending_mails(stranger)
     # the same request taken up twice, as after a worker that died: its hash is the same
     (user,) = await stored(models.User)
     request = models.MailRequest(
@@ -173,7 +173,7 @@ async def test_registering_twice_with_one_password_is_one_registration(stranger:
         expires_at=user["created_at"].replace(year=2099),
     )
     await models.insert_mail_request(request)
-    mails = await mailed(stranger)
+    mails = await send_pending_mails(stranger)
     assert len(mails.codes) == 2
     assert (await account())["password_hash"] == user["password_hash"]
 
@@ -185,7 +185,7 @@ async def test_registering_at_once_mails_a_code_too(guest: Context) -> None:
     # given somebody who registered and is signed in
     signed_in = await sign_in.register(guest, email=EMAIL, password=PASSWORD, display_name="Ada")
     assert signed_in is not None
-    mails = await mailed(guest)
+    mails = await send_pending_mails(guest)
     assert mails.subjects == [f"{EMAIL}: Prove your address"]
     # when the code is used, then the address is proved and nothing else changed
     before = await account()
@@ -207,7 +207,7 @@ async def test_only_the_viewer_is_shown_the_account(guest: Context) -> None:
             {}, {"$set": {"email_verified": False}}
         )
         await mail_tokens.resend_verification(again(guest), EMAIL)
-        user = await mail_tokens.verify_email(again(asker), (await mailed(guest)).codes[-1])
+        user = await mail_tokens.verify_email(again(asker), (await send_pending_mails(guest)).codes[-1])
         assert (user is not None) is is_shown
 
 
@@ -226,7 +226,7 @@ async def test_a_code_is_for_one_purpose(guest: Context) -> None:
     # given one code of each kind
     await registered(guest)
     await mail_tokens.resend_verification(again(guest), EMAIL)
-    verifying = (await mailed(guest)).codes[-1]
+    verifying = (await send_pending_mails(guest)).codes[-1]
     resetting = await ask_for_reset(guest)
     before = await account(), await stored(models.MailToken)
     # when each is used for the other purpose, then nothing happens, and both are as good as before
@@ -240,7 +240,7 @@ async def test_a_code_is_for_one_purpose(guest: Context) -> None:
 async def test_a_code_is_for_the_address_it_was_sent_to(guest: Context) -> None:
     await registered(guest)
     await mail_tokens.resend_verification(again(guest), EMAIL)
-    verifying = (await mailed(guest)).codes[-1]
+    verifying = (await send_pending_mails(guest)).codes[-1]
     resetting = await ask_for_reset(guest)
     # given an account whose address changed meanwhile
     users = models.User.get_pymongo_collection()
@@ -259,7 +259,7 @@ async def test_a_code_that_proves_lives_for_a_day(
 ) -> None:
     await registered(guest)
     await mail_tokens.resend_verification(again(guest), EMAIL)
-    code = (await mailed(guest)).codes[-1]
+    code = (await send_pending_mails(guest)).codes[-1]
     clock_of(guest).now += hours * 3600
     if works:
         await mail_tokens.verify_email(again(guest), code)
@@ -284,7 +284,7 @@ async def test_who_is_proved_or_unknown_gets_no_mail_and_the_same_answer(
         assert count_commands.mongo == ["mail_requests.insert"]
         assert await count_commands.redis_commands() == {}
     # and one mail goes out
-    assert (await mailed(guest)).subjects == ["eve@example.org: Prove your address"]
+    assert (await send_pending_mails(guest)).subjects == ["eve@example.org: Prove your address"]
     assert await stored(models.MailRequest) == []
 
 
@@ -311,7 +311,7 @@ async def test_a_reset_sets_the_password_and_ends_every_sign_in(guest: Context) 
     back = await logged_in(guest, password=NEW_PASSWORD)
     assert back.viewer is not None and not guest.runtime.revocations.is_revoked(back.viewer)
     # and the owner is told
-    assert (await mailed(guest)).subjects[-1] == f"{EMAIL}: Your password was changed"
+    assert (await send_pending_mails(guest)).subjects[-1] == f"{EMAIL}: Your password was changed"
 
 
 async def test_a_reset_code_works_once_also_in_a_race(guest: Context) -> None:
@@ -373,13 +373,13 @@ async def test_asking_for_a_reset_is_the_same_for_an_account_and_for_none(
     guest: Context, count_commands: CountCommands
 ) -> None:
     await registered(guest)
-    asked = []
+    commands = []
     for email in (EMAIL, "nobody@example.org"):
         await count_commands.reset()
         await mail_tokens.request_password_reset(again(guest), email)
-        asked.append((count_commands.mongo, await count_commands.redis_commands()))
-    assert asked[0] == asked[1] == (["mail_requests.insert"], {})
-    assert (await mailed(guest)).subjects == [f"{EMAIL}: Set a new password"]
+        commands.append((count_commands.mongo, await count_commands.redis_commands()))
+    assert commands[0] == commands[1] == (["mail_requests.insert"], {})
+    assert (await send_pending_mails(guest)).subjects == [f"{EMAIL}: Set a new password"]
 
 
 async def test_an_address_that_is_none_is_told(guest: Context) -> None:
@@ -414,7 +414,7 @@ async def test_a_confirmed_registration_ends_what_another_began(
     key = (await api_keys.create_api_key(again(eve), "script")).secret
     # when its owner registers, now that they have to be, and confirms it
     await register(stranger, NEW_PASSWORD, "Ada")
-    await mail_tokens.verify_email(again(stranger), (await mailed(stranger)).codes[-1])
+    await mail_tokens.verify_email(again(stranger), (await send_pending_mails(stranger)).codes[-1])
     # then only the owner gets in
     assert eve.viewer is not None and guest.runtime.revocations.is_revoked(eve.viewer)
     with pytest.raises(InvalidToken):
@@ -432,14 +432,14 @@ async def test_a_mail_server_that_is_away_is_tried_again_later(guest: Context) -
     await registered(guest)
     await mail_tokens.request_password_reset(again(guest), EMAIL)
     mails_of(guest).failure = MailFailed("away")
-    await mailed(guest)
+    await send_pending_mails(guest)
     (request,) = await stored(models.MailRequest)
     assert request["attempts"] == 1
     # when the server is back, then it waits for its time and is sent
     mails_of(guest).failure = None
-    assert (await mailed(guest)).subjects == []
+    assert (await send_pending_mails(guest)).subjects == []
     clock_of(guest).now += 61
-    assert (await mailed(guest)).subjects == [f"{EMAIL}: Set a new password"]
+    assert (await send_pending_mails(guest)).subjects == [f"{EMAIL}: Set a new password"]
     assert await stored(models.MailRequest) == []
 
 
@@ -448,11 +448,11 @@ async def test_a_mail_nobody_takes_is_given_up_after_five_tries(guest: Context) 
     await mail_tokens.request_password_reset(again(guest), EMAIL)
     mails_of(guest).failure = MailFailed("away")
     for attempts in range(1, 5):
-        await mailed(guest)
+        await send_pending_mails(guest)
         (request,) = await stored(models.MailRequest)
         assert request["attempts"] == attempts
         clock_of(guest).now += 60 * 2 ** (attempts - 1) + 1
-    await mailed(guest)
+    await send_pending_mails(guest)
     assert await stored(models.MailRequest) == []
 
 
@@ -460,7 +460,7 @@ async def test_a_mail_refused_for_good_is_not_tried_again(guest: Context) -> Non
     await registered(guest)
     await mail_tokens.request_password_reset(again(guest), EMAIL)
     mails_of(guest).failure = MailFailed("no such person", is_final=True)
-    await mailed(guest)
+    await send_pending_mails(guest)
     assert await stored(models.MailRequest) == []
 
 
@@ -468,7 +468,7 @@ async def test_many_workers_send_each_mail_once(guest: Context) -> None:
     await registered(guest)
     for _ in range(10):
         await mail_tokens.request_password_reset(again(guest), EMAIL)
-    await asyncio.gather(*(mailed(guest) for _ in range(3)))
+    await asyncio.gather(*(send_pending_mails(guest) for _ in range(3)))
     assert mails_of(guest).subjects == [f"{EMAIL}: Set a new password"] * 10
     assert len(set(mails_of(guest).codes)) == 10
 
@@ -481,6 +481,6 @@ async def test_a_mail_whose_worker_died_is_taken_by_another(guest: Context) -> N
     assert await models.take_mail_request(request["due_at"], timedelta(seconds=60))
     # then others leave it to that one for a minute, and no longer
     clock_of(guest).now += 59
-    assert (await mailed(guest)).subjects == []
+    assert (await send_pending_mails(guest)).subjects == []
     clock_of(guest).now += 2
-    assert (await mailed(guest)).subjects == [f"{EMAIL}: Set a new password"]
+    assert (await send_pending_mails(guest)).subjects == [f"{EMAIL}: Set a new password"]

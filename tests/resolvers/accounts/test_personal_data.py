@@ -24,7 +24,7 @@ from tests.support.accounts import (
     bearer,
     clock_of,
     logged_in,
-    mailed,
+    send_pending_mails,
     registered,
     stored,
 )
@@ -49,8 +49,8 @@ async def watched(context: Context) -> str:
     return playable
 
 
-def text_of(found: object) -> str:
-    return orjson.dumps(found, default=str).decode()
+def text_of(value: object) -> str:
+    return orjson.dumps(value, default=str).decode()
 
 
 async def test_an_export_has_all_of_one_person_and_nothing_of_another(guest: Context) -> None:
@@ -62,22 +62,22 @@ async def test_an_export_has_all_of_one_person_and_nothing_of_another(guest: Con
     await audit.record(again(ada), AuditEvent.PASSWORD_CHANGED)
     assert ada.viewer is not None and eve.viewer is not None
     # when her data are asked for
-    found = await personal_data.export(guest, " Ada@Example.org ")
+    exported = await personal_data.export(guest, " Ada@Example.org ")
     # then each kind that is kept is there
-    kinds = {name for name, rows in found["collections"].items() if rows}
+    kinds = {name for name, rows in exported["collections"].items() if rows}
     assert kinds >= {"users", "logins", "api_keys", "viewing_progress", "watchlist", "audit"}
-    assert set(found["collections"]) == {each.name for each in models.PERSONAL_DATA}
-    assert found["format"] == "marquee-personal-data-1"
-    assert found["account"] == ada.viewer.user_id
-    assert found["cut_short"] == []
-    assert found["collections"]["users"][0]["email"] == EMAIL
-    assert found["collections"]["viewing_progress"][0]["position_seconds"] == 120.0
+    assert set(exported["collections"]) == {each.name for each in models.PERSONAL_DATA}
+    assert exported["format"] == "marquee-personal-data-1"
+    assert exported["account"] == ada.viewer.user_id
+    assert exported["cut_short"] == []
+    assert exported["collections"]["users"][0]["email"] == EMAIL
+    assert exported["collections"]["viewing_progress"][0]["position_seconds"] == 120.0
     # with what MongoDB does not have yet
-    (on_its_way,) = found["progress_not_yet_stored"]
+    (on_its_way,) = exported["progress_not_yet_stored"]
     assert (on_its_way["playable_id"], on_its_way["position_seconds"]) == (playable, 130.0)
     # and nothing of the other person
-    assert eve.viewer.user_id not in text_of(found)
-    assert EVE not in text_of(found)
+    assert eve.viewer.user_id not in text_of(exported)
+    assert EVE not in text_of(exported)
 
 
 async def test_an_export_holds_no_secret(guest: Context) -> None:
@@ -85,7 +85,7 @@ async def test_an_export_holds_no_secret(guest: Context) -> None:
     ada = await registered(guest)
     key = await api_keys.create_api_key(again(ada), "script")
     await mail_tokens.request_password_reset(again(guest), EMAIL)
-    await mailed(guest)
+    await send_pending_mails(guest)
     hashes = [
         (await stored(models.Login))[0]["token_hash"],
         (await stored(models.ApiKey))[0]["secret_hash"],
@@ -138,7 +138,7 @@ async def test_a_deleted_account_is_closed_told_and_erased(guest: Context) -> No
         await authenticate(guest.runtime, f"Bearer {key}")
     assert ada.viewer is not None
     assert guest.runtime.revocations.is_revoked(ada.viewer)
-    assert (await mailed(guest)).subjects == [f"{EMAIL}: Your account was deleted"]
+    assert (await send_pending_mails(guest)).subjects == [f"{EMAIL}: Your account was deleted"]
     # and the data go when the worker comes by
     await flush_progress(guest.runtime)
     await erase_accounts(guest.runtime)
@@ -146,8 +146,10 @@ async def test_a_deleted_account_is_closed_told_and_erased(guest: Context) -> No
     assert await stored(models.WatchlistEntry) == []
     assert (await account())["email"] == f"{user_id}@deleted.invalid"
     # while the log says who was deleted, by whom
-    told = [(entry.event, entry.subject, entry.facts) for entry in await models.audit_entries(100)]
-    assert (AuditEvent.ACCOUNT_DELETED, user_id, {"by": "command line"}) in told
+    entries = [
+        (entry.event, entry.subject, entry.facts) for entry in await models.audit_entries(100)
+    ]
+    assert (AuditEvent.ACCOUNT_DELETED, user_id, {"by": "command line"}) in entries
 
 
 async def test_a_changed_role_ends_the_sign_ins_with_the_old_one(guest: Context) -> None:
@@ -163,9 +165,11 @@ async def test_a_changed_role_ends_the_sign_ins_with_the_old_one(guest: Context)
     viewer = await authenticate(guest.runtime, bearer(signed_in))
     assert viewer is not None and viewer.role is models.Role.OPERATOR
     # and the log says so
-    told = [(entry.event, entry.subject, entry.facts) for entry in await models.audit_entries(100)]
+    entries = [
+        (entry.event, entry.subject, entry.facts) for entry in await models.audit_entries(100)
+    ]
     facts = {"role": "OPERATOR", "by": "command line"}
-    assert (AuditEvent.ROLE_CHANGED, user_id, facts) in told
+    assert (AuditEvent.ROLE_CHANGED, user_id, facts) in entries
 
 
 async def test_nobodys_role_is_given_to_nobody(guest: Context) -> None:

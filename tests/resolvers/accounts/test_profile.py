@@ -31,7 +31,7 @@ from tests.support.accounts import (
     again,
     clock_of,
     logged_in,
-    mailed,
+    send_pending_mails,
     registered,
     signed_in_as,
     stored,
@@ -46,7 +46,7 @@ def is_revoked(context: Context) -> bool:
     return context.runtime.revocations.is_revoked(context.viewer)
 
 
-async def living() -> list[str]:
+async def active_login_ids() -> list[str]:
     return [row["_id"] for row in await stored(models.Login) if row["revoked_at"] is None]
 
 
@@ -60,8 +60,8 @@ async def test_sessions_are_the_living_sign_ins_last_used_first(guest: Context) 
     tv = models.Device(key="tv-1", name="Living room", kind=models.DeviceKind.TV)
     signed_in = await sign_in.login(again(guest), email=EMAIL, password=PASSWORD, device=tv)
     on_tv = await signed_in_as(guest, signed_in)
-    gone = await logged_in(guest)
-    await sign_out.logout(gone)
+    ended = await logged_in(guest)
+    await sign_out.logout(ended)
     await registered(guest, "eve@example.org")
     # when the first device asks, then it sees both, and which it is itself
     assert ada.viewer is not None and on_tv.viewer is not None
@@ -92,7 +92,7 @@ async def test_others_sign_ins_do_not_exist(guest: Context) -> None:
     assert await sign_out.sessions_by_id(again(guest), ids) == {}
     # nor can they be ended
     assert await sign_out.logout(again(ada), eve.viewer.login_id) == 0
-    assert len(await living()) == 2
+    assert len(await active_login_ids()) == 2
     assert not is_revoked(eve)
 
 
@@ -108,7 +108,7 @@ async def test_signing_out_ends_this_sign_in_and_no_other(guest: Context) -> Non
     assert is_revoked(first) and not is_revoked(second)
     with pytest.raises(InvalidToken):
         await sign_in.refresh_tokens(again(guest), signed_in.tokens.refresh_token)
-    assert await living() == [second.viewer.login_id]
+    assert await active_login_ids() == [second.viewer.login_id]
     # and doing it again ends nothing
     assert await sign_out.logout(again(first)) == 0
 
@@ -126,7 +126,7 @@ async def test_signing_out_everywhere_ends_all_and_nobody_elses(guest: Context) 
     assert eve.viewer is not None
     assert await sign_out.logout(again(ada), everywhere=True) == 4
     assert [is_revoked(one) for one in (ada, *others, eve)] == [True] * 4 + [False]
-    assert await living() == [eve.viewer.login_id]
+    assert await active_login_ids() == [eve.viewer.login_id]
     # and one may come back at once
     assert not is_revoked(await logged_in(guest))
 
@@ -135,7 +135,7 @@ async def test_one_and_all_at_once_is_a_mistake(guest: Context) -> None:
     ada = await registered(guest)
     with pytest.raises(ValidationFailed):
         await sign_out.logout(again(ada), "login_1", everywhere=True)
-    assert len(await living()) == 1
+    assert len(await active_login_ids()) == 1
 
 
 async def test_a_browser_forgets_its_cookies_when_it_signs_itself_out(guest: Context) -> None:
@@ -231,19 +231,19 @@ async def test_a_changed_password_ends_all_other_sign_ins(guest: Context) -> Non
     # given somebody signed in twice, who had asked for a reset
     ada, elsewhere = await registered(guest), await logged_in(guest)
     await mail_tokens.request_password_reset(again(guest), EMAIL)
-    (code,) = (await mailed(guest)).codes
+    (code,) = (await send_pending_mails(guest)).codes
     # when the password is changed on one device
     await profile.change_password(again(ada), PASSWORD, NEW_PASSWORD)
     # then that one goes on, the other does not
     assert not is_revoked(ada) and is_revoked(elsewhere)
-    assert ada.viewer is not None and await living() == [ada.viewer.login_id]
+    assert ada.viewer is not None and await active_login_ids() == [ada.viewer.login_id]
     # and only the new password opens it, the reset code is void, and the owner is told
     with pytest.raises(InvalidCredentials):
         await logged_in(guest)
     assert (await logged_in(guest, password=NEW_PASSWORD)).viewer
     with pytest.raises(InvalidToken):
         await mail_tokens.reset_password(again(guest), code, PASSWORD)
-    assert (await mailed(guest)).subjects[-1] == f"{EMAIL}: Your password was changed"
+    assert (await send_pending_mails(guest)).subjects[-1] == f"{EMAIL}: Your password was changed"
 
 
 @pytest.mark.parametrize(
@@ -306,7 +306,7 @@ async def watched(context: Context) -> None:
 
 async def traces(user_id: str, runtime: Runtime, email: str = EMAIL) -> set[str]:
     """Where anything names this person."""
-    found = {
+    counts = {
         document.get_collection_name()
         for document in models.DOCUMENTS
         if any(user_id in repr(row) or email in repr(row) for row in await stored(document))
@@ -314,15 +314,15 @@ async def traces(user_id: str, runtime: Runtime, email: str = EMAIL) -> set[str]
     keys: Any = await runtime.state_redis.keys("*")
     for key in keys:
         if user_id.encode() in key:
-            found.add(key.decode())
-    return found
+            counts.add(key.decode())
+    return counts
 
 
 async def delete(context: Context) -> str:
     """Deletes the account; tells its id. The mail about it is out."""
     assert context.viewer is not None
     await profile.delete_account(again(context), PASSWORD)
-    await mailed(context)
+    await send_pending_mails(context)
     return context.viewer.user_id
 
 
@@ -340,12 +340,12 @@ async def test_a_deleted_account_is_nobodys_at_once(guest: Context) -> None:
     with pytest.raises(InvalidCredentials):
         await logged_in(guest)
     await mail_tokens.request_password_reset(again(guest), EMAIL)
-    assert (await mailed(guest)).subjects == [f"{EMAIL}: Your account was deleted"]
+    assert (await send_pending_mails(guest)).subjects == [f"{EMAIL}: Your account was deleted"]
     assert await sign_in.viewer(again(ada)) is None
     # and nothing personal is in what is left of it
-    left = await account()
-    assert (left["email"], left["display_name"], left["password_hash"]) == (
-        f"{left['_id']}@deleted.invalid",
+    remaining = await account()
+    assert (remaining["email"], remaining["display_name"], remaining["password_hash"]) == (
+        f"{remaining['_id']}@deleted.invalid",
         "",
         "",
     )
@@ -367,7 +367,7 @@ async def test_everything_about_the_person_is_erased(guest: Context) -> None:
         ada.viewer.user_id, guest.runtime
     ) == {"mail_tokens", "revocations"}
     await mail_tokens.request_password_reset(again(guest), EMAIL)
-    await mailed(guest)
+    await send_pending_mails(guest)
     of_eve = await traces(eve.viewer.user_id, guest.runtime, "eve@example.org")
     # when one deletes the account and the worker comes by
     user_id = await delete(ada)
@@ -448,4 +448,4 @@ async def test_deleting_needs_somebody_signed_in_by_password(guest: Context) -> 
             with pytest.raises(error):
                 await call
     assert await account() == before
-    assert len(await living()) == len(await stored(models.ApiKey)) == 1
+    assert len(await active_login_ids()) == len(await stored(models.ApiKey)) == 1

@@ -169,9 +169,9 @@ async def test_of_ten_racing_registrations_one_wins(guest: Context) -> None:
 async def test_an_unacceptable_registration_changes_nothing(
     guest: Context, change: dict[str, Any], path: list[str]
 ) -> None:
-    given: dict[str, Any] = {"email": EMAIL, "password": PASSWORD, "display_name": "Ada"}
+    fields: dict[str, Any] = {"email": EMAIL, "password": PASSWORD, "display_name": "Ada"}
     with pytest.raises(ValidationFailed) as refused:
-        await sign_in.register(guest, **{**given, **change})
+        await sign_in.register(guest, **{**fields, **change})
     assert refused.value.path == path
     assert await everything() == ([], [])
 
@@ -494,9 +494,9 @@ async def test_the_viewer_is_read_once_and_kept_in_no_shared_cache(
     context = again(guest, viewer=who)
     # when an operation asks for the viewer twice
     await count_commands.reset()
-    found = [await sign_in.viewer(context), await sign_in.viewer(context)]
+    viewers = [await sign_in.viewer(context), await sign_in.viewer(context)]
     # then MongoDB was asked once, and Redis holds nothing
-    assert found == [signed_in.viewer, signed_in.viewer]
+    assert viewers == [signed_in.viewer, signed_in.viewer]
     assert count_commands.mongo == ["users.find"]
     assert await guest.runtime.redis.keys("*") == []
     # and the next operation sees what changed meanwhile

@@ -27,7 +27,7 @@ from tests.support.accounts import (
     cheap_runtime,
     clock_of,
     logged_in,
-    mailed,
+    send_pending_mails,
     registered,
     signed_in_as,
     stored,
@@ -186,7 +186,7 @@ async def test_what_happens_to_an_account_is_in_the_audit_log(runtime: Runtime) 
         assert signed_in is not None
         ada = await signed_in_as(guest, signed_in)
         assert ada.viewer is not None
-        await mail_tokens.verify_email(again(guest), (await mailed(guest)).codes[0])
+        await mail_tokens.verify_email(again(guest), (await send_pending_mails(guest)).codes[0])
         for email in (EMAIL, "nobody@example.org"):
             with pytest.raises(InvalidCredentials):
                 await accounts.login(again(guest), email=email, password=WRONG)
@@ -196,7 +196,7 @@ async def test_what_happens_to_an_account_is_in_the_audit_log(runtime: Runtime) 
             await profile.change_password(again(ada), WRONG, NEW_PASSWORD)
         await profile.change_password(again(ada), PASSWORD, NEW_PASSWORD)
         await mail_tokens.request_password_reset(again(guest), EMAIL)
-        code = (await mailed(guest)).codes[-1]
+        code = (await send_pending_mails(guest)).codes[-1]
         await mail_tokens.reset_password(again(guest), code, PASSWORD)
         back = await logged_in(guest)
         assert back.viewer is not None

@@ -17,12 +17,12 @@ from resolvers.context import Context, Runtime
 from services.accounts.passwords import Passwords
 from services.errors import InvalidCredentials
 from tests.conftest import CountCommands
-from tests.support.accounts import EMAIL, PASSWORD, KeptMails, again
+from tests.support.accounts import EMAIL, PASSWORD, RecordingMailer, again
 
 UNKNOWN = "eve@example.org"  # as long as the known one
 TRIES = 200
 MEASUREMENTS = 5  # a machine that is busy with something else may spoil some
-Try = Callable[[Context, str], Awaitable[None]]
+Attempt = Callable[[Context, str], Awaitable[None]]
 
 
 class CountedPasswords(Passwords):
@@ -39,7 +39,7 @@ class CountedPasswords(Passwords):
 async def guest(runtime: Runtime) -> AsyncIterator[Context]:
     # cheaper than in production, so that any other difference weighs more
     passwords = CountedPasswords(memory_kib=4096)
-    context = Context(dataclasses.replace(runtime, passwords=passwords, mailer=KeptMails()))
+    context = Context(dataclasses.replace(runtime, passwords=passwords, mailer=RecordingMailer()))
     assert await sign_in.register(context, email=EMAIL, password=PASSWORD, display_name="Ada")
     await models.MailRequest.get_pymongo_collection().delete_many({})
     yield context
@@ -51,15 +51,15 @@ async def wrong_sign_in(context: Context, email: str) -> None:
         await sign_in.login(again(context), email=email, password="wrong horse battery")
 
 
-async def asked_for_reset(context: Context, email: str) -> None:
+async def request_reset(context: Context, email: str) -> None:
     await mail_tokens.request_password_reset(again(context), email)
 
 
-async def asked_for_verification(context: Context, email: str) -> None:
+async def request_verification(context: Context, email: str) -> None:
     await mail_tokens.resend_verification(again(context), email)
 
 
-async def difference(attempt: Try, context: Context) -> float:
+async def difference(attempt: Attempt, context: Context) -> float:
     """By how much of the smaller median the known address takes longer; which of a pair comes
     first is left to chance."""
     took_seconds: dict[str, list[float]] = {EMAIL: [], UNKNOWN: []}
@@ -72,24 +72,24 @@ async def difference(attempt: Try, context: Context) -> float:
     return (known - unknown) / min(known, unknown)
 
 
-async def tells(attempt: Try, context: Context) -> bool:
+async def tells(attempt: Attempt, context: Context) -> bool:
     """Whether time tells who has an account: the medians differ by 5 % or more, each time that it
     is measured, and always the same way. Noise goes both ways."""
-    found = []
+    texts = []
     for _ in range(MEASUREMENTS):
-        found.append(await difference(attempt, context))
-        if abs(found[-1]) < 0.05 or min(found) < 0 < max(found):
+        texts.append(await difference(attempt, context))
+        if abs(texts[-1]) < 0.05 or min(texts) < 0 < max(texts):
             return False
     return True
 
 
 @pytest.mark.parametrize(
     "attempt",
-    [wrong_sign_in, asked_for_reset, asked_for_verification],
+    [wrong_sign_in, request_reset, request_verification],
     ids=lambda one: one.__name__,
 )
 async def test_a_known_and_an_unknown_address_take_the_same_time(
-    guest: Context, attempt: Try
+    guest: Context, attempt: Attempt
 ) -> None:
     # given 200 tries of each, one after the other, then their medians differ by less than 5 %
     assert not await tells(attempt, guest)
@@ -98,7 +98,7 @@ async def test_a_known_and_an_unknown_address_take_the_same_time(
 async def test_a_difference_would_be_seen(guest: Context) -> None:
     # given a way of asking that does a little more for the known address
     async def leaky(context: Context, email: str) -> None:
-        await asked_for_reset(context, email)
+        await request_reset(context, email)
         if email == EMAIL:
             await models.credential_of(email)
 
@@ -114,7 +114,7 @@ async def test_the_same_is_done_for_a_known_and_an_unknown_address(
     assert isinstance(passwords, CountedPasswords)
     done = []
     for email in (EMAIL, UNKNOWN):
-        for attempt in (wrong_sign_in, asked_for_reset, asked_for_verification):
+        for attempt in (wrong_sign_in, request_reset, request_verification):
             await count_commands.reset()
             passwords.checked = 0
             await attempt(guest, email)

@@ -140,14 +140,14 @@ async def cached(context: Context, query: models.MovieQuery) -> Cached:
     counts = context.loader(loaders.MovieCountByQuery)
     page, count = pages.key_for(query), counts.key_for(query.list_key(), query)
     before = await in_mongodb(query)
-    found = await pages.load(page)
-    assert found is not None
-    assert found.ids == [id_ for id_, _ in before]
+    page_record = await pages.load(page)
+    assert page_record is not None
+    assert page_record.ids == [id_ for id_, _ in before]
     await counts.load(count)
     return Cached(query, pages.cache_key(page), counts.cache_key(count), before)
 
 
-async def held(redis: Client, *keys: str) -> set[str]:
+async def existing_keys(redis: Client, *keys: str) -> set[str]:
     return {key for key in keys if await redis.exists(key)}
 
 
@@ -160,8 +160,8 @@ def changed(one: Cached, after: list[Place]) -> set[str]:
 
 
 async def version() -> models.MovieRecord | None:
-    found = await models.find_by_id(models.Movie, models.MovieRecord, [EDITED])
-    return found[EDITED] if found and found[EDITED].is_active else None
+    records = await models.find_by_id(models.Movie, models.MovieRecord, [EDITED])
+    return records[EDITED] if records and records[EDITED].is_active else None
 
 
 @QUICK
@@ -180,7 +180,7 @@ async def test_exactly_the_lists_that_a_change_changed_are_forgotten(
     noted = [await cached(Context(here), random_list(dice)) for _ in range(30)]
     before = await version()
     all_keys = {key for one in noted for key in (one.page_key, one.count_key)}
-    assert await held(redis, *all_keys) == all_keys
+    assert await existing_keys(redis, *all_keys) == all_keys
     # when a film comes, changes or goes
     if is_new:
         await store([document(0, catalogue[0])])
@@ -191,11 +191,11 @@ async def test_exactly_the_lists_that_a_change_changed_are_forgotten(
     expected: set[str] = set()
     for one in noted:
         expected |= changed(one, await in_mongodb(one.query))
-    assert all_keys - await held(redis, *all_keys) == expected
+    assert all_keys - await existing_keys(redis, *all_keys) == expected
     # and of the films only the one that changed
     others = {f"movie:{film_id(n)}" for n, one in enumerate(catalogue) if n and one["is_active"]}
     shown = {f"movie:{id_}" for one in noted for id_, _ in one.before} - {f"movie:{EDITED}"}
-    assert await held(redis, f"movie:{EDITED}", *others) == shown
+    assert await existing_keys(redis, f"movie:{EDITED}", *others) == shown
 
 
 @QUICK
@@ -252,8 +252,8 @@ async def test_a_film_that_changes_genre_leaves_and_enters_exactly_those_lists(
     before = await pages(graphql)
     assert (before["drama"], before["noir"]) == (row(3, 2, 1, 0), row())
     # when a film goes from one genre to another
-    given_ = {"id": film_id(2), "genres": ["noir"]}
-    _, body = await graphql(UPSERT, {"input": given_}, token=editor)
+    fields = {"id": film_id(2), "genres": ["noir"]}
+    _, body = await graphql(UPSERT, {"input": fields}, token=editor)
     # then it says which lists were forgotten, and they are right at once, counts and all
     assert body["data"]["upsertMovie"] == {
         "purgedTags": [f"movie:{film_id(2)}", "movies:genre:drama", "movies:genre:noir"],
@@ -265,8 +265,8 @@ async def test_a_film_that_changes_genre_leaves_and_enters_exactly_those_lists(
 
 async def test_a_title_changes_the_lists_in_its_order_alone(graphql: GraphQL, editor: str) -> None:
     before = await pages(graphql)
-    given_ = {"id": film_id(3), "title": "A Film"}
-    _, body = await graphql(UPSERT, {"input": given_}, token=editor)
+    fields = {"id": film_id(3), "title": "A Film"}
+    _, body = await graphql(UPSERT, {"input": fields}, token=editor)
     assert body["data"]["upsertMovie"]["purgedTags"] == [f"movie:{film_id(3)}", "movies:all"]
     after = await pages(graphql)
     assert [node["title"] for node in after["byTitle"]["nodes"]] == [
@@ -280,8 +280,8 @@ async def test_a_title_changes_the_lists_in_its_order_alone(graphql: GraphQL, ed
 
 async def test_what_no_list_shows_forgets_the_film_alone(graphql: GraphQL, editor: str) -> None:
     await pages(graphql)
-    given_ = {"id": film_id(1), "overview": "About a film."}
-    _, body = await graphql(UPSERT, {"input": given_}, token=editor)
+    fields = {"id": film_id(1), "overview": "About a film."}
+    _, body = await graphql(UPSERT, {"input": fields}, token=editor)
     assert body["data"]["upsertMovie"]["purgedTags"] == [f"movie:{film_id(1)}"]
 
 
@@ -329,8 +329,8 @@ async def test_whole_answers_made_of_a_film_are_gone_in_every_process_once_it_ch
     for one in (graphql, elsewhere):
         await until(lambda one=one: whole(one), 5)  # type: ignore[misc]
     # when the film changes in one process
-    given_ = {"id": film_id(1), "title": "A Film"}
-    await graphql(UPSERT, {"input": given_}, token=editor)
+    fields = {"id": film_id(1), "title": "A Film"}
+    await graphql(UPSERT, {"input": fields}, token=editor)
 
     async def is_new(one: GraphQL) -> bool:
         _, body = await one(query, {"id": film_id(1)})
@@ -358,12 +358,12 @@ async def test_answers_are_not_kept_while_nobody_tells_of_changes(
         runtime.cache.trusts_memory = True
 
     # but from then on, although the application was built long before
-    async def kept() -> bool:
+    async def is_stored() -> bool:
         hits = response_hits()
         await graphql(query)
         return response_hits() == hits + 1
 
-    await until(kept, 5)
+    await until(is_stored, 5)
 
 
 # ---- with Redis away, and by hand
@@ -382,10 +382,10 @@ async def test_lists_that_cannot_be_found_are_forgotten_when_redis_is_back(
         viewer = editing(here)
         upserted = await edits.upsert_movie(viewer, {"genres": ["noir"]}, id_=film_id(0))
         assert "movies:genre:noir" in upserted.purged_tags
-        assert await held(redis, one.page_key) == {one.page_key}
+        assert await existing_keys(redis, one.page_key) == {one.page_key}
         relay.mend()
         await here.cache.flush_pending()
-        assert await held(redis, one.page_key, one.count_key) == set()
+        assert await existing_keys(redis, one.page_key, one.count_key) == set()
 
 
 def editing(runtime: Runtime) -> Context:
@@ -409,7 +409,7 @@ async def test_a_tag_is_purged_softly_or_for_good(runtime: Runtime, redis: Clien
     await until(lambda: not here.cache.flights)
     # for good: they are gone
     assert await purge(Context(here), tags, soft=False) == (3, None)
-    assert await held(redis, one.page_key, one.count_key, f"movie:{film_id(1)}") == set()
+    assert await existing_keys(redis, one.page_key, one.count_key, f"movie:{film_id(1)}") == set()
     for wrong in ([], ["movies:all"] * 101, [""], ["a" * 501]):
         with pytest.raises(ValidationFailed):
             await purge(Context(here), wrong, soft=True)

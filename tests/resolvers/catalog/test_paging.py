@@ -75,18 +75,18 @@ async def test_films_that_come_and_go_disturb_no_page(runtime: Runtime, story: S
     while True:
         # when page after page is read
         page = await browse.movies(context.for_event(), arguments, order=story.order)
-        found = [film.id for film in page.nodes]
-        seen = found + seen if story.backwards else seen + found
+        ids = [film.id for film in page.nodes]
+        seen = ids + seen if story.backwards else seen + ids
         bounds = browse.PageBounds(page)
         more = bounds.has_previous_page if story.backwards else bounds.has_next_page
-        if not more or not found:
+        if not more or not ids:
             break
         arguments = _arguments(story, bounds.start_cursor if story.backwards else bounds.end_cursor)
         # and between them films come and go
-        new, gone = next(steps, ([], []))
+        new, removed = next(steps, ([], []))
         for value in new:
             await _insert(story, chance, value)
-        names = [film_id(number) for number in gone]
+        names = [film_id(number) for number in removed]
         await collection.update_many({"_id": {"$in": names}}, {"$set": {"is_active": False}})
         stood -= set(names)
     # then none was met twice, each that stood throughout was met, and all in order

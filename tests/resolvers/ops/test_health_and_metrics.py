@@ -159,12 +159,12 @@ async def test_publishing_while_redis_is_away_fails_nobody_and_forgets_nothing(
 
 async def test_all_is_well_when_both_stores_answer(operator: Context, clock: Clock) -> None:
     clock.now = operator.runtime.started_at + 12
-    found = await health_and_metrics.health(operator)
-    assert found.status is HealthStatus.HEALTHY
-    assert [check.name for check in found.checks] == ["database", "cache"]
-    assert all(check.latency_ms is not None and check.latency_ms < 500 for check in found.checks)
-    assert found.uptime_seconds == pytest.approx(12)
-    assert found.version == "0.1.0"
+    report = await health_and_metrics.health(operator)
+    assert report.status is HealthStatus.HEALTHY
+    assert [check.name for check in report.checks] == ["database", "cache"]
+    assert all(check.latency_ms is not None and check.latency_ms < 500 for check in report.checks)
+    assert report.uptime_seconds == pytest.approx(12)
+    assert report.version == "0.1.0"
 
 
 async def test_one_store_away_is_degraded_and_told_in_time(runtime: Runtime) -> None:
@@ -181,14 +181,14 @@ async def test_one_store_away_is_degraded_and_told_in_time(runtime: Runtime) -> 
         )
     )
     started = time.monotonic()
-    found = await health_and_metrics.health(Context(replace(runtime, redis=redis)))
+    report = await health_and_metrics.health(Context(replace(runtime, redis=redis)))
     took = time.monotonic() - started
     await redis.aclose()
     server.close()
     await server.wait_closed()
     # then
-    assert found.status is HealthStatus.DEGRADED
-    by_name = {check.name: check for check in found.checks}
+    assert report.status is HealthStatus.DEGRADED
+    by_name = {check.name: check for check in report.checks}
     assert by_name["database"].status is HealthStatus.HEALTHY
     assert by_name["cache"] == HealthCheck(
         "cache", HealthStatus.UNHEALTHY, None, "did not answer in time"
@@ -214,9 +214,9 @@ async def test_ready_while_one_store_can_serve(
     operator: Context, checks: list[HealthCheck], status: HealthStatus, ready: int
 ) -> None:
     assert health_and_metrics.combine_statuses(checks) is status
-    found = replace(await health_and_metrics.health(operator), status=status, checks=checks)
-    assert health_and_metrics.readiness(found, draining=False)[0] == ready
-    code, body = health_and_metrics.readiness(found, draining=True)
+    report = replace(await health_and_metrics.health(operator), status=status, checks=checks)
+    assert health_and_metrics.readiness(report, draining=False)[0] == ready
+    code, body = health_and_metrics.readiness(report, draining=True)
     assert (code, body["status"]) == (503, "draining")
 
 

@@ -183,12 +183,12 @@ async def test_pages_follow_each_other_though_titles_move_meanwhile(ada: Context
 async def test_titles_of_the_same_moment_are_paged_without_loss(ada: Context) -> None:
     for number in range(1, 8):
         await seen_offline(ada, film_id(number), 60, ago=50)
-    found, after = [], None
+    ids, after = [], None
     for _ in range(4):
         page = await continue_watching(ada, 2, after)
-        found += [one.playable_id for one in page.nodes]
+        ids += [one.playable_id for one in page.nodes]
         after = page.end_cursor
-    assert sorted(found) == [film_id(number) for number in range(1, 8)]
+    assert sorted(ids) == [film_id(number) for number in range(1, 8)]
     assert page.has_next_page is False
 
 

@@ -82,12 +82,12 @@ async def test_a_session_becomes_one_viewing(ada: Context, clock: Clock) -> None
     # when the worker has been there
     await flush(ada)
     # then it is in the history, once
-    (found,) = await listed(ada)
-    assert ids.kind_of(found.id) == "viewing"
-    assert (found.user_id, found.playable_id) == (VIEWER, title)
-    assert (found.started_at, found.ended_at) == (START, START + seconds(30.001))
-    assert (found.watched_seconds, found.completed) == (30.0, False)
-    assert found.device == PHONE_RECORD
+    (viewing,) = await listed(ada)
+    assert ids.kind_of(viewing.id) == "viewing"
+    assert (viewing.user_id, viewing.playable_id) == (VIEWER, title)
+    assert (viewing.started_at, viewing.ended_at) == (START, START + seconds(30.001))
+    assert (viewing.watched_seconds, viewing.completed) == (30.0, False)
+    assert viewing.device == PHONE_RECORD
     # and watching it again is another one, before it
     await watched(ada, clock, title, until=50)
     await flush(ada)
@@ -103,12 +103,12 @@ async def test_a_viewing_grows_while_it_goes_on(ada: Context, clock: Clock) -> N
         # when the worker comes between the reports
         await flush(ada)
         # then it is told as it is
-        (found,) = await listed(ada)
-        assert (found.watched_seconds, found.ended_at) == (position, None)
+        (viewing,) = await listed(ada)
+        assert (viewing.watched_seconds, viewing.ended_at) == (position, None)
     # and a player that fell silent ended when it was last heard of
     clock.now += 30.001
-    (found,) = await listed(ada)
-    assert found.ended_at == START + seconds(20)
+    (viewing,) = await listed(ada)
+    assert viewing.ended_at == START + seconds(20)
     # but goes on if it comes back, to the end
     clock.now += 5900
     # pausing for so long, it is silent but not forgotten: the hour is not over
@@ -120,9 +120,9 @@ async def test_a_viewing_grows_while_it_goes_on(ada: Context, clock: Clock) -> N
 
 async def again(ada: Context, session: str) -> str:
     """A new session of the same film, as after an hour of silence."""
-    found = await models.playback_session_record(session)
-    assert found is not None
-    return await started(ada, found.playable_id)
+    record = await models.playback_session_record(session)
+    assert record is not None
+    return await started(ada, record.playable_id)
 
 
 async def test_what_was_left_at_once_is_no_viewing(ada: Context, clock: Clock) -> None:
@@ -148,8 +148,8 @@ async def test_jumps_are_not_watched(ada: Context, clock: Clock) -> None:
     clock.now += 10
     await reports.report_progress(ada, session, 2, 3010.0)
     await flush(ada)
-    (found,) = await listed(ada)
-    assert found.watched_seconds == 20.0
+    (viewing,) = await listed(ada)
+    assert viewing.watched_seconds == 20.0
 
 
 async def test_viewings_written_twice_or_out_of_order_stay_as_they_were_last(
@@ -200,8 +200,8 @@ async def test_a_time_range_holds_its_beginning_but_not_its_end(ada: Context) ->
         ({"since": since, "until": until}, [2, 1]),
         ({"since": until, "until": since}, []),
     ):
-        found = await listed(ada, **arguments)
-        assert [(one.started_at - START).seconds // 60 for one in found] == minutes
+        viewings = await listed(ada, **arguments)
+        assert [(one.started_at - START).seconds // 60 for one in viewings] == minutes
 
 
 async def test_a_page_costs_one_command(ada: Context, count_commands: CountCommands) -> None:
@@ -228,23 +228,23 @@ async def test_one_viewing_is_deleted_and_stays_away(ada: Context, clock: Clock)
     clock.now += 10
     await reports.report_progress(ada, session, 0, 10.0)
     await flush(ada)
-    (found,) = await listed(ada)
+    (viewing,) = await listed(ada)
     # when it is taken out, twice, and its player reports on
     for _ in range(2):
-        await history.delete_history(ada, viewing_id=found.id)
+        await history.delete_history(ada, viewing_id=viewing.id)
     clock.now += 10
     await reports.report_progress(ada, session, 1, 20.0)
     await flush(ada)
     # then it is gone for good, with all it told, but the film goes on
     assert await listed(ada) == []
-    assert await history.viewings_by_id(ada, [found.id]) == {}
+    assert await history.viewings_by_id(ada, [viewing.id]) == {}
     (row,) = await stored_viewings()
     assert set(row) == {
         "_id", "user_id", "stamp_ms", "deleted_at", "version", "schema_version", "created_at",
         "updated_at",
     }  # fmt: skip
-    left = (await progress.progress_of(viewer_of(ada.runtime), [title]))[title]
-    assert left is not None and left.position_seconds == 20.0
+    remaining = (await progress.progress_of(viewer_of(ada.runtime), [title]))[title]
+    assert remaining is not None and remaining.position_seconds == 20.0
 
 
 @pytest.mark.parametrize("way", ["playable_id", "before"])
@@ -310,9 +310,9 @@ async def test_a_viewing_is_its_viewers_own(ada: Context) -> None:
         with pytest.raises(Unauthenticated):
             await call
     for id_ in (mine.id, ids.new("viewing"), ids.new("movie"), "x"):
-        with pytest.raises(NotFound) as told:
+        with pytest.raises(NotFound) as raised:
             await history.delete_history(bob, viewing_id=id_)
-        assert told.value.path == ["viewingId"]
+        assert raised.value.path == ["viewingId"]
     await history.delete_history(bob, playable_id=mine.playable_id)
     await history.delete_history(bob, before=START + timedelta(days=1))
     # then it is as it was

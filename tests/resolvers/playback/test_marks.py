@@ -50,8 +50,8 @@ EPISODES = [place(0, 1), place(1, 1), place(1, 2), place(2, 1), place(2, 2)]
 async def states(context: Context) -> dict[str, Any]:
     """What a fresh operation reads of everything that has progress."""
     reader = viewer_of(context.runtime)
-    found = await progress.progress_of(reader, [film_id(1), *EPISODES])
-    return {id_: one for id_, one in found.items() if one is not None}
+    progress_by_id = await progress.progress_of(reader, [film_id(1), *EPISODES])
+    return {id_: one for id_, one in progress_by_id.items() if one is not None}
 
 
 async def test_a_film_marked_is_watched_to_its_end(ada: Context) -> None:
@@ -94,10 +94,10 @@ async def test_a_mark_is_of_all_that_was_shown(
     ada: Context, marked: str, episodes: list[str]
 ) -> None:
     applied = await marks.mark_watched(ada, marked)
-    found = await states(ada)
-    assert list(found) == episodes
-    assert {one.completed for one in found.values()} == {True}
-    assert applied.progress == found[episodes[-1]]
+    progress_by_id = await states(ada)
+    assert list(progress_by_id) == episodes
+    assert {one.completed for one in progress_by_id.values()} == {True}
+    assert applied.progress == progress_by_id[episodes[-1]]
 
 
 async def test_what_was_completed_before_keeps_its_date_when_a_show_is_marked(
@@ -105,9 +105,9 @@ async def test_what_was_completed_before_keeps_its_date_when_a_show_is_marked(
 ) -> None:
     seen = await seen_offline(ada, place(1, 1), 1790, ago=500)
     await marks.mark_watched(ada, SHOW)
-    found = await states(ada)
-    assert found[place(1, 1)] == seen
-    assert found[place(1, 2)].last_watched_at == AT
+    progress_by_id = await states(ada)
+    assert progress_by_id[place(1, 1)] == seen
+    assert progress_by_id[place(1, 2)].last_watched_at == AT
 
 
 async def test_a_mark_may_tell_when_it_was_watched(ada: Context) -> None:
@@ -117,9 +117,9 @@ async def test_a_mark_may_tell_when_it_was_watched(ada: Context) -> None:
     # a clock a little ahead is no reason to refuse, and now is the latest it can be
     ahead = await marks.mark_watched(ada, place(1, 1), AT + timedelta(minutes=4))
     assert ahead.progress is not None and ahead.progress.last_watched_at == AT
-    with pytest.raises(ValidationFailed) as told:
+    with pytest.raises(ValidationFailed) as raised:
         await marks.mark_watched(ada, place(1, 2), AT + timedelta(minutes=6))
-    assert told.value.path == ["watchedAt"]
+    assert raised.value.path == ["watchedAt"]
     assert place(1, 2) not in await states(ada)
 
 
@@ -128,9 +128,9 @@ async def test_a_mark_may_tell_when_it_was_watched(ada: Context) -> None:
             ids.derive("person", "x")],
 )  # fmt: skip
 async def test_what_there_is_nothing_to_watch_of_is_not_found(ada: Context, id_: str) -> None:
-    with pytest.raises(NotFound) as told:
+    with pytest.raises(NotFound) as raised:
         await marks.mark_watched(ada, id_)
-    assert told.value.path == ["id"]
+    assert raised.value.path == ["id"]
     assert await states(ada) == {}
 
 
@@ -150,8 +150,8 @@ async def test_unwatched_forgets_the_position_and_keeps_the_count(ada: Context) 
 async def test_unwatched_holds_for_seasons_and_shows(ada: Context) -> None:
     await marks.mark_watched(ada, SHOW)
     await marks.mark_unwatched(ada, "season_1.1")
-    found = await states(ada)
-    assert [found[one].completed for one in EPISODES[1:4]] == [False, False, True]
+    progress_by_id = await states(ada)
+    assert [progress_by_id[one].completed for one in EPISODES[1:4]] == [False, False, True]
     applied = await marks.mark_unwatched(ada, SHOW)
     assert applied.applied is True
     assert {one.completed for one in (await states(ada)).values()} == {False}

@@ -38,8 +38,8 @@ async def complete(context: Context, episodes: Iterable[str], ago: float = 100) 
 
 
 async def next_up(context: Context, **arguments: Any) -> str | None:
-    found = await next_up_of_shows(viewer_of(context.runtime), [SHOW], **arguments)
-    one = found[SHOW]
+    episodes = await next_up_of_shows(viewer_of(context.runtime), [SHOW], **arguments)
+    one = episodes[SHOW]
     return one.id if one is not None else None
 
 
@@ -72,10 +72,10 @@ async def test_next_is_the_episode_after_the_last_one_completed(
     ada: Context, watched: list[tuple[int, int]], expected: tuple[int, int] | None
 ) -> None:
     await complete(ada, [place(*one) for one in watched])
-    wanted = place(*expected) if expected else None
+    next_place = place(*expected) if expected else None
     # the same before and after it reached the database
     for _ in range(2):
-        assert await next_up(ada) == wanted
+        assert await next_up(ada) == next_place
         await flush_progress(ada.runtime, "worker-1")
 
 
@@ -155,10 +155,10 @@ async def test_many_shows_cost_the_same_as_one(
         await count_commands.reset()
         # when so many are asked for, with cold caches
         shows = [show_id(number) for number in range(1, size + 1)]
-        found = await next_up_of_shows(viewer_of(ada.runtime), shows)
+        episodes = await next_up_of_shows(viewer_of(ada.runtime), shows)
         costs.append(count_commands.mongo)
         # then each has its second
-        assert [one and one.id for one in found.values()] == [
+        assert [one and one.id for one in episodes.values()] == [
             place(1, 2, of=number) for number in range(1, size + 1)
         ]
     assert costs == [["episodes.find", "viewing_progress.find", "episodes.find"]] * 2

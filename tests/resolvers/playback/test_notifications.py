@@ -41,7 +41,7 @@ class Events:
     async def begun(self, context: Context) -> Events:
         self._next = asyncio.ensure_future(anext(self._stream))  # type: ignore[arg-type]
         async with asyncio.timeout(10):
-            while not await is_heard(context):
+            while not await is_subscribed(context):
                 await asyncio.sleep(0.005)
         return self
 
@@ -64,7 +64,7 @@ class Events:
         await closing.aclose()
 
 
-async def is_heard(context: Context) -> bool:
+async def is_subscribed(context: Context) -> bool:
     return bool(await context.runtime.redis.pubsub_channels("progress:changed:*"))
 
 
@@ -165,8 +165,8 @@ async def test_after_a_break_the_newest_states_are_told(ada: Context, redis: Cli
         await flush_progress(ada.runtime, "worker-1")
         # then both are told of it
         for events in (everything, one_film):
-            told = await events.next()
-            assert (told.position_seconds, told.version) == (600.0, last.version)
+            event = await events.next()
+            assert (event.position_seconds, event.version) == (600.0, last.version)
 
 
 async def test_who_may_not_watch_is_refused(ada: Context, context: Context) -> None:
@@ -176,7 +176,7 @@ async def test_who_may_not_watch_is_refused(ada: Context, context: Context) -> N
         stream_progress(ada, "no id at all")
     with pytest.raises(NotFound):
         stream_progress(ada, ids.derive("show", "x"))
-    assert not await is_heard(ada)
+    assert not await is_subscribed(ada)
 
 
 async def test_a_stream_that_ends_leaves_nothing_behind(ada: Context) -> None:
@@ -184,6 +184,6 @@ async def test_a_stream_that_ends_leaves_nothing_behind(ada: Context) -> None:
         async with aclosing(await Events(stream_progress(ada)).begun(ada)):
             pass
         async with asyncio.timeout(10):
-            while await is_heard(ada):
+            while await is_subscribed(ada):
                 await asyncio.sleep(0.005)
     assert ada.runtime.progress_notifications.is_connected is False

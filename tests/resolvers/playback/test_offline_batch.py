@@ -37,14 +37,14 @@ async def ada(runtime: Runtime) -> Context:
     return viewer_of(replace(runtime, clock=lambda: NOW))
 
 
-def event(event_id: str = "event-1", **given: Any) -> OfflineReport:
+def event(event_id: str = "event-1", **fields: Any) -> OfflineReport:
     values: dict[str, Any] = {
         "playable_id": FILM,
         "device_key": "phone-1",
         "position_seconds": 600.0,
         "duration_seconds": None,
         "occurred_at": AT - timedelta(minutes=10),
-        **given,
+        **fields,
     }
     return OfflineReport(event_id=event_id, **values)
 
@@ -130,15 +130,15 @@ async def test_nothing_was_watched_in_the_future(ada: Context) -> None:
     assert [one.last_watched_at for one in batch.progress] == [AT]
     # when it is more than a little
     before = await state(ada)
-    with pytest.raises(ValidationFailed) as told:
+    with pytest.raises(ValidationFailed) as raised:
         await send(ada, event("two"), event("three", occurred_at=AT + timedelta(minutes=6)))
     # then all is refused
-    assert told.value.path == ["events", "1", "occurredAt"]
+    assert raised.value.path == ["events", "1", "occurredAt"]
     assert await state(ada) == before
 
 
 @pytest.mark.parametrize(
-    ("given", "path"),
+    ("fields", "path"),
     [
         ({"position_seconds": math.nan}, "positionSeconds"),
         ({"position_seconds": math.inf}, "positionSeconds"),
@@ -155,11 +155,11 @@ async def test_nothing_was_watched_in_the_future(ada: Context) -> None:
     ],
 )
 async def test_a_batch_with_an_impossible_event_is_refused_whole(
-    ada: Context, given: dict[str, Any], path: str
+    ada: Context, fields: dict[str, Any], path: str
 ) -> None:
-    with pytest.raises(ValidationFailed) as told:
-        await send(ada, event("good", playable_id=OTHER), event("bad", **given))
-    assert told.value.path == ["events", "1", path]
+    with pytest.raises(ValidationFailed) as raised:
+        await send(ada, event("good", playable_id=OTHER), event("bad", **fields))
+    assert raised.value.path == ["events", "1", path]
     assert (await state(ada), await state(ada, OTHER)) == (None, None)
     # and without it, the good one still counts
     assert (await send(ada, event("good", playable_id=OTHER))).applied == 1
@@ -167,26 +167,26 @@ async def test_a_batch_with_an_impossible_event_is_refused_whole(
 
 @pytest.mark.parametrize("event_id", ["", " ", "e" * 129])
 async def test_an_event_needs_an_id_of_some_length(ada: Context, event_id: str) -> None:
-    with pytest.raises(ValidationFailed) as told:
+    with pytest.raises(ValidationFailed) as raised:
         await send(ada, event(event_id))
-    assert told.value.path == ["events", "0", "eventId"]
+    assert raised.value.path == ["events", "0", "eventId"]
     assert await state(ada) is None
 
 
 @pytest.mark.parametrize("title", [film_id(9), "episode_9.9.9", ids.derive("show", "x")])
 async def test_an_unknown_title_refuses_the_batch(ada: Context, title: str) -> None:
-    with pytest.raises(NotFound) as told:
+    with pytest.raises(NotFound) as raised:
         await send(ada, event("good"), event("bad", playable_id=title))
-    assert told.value.path == ["events", "1", "playableId"]
+    assert raised.value.path == ["events", "1", "playableId"]
     assert await state(ada) is None
 
 
 async def test_a_batch_is_bounded(ada: Context, count_commands: CountCommands) -> None:
     many = [event(f"event-{number}") for number in range(MAX_EVENTS + 1)]
     await count_commands.reset()
-    with pytest.raises(ValidationFailed) as told:
+    with pytest.raises(ValidationFailed) as raised:
         await send(ada, *many)
-    assert told.value.path == ["events"]
+    assert raised.value.path == ["events"]
     assert count_commands.mongo == []
     assert await state(ada) is None
     # one less is taken

@@ -66,17 +66,19 @@ async def positions() -> list[object]:
 
 async def read(context: Context, title: str) -> models.LiveProgress:
     """As another operation sees it."""
-    found = await progress.progress_of(Context(context.runtime, context.viewer), [title])
-    told = found[title]
-    assert told is not None
-    return told
+    progress_by_title = await progress.progress_of(
+        Context(context.runtime, context.viewer), [title]
+    )
+    live = progress_by_title[title]
+    assert live is not None
+    return live
 
 
 async def in_redis(runtime: Runtime, context: Context, title: str) -> float | None:
     """The position that Redis has, asked past the process whose way may be cut."""
-    found = await runtime.playback.progress.read_many(context.viewer_id or "", [title])
-    told = found.get(title)
-    return told.state.position_seconds if told is not None else None
+    entries = await runtime.playback.progress.read_many(context.viewer_id or "", [title])
+    entry = entries.get(title)
+    return entry.state.position_seconds if entry is not None else None
 
 
 async def repairs() -> int:
@@ -128,9 +130,9 @@ async def test_without_redis_the_length_a_player_told_once_is_known(
     # then a place behind the runtime counts, and one far behind the length is refused
     assert await report(ada, session, 1, RUNTIME_SECONDS * 1.5)
     before = await stored()
-    with pytest.raises(ValidationFailed) as told:
+    with pytest.raises(ValidationFailed) as raised:
         await report(ada, session, 2, RUNTIME_SECONDS * 2.5)
-    assert told.value.path == ["positionSeconds"]
+    assert raised.value.path == ["positionSeconds"]
     assert await stored() == before
 
 
@@ -155,7 +157,7 @@ async def test_redis_learns_what_was_written_past_it(
     assert await adopt_progress(ada.runtime) == 1
     assert await in_redis(runtime, ada, title) == 20.0
     assert await repairs() == 0
-    assert not ada.progress_repairs.is_any
+    assert not ada.progress_repairs.is_set
     await flush_progress(runtime, "worker-1")
     assert await positions() == [20.0]
     assert (await read(ada, title)).durable
@@ -360,11 +362,11 @@ async def test_many_at_once_past_redis_leave_the_last(ada: Context, relay: Relay
         return_exceptions=True,
     )
     # then each is answered or refused, and what is stored is not below what any was told
-    told = [one.progress for one in outcomes if isinstance(one, reports.ReportResult)]
+    states = [one.progress for one in outcomes if isinstance(one, reports.ReportResult)]
     refused = [one for one in outcomes if isinstance(one, Exception)]
     assert {type(one) for one in refused} <= {UpstreamUnavailable}
     (position,) = await positions()
-    assert position == max(one.position_seconds for one in told if one is not None)
+    assert position == max(one.position_seconds for one in states if one is not None)
     assert await repairs() == 1
 
 
@@ -428,29 +430,29 @@ async def test_a_repair_written_to_since_it_was_read_stays_open(runtime: Runtime
 
 async def test_an_api_process_learns_of_repairs_that_others_opened(runtime: Runtime) -> None:
     own = replace(runtime, playback=open_playback(runtime.settings, runtime.redis))
-    assert not own.playback.repairs.is_any
+    assert not own.playback.repairs.is_set
     # when another process wrote past Redis
     await models.open_repair("user_1", "movie_1")
     await look_for_repairs(own)
-    assert own.playback.repairs.is_any
+    assert own.playback.repairs.is_set
     # then it is known until it is adopted; a look that began before another opening ends nothing
     await adopt_progress(own)
-    assert not own.playback.repairs.is_any
+    assert not own.playback.repairs.is_set
     mark = own.playback.repairs.mark
     own.playback.repairs.set()
-    own.playback.repairs.found(mark, is_any=False)
-    assert own.playback.repairs.is_any
+    own.playback.repairs.found(mark, is_set=False)
+    assert own.playback.repairs.is_set
 
 
 async def test_health_tells_of_a_state_redis_of_its_own(ada: Context, relay: Relay) -> None:
-    found = await health_and_metrics.health(ada)
-    assert [one.name for one in found.checks] == ["database", "cache", "state"]
-    assert found.status is health_and_metrics.HealthStatus.HEALTHY
+    health = await health_and_metrics.health(ada)
+    assert [one.name for one in health.checks] == ["database", "cache", "state"]
+    assert health.status is health_and_metrics.HealthStatus.HEALTHY
     relay.cut()
-    found = await health_and_metrics.health(ada)
+    health = await health_and_metrics.health(ada)
     away = [
         one.name
-        for one in found.checks
+        for one in health.checks
         if one.status is not health_and_metrics.HealthStatus.HEALTHY
     ]
-    assert (found.status, away) == (health_and_metrics.HealthStatus.DEGRADED, ["state"])
+    assert (health.status, away) == (health_and_metrics.HealthStatus.DEGRADED, ["state"])

@@ -83,8 +83,8 @@ async def test_the_next_session_goes_on_where_the_last_one_was(ada: Context) -> 
         assert again.progress is not None and again.progress.version == seen.version
         await flush_progress(ada.runtime, "worker-1")
     # then an explicit place wins, within the film
-    asked = await sessions.start_playback(ada, title, PHONE, start_at_seconds=99_999.0)
-    assert asked.session.position_seconds == RUNTIME_SECONDS
+    sought = await sessions.start_playback(ada, title, PHONE, start_at_seconds=99_999.0)
+    assert sought.session.position_seconds == RUNTIME_SECONDS
 
 
 async def test_a_finished_film_starts_over(ada: Context) -> None:
@@ -113,9 +113,9 @@ async def test_the_same_key_starts_once(ada: Context) -> None:
 async def test_only_what_plays_can_be_started(ada: Context, redis: Client) -> None:
     person = ids.derive("person", "somebody")
     for playable_id in (ids.derive("movie", "unknown"), person):
-        with pytest.raises(NotFound) as told:
+        with pytest.raises(NotFound) as raised:
             await sessions.start_playback(ada, playable_id, PHONE)
-        assert told.value.path == ["playableId"]
+        assert raised.value.path == ["playableId"]
     with pytest.raises(ValidationFailed):
         await sessions.start_playback(ada, "no id at all", PHONE)
     assert [key async for key in redis.scan_iter("session:*")] == []
@@ -159,15 +159,15 @@ async def test_a_report_tells_the_new_progress(ada: Context) -> None:
     session = await started(ada, title)
     applied = await reports.report_progress(ada, session, 0, 1500.0)
     assert applied.applied is True
-    told = applied.progress
-    assert told is not None
-    assert (told.playable_id, told.user_id) == (title, ada.viewer_id)
-    assert (told.position_seconds, told.duration_seconds) == (1500.0, RUNTIME_SECONDS)
-    assert (told.percent, told.completed, told.watch_count) == (25.0, False, 0)
-    assert (told.version, told.durable) == (1, False)
-    assert told.last_watched_at.timestamp() == NOW
-    assert told.last_device == PHONE_RECORD
-    assert await progress.progress_of(viewer_of(ada.runtime), [title]) == {title: told}
+    live = applied.progress
+    assert live is not None
+    assert (live.playable_id, live.user_id) == (title, ada.viewer_id)
+    assert (live.position_seconds, live.duration_seconds) == (1500.0, RUNTIME_SECONDS)
+    assert (live.percent, live.completed, live.watch_count) == (25.0, False, 0)
+    assert (live.version, live.durable) == (1, False)
+    assert live.last_watched_at.timestamp() == NOW
+    assert live.last_device == PHONE_RECORD
+    assert await progress.progress_of(viewer_of(ada.runtime), [title]) == {title: live}
 
 
 async def test_a_report_costs_one_call_to_redis_and_none_to_the_database(
@@ -222,17 +222,17 @@ async def test_far_beyond_the_known_end_is_refused_and_changes_nothing(
     session = await started(ada, title)
     first = await reports.report_progress(ada, session, 0, 10.0)
     key = KEYS.session(ada.viewer_id or "", session)
-    heard = await redis.hgetall(key)
+    before = await redis.hgetall(key)
     # when it tells of a place far behind the end
     for position in (RUNTIME_SECONDS * 1.05 + 1, RUNTIME_SECONDS * 3.0):
-        with pytest.raises(ValidationFailed) as told:
+        with pytest.raises(ValidationFailed) as raised:
             await reports.report_progress(ada, session, 1, position)
-        assert told.value.path == ["positionSeconds"]
+        assert raised.value.path == ["positionSeconds"]
         with pytest.raises(ValidationFailed):
             await sessions.stop_playback(ada, session, position)
     # then nothing changed, and with its length the same report counts
     assert await progress.progress_of(viewer_of(ada.runtime), [title]) == {title: first.progress}
-    assert await redis.hgetall(key) == heard
+    assert await redis.hgetall(key) == before
     longer = RUNTIME_SECONDS * 4.0
     applied = await reports.report_progress(
         ada, session, 1, RUNTIME_SECONDS * 3.0, duration_seconds=longer
@@ -267,8 +267,8 @@ async def test_unknown_and_foreign_sessions_are_not_found(ada: Context) -> None:
         assert await sessions.playback_session(context, id_) is None
     # then Ada's is as it was
     assert await progress.progress_of(ada, [title]) == {title: None}
-    found = await sessions.playback_session(ada, session)
-    assert found is not None and found.state is models.PlaybackState.PLAYING
+    record = await sessions.playback_session(ada, session)
+    assert record is not None and record.state is models.PlaybackState.PLAYING
 
 
 async def test_stopping_keeps_the_last_position_and_ends_the_session(ada: Context) -> None:
@@ -284,8 +284,8 @@ async def test_stopping_keeps_the_last_position_and_ends_the_session(ada: Contex
     assert (stopped.applied, stopped.progress.position_seconds) == (True, 12.0)
     assert (late.applied, again.applied) == (False, False)
     assert late.progress == again.progress == stopped.progress
-    found = await sessions.playback_session(ada, session)
-    assert found is not None and found.state is models.PlaybackState.STOPPED
+    record = await sessions.playback_session(ada, session)
+    assert record is not None and record.state is models.PlaybackState.STOPPED
 
 
 async def test_stopping_without_a_position_moves_nothing(ada: Context) -> None:
@@ -326,14 +326,14 @@ async def test_progress_and_sessions_are_found_by_their_ids_by_their_owner(ada: 
     session = await started(ada, title := await film("fresh"))
     fresh = (await reports.report_progress(ada, session, 0, 20.0)).progress
     assert fresh is not None and fresh.playable_id == title
-    wanted = [flushed.id, fresh.id, ids.new("progress")]
+    requested_ids = [flushed.id, fresh.id, ids.new("progress")]
     # when their owner asks
-    found = await progress.progress_by_id(viewer_of(ada.runtime), wanted)
+    records = await progress.progress_by_id(viewer_of(ada.runtime), requested_ids)
     # then they are told as they are now, and nobody else finds them
-    assert {id_: one.durable for id_, one in found.items()} == {flushed.id: True, fresh.id: False}
+    assert {id_: one.durable for id_, one in records.items()} == {flushed.id: True, fresh.id: False}
     assert set(await sessions.sessions_by_id(ada, [session, ids.new("session")])) == {session}
     for other in (viewer_of(ada.runtime, "bob"), Context(ada.runtime)):
-        assert await progress.progress_by_id(other, wanted) == {}
+        assert await progress.progress_by_id(other, requested_ids) == {}
         assert await sessions.sessions_by_id(other, [session]) == {}
 
 
@@ -365,8 +365,8 @@ async def test_without_redis_what_the_database_has_is_told(
     with pytest.raises(UpstreamUnavailable):
         await flush_progress(runtime, "worker-1")
     assert await stored() == before
-    found = (await progress.progress_of(viewer_of(runtime), [title]))[title]
-    assert found is not None and (found.position_seconds, found.durable) == (60.0, True)
+    live = (await progress.progress_of(viewer_of(runtime), [title]))[title]
+    assert live is not None and (live.position_seconds, live.durable) == (60.0, True)
     page = await continue_watching.continue_watching(viewer_of(runtime))
     assert [one.playable_id for one in page.nodes] == [title]
     # but not which sessions play

@@ -64,10 +64,10 @@ async def test_one_stream_more_than_the_tier_allows_is_refused(ada: Context) -> 
     title = await film()
     both = {await started(ada, title) for _ in range(2)}
     # when a third is started
-    with pytest.raises(TooManyStreams) as told:
+    with pytest.raises(TooManyStreams) as raised:
         await started(ada, title)
     # then it is told how many there may be, and nothing was opened
-    assert "2 streams" in told.value.message
+    assert "2 streams" in raised.value.message
     assert await playing(ada) == both
     assert {row["_id"] for row in await records()} == both
     # and who pays may have one more; other viewers are not concerned
@@ -122,8 +122,8 @@ async def test_a_silent_player_counts_no_more(ada: Context, clock: Clock) -> Non
     # when the other was not heard of for three heartbeats
     clock.now += 0.001
     # then it expired, and another may play
-    found = await playback.playback_session(ada, silent)
-    assert found is not None and found.state is models.PlaybackState.EXPIRED
+    record = await playback.playback_session(ada, silent)
+    assert record is not None and record.state is models.PlaybackState.EXPIRED
     assert await playing(ada) == {loud}
     assert await playing(ada) | {await started(ada, title)} == await playing(ada)
 
@@ -134,8 +134,8 @@ async def test_a_late_report_brings_a_silent_player_back(ada: Context, clock: Cl
     clock.now += SESSION_SECONDS - 1
     applied = await reports.report_progress(ada, session, 0, 60.0)
     assert applied.applied is True
-    found = await playback.playback_session(ada, session)
-    assert found is not None and found.state is models.PlaybackState.PLAYING
+    record = await playback.playback_session(ada, session)
+    assert record is not None and record.state is models.PlaybackState.PLAYING
     assert await playing(ada) == {session}
 
 
@@ -153,8 +153,8 @@ async def test_a_late_report_is_refused_where_others_play_instead(
         await reports.report_progress(ada, silent, 1, 20.0)
     # then nothing changed
     assert await playing(ada) == instead
-    found = (await progress.progress_of(viewer_of(ada.runtime), [title]))[title]
-    assert found is not None and found.position_seconds == 10.0
+    live = (await progress.progress_of(viewer_of(ada.runtime), [title]))[title]
+    assert live is not None and live.position_seconds == 10.0
     # but its last word is taken: that needs no room
     stopped = await playback.stop_playback(ada, silent, 25.0)
     assert stopped.progress is not None and stopped.progress.position_seconds == 25.0

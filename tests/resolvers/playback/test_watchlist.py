@@ -65,9 +65,9 @@ async def test_removing_takes_off_and_may_be_repeated(ada: Context) -> None:
 @pytest.mark.parametrize("title", [film_id(999), "episode_1.1.1", ids.derive("person", "x")])
 async def test_what_is_no_film_or_show_is_not_found(ada: Context, title: str) -> None:
     for change in (watchlist.add_to_watchlist, watchlist.remove_from_watchlist):
-        with pytest.raises(NotFound) as told:
+        with pytest.raises(NotFound) as raised:
             await change(ada, title)
-        assert told.value.path == ["id"]
+        assert raised.value.path == ["id"]
     assert await entries() == []
 
 
@@ -167,10 +167,10 @@ async def test_a_full_list_refuses_one_more(ada: Context) -> None:
     )
     before = await entries()
     # when one more is added
-    with pytest.raises(ValidationFailed) as told:
+    with pytest.raises(ValidationFailed) as raised:
         await watchlist.add_to_watchlist(ada, film_id(1))
     # then nothing changed
-    assert told.value.path == ["id"]
+    assert raised.value.path == ["id"]
     assert await entries() == before
     assert await viewer_of(ada.runtime).load(loaders.OnWatchlistByTitleId, film_id(1)) is False
     # and what goes makes room
@@ -185,8 +185,8 @@ async def test_many_titles_ask_once_whether_they_are_listed(
     await watchlist.add_to_watchlist(ada, film_id(1))
     reader = viewer_of(ada.runtime)
     await count_commands.reset()
-    found = await reader.load_many(loaders.OnWatchlistByTitleId, [film_id(1), show_id(1)])
-    assert found == {film_id(1): True, show_id(1): False}
+    marks = await reader.load_many(loaders.OnWatchlistByTitleId, [film_id(1), show_id(1)])
+    assert marks == {film_id(1): True, show_id(1): False}
     assert count_commands.mongo == ["watchlist.find"]
     # nobody's list costs nothing
     await count_commands.reset()

@@ -31,8 +31,8 @@ KEY = "streaming:embed:movie_1"
 async def embed(
     context: Context, title: TitleRef | models.EpisodeRecord, **wish: Any
 ) -> Embed | None:
-    (found,) = await embeds_of_titles(context, [title], **wish)
-    return found
+    (page,) = await embeds_of_titles(context, [title], **wish)
+    return page
 
 
 @pytest.fixture(autouse=True)
@@ -76,16 +76,16 @@ async def test_a_template_helps_when_the_first_fails_and_begins_where_it_is_told
     runtime: Runtime, provider_server: FakeProvider
 ) -> None:
     template = "https://t.example/{tmdb_id}?t={start}&l={language}"
-    given = vidking(provider_server, "500") | {"vidsrc_template": template}
-    async with with_providers(runtime, **given) as own:
-        found = await embed(Context(own), FILM, start_at_seconds=90, language="de")
-        kept = await embed(Context(own), FILM, language="de")
+    settings = vidking(provider_server, "500") | {"vidsrc_template": template}
+    async with with_providers(runtime, **settings) as own:
+        page = await embed(Context(own), FILM, start_at_seconds=90, language="de")
+        cached = await embed(Context(own), FILM, language="de")
         third = await embed(Context(own), FILM, language="fr")
-    assert found is not None
-    assert found.url == "https://t.example/603?t=90&l=de"
-    assert found.origin is DataOrigin.FALLBACK_PROVIDER
-    assert kept is not None
-    assert kept.url == "https://t.example/603?t=0&l=de"
+    assert page is not None
+    assert page.url == "https://t.example/603?t=90&l=de"
+    assert page.origin is DataOrigin.FALLBACK_PROVIDER
+    assert cached is not None
+    assert cached.url == "https://t.example/603?t=0&l=de"
     assert third is not None
     assert third.url == "https://t.example/603?t=0&l=fr"
     # and a page of a fallback is kept shorter
@@ -123,10 +123,10 @@ async def test_when_all_fail_an_older_page_answers(
         await embed(Context(own), FILM)
     clock.now += 3700
     async with with_providers(runtime, cache=cache, **vidking(provider_server, "500")) as own:
-        found = await embed(Context(own), FILM)
+        page = await embed(Context(own), FILM)
         nothing = await embed(Context(own), TitleRef("movie_2", tmdb_id=604))
-    assert found is not None
-    assert (found.url, found.origin) == (PAGE, DataOrigin.STALE)
+    assert page is not None
+    assert (page.url, page.origin) == (PAGE, DataOrigin.STALE)
     # and without an older one there is none, and that is not kept
     assert nothing is None
     assert await runtime.redis.exists("streaming:embed:movie_2") == 0

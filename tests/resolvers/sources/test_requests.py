@@ -36,8 +36,8 @@ async def test_an_episode_is_asked_for_by_its_shows_numbers(
         # when all of a season are asked for in one operation
         await sources_of_titles(Context(own), episodes)
     # then each is told by its place in the show
-    asked = sorted(provider_server.seen, key=lambda one: one[1]["episode"])
-    assert [query for _, query, _ in asked] == [
+    requests = sorted(provider_server.seen, key=lambda one: one[1]["episode"])
+    assert [query for _, query, _ in requests] == [
         {
             "title_id": f"episode_1.1.{number}",
             "tmdb": "1399",
@@ -142,10 +142,10 @@ async def test_answers_that_depend_on_the_wish_are_kept_apart(
         ]
         for wish in wishes:
             await streaming_sources(Context(own), TITLE, wish)
-    told = [
+    queries = [
         (query.get("language"), query.get("max_quality")) for _, query, _ in provider_server.seen
     ]
-    assert told == [(None, None), ("de", None), (None, "720p")]
+    assert queries == [(None, None), ("de", None), (None, "720p")]
 
 
 async def test_our_own_library_plays_for_who_is_signed_in_and_signs_for_each(

@@ -97,12 +97,12 @@ async def test_the_first_providers_answer_is_kept_an_hour(situation: Situation) 
 
 async def test_a_fallbacks_answer_is_kept_half_an_hour(situation: Situation) -> None:
     context = situation.context("500", "ok")
-    found = await streaming_sources(context, TITLE)
-    assert found.origin is DataOrigin.FALLBACK_PROVIDER
-    assert found.provider_key == "p2"
-    assert found.primary == []
-    assert len(found.fallback) == 2
-    assert 1620 <= (found.expires_at - found.fetched_at).total_seconds() <= 1800
+    answer_ = await streaming_sources(context, TITLE)
+    assert answer_.origin is DataOrigin.FALLBACK_PROVIDER
+    assert answer_.provider_key == "p2"
+    assert answer_.primary == []
+    assert len(answer_.fallback) == 2
+    assert 1620 <= (answer_.expires_at - answer_.fetched_at).total_seconds() <= 1800
     situation.clock.now += 1801
     await streaming_sources(situation.context("500", "ok"), TITLE)
     assert len(situation.provider_server.seen) == 4
@@ -110,12 +110,12 @@ async def test_a_fallbacks_answer_is_kept_half_an_hour(situation: Situation) -> 
 
 async def test_an_answer_of_failures_is_not_kept(situation: Situation, runtime: Runtime) -> None:
     context = situation.context("500", "hang")
-    found = await streaming_sources(context, TITLE)
-    assert found.sources == []
-    assert found.provider_key is None
-    assert found.origin is DataOrigin.DEFAULT
-    assert found.expires_at == found.fetched_at
-    assert [(one.provider_key, one.outcome, one.reason) for one in found.attempts] == [
+    answer_ = await streaming_sources(context, TITLE)
+    assert answer_.sources == []
+    assert answer_.provider_key is None
+    assert answer_.origin is DataOrigin.DEFAULT
+    assert answer_.expires_at == answer_.fetched_at
+    assert [(one.provider_key, one.outcome, one.reason) for one in answer_.attempts] == [
         ("library", AttemptOutcome.EMPTY, None),
         ("p1", AttemptOutcome.ERROR, "HTTP_500"),
         ("p2", AttemptOutcome.TIMEOUT, None),
@@ -128,8 +128,8 @@ async def test_nobody_has_the_title_is_kept_for_half_a_minute(
 ) -> None:
     context = situation.context("empty")
     for _ in range(3):
-        found = await streaming_sources(context, TITLE)
-        assert (found.sources, found.provider_key) == ([], None)
+        answer_ = await streaming_sources(context, TITLE)
+        assert (answer_.sources, answer_.provider_key) == ([], None)
     assert len(situation.provider_server.seen) == 1
     assert 0 < await runtime.redis.ttl(KEY) <= 30
 
@@ -139,21 +139,21 @@ async def test_when_all_fail_the_older_copy_answers(situation: Situation) -> Non
     before = await streaming_sources(situation.context("ok"), TITLE)
     situation.clock.now += 3700
     # when every provider fails
-    found = await streaming_sources(situation.context("500"), TITLE)
+    older = await streaming_sources(situation.context("500"), TITLE)
     # then it is served, and says so
-    assert found.origin is DataOrigin.STALE
-    assert found.sources == before.sources
-    assert found.attempts[-1].reason == "HTTP_500"
+    assert older.origin is DataOrigin.STALE
+    assert older.sources == before.sources
+    assert older.attempts[-1].reason == "HTTP_500"
     # but a provider that has it no more is believed
-    gone = await streaming_sources(situation.context("empty"), TITLE)
-    assert gone.sources == []
+    empty = await streaming_sources(situation.context("empty"), TITLE)
+    assert empty.sources == []
 
 
 async def test_many_at_once_cost_one_call(situation: Situation) -> None:
     context = situation.context("slow")
-    found = await asyncio.gather(*(streaming_sources(context, TITLE) for _ in range(50)))
+    results = await asyncio.gather(*(streaming_sources(context, TITLE) for _ in range(50)))
     assert len(situation.provider_server.seen) == 1
-    assert {len(one.sources) for one in found} == {2}
+    assert {len(one.sources) for one in results} == {2}
 
 
 async def test_a_caller_who_leaves_does_not_take_the_others_answer_along(
@@ -178,8 +178,8 @@ async def test_a_refresh_asks_again_but_not_within_half_a_minute(situation: Situ
     assert len(situation.provider_server.seen) == 2
     # and a refresh that fails leaves what was there
     situation.clock.now += 31
-    kept = await streaming_sources(situation.context("500"), TITLE, refresh)
-    assert (kept.origin, len(kept.sources)) == (DataOrigin.CACHE, 2)
+    older = await streaming_sources(situation.context("500"), TITLE, refresh)
+    assert (older.origin, len(older.sources)) == (DataOrigin.CACHE, 2)
 
 
 async def test_redis_away_costs_nothing_but_the_call(
@@ -187,8 +187,8 @@ async def test_redis_away_costs_nothing_but_the_call(
 ) -> None:
     context = situation.context("ok")
     away = Cache(runtime.redis, tiers="none")
-    found = await streaming_sources(Context(replace(context.runtime, cache=away)), TITLE)
-    assert len(found.sources) == 2
+    result = await streaming_sources(Context(replace(context.runtime, cache=away)), TITLE)
+    assert len(result.sources) == 2
 
 
 async def test_no_key_of_a_provider_is_kept_or_told(
@@ -197,37 +197,37 @@ async def test_no_key_of_a_provider_is_kept_or_told(
     caplog.set_level("DEBUG")
     for switch in ("ok", "500", "malformed", "refused", "hang"):
         await runtime.redis.flushdb()
-        found = await streaming_sources(situation.context(switch, api_key="s3cret"), TITLE)
-        assert "s3cret" not in repr(found)
+        result = await streaming_sources(situation.context(switch, api_key="s3cret"), TITLE)
+        assert "s3cret" not in repr(result)
         assert b"s3cret" not in (await runtime.redis.get(KEY) or b"")
     assert "s3cret" not in caplog.text
 
 
 def source(url: str, **more: Any) -> Source:
-    given: dict[str, Any] = {"type": SourceType.HLS, "quality": Quality.P1080, "priority": 1}
-    return Source(url=url, provider_key="p", **(given | more))
+    fields: dict[str, Any] = {"type": SourceType.HLS, "quality": Quality.P1080, "priority": 1}
+    return Source(url=url, provider_key="p", **(fields | more))
 
 
-def answer(*found: Source) -> sources.StreamingSources:
+def answer(*listed: Source) -> sources.StreamingSources:
     now = datetime.now(UTC)
     return sources.StreamingSources(
-        list(found), "p", False, DataOrigin.CACHE, now, now, [Attempt("p", AttemptOutcome.HIT)]
+        list(listed), "p", False, DataOrigin.CACHE, now, now, [Attempt("p", AttemptOutcome.HIT)]
     )
 
 
 def test_the_best_is_the_first_that_works_and_fits() -> None:
-    found = answer(
+    result = answer(
         source("broken", is_working=False),
         source("large", quality=Quality.P2160),
         source("embed", type=SourceType.EMBED, quality=Quality.P720),
         source("unknown", quality=Quality.UNKNOWN),
     )
     best = {
-        "any": found.best(),
-        "embed": found.best([SourceType.EMBED]),
-        "720": found.best(max_quality=Quality.P720),
-        "360": found.best(max_quality=Quality.P360),
-        "none": found.best([SourceType.DIRECT]),
+        "any": result.best(),
+        "embed": result.best([SourceType.EMBED]),
+        "720": result.best(max_quality=Quality.P720),
+        "360": result.best(max_quality=Quality.P360),
+        "none": result.best([SourceType.DIRECT]),
     }
     assert {name: one.url if one else None for name, one in best.items()} == {
         "any": "large",
@@ -236,11 +236,11 @@ def test_the_best_is_the_first_that_works_and_fits() -> None:
         "360": "unknown",
         "none": None,
     }
-    assert found.links == ["large", "embed", "unknown"]
+    assert result.links == ["large", "embed", "unknown"]
 
 
 @pytest.mark.parametrize(
-    ("has", "asked", "fits"),
+    ("has", "requested", "fits"),
     [
         ("en", "en", True),
         ("en-US", "en", True),
@@ -251,8 +251,8 @@ def test_the_best_is_the_first_that_works_and_fits() -> None:
         ("en", None, True),
     ],
 )
-def test_languages_match_by_their_tags(has: str | None, asked: str | None, fits: bool) -> None:
-    assert SourceFilter(language=asked).accepts(source("x", language=has)) is fits
+def test_languages_match_by_their_tags(has: str | None, requested: str | None, fits: bool) -> None:
+    assert SourceFilter(language=requested).accepts(source("x", language=has)) is fits
 
 
 async def test_what_is_asked_for_is_cut_out_of_the_whole_answer(situation: Situation) -> None:

@@ -57,8 +57,8 @@ async def test_an_export_is_written_where_only_its_maker_reads_it(
     process = run("account", "export", EMAIL, "--out", str(tmp_path / "ada.json"))
     assert await process.ended() == 0, process.output
     # then it is one JSON document, for nobody else
-    found = json.loads((tmp_path / "ada.json").read_text())
-    assert (found["account"], found["collections"]["users"][0]["email"]) == (ada, EMAIL)
+    exported = json.loads((tmp_path / "ada.json").read_text())
+    assert (exported["account"], exported["collections"]["users"][0]["email"]) == (ada, EMAIL)
     assert stat.S_IMODE((tmp_path / "ada.json").stat().st_mode) == 0o600
     assert [entry.event for entry in await models.audit_entries(10)] == [
         AuditEvent.ACCOUNT_EXPORTED

@@ -52,7 +52,7 @@ def check(runtime: Runtime, settings: Settings, tmp_path: Path) -> Iterator[Chec
         yield start
 
 
-def told(process: Process) -> list[tuple[str, str]]:
+def read_findings(process: Process) -> list[tuple[str, str]]:
     """Level and setting of each finding."""
     lines = [line.split() for line in process.output.splitlines()]
     levels = {level.value for level in Severity}
@@ -63,7 +63,7 @@ async def test_fit_settings_pass_with_warnings_alone(check: Check) -> None:
     process = check("--production")
     assert await process.ended() == 0, process.output
     # databases without a password, as they are here, are for closed networks
-    assert set(told(process)) == {
+    assert set(read_findings(process)) == {
         ("warning", "MONGODB_URI"),
         ("warning", "REDIS_URL"),
         ("warning", "STATE_REDIS_URL"),  # the test's writes nothing to disk
@@ -82,7 +82,7 @@ async def test_what_is_refused_is_told_with_what_to_do(check: Check) -> None:
     )
     # then the command fails, and names each with a remedy
     assert await process.ended() == 1
-    refused = [setting for level, setting in told(process) if level == "refused"]
+    refused = [setting for level, setting in read_findings(process) if level == "refused"]
     assert refused == ["JWT_SECRET", "GRAPHQL_INTROSPECTION", "CORS_ORIGIN", "TRUSTED_PROXIES"]
     assert "-> set a random one of your own" in process.output
     assert process.output.splitlines()[-1].startswith("4 refused, ")
@@ -99,7 +99,7 @@ async def test_stores_that_do_not_answer_are_refused_also_in_development(check: 
         REDIS_URL=f"redis://{nobody}",
     )
     assert await process.ended() == 1
-    assert told(process) == [
+    assert read_findings(process) == [
         ("refused", "MONGODB_URI"),
         ("refused", "REDIS_URL"),
         ("refused", "STATE_REDIS_URL"),
@@ -116,23 +116,23 @@ def test_a_key_that_cannot_be_read_is_refused() -> None:
     settings = Settings(
         _env_file=None, environment=Environment.PRODUCTION, jwt_private_keys="/nowhere.pem"
     )
-    found = [
+    findings = [
         one.problem for one in check_commands.check_settings(settings) if "KEYS" in one.setting
     ]
-    assert found == ["is not fit"]
+    assert findings == ["is not fit"]
 
 
 def test_what_is_not_production_is_told_so() -> None:
-    found = check_commands.check_settings(Settings(_env_file=None))
-    assert (found[0].setting, found[0].severity) == ("ENVIRONMENT", Severity.REFUSED)
+    report = check_commands.check_settings(Settings(_env_file=None))
+    assert (report[0].setting, report[0].severity) == ("ENVIRONMENT", Severity.REFUSED)
 
 
 def test_the_table_has_two_lines_a_finding_the_refused_first() -> None:
-    found = [
+    findings = [
         Finding(Severity.WARNING, "LOG_LEVEL", "is debug", "set info"),
         Finding(Severity.REFUSED, "TRUSTED_HOSTS", "serves every host", "name them"),
     ]
-    assert check_commands.format_table(found) == "\n".join(
+    assert check_commands.format_table(findings) == "\n".join(
         [
             "refused  TRUSTED_HOSTS  serves every host",
             "                        -> name them",

@@ -134,10 +134,10 @@ async def test_two_run_side_by_side_but_not_in_one_folder(dev: Dev, tmp_path: Pa
 
 
 async def test_a_taken_port_is_one_clear_line(dev: Dev, tmp_path: Path) -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        port = listener.getsockname()[1]
         process = dev(port)
         assert await process.ended() == 1
     expected = f"Port {port} on 127.0.0.1 cannot be used (Address already in use): "
@@ -158,7 +158,7 @@ async def test_a_data_folder_that_cannot_be_written_is_one_clear_line(
 
 
 @pytest.mark.parametrize(
-    ("setting", "value", "told"),
+    ("setting", "value", "message"),
     [
         ("MONGOD_BINARY", "/nowhere/mongod", "MONGOD_BINARY is '/nowhere/mongod'"),
         ("HOST", "192.0.2.1", "Port"),
@@ -169,11 +169,11 @@ async def test_a_data_folder_that_cannot_be_written_is_one_clear_line(
     ],
 )
 async def test_a_wrong_setting_is_one_clear_line(
-    dev: Dev, setting: str, value: str, told: str
+    dev: Dev, setting: str, value: str, message: str
 ) -> None:
     process = dev(free_port(), **{setting: value})
     assert await process.ended() == 1
-    assert told in one_line(process)
+    assert message in one_line(process)
     assert one_line(process).startswith("marquee: ")
 
 

@@ -23,9 +23,13 @@ def ingest(tmp_path: Path) -> Ingest:
     def start(*arguments: object, **environment: str) -> Process:
         nonlocal count
         count += 1
-        given = {"DATA_DIR": str(tmp_path / "data"), "INGEST_PRESET": "ultrafast", **environment}
+        variables = {
+            "DATA_DIR": str(tmp_path / "data"),
+            "INGEST_PRESET": "ultrafast",
+            **environment,
+        }
         folder = tmp_path / f"run-{count}"
-        return Process(folder, "ingest", *map(str, arguments), environment=given)
+        return Process(folder, "ingest", *map(str, arguments), environment=variables)
 
     return start
 
@@ -59,7 +63,7 @@ async def test_a_film_with_subtitles_is_taken_in(ingest: Ingest, tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["--title", TITLE], "film.mp4 is not a video that ffmpeg can read."),
         (["--title", "../../etc"], "'../../etc' is not the id of a film or an episode: movie_..."),
@@ -75,13 +79,13 @@ async def test_a_film_with_subtitles_is_taken_in(ingest: Ingest, tmp_path: Path)
     ],
 )
 async def test_what_does_not_fit_is_one_clear_line(
-    ingest: Ingest, tmp_path: Path, arguments: list[str], told: str
+    ingest: Ingest, tmp_path: Path, arguments: list[str], message: str
 ) -> None:
     film = tmp_path / "film.mp4"
     film.write_text("no film")
     with ingest(film, *arguments) as process:
         assert await process.ended() == 1
-    assert process.output == f"marquee: {told}\n"
+    assert process.output == f"marquee: {message}\n"
     assert library(tmp_path) == []
 
 

@@ -77,11 +77,11 @@ async def test_a_query_is_text(client: httpx.AsyncClient, query: object) -> None
 
 
 @pytest.mark.parametrize("part", ["variables", "extensions"])
-@pytest.mark.parametrize("given", [[1], "{}", 0, 1.5, False, True], ids=str)
+@pytest.mark.parametrize("value", [[1], "{}", 0, 1.5, False, True], ids=str)
 async def test_variables_and_extensions_are_objects(
-    client: httpx.AsyncClient, part: str, given: object
+    client: httpx.AsyncClient, part: str, value: object
 ) -> None:
-    response = await client.post("/graphql", json={"query": "{ __typename }", part: given})
+    response = await client.post("/graphql", json={"query": "{ __typename }", part: value})
     assert refused(response, 400) == f"`{part}` must be an object."
 
 

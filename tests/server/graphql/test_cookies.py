@@ -34,7 +34,7 @@ OURS = {"x-marquee-auth": "cookie"}
 NOBODY = {"data": {"viewer": None}}
 
 
-async def asked(client: httpx.AsyncClient, query: str, **options: Any) -> httpx.Response:
+async def post_query(client: httpx.AsyncClient, query: str, **options: Any) -> httpx.Response:
     body = {"query": query, "variables": options.pop("variables", {})}
     return await client.post("/graphql", json=body, **options)
 
@@ -42,19 +42,19 @@ async def asked(client: httpx.AsyncClient, query: str, **options: Any) -> httpx.
 async def registered(
     client: httpx.AsyncClient, email: str = "ada@example.org", **options: Any
 ) -> httpx.Response:
-    response = await asked(client, REGISTER, variables={"email": email}, **options)
+    response = await post_query(client, REGISTER, variables={"email": email}, **options)
     assert response.json()["data"]["register"]["errors"] == []
     return response
 
 
 def set_cookies(response: httpx.Response) -> dict[str, dict[str, str]]:
     """By name: the value and the attributes that are set."""
-    found: dict[str, dict[str, str]] = {}
+    cookies: dict[str, dict[str, str]] = {}
     for line in response.headers.get_list("set-cookie"):
         ((name, morsel),) = SimpleCookie(line).items()
         attributes = {key: str(value) for key, value in morsel.items() if value != ""}
-        found[name] = {"value": morsel.value, **attributes}
-    return found
+        cookies[name] = {"value": morsel.value, **attributes}
+    return cookies
 
 
 @pytest.fixture
@@ -94,14 +94,14 @@ async def test_other_clients_get_no_cookies(client: httpx.AsyncClient) -> None:
     tokens = response.json()["data"]["register"]["tokens"]
     assert len(tokens["refreshToken"]) == 43
     assert "set-cookie" not in response.headers
-    refreshed = await asked(client, REFRESH, variables={"token": tokens["refreshToken"]})
+    refreshed = await post_query(client, REFRESH, variables={"token": tokens["refreshToken"]})
     assert len(refreshed.json()["data"]["refreshTokens"]["tokens"]["refreshToken"]) == 43
     assert "set-cookie" not in refreshed.headers
 
 
 async def test_a_cookie_with_the_header_signs_in(browser: httpx.AsyncClient) -> None:
     for value in ("cookie", "1", ""):
-        response = await asked(browser, VIEWER, headers={"x-marquee-auth": value})
+        response = await post_query(browser, VIEWER, headers={"x-marquee-auth": value})
         assert response.json() == {"data": {"viewer": {"email": "ada@example.org"}}}
         assert "set-cookie" not in response.headers
         assert response.headers["cache-control"] == "no-store"
@@ -114,13 +114,13 @@ async def test_a_cookie_without_the_header_is_a_forgery(
 ) -> None:
     # given a page of another site, which cannot send the header
     if sent != "both":
-        kept = next(cookie for cookie in browser.cookies.jar if cookie.name == sent)
+        cookie_before = next(cookie for cookie in browser.cookies.jar if cookie.name == sent)
         browser.cookies.clear()
-        browser.cookies.jar.set_cookie(kept)
+        browser.cookies.jar.set_cookie(cookie_before)
     before = await models.Login.get_pymongo_collection().find({}).to_list(None)
     for query in (VIEWER, REFRESH):
         # when it makes the browser ask
-        response = await asked(browser, query)
+        response = await post_query(browser, query)
         # then nothing happens and nothing is told
         assert response.status_code == 403
         assert response.json() == {
@@ -147,19 +147,19 @@ async def test_a_bearer_token_wins_over_cookies(
     bearer = {"authorization": f"Bearer {token}"}
     # then it says who asks, with the header and without
     for headers in (bearer, bearer | OURS):
-        response = await asked(browser, VIEWER, headers=headers)
+        response = await post_query(browser, VIEWER, headers=headers)
         assert response.json() == {"data": {"viewer": {"email": "bob@example.org"}}}
     # and a bad one is not made good by a cookie, nor the cookie taken away
-    bad = await asked(browser, VIEWER, headers={"authorization": "Bearer x", **OURS})
+    bad = await post_query(browser, VIEWER, headers={"authorization": "Bearer x", **OURS})
     assert (bad.status_code, "set-cookie" in bad.headers) == (401, False)
     # and without the header the refresh cookie is not used
-    refused = await asked(browser, REFRESH, headers=bearer)
+    refused = await post_query(browser, REFRESH, headers=bearer)
     assert refused.json()["data"]["refreshTokens"]["errors"] == [{"code": "INVALID_TOKEN"}]
 
 
 async def test_refreshing_by_cookie_gives_new_cookies(browser: httpx.AsyncClient) -> None:
     old = dict(browser.cookies)
-    response = await asked(browser, REFRESH, headers=OURS)
+    response = await post_query(browser, REFRESH, headers=OURS)
     payload = response.json()["data"]["refreshTokens"]
     assert payload["errors"] == []
     assert payload["tokens"]["refreshToken"] is None
@@ -167,23 +167,23 @@ async def test_refreshing_by_cookie_gives_new_cookies(browser: httpx.AsyncClient
     assert payload["tokens"]["accessToken"] == new["marquee_access"] != old["marquee_access"]
     assert new["marquee_refresh"] != old["marquee_refresh"]
     # and the new one works in its turn
-    again = await asked(browser, REFRESH, headers=OURS)
+    again = await post_query(browser, REFRESH, headers=OURS)
     assert again.json()["data"]["refreshTokens"]["errors"] == []
 
 
 async def test_a_refresh_token_as_an_argument_moves_into_cookies(client: httpx.AsyncClient) -> None:
     tokens = (await registered(client)).json()["data"]["register"]["tokens"]
     variables = {"token": tokens["refreshToken"]}
-    moved = await asked(client, REFRESH, variables=variables, headers=OURS)
+    moved = await post_query(client, REFRESH, variables=variables, headers=OURS)
     assert moved.json()["data"]["refreshTokens"]["tokens"]["refreshToken"] is None
     assert set(set_cookies(moved)) == {"marquee_access", "marquee_refresh"}
 
 
 async def test_signing_out_takes_the_cookies_back(browser: httpx.AsyncClient) -> None:
     # given a browser that kept a copy of its cookies
-    kept = dict(browser.cookies)
+    cookies_before = dict(browser.cookies)
     # when it signs out
-    response = await asked(browser, "mutation { logout { revokedSessions } }", headers=OURS)
+    response = await post_query(browser, "mutation { logout { revokedSessions } }", headers=OURS)
     # then it has no cookies any more
     assert response.json() == {"data": {"logout": {"revokedSessions": 1}}}
     assert {name: one["max-age"] for name, one in set_cookies(response).items()} == {
@@ -192,11 +192,13 @@ async def test_signing_out_takes_the_cookies_back(browser: httpx.AsyncClient) ->
     }
     assert {one["path"] for one in set_cookies(response).values()} == {"/", "/graphql"}
     assert dict(browser.cookies) == {}
-    assert (await asked(browser, VIEWER, headers=OURS)).json() == NOBODY
+    assert (await post_query(browser, VIEWER, headers=OURS)).json() == NOBODY
     # and the copy is worth nothing
-    cookie = {"cookie": f"marquee_access={kept['marquee_access']}", **OURS}
-    assert (await asked(browser, VIEWER, headers=cookie)).status_code == 401
-    again = await asked(browser, REFRESH, variables={"token": kept["marquee_refresh"]})
+    cookie = {"cookie": f"marquee_access={cookies_before['marquee_access']}", **OURS}
+    assert (await post_query(browser, VIEWER, headers=cookie)).status_code == 401
+    again = await post_query(
+        browser, REFRESH, variables={"token": cookies_before["marquee_refresh"]}
+    )
     assert again.json()["data"]["refreshTokens"]["errors"] == [{"code": "INVALID_TOKEN"}]
 
 
@@ -208,18 +210,18 @@ async def test_cookies_of_a_sign_in_that_is_over_are_taken_back(
     await models.revoke_login(login["_id"], models.utc_now())
     await runtime.revocations.revoke_login(login["_id"], at=runtime.clock())
     # when it asks, then it is refused like any bad token, and rid of the access cookie
-    refused = await asked(browser, VIEWER, headers=OURS)
+    refused = await post_query(browser, VIEWER, headers=OURS)
     assert refused.status_code == 401
     assert refused.json()["errors"][0]["extensions"] == {"code": "INVALID_TOKEN"}
     assert set_cookies(refused)["marquee_access"]["max-age"] == "0"
     assert set(browser.cookies) == {"marquee_refresh"}
     # when it tries to refresh, then it is rid of that one as well
-    failed = await asked(browser, REFRESH, headers=OURS)
+    failed = await post_query(browser, REFRESH, headers=OURS)
     assert failed.json()["data"]["refreshTokens"]["errors"] == [{"code": "INVALID_TOKEN"}]
     assert {one["max-age"] for one in set_cookies(failed).values()} == {"0"}
     assert set(browser.cookies) == set()
     # and goes on as nobody
-    assert (await asked(browser, VIEWER, headers=OURS)).json() == NOBODY
+    assert (await post_query(browser, VIEWER, headers=OURS)).json() == NOBODY
 
 
 async def test_answers_to_requests_with_cookies_are_nobodys_to_keep(

@@ -68,8 +68,8 @@ async def test_the_provider_is_let_go_when_the_client_is_gone(
     provider_server.hangs = False
     async with server.client() as client:
         response = await client.post("/graphql", json={"query": QUERY})
-    found = response.json()["data"]["movie"]["streamingSources"]
-    assert (found["origin"], len(found["sources"])) == ("PRIMARY_PROVIDER", 2)
+    sources = response.json()["data"]["movie"]["streamingSources"]
+    assert (sources["origin"], len(sources["sources"])) == ("PRIMARY_PROVIDER", 2)
     assert len(provider_server.seen) == 2
 
 

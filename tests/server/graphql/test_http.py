@@ -36,8 +36,8 @@ async def test_a_query_is_gotten_with_its_variables(
     client: httpx.AsyncClient, demo_catalog: None
 ) -> None:
     document = "query A($n: Int) { movies(first: $n) { nodes { title } } } query B { __typename }"
-    given = {"query": document, "variables": '{"n": 1}', "operationName": "A"}
-    response = await client.get("/graphql", params=given)
+    parameters = {"query": document, "variables": '{"n": 1}', "operationName": "A"}
+    response = await client.get("/graphql", params=parameters)
     assert response.json() == {"data": {"movies": {"nodes": [{"title": "Metropolis"}]}}}
 
 
@@ -151,7 +151,7 @@ async def test_json_is_json_however_it_is_written(
 
 
 @pytest.mark.parametrize(
-    "rest",
+    "parts",
     [
         {"variables": None, "operationName": None, "extensions": None},
         {"variables": {}, "operationName": "", "extensions": {}},
@@ -159,9 +159,9 @@ async def test_json_is_json_however_it_is_written(
     ],
 )
 async def test_null_and_empty_parts_are_as_good_as_absent(
-    client: httpx.AsyncClient, rest: dict[str, Any]
+    client: httpx.AsyncClient, parts: dict[str, Any]
 ) -> None:
-    response = await client.post("/graphql", json={"query": ASK, **rest})
+    response = await client.post("/graphql", json={"query": ASK, **parts})
     assert response.json() == ANSWER
 
 
@@ -179,17 +179,19 @@ async def test_of_equal_keys_the_last_counts(client: httpx.AsyncClient) -> None:
 
 
 async def test_a_proxys_request_id_is_kept(client: httpx.AsyncClient) -> None:
-    given = {"x-request-id": "proxy-1234.abc"}
-    response = await client.post("/graphql", json={"query": ASK}, headers=given)
+    headers = {"x-request-id": "proxy-1234.abc"}
+    response = await client.post("/graphql", json={"query": ASK}, headers=headers)
     assert response.headers["x-request-id"] == "proxy-1234.abc"
 
 
-@pytest.mark.parametrize("given", ["short", "x" * 65, "eight or more", 'a"b{c}d<e>'])
+@pytest.mark.parametrize("request_id", ["short", "x" * 65, "eight or more", 'a"b{c}d<e>'])
 async def test_text_that_is_no_request_id_is_replaced(
-    client: httpx.AsyncClient, given: str
+    client: httpx.AsyncClient, request_id: str
 ) -> None:
-    first = await client.post("/graphql", json={"query": ASK}, headers={"x-request-id": given})
-    second = await client.post("/graphql", json={"query": ASK}, headers={"x-request-id": given})
+    first = await client.post("/graphql", json={"query": ASK}, headers={"x-request-id": request_id})
+    second = await client.post(
+        "/graphql", json={"query": ASK}, headers={"x-request-id": request_id}
+    )
     ids = {first.headers["x-request-id"], second.headers["x-request-id"]}
     assert len(ids) == 2
     assert {len(id_) for id_ in ids} == {16}

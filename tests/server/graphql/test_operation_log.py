@@ -35,8 +35,8 @@ async def logged(
 async def operations(lines: io.BytesIO) -> list[dict[str, Any]]:
     """The lines written so far, once they are written."""
     await asyncio.sleep(0.2)
-    found = [json.loads(line) for line in lines.getvalue().splitlines()]
-    return [line for line in found if line["method"] == "WEBSOCKET"]
+    records = [json.loads(line) for line in lines.getvalue().splitlines()]
+    return [line for line in records if line["method"] == "WEBSOCKET"]
 
 
 async def test_every_operation_has_a_line(logged: LiveServer, lines: io.BytesIO) -> None:
@@ -97,12 +97,12 @@ async def test_an_answer_that_was_kept_is_answered_over_a_socket_as_well(
     query = "{ genres { slug } }"
     async with logged.client() as client:
         for _ in range(2):
-            kept = (await client.post("/graphql", json={"query": query})).json()
+            cached = (await client.post("/graphql", json={"query": query})).json()
     # when it is asked for over a socket
     async with logged.socket() as socket:
         await socket.initialised()
         first = await socket.answer("1", query)
         again = await socket.answer("2", query)
-    assert first == again == kept
-    assert len(kept["data"]["genres"]) > 5
+    assert first == again == cached
+    assert len(cached["data"]["genres"]) > 5
     assert [line["outcome"] for line in await operations(lines)] == ["complete"] * 2

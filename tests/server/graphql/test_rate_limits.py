@@ -58,7 +58,7 @@ async def test_answers_tell_what_is_left(app: App) -> None:
     assert [one.status_code for one in answers] == [200] * 3
     assert answers[0].headers["ratelimit-policy"] == '"anonymous";q=100;w=60'
     assert [one.headers["ratelimit"] for one in answers] == [
-        f'"anonymous";r={left};t=120' for left in (99, 98, 97)
+        f'"anonymous";r={remaining};t=120' for remaining in (99, 98, 97)
     ]
 
 
@@ -82,13 +82,13 @@ async def test_over_the_limit_is_429_with_when_to_come_back(app: App, accept: st
 
 async def test_who_is_signed_in_counts_by_account_wherever(app: App, runtime: Runtime) -> None:
     token = f"Bearer {token_for(runtime, tier=models.AccountTier.PREMIUM)}"
-    left = []
+    remaining = []
     for address in ("192.0.2.1", "192.0.2.2"):
         async with app(address) as client:
             answer = await ask(client, authorization=token)
             assert answer.headers["ratelimit-policy"] == '"premium";q=1000;w=60'
-            left.append(answer.headers["ratelimit"])
-    assert left == ['"premium";r=999;t=120', '"premium";r=998;t=120']
+            remaining.append(answer.headers["ratelimit"])
+    assert remaining == ['"premium";r=999;t=120', '"premium";r=998;t=120']
 
 
 async def test_a_burst_lets_exactly_the_limit_through(app: App) -> None:
@@ -125,16 +125,16 @@ async def test_a_kept_answer_is_counted_and_refused_as_others(app: App) -> None:
 async def test_cost_is_told_on_request(app: App) -> None:
     async with app() as client:
         body = {"query": FILMS, "extensions": {"cost": True}}
-        told = (await client.post("/graphql", json=body)).json()
+        answer = (await client.post("/graphql", json=body)).json()
         plain = (await ask(client, FILMS)).json()
-    assert told["extensions"]["cost"].keys() == {
+    assert answer["extensions"]["cost"].keys() == {
         "requested",
         "actual",
         "limit",
         "remaining",
         "resetAt",
     }
-    assert told["extensions"]["cost"]["requested"] == 4
+    assert answer["extensions"]["cost"]["requested"] == 4
     assert "extensions" not in plain
 
 

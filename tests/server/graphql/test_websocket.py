@@ -205,8 +205,8 @@ async def test_an_operation_needs_an_id(live_server: LiveServer) -> None:
     for id_ in NO_IDS:
         async with live_server.socket() as socket:
             await socket.initialised()
-            rest = {} if id_ is ... else {"id": id_}
-            await socket.send({"type": "subscribe", "payload": {"query": ASK}, **rest})
+            message_id = {} if id_ is ... else {"id": id_}
+            await socket.send({"type": "subscribe", "payload": {"query": ASK}, **message_id})
             assert await socket.closed() == (4400, "A message of this type needs an id")
 
 

@@ -299,8 +299,8 @@ async def test_a_cookie_is_believed_from_our_pages_alone(
 ) -> None:
     cookie = {"cookie": f"other=1; marquee_access={signed_in(runtime)}"}
     async with serving(runtime, cors_origin="https://allowed.test") as server:
-        given = server.url if origin == "own" else origin
-        options = {"additional_headers": cookie, "origin": given}
+        header = server.url if origin == "own" else origin
+        options = {"additional_headers": cookie, "origin": header}
         async with server.socket(**options) as socket:
             assert await rights(await socket.initialised()) == expected
 

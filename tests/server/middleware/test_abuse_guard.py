@@ -87,8 +87,8 @@ def sample(name: str, **labels: str) -> float:
 
 
 def code(response: httpx.Response) -> str:
-    found: str = response.json()["errors"][0]["extensions"]["code"]
-    return found
+    value: str = response.json()["errors"][0]["extensions"]["code"]
+    return value
 
 
 # ---- blocked
@@ -135,9 +135,9 @@ async def test_an_open_socket_of_a_blocked_prefix_runs_nothing_new(door: Door) -
         await door.suspect(400)
         await socket.subscribe("2", QUERY)
         # then
-        told = await socket.receive()
-        assert (told["type"], told["id"]) == ("error", "2")
-        assert told["payload"][0]["extensions"]["code"] == "FORBIDDEN"
+        message = await socket.receive()
+        assert (message["type"], message["id"]) == ("error", "2")
+        assert message["payload"][0]["extensions"]["code"] == "FORBIDDEN"
 
 
 # ---- slowed down
@@ -210,8 +210,8 @@ async def test_the_same_holds_on_sockets(door: Door) -> None:
     async with door.server.socket(local_addr=(BAD, 0)) as socket:
         await socket.initialised()
         await socket.subscribe("1", QUERY)
-        told = await socket.receive()
-    assert told["payload"][0]["extensions"]["code"] == "PERSISTED_QUERY_REQUIRED"
+        message = await socket.receive()
+    assert message["payload"][0]["extensions"]["code"] == "PERSISTED_QUERY_REQUIRED"
 
 
 # ---- what is heard
@@ -262,8 +262,8 @@ async def test_wrong_passwords_are_suspicious(door: Door) -> None:
     )
     async with door.client(BAD) as client:
         for _ in range(2):
-            told = (await ask(client, login)).json()
-            assert told["data"]["login"]["errors"] == [{"code": "INVALID_CREDENTIALS"}]
+            answer = (await ask(client, login)).json()
+            assert answer["data"]["login"]["errors"] == [{"code": "INVALID_CREDENTIALS"}]
     assert await door.score() == 20
 
 
@@ -279,7 +279,7 @@ async def test_failures_of_ours_are_not_suspicious(runtime: Runtime) -> None:
 
 
 async def test_operations_on_a_socket_count_as_requests(door: Door) -> None:
-    door.watch._untold = 1.0
+    door.watch._uncounted = 1.0
     async with door.server.socket(local_addr=(BAD, 0)) as socket:
         await socket.initialised()
         for n in range(80):
@@ -298,9 +298,9 @@ async def test_operations_on_a_socket_count_as_requests(door: Door) -> None:
 async def test_in_log_mode_nobody_is_refused(runtime: Runtime) -> None:
     async with opened(runtime, abuse_mode="log") as door, door.client(BAD) as client:
         await door.suspect(400)
-        standing = door.watch.get_status(BAD)
-        assert standing is not None
-        assert door.watch.get_level(standing) is AbuseLevel.BLOCKED
+        status = door.watch.get_status(BAD)
+        assert status is not None
+        assert door.watch.get_level(status) is AbuseLevel.BLOCKED
         assert (await ask(client)).json() == {"data": {"__typename": "Query"}}
 
 

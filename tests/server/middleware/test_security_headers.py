@@ -77,11 +77,11 @@ async def test_art_is_shown_by_other_sites_and_runs_nothing(client: httpx.AsyncC
     response = await client.get(f"/art/posters/{film_id(1)}.svg")
     # then any page may show it, and opened as a page it runs nothing
     assert response.status_code == 200
-    told = of_security(response)
-    assert told["cross-origin-resource-policy"] == "cross-origin"
-    assert told["content-security-policy"].startswith("default-src 'none';")
-    assert "script" not in told["content-security-policy"]
-    assert told["x-content-type-options"] == "nosniff"
+    headers = of_security(response)
+    assert headers["cross-origin-resource-policy"] == "cross-origin"
+    assert headers["content-security-policy"].startswith("default-src 'none';")
+    assert "script" not in headers["content-security-policy"]
+    assert headers["x-content-type-options"] == "nosniff"
 
 
 async def test_films_are_played_by_other_sites(client: httpx.AsyncClient) -> None:
@@ -154,9 +154,9 @@ async def test_in_production_nobody_reads_the_schema(
     strangers: httpx.AsyncClient, query: str
 ) -> None:
     for method in ("GET", "POST"):
-        asked = {"query": query, "variables": {"n": "Movie"}}
+        request = {"query": query, "variables": {"n": "Movie"}}
         if method == "POST":
-            response = await strangers.post("/graphql", json=asked)
+            response = await strangers.post("/graphql", json=request)
         else:
             response = await strangers.get("/graphql", params={"query": query})
         body = response.json()

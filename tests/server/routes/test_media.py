@@ -170,7 +170,7 @@ SIZE = 3000  # of 360p/seg00001.m4s
 
 
 @pytest.mark.parametrize(
-    ("asked", "first", "end"),
+    ("range_header", "first", "end"),
     [
         ("bytes=0-99", 0, 100),
         ("bytes=100-199", 100, 200),
@@ -182,23 +182,27 @@ SIZE = 3000  # of 360p/seg00001.m4s
         ("BYTES=5-6", 5, 7),
     ],
 )
-async def test_one_range_is_cut_out(cinema: Cinema, asked: str, first: int, end: int) -> None:
-    response = await cinema.get("360p/seg00001.m4s", range=asked)
+async def test_one_range_is_cut_out(
+    cinema: Cinema, range_header: str, first: int, end: int
+) -> None:
+    response = await cinema.get("360p/seg00001.m4s", range=range_header)
     assert response.status_code == 206
     assert response.headers["content-range"] == f"bytes {first}-{end - 1}/{SIZE}"
     assert response.headers["content-length"] == str(end - first)
     assert response.content == content("360p/seg00001.m4s", SIZE)[first:end]
 
 
-@pytest.mark.parametrize("asked", ["bytes=3000-", "bytes=3000-3001", "bytes=-0", "bytes=99999-"])
-async def test_bytes_that_are_not_there_are_refused(cinema: Cinema, asked: str) -> None:
-    response = await cinema.get("360p/seg00001.m4s", range=asked)
+@pytest.mark.parametrize(
+    "range_header", ["bytes=3000-", "bytes=3000-3001", "bytes=-0", "bytes=99999-"]
+)
+async def test_bytes_that_are_not_there_are_refused(cinema: Cinema, range_header: str) -> None:
+    response = await cinema.get("360p/seg00001.m4s", range=range_header)
     refused(response, 416, "VALIDATION_FAILED")
     assert response.headers["content-range"] == f"bytes */{SIZE}"
 
 
 @pytest.mark.parametrize(
-    "asked",
+    "range_header",
     [
         "bytes=0-1,5-6",
         "bytes=",
@@ -209,8 +213,10 @@ async def test_bytes_that_are_not_there_are_refused(cinema: Cinema, asked: str) 
         "bytes=" + "9" * 40,
     ],
 )
-async def test_a_range_that_says_nothing_gets_the_whole_file(cinema: Cinema, asked: str) -> None:
-    response = await cinema.get("360p/seg00001.m4s", range=asked)
+async def test_a_range_that_says_nothing_gets_the_whole_file(
+    cinema: Cinema, range_header: str
+) -> None:
+    response = await cinema.get("360p/seg00001.m4s", range=range_header)
     assert (response.status_code, len(response.content)) == (200, SIZE)
     assert response.headers["accept-ranges"] == "bytes"
 
@@ -304,7 +310,7 @@ async def test_a_player_on_an_allowed_site_may_read_it(cinema: Cinema) -> None:
     assert {"content-length", "content-range"} <= set(exposed.split(", "))
     other = await cinema.get("360p/init.mp4", origin="https://elsewhere.example")
     assert "access-control-allow-origin" not in other.headers
-    asked = await cinema.client.options(
+    preflight = await cinema.client.options(
         cinema.address("360p/init.mp4"),
         headers={
             "origin": "https://player.example",
@@ -312,7 +318,7 @@ async def test_a_player_on_an_allowed_site_may_read_it(cinema: Cinema) -> None:
             "access-control-request-headers": "range",
         },
     )
-    assert asked.status_code == 200
+    assert preflight.status_code == 200
 
 
 async def test_an_address_ends_with_its_time(cinema: Cinema) -> None:
@@ -371,8 +377,8 @@ async def test_the_end_of_a_sign_in_ends_its_addresses(cinema: Cinema) -> None:
 async def test_unknown_parts_and_films_are_not_found(cinema: Cinema) -> None:
     for path in ("nowhere", "360p/seg99999.m4s", "media.json", "360p/", "", "240p/index.m3u8"):
         refused(await cinema.get(path), 404, "NOT_FOUND")
-    gone = titles.film_id(3)
-    refused(await cinema.client.get(cinema.address("master.m3u8", gone)), 404, "NOT_FOUND")
+    missing = titles.film_id(3)
+    refused(await cinema.client.get(cinema.address("master.m3u8", missing)), 404, "NOT_FOUND")
     (cinema.folder / FILM / "360p" / "init.mp4").unlink()
     refused(await cinema.get("360p/init.mp4"), 404, "NOT_FOUND")
 

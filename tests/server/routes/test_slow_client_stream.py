@@ -26,7 +26,7 @@ class Brief(StallTimeoutResponse):
     max_seconds = 0.2
 
 
-class Told:
+class StreamReport:
     """Counts the pieces that were read and how often the stream was closed."""
 
     def __init__(self) -> None:
@@ -50,54 +50,54 @@ async def never() -> Message:
 
 
 async def test_a_client_that_takes_nothing_is_let_go() -> None:
-    told = Told()
+    report = StreamReport()
 
     async def send(message: Message) -> None:
         if message["type"] == "http.response.body":
             await asyncio.Event().wait()
 
     async with asyncio.timeout(15):
-        await told.stream()(SCOPE, never, send)
-    assert (told.closed, told.pieces) == (1, 1)
+        await report.stream()(SCOPE, never, send)
+    assert (report.closed, report.pieces) == (1, 1)
 
 
 async def test_a_client_that_takes_too_long_for_all_is_let_go() -> None:
-    told = Told()
+    report = StreamReport()
 
     async def send(message: Message) -> None:
         await asyncio.sleep(0.03)  # never stalls
 
     async with asyncio.timeout(15):
-        await told.stream(Brief)(SCOPE, never, send)
-    assert told.closed == 1
-    assert told.pieces < 1000
+        await report.stream(Brief)(SCOPE, never, send)
+    assert report.closed == 1
+    assert report.pieces < 1000
 
 
 async def test_a_client_that_left_is_sent_no_more() -> None:
-    told, gone = Told(), asyncio.Event()
+    report, disconnected = StreamReport(), asyncio.Event()
 
     async def send(message: Message) -> None:
-        if told.pieces == 3:
-            gone.set()
+        if report.pieces == 3:
+            disconnected.set()
         await asyncio.sleep(0)
 
     async def receive() -> Message:
-        await gone.wait()
+        await disconnected.wait()
         return {"type": "http.disconnect"}
 
     async with asyncio.timeout(15):
-        await told.stream()(SCOPE, receive, send)
-    assert told.closed == 1
-    assert 3 <= told.pieces < 1000
+        await report.stream()(SCOPE, receive, send)
+    assert report.closed == 1
+    assert 3 <= report.pieces < 1000
 
 
 async def test_head_gets_the_headers_and_reads_nothing() -> None:
-    told, sent = Told(), []
+    report, sent = StreamReport(), []
 
     async def send(message: Message) -> None:
         sent.append(message)
 
-    await told.stream()(SCOPE | {"method": "HEAD"}, never, send)
-    assert (told.closed, told.pieces) == (1, 0)
+    await report.stream()(SCOPE | {"method": "HEAD"}, never, send)
+    assert (report.closed, report.pieces) == (1, 0)
     assert [message.get("body") for message in sent] == [None, b""]
     assert (b"content-length", b"1000000") in sent[0]["headers"]

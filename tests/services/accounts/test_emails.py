@@ -7,7 +7,7 @@ from services.errors import ValidationFailed
 
 
 @pytest.mark.parametrize(
-    ("given", "kept"),
+    ("address", "folded"),
     [
         ("ada@example.org", "ada@example.org"),
         ("  Ada.Lovelace+films@EXAMPLE.Org ", "ada.lovelace+films@example.org"),
@@ -16,13 +16,13 @@ from services.errors import ValidationFailed
         ("cafe\u0301@example.org", "caf\u00e9@example.org"),
     ],
 )
-def test_an_address_has_one_spelling(given: str, kept: str) -> None:
-    assert normalize_email(given) == kept
-    assert normalize_email(kept) == kept
+def test_an_address_has_one_spelling(address: str, folded: str) -> None:
+    assert normalize_email(address) == folded
+    assert normalize_email(folded) == folded
 
 
 @pytest.mark.parametrize(
-    "given",
+    "address",
     [
         "",
         "ada",
@@ -41,9 +41,9 @@ def test_an_address_has_one_spelling(given: str, kept: str) -> None:
     ],
     ids=lambda text: ascii(text[:30]),
 )
-def test_what_is_no_address_is_refused(given: str) -> None:
+def test_what_is_no_address_is_refused(address: str) -> None:
     with pytest.raises(ValidationFailed, match=r"This is not an email address\.") as refused:
-        normalize_email(given)
+        normalize_email(address)
     assert refused.value.path == ["email"]
 
 

@@ -36,13 +36,13 @@ async def smtp() -> AsyncIterator[FakeSmtp]:
 
 
 def mailer(smtp: FakeSmtp, **changes: Any) -> Mailer:
-    given = {
+    settings = {
         "smtp_host": "127.0.0.1",
         "smtp_port": smtp.port,
         "smtp_security": "none",
         "mail_from": "Marquee <no-reply@films.test>",
     }
-    return open_mailer(Settings(_env_file=None, **{**given, **changes}))
+    return open_mailer(Settings(_env_file=None, **{**settings, **changes}))
 
 
 def lines(message: Message) -> list[str]:
@@ -153,10 +153,10 @@ async def test_a_line_of_one_dot_does_not_end_a_mail(smtp: FakeSmtp) -> None:
 
 async def test_development_keeps_mails_as_files_of_their_owner(tmp_path: Path) -> None:
     # given development without a mail server
-    kept = open_mailer(Settings(_env_file=None, data_dir=tmp_path))
-    assert isinstance(kept, OutboxMailer)
+    mailer = open_mailer(Settings(_env_file=None, data_dir=tmp_path))
+    assert isinstance(mailer, OutboxMailer)
     # when a mail is sent
-    await kept.send(MAIL)
+    await mailer.send(MAIL)
     # then it is in the outbox, whole, and nobody else's to read
     (file,) = (tmp_path / "outbox").glob("*.eml")
     message = message_from_bytes(file.read_bytes())
@@ -182,14 +182,14 @@ async def test_on_a_terminal_a_mail_is_printed_and_in_a_log_it_is_not(
 
 
 async def test_the_outbox_does_not_grow_for_ever(tmp_path: Path) -> None:
-    kept = OutboxMailer(tmp_path, "no-reply@films.test")
-    await asyncio.gather(*(kept.send(MAIL) for _ in range(5)))
+    mailer = OutboxMailer(tmp_path, "no-reply@films.test")
+    await asyncio.gather(*(mailer.send(MAIL) for _ in range(5)))
     for number in range(MAX_OUTBOX_MAILS + 3):
         (tmp_path / f"0{number:04}.eml").write_text("old")
-    await kept.send(MAIL)
-    left = sorted(file.name for file in tmp_path.glob("*.eml"))
-    assert len(left) == MAX_OUTBOX_MAILS
-    assert left[0] == "00009.eml"
+    await mailer.send(MAIL)
+    remaining = sorted(file.name for file in tmp_path.glob("*.eml"))
+    assert len(remaining) == MAX_OUTBOX_MAILS
+    assert remaining[0] == "00009.eml"
 
 
 async def test_an_outbox_that_cannot_be_written_is_told(tmp_path: Path) -> None:
@@ -210,9 +210,9 @@ async def test_production_without_a_server_sends_nothing_and_says_so() -> None:
 def test_codes_are_behind_the_hash_of_a_link_or_alone() -> None:
     linked = mail_texts.build_password_reset_mail("ada@example.org", "c0de", "https://films.test/")
     assert "https://films.test/reset-password#token=c0de\n" in linked.text
-    alone = mail_texts.build_password_reset_mail("ada@example.org", "c0de", "")
-    assert "\n\nc0de\n" in alone.text
-    assert "http" not in alone.text
+    without_link = mail_texts.build_password_reset_mail("ada@example.org", "c0de", "")
+    assert "\n\nc0de\n" in without_link.text
+    assert "http" not in without_link.text
 
 
 def test_every_text_is_short_plain_and_from_us() -> None:

@@ -159,28 +159,28 @@ async def test_a_process_that_starts_knows_what_is_in_force(opened: Open, redis:
 async def test_listeners_hear_of_each_revocation_once(opened: Open) -> None:
     # given listeners in two processes, one of them faulty
     here, there = await opened(), await opened()
-    heard_here: list[Revocation] = []
-    heard_there: list[Revocation] = []
-    here.subscribe(heard_here.append)
+    received_here: list[Revocation] = []
+    received_there: list[Revocation] = []
+    here.subscribe(received_here.append)
     there.subscribe(lambda _: 1 / 0)  # type: ignore[arg-type,return-value]
-    unsubscribe = there.subscribe(heard_there.append)
+    unsubscribe = there.subscribe(received_there.append)
     # when things end, one of them twice
     await here.revoke_login("login_1", at=NOW)
     await here.revoke_login("login_1", at=NOW)
     await here.revoke_user("user_1", at=NOW + 1)
-    await until(lambda: len(heard_there) == 2)
+    await until(lambda: len(received_there) == 2)
     # then each heard of each, in order
-    told = [
+    received = [
         Revocation(RevocationKind.LOGIN, "login_1", NOW),
         Revocation(RevocationKind.USER, "user_1", NOW + 1),
     ]
-    assert (heard_here, heard_there) == (told, told)
+    assert (received_here, received_there) == (received, received)
     # and who has left hears nothing more
     unsubscribe()
     unsubscribe()
     await here.revoke_login("login_2")
     await until(lambda: there.is_login_revoked("login_2"))
-    assert heard_there == told
+    assert received_there == received
 
 
 async def test_without_redis_a_process_asks_the_database(opened: Open, relay: Relay) -> None:

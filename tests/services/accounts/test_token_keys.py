@@ -72,13 +72,13 @@ def test_several_keys_may_stand_in_one_setting_as_text_or_as_files(tmp_path: Pat
     one.write_text(second)
     two.write_text("a comment\n" + third + fourth)
     in_order = [Key.from_pem(pem).id for pem in (first, second, third, fourth)]
-    for given in (
+    for value in (
         first + second + third + fourth,
         (first + second + third + fourth).replace("\n", "\\n"),
         f"{first}{one}, {two}",
         f"{first},{one}\n{third},{fourth}",
     ):
-        assert [key.id for key in open_keys(settings(given))] == in_order
+        assert [key.id for key in open_keys(settings(value))] == in_order
     assert [key.id for key in open_keys(settings(f"{two},{one}"))] == [
         in_order[at] for at in (2, 3, 1)
     ]
@@ -158,17 +158,17 @@ def test_a_file_that_cannot_be_read_is_not_repeated(tmp_path: Path) -> None:
     empty.write_text("nothing")
     binary = tmp_path / "binary.pem"
     binary.write_bytes(b"\xff" * 100)
-    for given in ("MC4CAQAwBQYDK2VwBCIEIJ1hsZ3v", str(tmp_path), str(binary), "a\0b"):
+    for value in ("MC4CAQAwBQYDK2VwBCIEIJ1hsZ3v", str(tmp_path), str(binary), "a\0b"):
         with pytest.raises(StartupError) as refused:
-            open_keys(settings(given))
+            open_keys(settings(value))
         assert str(refused.value) == "JWT_PRIVATE_KEYS names a file that cannot be read."
     with pytest.raises(StartupError, match="names a file without a key in PEM"):
         open_keys(settings(str(empty)))
 
 
 def test_keys_do_not_show_in_texts() -> None:
-    given = settings(RFC_KEY)
-    (key,) = open_keys(given)
-    shown = f"{given!r} {key!r} {key}"
+    configured = settings(RFC_KEY)
+    (key,) = open_keys(configured)
+    shown = f"{configured!r} {key!r} {key}"
     assert "nWGxne" not in shown and "MC4C" not in shown
     assert f"Key('{RFC_THUMBPRINT}', 'EdDSA')" in shown

@@ -67,9 +67,9 @@ class Process:
         return sum([await self.call(verdict, seconds) for _ in range(count)])
 
     async def state(self) -> BreakerState:
-        found = await self.all.snapshot(NAME)
-        assert found is not None
-        return found.state
+        snapshot = await self.all.snapshot(NAME)
+        assert snapshot is not None
+        return snapshot.state
 
 
 @pytest.fixture
@@ -112,10 +112,10 @@ async def test_it_opens_on_half_of_at_least_twenty_calls(
     await here.calls(good)
     await here.calls(bad, CallOutcome.FAILED)
     # then
-    found = await here.all.snapshot(NAME)
-    assert found is not None
-    assert (found.state, found.calls, found.failures) == (state, good + bad, bad)
-    assert found.failure_rate == bad / (good + bad)
+    snapshot = await here.all.snapshot(NAME)
+    assert snapshot is not None
+    assert (snapshot.state, snapshot.calls, snapshot.failures) == (state, good + bad, bad)
+    assert snapshot.failure_rate == bad / (good + bad)
     assert await here.call() is (state is CLOSED)
 
 
@@ -130,18 +130,18 @@ async def test_four_failures_in_every_five_calls_open_it(here: Process) -> None:
 async def test_slow_calls_open_it_though_they_succeed(here: Process) -> None:
     await here.calls(10)
     await here.calls(10, seconds=SLOW_SECONDS)
-    found = await here.all.snapshot(NAME)
-    assert found is not None
-    assert (found.state, found.failures, found.slow_calls) == (OPEN, 0, 10)
+    snapshot = await here.all.snapshot(NAME)
+    assert snapshot is not None
+    assert (snapshot.state, snapshot.failures, snapshot.slow_calls) == (OPEN, 0, 10)
 
 
 async def test_calls_older_than_the_window_are_forgotten(here: Process, clock: Clock) -> None:
     await here.calls(19, CallOutcome.FAILED)
     clock.now += 66  # the window, and the part of it that was begun
     await here.call(CallOutcome.FAILED)
-    found = await here.all.snapshot(NAME)
-    assert found is not None
-    assert (found.state, found.calls, found.failures) == (CLOSED, 1, 1)
+    snapshot = await here.all.snapshot(NAME)
+    assert snapshot is not None
+    assert (snapshot.state, snapshot.calls, snapshot.failures) == (CLOSED, 1, 1)
 
 
 async def test_failures_of_several_processes_add_up(here: Process, there: Process) -> None:
@@ -164,14 +164,14 @@ async def test_another_process_knows_within_a_second(
     # when the first sees twenty failures and does not ask Redis for anything
     for _ in range(20):
         here.one.record(Permit(), CallOutcome.FAILED, 0.1)
-    told = time.monotonic()
+    opened_at = time.monotonic()
 
     async def is_shut() -> bool:
         return await there.one.admit() is None
 
     await until(is_shut)
     # then the second refuses; 200 ms to tell, 200 ms to look, and a busy machine
-    assert time.monotonic() - told < 5
+    assert time.monotonic() - opened_at < 5
     assert await changes(redis) == [("OPEN", False)]
     await here.all.aclose()
     await there.all.aclose()
@@ -184,11 +184,11 @@ async def test_open_it_lets_nothing_through_until_its_time_has_come(
     await here.calls(20, CallOutcome.FAILED)
     clock.now += 59
     assert await there.calls(5) == 0
-    found = await there.all.snapshot(NAME)
-    assert found is not None
+    snapshot = await there.all.snapshot(NAME)
+    assert snapshot is not None
     opened = clock.now - 59
-    assert found.opened_at == datetime.fromtimestamp(opened, UTC)
-    assert found.retry_at == datetime.fromtimestamp(opened + 60, UTC)
+    assert snapshot.opened_at == datetime.fromtimestamp(opened, UTC)
+    assert snapshot.retry_at == datetime.fromtimestamp(opened + 60, UTC)
     clock.now += 1
     assert await there.call()
 
@@ -219,9 +219,9 @@ async def test_three_good_probes_close_it_and_nothing_old_counts(
     clock.now += 0.2
     # then it is closed for both, with an empty window
     for process in (here, there):
-        found = await process.all.snapshot(NAME)
-        assert found is not None
-        assert (found.state, found.calls, found.retry_at) == (CLOSED, 0, None)
+        snapshot = await process.all.snapshot(NAME)
+        assert snapshot is not None
+        assert (snapshot.state, snapshot.calls, snapshot.retry_at) == (CLOSED, 0, None)
     assert await here.calls(19, CallOutcome.FAILED) == 19
     assert await here.state() is CLOSED
     assert await changes(redis) == [("OPEN", False), ("HALF_OPEN", False), ("CLOSED", False)]
@@ -300,9 +300,9 @@ async def test_an_operator_holds_it_whatever_the_calls_say(
     clock.now += 300
     made = await there.calls(30, CallOutcome.FAILED)
     assert made == (30 if state is CLOSED else 0)
-    found = await there.all.snapshot(NAME)
-    assert found is not None
-    assert (found.state, found.forced, found.reason, found.by, found.retry_at) == (
+    snapshot = await there.all.snapshot(NAME)
+    assert snapshot is not None
+    assert (snapshot.state, snapshot.forced, snapshot.reason, snapshot.by, snapshot.retry_at) == (
         state, True, "contract ended", "user_1", None,
     )  # fmt: skip
     assert await redis.ttl(cache_keys.BREAKER.format(NAME)) == -1
@@ -336,10 +336,10 @@ async def test_changes_are_read_as_snapshots(here: Process, redis: Client, clock
     await here.calls(20, CallOutcome.FAILED)
     fold = BreakerChangeReducer()
     [(_, fields)] = await redis.xrange(cache_keys.BREAKERS_CHANGED)
-    told = fold(fields[b"body"])
-    assert told is not None
-    assert told == (1, await here.all.snapshot(NAME))
-    assert told[1].id == "breaker_provider-acme"
+    change = fold(fields[b"body"])
+    assert change is not None
+    assert change == (1, await here.all.snapshot(NAME))
+    assert change[1].id == "breaker_provider-acme"
     assert fold(b"{") is None
 
 
@@ -364,10 +364,10 @@ async def test_all_are_told_in_one_round_trip_and_good_calls_cost_none(
     await here.all.snapshots()
     before = (await redis.info("stats"))["total_reads_processed"]
     # when all are asked for
-    found = await here.all.snapshots()
+    snapshots = await here.all.snapshots()
     reads = (await redis.info("stats"))["total_reads_processed"] - before
     # then Redis read its socket a few times, not thirty
-    assert [one.name for one in found] == [*(f"b{number:02}" for number in range(30)), NAME]
+    assert [one.name for one in snapshots] == [*(f"b{number:02}" for number in range(30)), NAME]
     assert reads <= 4
     # and fifty good calls within 200 ms tell it nothing
     await count_commands.reset()
@@ -388,9 +388,12 @@ async def test_a_service_that_wants_rest_gets_it_from_every_process(
     clock.now += 1
     assert await there.one.admit() is None
     assert there.one.is_backing_off
-    found = await there.all.snapshot(NAME)
-    assert found is not None
-    assert (found.state, found.retry_at) == (CLOSED, datetime.fromtimestamp(clock.now + 29, UTC))
+    snapshot = await there.all.snapshot(NAME)
+    assert snapshot is not None
+    assert (snapshot.state, snapshot.retry_at) == (
+        CLOSED,
+        datetime.fromtimestamp(clock.now + 29, UTC),
+    )
     clock.now += 29
     assert await there.call()
 
@@ -399,17 +402,17 @@ async def test_a_service_that_wants_rest_gets_it_from_every_process(
 
 
 async def test_without_redis_a_process_decides_by_its_own_calls(clock: Clock) -> None:
-    alone = Process(None, clock)
-    assert await alone.calls(20, CallOutcome.FAILED) == 20
-    assert await alone.state() is OPEN
-    assert await alone.calls(5) == 0
+    local = Process(None, clock)
+    assert await local.calls(20, CallOutcome.FAILED) == 20
+    assert await local.state() is OPEN
+    assert await local.calls(5) == 0
     clock.now += 60
-    assert len([p for p in [await alone.one.admit() for _ in range(5)] if p]) == 3
+    assert len([p for p in [await local.one.admit() for _ in range(5)] if p]) == 3
     clock.now += 10  # those permits expired
-    assert await alone.calls(3) == 3
-    assert await alone.state() is CLOSED
+    assert await local.calls(3) == 3
+    assert await local.state() is CLOSED
     with pytest.raises(UpstreamUnavailable):
-        await alone.all.force(NAME, OPEN, reason="-", by="user_1")
+        await local.all.force(NAME, OPEN, reason="-", by="user_1")
 
 
 @pytest.mark.parametrize("way", ["cut", "silent"])
@@ -441,9 +444,9 @@ async def test_redis_away_fails_no_call_and_is_told_afterwards(
         return await there.state() is OPEN
 
     await until(is_open_for_all)
-    found = await there.all.snapshot(NAME)
-    assert found is not None
-    assert found.failures >= 19
+    snapshot = await there.all.snapshot(NAME)
+    assert snapshot is not None
+    assert snapshot.failures >= 19
     await here.all.aclose()
     await client.aclose()
 
@@ -493,20 +496,20 @@ async def test_a_process_alone_decides_as_redis_would(redis: Client, steps: list
                     for process, permit in zip(both, permits, strict=True):
                         process.one.record(permit, step[1], seconds)
                         await process.one.refresh()
-        shared, alone = [await process.all.snapshot(NAME) for process in both]
-        assert shared == alone
+        shared, local = [await process.all.snapshot(NAME) for process in both]
+        assert shared == local
 
 
 def test_following_redis_a_closed_breaker_forgets_its_own_calls() -> None:
-    alone = LocalBreaker(NAME, BreakerRules())
+    local = LocalBreaker(NAME, BreakerRules())
     for _ in range(30):
-        alone.add(1_000, True, False)
-    alone.apply_remote(BreakerStatus(NAME, OPEN, retry_ms=5_000))
-    assert not alone.grant(4_999, "p")
-    alone.apply_remote(BreakerStatus(NAME, CLOSED))
-    alone.judge(1_000)
-    assert alone.state is CLOSED
-    assert alone.get_local_status(1_000).calls == 0
+        local.add(1_000, True, False)
+    local.apply_remote(BreakerStatus(NAME, OPEN, retry_ms=5_000))
+    assert not local.grant(4_999, "p")
+    local.apply_remote(BreakerStatus(NAME, CLOSED))
+    local.judge(1_000)
+    assert local.state is CLOSED
+    assert local.get_local_status(1_000).calls == 0
 
 
 _OTHER_PROCESS = """
@@ -533,7 +536,7 @@ asyncio.run(main())
 async def test_a_real_second_process_shuts_it_here(redis: Client, settings: Settings) -> None:
     here = Process(redis, time.time)
     assert await here.one.admit() is not None
-    told = await asyncio.to_thread(
+    finished = await asyncio.to_thread(
         subprocess.run,
         [sys.executable, "-c", _OTHER_PROCESS, settings.redis_url],
         cwd=ROOT,
@@ -542,7 +545,7 @@ async def test_a_real_second_process_shuts_it_here(redis: Client, settings: Sett
         timeout=120,
         check=False,
     )
-    assert told.stdout.splitlines()[-1:] == ["OPEN"], told.stderr
+    assert finished.stdout.splitlines()[-1:] == ["OPEN"], finished.stderr
 
     async def is_shut() -> bool:
         return await here.one.admit() is None

@@ -63,6 +63,6 @@ async def test_two_real_processes_get_three_probes_between_them(
         for prober in probers:
             assert prober.stdout is not None
             assert await prober.stdout.readline() == b"ready\n"
-        told = await asyncio.gather(*(prober.communicate(b"go\n") for prober in probers))
+        outputs = await asyncio.gather(*(prober.communicate(b"go\n") for prober in probers))
     # then three of the forty may be made
-    assert sum(int(output.split()[-1]) for output, _ in told) == 3  # behind what was logged
+    assert sum(int(output.split()[-1]) for output, _ in outputs) == 3  # behind what was logged

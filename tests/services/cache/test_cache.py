@@ -39,8 +39,8 @@ async def test_an_entry_is_fresh_then_stale_then_gone(
 ) -> None:
     (entry,) = (await keep(cache, {"movie:1": "old"})).values()
     clock.now = entry.fresh_until - 0.001
-    found = await cache.fetch(KIND, CODEC, ["movie:1", "movie:2"])
-    assert found == {"movie:1": entry}
+    entries = await cache.fetch(KIND, CODEC, ["movie:1", "movie:2"])
+    assert entries == {"movie:1": entry}
     # when it is past its time, it is still to be had, and says so itself
     clock.now = entry.fresh_until
     assert in_memory(cache, "movie:1") == {}
@@ -187,14 +187,16 @@ async def test_for_ten_seconds_after_a_change_nothing_is_kept_on_the_way(
     assert await in_redis(cache, "movie:1") == {"movie:1": "new"}
 
 
-@pytest.mark.parametrize("told", ["of the key", "of everything", "of too many keys to remember"])
-async def test_what_is_forgotten_on_its_way_here_is_not_remembered(cache: Cache, told: str) -> None:
+@pytest.mark.parametrize("pattern", ["of the key", "of everything", "of too many keys to remember"])
+async def test_what_is_forgotten_on_its_way_here_is_not_remembered(
+    cache: Cache, pattern: str
+) -> None:
     # given an answer of Redis under way
     since, entries = cache.changes, {"movie:1": cache.build_entry(KIND, "old")}
     # when word of a change overtakes it
-    if told == "of the key":
+    if pattern == "of the key":
         cache.apply_invalidations([b"movie:1"])
-    elif told == "of everything":
+    elif pattern == "of everything":
         cache.apply_invalidations(None)
     else:
         cache.apply_invalidations([b"movie:1"])
@@ -211,8 +213,8 @@ async def test_what_is_forgotten_on_its_way_here_is_not_remembered(cache: Cache,
 async def test_forgetting_drops_everywhere_and_says_how_many_there_were(
     cache: Cache, redis: Client, clock: Clock
 ) -> None:
-    heard: list[list[str] | None] = []
-    cache.on_invalidate(lambda keys: heard.append(None if keys is None else list(keys)))
+    invalidated: list[list[str] | None] = []
+    cache.on_invalidate(lambda keys: invalidated.append(None if keys is None else list(keys)))
     keys = [f"movie:{number}" for number in range(1200)]
     await keep(cache, dict.fromkeys(keys, "film"))
     # when more are forgotten than go into one command, some twice, some that are not there
@@ -220,7 +222,7 @@ async def test_forgetting_drops_everywhere_and_says_how_many_there_were(
     assert in_memory(cache, *keys) == {}
     assert await in_redis(another(redis, clock), *keys) == {}
     # then whoever made something of them heard it once
-    assert heard == [[*keys, "movie:none"]]
+    assert invalidated == [[*keys, "movie:none"]]
     assert await cache.invalidate([]) == 0
 
 
@@ -274,15 +276,15 @@ async def test_ageing_leaves_the_value_and_its_end_but_not_its_freshness(
     assert await cache.mark_stale(["movie:1", "movie:strange", "movie:none"]) == 1
     # then memory asks Redis, and finds it stale, with as long to live as before
     assert in_memory(cache, "movie:1") == {}
-    (found,) = (await cache.fetch(KIND, CODEC, ["movie:1"])).values()
-    assert found == entries["movie:1"]._replace(fresh_until=clock.now)
+    (entry,) = (await cache.fetch(KIND, CODEC, ["movie:1"])).values()
+    assert entry == entries["movie:1"]._replace(fresh_until=clock.now)
     assert 498 <= await redis.ttl("movie:1") <= 500
     assert await redis.get("movie:strange") == b"not of ours"
     assert await redis.exists("movie:none") == 0
     # and what is stale already does not become less so
     clock.now += 50
     assert await cache.mark_stale(["movie:1"]) == 1
-    assert (await cache.fetch(KIND, CODEC, ["movie:1"]))["movie:1"] == found
+    assert (await cache.fetch(KIND, CODEC, ["movie:1"]))["movie:1"] == entry
 
 
 async def test_memory_is_bounded_and_keeps_what_came_last(redis: Client, clock: Clock) -> None:
@@ -293,9 +295,9 @@ async def test_memory_is_bounded_and_keeps_what_came_last(redis: Client, clock: 
             {key: cache.build_entry(KIND, "film"), "movie:often": cache.build_entry(KIND, "x")}, 0
         )
         assert len(in_memory(cache, *keys, "movie:often")) <= 100
-    held = in_memory(cache, *keys)
-    assert len(held) >= 70
-    assert list(held) == keys[-len(held) :]
+    remembered = in_memory(cache, *keys)
+    assert len(remembered) >= 70
+    assert list(remembered) == keys[-len(remembered) :]
     # and what is read again and again stays, however long ago it came first
     assert in_memory(cache, "movie:often") == {"movie:often": "x"}
 
@@ -337,13 +339,15 @@ async def test_forgetting_all_of_a_kind_keeps_out_what_is_being_read(
     assert in_memory(cache, "movie:1", "movie:2") == {}
 
 
-@pytest.mark.parametrize(("tiers", "held"), [("memory", True), ("redis", False), ("none", False)])
+@pytest.mark.parametrize(
+    ("tiers", "is_remembered"), [("memory", True), ("redis", False), ("none", False)]
+)
 async def test_each_tier_works_without_the_other(
-    redis: Client, tiers: str, held: bool, count_commands: CountCommands
+    redis: Client, tiers: str, is_remembered: bool, count_commands: CountCommands
 ) -> None:
     cache = Cache(redis, tiers=tiers)
     await keep(cache, {"movie:1": "film"})
-    assert ("movie:1" in in_memory(cache, "movie:1")) is held
+    assert ("movie:1" in in_memory(cache, "movie:1")) is is_remembered
     assert ("movie:1" in await in_redis(cache, "movie:1")) is (tiers == "redis")
     assert cache.enabled is (tiers != "none")
     await cache.invalidate(["movie:1"])

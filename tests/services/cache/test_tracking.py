@@ -51,16 +51,16 @@ async def other(redis: Client, settings: Settings) -> AsyncIterator[Client]:
 
 async def hold(cache: Cache, redis: Client, *keys: str) -> None:
     """Keys in Redis and, once its word of their coming has passed, in memory."""
-    heard = cache.changes
+    changes_before = cache.changes
     await keep(Cache(redis), dict.fromkeys(keys, "old"))
-    await until(lambda: cache.changes > heard, 2)
+    await until(lambda: cache.changes > changes_before, 2)
     await remember(cache, *keys)
 
 
 async def listeners(redis: Client) -> list[int]:
     """Ids of the connections that changes are told to."""
-    found = await redis.client_list(_type="pubsub")
-    return [int(client["id"]) for client in found]
+    clients = await redis.client_list(_type="pubsub")
+    return [int(client["id"]) for client in clients]
 
 
 @pytest.mark.parametrize("how", ["set", "deleted", "expired", "forgotten"])

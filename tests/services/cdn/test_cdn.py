@@ -34,10 +34,11 @@ def test_what_is_asked_for_is_in_the_address(images: Passthrough) -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "given"), [(1, 185), (185, 185), (186, 342), (640, 780), (1280, 1280), (9000, 1280)]
+    ("requested", "width"),
+    [(1, 185), (185, 185), (186, 342), (640, 780), (1280, 1280), (9000, 1280)],
 )
-def test_widths_climb_a_ladder(images: Passthrough, asked: int, given: int) -> None:
-    assert images.image_url(PATH, width=asked).endswith(f"?w={given}")
+def test_widths_climb_a_ladder(images: Passthrough, requested: int, width: int) -> None:
+    assert images.image_url(PATH, width=requested).endswith(f"?w={width}")
 
 
 def test_a_source_set_names_each_rung_once_and_rising(images: Passthrough) -> None:
@@ -60,7 +61,7 @@ def test_a_whole_address_stays_as_it_is(images: Passthrough) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wanted", "path"),
+    ("size", "path"),
     [
         ({"width": 0}, ["width"]),
         ({"height": -1}, ["height"]),
@@ -69,10 +70,10 @@ def test_a_whole_address_stays_as_it_is(images: Passthrough) -> None:
     ],
 )
 def test_sizes_out_of_range_are_refused(
-    images: Passthrough, wanted: dict[str, int], path: list[str]
+    images: Passthrough, size: dict[str, int], path: list[str]
 ) -> None:
     with pytest.raises(ValidationFailed) as caught:
-        images.image_url(PATH, **wanted)  # type: ignore[arg-type]
+        images.image_url(PATH, **size)  # type: ignore[arg-type]
     assert caught.value.path == path
 
 
@@ -83,9 +84,9 @@ def test_a_source_set_refuses_a_width_of_nothing(images: Passthrough) -> None:
 
 async def test_the_public_address_is_the_base() -> None:
     settings = Settings(_env_file=None, public_url="https://films.example/")
-    async with cdn.open_cdn(settings) as found:
-        assert found.image_url("/a.svg") == "https://films.example/a.svg"
-        assert not found.can_purge
+    async with cdn.open_cdn(settings) as adapter:
+        assert adapter.image_url("/a.svg") == "https://films.example/a.svg"
+        assert not adapter.can_purge
 
 
 async def test_an_unknown_adapter_stops_the_start() -> None:
@@ -132,7 +133,7 @@ SIZED = {"width": 300, "height": 600, "quality": 60, "format": ImageFormat.JPEG}
 
 
 @pytest.mark.parametrize(
-    ("provider", "path", "wanted", "address"),
+    ("provider", "path", "options", "address"),
     [
         ("cloudflare", PHOTO, {"width": 300},
          "https://cdn.example.com/cdn-cgi/image/width=342,quality=80,format=auto/art/a%20b.jpg"),
@@ -163,10 +164,10 @@ SIZED = {"width": 300, "height": 600, "quality": 60, "format": ImageFormat.JPEG}
     ],
 )  # fmt: skip
 async def test_each_service_gets_addresses_of_its_own(
-    provider: str, path: str, wanted: dict[str, Any], address: str
+    provider: str, path: str, options: dict[str, Any], address: str
 ) -> None:
     async with cdn.open_cdn(settings_for(provider, "http://127.0.0.1:9")) as images:
-        assert images.image_url(path, **wanted) == address
+        assert images.image_url(path, **options) == address
         assert images.can_purge
 
 
@@ -175,8 +176,8 @@ async def test_sizes_are_checked_whatever_the_service(provider: str) -> None:
     async with cdn.open_cdn(settings_for(provider, "http://127.0.0.1:9")) as images:
         with pytest.raises(ValidationFailed):
             images.image_url("/a.jpg", width=0)
-        asked = images.src_set("/a.jpg", [300, 342, 5000])
-    assert [one.rpartition(" ")[2] for one in asked.split(", ")] == ["342w", "1280w"]
+        src_set = images.src_set("/a.jpg", [300, 342, 5000])
+    assert [one.rpartition(" ")[2] for one in src_set.split(", ")] == ["342w", "1280w"]
 
 
 @given(st.text(min_size=1, max_size=300))

@@ -296,7 +296,7 @@ SECRET = b"wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
 
 
 @pytest.mark.parametrize(
-    ("service", "method", "address", "given", "signature"),
+    ("service", "method", "address", "signed_headers", "signature"),
     [
         # "get-vanilla" and "post-vanilla" of the test suite; the example of the documentation
         ("service", "GET", "https://example.amazonaws.com/", {},
@@ -309,10 +309,10 @@ SECRET = b"wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
     ],
 )  # fmt: skip
 def test_signatures_are_those_that_aws_publishes(
-    service: str, method: str, address: str, given: dict[str, str], signature: str
+    service: str, method: str, address: str, signed_headers: dict[str, str], signature: str
 ) -> None:
     signer = Signer("AKIDEXAMPLE", SECRET, "us-east-1", service)
-    headers = signer.headers(method, address, b"", NOW, given)
+    headers = signer.headers(method, address, b"", NOW, signed_headers)
     assert headers["authorization"].rpartition("Signature=")[2] == signature
     assert headers["x-amz-date"] == "20150830T123600Z"
 

@@ -408,13 +408,13 @@ async def test_a_stand_alone_mongod_is_left_as_it_is(mongod: Path, tmp_path: Pat
     port, log = unused_port(), tmp_path / "log"
     command = [mongod, "--dbpath", tmp_path, "--port", port, "--nounixsocket"]
     with log.open("wb") as output:
-        alone = subprocess.Popen([*map(str, command)], stdout=output)
+        standalone = subprocess.Popen([*map(str, command)], stdout=output)
     try:
         wait_until(lambda: "Waiting for connections" in log.read_text())
         await ensure_initiated(f"mongodb://127.0.0.1:{port}/?replicaSet=rs0")
     finally:
-        alone.kill()
-        alone.wait()
+        standalone.kill()
+        standalone.wait()
 
 
 async def test_a_server_that_does_not_come_is_given_up() -> None:

@@ -218,9 +218,9 @@ async def test_a_block_lasts_a_day_at_most(
         await wrong_passwords(watch, 40)
         status = watch.get_status(BAD)
         assert status is not None
-        left = watch.get_block_seconds(status)
-        clock.now += left
-    assert left == 86_400
+        remaining = watch.get_block_seconds(status)
+        clock.now += remaining
+    assert remaining == 86_400
 
 
 async def test_what_is_done_while_blocked_does_not_count(watch: AbuseWatch, clock: Clock) -> None:
@@ -349,8 +349,8 @@ async def test_each_change_is_told_once(enforcing: Settings, redis: Client, cloc
         await two.refresh()
         await one.refresh()
     # then
-    told = [line for line in logs if line["event"] == "abuse_level_changed"]
-    assert [(line["prefix"], line["before"], line["after"]) for line in told] == [
+    changes = [line for line in logs if line["event"] == "abuse_level_changed"]
+    assert [(line["prefix"], line["before"], line["after"]) for line in changes] == [
         (PREFIX, "normal", "blocked"),
         (PREFIX, "blocked", "normal"),
     ]
@@ -364,8 +364,8 @@ async def test_the_gauge_tells_how_many_stand_where(
     for times, net in ((10, 1), (10, 2), (20, 3), (40, 4)):
         await wrong_passwords(watch, times, f"198.18.{net}.1")
     await watch.refresh()
-    found = [_sample("abuse_prefixes", level=name) for name in ("slow", "documents", "blocked")]
-    assert found == [2, 1, 1]
+    samples = [_sample("abuse_prefixes", level=name) for name in ("slow", "documents", "blocked")]
+    assert samples == [2, 1, 1]
 
 
 # ---- operators
@@ -440,7 +440,7 @@ async def test_without_redis_a_process_counts_alone(
 async def test_alone_counts_as_together(redis: Client, clock: Clock, seed: int) -> None:
     """The script and the class have the same rules."""
     rules, chance = AbuseRules(), random.Random(seed)
-    store, alone = AbuseStore(redis, rules, f"{seed}:"), LocalScore(PREFIX)
+    store, local = AbuseStore(redis, rules, f"{seed}:"), LocalScore(PREFIX)
     sent = 0
     for _ in range(60):
         clock.now += chance.choice([0, 0.25, 0.25, 1, 7, 61])
@@ -450,13 +450,13 @@ async def test_alone_counts_as_together(redis: Client, clock: Clock, seed: int) 
             chance.choice([0, 10, 300, 900]), chance.choice([0.0, 2.0, 50.0]), document_hashes
         )
         # when both count the same
-        before = alone.level
-        alone.count(signals, clock(), rules)
-        told_before, told = await store.count(PREFIX, signals, clock())
+        before = local.level
+        local.count(signals, clock(), rules)
+        status_before, status = await store.count(PREFIX, signals, clock())
         # then they agree, but for rounding
-        assert (told.level, told.until) == (alone.level, alone.until)
-        assert told.score == pytest.approx(alone.score, abs=0.05)
-        assert told_before == before
+        assert (status.level, status.until) == (local.level, local.until)
+        assert status.score == pytest.approx(local.score, abs=0.05)
+        assert status_before == before
 
 
 # ---- bounds

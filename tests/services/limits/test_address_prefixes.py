@@ -6,7 +6,7 @@ from services.limits.address_prefixes import shorten_address
 
 
 @pytest.mark.parametrize(
-    ("address", "kept"),
+    ("address", "prefix"),
     [
         ("192.0.2.77", "192.0.2.0"),
         ("2001:db8:1:2:3::4", "2001:db8:1::"),
@@ -17,5 +17,5 @@ from services.limits.address_prefixes import shorten_address
         (None, None),
     ],
 )
-def test_an_address_is_kept_as_its_neighbourhood(address: str | None, kept: str | None) -> None:
-    assert shorten_address(address) == kept
+def test_an_address_is_kept_as_its_neighbourhood(address: str | None, prefix: str | None) -> None:
+    assert shorten_address(address) == prefix

@@ -70,10 +70,10 @@ async def test_two_processes_let_exactly_the_limit_through(
     async with process(limited(), clock) as one, process(limited(), clock) as other:
         key = one.user_key("FREE", "u1")
         # when 200 requests come at once
-        asked = await asyncio.gather(
+        decisions = await asyncio.gather(
             *(limiter.admit(key, 10) for _ in range(100) for limiter in (one, other))
         )
-    assert sum(admission.is_allowed for admission in asked) == 100
+    assert sum(admission.is_allowed for admission in decisions) == 100
     assert await counted(redis, key) == 100
 
 
@@ -151,10 +151,10 @@ async def test_what_is_held_and_not_used_is_free_again_after_a_second(
         # when a second passes
         clock.now += 1.1
 
-        async def is_given_back() -> bool:
+        async def is_returned() -> bool:
             return await counted(redis, key) == 3
 
-        await until(is_given_back, 10)
+        await until(is_returned, 10)
         assert await points_counted(redis, key) == 30
 
 
@@ -177,16 +177,16 @@ async def test_what_is_held_goes_back_to_the_minute_it_was_counted_in(
         key = limiter.user_key("FREE", "u1")
         for _ in range(5):
             await limiter.admit(key, 10)
-        minute, held = int(clock.now // 60), await counted(redis, key) - 5
-        assert held > 0
+        minute, prefetched = int(clock.now // 60), await counted(redis, key) - 5
+        assert prefetched > 0
         # when Redis is asked in the next one, for more points than are held
         clock.now += 0.7
         await limiter.admit(key, 1000)
 
-        async def is_given_back() -> bool:
+        async def is_returned() -> bool:
             return (await redis.get(key.redis_key)).split()[2] == b"5"
 
-        await until(is_given_back, 10)
+        await until(is_returned, 10)
     # then each minute has what ran in it
     assert await redis.get(key.redis_key) == b"%d 1 5 1000 50" % (minute + 1)
 
@@ -286,11 +286,11 @@ async def test_tiers_and_addresses_have_windows_of_their_own(limited: Change, cl
         assert limits == {"FREE": 100, "PREMIUM": 1000, "API": 10_000}
         # and two addresses of one household count together, IPv4 in both its spellings too
         for pair in (("2001:db8::1", "2001:db8::ffff:2"), ("192.0.2.1", "::ffff:192.0.2.1")):
-            left = [
+            remaining = [
                 (await limiter.admit(limiter.address_key(one), 1)).remaining_requests
                 for one in (*pair, "192.0.2.200")
             ]
-            assert left[:2] == [4, 3]
+            assert remaining[:2] == [4, 3]
 
 
 async def test_log_mode_counts_and_lets_everybody_through(
@@ -300,8 +300,8 @@ async def test_log_mode_counts_and_lets_everybody_through(
     some = limited(rate_limit_mode="log", rate_limit_max_requests=3)
     async with process(some, clock) as limiter:
         key = limiter.user_key("FREE", "u1")
-        asked = [await limiter.admit(key, 1) for _ in range(5)]
-    assert all(admission.is_allowed for admission in asked)
+        decisions = [await limiter.admit(key, 1) for _ in range(5)]
+    assert all(admission.is_allowed for admission in decisions)
     assert metric("FREE", "let_through") == before + 2
     assert await counted(redis, key) == 3
 
@@ -309,13 +309,13 @@ async def test_log_mode_counts_and_lets_everybody_through(
 async def test_without_redis_each_process_holds_the_limit_for_itself(
     limited: Change, clock: Clock
 ) -> None:
-    gone = limited(redis_url="redis://127.0.0.1:1/0", rate_limit_anonymous_max_requests=5)
+    without_redis = limited(redis_url="redis://127.0.0.1:1/0", rate_limit_anonymous_max_requests=5)
     before = REGISTRY.get_sample_value("rate_limit_fallbacks_total") or 0.0
-    async with process(gone, clock) as one, process(gone, clock) as other:
+    async with process(without_redis, clock) as one, process(without_redis, clock) as other:
         for limiter in (one, other):
-            asked = [await limiter.admit(limiter.address_key("192.0.2.1"), 1) for _ in range(7)]
-            assert [one.is_allowed for one in asked] == [True] * 5 + [False] * 2
-            limiter.settle(asked[0], 0)
+            decisions = [await limiter.admit(limiter.address_key("192.0.2.1"), 1) for _ in range(7)]
+            assert [one.is_allowed for one in decisions] == [True] * 5 + [False] * 2
+            limiter.settle(decisions[0], 0)
     assert (REGISTRY.get_sample_value("rate_limit_fallbacks_total") or 0.0) > before
 
 
@@ -323,8 +323,8 @@ async def test_who_is_known_is_bounded(
     limited: Change, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # given 50,100 addresses (while Redis is away, which is quicker)
-    gone = limited(redis_url="redis://127.0.0.1:1/0")
-    async with process(gone, clock) as limiter:
+    without_redis = limited(redis_url="redis://127.0.0.1:1/0")
+    async with process(without_redis, clock) as limiter:
         for number in range(50_100):
             await limiter.admit(limiter.user_key("FREE", str(number)), 1)
         # then the first ones are forgotten

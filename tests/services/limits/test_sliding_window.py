@@ -83,8 +83,11 @@ async def test_it_lets_through_what_the_limits_package_does(
         # then all say the same
         assert (not by_script.refused_by) is expected
         assert (not by_memory.refused_by) is expected
-        left = oracle.get_window_stats(item, "who").remaining
-        assert (by_script.remaining_requests, by_memory.remaining_requests) == (left, left)
+        remaining = oracle.get_window_stats(item, "who").remaining
+        assert (by_script.remaining_requests, by_memory.remaining_requests) == (
+            remaining,
+            remaining,
+        )
 
 
 AMOUNTS = st.tuples(
@@ -108,18 +111,18 @@ async def test_a_process_alone_counts_as_redis_would(redis: Client, steps: list[
     for what, wait_ms, requests, points, which in steps:
         advance(clock, wait_ms)
         if what == "take":
-            told = await windows.acquire("window", limits, requests, points)
-            alone = window.acquire(limits, requests, points, clock.now_ms)
-            assert alone == told._replace(is_local=True)
-            buckets.append(told.bucket)
+            by_script = await windows.acquire("window", limits, requests, points)
+            by_memory = window.acquire(limits, requests, points, clock.now_ms)
+            assert by_memory == by_script._replace(is_local=True)
+            buckets.append(by_script.bucket)
         else:
             bucket = buckets[-1 - which % len(buckets)]
-            taken = None if bucket is None else told_of(bucket)
-            await windows.release("window", limits, taken, requests, points)
+            result = None if bucket is None else result_of(bucket)
+            await windows.release("window", limits, result, requests, points)
             window.release(limits, -1 if bucket is None else bucket, requests, points, clock.now_ms)
 
 
-def told_of(bucket: int) -> WindowResult:
+def result_of(bucket: int) -> WindowResult:
     return (
         LocalWindow(bucket)
         .acquire(WindowLimits(MINUTE_MS, 1), 0, 0, bucket * MINUTE_MS)
@@ -160,10 +163,10 @@ async def test_it_says_when_a_refused_one_fits(redis: Client, earlier: int) -> N
     while not (refused := await windows.acquire("window", limits)).refused_by:
         clock.now_ms += 1
     # when it is asked again a moment before the time it says, and at that time
-    asked_ms = clock.now_ms
-    clock.now_ms = asked_ms + refused.retry_ms - 2
+    requested_ms = clock.now_ms
+    clock.now_ms = requested_ms + refused.retry_ms - 2
     assert (await windows.acquire("window", limits)).refused_by == REQUESTS
-    clock.now_ms = asked_ms + refused.retry_ms
+    clock.now_ms = requested_ms + refused.retry_ms
     assert (await windows.acquire("window", limits)).refused_by == 0
 
 
@@ -175,14 +178,14 @@ async def test_more_than_the_limit_never_fits(redis: Client) -> None:
 
 async def test_more_is_held_only_while_half_stays_free(redis: Client) -> None:
     windows, limits = in_redis(redis, Clock()), WindowLimits(MINUTE_MS, 20, 1000)
-    held = [
+    prefetched = [
         (
             await windows.acquire("window", limits, 1, 1, prefetch_requests=4, prefetch_points=4)
         ).prefetched
         for _ in range(4)
     ]
     # then 5 and 5 go, which leaves 10; from then on only what is asked for
-    assert held == [1, 1, 0, 0]
+    assert prefetched == [1, 1, 0, 0]
     assert (await windows.acquire("window", limits, 0)).remaining_requests == 8
 
 
@@ -210,15 +213,15 @@ async def test_what_is_not_used_goes_back_to_where_it_was_counted(redis: Client)
 
 async def test_a_window_is_gone_when_nothing_of_it_counts(redis: Client) -> None:
     clock = Clock(START_MS / 1000 + 10)
-    taken = await in_redis(redis, clock).acquire("window", WindowLimits(MINUTE_MS, 5))
-    assert taken.full_ms == 110_000
+    result = await in_redis(redis, clock).acquire("window", WindowLimits(MINUTE_MS, 5))
+    assert result.full_ms == 110_000
     assert 100_000 < await redis.pttl("window") <= 110_000
 
 
 async def test_without_a_clock_redis_tells_the_time(redis: Client) -> None:
     seconds, _ = await redis.time()
-    taken = await SlidingWindows(ScriptCalls(redis)).acquire("window", WindowLimits(MINUTE_MS, 5))
-    assert 0 <= taken.bucket - seconds // 60 <= 1
+    result = await SlidingWindows(ScriptCalls(redis)).acquire("window", WindowLimits(MINUTE_MS, 5))
+    assert 0 <= result.bucket - seconds // 60 <= 1
 
 
 async def test_a_clock_that_goes_back_over_the_edge_forgets_nothing(redis: Client) -> None:
@@ -230,17 +233,17 @@ async def test_a_clock_that_goes_back_over_the_edge_forgets_nothing(redis: Clien
 
 
 async def test_without_redis_the_process_counts_alone(settings: Settings) -> None:
-    gone = settings.model_copy(update={"redis_url": "redis://127.0.0.1:1/0"})
-    client = pool.connect(gone)
+    without_redis = settings.model_copy(update={"redis_url": "redis://127.0.0.1:1/0"})
+    client = pool.connect(without_redis)
     windows, limits = SlidingWindows(ScriptCalls(client)), WindowLimits(MINUTE_MS, 3, 100)
     try:
         # when five are taken
-        taken = [await windows.acquire("window", limits, 1, 1) for _ in range(5)]
+        results = [await windows.acquire("window", limits, 1, 1) for _ in range(5)]
     finally:
         await client.aclose()
     # then the limit holds in this process
-    assert [one.refused_by for one in taken] == [0, 0, 0, REQUESTS, REQUESTS]
-    assert all(one.is_local for one in taken)
+    assert [one.refused_by for one in results] == [0, 0, 0, REQUESTS, REQUESTS]
+    assert all(one.is_local for one in results)
     # and what is given back is free again
-    await windows.release("window", limits, taken[0], 1, 1)
+    await windows.release("window", limits, results[0], 1, 1)
     assert (await windows.acquire("window", limits, 1)).refused_by == 0

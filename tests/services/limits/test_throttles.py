@@ -117,11 +117,11 @@ async def test_mail_is_asked_for_three_times_an_hour_from_wherever(throttles: Th
     ]
     assert passed == [1, 1, 1, 0]
     # and twenty times from one address
-    asked = [
+    decisions = [
         await tries(throttles, 1, Throttle.MAIL, f"{number}@example.com", HOME)
         for number in range(22)
     ]
-    assert sum(asked) == 19
+    assert sum(decisions) == 19
 
 
 @pytest.mark.parametrize(("name", "most"), [(Throttle.REGISTER, 20), (Throttle.RESET, 100)])
@@ -153,10 +153,12 @@ async def test_refusals_are_counted(throttles: Throttles) -> None:
 async def test_without_redis_each_process_counts_for_itself(
     settings: Settings, clock: Clock
 ) -> None:
-    gone = settings.model_copy(update={"throttles": True, "redis_url": "redis://127.0.0.1:1/0"})
-    client = pool.connect(gone)
+    without_redis = settings.model_copy(
+        update={"throttles": True, "redis_url": "redis://127.0.0.1:1/0"}
+    )
+    client = pool.connect(without_redis)
     try:
-        throttles = Throttles(gone, SlidingWindows(ScriptCalls(client), clock))
+        throttles = Throttles(without_redis, SlidingWindows(ScriptCalls(client), clock))
         assert await tries(throttles, 15, Throttle.LOGIN, ANN, HOME) == 10
     finally:
         await client.aclose()

@@ -41,12 +41,12 @@ def test_without_a_setting_the_extra_or_path_has_it() -> None:
 
 async def test_a_run_tells_how_far_it_is(tmp_path: Path) -> None:
     # given two seconds of film, when they are encoded
-    told: list[float] = []
+    positions: list[float] = []
     drawn = ["-f", "lavfi", "-i", "testsrc2=size=64x64:rate=10:duration=2"]
-    await ffmpeg.run(FFMPEG, [*drawn, "film.mp4"], folder=tmp_path, on_progress=told.append)
+    await ffmpeg.run(FFMPEG, [*drawn, "film.mp4"], folder=tmp_path, on_progress=positions.append)
     # then the seconds only grew, up to the last
-    assert told == sorted(set(told))
-    assert told[-1] == pytest.approx(2, abs=0.3)
+    assert positions == sorted(set(positions))
+    assert positions[-1] == pytest.approx(2, abs=0.3)
     assert (tmp_path / "film.mp4").stat().st_size > 0
 
 
@@ -86,13 +86,17 @@ async def test_a_run_that_does_not_move_is_ended(tmp_path: Path) -> None:
 
 async def test_a_slow_run_that_moves_is_left_alone(tmp_path: Path) -> None:
     script = "for i in 1 2 3 4 5; do echo out_time_us=${i}000000; sleep 0.5; done"
-    told: list[float] = []
+    positions: list[float] = []
     # given a run that takes longer than it may stand still, when it is waited for
     await ffmpeg.run(
-        stand_in(tmp_path, script), [], folder=tmp_path, on_progress=told.append, stall_seconds=2
+        stand_in(tmp_path, script),
+        [],
+        folder=tmp_path,
+        on_progress=positions.append,
+        stall_seconds=2,
     )
     # then it came to its end
-    assert told == [1, 2, 3, 4, 5]
+    assert positions == [1, 2, 3, 4, 5]
 
 
 async def test_who_stops_waiting_ends_it(tmp_path: Path) -> None:
@@ -121,7 +125,7 @@ async def test_a_playlist_of_addresses_is_not_followed(tmp_path: Path) -> None:
     film = tmp_path / "film.m3u8"
     lines = ["#EXTM3U", "#EXT-X-TARGETDURATION:4", "#EXTINF:4,", "http://127.0.0.1:9/a.ts"]
     film.write_text("\n".join([*lines, "#EXT-X-ENDLIST", ""]))
-    told = await ffmpeg.describe(FFMPEG, film)
+    output = await ffmpeg.describe(FFMPEG, film)
     # then nothing was asked of the network
-    assert "'http' not on whitelist" in told
-    assert "Stream #" not in told
+    assert "'http' not on whitelist" in output
+    assert "Stream #" not in output

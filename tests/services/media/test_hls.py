@@ -100,7 +100,7 @@ def test_m3u8_reads_the_multivariant_playlist_back() -> None:
     read = m3u8.loads(text)
     assert (read.is_variant, read.is_independent_segments) == (True, True)
     assert text.endswith("m3u8\n")
-    found = [
+    variants = [
         (
             one.uri,
             one.stream_info.bandwidth,
@@ -113,7 +113,7 @@ def test_m3u8_reads_the_multivariant_playlist_back() -> None:
         for one in read.playlists
     ]
     codecs = "avc1.4d401e,mp4a.40.2"
-    assert found == [
+    assert variants == [
         ("360p/index.m3u8", 6800, 5432, (640, 360), 25.0, codecs, "subtitles"),
         ("720p/index.m3u8", 18800, 15958, (1280, 720), 25.0, codecs, "subtitles"),
     ]

@@ -27,7 +27,7 @@ ENCODER = Encoder(FFMPEG, preset="ultrafast")
 TITLE = "movie_1"
 
 
-async def taken(
+async def ingest_film(
     library: Path,
     film: Path,
     subtitles: dict[str, Path] | None = None,
@@ -63,11 +63,13 @@ async def key_frames(rendition: Rendition, folder: Path) -> list[bool]:
     begins = []
     for segment in rendition.segments:
         head = (folder / rendition.init.uri).read_bytes() if rendition.init else b""
-        alone, told = folder / "alone", folder / "told"
-        alone.write_bytes(head + (folder / segment.uri).read_bytes())
+        single, listing = folder / "alone", folder / "told"
+        single.write_bytes(head + (folder / segment.uri).read_bytes())
         first = ["-map", "0:v", "-c", "copy", "-copyinkf", "-frames:v", "1", "-f", "framecrc"]
-        await ffmpeg.run(FFMPEG, [*ffmpeg.input_arguments(alone), *first, str(told)], folder=folder)
-        begins.append("F=0x0" not in told.read_text())  # framecrc's mark of all other frames
+        await ffmpeg.run(
+            FFMPEG, [*ffmpeg.input_arguments(single), *first, str(listing)], folder=folder
+        )
+        begins.append("F=0x0" not in listing.read_text())  # framecrc's mark of all other frames
     return begins
 
 
@@ -78,7 +80,7 @@ async def test_a_film_in_two_qualities_cuts_both_at_the_same_instants(
     # given 9 s of film as large as the second lowest rung, at an uneven rate
     film = await make_clip(tmp_path / "film.mp4", size="854x480", seconds=9, rate="30000/1001")
     # when it is taken in
-    media = await taken(tmp_path / "library", film, segments=kind)
+    media = await ingest_film(tmp_path / "library", film, segments=kind)
     # then the library reads what was told, and nothing else lies there
     folder = tmp_path / "library" / TITLE
     assert await read_back(tmp_path / "library") == media
@@ -103,19 +105,19 @@ async def test_the_playlists_of_a_film_parse_and_keep_the_ladders_bandwidth(
     tmp_path: Path,
 ) -> None:
     film = await make_clip(tmp_path / "film.mp4", size="1280x720", seconds=9)
-    media = await taken(tmp_path / "library", film)
+    media = await ingest_film(tmp_path / "library", film)
     # when its playlists are read by somebody else's parser
     master = m3u8.loads(hls.multivariant_playlist(media))
     variants = {one.stream_info.resolution: one.stream_info for one in master.playlists}
     # then each rung keeps below its bandwidth, and uses most of it
     for rung in ladder.LADDER[1:]:
-        told = variants[(rung.width, rung.height)]
-        assert 0.6 * rung.bits_per_second < told.bandwidth <= rung.bits_per_second
-        assert told.average_bandwidth <= told.bandwidth
-        assert told.frame_rate == 30
+        variant = variants[(rung.width, rung.height)]
+        assert 0.6 * rung.bits_per_second < variant.bandwidth <= rung.bits_per_second
+        assert variant.average_bandwidth <= variant.bandwidth
+        assert variant.frame_rate == 30
         # what players are told is what the pictures' own header says
-        assert told.codecs.startswith("avc1.42C0")  # x264's ultrafast needs no more
-        assert told.codecs.endswith(",mp4a.40.2")
+        assert variant.codecs.startswith("avc1.42C0")  # x264's ultrafast needs no more
+        assert variant.codecs.endswith(",mp4a.40.2")
     for rendition in media.renditions:
         playlist = m3u8.loads(hls.media_playlist(rendition))
         assert [segment.uri for segment in playlist.segments] == [
@@ -129,7 +131,7 @@ async def test_the_playlists_of_a_film_parse_and_keep_the_ladders_bandwidth(
 async def test_every_segment_begins_with_a_key_frame(tmp_path: Path) -> None:
     film = await make_clip(tmp_path / "film.mp4", seconds=9)
     for kind in SegmentType:
-        media = await taken(tmp_path / "library", film, segments=kind, replaces=True)
+        media = await ingest_film(tmp_path / "library", film, segments=kind, replaces=True)
         (only,) = media.renditions
         folder = tmp_path / "library" / TITLE / only.name
         assert await key_frames(only, folder) == [True, True, True]
@@ -137,7 +139,7 @@ async def test_every_segment_begins_with_a_key_frame(tmp_path: Path) -> None:
 
 async def test_a_silent_upright_film(tmp_path: Path) -> None:
     film = await make_clip(tmp_path / "film.mkv", size="360x640", has_audio=False)
-    (only,) = (await taken(tmp_path / "library", film)).renditions
+    (only,) = (await ingest_film(tmp_path / "library", film)).renditions
     assert (only.width, only.height, only.audio_bitrate) == (360, 640, 0)
     assert "mp4a" not in only.codecs
 
@@ -152,7 +154,7 @@ async def test_frame_rates(tmp_path: Path, rate: str) -> None:
         rate="30" if rate == "varies" else rate,
         extra=extra if rate == "varies" else (),
     )
-    (only,) = (await taken(tmp_path / "library", film)).renditions
+    (only,) = (await ingest_film(tmp_path / "library", film)).renditions
     if rate != "varies":
         assert only.frame_rate == float(rate)
     lengths = [segment.duration_seconds for segment in only.segments]
@@ -166,7 +168,7 @@ async def test_subtitles_become_webvtt(tmp_path: Path) -> None:
     vtt.write_text("\ufeffWEBVTT\n\n00:00.000 --> 00:01.000\nGrüß Gott\n", encoding="utf-8")
     srt.write_text("1\n00:00:01,000 --> 00:00:02,500\nHello <i>there</i>\n", encoding="utf-8")
     # when both come with a film
-    media = await taken(tmp_path / "library", film, {"de": vtt, "pt-BR": srt})
+    media = await ingest_film(tmp_path / "library", film, {"de": vtt, "pt-BR": srt})
     # then the first is the default, and both are WebVTT
     tracks = [(one.language, one.name, one.is_default) for one in media.subtitles]
     assert tracks == [("de", "Deutsch", True), ("pt-BR", "Português", False)]
@@ -179,7 +181,7 @@ async def test_subtitles_become_webvtt(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("language", "content", "told"),
+    ("language", "content", "message"),
     [
         ("en", b"no subtitles", "neither WebVTT nor SRT"),
         ("en", b"", "neither WebVTT nor SRT"),
@@ -190,13 +192,13 @@ async def test_subtitles_become_webvtt(tmp_path: Path) -> None:
     ],
 )
 async def test_subtitles_that_do_not_fit_are_told_before_anything_is_encoded(
-    tmp_path: Path, language: str, content: bytes | None, told: str
+    tmp_path: Path, language: str, content: bytes | None, message: str
 ) -> None:
     film = await make_clip(tmp_path / "film.mp4", seconds=1)
     if content is not None:
         (tmp_path / "sub").write_bytes(content)
-    with pytest.raises(IngestRefused, match=told):
-        await taken(tmp_path / "library", film, {language: tmp_path / "sub"})
+    with pytest.raises(IngestRefused, match=message):
+        await ingest_film(tmp_path / "library", film, {language: tmp_path / "sub"})
     assert list((tmp_path / "library").iterdir()) == []
 
 
@@ -204,11 +206,11 @@ async def test_what_is_there_is_replaced_only_when_asked(tmp_path: Path) -> None
     library = tmp_path / "library"
     first = await make_clip(tmp_path / "first.mp4", seconds=1)
     second = await make_clip(tmp_path / "second.mp4", seconds=2)
-    await taken(library, first)
+    await ingest_film(library, first)
     before = everything(library / TITLE)
     # when another film comes without a word, then nothing changes
     with pytest.raises(IngestRefused, match="movie_1 is in the library already: --force"):
-        await taken(library, second)
+        await ingest_film(library, second)
     assert everything(library / TITLE) == before
     # when it comes with force but cannot be read to its end, neither
     broken = Film(
@@ -218,7 +220,7 @@ async def test_what_is_there_is_replaced_only_when_asked(tmp_path: Path) -> None
         await ingest(ENCODER, broken, library / TITLE, replaces=True)
     assert everything(library / TITLE) == before
     # and then it takes the place, and nothing is left of the first
-    media = await taken(library, second, replaces=True)
+    media = await ingest_film(library, second, replaces=True)
     assert await read_back(library) == media
     assert media.duration_seconds == pytest.approx(2, abs=0.1)
     assert [each.name for each in library.iterdir()] == [TITLE]
@@ -231,7 +233,7 @@ async def test_a_film_cut_short_is_not_taken(tmp_path: Path) -> None:
     cut.write_bytes(film.read_bytes()[: film.stat().st_size // 3])
     # when it is taken in, then it is told, and nothing is there
     with pytest.raises(IngestRefused, match="of 20 s could be read: it is damaged"):
-        await taken(tmp_path / "library", cut)
+        await ingest_film(tmp_path / "library", cut)
     assert list((tmp_path / "library").iterdir()) == []
 
 
@@ -245,7 +247,7 @@ async def test_a_film_for_which_there_is_no_room_is_refused_at_once(tmp_path: Pa
 async def test_a_disk_that_fills_up_leaves_nothing_behind(tmp_path: Path) -> None:
     film = await make_clip(tmp_path / "film.mp4", size="640x360", seconds=4)
     with at_most_written(50_000), pytest.raises(ffmpeg.FfmpegFailed) as failed:
-        await taken(tmp_path / "library", film)
+        await ingest_film(tmp_path / "library", film)
     assert str(failed.value) in (
         "The disk is full.",
         f"ffmpeg was ended by signal {signal.SIGXFSZ.value}.",
@@ -277,7 +279,7 @@ async def test_a_library_that_cannot_be_written_is_one_line(tmp_path: Path) -> N
     film = await make_clip(tmp_path / "film.mp4", seconds=1)
     (tmp_path / "library").write_text("")
     with pytest.raises(IngestRefused, match=r"library cannot be written: "):
-        await taken(tmp_path / "library", film)
+        await ingest_film(tmp_path / "library", film)
 
 
 async def test_who_stops_waiting_leaves_nothing_behind(tmp_path: Path) -> None:
@@ -300,7 +302,7 @@ async def test_what_killed_runs_left_is_cleared_by_the_next(tmp_path: Path) -> N
     library = tmp_path / "library"
     film = await make_clip(tmp_path / "film.mp4", seconds=1)
     # given half a folder, a title put aside for a new one that never came, and one that did
-    await taken(library, film)
+    await ingest_film(library, film)
     shutil.copytree(library / TITLE, library / ".replaced-movie_2")
     shutil.copytree(library / TITLE, library / ".replaced-movie_1")
     (library / ".ingest-left" / "360p").mkdir(parents=True)
@@ -323,17 +325,17 @@ async def test_two_at_once_leave_each_other_alone(tmp_path: Path) -> None:
 
 async def test_how_far_it_is_grows_to_the_whole(tmp_path: Path) -> None:
     film = await make_clip(tmp_path / "film.mp4", seconds=2)
-    told: list[tuple[float, float]] = []
+    steps: list[tuple[float, float]] = []
     made = await probe_film(ENCODER, film, {}, SegmentType.FMP4)
-    await ingest(ENCODER, made, tmp_path / TITLE, progress=lambda *far: told.append(far))
-    assert all(first <= second for first, second in itertools.pairwise(told))
-    assert told[-1] == (pytest.approx(2, abs=0.3), 2.0)
+    await ingest(ENCODER, made, tmp_path / TITLE, progress=lambda *far: steps.append(far))
+    assert all(first <= second for first, second in itertools.pairwise(steps))
+    assert steps[-1] == (pytest.approx(2, abs=0.3), 2.0)
 
 
 async def test_the_index_is_readable_by_others(tmp_path: Path) -> None:
     # given a server that runs as another user than who took the film in
     film = await make_clip(tmp_path / "film.mp4", seconds=1)
-    await taken(tmp_path / "library", film)
+    await ingest_film(tmp_path / "library", film)
     folder = tmp_path / "library" / TITLE
     assert folder.stat().st_mode & 0o777 == 0o755
     assert json.loads((folder / INDEX).read_text())["format"] == 1

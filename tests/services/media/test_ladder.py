@@ -50,7 +50,7 @@ def test_a_film_gets_the_rungs_it_fills(size: tuple[int, int], made: list[str]) 
 
 
 @pytest.mark.parametrize(
-    ("told", "rate"),
+    ("source_rate", "rate"),
     [
         (23.98, Fraction(24000, 1001)),
         (24, Fraction(24)),
@@ -67,8 +67,8 @@ def test_a_film_gets_the_rungs_it_fills(size: tuple[int, int], made: list[str]) 
         (0.2, Fraction(1)),
     ],
 )
-def test_every_film_gets_a_constant_rate(told: float, rate: Fraction) -> None:
-    assert choose_frame_rate(told) == rate
+def test_every_film_gets_a_constant_rate(source_rate: float, rate: Fraction) -> None:
+    assert choose_frame_rate(source_rate) == rate
 
 
 @pytest.mark.parametrize("kind", list(SegmentType))

@@ -56,9 +56,9 @@ async def test_an_empty_library_has_nothing(library: MediaLibrary) -> None:
 
 async def test_a_title_is_read_as_it_was_written(library: MediaLibrary, folder: Path) -> None:
     store(folder, FILM, film())
-    found = await library.titles([FILM, "movie_00002"])
-    assert list(found) == [FILM]
-    assert found[FILM].media == film()
+    titles = await library.titles([FILM, "movie_00002"])
+    assert list(titles) == [FILM]
+    assert titles[FILM].media == film()
     assert await library.has_title(FILM)
 
 
@@ -150,8 +150,8 @@ async def test_a_linked_folder_inside_the_title_is_not_followed(
 
 async def test_what_is_no_file_is_not_opened(library: MediaLibrary, folder: Path) -> None:
     home = store(folder, FILM, film())
-    pipe, directory, gone = (home / "360p" / name for name in SEGMENTS)
-    for file in (pipe, directory, gone):
+    pipe, directory, missing = (home / "360p" / name for name in SEGMENTS)
+    for file in (pipe, directory, missing):
         file.unlink()
     os.mkfifo(pipe)
     directory.mkdir()
@@ -176,28 +176,28 @@ async def test_a_title_of_its_own_wins_over_the_fallback(folder: Path) -> None:
     store(folder, "demo", demo)
     store(folder, FILM, film())
     library = MediaLibrary(folder, fallback="demo")
-    found = await library.titles([FILM, "movie_00002", "../x"])
-    assert {name: title.media for name, title in found.items()} == {
+    titles = await library.titles([FILM, "movie_00002", "../x"])
+    assert {name: title.media for name, title in titles.items()} == {
         FILM: film(),
         "movie_00002": demo,
     }
     library.close()
 
 
-def changed(**given: Any) -> bytes:
-    raw = msgspec.to_builtins(film()) | given
+def changed(**fields: Any) -> bytes:
+    raw = msgspec.to_builtins(film()) | fields
     return msgspec.json.encode(raw)
 
 
-def with_rendition(**given: Any) -> bytes:
+def with_rendition(**fields: Any) -> bytes:
     raw = msgspec.to_builtins(film())
-    raw["renditions"][0] |= given
+    raw["renditions"][0] |= fields
     return msgspec.json.encode(raw)
 
 
-def with_piece(**given: Any) -> bytes:
+def with_piece(**fields: Any) -> bytes:
     raw = msgspec.to_builtins(film())
-    raw["renditions"][0]["segments"][0] |= given
+    raw["renditions"][0]["segments"][0] |= fields
     return msgspec.json.encode(raw)
 
 
@@ -251,11 +251,11 @@ async def test_a_broken_index_hides_its_title_and_no_other(
 async def test_many_ask_at_once(library: MediaLibrary, folder: Path) -> None:
     for number in range(100):  # more than are remembered
         store(folder, f"movie_{number:05}", Media(duration_seconds=1, renditions=[small(number)]))
-    wanted = [f"movie_{number:05}" for number in range(100)]
-    answers = await asyncio.gather(*(library.titles(wanted) for _ in range(20)))
-    for found in answers:
-        assert list(found) == wanted
-        assert [title.media.renditions[0].width for title in found.values()] == list(range(1, 101))
+    requested_ids = [f"movie_{number:05}" for number in range(100)]
+    answers = await asyncio.gather(*(library.titles(requested_ids) for _ in range(20)))
+    for titles in answers:
+        assert list(titles) == requested_ids
+        assert [title.media.renditions[0].width for title in titles.values()] == list(range(1, 101))
 
 
 def small(number: int) -> Any:

@@ -33,9 +33,9 @@ async def test_a_silent_film_of_uneven_size_at_an_american_rate(tmp_path: Path) 
         has_audio=False,
         extra=("-vf", "scale=321:181,setsar=1,format=yuv444p", "-pix_fmt", "yuv444p"),
     )
-    found = await probe(FFMPEG, film)
-    assert (found.width, found.height, found.audio) == (321, 181, None)
-    assert found.frame_rate == Fraction(24000, 1001)
+    probed = await probe(FFMPEG, film)
+    assert (probed.width, probed.height, probed.audio) == (321, 181, None)
+    assert probed.frame_rate == Fraction(24000, 1001)
 
 
 async def test_a_film_that_lies_on_its_side_is_upright(tmp_path: Path) -> None:

@@ -413,10 +413,10 @@ async def test_a_player_that_fell_silent_holds_nothing(runtime: Runtime) -> None
     await open_session(runtime, "session_2", at=NOW + 1)
     await buffer.report(USER, heartbeat(0, 500.0, "session_2"), NOW + 2)
     # when the television goes on
-    held = await buffer.report(USER, heartbeat(1, 101.0), NOW + 2 + 29_999)
+    reply = await buffer.report(USER, heartbeat(1, 101.0), NOW + 2 + 29_999)
     free = await buffer.report(USER, heartbeat(2, 162.0), NOW + 60_000)
     # then it has the position again
-    assert (held.outcome, free.outcome) == (ReportOutcome.KEPT, ReportOutcome.APPLIED)
+    assert (reply.outcome, free.outcome) == (ReportOutcome.KEPT, ReportOutcome.APPLIED)
 
 
 async def test_who_seeks_last_has_the_position(runtime: Runtime) -> None:
@@ -499,10 +499,10 @@ async def test_each_change_is_told_on_its_shards_channel(runtime: Runtime, redis
         buffer = runtime.playback.progress
         await buffer.report(USER, heartbeat(0, 5.0), NOW)
         await buffer.report(USER, heartbeat(1, 610.0), NOW)
-        heard = [await listener.get_message(timeout=timeout) for timeout in (5, 0.05)]
+        messages = [await listener.get_message(timeout=timeout) for timeout in (5, 0.05)]
     # then one message came
-    assert heard[0] is not None and heard[0]["data"] == f"{USER} {FILM}".encode()
-    assert heard[1] is None
+    assert messages[0] is not None and messages[0]["data"] == f"{USER} {FILM}".encode()
+    assert messages[1] is None
 
 
 @pytest.mark.parametrize("position", [float("nan"), float("inf"), -0.5])

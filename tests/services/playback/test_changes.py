@@ -74,9 +74,9 @@ async def play(
 
 
 async def stored(runtime: Runtime) -> BufferedProgress:
-    found = (await runtime.playback.progress.read_many(USER, [FILM]))[FILM]
-    assert found is not None
-    return found
+    entry = (await runtime.playback.progress.read_many(USER, [FILM]))[FILM]
+    assert entry is not None
+    return entry
 
 
 async def queued(redis: Client) -> int:
@@ -298,9 +298,9 @@ async def test_marking_unwatched_forgets_the_position_and_keeps_the_count(
     await play(runtime, "session_1", began, (NOW - 1_000, 950.0))
     # when it is marked as not watched, and the player still stands there
     changed = await mark(runtime, watched=False)
-    standing = await play(runtime, "session_1", began, (NOW + 9_000, 950.0))
+    watched = await play(runtime, "session_1", began, (NOW + 9_000, 950.0))
     # then nothing of it is left but that it was watched once, and when
-    assert (outcomes_of(changed), standing) == ([ReportOutcome.APPLIED], [ReportOutcome.KEPT])
+    assert (outcomes_of(changed), watched) == ([ReportOutcome.APPLIED], [ReportOutcome.KEPT])
     state = (await stored(runtime)).state
     assert (state.position_seconds, state.furthest_seconds, state.completed) == (0.0, 0.0, 0)
     assert (state.watch_count, state.at_ms) == (1, NOW - 1_000)

@@ -24,7 +24,7 @@ KEYS = ProgressKeys(8)
 TRIES = 5
 
 
-async def flush_until_given_up(runtime: Runtime) -> None:
+async def flush_until_dead(runtime: Runtime) -> None:
     for _ in range(TRIES):
         await asyncio.sleep(0.005)
         await flush_progress(runtime, "worker-1")
@@ -41,7 +41,7 @@ async def spoil(redis: Client, user_id: str) -> tuple[int, bytes]:
 
 
 @contextmanager
-def told() -> Iterator[io.StringIO]:
+def log_stream() -> Iterator[io.StringIO]:
     text = io.StringIO()
     with redirect_stdout(text):
         yield text
@@ -58,7 +58,7 @@ async def test_a_poison_entry_does_not_stop_its_shard_is_shown_and_can_be_replay
     shard, sound = await spoil(redis, ada.viewer_id or "")
     await reports.report_progress(ada, await started(ada, other), 0, 20.0)
     # when workers come often enough
-    await flush_until_given_up(claiming_at_once)
+    await flush_until_dead(claiming_at_once)
     # then the rest is stored, and the damaged one is shown with all that is known of it
     assert [row["position_seconds"] for row in await stored()] == [20.0]
     letters = claiming_at_once.playback.dead_letters
@@ -70,7 +70,7 @@ async def test_a_poison_entry_does_not_stop_its_shard_is_shown_and_can_be_replay
     assert await letters.replay(letter)
     assert await letters.count() == 0
     assert (await claiming_at_once.playback.stream.backlog()).entries == 1
-    await flush_until_given_up(claiming_at_once)
+    await flush_until_dead(claiming_at_once)
     (again,) = await letters.list_page(shard)
     assert again.fields == letter.fields
     # and once it is mended, its report is stored
@@ -114,19 +114,19 @@ async def test_the_command_shows_letters_and_replays_them(
     await redis.xadd(KEYS.dead_letters(1), {"user": "user_a", "playable": "movie_a"})
     await redis.xadd(KEYS.dead_letters(6), {"user": "user_b", "state": b"\xff\xfe"})
     # when an operator looks
-    with told() as text:
+    with log_stream() as text:
         assert await progress.dead_letters(settings, replay=False) == 2
     # then both are told, and stay
     assert "user user_a  title movie_a  fields playable,user" in text.getvalue()
     assert "shard 6" in text.getvalue()
     assert await runtime.playback.dead_letters.count() == 2
     # and with --replay they are put back
-    with told() as text:
+    with log_stream() as text:
         assert await progress.dead_letters(settings, replay=True) == 2
     assert text.getvalue().count("replayed") == 2
     assert await runtime.playback.dead_letters.count() == 0
     assert await redis.xlen(KEYS.stream(1)) == await redis.xlen(KEYS.stream(6)) == 1
-    with told() as text:
+    with log_stream() as text:
         assert await progress.dead_letters(settings, replay=False) == 0
     assert text.getvalue() == "No dead letters.\n"
 

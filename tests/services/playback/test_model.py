@@ -87,11 +87,11 @@ class Reference:
         position = min(position, self.duration or position)
         stands_still = who.sequence >= 0 and position == who.position
         is_early = now - who.began < 60_000 and not who.has_sought and position < self.position
-        is_held = now < self.until and who.claim <= self.claim
+        is_claimed = now < self.until and who.claim <= self.claim
         who.sequence, who.position = sequence, position
         if sought:
             who.has_sought, who.claim = True, max(now, who.claim + 1, self.claim + 1)
-        if not sought and who is not self.holder and (stands_still or is_early or is_held):
+        if not sought and who is not self.holder and (stands_still or is_early or is_claimed):
             return "kept"
         if self.ends(position) and not self.completed and not who.has_counted:
             self.watched, who.has_counted = self.watched + 1, True
@@ -345,13 +345,13 @@ class TwoDevices(RuleBasedStateMachine):
         reported = self._told(report)
         assert reported.outcome.value == expected
         # the rule's twin, for what does not pass through Redis, says the same to the last field
-        outcome, state, heard = apply(before.state, twin, report, self.now, Rules())
+        outcome, state, session_after = apply(before.state, twin, report, self.now, Rules())
         assert outcome is reported.outcome
-        self.twins[report.session_id] = heard
+        self.twins[report.session_id] = session_after
         if reported.progress is not None:
             assert msgpack.encode(state) == msgpack.encode(reported.progress.state)
         self._remember(reported.progress, grows=expected == "applied")
-        self._check_session(heard)
+        self._check_session(session_after)
 
     def _told(self, report: Report) -> BufferReply:
         reported = self.world.run(self.buffer.report(self.user, report, self.now))
@@ -384,16 +384,16 @@ class TwoDevices(RuleBasedStateMachine):
         stored = rows.get(FILM)
         return Base(stored.version, stored.state) if stored is not None else self.last
 
-    def _check_session(self, heard: SessionState) -> None:
+    def _check_session(self, expected: SessionState) -> None:
         names = ("sequence", "position", "seen_at", "watched", "counted", "finished", "state")
-        key = self._session_key(heard.session_id)
+        key = self._session_key(expected.session_id)
         row = self.world.run(self.world.redis.hmget(key, *names))
         texts = [value.decode() if value is not None else "0" for value in row]
-        assert (int(texts[0]), float(texts[1])) == (heard.sequence, heard.position_seconds)
-        assert int(texts[2]) == max(heard.seen_ms, heard.started_ms)
-        assert float(texts[3]) == heard.watched_seconds
-        assert (texts[4] == "1", texts[5] == "1") == (heard.counted, heard.finished)
-        assert texts[6] == heard.state
+        assert (int(texts[0]), float(texts[1])) == (expected.sequence, expected.position_seconds)
+        assert int(texts[2]) == max(expected.seen_ms, expected.started_ms)
+        assert float(texts[3]) == expected.watched_seconds
+        assert (texts[4] == "1", texts[5] == "1") == (expected.counted, expected.finished)
+        assert texts[6] == expected.state
 
     def _session_key(self, session_id: str) -> str:
         return self.world.keys.session(self.user, session_id)

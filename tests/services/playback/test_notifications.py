@@ -19,10 +19,10 @@ FILM, OTHER = "movie_1", "movie_2"
 
 
 @pytest.fixture
-async def news(runtime: Runtime) -> AsyncIterator[ProgressNotifications]:
-    news = ProgressNotifications(pool.connect_blocking(runtime.settings), KEYS)
-    yield news
-    await news.aclose()
+async def notifications(runtime: Runtime) -> AsyncIterator[ProgressNotifications]:
+    notifications = ProgressNotifications(pool.connect_blocking(runtime.settings), KEYS)
+    yield notifications
+    await notifications.aclose()
 
 
 async def publish(redis: Client, user_id: str, playable_id: str) -> int:
@@ -42,14 +42,14 @@ async def until(condition: Callable[[], Awaitable[bool]]) -> None:
             await asyncio.sleep(0.01)
 
 
-async def heard_channels(redis: Client) -> set[bytes]:
+async def subscribed_channels(redis: Client) -> set[bytes]:
     return set(await redis.pubsub_channels("progress:changed:*"))
 
 
 async def test_a_listener_hears_of_its_users_changes(
-    news: ProgressNotifications, redis: Client
+    notifications: ProgressNotifications, redis: Client
 ) -> None:
-    async with news.listen(ADA) as listener:
+    async with notifications.listen(ADA) as listener:
         # it begins with what may have been missed before it listened
         assert await next_of(listener) == Changes([], True)
         await publish(redis, BOB, FILM)
@@ -58,9 +58,9 @@ async def test_a_listener_hears_of_its_users_changes(
 
 
 async def test_a_listener_of_one_title_hears_of_no_other(
-    news: ProgressNotifications, redis: Client
+    notifications: ProgressNotifications, redis: Client
 ) -> None:
-    async with news.listen(ADA, FILM) as listener:
+    async with notifications.listen(ADA, FILM) as listener:
         await next_of(listener)
         await publish(redis, ADA, OTHER)
         await publish(redis, ADA, FILM)
@@ -68,10 +68,10 @@ async def test_a_listener_of_one_title_hears_of_no_other(
 
 
 async def test_a_late_reader_is_told_each_title_once(
-    news: ProgressNotifications, redis: Client
+    notifications: ProgressNotifications, redis: Client
 ) -> None:
     # given two listeners, one of which reads at once
-    async with news.listen(ADA) as slow, news.listen(ADA) as quick:
+    async with notifications.listen(ADA) as slow, notifications.listen(ADA) as quick:
         await next_of(slow), await next_of(quick)
         # when titles change many times
         for _ in range(50):
@@ -91,47 +91,47 @@ async def test_what_a_listener_holds_is_bounded() -> None:
     listener = Listener(lambda _: True)
     for number in range(1000):
         listener.put(f"movie_{number}")
-    found = await next_of(listener)
-    assert found == Changes([f"movie_{number}" for number in range(200)], True)
+    changes = await next_of(listener)
+    assert changes == Changes([f"movie_{number}" for number in range(200)], True)
 
 
 async def test_listeners_share_a_connection_that_ends_with_the_last(
-    news: ProgressNotifications, redis: Client
+    notifications: ProgressNotifications, redis: Client
 ) -> None:
     # given nobody listens
-    assert await heard_channels(redis) == set()
+    assert await subscribed_channels(redis) == set()
     users = [f"user_{number}" for number in range(20)]
     channels = {KEYS.changed(KEYS.shard(user)).encode() for user in users}
     # when twenty do, of several shards
-    listening = [news.listen(user) for user in users]
+    listening = [notifications.listen(user) for user in users]
     for one in listening:
         await one.__aenter__()
     # then one connection hears their shards
-    assert await heard_channels(redis) == channels
+    assert await subscribed_channels(redis) == channels
     assert await publish(redis, users[0], FILM) == 1
     # and when all but one have left, that one's alone, then nobody's
     for one in listening[1:]:
         await one.__aexit__(None, None, None)
     last = {KEYS.changed(KEYS.shard(users[0])).encode()}
-    await until(lambda: is_heard(redis, last))
+    await until(lambda: is_subscribed(redis, last))
     await listening[0].__aexit__(None, None, None)
-    await until(lambda: is_heard(redis, set()))
-    assert news.is_connected is False
+    await until(lambda: is_subscribed(redis, set()))
+    assert notifications.is_connected is False
     # and it begins again for the next
-    async with news.listen(ADA) as listener:
+    async with notifications.listen(ADA) as listener:
         assert await next_of(listener) == Changes([], True)
         await publish(redis, ADA, FILM)
         assert await next_of(listener) == Changes([FILM], False)
 
 
-async def is_heard(redis: Client, channels: set[bytes]) -> bool:
-    return await heard_channels(redis) == channels
+async def is_subscribed(redis: Client, channels: set[bytes]) -> bool:
+    return await subscribed_channels(redis) == channels
 
 
 async def test_after_a_break_everybody_may_have_missed_something(
-    news: ProgressNotifications, redis: Client
+    notifications: ProgressNotifications, redis: Client
 ) -> None:
-    async with news.listen(ADA) as ada, news.listen(BOB, FILM) as bob:
+    async with notifications.listen(ADA) as ada, notifications.listen(BOB, FILM) as bob:
         await next_of(ada), await next_of(bob)
         # when the connection is cut
         await redis.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
@@ -145,39 +145,41 @@ async def test_after_a_break_everybody_may_have_missed_something(
 async def test_without_redis_a_listener_waits(runtime: Runtime) -> None:
     # given a Redis that is away
     settings = runtime.settings.model_copy(update={"redis_url": "redis://127.0.0.1:1/0"})
-    news = ProgressNotifications(pool.connect_blocking(settings), KEYS)
+    notifications = ProgressNotifications(pool.connect_blocking(settings), KEYS)
     # when somebody listens
-    async with news.listen(ADA) as listener:
+    async with notifications.listen(ADA) as listener:
         # then nothing is told but what may be read elsewhere, and it ends when it should
         assert await next_of(listener) == Changes([], True)
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.2):
                 await anext(listener)
-        await news.aclose()
+        await notifications.aclose()
         assert [one async for one in listener] == []
 
 
-async def test_closing_ends_every_listener(news: ProgressNotifications, redis: Client) -> None:
-    async with news.listen(ADA) as ada, news.listen(BOB) as bob:
+async def test_closing_ends_every_listener(
+    notifications: ProgressNotifications, redis: Client
+) -> None:
+    async with notifications.listen(ADA) as ada, notifications.listen(BOB) as bob:
         await next_of(ada)
-        await news.aclose()
+        await notifications.aclose()
         assert [one async for one in ada] == []
         assert [one async for one in bob] == []
-        async with news.listen(ADA) as late:
+        async with notifications.listen(ADA) as late:
             assert [one async for one in late] == []
-    await until(lambda: is_heard(redis, set()))
+    await until(lambda: is_subscribed(redis, set()))
 
 
 async def test_there_is_an_end_to_listeners(runtime: Runtime) -> None:
     blocking = pool.connect_blocking(runtime.settings)
-    news = ProgressNotifications(blocking, KEYS, most_listeners=1)
-    async with news.listen(ADA):
+    notifications = ProgressNotifications(blocking, KEYS, most_listeners=1)
+    async with notifications.listen(ADA):
         with pytest.raises(TooManyStreams):
-            async with news.listen(BOB):
+            async with notifications.listen(BOB):
                 pass
-    async with news.listen(BOB):
+    async with notifications.listen(BOB):
         pass
-    await news.aclose()
+    await notifications.aclose()
 
 
 async def test_who_was_cancelled_waits_for_no_news() -> None:

@@ -25,8 +25,8 @@ def of(runtime: Runtime, client: pool.Client | None = None) -> PersonalKeys:
 
 
 async def names(runtime: Runtime) -> set[str]:
-    found: Any = await runtime.state_redis.keys("*")
-    return {key.decode() for key in found}
+    keys: Any = await runtime.state_redis.keys("*")
+    return {key.decode() for key in keys}
 
 
 async def test_dead_letters_of_the_person_go_and_no_others(runtime: Runtime) -> None:
@@ -38,8 +38,8 @@ async def test_dead_letters_of_the_person_go_and_no_others(runtime: Runtime) -> 
         )
     # when one is erased, then exactly the other's are left
     assert await of(runtime).erase("user_ada", [], [])
-    left: Any = await runtime.state_redis.xrange(KEYS.dead_letters(0))
-    assert [fields[b"user"] for _, fields in left] == [b"user_eve"] * 125
+    remaining: Any = await runtime.state_redis.xrange(KEYS.dead_letters(0))
+    assert [fields[b"user"] for _, fields in remaining] == [b"user_eve"] * 125
 
 
 async def test_what_is_not_flushed_stays_until_it_is(runtime: Runtime) -> None:

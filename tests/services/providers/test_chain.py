@@ -15,7 +15,7 @@ from services.providers.chain import breaker_name
 from tests.support.chains import (
     TITLE,
     Deed,
-    Told,
+    StubProvider,
     after,
     chain_of,
     fails,
@@ -43,14 +43,14 @@ class Operators:
 
 
 async def test_they_are_asked_by_priority_equals_as_given() -> None:
-    providers = [Told("c", has_not, priority=3), Told("a", has_not), Told("b", has_not)]
-    found = await chain_of(*providers).find(TITLE)
-    assert [key for key, *_ in tries(found)] == ["a", "b", "c"]
-    assert found.is_certain
+    providers = [StubProvider("c", has_not, priority=3), StubProvider("a", has_not), StubProvider("b", has_not)]
+    result = await chain_of(*providers).find(TITLE)
+    assert [key for key, *_ in tries(result)] == ["a", "b", "c"]
+    assert result.is_certain
 
 
 async def test_one_that_fails_goes_behind_the_next_until_that_is_forgotten() -> None:
-    bad, good = Told("bad", fails("HTTP_403"), priority=2), Told("good", has_it, priority=3)
+    bad, good = StubProvider("bad", fails("HTTP_403"), priority=2), StubProvider("good", has_it, priority=3)
     chain = chain_of(bad, good)
     orders = [[key for key, *_ in tries(await chain.find(TITLE))] for _ in range(5)]
     assert orders == [["bad", "good"]] * 3 + [["good"]] * 2
@@ -61,7 +61,7 @@ async def test_one_that_fails_goes_behind_the_next_until_that_is_forgotten() -> 
 
 
 async def test_dead_sources_put_a_provider_behind_one_whose_sources_work() -> None:
-    dead, live = Told("dead", has_a_dead_one, priority=2), Told("live", has_it, priority=3)
+    dead, live = StubProvider("dead", has_a_dead_one, priority=2), StubProvider("live", has_it, priority=3)
     chain = chain_of(dead, live)
     assert (await chain.find(TITLE)).provider is dead.info
     assert (await chain.find(TITLE)).provider is live.info
@@ -69,7 +69,7 @@ async def test_dead_sources_put_a_provider_behind_one_whose_sources_work() -> No
 
 async def test_operators_change_order_and_who_is_asked_from_the_next_title_on() -> None:
     operators = Operators()
-    chain = chain_of(Told("a", has_not), Told("b", has_not, priority=2), overrides=operators)
+    chain = chain_of(StubProvider("a", has_not), StubProvider("b", has_not, priority=2), overrides=operators)
     assert [key for key, *_ in tries(await chain.find(TITLE))] == ["a", "b"]
     operators.changed = {"a": Override(priority=5)}
     assert [key for key, *_ in tries(await chain.find(TITLE))] == ["b", "a"]
@@ -81,7 +81,7 @@ async def test_operators_change_order_and_who_is_asked_from_the_next_title_on() 
 
 
 async def test_an_operator_turns_on_what_is_configured_off() -> None:
-    off = Told("off", has_it, enabled=False)
+    off = StubProvider("off", has_it, enabled=False)
     operators = Operators()
     chain = chain_of(off, overrides=operators)
     assert (await chain.find(TITLE)).provider is None
@@ -90,7 +90,7 @@ async def test_an_operator_turns_on_what_is_configured_off() -> None:
 
 
 async def test_a_rollout_always_takes_the_same_viewers() -> None:
-    new = Told("new", has_it)
+    new = StubProvider("new", has_it)
     operators = Operators()
     chain = chain_of(new, overrides=operators)
 
@@ -115,12 +115,12 @@ async def test_a_rollout_always_takes_the_same_viewers() -> None:
 
 @pytest.mark.parametrize("reason", ["CONNECTION_FAILED", "HTTP_500", "HTTP_503"])
 async def test_when_all_fail_what_may_be_over_is_tried_once_more(reason: str) -> None:
-    flaky = Told("flaky", fails(reason), has_it)
-    empty = Told("empty", has_not, priority=2)
-    found = await chain_of(flaky, empty).find(TITLE)
+    flaky = StubProvider("flaky", fails(reason), has_it)
+    empty = StubProvider("empty", has_not, priority=2)
+    result = await chain_of(flaky, empty).find(TITLE)
     # one attempt is told, as it ended
-    assert tries(found) == [("flaky", "HIT", None, False), ("empty", "EMPTY", None, False)]
-    assert found.provider is flaky.info
+    assert tries(result) == [("flaky", "HIT", None, False), ("empty", "EMPTY", None, False)]
+    assert result.provider is flaky.info
     assert (flaky.asked, empty.asked) == (2, 1)
 
 
@@ -128,19 +128,19 @@ async def test_when_all_fail_what_may_be_over_is_tried_once_more(reason: str) ->
     "deed", [fails("HTTP_429"), fails("HTTP_404"), fails("MALFORMED_JSON"), has_not]
 )
 async def test_what_would_not_change_is_not_tried_again(deed: Deed) -> None:
-    provider = Told("p", deed, has_it)
+    provider = StubProvider("p", deed, has_it)
     assert (await chain_of(provider).find(TITLE)).provider is None
     assert provider.asked == 1
 
 
 async def test_nothing_is_tried_again_when_another_one_has_it() -> None:
-    flaky, good = Told("flaky", fails("HTTP_500")), Told("good", has_it, priority=2)
+    flaky, good = StubProvider("flaky", fails("HTTP_500")), StubProvider("good", has_it, priority=2)
     await chain_of(flaky, good).find(TITLE)
     assert flaky.asked == 1
 
 
 async def test_retries_stay_within_a_tenth_of_the_calls() -> None:
-    down = Told("down", fails("CONNECTION_FAILED"))
+    down = StubProvider("down", fails("CONNECTION_FAILED"))
     chain = chain_of(down, breakers=Unshared(minimum_calls=10_000).breakers)
     for _ in range(60):
         await chain.find(TITLE)
@@ -148,13 +148,13 @@ async def test_retries_stay_within_a_tenth_of_the_calls() -> None:
 
 
 async def test_retries_stay_inside_the_deadline() -> None:
-    async def slowly_fails(_: Told) -> list[Source]:
+    async def slowly_fails(_: StubProvider) -> list[Source]:
         await asyncio.sleep(0.2)
         raise ProviderFailed("HTTP_500")
 
-    provider = Told("p", slowly_fails)
-    found = await chain_of(provider, deadline_seconds=0.1).find(TITLE)
-    assert tries(found) == [("p", "TIMEOUT", None, False)]
+    provider = StubProvider("p", slowly_fails)
+    result = await chain_of(provider, deadline_seconds=0.1).find(TITLE)
+    assert tries(result) == [("p", "TIMEOUT", None, False)]
     assert provider.asked == 1
 
 
@@ -169,9 +169,9 @@ class Unshared:
         self.breakers = CircuitBreakers(rules=BreakerRules(**rules), clock=self.clock)
 
     async def counts(self, key: str) -> tuple[BreakerState, int, int, int]:
-        found = await self.breakers.snapshot(breaker_name(key))
-        assert found is not None
-        return found.state, found.calls, found.failures, found.slow_calls
+        snapshot = await self.breakers.snapshot(breaker_name(key))
+        assert snapshot is not None
+        return snapshot.state, snapshot.calls, snapshot.failures, snapshot.slow_calls
 
 
 CLOSED, OPEN = BreakerState.CLOSED, BreakerState.OPEN
@@ -189,29 +189,29 @@ CLOSED, OPEN = BreakerState.CLOSED, BreakerState.OPEN
 )
 async def test_what_counts_as_a_failure(deed: Deed, failures: int) -> None:
     unshared = Unshared()
-    await chain_of(Told("p", deed), breakers=unshared.breakers).find(TITLE)
+    await chain_of(StubProvider("p", deed), breakers=unshared.breakers).find(TITLE)
     assert await unshared.counts("p") == (CLOSED, 1, failures, 0)
 
 
 async def test_a_timeout_is_a_failure_and_slow() -> None:
     unshared = Unshared()
-    chain = chain_of(Told("p", hangs), timeout_seconds=0.1, breakers=unshared.breakers)
+    chain = chain_of(StubProvider("p", hangs), timeout_seconds=0.1, breakers=unshared.breakers)
     assert tries(await chain.find(TITLE)) == [("p", "TIMEOUT", None, False)]
     assert await unshared.counts("p") == (CLOSED, 1, 1, 1)
 
 
 async def test_one_that_got_too_little_time_is_not_to_blame() -> None:
     unshared = Unshared()
-    providers = [Told("a", after(0.3, has_not)), Told("b", hangs, priority=2)]
+    providers = [StubProvider("a", after(0.3, has_not)), StubProvider("b", hangs, priority=2)]
     chain = chain_of(*providers, deadline_seconds=0.6, breakers=unshared.breakers)
-    found = await chain.find(TITLE)
-    assert [outcome for _, outcome, *_ in tries(found)] == ["EMPTY", "TIMEOUT"]
+    result = await chain.find(TITLE)
+    assert [outcome for _, outcome, *_ in tries(result)] == ["EMPTY", "TIMEOUT"]
     assert await unshared.counts("b") == (CLOSED, 0, 0, 0)
 
 
 async def test_an_empty_answer_is_a_failure_when_another_one_has_the_title() -> None:
     unshared = Unshared()
-    lacking, has = Told("lacking", has_not), Told("has", has_it, priority=2)
+    lacking, has = StubProvider("lacking", has_not), StubProvider("has", has_it, priority=2)
     await chain_of(lacking, has, breakers=unshared.breakers).find(TITLE)
     assert await unshared.counts("lacking") == (CLOSED, 1, 1, 0)
     assert await unshared.counts("has") == (CLOSED, 1, 0, 0)
@@ -219,12 +219,12 @@ async def test_an_empty_answer_is_a_failure_when_another_one_has_the_title() -> 
 
 async def test_an_open_breaker_is_told_and_its_provider_not_asked() -> None:
     unshared = Unshared(minimum_calls=2)
-    bad, good = Told("bad", fails("HTTP_401")), Told("good", has_it, priority=9)
+    bad, good = StubProvider("bad", fails("HTTP_401")), StubProvider("good", has_it, priority=9)
     chain = chain_of(bad, good, breakers=unshared.breakers)
     for _ in range(2):
         await chain.find(TITLE)
-    found = await chain.find(TITLE)
-    assert tries(found) == [
+    result = await chain.find(TITLE)
+    assert tries(result) == [
         ("bad", "BREAKER_OPEN", None, False),
         ("good", "HIT", None, False),
     ]
@@ -236,7 +236,7 @@ async def test_an_open_breaker_is_told_and_its_provider_not_asked() -> None:
 
 async def test_probes_of_the_chain_close_the_breaker() -> None:
     unshared = Unshared(minimum_calls=2)
-    provider = Told("p", fails("HTTP_401"))
+    provider = StubProvider("p", fails("HTTP_401"))
     chain = chain_of(provider, breakers=unshared.breakers)
     for _ in range(2):
         await chain.find(TITLE)
@@ -249,18 +249,18 @@ async def test_probes_of_the_chain_close_the_breaker() -> None:
 
 
 async def test_a_provider_of_ours_has_no_breaker() -> None:
-    class Ours(Told):
+    class Ours(StubProvider):
         calls_out = False
 
     breakers = CircuitBreakers()
     ours = Ours("ours", has_not)
-    await chain_of(ours, Told("out", has_it, priority=2), breakers=breakers).find(TITLE)
+    await chain_of(ours, StubProvider("out", has_it, priority=2), breakers=breakers).find(TITLE)
     assert [one.name for one in await breakers.snapshots()] == [breaker_name("out")]
 
 
 async def test_a_rest_that_was_asked_for_is_kept_and_bounded() -> None:
     unshared = Unshared()
-    busy = Told("busy", fails("HTTP_429", retry_after_seconds=10**9))
+    busy = StubProvider("busy", fails("HTTP_429", retry_after_seconds=10**9))
     chain = chain_of(busy, breakers=unshared.breakers)
     await chain.find(TITLE)
     assert tries(await chain.find(TITLE)) == [("busy", "BREAKER_OPEN", "RETRY_AFTER", False)]
@@ -271,14 +271,14 @@ async def test_a_rest_that_was_asked_for_is_kept_and_bounded() -> None:
 
 async def test_a_full_bulkhead_is_told_and_the_next_one_asked() -> None:
     # given a provider with as many calls as it may have
-    slow, other = Told("slow", hangs), Told("other", has_it, priority=2)
+    slow, other = StubProvider("slow", hangs), StubProvider("other", has_it, priority=2)
     chain = chain_of(slow, other, max_calls=2)
     waiting = [asyncio.create_task(chain.find(TITLE)) for _ in range(2)]
     await until(lambda: slow.asked == 2)
     # when one more title is wanted
-    found = await chain.find(TITLE)
+    result = await chain.find(TITLE)
     # then it is not asked, and it is not held against it
-    assert tries(found) == [
+    assert tries(result) == [
         ("slow", "BULKHEAD_FULL", None, False),
         ("other", "HIT", None, False),
     ]

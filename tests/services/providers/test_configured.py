@@ -47,8 +47,8 @@ async def client() -> AsyncIterator[HttpClient]:
         yield client
 
 
-def infos(client: HttpClient, **given: Any) -> list[ProviderInfo]:
-    settings = Settings(_env_file=None, **given)
+def infos(client: HttpClient, **changes: Any) -> list[ProviderInfo]:
+    settings = Settings(_env_file=None, **changes)
     return [provider.info for provider in build_providers(settings, client)]
 
 
@@ -67,8 +67,8 @@ def test_the_first_priority_of_vidking_is_before_the_others_and_the_second_behin
     client: HttpClient,
 ) -> None:
     def order(priority: int) -> list[tuple[str, int, bool]]:
-        found = infos(client, **VIDKING, **TEMPLATES, providers=ACME, vidking_priority=priority)
-        return [(info.key, info.priority, info.is_fallback) for info in found]
+        listed = infos(client, **VIDKING, **TEMPLATES, providers=ACME, vidking_priority=priority)
+        return [(info.key, info.priority, info.is_fallback) for info in listed]
 
     assert order(1) == [
         ("library", 1, False),
@@ -86,7 +86,7 @@ def test_the_first_priority_of_vidking_is_before_the_others_and_the_second_behin
 
 
 @pytest.mark.parametrize(
-    ("given", "names"),
+    ("changes", "names"),
     [
         ({"vidking_enabled": True}, "VIDKING_ENABLED needs VIDKING_BASE_URL"),
         ({"vidking_base_url": "vidking.example"}, "VIDKING_BASE_URL"),
@@ -102,10 +102,10 @@ def test_the_first_priority_of_vidking_is_before_the_others_and_the_second_behin
     ],
 )
 def test_a_wrong_setting_stops_the_start_and_is_named(
-    client: HttpClient, given: dict[str, Any], names: str
+    client: HttpClient, changes: dict[str, Any], names: str
 ) -> None:
     with pytest.raises(StartupError) as raised:
-        infos(client, **given)
+        infos(client, **changes)
     assert names in str(raised.value)
     assert "two" not in str(raised.value)
 
@@ -124,16 +124,16 @@ async def test_a_template_for_films_says_nothing_of_episodes_and_the_other_way_r
 
 async def test_where_to_begin_and_the_language_go_where_a_template_has_a_place_for_them() -> None:
     template = "https://e.example/{tmdb_id}?t={start}&lang={language}"
-    told = EmbedTemplate(ProviderInfo("emb", "Emb"), template)
-    assert told.supported_hints == {SupportedHint.LANGUAGE}
-    address = await told.embed(TitleRef("m", 603, language="de{start}"))
+    with_places = EmbedTemplate(ProviderInfo("emb", "Emb"), template)
+    assert with_places.supported_hints == {SupportedHint.LANGUAGE}
+    address = await with_places.embed(TitleRef("m", 603, language="de{start}"))
     assert address is not None
-    assert told.start_at(address, 90) == "https://e.example/603?t=90&lang=de%7Bstart%7D"
+    assert with_places.start_at(address, 90) == "https://e.example/603?t=90&lang=de%7Bstart%7D"
     # and what has no place for them is left as it is
-    untold = EmbedTemplate(ProviderInfo("emb", "Emb"), "https://e.example/{tmdb_id}")
-    assert untold.supported_hints == frozenset()
-    assert untold.start_at("https://e.example/603", 90) == "https://e.example/603"
-    (source,) = await told.sources(FILM)
+    without_places = EmbedTemplate(ProviderInfo("emb", "Emb"), "https://e.example/{tmdb_id}")
+    assert without_places.supported_hints == frozenset()
+    assert without_places.start_at("https://e.example/603", 90) == "https://e.example/603"
+    (source,) = await with_places.sources(FILM)
     assert source.url == "https://e.example/603?t=0&lang="
 
 

@@ -12,7 +12,7 @@ from services.providers.base import Source
 from services.telemetry import metrics
 from tests.support.chains import (
     TITLE,
-    Told,
+    StubProvider,
     after,
     chain_of,
     fails,
@@ -30,38 +30,38 @@ def hedges(key: str, outcome: str) -> float:
 
 async def test_when_the_first_is_silent_the_next_is_asked_too_and_wins() -> None:
     # given a provider that hangs and one that has it
-    silent, quick = Told("silent", hangs), Told("quick", has_it)
+    silent, quick = StubProvider("silent", hangs), StubProvider("quick", has_it)
     chain = chain_of(silent, quick, hedge_seconds=0.1)
     started, won = hedges("quick", "started"), hedges("quick", "won")
     # when the chain is asked
     begun = time.monotonic()
-    found = await chain.find(TITLE)
+    result = await chain.find(TITLE)
     # then the answer does not wait for the first one's timeout
     assert 0.09 < time.monotonic() - begun < 8
-    assert found.provider is quick.info
-    assert tries(found) == [
+    assert result.provider is quick.info
+    assert tries(result) == [
         ("silent", "CANCELLED", "OVERTAKEN", False),
         ("quick", "HIT", None, True),
     ]
-    assert found.attempts[0].duration_ms >= 90
+    assert result.attempts[0].duration_ms >= 90
     # and the first one's call is ended
-    await until(lambda: silent.given_up == 1)
+    await until(lambda: silent.cancelled_calls == 1)
     assert (hedges("quick", "started"), hedges("quick", "won")) == (started + 1, won + 1)
 
 
 async def test_a_hedge_that_loses_is_cancelled() -> None:
     # given a first one that answers a while after the hedge began
-    first, second = Told("first", after(0.5)), Told("second", hangs)
-    found = await chain_of(first, second, hedge_seconds=0.05).find(TITLE)
-    assert found.provider is first.info
-    assert tries(found) == [("first", "HIT", None, False), ("second", "CANCELLED", None, True)]
-    await until(lambda: second.given_up == 1)
+    first, second = StubProvider("first", after(0.5)), StubProvider("second", hangs)
+    result = await chain_of(first, second, hedge_seconds=0.05).find(TITLE)
+    assert result.provider is first.info
+    assert tries(result) == [("first", "HIT", None, False), ("second", "CANCELLED", None, True)]
+    await until(lambda: second.cancelled_calls == 1)
 
 
 async def test_an_answer_in_time_is_not_hedged() -> None:
-    first, second = Told("first", after(0.05)), Told("second", has_it)
-    found = await chain_of(first, second, hedge_seconds=5).find(TITLE)
-    assert tries(found) == [("first", "HIT", None, False)]
+    first, second = StubProvider("first", after(0.05)), StubProvider("second", has_it)
+    result = await chain_of(first, second, hedge_seconds=5).find(TITLE)
+    assert tries(result) == [("first", "HIT", None, False)]
     assert second.asked == 0
 
 
@@ -73,12 +73,12 @@ async def test_a_failure_starts_the_next_at_once_while_others_still_run(
     deed: object, outcome: str, reason: str | None
 ) -> None:
     # given a silent first one, a hedge that has nothing, and a third one
-    silent, second, third = Told("silent", hangs), Told("second", deed), Told("third", has_it)  # type: ignore[arg-type]
+    silent, second, third = StubProvider("silent", hangs), StubProvider("second", deed), StubProvider("third", has_it)  # type: ignore[arg-type]
     chain = chain_of(silent, second, third, hedge_seconds=2)
     begun = time.monotonic()
-    found = await chain.find(TITLE)
+    result = await chain.find(TITLE)
     # then the third did not wait for another two seconds of patience
-    assert tries(found) == [
+    assert tries(result) == [
         ("silent", "CANCELLED", "OVERTAKEN", False),
         ("second", outcome, reason, True),
         ("third", "HIT", None, False),
@@ -88,7 +88,7 @@ async def test_a_failure_starts_the_next_at_once_while_others_still_run(
 
 async def test_its_own_p95_says_how_long_a_provider_is_waited_for() -> None:
     # given a provider that has answered 20 times at once
-    first, second = Told("first", has_it), Told("second", has_it)
+    first, second = StubProvider("first", has_it), StubProvider("second", has_it)
     chain = chain_of(first, second, hedge_seconds=9)
     for _ in range(20):
         await chain.find(TITLE)
@@ -96,25 +96,25 @@ async def test_its_own_p95_says_how_long_a_provider_is_waited_for() -> None:
     # when it hangs
     first.does(hangs)
     begun = time.monotonic()
-    found = await chain.find(TITLE)
+    result = await chain.find(TITLE)
     # then the next is asked long before the nine seconds of one that is not known
-    assert found.provider is second.info
-    assert found.attempts[1].hedged
+    assert result.provider is second.info
+    assert result.attempts[1].hedged
     assert time.monotonic() - begun < 7
 
 
 async def test_a_hedge_that_may_not_be_asked_is_made_with_the_next_one() -> None:
     # given a second provider that asked to be left alone
-    silent, third = Told("silent", hangs), Told("third", has_it)
-    resting = Told("resting", fails("HTTP_429", retry_after_seconds=60))
+    silent, third = StubProvider("silent", hangs), StubProvider("third", has_it)
+    resting = StubProvider("resting", fails("HTTP_429", retry_after_seconds=60))
     breakers = CircuitBreakers()
     await chain_of(resting, breakers=breakers).find(TITLE)
     chain = chain_of(silent, resting, third, hedge_seconds=0.1, breakers=breakers)
     started = hedges("resting", "started")
     # when the first is silent
-    found = await chain.find(TITLE)
+    result = await chain.find(TITLE)
     # then the third is the hedge
-    assert tries(found) == [
+    assert tries(result) == [
         ("silent", "CANCELLED", "OVERTAKEN", False),
         ("resting", "BREAKER_OPEN", "RETRY_AFTER", True),
         ("third", "HIT", None, True),
@@ -123,21 +123,21 @@ async def test_a_hedge_that_may_not_be_asked_is_made_with_the_next_one() -> None
 
 
 async def test_who_is_overtaken_again_and_again_goes_to_the_back() -> None:
-    first, second = Told("first", hangs, priority=2), Told("second", has_it, priority=3)
+    first, second = StubProvider("first", hangs, priority=2), StubProvider("second", has_it, priority=3)
     chain = chain_of(first, second, hedge_seconds=0.02)
     for _ in range(9):
         await chain.find(TITLE)
     assert first.asked == 9
     # then, at 8.5 / 13 of health, it ranks 3.06, behind the other's 3: it is not waited for
-    found = await chain.find(TITLE)
-    assert tries(found) == [("second", "HIT", None, False)]
+    result = await chain.find(TITLE)
+    assert tries(result) == [("second", "HIT", None, False)]
 
 
 async def test_the_deadline_holds_even_for_a_provider_that_does_not_let_go() -> None:
     # given one that goes on when it is told to stop
     release = asyncio.Event()
 
-    async def stays(_: Told) -> list[Source]:
+    async def stays(_: StubProvider) -> list[Source]:
         while not release.is_set():
             try:
                 await release.wait()
@@ -145,13 +145,13 @@ async def test_the_deadline_holds_even_for_a_provider_that_does_not_let_go() -> 
                 continue
         return []
 
-    stubborn, never = Told("stubborn", stays), Told("never", has_it)
+    stubborn, never = StubProvider("stubborn", stays), StubProvider("never", has_it)
     chain = chain_of(stubborn, never, deadline_seconds=0.3)
     begun = time.monotonic()
-    found = await chain.find(TITLE)
+    result = await chain.find(TITLE)
     # then the chain is back, and tells what it did not come to
     assert time.monotonic() - begun < 5
-    assert tries(found) == [
+    assert tries(result) == [
         ("stubborn", "TIMEOUT", None, False),
         ("never", "CANCELLED", "DEADLINE", False),
     ]
@@ -161,7 +161,7 @@ async def test_the_deadline_holds_even_for_a_provider_that_does_not_let_go() -> 
 
 async def test_a_caller_who_leaves_ends_all_calls() -> None:
     # given two calls under way
-    first, second = Told("first", hangs), Told("second", hangs)
+    first, second = StubProvider("first", hangs), StubProvider("second", hangs)
     breakers = CircuitBreakers()
     chain = chain_of(first, second, hedge_seconds=0.02, breakers=breakers)
     finding = asyncio.create_task(chain.find(TITLE))
@@ -170,7 +170,7 @@ async def test_a_caller_who_leaves_ends_all_calls() -> None:
     finding.cancel()
     await asyncio.gather(finding, return_exceptions=True)
     # then both are ended, and neither is to blame
-    await until(lambda: (first.given_up, second.given_up) == (1, 1))
+    await until(lambda: (first.cancelled_calls, second.cancelled_calls) == (1, 1))
     await until(lambda: chain.active_calls("first") == chain.active_calls("second") == 0)
     assert [one.calls for one in await breakers.snapshots()] == [0, 0]
     assert chain.health("first") == (1.0, None)

@@ -94,19 +94,19 @@ async def test_a_first_provider_of_every_kind_is_told_and_a_good_second_one_help
     chain = chain_of(provider_server, client, tmp_path, switch, "ok")
     # when the chain is asked
     started = time.monotonic()
-    found = await chain.find(TITLE)
+    result = await chain.find(TITLE)
     took = time.monotonic() - started
     # then every try is told, in order, and the first good answer wins
     hit = outcome is AttemptOutcome.HIT
-    tries = [(one.provider_key, one.outcome, one.reason, one.hedged) for one in found.attempts]
+    tries = [(one.provider_key, one.outcome, one.reason, one.hedged) for one in result.attempts]
     assert tries == [
         ("library", AttemptOutcome.EMPTY, None, False),
         ("p1", outcome, reason, False),
         *([] if hit else [("p2", AttemptOutcome.HIT, None, False)]),
     ]
-    assert found.provider is not None
-    assert found.provider.key == ("p1" if hit else "p2")
-    assert [source.url[-4:] for source in found.sources] == ["m3u8", ".mp4"]
+    assert result.provider is not None
+    assert result.provider.key == ("p1" if hit else "p2")
+    assert [source.url[-4:] for source in result.sources] == ["m3u8", ".mp4"]
     assert took < 0.9
 
 
@@ -121,12 +121,12 @@ async def test_a_second_provider_of_every_kind_is_told_after_an_empty_first_one(
 ) -> None:
     chain = chain_of(provider_server, client, tmp_path, "empty", switch)
     started = time.monotonic()
-    found = await chain.find(TITLE)
-    tries = [(one.provider_key, one.outcome, one.reason) for one in found.attempts[1:]]
+    result = await chain.find(TITLE)
+    tries = [(one.provider_key, one.outcome, one.reason) for one in result.attempts[1:]]
     assert tries == [("p1", AttemptOutcome.EMPTY, None), ("p2", outcome, reason)]
-    assert (found.provider is not None) == (outcome is AttemptOutcome.HIT)
-    assert len(found.sources) == (2 if outcome is AttemptOutcome.HIT else 0)
-    assert found.is_certain == (outcome in {AttemptOutcome.HIT, AttemptOutcome.EMPTY})
+    assert (result.provider is not None) == (outcome is AttemptOutcome.HIT)
+    assert len(result.sources) == (2 if outcome is AttemptOutcome.HIT else 0)
+    assert result.is_certain == (outcome in {AttemptOutcome.HIT, AttemptOutcome.EMPTY})
     assert time.monotonic() - started < 0.9
 
 
@@ -147,11 +147,11 @@ async def test_providers_of_every_kind_at_every_place_keep_the_deadline(
     # when each chain is asked
     answers = await asyncio.gather(*(find(switch) for switch, _, _ in FAULTS))
     # then the provider was asked in its place, and all of it ended before the deadline
-    for (switch, outcome, reason), (found, took) in zip(FAULTS, answers, strict=True):
-        told = [(one.outcome, one.reason) for one in found.attempts[1 : 2 + place]]
-        assert told == [(AttemptOutcome.TIMEOUT, None)] * place + [(outcome, reason)], switch
-        assert (found.provider is not None) == (outcome is AttemptOutcome.HIT), switch
-        assert found.is_certain == (outcome is AttemptOutcome.HIT), switch
+    for (switch, outcome, reason), (result, took) in zip(FAULTS, answers, strict=True):
+        attempts = [(one.outcome, one.reason) for one in result.attempts[1 : 2 + place]]
+        assert attempts == [(AttemptOutcome.TIMEOUT, None)] * place + [(outcome, reason)], switch
+        assert (result.provider is not None) == (outcome is AttemptOutcome.HIT), switch
+        assert result.is_certain == (outcome is AttemptOutcome.HIT), switch
         assert took < 6, switch
 
 
@@ -161,17 +161,17 @@ async def test_a_provider_that_asks_for_rest_is_left_alone(
     # given a provider that answered 429 with Retry-After
     chain = chain_of(provider_server, client, tmp_path, "429", "ok")
     await chain.find(TITLE)
-    asked = len(provider_server.seen)
+    calls_before = len(provider_server.seen)
     # when another title is wanted
-    found = await chain.find(TITLE)
+    result = await chain.find(TITLE)
     # then it is not asked, and that is told
-    resting = found.attempts[1]
+    resting = result.attempts[1]
     assert (resting.provider_key, resting.outcome, resting.reason) == (
         "p1",
         AttemptOutcome.BREAKER_OPEN,
         "RETRY_AFTER",
     )
-    assert [path for path, _, _ in provider_server.seen[asked:]] == ["/ok/sources"]
+    assert [path for path, _, _ in provider_server.seen[calls_before:]] == ["/ok/sources"]
 
 
 @pytest.mark.parametrize(
@@ -188,12 +188,12 @@ async def test_a_senseless_retry_after_asks_for_nothing(
     provider_server: FakeProvider, client: HttpClient, text: bytes
 ) -> None:
     provider_server.retry_after = text
-    with pytest.raises(ProviderFailed) as told:
+    with pytest.raises(ProviderFailed) as raised:
         await JsonApi(ProviderInfo("acme", "Acme"), client, provider_server.url("429")).sources(
             TITLE
         )
-    assert told.value.reason == "HTTP_429"
-    assert not told.value.retry_after_seconds
+    assert raised.value.reason == "HTTP_429"
+    assert not raised.value.retry_after_seconds
 
 
 async def test_a_providers_cookies_are_not_kept(
@@ -212,13 +212,13 @@ async def test_the_whole_chain_has_one_deadline(
     # given five providers that hang and 1 s for all
     chain = chain_of(provider_server, client, tmp_path, *["hang"] * 5)
     started = time.monotonic()
-    found = await chain.find(TITLE)
+    result = await chain.find(TITLE)
     # then it is back in time, and the tries that could not be made are told too
     assert 0.95 < time.monotonic() - started < 1.5
-    outcomes = [one.outcome for one in found.attempts[1:]]
+    outcomes = [one.outcome for one in result.attempts[1:]]
     assert outcomes == [AttemptOutcome.TIMEOUT] * 4 + [AttemptOutcome.CANCELLED]
-    assert found.attempts[-1].reason == "DEADLINE"
-    assert found.sources == []
+    assert result.attempts[-1].reason == "DEADLINE"
+    assert result.sources == []
 
 
 async def test_a_disabled_provider_is_told_but_not_asked(
@@ -229,16 +229,16 @@ async def test_a_disabled_provider_is_told_but_not_asked(
         entry("on", provider_server.url("ok")),
         data_dir=tmp_path,
     )
-    asked_before = len(provider_server.seen)
-    found = await open_chain(settings, client).find(TITLE)
-    assert [(one.provider_key, one.outcome) for one in found.attempts] == [
+    calls_before = len(provider_server.seen)
+    result = await open_chain(settings, client).find(TITLE)
+    assert [(one.provider_key, one.outcome) for one in result.attempts] == [
         ("library", AttemptOutcome.EMPTY),
         ("off", AttemptOutcome.DISABLED),
         ("on", AttemptOutcome.HIT),
     ]
-    assert len(provider_server.seen) == asked_before + 1
-    assert found.provider is not None
-    assert not found.provider.is_fallback  # the first one that is enabled
+    assert len(provider_server.seen) == calls_before + 1
+    assert result.provider is not None
+    assert not result.provider.is_fallback  # the first one that is enabled
 
 
 async def test_a_provider_with_a_bug_is_an_error_and_the_next_one_is_asked() -> None:
@@ -251,8 +251,8 @@ async def test_a_provider_with_a_bug_is_an_error_and_the_next_one_is_asked() -> 
             return [self.source("https://fine.example", SourceType.EMBED)]
 
     providers = [Broken(ProviderInfo("broken", "B")), Fine(ProviderInfo("fine", "F"))]
-    found = await Chain(providers, deadline_seconds=1, timeout_seconds=1).find(TITLE)
-    assert [(one.outcome, one.reason) for one in found.attempts] == [
+    result = await Chain(providers, deadline_seconds=1, timeout_seconds=1).find(TITLE)
+    assert [(one.outcome, one.reason) for one in result.attempts] == [
         (AttemptOutcome.ERROR, "INTERNAL"),
         (AttemptOutcome.HIT, None),
     ]
@@ -335,15 +335,15 @@ async def test_odd_values_are_unknown_not_wrong(
         },
     ]
     provider_server.bodies["given"] = (200, json.dumps({"sources": items}).encode())
-    found = await JsonApi(ProviderInfo("x", "X"), client, provider_server.url("given")).sources(
+    parsed = await JsonApi(ProviderInfo("x", "X"), client, provider_server.url("given")).sources(
         TITLE
     )
-    assert [(s.url[8], s.type, s.quality, s.language, s.is_working) for s in found] == [
+    assert [(s.url[8], s.type, s.quality, s.language, s.is_working) for s in parsed] == [
         ("a", SourceType.HLS, Quality.P2160, None, False),
         ("b", SourceType.EMBED, Quality.UNKNOWN, None, True),
         ("d", SourceType.EMBED, Quality.UNKNOWN, None, True),
     ]
-    assert found[2].subtitles == (Subtitle("fr", "https://d.example/fr"),)
+    assert parsed[2].subtitles == (Subtitle("fr", "https://d.example/fr"),)
 
 
 def test_the_ranking_weights_are_the_original_designs() -> None:

@@ -45,7 +45,9 @@ def vidking(provider_server: FakeProvider, client: HttpClient) -> VidKing:
     return VidKing(INFO, client, provider_server.url("ok"), KEY)
 
 
-def given(provider_server: FakeProvider, client: HttpClient, path: str, body: Any) -> VidKing:
+def answering_with(
+    provider_server: FakeProvider, client: HttpClient, path: str, body: Any
+) -> VidKing:
     """A VidKing that answers `path` with this."""
     provider_server.bodies["given"] = (200, b"{}")
     provider_server.bodies[f"given/{path}"] = (200, json.dumps(body).encode())
@@ -67,21 +69,21 @@ async def test_an_episode_is_asked_for_by_its_shows_number(
 ) -> None:
     await vidking.sources(EPISODE)
     await vidking.embed(EPISODE)
-    asked = {"tmdb": "1399", "type": "tv", "season": "0", "episode": "2", "api_key": KEY}
+    expected_query = {"tmdb": "1399", "type": "tv", "season": "0", "episode": "2", "api_key": KEY}
     assert [(path, query) for path, query, _ in provider_server.seen] == [
-        ("/ok/source", asked),
-        ("/ok/embed", asked),
+        ("/ok/source", expected_query),
+        ("/ok/embed", expected_query),
     ]
 
 
 async def test_its_sources_are_ranked_by_the_documented_weights(vidking: VidKing) -> None:
-    found = await Chain([vidking], deadline_seconds=5, timeout_seconds=5).find(FILM)
-    assert [(one.url[18:], one.priority, one.is_working) for one in found.sources] == [
+    result = await Chain([vidking], deadline_seconds=5, timeout_seconds=5).find(FILM)
+    assert [(one.url[18:], one.priority, one.is_working) for one in result.sources] == [
         ("gone", 70, False),
         ("a.m3u8", 60, True),
         ("low", 20, True),
     ]
-    assert found.sources[1] == Source(
+    assert result.sources[1] == Source(
         "https://v.example/a.m3u8",
         SourceType.HLS,
         Quality.P720,
@@ -96,7 +98,7 @@ async def test_only_an_active_source_works(
     provider_server: FakeProvider, client: HttpClient
 ) -> None:
     items = [{"url": f"https://v.example/{n}", "status": s} for n, s in enumerate(("", None))]
-    provider = given(
+    provider = answering_with(
         provider_server, client, "source", {"sources": [{"url": "https://v.example/"}, *items]}
     )
     assert [one.is_working for one in await provider.sources(FILM)] == [False] * 3
@@ -129,7 +131,7 @@ async def test_a_player_page_that_must_not_be_shown_is_a_failure(
     provider_server: FakeProvider, client: HttpClient, body: Any, reason: str
 ) -> None:
     with pytest.raises(ProviderFailed, match=reason):
-        await given(provider_server, client, "embed", body).embed(FILM)
+        await answering_with(provider_server, client, "embed", body).embed(FILM)
 
 
 async def test_a_search_answers_tmdbs_numbers_each_once(
@@ -146,7 +148,7 @@ async def test_its_status_is_told(vidking: VidKing) -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "told"),
+    ("body", "availability"),
     [
         ({"status": "ONLINE", "rate_limit": 9}, Availability(True, None, 9)),
         ({"status": "maintenance", "message": "a\nb\x00"}, Availability(False, "a b")),
@@ -157,9 +159,9 @@ async def test_its_status_is_told(vidking: VidKing) -> None:
     ],
 )
 async def test_what_a_status_says_is_not_trusted(
-    provider_server: FakeProvider, client: HttpClient, body: Any, told: Availability
+    provider_server: FakeProvider, client: HttpClient, body: Any, availability: Availability
 ) -> None:
-    assert await given(provider_server, client, "status", body).status() == told
+    assert await answering_with(provider_server, client, "status", body).status() == availability
 
 
 async def test_a_source_that_tells_the_key_back_is_not_used(
@@ -170,8 +172,10 @@ async def test_a_source_that_tells_the_key_back_is_not_used(
         {"url": f"https://v.example/?api_key={KEY}"},
         {"url": "https://v.example/?api_key=s3cret%2Fk%2By"},
     ]
-    found = await given(provider_server, client, "source", {"sources": [*bad, good]}).sources(FILM)
-    assert [one.url for one in found] == [good["url"]]
+    usable = await answering_with(
+        provider_server, client, "source", {"sources": [*bad, good]}
+    ).sources(FILM)
+    assert [one.url for one in usable] == [good["url"]]
 
 
 @pytest.mark.parametrize("switch", ["ok", "500", "malformed", "huge", "redirect", "refused"])
@@ -184,10 +188,10 @@ async def test_its_key_is_in_no_log_and_no_error(
     # when each way of asking is tried
     for ask in (provider.sources(FILM), provider.embed(FILM), provider.status()):
         try:
-            told = repr(await ask)
+            shown = repr(await ask)
         except ProviderFailed as failure:
-            told = repr(failure)
-        assert "s3cret" not in told
+            shown = repr(failure)
+        assert "s3cret" not in shown
     # then the key was sent, and is in no line
     assert switch == "refused" or provider_server.seen[-1][1]["api_key"] == KEY
     assert "s3cret" not in caplog.text

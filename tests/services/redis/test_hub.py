@@ -21,7 +21,7 @@ from tests.support.fake_provider import free_port
 STREAM = "test:live"
 
 
-class EachAlone:
+class Unreduced:
     """A fold that makes every message a round of its own."""
 
     def __init__(self) -> None:
@@ -35,7 +35,7 @@ class EachAlone:
 @asynccontextmanager
 async def opened(settings: Settings) -> AsyncIterator[Hub[int]]:
     redis = pool.connect(settings)
-    hub: Hub[int] = Hub(redis, pool.connect_blocking(settings), STREAM, EachAlone)
+    hub: Hub[int] = Hub(redis, pool.connect_blocking(settings), STREAM, Unreduced)
     try:
         yield hub
     finally:
@@ -195,7 +195,7 @@ async def test_closing_ends_a_reading_that_cannot_be_cancelled(
     settings: Settings, redis: Client
 ) -> None:
     # given a hub whose reading is under way
-    hub: Hub[int] = Hub(redis, swallowed_cancellation.connect(settings), STREAM, EachAlone)
+    hub: Hub[int] = Hub(redis, swallowed_cancellation.connect(settings), STREAM, Unreduced)
     with hub.subscribe() as subscription:
         await publish(hub, 1)
         assert await following(subscription) == ([1], False)

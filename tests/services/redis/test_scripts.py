@@ -94,8 +94,8 @@ async def test_a_dead_redis_is_an_error_that_may_be_tried_again(
     assert await scripts.call(UNFLUSHED, 1, "none", "a", "b", 10) == []
     server.stop()
     # when it is called
-    with pytest.raises(UpstreamUnavailable) as told:
+    with pytest.raises(UpstreamUnavailable) as raised:
         await scripts.call(UNFLUSHED, 1, "none", "a", "b", 10)
     # then the caller hears of it in time, and when to come back
-    assert told.value.retry_after_seconds == 1
+    assert raised.value.retry_after_seconds == 1
     await redis.aclose()

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from services.cache.cache import count
+from services.cache.read_counts import count_reads
 from services.telemetry import live_metrics, metrics
 from services.telemetry.live_metrics import (
     CacheLevel,
@@ -84,13 +84,13 @@ def test_a_clock_that_stands_or_goes_back_breaks_nothing(clock: Clock) -> None:
 
 def test_counters_and_gauges_are_read_as_what_changed(clock: Clock) -> None:
     # given counters that already stand somewhere
-    count("memory", 1000, 1000)
+    count_reads("memory", 1000, 1000)
     metrics.database_seconds.observe(5)
     live = LiveMetrics("one", clock)
     connections = metrics.active_connections.collect()[0].samples[0].value
     # when more happens
-    count("memory", 3, 1)
-    count("redis", 0, 1)
+    count_reads("memory", 3, 1)
+    count_reads("redis", 0, 1)
     metrics.cache_stale_total.labels("redis").inc()
     metrics.active_connections.inc(2)
     for _ in range(20):
@@ -122,7 +122,7 @@ def test_processes_merge_by_their_counts_not_their_percentiles() -> None:
 
 def test_a_fold_tells_the_newest_of_every_process_and_rounds_end_on_repetition() -> None:
     fold = SampleReducer()
-    told = [
+    reduced = [
         fold(live_metrics.encode(sample(process, START + at, durations={1: many})))
         for process, at, many in [
             ("a", 0.0, 1),
@@ -132,7 +132,7 @@ def test_a_fold_tells_the_newest_of_every_process_and_rounds_end_on_repetition()
             ("a", 5.0, 3),
         ]
     ]
-    rounds = [(one[0], one[1].requests_per_second) for one in told if one is not None]
+    rounds = [(one[0], one[1].requests_per_second) for one in reduced if one is not None]
     # then b, silent for longer than three seconds, no longer counts at the end
     assert rounds == [(0, 1), (0, 11), (1, 12), (1, 22), (2, 3)]
 
@@ -143,9 +143,9 @@ def test_what_another_version_wrote_is_passed_over() -> None:
 
 
 def test_a_sample_survives_the_stream() -> None:
-    given = sample("a", START, durations={3: 4}, cache=[CacheLevelStats(MEMORY, 1, 2, 3)])
-    told = SampleReducer()(live_metrics.encode(given))
-    assert told == (0, merge([given]))
+    original = sample("a", START, durations={3: 4}, cache=[CacheLevelStats(MEMORY, 1, 2, 3)])
+    reduced = SampleReducer()(live_metrics.encode(original))
+    assert reduced == (0, merge([original]))
 
 
 def test_recording_a_request_is_cheap() -> None:

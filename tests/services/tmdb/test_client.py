@@ -30,7 +30,7 @@ async def client(tmdb_server: FakeTmdb) -> AsyncIterator[Tmdb]:
         yield client
 
 
-def asked(outcome: str) -> float:
+def count_requests(outcome: str) -> float:
     return metrics.tmdb_requests_total.labels(outcome)._value.get()
 
 
@@ -66,7 +66,7 @@ async def test_every_call_has_its_path_and_query(client: Tmdb, tmdb_server: Fake
     show = await client.show(1399)
     season = await client.season(1399, 1)
     genres = await client.genres(TmdbKind.MOVIE)
-    found = await client.search(TmdbKind.SHOW, "throne & co", 2)
+    results = await client.search(TmdbKind.SHOW, "throne & co", 2)
     await client.search_people("ada")
     await client.trending(TmdbKind.SHOW)
     await client.discover(TmdbKind.MOVIE, 3, vote_count__gte=300)
@@ -75,7 +75,7 @@ async def test_every_call_has_its_path_and_query(client: Tmdb, tmdb_server: Fake
     assert show is not None and [each.season_number for each in show.seasons] == [0, 1]
     assert season is not None and [each.runtime for each in season.episodes] == [62, 62]
     assert [(each.id, each.name) for each in genres] == [(28, "Action")]
-    assert [line.id for line in found.results] == [line.id for line in changes.results] == [7, 8]
+    assert [line.id for line in results.results] == [line.id for line in changes.results] == [7, 8]
     assert [(seen.path, seen.query) for seen in tmdb_server.seen[1:]] == [
         ("/tv/1399/season/1", {}),
         ("/genre/movie/list", {}),
@@ -91,13 +91,13 @@ async def test_what_did_not_change_is_not_sent_again(client: Tmdb, tmdb_server: 
     # given a film that was asked for
     tmdb_server.has_movies(603)
     before = await client.movie(603)
-    unchanged = asked("unchanged")
+    unchanged = count_requests("unchanged")
     # when it is asked for again
     again = await client.movie(603)
     # then TMDb was told which one we have, and it is the same
     assert again == before
     assert tmdb_server.seen[1].headers["if-none-match"].startswith('W/"')
-    assert asked("unchanged") == unchanged + 1
+    assert count_requests("unchanged") == unchanged + 1
     # and when it changes, the new one comes
     tmdb_server.answers["/movie/603"] = fake_tmdb.movie(603, title="Another")
     changed = await client.movie(603)

@@ -23,7 +23,7 @@ from graph.engine.execution.state import Run
 from graph.engine.operations import Answer, Operations, Request
 from resolvers.context import Context
 
-Told = frozenset[tuple[str, tuple[str | int, ...]]]  # (code, path)
+Failures = frozenset[tuple[str, tuple[str | int, ...]]]  # (code, path)
 NewContext = Callable[[], Context]
 
 
@@ -33,13 +33,13 @@ class Disagreement(AssertionError):
 
 @dataclass(slots=True)
 class Compared:
-    """`differently_told` counts the answers for which the freedom of 6.4.4 was used."""
+    """`differing_errors` counts the answers for which the freedom of 6.4.4 was used."""
 
     answers: int = 0
     planned: int = 0
     refused: int = 0
     with_errors: int = 0
-    differently_told: int = 0
+    differing_errors: int = 0
     fields: int = 0
 
 
@@ -65,11 +65,18 @@ class Executors:
             self._same_data(planned, answered)
             whole = not planned.errors  # beside an error, a sibling may be given up or not
             assert _done(seen, whole) == _done(seen_by_core, whole), "side effects"
-            told, told_by_core = told_of(planned.errors), told_of(answered.errors)
-            assert not planned.started or len(told) == len(planned.errors), "an error told twice"
-            if told != told_by_core:
-                self.compared.differently_told += 1
-                await self._same_failures(request, new_context, planned, told, told_by_core)
+            plan_failures, core_failures = (
+                read_failures(planned.errors),
+                read_failures(answered.errors),
+            )
+            assert not planned.started or len(plan_failures) == len(planned.errors), (
+                "an error told twice"
+            )
+            if plan_failures != core_failures:
+                self.compared.differing_errors += 1
+                await self._same_failures(
+                    request, new_context, planned, plan_failures, core_failures
+                )
         except AssertionError as error:
             raise Disagreement(_report(request, planned, answered, error)) from error
         return planned
@@ -88,10 +95,13 @@ class Executors:
             for one, other in zip(planned, answered, strict=True):
                 self._count(one)
                 self._same_data(one, other)
-                told, told_by_core = told_of(one.errors), told_of(other.errors)
-                if one.started and told != told_by_core:
-                    self.compared.differently_told += 1
-                    _same_nulled(one, told, told_by_core)
+                plan_failures, core_failures = (
+                    read_failures(one.errors),
+                    read_failures(other.errors),
+                )
+                if one.started and plan_failures != core_failures:
+                    self.compared.differing_errors += 1
+                    _same_nulled(one, plan_failures, core_failures)
         except AssertionError as error:
             empty = Answer(None, [], started=False)
             first, second = (planned or [empty])[-1], (answered or [empty])[-1]
@@ -122,8 +132,8 @@ class Executors:
         request: Request,
         new_context: NewContext,
         answer: Answer,
-        told: Told,
-        told_by_core: Told,
+        plan_failures: Failures,
+        core_failures: Failures,
     ) -> None:
         """Of several errors that null one position only one is told, and which is left open; so is
         whether errors below a nulled position are told (section 6.4.4). What must hold instead:
@@ -131,32 +141,32 @@ class Executors:
         failures, those never told included, are the same.
         """
         assert answer.started, "refusals"
-        _same_nulled(answer, told, told_by_core)
+        _same_nulled(answer, plan_failures, core_failures)
         ours = await self._all_by_plan(request, new_context())
         if ours is None:
             return  # both were run by graphql-core, which does not always tell the same one
         theirs = await self._all_by_core(request, new_context())
-        assert told <= ours, f"told, but no failure: {told - ours}"
-        assert told_by_core <= theirs, f"told by core, but no failure: {told_by_core - theirs}"
+        assert plan_failures <= ours, f"told, but no failure: {plan_failures - ours}"
+        assert core_failures <= theirs, f"told by core, but no failure: {core_failures - theirs}"
         assert ours == theirs, f"failures: {ours ^ theirs}"
 
-    async def _all_by_plan(self, request: Request, context: Context) -> Told | None:
+    async def _all_by_plan(self, request: Request, context: Context) -> Failures | None:
         """Every failure of a run, those below nulled positions too; None without a plan."""
         prepared = self.plan.prepare(request, context)
         assert not isinstance(prepared, Answer), "one was refused"
         if prepared.plan is None:
             return None
-        found: list[GraphQLError] = []
+        errors: list[GraphQLError] = []
         for root in _roots(prepared.plan):
             run = Run(context, prepared.variables, None)
             data = await _run_root(run, root)
             groups = {id(out): batch.group for batch in run.batches for out in batch.outs}
             finisher = _EveryFailure(groups)
             finisher.root(root, data)
-            found += finisher.errors
-        return told_of(format_errors(found, "-"))
+            errors += finisher.errors
+        return read_failures(format_errors(errors, "-"))
 
-    async def _all_by_core(self, request: Request, context: Context) -> Told:
+    async def _all_by_core(self, request: Request, context: Context) -> Failures:
         """The same of graphql-core, which has a directive for it: nothing is nulled but the
         position of the failure itself."""
         document = self.documents.get(request.query).operation(request.operation_name).document
@@ -168,7 +178,7 @@ class Executors:
             operation_name=request.operation_name,
         )
         errors = (result if hasattr(result, "errors") else await result).errors
-        return told_of(format_errors(errors or (), "-"))
+        return read_failures(format_errors(errors or (), "-"))
 
 
 async def _events(operations: Operations, request: Request, context: Context) -> list[Answer]:
@@ -178,9 +188,9 @@ async def _events(operations: Operations, request: Request, context: Context) ->
     return [answer async for answer in operations.subscribe(prepared, context)]
 
 
-def _same_nulled(answer: Answer, told: Told, told_by_core: Told) -> None:
-    nulled = {_nulled(answer.data, path) for _, path in told}
-    nulled_by_core = {_nulled(answer.data, path) for _, path in told_by_core}
+def _same_nulled(answer: Answer, plan_failures: Failures, core_failures: Failures) -> None:
+    nulled = {_nulled(answer.data, path) for _, path in plan_failures}
+    nulled_by_core = {_nulled(answer.data, path) for _, path in core_failures}
     assert nulled == nulled_by_core, f"nulled positions: {nulled ^ nulled_by_core}"
 
 
@@ -229,7 +239,7 @@ def _without_propagation(document: DocumentNode) -> DocumentNode:
     return DocumentNode(definitions=tuple(definitions))
 
 
-def told_of(errors: Iterable[Mapping[str, Any]]) -> Told:
+def read_failures(errors: Iterable[Mapping[str, Any]]) -> Failures:
     return frozenset(
         (error["extensions"]["code"], tuple(error.get("path") or ())) for error in errors
     )

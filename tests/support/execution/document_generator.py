@@ -75,9 +75,9 @@ def operations(generator: Generator, kind: str = "query") -> st.SearchStrategy[M
 class _Maker:
     generator: Generator
     dice: Random
-    left: int = 0
+    remaining: int = 0
     keys: dict[str, tuple[str, str, str]] = field(default_factory=dict)
-    asked: dict[str, str] = field(default_factory=dict)  # "Type.field" -> arguments used before
+    used_arguments: dict[str, str] = field(default_factory=dict)  # "Type.field" -> arguments used before
     variables: dict[str, tuple[str, str | None]] = field(default_factory=dict)
     values: dict[str, Any] = field(default_factory=dict)
     fragments: list[tuple[str, Any, str]] = field(default_factory=list)
@@ -91,7 +91,7 @@ class _Maker:
         return self.dice.random() < share
 
     def make(self, kind: str) -> Made:
-        self.left = self.dice.randrange(2, self.generator.fields)
+        self.remaining = self.dice.randrange(2, self.generator.fields)
         root = getattr(self.schema, f"{kind}_type")
         if kind == "subscription":
             name = self.dice.choice(list(root.fields))
@@ -104,45 +104,45 @@ class _Maker:
         )
         head = f"{kind} Asked" + (f"({declared})" if declared else "")
         parts = [f"{head} {body}", *(text for _, _, text in self.fragments)]
-        alone = not self.chance(0.1)
-        if not alone:
+        is_single = not self.chance(0.1)
+        if not is_single:
             parts.append("query Other { __typename }")
         self.dice.shuffle(parts)
-        return Made("\n".join(parts), self.values, None if alone else "Asked")
+        return Made("\n".join(parts), self.values, None if is_single else "Asked")
 
     def _set(self, type_: Any, depth: int) -> str:
         parts = [self._selection(type_, depth)]
-        while self.left > 0 and self.chance(0.7):
+        while self.remaining > 0 and self.chance(0.7):
             parts.append(self._selection(type_, depth))
         return f"{{ {' '.join(parts)} }}"
 
     def _selection(self, type_: Any, depth: int) -> str:
         roll = self.dice.random()
         fields = getattr(type_, "fields", {})
-        if self.left > 0 and depth > 1 and (roll < 0.2 or not fields):
+        if self.remaining > 0 and depth > 1 and (roll < 0.2 or not fields):
             return self._fragment(type_, depth)
-        self.left -= 1
-        names = [name for name in fields if self._wanted(type_, name, depth)]
+        self.remaining -= 1
+        names = [name for name in fields if self._is_included(type_, name, depth)]
         if roll > 0.93 or not names:
             return self._typename()
         return self._field(type_, self.dice.choice(names), depth)
 
-    def _wanted(self, type_: Any, name: str, depth: int) -> bool:
+    def _is_included(self, type_: Any, name: str, depth: int) -> bool:
         if f"{type_.name}.{name}" in self.generator.without:
             return False
         if is_leaf_type(get_named_type(type_.fields[name].type)):
             return True
-        return depth > 1 and self.left > 0
+        return depth > 1 and self.remaining > 0
 
     def _typename(self) -> str:
         return f"{self._key('__typename', '', 'String!')}__typename{self._directives()}"
 
     def _field(self, type_: Any, name: str, depth: int, *, directives: bool = True) -> str:
         definition = type_.fields[name]
-        asked = f"{type_.name}.{name}"
-        if asked not in self.asked or self.chance(0.5):
-            self.asked[asked] = self._arguments(definition)
-        arguments = self.asked[asked]
+        coordinate = f"{type_.name}.{name}"
+        if coordinate not in self.used_arguments or self.chance(0.5):
+            self.used_arguments[coordinate] = self._arguments(definition)
+        arguments = self.used_arguments[coordinate]
         head = self._key(name, arguments, str(definition.type)) + name + arguments
         head += self._directives() if directives else ""
         named = get_named_type(definition.type)
@@ -166,11 +166,11 @@ class _Maker:
                 has_default = argument.default_value is not None and not is_required_argument(
                     argument
                 )
-                parts.append(f"{name}: {self._given(argument.type, name, has_default)}")
+                parts.append(f"{name}: {self._argument_value(argument.type, name, has_default)}")
         self.dice.shuffle(parts)
         return f"({', '.join(parts)})" if parts else ""
 
-    def _given(self, type_: Any, name: str, has_default: bool) -> str:
+    def _argument_value(self, type_: Any, name: str, has_default: bool) -> str:
         if self.chance(0.35):
             return self._variable(type_, name, has_default and is_non_null_type(type_))
         value = value_of(self.dice, type_, name, self.generator.custom)
@@ -194,40 +194,40 @@ class _Maker:
     def _variable(self, type_: Any, name: str, may_be_null: bool) -> str:
         """A variable allowed where `type_` is: of that type or a stricter one, or, at a place with
         a default, of a nullable one."""
-        wanted, default = str(type_), None
+        type_text, default = str(type_), None
         if not is_non_null_type(type_):
-            wanted += "!" if self.chance(0.3) else ""
+            type_text += "!" if self.chance(0.3) else ""
         elif may_be_null and self.chance(0.4):
-            wanted = wanted.removesuffix("!")
+            type_text = type_text.removesuffix("!")
         elif self.chance(0.2):
-            wanted = wanted.removesuffix("!")  # allowed by the default it is given here
+            type_text = type_text.removesuffix("!")  # allowed by the default it is given here
             default = written(value_of(self.dice, type_, name, self.generator.custom))
         for known, declared in self.variables.items():
-            if declared == (wanted, default) and self.chance(0.4):
+            if declared == (type_text, default) and self.chance(0.4):
                 return f"${known}"
         if default is None and self.chance(0.3):
-            default = written(self._value(type_, wanted, name))
-        return self._declare(type_, wanted, default, name)
+            default = written(self._value(type_, type_text, name))
+        return self._declare(type_, type_text, default, name)
 
-    def _value(self, type_: Any, wanted: str, name: str) -> Any:
+    def _value(self, type_: Any, declared: str, name: str) -> Any:
         value = value_of(self.dice, type_, name, self.generator.custom)
-        while value is None and wanted.endswith("!"):
+        while value is None and declared.endswith("!"):
             value = value_of(self.dice, type_, name, self.generator.custom)
         return value
 
-    def _declare(self, type_: Any, wanted: str, default: str | None, name: str) -> str:
+    def _declare(self, type_: Any, declared: str, default: str | None, name: str) -> str:
         variable = f"v{len(self.variables)}"
-        self.variables[variable] = (wanted, default)
-        optional = default is not None or not wanted.endswith("!")
+        self.variables[variable] = (declared, default)
+        optional = default is not None or not declared.endswith("!")
         roll = self.dice.random()
         if roll < 0.15 and optional:
             pass  # missing
-        elif roll < 0.25 and not wanted.endswith("!"):
+        elif roll < 0.25 and not declared.endswith("!"):
             self.values[variable] = None
         elif roll > 0.995:
             self.values[variable] = {"of": "no type"}  # refused before anything runs
         else:
-            self.values[variable] = self._value(type_, wanted, name)
+            self.values[variable] = self._value(type_, declared, name)
         return f"${variable}"
 
     # directives and fragments

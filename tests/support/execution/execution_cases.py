@@ -11,20 +11,22 @@ from tests.support.execution.execution_cases_schema import ChosenContext
 Send = Callable[..., Awaitable[dict[str, Any]]]
 
 
-def have(asked: ChosenContext, *records: Any) -> None:
-    asked.store.update({record.id: record for record in records})
+def have(context: ChosenContext, *records: Any) -> None:
+    context.store.update({record.id: record for record in records})
 
 
-def sender(operations: Operations, asked: ChosenContext) -> Send:
+def sender(operations: Operations, context: ChosenContext) -> Send:
     async def send(query: str, **variables: Any) -> dict[str, Any]:
-        prepared = operations.prepare(Request(query, variables), asked)
-        answer = prepared if isinstance(prepared, Answer) else await operations.run(prepared, asked)
+        prepared = operations.prepare(Request(query, variables), context)
+        answer = (
+            prepared if isinstance(prepared, Answer) else await operations.run(prepared, context)
+        )
         return answer.body()
 
     return send
 
 
-def told(body: dict[str, Any]) -> set[tuple[str, tuple[Any, ...]]]:
+def read_error_paths(body: dict[str, Any]) -> set[tuple[str, tuple[Any, ...]]]:
     """(code, path) of every error, none of them twice."""
     errors = [(one["extensions"]["code"], tuple(one["path"])) for one in body.get("errors", ())]
     assert len(set(errors)) == len(errors)

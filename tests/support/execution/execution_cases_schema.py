@@ -63,14 +63,14 @@ class ItemById(CachedLoader[Any]):
 
     def __init__(self, scope: Any) -> None:
         super().__init__(scope)
-        self._asked = scope
+        self._store_scope = scope
 
     async def fetch(self, keys: list[str], fields: Fields) -> Mapping[str, Any]:
-        self._asked.fetches.append(keys)
+        self._store_scope.fetches.append(keys)
         await asyncio.sleep(0)
-        if self._asked.loader_fails:
+        if self._store_scope.loader_fails:
             raise UpstreamUnavailable("The store is away.")
-        return {key: self._asked.store[key] for key in keys if key in self._asked.store}
+        return {key: self._store_scope.store[key] for key in keys if key in self._store_scope.store}
 
 
 def _self(item: Parent[Any]) -> Any:

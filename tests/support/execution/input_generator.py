@@ -41,7 +41,7 @@ class Name(str):
     __slots__ = ()
 
 
-class Given(str):
+class Literal(str):
     """A variable, where a literal could stand."""
 
     __slots__ = ()
@@ -64,9 +64,9 @@ def _present(dice: Random, type_: Any, name: str, custom: Custom, depth: int) ->
             return _present(dice, _nullable(type_.of_type), name, custom, depth)  # a list of one
         most = dice.randrange(3)
         return [value_of(dice, type_.of_type, name, custom, depth - 1) for _ in range(most)]
-    found = custom(dice, type_.name, name)
-    if found is not Undefined:
-        return found
+    custom_value = custom(dice, type_.name, name)
+    if custom_value is not Undefined:
+        return custom_value
     if is_enum_type(type_):
         return _enum(dice, type_)
     if is_input_object_type(type_):
@@ -105,7 +105,7 @@ def _object(
 
 def written(value: Any) -> str:
     """The value as a literal of a document."""
-    if isinstance(value, Given | Name):
+    if isinstance(value, Literal | Name):
         return str(value)
     if isinstance(value, list):
         return f"[{', '.join(map(written, value))}]"

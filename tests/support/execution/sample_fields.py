@@ -79,7 +79,7 @@ def guarded_of(row: Parent[Any], info: Info) -> str:
 async def scores_of(rows: Parent[list[Row]], info: Info, most: int = 9) -> list[Any]:
     info.context.world.may_fail("scores", most)
     return [
-        row.world.told(lambda dice: dice.randrange(max(most, 1)), row.key, "score") for row in rows
+        row.world.value_or_error(lambda dice: dice.randrange(max(most, 1)), row.key, "score") for row in rows
     ]
 
 
@@ -133,10 +133,12 @@ def matrix_of(row: Parent[Row]) -> Any:
 
 
 def holed(dice: Any, items: list[Any]) -> Any:
-    kept: list[Any] = [item for item in items if dice.random() < 0.7]
-    if kept and dice.random() < 0.15:
-        kept[dice.randrange(len(kept))] = dice.choice((None, ValidationFailed("On purpose."), 7))
-    return dice.choice((kept, kept, tuple(kept), iter(kept)))
+    present: list[Any] = [item for item in items if dice.random() < 0.7]
+    if present and dice.random() < 0.15:
+        present[dice.randrange(len(present))] = dice.choice(
+            (None, ValidationFailed("On purpose."), 7)
+        )
+    return dice.choice((present, present, tuple(present), iter(present)))
 
 
 def pet_of(row: Parent[Row]) -> Any:
@@ -170,16 +172,16 @@ async def neighbours_of(rows: Parent[list[Row]], info: Info, most: int = 2) -> l
     world = info.context.world
     await world.wait("neighbours", most)
     world.may_fail("neighbours", most)
-    found = [[row_of(world, key) for key in things_at(row, "near", most=2)] for row in rows]
+    neighbours = [[row_of(world, key) for key in things_at(row, "near", most=2)] for row in rows]
     return [
-        world.told(lambda dice, some=some: holed(dice, some), row.key, "neighbours")
-        for row, some in zip(rows, found, strict=True)
+        world.value_or_error(lambda dice, some=some: holed(dice, some), row.key, "neighbours")
+        for row, some in zip(rows, neighbours, strict=True)
     ]
 
 
 async def rivals_of(rows: Parent[list[Row]], info: Info) -> list[Any]:
     await info.context.world.wait("rivals")
-    return [row.world.told(lambda _, r=row: thing_of(r, "rival"), row.key, "rival") for row in rows]
+    return [row.world.value_or_error(lambda _, r=row: thing_of(r, "rival"), row.key, "rival") for row in rows]
 
 
 async def visitor_of(row: Parent[Row], info: Info) -> Any:

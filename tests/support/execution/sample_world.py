@@ -46,7 +46,7 @@ class World:
             return _bad(dice)
         return good(dice)
 
-    def told(self, good: Callable[[random.Random], Any], *about: object) -> Any:
+    def value_or_error(self, good: Callable[[random.Random], Any], *about: object) -> Any:
         """As `value`, for one parent of a batch: what would be raised is given back."""
         try:
             return self.value(good, *about)
@@ -219,8 +219,8 @@ class ThingByKey(CachedLoader[Row]):
         await asyncio.sleep(0)
         if dice.random() < self.world.failures:
             raise dice.choice((UpstreamUnavailable, RuntimeError))("On purpose.")
-        found = {key: row_of(self.world, key) for key in keys}
-        return {key: row for key, row in found.items() if row is not None}
+        rows = {key: row_of(self.world, key) for key in keys}
+        return {key: row for key, row in rows.items() if row is not None}
 
     def cache_key(self, key: str) -> str:
         return self.kind.key(f"{self.world.seed}-{self.world.failures}", key)

@@ -21,10 +21,10 @@ async def movies() -> list[models.MovieRecord]:
 async def test_the_whole_demo_is_loaded(runtime: Runtime) -> None:
     # given
     assert await demo.is_empty(runtime)
-    heard: list[tuple[str, int, int]] = []
+    steps: list[tuple[str, int, int]] = []
 
     # when
-    report = await demo.load(runtime, lambda *told: heard.append(told))
+    report = await demo.load(runtime, lambda *step: steps.append(step))
 
     # then at least what was promised is there: 150 films, two serials
     written = {stage: changes.inserted for stage, changes in report.changes.items()}
@@ -32,7 +32,7 @@ async def test_the_whole_demo_is_loaded(runtime: Runtime) -> None:
     assert written["shows"] == 2
     assert written["episodes"] == 15
     assert (report.broken.count, report.conflicts.count) == (0, 0)
-    assert heard[-1] == ("movies", written["movies"], written["movies"])
+    assert steps[-1] == ("movies", written["movies"], written["movies"])
     assert not await demo.is_empty(runtime)
 
 
@@ -79,8 +79,8 @@ def demo_films_by_id() -> dict[str, str]:
 async def test_shows_have_their_seasons_and_episodes(runtime: Runtime) -> None:
     await demo.load(runtime)
     show_id = demo.show_id("les-vampires-1915")
-    found = await models.find_by_id(models.Show, models.ShowRecord, [show_id])
-    show = found[show_id]
+    records = await models.find_by_id(models.Show, models.ShowRecord, [show_id])
+    show = records[show_id]
     assert (show.title, show.season_count, show.episode_count) == ("Les Vampires", 1, 10)
     assert show.sort_title == "vampires"
     episodes = await models.find(
@@ -138,8 +138,8 @@ async def test_an_outside_id_that_another_film_holds_is_left_with_it(runtime: Ru
         f"metropolis-1927: imdb_id {imdb_id} belongs to movie_other"
     ]
     film_id = demo.movie_id("metropolis-1927")
-    found = await models.find_by_id(models.Movie, models.MovieRecord, [film_id])
-    assert found[film_id].imdb_id is None
+    records = await models.find_by_id(models.Movie, models.MovieRecord, [film_id])
+    assert records[film_id].imdb_id is None
 
 
 async def test_broken_files_change_nothing(runtime: Runtime, tmp_path: Path) -> None:

@@ -28,9 +28,9 @@ async def test_the_clip_is_made_once_in_all_qualities_with_subtitles(
     library.close()
     assert title is not None
     master = m3u8.loads(hls.multivariant_playlist(title.media))
-    told = [(one.stream_info.resolution, one.stream_info.bandwidth) for one in master.playlists]
-    assert [size for size, _ in told] == [(rung.width, rung.height) for rung in LADDER[::-1]]
-    for (_, bandwidth), rung in zip(told, LADDER[::-1], strict=True):
+    variants = [(one.stream_info.resolution, one.stream_info.bandwidth) for one in master.playlists]
+    assert [size for size, _ in variants] == [(rung.width, rung.height) for rung in LADDER[::-1]]
+    for (_, bandwidth), rung in zip(variants, LADDER[::-1], strict=True):
         assert 0.6 * rung.bits_per_second < bandwidth <= rung.bits_per_second
     for rendition in title.media.renditions:
         playlist = m3u8.loads(hls.media_playlist(rendition))

@@ -54,8 +54,8 @@ async def film(number: int) -> models.MovieRecord:
 
 async def test_a_whole_folder_is_imported(runtime: Runtime, tmp_path: Path) -> None:
     # when
-    heard: list[tuple[str, int, int]] = []
-    report = await movielens.load(runtime, folder(tmp_path), lambda *told: heard.append(told))
+    steps: list[tuple[str, int, int]] = []
+    report = await movielens.load(runtime, folder(tmp_path), lambda *step: steps.append(step))
 
     # then
     assert report.changes == {"genres": Changes(inserted=10), "movies": Changes(inserted=5)}
@@ -94,8 +94,8 @@ async def test_a_whole_folder_is_imported(runtime: Runtime, tmp_path: Path) -> N
         None,
         ["genre_science-fiction"],
     )
-    assert ("ratings.csv", len(RATINGS), len(RATINGS)) in heard
-    assert heard[-1] == ("movies", 5, 5)
+    assert ("ratings.csv", len(RATINGS), len(RATINGS)) in steps
+    assert steps[-1] == ("movies", 5, 5)
 
 
 async def test_importing_it_again_changes_nothing(runtime: Runtime, tmp_path: Path) -> None:

@@ -50,11 +50,11 @@ async def test_two_films_that_share_a_person_name_each_other() -> None:
     strangers = [film(f"s{n}", 1940, "comedy") for n in range(20)]
 
     # when
-    found = await similar_ids(films + strangers)
+    ids = await similar_ids(films + strangers)
 
     # then
-    assert found["a"] == ["b"]
-    assert found["b"] == ["a"]
+    assert ids["a"] == ["b"]
+    assert ids["b"] == ["a"]
 
 
 async def test_films_that_share_nothing_are_not_alike() -> None:
@@ -65,16 +65,16 @@ async def test_films_that_share_nothing_are_not_alike() -> None:
 
 
 async def test_at_most_twelve_each_once_and_never_itself() -> None:
-    found = await similar_ids(film(f"f{n:02}", 1950 + n % 5, "drama", "x") for n in range(50))
-    assert {len(ids) for ids in found.values()} == {12}
-    assert all(len(set(ids)) == 12 and id_ not in ids for id_, ids in found.items())
+    similar = await similar_ids(film(f"f{n:02}", 1950 + n % 5, "drama", "x") for n in range(50))
+    assert {len(ids) for ids in similar.values()} == {12}
+    assert all(len(set(ids)) == 12 and id_ not in ids for id_, ids in similar.items())
 
 
 async def test_the_more_popular_of_equally_like_films_comes_first() -> None:
-    found = await similar_ids(
+    ids = await similar_ids(
         [film("a", 1950, "war"), film("b", 1950, "war"), film("c", 1950, "war", popularity=9)]
     )
-    assert found["a"] == ["c", "b"]
+    assert ids["a"] == ["c", "b"]
 
 
 async def test_the_order_of_the_films_does_not_matter() -> None:
@@ -92,6 +92,6 @@ async def test_the_order_of_the_films_does_not_matter() -> None:
 
 
 async def test_progress_is_told_between_blocks() -> None:
-    heard: list[int] = []
-    await similar_ids((film(f"f{n}", 1950, "war") for n in range(1200)), heard.append)
-    assert heard == [500, 1000]
+    counts: list[int] = []
+    await similar_ids((film(f"f{n}", 1950, "war") for n in range(1200)), counts.append)
+    assert counts == [500, 1000]

@@ -49,8 +49,8 @@ async def rows(document: type[models.StoredDocument]) -> list[dict[str, Any]]:
 
 
 async def film(number: int) -> models.MovieRecord:
-    (found,) = await models.find(models.Movie, models.MovieRecord, {"tmdb_id": number})
-    return found
+    (record,) = await models.find(models.Movie, models.MovieRecord, {"tmdb_id": number})
+    return record
 
 
 async def edit(id_: str, **fields: Any) -> None:
@@ -70,26 +70,26 @@ async def test_a_film_is_imported_whole(here: Runtime, tmdb_server: FakeTmdb) ->
     # when
     report = await films(here, 603)
     # then every field is what TMDb told, in our terms
-    found = await film(603)
-    assert found.id == ids.derive("movie", "tmdb", 603)
-    assert (found.title, found.sort_title, found.original_title) == (
+    record = await film(603)
+    assert record.id == ids.derive("movie", "tmdb", 603)
+    assert (record.title, record.sort_title, record.original_title) == (
         "The Film 603", "film 603", "Film 603",
     )  # fmt: skip
-    assert (found.year, found.release_date, found.runtime_seconds) == (1999, "1999-03-31", 8160)
-    assert (found.rating, found.vote_count, found.popularity) == (8.2, 25000, 79.5)
-    assert (found.imdb_id, found.tagline, found.languages) == ("tt0000603", None, ["en"])
-    assert found.overview == "What happens in film 603."
-    assert found.genre_ids == ["genre_action", "genre_science-fiction"]
-    assert found.poster_path == f"{IMAGES}/w780/poster603.jpg"
-    assert found.backdrop_path == f"{IMAGES}/w1280/back603.jpg"
+    assert (record.year, record.release_date, record.runtime_seconds) == (1999, "1999-03-31", 8160)
+    assert (record.rating, record.vote_count, record.popularity) == (8.2, 25000, 79.5)
+    assert (record.imdb_id, record.tagline, record.languages) == ("tt0000603", None, ["en"])
+    assert record.overview == "What happens in film 603."
+    assert record.genre_ids == ["genre_action", "genre_science-fiction"]
+    assert record.poster_path == f"{IMAGES}/w780/poster603.jpg"
+    assert record.backdrop_path == f"{IMAGES}/w1280/back603.jpg"
     # and its people: the director, the cast in order, key crew
-    assert [(one.person_id, one.department, one.job, one.character) for one in found.credits] == [
+    assert [(one.person_id, one.department, one.job, one.character) for one in record.credits] == [
         (person_id(3), Department.DIRECTING, "Director", None),
         (person_id(1), Department.CAST, None, "Neo"),
         (person_id(2), Department.CAST, None, "Trinity"),
         (person_id(5), Department.WRITING, "Screenplay", None),
     ]
-    assert [one.order for one in found.credits] == [0, 1, 2, 3]
+    assert [one.order for one in record.credits] == [0, 1, 2, 3]
     people = {row["tmdb_id"]: row for row in await rows(models.Person)}
     assert sorted(people) == [1, 2, 3, 5]
     assert people[1]["photo_path"] == f"{IMAGES}/h632/first.jpg"
@@ -103,11 +103,11 @@ async def test_importing_twice_writes_nothing(here: Runtime, tmdb_server: FakeTm
     tmdb_server.has_movies(1, 2)
     tmdb_server.answers["/movie/1"]["similar"] = fake_tmdb.listed(2, 77)
     tmdb_server.has_show(9)
-    wanted = {TmdbKind.MOVIE: [1, 2], TmdbKind.SHOW: [9]}
-    await tmdb.load(here, wanted, quiet)
-    before, asked = await everything(), len(tmdb_server.seen)
+    numbers = {TmdbKind.MOVIE: [1, 2], TmdbKind.SHOW: [9]}
+    await tmdb.load(here, numbers, quiet)
+    before, requests = await everything(), len(tmdb_server.seen)
     # when
-    report = await tmdb.load(here, wanted, quiet)
+    report = await tmdb.load(here, numbers, quiet)
     # then nothing was written, and nothing was dropped from the cache
     total = report.total
     assert (total.inserted, total.updated) == (0, 0)
@@ -115,7 +115,7 @@ async def test_importing_twice_writes_nothing(here: Runtime, tmdb_server: FakeTm
     assert report.keys_dropped == 0
     assert await everything() == before
     # and TMDb sent no body again: each request said what we have
-    assert all("if-none-match" in seen.headers for seen in tmdb_server.seen[asked:])
+    assert all("if-none-match" in seen.headers for seen in tmdb_server.seen[requests:])
 
 
 async def test_what_tmdb_changes_is_taken_up(here: Runtime, tmdb_server: FakeTmdb) -> None:
@@ -127,8 +127,8 @@ async def test_what_tmdb_changes_is_taken_up(here: Runtime, tmdb_server: FakeTmd
         )
         report = await films(here, 1)
         assert report.changes["movies"] == models.Changes(updated=1)
-        found = await film(1)
-        assert (found.title, found.overview, found.rating) == (title, None, 8.3)
+        record = await film(1)
+        assert (record.title, record.overview, record.rating) == (title, None, 8.3)
 
 
 async def test_what_an_editor_wrote_stays(here: Runtime, tmdb_server: FakeTmdb) -> None:
@@ -143,10 +143,10 @@ async def test_what_an_editor_wrote_stays(here: Runtime, tmdb_server: FakeTmdb) 
     )
     await films(here, 1)
     # then the editor's fields stand, also an emptied one, and the rest is TMDb's
-    found = await film(1)
-    assert (found.title, found.overview, found.poster_path) == ("Ours", None, "/art/own.svg")
-    assert (found.is_featured, found.runtime_seconds) == (True, 5400)
-    assert found.sort_title == "film 1"
+    record = await film(1)
+    assert (record.title, record.overview, record.poster_path) == ("Ours", None, "/art/own.svg")
+    assert (record.is_featured, record.runtime_seconds) == (True, 5400)
+    assert record.sort_title == "film 1"
 
 
 async def test_an_editors_field_given_back_is_tmdbs_again(
@@ -177,13 +177,13 @@ async def test_a_film_of_another_source_is_completed_not_doubled(
     report = await films(here, 1)
     # then it is that film which got what it lacked, and kept what it had
     assert report.changes["movies"] == models.Changes(updated=1)
-    found = await film(1)
-    assert found.id == own.id
-    assert (found.title, found.overview, found.popularity) == ("It", "Ours.", 96.0)
-    assert (found.imdb_id, found.poster_path) == ("tt9999999", "/art/it.svg")
-    assert (found.rating, found.vote_count, found.runtime_seconds) == (8.2, 25000, 8160)
-    assert len(found.credits) == 4
-    assert {one.title_id for one in found.credits} == {own.id}
+    record = await film(1)
+    assert record.id == own.id
+    assert (record.title, record.overview, record.popularity) == ("It", "Ours.", 96.0)
+    assert (record.imdb_id, record.poster_path) == ("tt9999999", "/art/it.svg")
+    assert (record.rating, record.vote_count, record.runtime_seconds) == (8.2, 25000, 8160)
+    assert len(record.credits) == 4
+    assert {one.title_id for one in record.credits} == {own.id}
 
 
 async def test_a_film_that_editors_took_out_stays_out(here: Runtime, tmdb_server: FakeTmdb) -> None:
@@ -192,8 +192,8 @@ async def test_a_film_that_editors_took_out_stays_out(here: Runtime, tmdb_server
     await edit((await film(1)).id, is_active=False)
     tmdb_server.answers["/movie/1"] = fake_tmdb.movie(1, title="Renamed")
     await films(here, 1)
-    found = await film(1)
-    assert (found.title, found.is_active) == ("Renamed", False)
+    record = await film(1)
+    assert (record.title, record.is_active) == ("Renamed", False)
 
 
 async def test_two_imports_at_once_make_each_film_once(
@@ -299,15 +299,15 @@ async def test_titles_that_cannot_be_had_are_left_out_and_told(
     # given one that TMDb does not have and one that makes no sense
     tmdb_server.has_movies(1)
     tmdb_server.answers["/movie/3"] = {"id": "three"}
-    heard: list[tuple[int, int | None]] = []
+    steps: list[tuple[int, int | None]] = []
     # when
     report = await tmdb.load(
-        here, {TmdbKind.MOVIE: [1, 2, 3]}, lambda done, total: heard.append((done, total))
+        here, {TmdbKind.MOVIE: [1, 2, 3]}, lambda done, total: steps.append((done, total))
     )
     # then
     assert [row["tmdb_id"] for row in await rows(models.Movie)] == [1]
     assert tmdb.describe_omissions(report) == "2 left out, first movie 2: TMDb has no such title."
-    assert heard == [(0, 3), (3, 3)]
+    assert steps == [(0, 3), (3, 3)]
 
 
 async def test_when_nothing_of_a_batch_can_be_had_it_ends(
@@ -367,9 +367,9 @@ async def test_a_category_is_read_page_by_page(
     clock = datetime(2024, 3, 1, 12, tzinfo=UTC).timestamp()
     runtime = here_at(here, clock)
     # when more pages are asked for than there are
-    found = await tmdb_lists.numbers(runtime, TmdbKind(kind), models.MovieCategory(category), 9)
+    numbers = await tmdb_lists.numbers(runtime, TmdbKind(kind), models.MovieCategory(category), 9)
     # then
-    assert found == [5, 6]
+    assert numbers == [5, 6]
     common = {} if "trending" in path else {"include_adult": "false"}
     assert [(seen.path, seen.query) for seen in tmdb_server.seen] == [
         (path, {"page": page, **common, **query}) for page in ("1", "2")
