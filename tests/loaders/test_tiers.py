@@ -37,12 +37,12 @@ class GatedFilms(loaders.MovieById):
     """A database that answers when it is let, or is away."""
 
     gate: ClassVar[asyncio.Event]
-    asked: ClassVar[list[list[str]]]
+    requested: ClassVar[list[list[str]]]
     is_away: ClassVar[bool]
     preferences: ClassVar[list[str]]
 
     async def fetch(self, keys: list[str], fields: Fields) -> Mapping[str, models.MovieRecord]:
-        self.asked.append(sorted(keys))
+        self.requested.append(sorted(keys))
         self.preferences.append(models.collection_for_reads(models.Movie).read_preference.name)
         records = {} if self.is_away else await super().fetch(keys, fields)
         await self.gate.wait()
@@ -53,7 +53,7 @@ class GatedFilms(loaders.MovieById):
 
 @pytest.fixture
 def gated() -> Iterator[type[GatedFilms]]:
-    GatedFilms.gate, GatedFilms.asked, GatedFilms.preferences = asyncio.Event(), [], []
+    GatedFilms.gate, GatedFilms.requested, GatedFilms.preferences = asyncio.Event(), [], []
     GatedFilms.is_away = False
     yield GatedFilms
     GatedFilms.gate.set()
@@ -96,7 +96,7 @@ async def test_across_two_processes_they_are_one_command_as_well(
     await asyncio.sleep(0.1)
     gated.gate.set()
     assert Counter(await asyncio.gather(*reading)) == {"Film 1": 500}
-    assert gated.asked == [[FILM]]
+    assert gated.requested == [[FILM]]
 
 
 async def test_a_caller_that_leaves_ends_nobody_elses_read(
@@ -104,12 +104,12 @@ async def test_a_caller_that_leaves_ends_nobody_elses_read(
 ) -> None:
     await store([film(1)])
     first, second = (asyncio.create_task(title(runtime, gated)) for _ in range(2))
-    await until(lambda: gated.asked)
+    await until(lambda: gated.requested)
     first.cancel()
     await asyncio.sleep(0)
     gated.gate.set()
     assert await second == "Film 1"
-    assert gated.asked == [[FILM]]
+    assert gated.requested == [[FILM]]
 
 
 async def test_a_read_that_everybody_left_is_still_kept(
@@ -117,13 +117,13 @@ async def test_a_read_that_everybody_left_is_still_kept(
 ) -> None:
     await store([film(1)])
     reading = asyncio.create_task(title(runtime, gated))
-    await until(lambda: gated.asked)
+    await until(lambda: gated.requested)
     reading.cancel()
     await asyncio.gather(reading, return_exceptions=True)
     gated.gate.set()
     await until(lambda: not runtime.cache.flights, 2)
     assert await title(runtime, gated) == "Film 1"
-    assert gated.asked == [[FILM]]
+    assert gated.requested == [[FILM]]
 
 
 async def test_a_stale_film_answers_at_once_while_it_is_read_anew(
@@ -147,7 +147,7 @@ async def test_a_stale_film_answers_at_once_while_it_is_read_anew(
     # then all of them have the old one, and know that it is old
     assert {movie.title for movie in records} == {"Film 1"}
     assert all(context.is_degraded for context in contexts)
-    await until(lambda: gated.asked)
+    await until(lambda: gated.requested)
     # and those who come while it is read ask nobody, not even Redis
     await count_commands.reset()
     assert await asyncio.gather(*(title(here, gated) for _ in range(100))) == ["Film 1"] * 100
@@ -157,7 +157,7 @@ async def test_a_stale_film_answers_at_once_while_it_is_read_anew(
     await until(lambda: not here.cache.flights, 2)
     last = Context(here)
     movie = await last.load(gated, FILM)
-    assert (movie.title, last.is_degraded, gated.asked) == ("A Film", False, [[FILM]])
+    assert (movie.title, last.is_degraded, gated.requested) == ("A Film", False, [[FILM]])
 
 
 async def test_with_the_database_away_what_is_stale_answers_and_the_rest_fails(
@@ -208,7 +208,7 @@ async def test_with_redis_away_too_memory_answers_as_a_last_resort(
         # then it is not asked in vain, and what it does not hold fails
         with pytest.raises(UpstreamUnavailable):
             await title(here, gated, film_id(2))
-    assert gated.asked == [[FILM], [film_id(2)]]
+    assert gated.requested == [[FILM], [film_id(2)]]
 
 
 async def test_what_does_not_exist_is_asked_for_twice_a_minute_at_most(
@@ -218,7 +218,7 @@ async def test_what_does_not_exist_is_asked_for_twice_a_minute_at_most(
     gated.gate.set()
     for _ in range(3):
         assert await title(here, gated) is None
-    assert gated.asked == [[FILM]]
+    assert gated.requested == [[FILM]]
     assert 26 <= await redis.ttl(KEY) <= 30
     # when it comes to be, it is seen as soon as that is forgotten
     await store([film(1)])
@@ -233,7 +233,7 @@ async def test_what_another_process_reads_is_waited_for(
     await store([film(1)])
     one, other = process(runtime, redis), process(runtime, redis)
     reading = asyncio.create_task(title(one, gated))
-    await until(lambda: gated.asked)
+    await until(lambda: gated.requested)
     waiting = asyncio.create_task(title(other, loaders.MovieById))
     await asyncio.sleep(0.05)
     await count_commands.reset()
@@ -268,14 +268,14 @@ async def test_our_own_keys_are_read_while_we_wait_for_others(
     ids = [film_id(number) for number in (1, 2, 3)]
     reading = asyncio.create_task(Context(here).load_many(gated, ids))
     # then ours are read at once
-    await until(lambda: gated.asked, 0.9)
-    assert gated.asked == [[film_id(2), film_id(3)]]
+    await until(lambda: gated.requested, 0.9)
+    assert gated.requested == [[film_id(2), film_id(3)]]
     # and the other's comes from it
     movie = models.MovieRecord(id=FILM, title="Theirs")
     await other.fill(MOVIE, CODEC, {KEY: other.build_entry(MOVIE, movie)}, token, other.changes)
     records = await reading
     assert [records[id_].title for id_ in ids] == ["Theirs", "Film 2", "Film 3"]
-    assert len(gated.asked) == 1
+    assert len(gated.requested) == 1
 
 
 async def test_what_changed_while_it_was_read_is_not_kept(
@@ -285,7 +285,7 @@ async def test_what_changed_while_it_was_read_is_not_kept(
     await store([film(1)])
     reader, writer = process(runtime, redis), process(runtime, redis)
     reading = asyncio.create_task(title(reader, gated))
-    await until(lambda: gated.asked)
+    await until(lambda: gated.requested)
     await asyncio.sleep(0.05)
     # when it is changed elsewhere meanwhile
     await rename("A Film")

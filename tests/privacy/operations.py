@@ -193,7 +193,9 @@ class _Writer:
             selected.append(self._field(type_, name, one, path, public))
         return " ".join(selected)
 
-    def _is_selected(self, one: GraphQLField, below: Any, path: tuple[str, ...], public: int) -> bool:
+    def _is_selected(
+        self, one: GraphQLField, below: Any, path: tuple[str, ...], public: int
+    ) -> bool:
         """What belongs to somebody, wherever it is; of public things only the nearest."""
         if is_leaf_type(below):
             return public < 3 or below.name == "ID" or is_personal(one)

@@ -21,14 +21,14 @@ class StubProvider(Provider):
     def __init__(self, key: str, *deeds: Deed, priority: int = 1, **more: Any) -> None:
         super().__init__(ProviderInfo(key, key.title(), priority=priority, **more))
         self._deeds = list(deeds)
-        self.asked = 0
+        self.calls = 0
         self.cancelled_calls = 0
 
     def does(self, *deeds: Deed) -> None:
         self._deeds = list(deeds)
 
     async def sources(self, title: TitleRef) -> list[Source]:
-        self.asked += 1
+        self.calls += 1
         deed = self._deeds.pop(0) if len(self._deeds) > 1 else self._deeds[0]
         try:
             return await deed(self)

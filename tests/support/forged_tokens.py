@@ -46,7 +46,9 @@ def signed(key: Key = OURS, header: dict[str, Any] | None = None, **claims: Any)
     """Really signed, by `key`; a claim may be made from now; None leaves one out."""
 
     def forge(payload: dict[str, Any], now: float) -> str:
-        resolved = {name: value(now) if callable(value) else value for name, value in claims.items()}
+        resolved = {
+            name: value(now) if callable(value) else value for name, value in claims.items()
+        }
         content = {name: value for name, value in (payload | resolved).items() if value is not None}
         named = HEADER | {"kid": key.id} | (header or {})
         text = f"{segment(named)}.{segment(content)}"

@@ -117,7 +117,10 @@ async def test_an_editor_imports_films_and_watches_it_happen(
     done = [event["done"] for event in watched_states]
     assert done == sorted(done)
     assert {0, 20, 40, 50} <= set(done)
-    assert watched_states[-1]["error"] is None and watched_states[-1]["finishedAt"] >= watched_states[-1]["startedAt"]
+    assert (
+        watched_states[-1]["error"] is None
+        and watched_states[-1]["finishedAt"] >= watched_states[-1]["startedAt"]
+    )
     film = answer["data"]["movie"]
     assert (film["title"], film["year"], film["runtimeSeconds"]) == ("The Film 1", 1999, 8160)
     assert film["poster"]["url"] == "https://image.tmdb.org/t/p/w780/poster1.jpg"

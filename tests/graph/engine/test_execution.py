@@ -70,7 +70,10 @@ async def test_a_bad_item_nulls_itself_or_its_list(send: Send, case_context: Cho
     have(case_context, ItemRecord("a", tags=["x", None], holes=["y", None, object()]))
     body = await send("{ item { tags holes } }")
     assert body["data"] == {"item": {"tags": None, "holes": ["y", None, None]}}
-    assert {path for _, path in read_error_paths(body)} == {("item", "tags", 1), ("item", "holes", 2)}
+    assert {path for _, path in read_error_paths(body)} == {
+        ("item", "tags", 1),
+        ("item", "holes", 2),
+    }
 
 
 async def test_a_record_under_two_parents_tells_both_paths(
@@ -160,7 +163,10 @@ async def test_a_batched_function_that_miscounts_fails_for_all(
     have(case_context, ItemRecord("a"), ItemRecord("b"))
     body = await send("{ items { short } }")
     assert body["data"] == {"items": [{"short": None}, {"short": None}]}
-    assert read_error_paths(body) == {(BROKEN, ("items", 0, "short")), (BROKEN, ("items", 1, "short"))}
+    assert read_error_paths(body) == {
+        (BROKEN, ("items", 0, "short")),
+        (BROKEN, ("items", 1, "short")),
+    }
 
 
 # selection

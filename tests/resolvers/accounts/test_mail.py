@@ -207,7 +207,9 @@ async def test_only_the_viewer_is_shown_the_account(guest: Context) -> None:
             {}, {"$set": {"email_verified": False}}
         )
         await mail_tokens.resend_verification(again(guest), EMAIL)
-        user = await mail_tokens.verify_email(again(asker), (await send_pending_mails(guest)).codes[-1])
+        user = await mail_tokens.verify_email(
+            again(asker), (await send_pending_mails(guest)).codes[-1]
+        )
         assert (user is not None) is is_shown
 
 

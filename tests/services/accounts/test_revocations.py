@@ -36,13 +36,13 @@ class AwayStore:
     """A MongoDB that never answers, and counts how often it was asked."""
 
     def __init__(self) -> None:
-        self.asked = 0
+        self.reads = 0
 
     async def save(self, revocations: Sequence[Revocation], lifetime_seconds: float) -> None:
         raise UpstreamUnavailable("away")
 
     async def list_since(self, moment: float, most: int) -> list[Revocation]:
-        self.asked += 1
+        self.reads += 1
         raise UpstreamUnavailable("away")
 
 
@@ -300,7 +300,7 @@ async def test_while_redis_answers_the_database_is_asked_at_the_start_alone(open
     other = await opened()
     await other.revoke_login("login_1")
     await until(lambda: here.is_login_revoked("login_1"))
-    assert store.asked == 1
+    assert store.reads == 1
 
 
 async def test_stored_revocations_end_by_themselves(opened: Open) -> None:

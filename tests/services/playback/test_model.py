@@ -336,13 +336,13 @@ class TwoDevices(RuleBasedStateMachine):
         before, twin = self._stored(), self.twins[report.session_id]
         if expected == "refused":
             with pytest.raises(ValidationFailed):
-                self._told(report)
+                self._push_report(report)
             with pytest.raises(ValidationFailed):
                 apply(before.state, twin, report, self.now, Rules())
             assert self._stored() == before
             self._check_session(twin)
             return
-        reported = self._told(report)
+        reported = self._push_report(report)
         assert reported.outcome.value == expected
         # the rule's twin, for what does not pass through Redis, says the same to the last field
         outcome, state, session_after = apply(before.state, twin, report, self.now, Rules())
@@ -353,7 +353,7 @@ class TwoDevices(RuleBasedStateMachine):
         self._remember(reported.progress, grows=expected == "applied")
         self._check_session(session_after)
 
-    def _told(self, report: Report) -> BufferReply:
+    def _push_report(self, report: Report) -> BufferReply:
         reported = self.world.run(self.buffer.report(self.user, report, self.now))
         if reported.outcome is ReportOutcome.BASE_NEEDED:
             reported = self.world.run(self.buffer.report(self.user, report, self.now, self.base))

@@ -43,14 +43,21 @@ class Operators:
 
 
 async def test_they_are_asked_by_priority_equals_as_given() -> None:
-    providers = [StubProvider("c", has_not, priority=3), StubProvider("a", has_not), StubProvider("b", has_not)]
+    providers = [
+        StubProvider("c", has_not, priority=3),
+        StubProvider("a", has_not),
+        StubProvider("b", has_not),
+    ]
     result = await chain_of(*providers).find(TITLE)
     assert [key for key, *_ in tries(result)] == ["a", "b", "c"]
     assert result.is_certain
 
 
 async def test_one_that_fails_goes_behind_the_next_until_that_is_forgotten() -> None:
-    bad, good = StubProvider("bad", fails("HTTP_403"), priority=2), StubProvider("good", has_it, priority=3)
+    bad, good = (
+        StubProvider("bad", fails("HTTP_403"), priority=2),
+        StubProvider("good", has_it, priority=3),
+    )
     chain = chain_of(bad, good)
     orders = [[key for key, *_ in tries(await chain.find(TITLE))] for _ in range(5)]
     assert orders == [["bad", "good"]] * 3 + [["good"]] * 2
@@ -61,7 +68,10 @@ async def test_one_that_fails_goes_behind_the_next_until_that_is_forgotten() -> 
 
 
 async def test_dead_sources_put_a_provider_behind_one_whose_sources_work() -> None:
-    dead, live = StubProvider("dead", has_a_dead_one, priority=2), StubProvider("live", has_it, priority=3)
+    dead, live = (
+        StubProvider("dead", has_a_dead_one, priority=2),
+        StubProvider("live", has_it, priority=3),
+    )
     chain = chain_of(dead, live)
     assert (await chain.find(TITLE)).provider is dead.info
     assert (await chain.find(TITLE)).provider is live.info
@@ -69,7 +79,9 @@ async def test_dead_sources_put_a_provider_behind_one_whose_sources_work() -> No
 
 async def test_operators_change_order_and_who_is_asked_from_the_next_title_on() -> None:
     operators = Operators()
-    chain = chain_of(StubProvider("a", has_not), StubProvider("b", has_not, priority=2), overrides=operators)
+    chain = chain_of(
+        StubProvider("a", has_not), StubProvider("b", has_not, priority=2), overrides=operators
+    )
     assert [key for key, *_ in tries(await chain.find(TITLE))] == ["a", "b"]
     operators.changed = {"a": Override(priority=5)}
     assert [key for key, *_ in tries(await chain.find(TITLE))] == ["b", "a"]
@@ -121,7 +133,7 @@ async def test_when_all_fail_what_may_be_over_is_tried_once_more(reason: str) ->
     # one attempt is told, as it ended
     assert tries(result) == [("flaky", "HIT", None, False), ("empty", "EMPTY", None, False)]
     assert result.provider is flaky.info
-    assert (flaky.asked, empty.asked) == (2, 1)
+    assert (flaky.calls, empty.calls) == (2, 1)
 
 
 @pytest.mark.parametrize(
@@ -130,13 +142,13 @@ async def test_when_all_fail_what_may_be_over_is_tried_once_more(reason: str) ->
 async def test_what_would_not_change_is_not_tried_again(deed: Deed) -> None:
     provider = StubProvider("p", deed, has_it)
     assert (await chain_of(provider).find(TITLE)).provider is None
-    assert provider.asked == 1
+    assert provider.calls == 1
 
 
 async def test_nothing_is_tried_again_when_another_one_has_it() -> None:
     flaky, good = StubProvider("flaky", fails("HTTP_500")), StubProvider("good", has_it, priority=2)
     await chain_of(flaky, good).find(TITLE)
-    assert flaky.asked == 1
+    assert flaky.calls == 1
 
 
 async def test_retries_stay_within_a_tenth_of_the_calls() -> None:
@@ -144,7 +156,7 @@ async def test_retries_stay_within_a_tenth_of_the_calls() -> None:
     chain = chain_of(down, breakers=Unshared(minimum_calls=10_000).breakers)
     for _ in range(60):
         await chain.find(TITLE)
-    assert 60 < down.asked <= 60 + 1 + 6 + 1  # the first one, a tenth, and a tenth of those
+    assert 60 < down.calls <= 60 + 1 + 6 + 1  # the first one, a tenth, and a tenth of those
 
 
 async def test_retries_stay_inside_the_deadline() -> None:
@@ -155,7 +167,7 @@ async def test_retries_stay_inside_the_deadline() -> None:
     provider = StubProvider("p", slowly_fails)
     result = await chain_of(provider, deadline_seconds=0.1).find(TITLE)
     assert tries(result) == [("p", "TIMEOUT", None, False)]
-    assert provider.asked == 1
+    assert provider.calls == 1
 
 
 # Breakers and bulkheads
@@ -228,7 +240,7 @@ async def test_an_open_breaker_is_told_and_its_provider_not_asked() -> None:
         ("bad", "BREAKER_OPEN", None, False),
         ("good", "HIT", None, False),
     ]
-    assert bad.asked == 2
+    assert bad.calls == 2
     # and an answer without it is no certain one
     good.does(has_not)
     assert not (await chain.find(TITLE)).is_certain
@@ -266,7 +278,7 @@ async def test_a_rest_that_was_asked_for_is_kept_and_bounded() -> None:
     assert tries(await chain.find(TITLE)) == [("busy", "BREAKER_OPEN", "RETRY_AFTER", False)]
     unshared.clock.now += 301
     await chain.find(TITLE)
-    assert busy.asked == 2
+    assert busy.calls == 2
 
 
 async def test_a_full_bulkhead_is_told_and_the_next_one_asked() -> None:
@@ -274,7 +286,7 @@ async def test_a_full_bulkhead_is_told_and_the_next_one_asked() -> None:
     slow, other = StubProvider("slow", hangs), StubProvider("other", has_it, priority=2)
     chain = chain_of(slow, other, max_calls=2)
     waiting = [asyncio.create_task(chain.find(TITLE)) for _ in range(2)]
-    await until(lambda: slow.asked == 2)
+    await until(lambda: slow.calls == 2)
     # when one more title is wanted
     result = await chain.find(TITLE)
     # then it is not asked, and it is not held against it

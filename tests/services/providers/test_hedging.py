@@ -62,7 +62,7 @@ async def test_an_answer_in_time_is_not_hedged() -> None:
     first, second = StubProvider("first", after(0.05)), StubProvider("second", has_it)
     result = await chain_of(first, second, hedge_seconds=5).find(TITLE)
     assert tries(result) == [("first", "HIT", None, False)]
-    assert second.asked == 0
+    assert second.calls == 0
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,11 @@ async def test_a_failure_starts_the_next_at_once_while_others_still_run(
     deed: object, outcome: str, reason: str | None
 ) -> None:
     # given a silent first one, a hedge that has nothing, and a third one
-    silent, second, third = StubProvider("silent", hangs), StubProvider("second", deed), StubProvider("third", has_it)  # type: ignore[arg-type]
+    silent, second, third = (
+        StubProvider("silent", hangs),
+        StubProvider("second", deed),
+        StubProvider("third", has_it),
+    )  # type: ignore[arg-type]
     chain = chain_of(silent, second, third, hedge_seconds=2)
     begun = time.monotonic()
     result = await chain.find(TITLE)
@@ -92,7 +96,7 @@ async def test_its_own_p95_says_how_long_a_provider_is_waited_for() -> None:
     chain = chain_of(first, second, hedge_seconds=9)
     for _ in range(20):
         await chain.find(TITLE)
-    assert second.asked == 0
+    assert second.calls == 0
     # when it hangs
     first.does(hangs)
     begun = time.monotonic()
@@ -123,11 +127,14 @@ async def test_a_hedge_that_may_not_be_asked_is_made_with_the_next_one() -> None
 
 
 async def test_who_is_overtaken_again_and_again_goes_to_the_back() -> None:
-    first, second = StubProvider("first", hangs, priority=2), StubProvider("second", has_it, priority=3)
+    first, second = (
+        StubProvider("first", hangs, priority=2),
+        StubProvider("second", has_it, priority=3),
+    )
     chain = chain_of(first, second, hedge_seconds=0.02)
     for _ in range(9):
         await chain.find(TITLE)
-    assert first.asked == 9
+    assert first.calls == 9
     # then, at 8.5 / 13 of health, it ranks 3.06, behind the other's 3: it is not waited for
     result = await chain.find(TITLE)
     assert tries(result) == [("second", "HIT", None, False)]
@@ -165,7 +172,7 @@ async def test_a_caller_who_leaves_ends_all_calls() -> None:
     breakers = CircuitBreakers()
     chain = chain_of(first, second, hedge_seconds=0.02, breakers=breakers)
     finding = asyncio.create_task(chain.find(TITLE))
-    await until(lambda: (first.asked, second.asked) == (1, 1))
+    await until(lambda: (first.calls, second.calls) == (1, 1))
     # when the caller goes away
     finding.cancel()
     await asyncio.gather(finding, return_exceptions=True)

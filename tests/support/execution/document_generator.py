@@ -77,7 +77,9 @@ class _Maker:
     dice: Random
     remaining: int = 0
     keys: dict[str, tuple[str, str, str]] = field(default_factory=dict)
-    used_arguments: dict[str, str] = field(default_factory=dict)  # "Type.field" -> arguments used before
+    used_arguments: dict[str, str] = field(
+        default_factory=dict
+    )  # "Type.field" -> arguments used before
     variables: dict[str, tuple[str, str | None]] = field(default_factory=dict)
     values: dict[str, Any] = field(default_factory=dict)
     fragments: list[tuple[str, Any, str]] = field(default_factory=list)

@@ -79,7 +79,8 @@ def guarded_of(row: Parent[Any], info: Info) -> str:
 async def scores_of(rows: Parent[list[Row]], info: Info, most: int = 9) -> list[Any]:
     info.context.world.may_fail("scores", most)
     return [
-        row.world.value_or_error(lambda dice: dice.randrange(max(most, 1)), row.key, "score") for row in rows
+        row.world.value_or_error(lambda dice: dice.randrange(max(most, 1)), row.key, "score")
+        for row in rows
     ]
 
 
@@ -181,7 +182,10 @@ async def neighbours_of(rows: Parent[list[Row]], info: Info, most: int = 2) -> l
 
 async def rivals_of(rows: Parent[list[Row]], info: Info) -> list[Any]:
     await info.context.world.wait("rivals")
-    return [row.world.value_or_error(lambda _, r=row: thing_of(r, "rival"), row.key, "rival") for row in rows]
+    return [
+        row.world.value_or_error(lambda _, r=row: thing_of(r, "rival"), row.key, "rival")
+        for row in rows
+    ]
 
 
 async def visitor_of(row: Parent[Row], info: Info) -> Any:
