@@ -19,7 +19,7 @@ from bench.measure import Pace, Sequences, measure
 from bench.processes import OTHER_CORE, BenchError, memory_bytes, settle_here
 from bench.running import Running, prepare, servers
 from bench.scaling import scaling
-from bench.targets import TARGETS, Target, chosen
+from bench.targets import TARGETS, Target, choose_targets
 from services.errors import StartupError
 
 FOLDER = dataset.ROOT / ".data/bench"
@@ -29,7 +29,7 @@ RESULTS = Path(__file__).parent / "RESULTS.md"
 def main() -> int:
     options = _options()
     try:
-        targets = chosen(_names(options.servers))
+        targets = choose_targets(_names(options.servers))
         items = _chosen_items(_names(options.items))
         if options.what == "peers":
             install.install_peers(targets, FOLDER)

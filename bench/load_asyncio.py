@@ -31,7 +31,7 @@ class Run:
         return self.requests[self.at].replace(MARK, b"%d" % self.sequence)
 
 
-def prepared(line: str, port: int) -> bytes:
+def prepare_request(line: str, port: int) -> bytes:
     method, path, headers, body = line.rstrip("\n").split("\t")
     lines = [f"{method} {path} HTTP/1.1", f"host: 127.0.0.1:{port}", *headers.split("|")]
     if body:
@@ -77,7 +77,7 @@ async def chunks(reader: asyncio.StreamReader) -> int:
 async def drive(arguments: list[str]) -> None:
     port, connections, seconds = int(arguments[0]), int(arguments[1]), float(arguments[2])
     with open(arguments[3]) as file:
-        requests = [prepared(line, port) for line in file]
+        requests = [prepare_request(line, port) for line in file]
     started = time.perf_counter()
     run = Run(port, started + seconds, requests, int(arguments[4]), int(arguments[5]))
     ended = await asyncio.gather(

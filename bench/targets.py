@@ -88,7 +88,7 @@ TARGETS: tuple[Target, ...] = (
 )
 
 
-def chosen(names: Sequence[str] | None) -> list[Target]:
+def choose_targets(names: Sequence[str] | None) -> list[Target]:
     """The targets of these names in the table's order; the default ones without names.
 
     Raises:

@@ -29,7 +29,7 @@ from services.redis.pool import Client
 from services.settings.settings import Settings
 from services.telemetry.access_log import AccessLog
 from tests.support import log_watch
-from tests.support.api_client import GraphQL, LiveServer, Socket, connect_app, serving_app
+from tests.support.api_client import GraphQL, LiveServer, Socket, connect_app, serve_app
 
 pytest_plugins = ["tests.support.fixtures"]
 
@@ -38,7 +38,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """The controller (or a run without xdist) starts MongoDB; workers are told where it is."""
     config.pluginmanager.register(log_watch, "log_watch")
     # plain tracebacks: structlog's own, with everybody's locals, take seconds to draw
-    structlog.configure(processors=[structlog.processors.format_exc_info, log_watch.rendered])
+    structlog.configure(processors=[structlog.processors.format_exc_info, log_watch.render_line])
     if hasattr(config, "workerinput"):
         return
     folder = Path(tempfile.mkdtemp(prefix="marquee-tests-"))
@@ -251,7 +251,7 @@ def graphql(client: httpx.AsyncClient) -> GraphQL:
 
 @pytest.fixture
 async def live_server(app: Starlette, settings: Settings) -> AsyncIterator[LiveServer]:
-    async with serving_app(app, settings) as server:
+    async with serve_app(app, settings) as server:
         yield server
 
 

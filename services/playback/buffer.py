@@ -41,7 +41,7 @@ _EVENTS_REMEMBERED = 2000  # of one user: the four largest batches; older repeat
 _EVENTS_REMEMBERED_MS = 30 * 86400 * 1000
 _NO_SESSION, _NO_BASE, _FULL, _BEYOND = 0, 1, 2, 3
 _NO_BASES: Mapping[str, Base] = MappingProxyType({})
-_REPORT_OUTCOMES = (ReportOutcome.REPEATED, ReportOutcome.APPLIED, ReportOutcome.KEPT)
+_REPORT_OUTCOMES = (ReportOutcome.REPEATED, ReportOutcome.APPLIED, ReportOutcome.UNCHANGED)
 
 
 class ProgressBuffer:
@@ -76,7 +76,7 @@ class ProgressBuffer:
     ) -> BufferReply:
         """Apply one report if its sequence is new and its session may move the position.
 
-        Otherwise it returns the stored progress: KEPT, or REPEATED.
+        Otherwise it returns the stored progress: UNCHANGED, or REPEATED.
 
         Raises:
             SessionNotFound: no such session, or another user's.
@@ -133,7 +133,7 @@ class ProgressBuffer:
         now_ms: int,
         bases: Mapping[str, Base] = _NO_BASES,
     ) -> ChangeResult:
-        """Mark up to MOST_CHANGES titles as watched or unwatched; KEPT: it was so already.
+        """Mark up to MOST_CHANGES titles as watched or unwatched; UNCHANGED: it was so already.
 
         Unwatched forgets position and furthest position, and of offline events those before it; it
         keeps `watch_count`.

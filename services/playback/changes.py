@@ -24,7 +24,7 @@ from services.playback.state import (
 )
 
 MOST_CHANGES = 500  # in one call: a few ms of Redis's time
-_OUTCOMES = (ReportOutcome.REPEATED, ReportOutcome.APPLIED, ReportOutcome.KEPT)
+_OUTCOMES = (ReportOutcome.REPEATED, ReportOutcome.APPLIED, ReportOutcome.UNCHANGED)
 PackedValues = tuple[Any, ...]
 
 

@@ -49,7 +49,7 @@ def apply(
         return ReportOutcome.APPLIED, _release_hold(state, updated), updated
     position, duration = updated.position_seconds, updated.duration_seconds
     if not report.seeked and _is_ignored(state, session, position, now_ms, rules):
-        return ReportOutcome.KEPT, state, updated
+        return ReportOutcome.UNCHANGED, state, updated
     finishes = is_completed(position, duration, rules)
     counts = finishes and not state.completed and not session.counted
     updated = replace(updated, counted=session.counted or counts)

@@ -128,10 +128,10 @@ class Rules(NamedTuple):
 
 
 class ReportOutcome(Enum):
-    """Outcome of a report. KEPT: new, but the stored position stays. REPEATED: seen before."""
+    """Outcome of a report. UNCHANGED: new, but the stored position stays. REPEATED: seen before."""
 
     APPLIED = "applied"
-    KEPT = "kept"
+    UNCHANGED = "kept"
     REPEATED = "repeated"
     BASE_NEEDED = "base_needed"
 

@@ -13,7 +13,7 @@ from resolvers.context import Runtime
 from services.accounts.token_keys import generate_pem, open_keys
 from services.accounts.tokens import AccessTokens
 from services.settings.settings import Environment
-from tests.support.api_client import LiveServer, build_silent_app, serving_app
+from tests.support.api_client import LiveServer, build_silent_app, serve_app
 
 OUR_SITE = "https://app.example"
 
@@ -48,5 +48,5 @@ def app(hardened: Runtime) -> Starlette:
 
 @pytest.fixture
 async def live_server(app: Starlette, hardened: Runtime) -> AsyncIterator[LiveServer]:
-    async with serving_app(app, hardened.settings) as server:
+    async with serve_app(app, hardened.settings) as server:
         yield server

@@ -55,23 +55,23 @@ class Attack:
 _TRIED: dict[str, set[str]] = {}  # row -> digests of what was sent
 
 
-def tried(row: str, *sent: object) -> None:
+def record_attempt(row: str, *sent: object) -> None:
     """Registers one payload; the same bytes count once."""
     digest = hashlib.sha256(repr(sent).encode()).hexdigest()
     _TRIED.setdefault(row, set()).add(digest)
 
 
-def tried_by_row() -> dict[str, int]:
+def attempts_by_row() -> dict[str, int]:
     return {row: len(attempts) for row, attempts in _TRIED.items()}
 
 
-def distinct() -> int:
+def count_distinct() -> int:
     return len(set().union(*_TRIED.values()))
 
 
 def request(row: str, name: str, content: bytes = b"", **options: Any) -> Attack:
     attack = Attack(row, name, content, **options)
-    tried(row, attack.method, attack.path, sorted(attack.headers.items()), attack.content)
+    record_attempt(row, attack.method, attack.path, sorted(attack.headers.items()), attack.content)
     return attack
 
 
@@ -83,7 +83,7 @@ def document(
     return request(row, name, json.dumps(body).encode(), **options)
 
 
-def gotten(row: str, name: str, **options: Any) -> Attack:
+def get_request(row: str, name: str, **options: Any) -> Attack:
     """The same by GET; what is not of Attack goes into the address."""
     mine: dict[str, Any] = {
         key: options.pop(key) for key in ("headers", "status", "code") if key in options
@@ -114,7 +114,9 @@ async def send(client: httpx.AsyncClient, attack: Attack, **headers: str) -> htt
     )
 
 
-async def repelled(client: httpx.AsyncClient, attack: Attack, **headers: str) -> httpx.Response:
+async def assert_repelled(
+    client: httpx.AsyncClient, attack: Attack, **headers: str
+) -> httpx.Response:
     """Sends it, and sees the answer it must get; then the next good request gets its own."""
     response = await send(client, attack, **headers)
     assert response.status_code == attack.status, response.text[:500]

@@ -20,7 +20,7 @@ from tests.attacks.payloads import (
     answers,
     assert_nothing_leaks,
     codes_of,
-    tried,
+    record_attempt,
 )
 from tests.support.api_client import connect_runtime
 
@@ -79,7 +79,7 @@ GUESSES = [
     ("*@example.org", PASSWORD),
 ]  # fmt: skip
 for _guess in GUESSES:
-    tried("login and reset enumeration", _guess)
+    record_attempt("login and reset enumeration", _guess)
 
 
 @pytest.mark.parametrize("guess", GUESSES, ids=ascii)
@@ -105,7 +105,7 @@ async def test_every_wrong_guess_gets_the_same_answer(
 async def test_asking_for_mail_tells_nothing(
     client: httpx.AsyncClient, account: None, query: str, email: str
 ) -> None:
-    tried("login and reset enumeration", query, email)
+    record_attempt("login and reset enumeration", query, email)
     before = await _stored()
     (payload,) = (await _ask(client, query, e=email)).values()
     if len(email) < 300:
@@ -115,7 +115,7 @@ async def test_asking_for_mail_tells_nothing(
 
 TOKENS = ["", "a", "a" * 43, "A" * 100_000, "\x00" * 43, "../../x", "é" * 43, '{"$ne": null}']
 for _token in TOKENS:
-    tried("mailed and refresh tokens", _token)
+    record_attempt("mailed and refresh tokens", _token)
 
 
 @pytest.mark.parametrize("token", TOKENS, ids=lambda token: ascii(token)[:20])
@@ -138,11 +138,11 @@ async def test_a_token_that_was_never_given_opens_nothing(
 
 
 async def test_a_huge_password_is_cheap(client: httpx.AsyncClient, account: None) -> None:
-    tried("login and reset enumeration", "1 MB")
+    record_attempt("login and reset enumeration", "1 MB")
     body = {"query": LOGIN, "variables": {"e": EMAIL, "p": "x" * 1_000_000}}
     assert (await client.post("/graphql", json=body)).status_code == 413
     # and one that fits a request is refused unhashed
-    tried("login and reset enumeration", "200 KB")
+    record_attempt("login and reset enumeration", "200 KB")
     a_guess = await _cpu_seconds(client, "wrong horse battery", "INVALID_CREDENTIALS")
     huge = await _cpu_seconds(client, "x" * 200_000, "VALIDATION_FAILED")
     assert huge < a_guess / 2
@@ -159,7 +159,7 @@ async def _cpu_seconds(client: httpx.AsyncClient, password: str, code: str) -> f
 
 NAMES = ["", " ", "a" * 81, "\x00", "\u202eadA", "a\nb", "<b>"]
 for _name in NAMES:
-    tried("login and reset enumeration", "name", _name)
+    record_attempt("login and reset enumeration", "name", _name)
 
 
 @pytest.mark.parametrize("name", NAMES, ids=ascii)
@@ -195,7 +195,7 @@ async def test_aliases_give_no_more_guesses_than_requests(
             for n in range(first, first + 20)
         ) + " }"  # fmt: skip
 
-    tried("batching", packed(0))
+    record_attempt("batching", packed(0))
     # when twenty are tried at once
     data = await _ask(throttled, packed(0))
     codes = [error["code"] for payload in data.values() for error in payload["errors"]]
@@ -216,7 +216,7 @@ async def test_a_forged_x_forwarded_for_gives_no_more_guesses(
     for number in range(14):
         name = ("x-forwarded-for", "x-real-ip", "forwarded", "true-client-ip", "cf-connecting-ip",
                 "x-client-ip", "x-cluster-client-ip")[number % 7]  # fmt: skip
-        tried("X-Forwarded-For", name)
+        record_attempt("X-Forwarded-For", name)
         forged = {name: f"for=10.1.2.{number}" if name == "forwarded" else f"10.1.2.{number}"}
         body = {"query": LOGIN, "variables": {"e": EMAIL, "p": f"guess {number}"}}
         response = await throttled.post("/graphql", json=body, headers=forged)

@@ -10,7 +10,14 @@ import httpx
 import pytest
 
 from resolvers.context import Runtime
-from tests.attacks.payloads import Attack, each, gotten, repelled, request, tried
+from tests.attacks.payloads import (
+    Attack,
+    assert_repelled,
+    each,
+    get_request,
+    record_attempt,
+    request,
+)
 from tests.support.api_client import token_for
 from tests.support.titles import film, store
 
@@ -53,12 +60,12 @@ def _poisonings() -> Iterator[Attack]:
 async def test_a_document_goes_by_its_own_hash_or_none(
     client: httpx.AsyncClient, attack: Attack
 ) -> None:
-    await repelled(client, attack)
+    await assert_repelled(client, attack)
 
 
 async def test_a_text_under_anothers_hash_is_never_given_for_it(client: httpx.AsyncClient) -> None:
     await store([film(1, title="Arrival")])
-    tried("cache poisoning", "a text under another's hash")
+    record_attempt("cache poisoning", "a text under another's hash")
     evil = "{ __typename }"
     # given somebody registers a text of their own under the hash of what clients ask for
     json_type = {"content-type": "application/json"}
@@ -85,7 +92,7 @@ UNKEYED = {
     "referer": "https://evil.example/",
 }
 for _header, _value in UNKEYED.items():
-    tried("cache poisoning", _header, _value)
+    record_attempt("cache poisoning", _header, _value)
 
 
 @pytest.mark.parametrize("header", UNKEYED)
@@ -110,7 +117,7 @@ def _busters() -> Iterator[Attack]:
         "a callback": {"callback": "alert"},
         "the query twice": {"operationName": ""},
     }.items():
-        yield gotten(row, name, query="{ __typename }", code=None, **more)
+        yield get_request(row, name, query="{ __typename }", code=None, **more)
     for name, path in {
         "a style sheet": "/graphql/a.css",
         "a style sheet by a semicolon": "/graphql;a.css",
@@ -125,7 +132,7 @@ def _busters() -> Iterator[Attack]:
 async def test_a_path_that_looks_like_a_file_is_no_other_way_in(
     client: httpx.AsyncClient, attack: Attack
 ) -> None:
-    response = await repelled(client, attack)
+    response = await assert_repelled(client, attack)
     assert "public" not in response.headers.get("cache-control", "")
 
 
@@ -140,7 +147,7 @@ async def test_errors_and_signed_in_answers_are_kept_by_nobody(
         (FILMS, token),
         (FILMS, {"cookie": "a=b"}),
     ]:
-        tried("cache poisoning", query, headers)
+        record_attempt("cache poisoning", query, headers)
         for _ in range(2):
             response = await client.get("/graphql", params={"query": query}, headers=headers)
             assert response.headers["cache-control"] == "no-store"

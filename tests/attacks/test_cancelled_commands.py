@@ -20,7 +20,7 @@ from services.redis.pool import Client
 from services.redis.scripts import ScriptCalls
 from services.settings.settings import Settings
 from tests.support.api_client import build_silent_app, connect_app
-from tests.support.playback_fixtures import film, seen_offline, viewer_of
+from tests.support.playback_fixtures import build_offline_report, film, viewer_of
 from tests.support.relay import Relay
 
 _DELAY_SECONDS = 0.3
@@ -171,7 +171,7 @@ async def test_who_gives_up_a_request_leaves_nothing_for_the_next(
             password_hash="-",
             display_name=f"Person {number}",
         ).insert()
-        await seen_offline(person, playable, 100.0 + number)
+        await build_offline_report(person, playable, 100.0 + number)
         tokens.append(
             delayed.access_tokens.issue(
                 user_id=person.viewer.user_id, role="USER", tier="FREE", login_id="login_1",

@@ -17,12 +17,12 @@ from services import cursors
 from tests.attacks.payloads import (
     Attack,
     assert_nothing_leaks,
+    assert_repelled,
     codes_of,
     document,
     each,
-    repelled,
+    record_attempt,
     send,
-    tried,
 )
 from tests.support.api_client import GraphQL, token_for
 from tests.support.titles import film, film_id, store
@@ -105,7 +105,7 @@ def _operators() -> Iterator[Attack]:
 async def test_an_operator_is_of_the_wrong_type(
     client: httpx.AsyncClient, attack: Attack, count_commands: Any
 ) -> None:
-    await repelled(client, attack)
+    await assert_repelled(client, attack)
     assert count_commands.mongo == []
 
 
@@ -114,7 +114,7 @@ async def _one_film(**fields: Any) -> None:
 
 
 for _text in AS_TEXT:
-    tried("NoSQL operators", "text", _text)
+    record_attempt("NoSQL operators", "text", _text)
 
 
 @pytest.mark.parametrize("text", AS_TEXT, ids=lambda text: ascii(text)[:30])
@@ -139,7 +139,7 @@ async def test_an_operator_in_a_text_is_text(client: httpx.AsyncClient, text: st
 
 
 for _text in PATTERNS:
-    tried("regex search", _text)
+    record_attempt("regex search", _text)
 
 
 @pytest.mark.parametrize("text", PATTERNS, ids=lambda text: ascii(text)[:30])
@@ -185,7 +185,7 @@ async def test_a_cursor_that_is_not_ours_is_refused(
     client: httpx.AsyncClient, attack: Attack
 ) -> None:
     await _one_film()
-    await repelled(client, attack)
+    await assert_repelled(client, attack)
 
 
 async def test_every_bit_of_a_cursor_counts(client: httpx.AsyncClient, graphql: GraphQL) -> None:
@@ -247,7 +247,7 @@ def _ids() -> Iterator[Attack]:
 @each(_ids())
 async def test_an_id_names_a_thing_or_nothing(client: httpx.AsyncClient, attack: Attack) -> None:
     await _one_film()
-    response = await repelled(client, attack)
+    response = await assert_repelled(client, attack)
     data = response.json().get("data") or {}
     assert not any(data.values())
 
@@ -307,7 +307,7 @@ def _values() -> Iterator[Attack]:
 async def test_a_value_that_is_none_of_its_type_is_told_in_our_words(
     client: httpx.AsyncClient, hardened: Runtime, attack: Attack
 ) -> None:
-    await repelled(client, attack, authorization=f"Bearer {_editor(hardened)}")
+    await assert_repelled(client, attack, authorization=f"Bearer {_editor(hardened)}")
     assert await models.Movie.get_pymongo_collection().count_documents({}) == 0
 
 
@@ -338,7 +338,8 @@ def _assignments() -> Iterator[Attack]:
         )  # fmt: skip
         yield document(
             row, f"updateProfile {assignment}",
-            f"mutation {{ updateProfile(input: {{displayName: \"Eve\", {assignment}}}) {{ {SELF} }} }}",
+            f"mutation {{ updateProfile(input: {{displayName: \"Eve\", {assignment}}}) "
+            f"{{ {SELF} }} }}",
         )  # fmt: skip
         name, _, value = assignment.partition(": ")
         profile = json.loads(value) if value[0] in '"t' else value
@@ -369,7 +370,7 @@ async def test_rights_cannot_be_given_to_oneself_and_secrets_not_asked_for(
     await ada.insert()
     before = await models.User.get_pymongo_collection().find().to_list(None)
     # when
-    await repelled(client, attack, authorization=f"Bearer {token_for(hardened)}")
+    await assert_repelled(client, attack, authorization=f"Bearer {token_for(hardened)}")
     # then nothing changed and nobody was made
     assert await models.User.get_pymongo_collection().find().to_list(None) == before
     assert await models.ApiKey.get_pymongo_collection().count_documents({}) == 0

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from tests.attacks.payloads import Attack, document, each, gotten, repelled, request
+from tests.attacks.payloads import Attack, assert_repelled, document, each, get_request, request
 from tests.conftest import CountCommands
 
 TOO_MUCH = "COST_LIMIT_EXCEEDED"
@@ -227,7 +227,7 @@ def _batches() -> Iterator[Attack]:
     )
     two = "query A { __typename } query B { __typename }"
     yield document(row, "two operations and no name", two)
-    yield gotten(row, "by GET", query="[{__typename}]")
+    yield get_request(row, "by GET", query="[{__typename}]")
 
 
 def _introspection() -> Iterator[Attack]:
@@ -261,9 +261,9 @@ def _introspection() -> Iterator[Attack]:
         ]
     ):
         yield document(row, f"{number}: {query[:40]}", query)
-    yield gotten(row, "by GET", query="{ __schema { types { name } } }")
-    yield gotten(row, "the whole by GET", query="query IntrospectionQuery { __schema { types { name"
-                 " kind fields { name } } } }")  # fmt: skip
+    yield get_request(row, "by GET", query="{ __schema { types { name } } }")
+    yield get_request(row, "the whole by GET", query="query IntrospectionQuery { __schema { types {"
+                 " name kind fields { name } } } }")  # fmt: skip
 
 
 @each([*_aliases(), *_depth(), *_cost(), *_tokens(), *_directives(), *_fragments()])
@@ -271,20 +271,20 @@ async def test_hostile_documents_are_refused_quickly_and_before_anything_is_read
     client: httpx.AsyncClient, count_commands: CountCommands, attack: Attack
 ) -> None:
     before = time.process_time()
-    await repelled(client, attack)
+    await assert_repelled(client, attack)
     assert time.process_time() - before < _CPU_SECONDS
     assert count_commands.mongo == []
 
 
 @each(_batches())
 async def test_batches_are_not_taken(client: httpx.AsyncClient, attack: Attack) -> None:
-    await repelled(client, attack)
+    await assert_repelled(client, attack)
 
 
 @each(_introspection())
 async def test_production_tells_nothing_of_its_schema(
     client: httpx.AsyncClient, attack: Attack
 ) -> None:
-    response = await repelled(client, attack)
+    response = await assert_repelled(client, attack)
     assert "data" not in response.json()
     assert "Did you mean" not in response.text

@@ -22,7 +22,7 @@ from tests.attacks.payloads import (
     MASKED,
     answers,
     assert_nothing_leaks,
-    tried,
+    record_attempt,
 )
 from tests.support.api_client import (
     GraphQL,
@@ -34,7 +34,7 @@ from tests.support.api_client import (
 from tests.support.fake_provider import FakeProvider
 from tests.support.titles import film as a_film
 from tests.support.titles import film_id, store
-from tests.support.with_providers import json_provider, with_providers
+from tests.support.with_providers import json_provider, open_providers
 
 SOURCES = """query ($id: ID!) { movie(by: {id: $id}) { streamingSources {
   sources { url subtitles { url } } attempts { outcome reason } } embed { url } } }"""
@@ -45,7 +45,7 @@ async def _read_sources(
 ) -> tuple[str, dict[str, Any]]:
     """What a viewer is told of a film's sources: as text, and the part itself."""
     await store([a_film(1, title="Arrival", tmdb_id=603)])
-    async with with_providers(runtime, *entries, **changes) as changed:
+    async with open_providers(runtime, *entries, **changes) as changed:
         async with connect_runtime(changed) as client:
             token = token_for(changed)
             _, body = await GraphQL(client)(SOURCES, {"id": film_id(1)}, token)
@@ -68,7 +68,7 @@ ANSWERS = [
     "refused",
 ]
 for _switch in ANSWERS:
-    tried("SSRF and providers", _switch)
+    record_attempt("SSRF and providers", _switch)
 
 
 @pytest.mark.parametrize("switch", ANSWERS)
@@ -103,7 +103,7 @@ ADDRESSES = [
     "https://" + "a" * 5_000,
 ]
 for _address in ADDRESSES:
-    tried("SSRF and providers", _address)
+    record_attempt("SSRF and providers", _address)
 
 
 @pytest.mark.parametrize("address", ADDRESSES, ids=lambda one: ascii(one)[:30])
@@ -125,7 +125,7 @@ async def test_no_address_of_a_client_is_ever_fetched(
 ) -> None:
     # given an editor who names an address of our own network as artwork
     address = provider_server.url("ok")
-    tried("SSRF and providers", "artwork of our own network")
+    record_attempt("SSRF and providers", "artwork of our own network")
     app = build_silent_app(runtime)
     mutation = """mutation ($url: URL) { upsertMovie(input: {title: "A", posterUrl: $url}) {
       movie { id poster { url(width: 300) } } errors { code } } }"""
@@ -147,7 +147,7 @@ FORGED = {
     "referer": "\x1b[2J\x1b[1;1H forged",
 }
 for _header, _value in FORGED.items():
-    tried("secrets and forged lines in logs", _header, _value)
+    record_attempt("secrets and forged lines in logs", _header, _value)
 
 
 async def test_no_client_writes_a_line_of_the_log(hardened: Runtime) -> None:
@@ -167,7 +167,7 @@ async def test_no_client_writes_a_line_of_the_log(hardened: Runtime) -> None:
             "{ errors { code } } }",
             "query " + "N" * 500 + " { __typename }",
         ):
-            tried("secrets and forged lines in logs", query)
+            record_attempt("secrets and forged lines in logs", query)
             authorization = {"authorization": f"Bearer {token_for(hardened)}"}
             await client.post("/graphql", json={"query": query}, headers=authorization)
             requests += 1
@@ -206,7 +206,7 @@ async def test_an_unexpected_error_is_one_sentence_and_a_number(
 ) -> None:
     # given a part of the server that fails with all that must not be told
     secret = f"KeyError in /work/main/x.py at mongodb://host: {LEAK_WORDS}"
-    tried("error masking", transport_name)
+    record_attempt("error masking", transport_name)
     broken = replace(hardened, breakers=_Broken(secret), tmdb=_Broken(secret))  # type: ignore[arg-type]
     app = build_silent_app(broken)
     query = "{ circuitBreakers { id state } }"

@@ -7,7 +7,7 @@ import contextlib
 
 import pytest
 
-from tests.attacks.payloads import assert_nothing_leaks, tried
+from tests.attacks.payloads import assert_nothing_leaks, record_attempt
 from tests.support.api_client import LiveServer
 
 BODY = b'{"query": "{ __typename }"}'
@@ -58,7 +58,7 @@ SMUGGLED: dict[str, tuple[bytes, int | None]] = {
     "a long header": (b"GET /health HTTP/1.1\r\nx-a: " + b"a" * 200_000 + b"\r\n\r\n", 400),
 }  # fmt: skip
 for _name, (_bytes, _) in SMUGGLED.items():
-    tried("request smuggling", _name, _bytes)
+    record_attempt("request smuggling", _name, _bytes)
 
 
 async def _exchange(server: LiveServer, sent: bytes, *, first_seconds: float = 15.0) -> bytes:
@@ -113,7 +113,7 @@ SLOW = {
     "half a handshake": b"GET /graphql HTTP/1.1\r\nupgrade: websocket\r\n",
 }
 for _name, _bytes in SLOW.items():
-    tried("slow clients", _name, _bytes)
+    record_attempt("slow clients", _name, _bytes)
 
 
 @pytest.mark.parametrize("name", SLOW)

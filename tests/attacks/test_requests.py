@@ -19,11 +19,11 @@ from tests.attacks.payloads import (
     Attack,
     answers,
     assert_nothing_leaks,
+    assert_repelled,
     each,
-    gotten,
-    repelled,
+    get_request,
+    record_attempt,
     request,
-    tried,
 )
 
 ASK = json.dumps(GOOD).encode()
@@ -111,15 +111,15 @@ def _media_types() -> Iterator[Attack]:
             headers={},
             status=405,
         )
-    yield gotten(row, "a change chosen by name", query=REGISTER.replace("mutation", "mutation A")
-                 + " query B { __typename }", operationName="A", status=405)  # fmt: skip
+    change = REGISTER.replace("mutation", "mutation A") + " query B { __typename }"
+    yield get_request(row, "a change chosen by name", query=change, operationName="A", status=405)
     events = {"accept": "text/event-stream", "origin": "https://evil.example"}
-    yield gotten(row, "an event source", query="{ __typename }", headers=events, status=406)
+    yield get_request(row, "an event source", query="{ __typename }", headers=events, status=406)
     for other in ("PUT", "PATCH", "DELETE", "TRACE", "CONNECT", "BREW"):
         yield request(row, f"a change by {other}", CHANGE, method=other, status=405)
     for header in ("x-http-method-override", "x-method-override", "x-http-method"):
-        yield gotten(row, f"{header}", query=REGISTER, headers={header: "POST"}, status=405)
-    yield gotten(row, "_method", query=REGISTER, _method="POST", status=405)
+        yield get_request(row, f"{header}", query=REGISTER, headers={header: "POST"}, status=405)
+    yield get_request(row, "_method", query=REGISTER, _method="POST", status=405)
 
 
 def _hosts() -> Iterator[Attack]:
@@ -181,14 +181,14 @@ def _hosts() -> Iterator[Attack]:
 async def test_bodies_are_bounded_and_of_one_form(
     client: httpx.AsyncClient, attack: Attack
 ) -> None:
-    await repelled(client, attack)
+    await assert_repelled(client, attack)
 
 
 @each(_media_types())
 async def test_what_another_sites_page_can_send_changes_nothing(
     client: httpx.AsyncClient, attack: Attack
 ) -> None:
-    response = await repelled(client, attack)
+    response = await assert_repelled(client, attack)
     assert "access-control-allow-origin" not in response.headers
     assert await models.User.get_pymongo_collection().count_documents({}) == 0
 
@@ -197,7 +197,7 @@ async def test_what_another_sites_page_can_send_changes_nothing(
 async def test_hosts_and_paths_mean_what_they_say(
     client: httpx.AsyncClient, attack: Attack
 ) -> None:
-    response = await repelled(client, attack)
+    response = await assert_repelled(client, attack)
     assert "evil" not in response.text
     assert "root:" not in response.text
     assert response.headers.get("location") in (None, "http://test/graphql")
@@ -223,7 +223,7 @@ PREFLIGHT = {
     "access-control-request-headers": "content-type,authorization,x-marquee-auth",
 }
 for _origin in ORIGINS:
-    tried("CORS", _origin)
+    record_attempt("CORS", _origin)
 
 
 @pytest.mark.parametrize("origin", ORIGINS)
@@ -259,7 +259,7 @@ HEADERS: dict[str, Any] = {
     "many cookies": {"cookie": "; ".join(f"a{n}=b" for n in range(2_000))},
 }
 for _name in HEADERS:
-    tried("body size and form", _name)
+    record_attempt("body size and form", _name)
 
 
 @pytest.mark.parametrize("name", HEADERS)

@@ -105,7 +105,7 @@ def _all_written() -> None:
 
 @pytest.mark.parametrize("row", ROWS)
 def test_every_row_of_the_table_is_tried(row: str) -> None:
-    assert payloads.tried_by_row().get(row) or ROWS[row], row
+    assert payloads.attempts_by_row().get(row) or ROWS[row], row
     for reference in ROWS[row]:
         file, _, name = reference.partition("::")
         text = (ROOT / file).read_text()
@@ -113,11 +113,11 @@ def test_every_row_of_the_table_is_tried(row: str) -> None:
 
 
 def test_what_is_tried_belongs_to_a_row() -> None:
-    assert set(payloads.tried_by_row()) <= set(ROWS)
+    assert set(payloads.attempts_by_row()) <= set(ROWS)
 
 
 def test_enough_is_tried(record_property: Callable[[str, object], None]) -> None:
-    count = payloads.distinct()
+    count = payloads.count_distinct()
     record_property("distinct_payloads", count)
-    print(f"{count} distinct payloads in {len(payloads.tried_by_row())} rows")
+    print(f"{count} distinct payloads in {len(payloads.attempts_by_row())} rows")
     assert count >= LEAST

@@ -10,7 +10,7 @@ from websockets.exceptions import InvalidStatus
 
 from resolvers.context import Runtime
 from tests.attacks.conftest import OUR_SITE
-from tests.attacks.payloads import MASKED, assert_nothing_leaks, tried
+from tests.attacks.payloads import MASKED, assert_nothing_leaks, record_attempt
 from tests.support.api_client import LiveServer, Socket, token_for
 
 INIT = {"type": "connection_init"}
@@ -54,7 +54,7 @@ CLOSED: dict[str, tuple[list[Any], int]] = {
     "a flood": ([INIT, *[{"type": "ping"}] * 300], 4429),
 }  # fmt: skip
 for _name, (_sent, _) in CLOSED.items():
-    tried("WebSocket messages", _name, _sent)
+    record_attempt("WebSocket messages", _name, _sent)
 
 
 async def _still_answers(server: LiveServer) -> None:
@@ -78,7 +78,7 @@ async def test_a_client_that_breaks_the_protocol_is_closed_with_its_code(
 
 
 async def test_an_id_that_is_in_use_closes(live_server: LiveServer, hardened: Runtime) -> None:
-    tried("WebSocket messages", "a used id")
+    record_attempt("WebSocket messages", "a used id")
     async with live_server.socket() as socket:
         await socket.initialised(token_for(hardened))
         subscribe = {"type": "subscribe", "id": "1",
@@ -132,7 +132,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
                        "UNAUTHENTICATED"),
 }  # fmt: skip
 for _name, (_payload, _expected) in REFUSED.items():
-    tried("WebSocket messages", _name, json.dumps(_payload))
+    record_attempt("WebSocket messages", _name, json.dumps(_payload))
 
 
 @pytest.mark.parametrize("name", REFUSED)
@@ -166,7 +166,7 @@ HANDSHAKES: dict[str, dict[str, Any]] = {
         "origin": "https://evil.example", "additional_headers": {"host": "evil.example"}},
 }  # fmt: skip
 for _name, _options in HANDSHAKES.items():
-    tried("cross-site WebSocket hijacking", _name, _options)
+    record_attempt("cross-site WebSocket hijacking", _name, _options)
 
 
 @pytest.mark.parametrize("name", HANDSHAKES)
@@ -181,7 +181,7 @@ async def test_other_sites_open_no_socket(live_server: LiveServer, name: str) ->
 
 PROTOCOLS = [["graphql-ws"], ["soap"], [], ["graphql-ws", "mqtt"]]
 for _protocols in PROTOCOLS:
-    tried("legacy graphql-ws", _protocols)
+    record_attempt("legacy graphql-ws", _protocols)
 
 
 @pytest.mark.parametrize("protocols", PROTOCOLS, ids=str)

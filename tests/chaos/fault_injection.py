@@ -64,7 +64,7 @@ class Marquee:
         return {name: process.output[-2000:] for name, process in self.running.items()}
 
 
-class Mischief:
+class FaultInjector:
     """What it does is told by its seed; `done` counts it."""
 
     def __init__(self, marquee: Marquee, stores: Stores, seed: int) -> None:

@@ -58,7 +58,7 @@ class Stores:
 
 
 @contextmanager
-def frozen(server: servers.Server) -> Iterator[None]:
+def freeze_process(server: servers.Server) -> Iterator[None]:
     os.kill(server.pid, signal.SIGSTOP)
     try:
         yield

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from redis.asyncio import Redis
 
 from services.cache.cache import Cache
-from tests.chaos.stores import DEADLINE_SECONDS, Stores, frozen
+from tests.chaos.stores import DEADLINE_SECONDS, Stores, freeze_process
 from tests.support.processes import Served, until
 
 REDIS_SECONDS = float(os.environ.get("CHAOS_REDIS_SECONDS", "8"))
@@ -142,7 +142,7 @@ async def test_while_mongodb_stands_still_what_is_cached_goes_on_fresh_or_stale(
         assert await Cache(redis).mark_stale(f"movie:{id_}" for id_ in stale) == len(stale)
         await redis.delete(*(f"movie:{id_}" for id_ in unknown))
     await asyncio.sleep(0.2)  # the process is told of it
-    with frozen(stores.mongod):
+    with freeze_process(stores.mongod):
         frozen_at = time.monotonic()
         hanging = [asyncio.create_task(read(served, FILM, {"id": id_})) for id_ in unknown]
         while time.monotonic() - frozen_at < MONGODB_SECONDS:

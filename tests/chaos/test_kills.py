@@ -23,7 +23,7 @@ from pymongo.errors import PyMongoError
 from redis.asyncio import Redis
 
 from models.mongo.replica_set import ensure_initiated
-from tests.chaos.fault_injection import Marquee, Mischief
+from tests.chaos.fault_injection import FaultInjector, Marquee
 from tests.chaos.playback_load import READ, Viewer, viewers
 from tests.chaos.stores import Stores
 from tests.support.processes import Process, Served, until
@@ -99,7 +99,7 @@ async def test_nothing_acknowledged_is_lost_or_goes_backwards(
         async with Served(marquee.port) as served:
             # given fifty who report without a pause
             watching = await viewers(served, PEOPLE, FILMS)
-            mischief = Mischief(marquee, own_stores, SEED + len(workers))
+            mischief = FaultInjector(marquee, own_stores, SEED + len(workers))
             await watched_through(marquee, served, watching, mischief, history)
             acknowledged = sum(one.acknowledged for one in watching)
             print(
@@ -129,7 +129,11 @@ async def is_up(marquee: Marquee, served: Served) -> bool:
 
 
 async def watched_through(
-    marquee: Marquee, served: Served, watching: list[Viewer], mischief: Mischief, history: History
+    marquee: Marquee,
+    served: Served,
+    watching: list[Viewer],
+    mischief: FaultInjector,
+    history: History,
 ) -> None:
     """All report, and MongoDB is looked at, until the mischief is over and all is well again."""
     stop = asyncio.Event()

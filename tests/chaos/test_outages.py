@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from tests.chaos.stores import DEADLINE_SECONDS, Stores, frozen
+from tests.chaos.stores import DEADLINE_SECONDS, Stores, freeze_process
 from tests.support.api_client import ISSUE_QUERY
 from tests.support.processes import Served, until
 
@@ -33,7 +33,7 @@ async def refusal(served: Served, first: int) -> tuple[dict[str, Any], float]:
 
 async def test_without_redis_browsing_answers_as_before(served: Served, stores: Stores) -> None:
     expected = await titles(served, 5)
-    with frozen(stores.redis):
+    with freeze_process(stores.redis):
         # when Redis hangs, and pages are asked for that are in no memory
         started = time.monotonic()
         for first in range(6, 16):
@@ -74,7 +74,7 @@ async def test_without_mongodb_what_is_cached_answers_and_the_rest_says_why(
     # given a page that was read
     expected = await titles(served, 5)
     if how == "hangs":
-        with frozen(stores.mongod):
+        with freeze_process(stores.mongod):
             await is_served_from_the_cache(served, expected)
     else:
         stores.mongod.process.kill()
@@ -115,7 +115,7 @@ async def test_without_both_memory_answers_and_balancers_are_told(
     expected = await titles(served, 5)
     await asyncio.sleep(0.2)
     assert await titles(served, 5) == expected
-    with frozen(stores.redis), frozen(stores.mongod):
+    with freeze_process(stores.redis), freeze_process(stores.mongod):
         assert await titles(served, 5) == expected
         error, seconds = await refusal(served, 9)
         assert error["extensions"]["code"] == "UPSTREAM_UNAVAILABLE"
@@ -161,7 +161,7 @@ async def test_a_report_goes_to_whichever_store_answers_or_is_refused(
         return body
 
     # when Redis hangs
-    with frozen(stores.redis):
+    with freeze_process(stores.redis):
         started = time.monotonic()
         payload = (await report(1))["data"]["reportProgress"]
         # then MongoDB has it before the answer
@@ -169,7 +169,7 @@ async def test_a_report_goes_to_whichever_store_answers_or_is_refused(
         assert payload["progress"] == {"positionSeconds": 43.0, "durable": True}
         assert time.monotonic() - started < SLACK_SECONDS
         # and when that hangs, too, nobody says that it was stored
-        with frozen(stores.mongod):
+        with freeze_process(stores.mongod):
             started = time.monotonic()
             (error,) = (await report(2))["errors"]
             assert error["extensions"] == {"code": "UPSTREAM_UNAVAILABLE", "retryAfterSeconds": 1}

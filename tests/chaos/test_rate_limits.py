@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
-from tests.chaos.stores import Stores, frozen
+from tests.chaos.stores import Stores, freeze_process
 from tests.support.fake_provider import free_port
 from tests.support.processes import Process, Served
 
@@ -62,7 +62,7 @@ async def test_without_redis_each_process_holds_the_limit_for_itself(
 ) -> None:
     async with serving(1, RATE_LIMIT_ANONYMOUS_MAX_REQUESTS="20") as (served,):
         # given a Redis that hangs
-        with frozen(stores.redis):
+        with freeze_process(stores.redis):
             statuses = [await status(served) for _ in range(25)]
         # then nothing failed, and the limit held
         assert statuses == [200] * 20 + [429] * 5

@@ -11,7 +11,7 @@ import pytest
 from pymongo import AsyncMongoClient
 from redis.asyncio import Redis
 
-from tests.chaos.stores import DEADLINE_SECONDS, Stores, frozen
+from tests.chaos.stores import DEADLINE_SECONDS, Stores, freeze_process
 from tests.support.fake_provider import free_port
 from tests.support.processes import Process, Served, until
 
@@ -65,7 +65,7 @@ async def test_without_mongodb_a_cached_film_starts_by_redis_alone(
     # given two films in the cache, and that MongoDB hangs
     token, (film, _) = await viewer(served)
     began = time.monotonic()
-    with frozen(stores.mongod):
+    with freeze_process(stores.mongod):
         # when one is started, and started again by the same key
         session = await started(served, token, film, "tap")
         again = await started(served, token, film, "tap")
@@ -89,7 +89,7 @@ async def test_without_mongodb_a_cached_film_starts_by_redis_alone(
 async def test_without_redis_a_film_starts_by_mongodb_alone(served: Served, stores: Stores) -> None:
     # given that Redis hangs
     token, (film, _) = await viewer(served)
-    with frozen(stores.redis):
+    with freeze_process(stores.redis):
         # when a film is started, twice by the same key, and reported
         session = await started(served, token, film, "tap")
         assert await started(served, token, film, "tap") == session

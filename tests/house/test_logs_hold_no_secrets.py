@@ -74,10 +74,10 @@ def test_what_the_product_logs_here_is_kept() -> None:
 LEAKY = """
 import logging
 import structlog
-from tests import log_watch
+from tests.support import log_watch
 
 def test_it():
-    structlog.configure(processors=[log_watch.rendered])
+    structlog.configure(processors=[log_watch.render_line])
     {statement}
 """
 

@@ -19,6 +19,8 @@ _NAMED_OTHERWISE = {
     models.TitleRecord: models.Movie,
 }
 
+_BASES = (models.Record, models.IdentifiedRecord)
+
 
 def _records() -> list[type[models.Record]]:
     kinds = [kind for kind in vars(models).values() if isinstance(kind, type)]
@@ -26,7 +28,7 @@ def _records() -> list[type[models.Record]]:
 
 
 def _is_named_record(kind: type) -> bool:
-    return kind.__name__.endswith("Record") and kind is not models.Record
+    return kind.__name__.endswith("Record") and kind not in _BASES
 
 
 def document_of(record: type[models.Record]) -> type[BaseModel]:

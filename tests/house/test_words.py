@@ -10,6 +10,11 @@ from collections.abc import Iterator
 from tests.house.house import ROOMS, Function, sources
 
 _VAGUE = {"told", "asked", "heard", "kept", "standing"}
+# Names of fields in stored documents: another name would be a migration.
+_STORED_FIELDS = {
+    ("models/catalog/imported_titles.py", "told"),
+    ("models/ops/purges.py", "is_told"),
+}
 _DOCUMENTED_ROOMS = ("services", "models", "loaders", "resolvers")
 _LEAST_DOCUMENTED = 0.9
 
@@ -22,14 +27,15 @@ def test_no_name_contains_a_vague_word() -> None:
         if not file.startswith("bench/peers/")
     }
     # when the parts of every name defined there are looked at
-    vague = sorted(
-        f"{file}:{line} {name}"
+    vague = [
+        (file, name, line)
         for file, tree in trees.items()
         for name, line in _defined_names(tree)
         if _parts(name) & _VAGUE
-    )
-    # then none of them is vague
-    assert vague == []
+    ]
+    # then none of them is vague but what is stored under such a name
+    assert [entry for entry in vague if entry[:2] not in _STORED_FIELDS] == []
+    assert {entry[:2] for entry in vague} >= _STORED_FIELDS
 
 
 def test_a_public_class_name_is_defined_once_per_floor() -> None:

@@ -5,7 +5,7 @@ from resolvers.context import Context, Runtime
 from resolvers.playback import reports
 from services.redis.pool import Client
 from tests.conftest import CountCommands
-from tests.support.playback_fixtures import film, started, viewer_of
+from tests.support.playback_fixtures import film, start_new_session, viewer_of
 from workers.flush_progress import flush_progress
 
 
@@ -16,7 +16,7 @@ async def test_a_page_of_films_costs_two_reads_however_many(
     titles = [await film(f"film-{n}") for n in range(10)]
     for title in titles[:2]:
         context = viewer_of(runtime)
-        session = await started(context, title)
+        session = await start_new_session(context, title)
         await reports.report_progress(context, session, 0, 10.0)
     await flush_progress(runtime, "worker-1")
     (flushed_key,) = [
@@ -40,7 +40,7 @@ async def test_what_redis_holds_needs_no_database(
     runtime: Runtime, count_commands: CountCommands
 ) -> None:
     context, title = viewer_of(runtime), await film()
-    await reports.report_progress(context, await started(context, title), 0, 10.0)
+    await reports.report_progress(context, await start_new_session(context, title), 0, 10.0)
     await count_commands.reset()
     await viewer_of(runtime).load(loaders.ProgressByPlayableId, title)
     assert count_commands.mongo == []
@@ -51,7 +51,7 @@ async def test_viewers_do_not_see_each_other_and_the_anonymous_see_nothing(
 ) -> None:
     # given Ada's progress
     ada, title = viewer_of(runtime), await film()
-    await reports.report_progress(ada, await started(ada, title), 0, 10.0)
+    await reports.report_progress(ada, await start_new_session(ada, title), 0, 10.0)
     # when Bob and nobody ask for the same film
     assert await viewer_of(runtime, "bob").load(loaders.ProgressByPlayableId, title) is None
     await count_commands.reset()
@@ -64,7 +64,7 @@ async def test_viewers_do_not_see_each_other_and_the_anonymous_see_nothing(
 async def test_an_operation_reads_its_own_writes(runtime: Runtime) -> None:
     # given an operation that read a film's progress
     context, title = viewer_of(runtime), await film()
-    session = await started(context, title)
+    session = await start_new_session(context, title)
     loader = context.loader(loaders.ProgressByPlayableId)
     assert loader.peek([title]) == {title: None}
     # when it reports

@@ -23,7 +23,7 @@ from services.redis.cache_keys import MOVIE
 from services.redis.pool import Client
 from services.settings.settings import Settings
 from tests.conftest import CountCommands
-from tests.support.caching import relayed_client
+from tests.support.caching import connect_relayed
 from tests.support.clock import Clock
 from tests.support.processes import until
 from tests.support.titles import film, film_id, store
@@ -196,7 +196,7 @@ async def test_with_redis_away_too_memory_answers_as_a_last_resort(
     await store([film(1), film(2)])
     gated.is_away = True
     gated.gate.set()
-    async with relayed_client(settings) as (relay, through):
+    async with connect_relayed(settings) as (relay, through):
         here = process(runtime, through)
         assert await title(here, loaders.MovieById) == "Film 1"
         # given a process that neither Redis nor the database answers
@@ -317,9 +317,9 @@ class GatedPages(loaders.MoviePageByQuery):
 
     async def fetch(self, keys: list[str], fields: Fields) -> Mapping[str, models.MoviePage]:
         self.preferences.append(models.collection_for_reads(models.Movie).read_preference.name)
-        found = await super().fetch(keys, fields)
+        pages = await super().fetch(keys, fields)
         await self.gate.wait()
-        return found
+        return pages
 
 
 async def test_a_list_that_changed_while_it_was_read_is_not_kept(

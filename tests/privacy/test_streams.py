@@ -12,13 +12,13 @@ import pytest
 from tests.privacy.operations import Made, variants
 from tests.privacy.test_matrix import root_fields
 from tests.privacy.world import FILM, POSITION, REPORT, START, World
-from tests.support.api_client import LiveServer, Socket, build_silent_app, serving_app
+from tests.support.api_client import LiveServer, Socket, build_silent_app, serve_app
 
 
 @pytest.fixture
 async def live(world: World) -> AsyncIterator[LiveServer]:
     app = build_silent_app(world.runtime)
-    async with serving_app(app, world.runtime.settings) as server:
+    async with serve_app(app, world.runtime.settings) as server:
         yield server
 
 

@@ -176,12 +176,12 @@ async def _value(redis: Client, key: Any) -> Any:
 
 @pytest.fixture
 async def world(runtime: Runtime, tmp_path: Path) -> AsyncIterator[World]:
-    async with making_world(runtime, tmp_path) as made:
+    async with make_world(runtime, tmp_path) as made:
         yield made
 
 
 @asynccontextmanager
-async def making_world(runtime: Runtime, folder: Path) -> AsyncIterator[World]:
+async def make_world(runtime: Runtime, folder: Path) -> AsyncIterator[World]:
     passwords = Passwords(memory_kib=64, passes=1)  # how dear a guess is, is tested elsewhere
     films_on_disk.store(folder, FILM, films_on_disk.film())
     library = MediaLibrary(folder)

@@ -52,7 +52,7 @@ class RecordingMailer:
 
 
 @asynccontextmanager
-async def cheap_runtime(runtime: Runtime, **settings: Any) -> AsyncIterator[Runtime]:
+async def open_cheap_runtime(runtime: Runtime, **settings: Any) -> AsyncIterator[Runtime]:
     """With a clock of the test's, passwords that cost little, mails that are kept."""
     passwords = Passwords(memory_kib=64, passes=1)
     yield dataclasses.replace(
@@ -83,39 +83,41 @@ async def send_pending_mails(context: Context) -> RecordingMailer:
     return mails_of(context)
 
 
-def again(context: Context, **changes: Any) -> Context:
+def next_operation(context: Context, **changes: Any) -> Context:
     """Another operation of the same client."""
     return dataclasses.replace(context.for_event(), **changes)
 
 
-async def registered(context: Context, email: str = EMAIL) -> Context:
+async def register_account(context: Context, email: str = EMAIL) -> Context:
     """Somebody signed in, ready for another operation; the mail about it is not sent."""
     signed_in = await sign_in.register(context, email=email, password=PASSWORD, display_name="Ada")
     assert signed_in is not None
     await models.MailRequest.get_pymongo_collection().delete_many({})
-    return await signed_in_as(context, signed_in)
+    return await sign_in_as(context, signed_in)
 
 
-async def signed_in_as(context: Context, signed_in: SignInResult) -> Context:
+async def sign_in_as(context: Context, signed_in: SignInResult) -> Context:
     viewer = await authenticate(context.runtime, bearer(signed_in))
-    return again(context, viewer=viewer)
+    return next_operation(context, viewer=viewer)
 
 
-async def logged_in(context: Context, email: str = EMAIL, password: str = PASSWORD) -> Context:
+async def log_in(context: Context, email: str = EMAIL, password: str = PASSWORD) -> Context:
     """The same person on another device."""
-    signed_in = await sign_in.login(again(context, viewer=None), email=email, password=password)
-    return await signed_in_as(context, signed_in)
+    signed_in = await sign_in.login(
+        next_operation(context, viewer=None), email=email, password=password
+    )
+    return await sign_in_as(context, signed_in)
 
 
 def bearer(signed_in: SignInResult) -> str:
     return f"Bearer {signed_in.tokens.access_token}"
 
 
-async def stored(document: Any) -> list[dict[str, Any]]:
+async def read_stored(document: Any) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = await document.get_pymongo_collection().find({}).to_list(None)
     return rows
 
 
-async def account() -> dict[str, Any]:
-    (user,) = await stored(models.User)
+async def read_account() -> dict[str, Any]:
+    (user,) = await read_stored(models.User)
     return user

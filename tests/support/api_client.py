@@ -166,7 +166,7 @@ async def connect_runtime(
 
 
 @asynccontextmanager
-async def serving_app(app: Starlette, settings: Settings) -> AsyncIterator[LiveServer]:
+async def serve_app(app: Starlette, settings: Settings) -> AsyncIterator[LiveServer]:
     listening = serving.bind(settings.model_copy(update={"port": 0}))
     started, stop = asyncio.Event(), asyncio.Event()
     task = asyncio.create_task(

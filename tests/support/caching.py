@@ -11,36 +11,36 @@ from services.redis import pool
 from services.redis.cache_keys import Kind, tracked_prefixes
 from services.redis.pool import Client
 from services.settings.settings import Settings
-from tests.support.relay import Relay, relaying
+from tests.support.relay import Relay, start_relay
 
 KIND = Kind("film", "movie:{}", fresh_seconds=100, stale_seconds=1000)
 CODEC = Codec[str](str)
 
 
-async def keep(cache: Cache, values: dict[str, str | None]) -> dict[str, Entry]:
+async def store_values(cache: Cache, values: dict[str, str | None]) -> dict[str, Entry]:
     """Stores these values as read just now; returns what was meant to be stored."""
     entries = {key: cache.build_entry(KIND, value) for key, value in values.items()}
     await cache.store(KIND, CODEC, entries)
     return entries
 
 
-async def in_redis(cache: Cache, *keys: str) -> dict[str, str | None]:
+async def read_redis(cache: Cache, *keys: str) -> dict[str, str | None]:
     entries = await cache.fetch(KIND, CODEC, list(keys))
     return {key: entry.value for key, entry in entries.items()}
 
 
-def in_memory(cache: Cache, *keys: str) -> dict[str, str | None]:
+def read_memory(cache: Cache, *keys: str) -> dict[str, str | None]:
     return {key: entry.value for key, entry in cache.peek(keys).items()}
 
 
 async def remember(cache: Cache, *keys: str) -> None:
     """Brings keys that Redis holds into memory, as a read does."""
     await cache.fetch(KIND, CODEC, list(keys))
-    assert set(in_memory(cache, *keys)) == set(keys)
+    assert set(read_memory(cache, *keys)) == set(keys)
 
 
 @asynccontextmanager
-async def client_through(relay: Relay, settings: Settings) -> AsyncIterator[Client]:
+async def connect_through(relay: Relay, settings: Settings) -> AsyncIterator[Client]:
     redis = pool.connect(settings.model_copy(update={"redis_url": relay.uri}))
     try:
         yield redis
@@ -49,17 +49,17 @@ async def client_through(relay: Relay, settings: Settings) -> AsyncIterator[Clie
 
 
 @asynccontextmanager
-async def relayed_client(settings: Settings) -> AsyncIterator[tuple[Relay, Client]]:
+async def connect_relayed(settings: Settings) -> AsyncIterator[tuple[Relay, Client]]:
     """A relay to the worker's Redis, and a client that goes through it."""
     async with (
-        relaying(settings.redis_url or "") as relay,
-        client_through(relay, settings) as redis,
+        start_relay(settings.redis_url or "") as relay,
+        connect_through(relay, settings) as redis,
     ):
         yield relay, redis
 
 
 @asynccontextmanager
-async def tracked(
+async def track_cache(
     cache: Cache, settings: Settings, relay: Relay | None = None, prefix: str = ""
 ) -> AsyncIterator[CacheTracking]:
     """The cache's memory kept right, perhaps through a relay."""

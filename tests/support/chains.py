@@ -75,5 +75,5 @@ def chain_of(*providers: Provider, **more: Any) -> Chain:
     return Chain(providers, **options)
 
 
-def tries(result: ChainResult) -> list[tuple[str, str, str | None, bool]]:
+def summarize_attempts(result: ChainResult) -> list[tuple[str, str, str | None, bool]]:
     return [(a.provider_key, a.outcome.value, a.reason, a.hedged) for a in result.attempts]

@@ -20,7 +20,7 @@ from urllib.parse import parse_qs
 from xml.etree import ElementTree
 
 from services.settings.settings import Settings
-from tests.support.fake_server import listening
+from tests.support.fake_server import serve_on_free_port
 
 TOKEN, ZONE = "cloudflare-token", "023e105f4ecef8ad9ca31a8372d0c353"
 CLOUD, API_KEY, API_SECRET = "demo", "874837483274837", "abcd-secret"
@@ -211,7 +211,7 @@ def settings_for(provider: str, url: str, **changes: Any) -> Settings:
 
 
 @asynccontextmanager
-async def running() -> AsyncIterator[FakeCdn]:
+async def run_server() -> AsyncIterator[FakeCdn]:
     fake = FakeCdn()
-    async with listening(fake) as fake.port:
+    async with serve_on_free_port(fake) as fake.port:
         yield fake

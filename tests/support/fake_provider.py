@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl
 
-from tests.support.fake_server import listening
+from tests.support.fake_server import serve_on_free_port
 
 GOOD = {
     "sources": [
@@ -82,7 +82,9 @@ class FakeProvider:
     seen: list[tuple[str, dict[str, str], dict[str, str]]] = field(default_factory=list)
     retry_after: bytes = b"7"  # of 429
     hangs: bool = True  # what /hang does; else it answers as /ok
-    client_left: asyncio.Event = field(default_factory=asyncio.Event)  # a client of /hang left
+    client_disconnected: asyncio.Event = field(
+        default_factory=asyncio.Event
+    )  # a client of /hang left
 
     def reset(self) -> None:
         """Forget the requests and the switches of the test before."""
@@ -100,7 +102,7 @@ class FakeProvider:
         await receive()
         if switch == "hang" and self.hangs:
             await receive()  # until the client goes away
-            self.client_left.set()
+            self.client_disconnected.set()
             return
         if switch == "slow":
             await asyncio.sleep(SLOW_SECONDS)
@@ -122,7 +124,7 @@ def free_port() -> int:
 
 
 @asynccontextmanager
-async def running() -> AsyncIterator[FakeProvider]:
+async def run_server() -> AsyncIterator[FakeProvider]:
     fake = FakeProvider()
-    async with listening(fake) as fake.port:
+    async with serve_on_free_port(fake) as fake.port:
         yield fake

@@ -11,7 +11,7 @@ import uvicorn
 
 
 @asynccontextmanager
-async def listening(app: Any) -> AsyncIterator[int]:
+async def serve_on_free_port(app: Any) -> AsyncIterator[int]:
     """The port, as long as it is served."""
     config = uvicorn.Config(
         app, port=0, log_level="critical", lifespan="off", ws="none", timeout_graceful_shutdown=1

@@ -15,7 +15,7 @@ from resolvers.context import Runtime
 from services.settings.settings import Settings
 from services.tmdb import client as tmdb
 from services.tmdb.client import Tmdb
-from tests.support.fake_server import listening
+from tests.support.fake_server import serve_on_free_port
 
 KEY = "eyJhbGciOiJIUzI1NiJ9.read-access-token"
 SLOW_SECONDS = 0.3
@@ -133,7 +133,7 @@ def season(number: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def listed(*numbers: int, total_pages: int = 1) -> dict[str, Any]:
+def build_page(*numbers: int, total_pages: int = 1) -> dict[str, Any]:
     """A page of a list."""
     return {"page": 1, "results": [{"id": each} for each in numbers], "total_pages": total_pages}
 
@@ -197,14 +197,14 @@ class FakeTmdb:
 
 
 @asynccontextmanager
-async def running() -> AsyncIterator[FakeTmdb]:
+async def run_server() -> AsyncIterator[FakeTmdb]:
     fake = FakeTmdb()
-    async with listening(fake) as fake.port:
+    async with serve_on_free_port(fake) as fake.port:
         yield fake
 
 
 @asynccontextmanager
-async def client_of(fake: FakeTmdb, key: str = KEY, **settings: Any) -> AsyncIterator[Tmdb]:
+async def open_client(fake: FakeTmdb, key: str = KEY, **settings: Any) -> AsyncIterator[Tmdb]:
     """Our client, set to the fake."""
     own = Settings(_env_file=None, tmdb_base_url=fake.url, tmdb_api_key=key, **settings)
     async with tmdb.open_tmdb(own) as client:
@@ -212,7 +212,7 @@ async def client_of(fake: FakeTmdb, key: str = KEY, **settings: Any) -> AsyncIte
 
 
 @asynccontextmanager
-async def runtime_with(runtime: Runtime, fake: FakeTmdb) -> AsyncIterator[Runtime]:
+async def open_runtime_with(runtime: Runtime, fake: FakeTmdb) -> AsyncIterator[Runtime]:
     """The runtime, talking to the fake."""
-    async with client_of(fake) as client:
+    async with open_client(fake) as client:
         yield replace(runtime, tmdb=client)

@@ -12,12 +12,12 @@ from resolvers.opening import open_playback
 from services.redis.pool import Client
 from services.settings.settings import Settings
 from tests.support import fake_cdn, fake_provider, fake_tmdb
-from tests.support.accounts import cheap_runtime
+from tests.support.accounts import open_cheap_runtime
 from tests.support.clock import Clock
 from tests.support.fake_cdn import FakeCdn
 from tests.support.fake_provider import FakeProvider
 from tests.support.fake_tmdb import FakeTmdb
-from tests.support.relay import Relay, relaying
+from tests.support.relay import Relay, start_relay
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def clock() -> Clock:
 
 @pytest.fixture(scope="session")
 async def _provider_server() -> AsyncIterator[FakeProvider]:
-    async with fake_provider.running() as server:
+    async with fake_provider.run_server() as server:
         yield server
 
 
@@ -41,27 +41,27 @@ def provider_server(_provider_server: FakeProvider) -> FakeProvider:
 
 @pytest.fixture
 async def tmdb_server() -> AsyncIterator[FakeTmdb]:
-    async with fake_tmdb.running() as server:
+    async with fake_tmdb.run_server() as server:
         yield server
 
 
 @pytest.fixture
 async def cdn_server() -> AsyncIterator[FakeCdn]:
-    async with fake_cdn.running() as server:
+    async with fake_cdn.run_server() as server:
         yield server
 
 
 @pytest.fixture
 async def relay(settings: Settings) -> AsyncIterator[Relay]:
     """A way to the worker's Redis that a test may cut."""
-    async with relaying(settings.redis_url or "") as relay:
+    async with start_relay(settings.redis_url or "") as relay:
         yield relay
 
 
 @pytest.fixture
 async def guest(runtime: Runtime) -> AsyncIterator[Context]:
     """Nobody yet, where passwords cost little and a sign-in needs no proved address."""
-    async with cheap_runtime(runtime) as cheap:
+    async with open_cheap_runtime(runtime) as cheap:
         yield Context(cheap)
 
 

@@ -28,11 +28,11 @@ def segment(value: Any) -> str:
     return base64.urlsafe_b64encode(raw).decode().rstrip("=")
 
 
-def by_hand(header: dict[str, Any], payload: dict[str, Any], signature: bytes = b"") -> str:
+def encode_by_hand(header: dict[str, Any], payload: dict[str, Any], signature: bytes = b"") -> str:
     return f"{segment(header)}.{segment(payload)}.{segment(signature)}"
 
 
-def hashed(secret: bytes, digest: str = "sha256", **header: Any) -> Forge:
+def forge_with_secret(secret: bytes, digest: str = "sha256", **header: Any) -> Forge:
     """Signed with a secret the attacker knows."""
 
     def forge(payload: dict[str, Any], now: float) -> str:
@@ -42,7 +42,7 @@ def hashed(secret: bytes, digest: str = "sha256", **header: Any) -> Forge:
     return forge
 
 
-def signed(key: Key = OURS, header: dict[str, Any] | None = None, **claims: Any) -> Forge:
+def forge_signed(key: Key = OURS, header: dict[str, Any] | None = None, **claims: Any) -> Forge:
     """Really signed, by `key`; a claim may be made from now; None leaves one out."""
 
     def forge(payload: dict[str, Any], now: float) -> str:
@@ -57,11 +57,11 @@ def signed(key: Key = OURS, header: dict[str, Any] | None = None, **claims: Any)
     return forge
 
 
-def edited(**claims: Any) -> Forge:
+def forge_edited(**claims: Any) -> Forge:
     """A good token whose claims were changed, with its old signature."""
 
     def forge(payload: dict[str, Any], now: float) -> str:
-        head, _, signature = signed()(payload, now).split(".")
+        head, _, signature = forge_signed()(payload, now).split(".")
         return f"{head}.{segment(payload | claims)}.{signature}"
 
     return forge
@@ -71,8 +71,8 @@ def rs256(payload: dict[str, Any], now: float) -> str:
     return jwt.encode(payload, RSA, "RS256", headers={"kid": OURS.id, "typ": "at+jwt"})
 
 
-def unsigned(name: Any) -> Forge:
-    return lambda payload, now: by_hand(HEADER | {"alg": name}, payload)
+def forge_unsigned(name: Any) -> Forge:
+    return lambda payload, now: encode_by_hand(HEADER | {"alg": name}, payload)
 
 
 def text(value: str) -> Forge:
@@ -86,72 +86,81 @@ SECRET = Settings(_env_file=None).secret_bytes
 HS = {"alg": "HS256"}
 ATTACKS: dict[str, Forge] = {
     # no signature
-    **{f"alg {name}": unsigned(name) for name in ("none", "None", "NONE", "nOnE", "", None, 0, [])},
-    "signature left out": lambda payload, now: signed()(payload, now).rpartition(".")[0] + ".",
-    "two parts": lambda payload, now: signed()(payload, now).rpartition(".")[0],
-    "signature cut": lambda payload, now: signed()(payload, now)[:-4],
-    "four parts": lambda payload, now: signed()(payload, now) + ".AAAA",
-    "zero signature": lambda payload, now: by_hand(HEADER, payload, bytes(64)),
+    **{
+        f"alg {name}": forge_unsigned(name)
+        for name in ("none", "None", "NONE", "nOnE", "", None, 0, [])
+    },
+    "signature left out": lambda payload, now: (
+        forge_signed()(payload, now).rpartition(".")[0] + "."
+    ),
+    "two parts": lambda payload, now: forge_signed()(payload, now).rpartition(".")[0],
+    "signature cut": lambda payload, now: forge_signed()(payload, now)[:-4],
+    "four parts": lambda payload, now: forge_signed()(payload, now) + ".AAAA",
+    "zero signature": lambda payload, now: encode_by_hand(HEADER, payload, bytes(64)),
     # the public key as a shared secret
-    "HS256 of the raw public key": hashed(RAW, **HS),
-    "HS256 of the PEM": hashed(PEM, **HS),
-    "HS256 of the PEM without its end": hashed(PEM.strip(), **HS),
-    "HS256 of the key's id": hashed(OURS.id.encode(), **HS),
-    "HS256 of nothing": hashed(b"", **HS),
-    "HS512 of the PEM": hashed(PEM, "sha512", alg="HS512"),
-    "a MAC that says EdDSA": hashed(PEM),
-    "HS256 of the published secret": hashed(SECRET, **HS),
-    "HS256 of development's key": hashed(open_keys(Settings(_env_file=None))[0].signing, **HS),
+    "HS256 of the raw public key": forge_with_secret(RAW, **HS),
+    "HS256 of the PEM": forge_with_secret(PEM, **HS),
+    "HS256 of the PEM without its end": forge_with_secret(PEM.strip(), **HS),
+    "HS256 of the key's id": forge_with_secret(OURS.id.encode(), **HS),
+    "HS256 of nothing": forge_with_secret(b"", **HS),
+    "HS512 of the PEM": forge_with_secret(PEM, "sha512", alg="HS512"),
+    "a MAC that says EdDSA": forge_with_secret(PEM),
+    "HS256 of the published secret": forge_with_secret(SECRET, **HS),
+    "HS256 of development's key": forge_with_secret(
+        open_keys(Settings(_env_file=None))[0].signing, **HS
+    ),
     # another algorithm or key
     "RS256": rs256,
-    "says RS256": signed(header={"alg": "RS256"}),
-    "says ES256": signed(header={"alg": "ES256"}),
-    "says Ed448": signed(header={"alg": "Ed448"}),
-    "another's key under our id": signed(ANOTHER, header={"kid": OURS.id}),
-    "another's key": signed(ANOTHER),
-    "a key that was removed": signed(REMOVED),
-    "no kid": signed(header={"kid": None}),
-    "kid of a path": signed(header={"kid": "../../../dev/null"}),
-    "kid of SQL": signed(header={"kid": "' UNION SELECT 'secret"}),
-    "kid of an operator": signed(header={"kid": {"$ne": ""}}),
-    "kid in other letters": signed(header={"kid": OURS.id.swapcase()}),
-    "jwk in the header": signed(ANOTHER, header={"kid": OURS.id, "jwk": ANOTHER.public_jwk}),
-    "jku": signed(header={"jku": "http://127.0.0.1:1/keys.json"}),
-    "x5u": signed(header={"x5u": "http://127.0.0.1:1/chain.pem"}),
-    "x5c": signed(header={"x5c": ["AAAA"]}),
-    "crit": signed(header={"crit": ["exp"]}),
-    "crit that is unknown": signed(header={"crit": ["x"], "x": 1}),
-    "b64": signed(header={"b64": False, "crit": ["b64"]}),
-    "zip": signed(header={"zip": "DEF"}),
-    "typ JWT": signed(header={"typ": "JWT"}),
-    "typ of another's": signed(header={"typ": "dpop+jwt"}),
+    "says RS256": forge_signed(header={"alg": "RS256"}),
+    "says ES256": forge_signed(header={"alg": "ES256"}),
+    "says Ed448": forge_signed(header={"alg": "Ed448"}),
+    "another's key under our id": forge_signed(ANOTHER, header={"kid": OURS.id}),
+    "another's key": forge_signed(ANOTHER),
+    "a key that was removed": forge_signed(REMOVED),
+    "no kid": forge_signed(header={"kid": None}),
+    "kid of a path": forge_signed(header={"kid": "../../../dev/null"}),
+    "kid of SQL": forge_signed(header={"kid": "' UNION SELECT 'secret"}),
+    "kid of an operator": forge_signed(header={"kid": {"$ne": ""}}),
+    "kid in other letters": forge_signed(header={"kid": OURS.id.swapcase()}),
+    "jwk in the header": forge_signed(ANOTHER, header={"kid": OURS.id, "jwk": ANOTHER.public_jwk}),
+    "jku": forge_signed(header={"jku": "http://127.0.0.1:1/keys.json"}),
+    "x5u": forge_signed(header={"x5u": "http://127.0.0.1:1/chain.pem"}),
+    "x5c": forge_signed(header={"x5c": ["AAAA"]}),
+    "crit": forge_signed(header={"crit": ["exp"]}),
+    "crit that is unknown": forge_signed(header={"crit": ["x"], "x": 1}),
+    "b64": forge_signed(header={"b64": False, "crit": ["b64"]}),
+    "zip": forge_signed(header={"zip": "DEF"}),
+    "typ JWT": forge_signed(header={"typ": "JWT"}),
+    "typ of another's": forge_signed(header={"typ": "dpop+jwt"}),
     # time
-    "expired": signed(exp=lambda now: int(now)),
-    "expired long ago": signed(exp=1),
-    "no exp": signed(exp=None),
-    "exp is text": signed(exp="9999999999"),
-    "exp is endless": signed(exp=1e308),
-    "exp is NaN": signed(exp=float("nan")),
-    "exp is true": signed(exp=True),
-    "not yet valid": signed(nbf=lambda now: int(now) + 60),
-    "issued tomorrow": signed(iat=lambda now: int(now) + 86400, exp=lambda now: int(now) + 90000),
+    "expired": forge_signed(exp=lambda now: int(now)),
+    "expired long ago": forge_signed(exp=1),
+    "no exp": forge_signed(exp=None),
+    "exp is text": forge_signed(exp="9999999999"),
+    "exp is endless": forge_signed(exp=1e308),
+    "exp is NaN": forge_signed(exp=float("nan")),
+    "exp is true": forge_signed(exp=True),
+    "not yet valid": forge_signed(nbf=lambda now: int(now) + 60),
+    "issued tomorrow": forge_signed(
+        iat=lambda now: int(now) + 86400, exp=lambda now: int(now) + 90000
+    ),
     # audience, issuer, content
-    "another audience": signed(aud="another-api"),
-    "no audience": signed(aud=None),
-    "another issuer": signed(iss="https://evil.example"),
-    "no issuer": signed(iss=None),
-    "no subject": signed(sub=None),
-    "a subject that is an operator": signed(sub={"$gt": ""}),
-    "no sign-in": signed(sid=None),
-    "an unknown role": signed(role="ROOT"),
-    "a list of roles": signed(role=["ADMIN"]),
-    "an unknown tier": signed(tier="GOLD"),
+    "another audience": forge_signed(aud="another-api"),
+    "no audience": forge_signed(aud=None),
+    "another issuer": forge_signed(iss="https://evil.example"),
+    "no issuer": forge_signed(iss=None),
+    "no subject": forge_signed(sub=None),
+    "a subject that is an operator": forge_signed(sub={"$gt": ""}),
+    "no sign-in": forge_signed(sid=None),
+    "an unknown role": forge_signed(role="ROOT"),
+    "a list of roles": forge_signed(role=["ADMIN"]),
+    "an unknown tier": forge_signed(tier="GOLD"),
     # edited
-    "edited role": edited(role="ADMIN"),
-    "edited tier": edited(tier="API"),
-    "edited subject": edited(sub="user_2"),
-    "stretched exp": edited(exp=4_000_000_000),
-    "edited sign-in": edited(sid="login_2"),
+    "edited role": forge_edited(role="ADMIN"),
+    "edited tier": forge_edited(tier="API"),
+    "edited subject": forge_edited(sub="user_2"),
+    "stretched exp": forge_edited(exp=4_000_000_000),
+    "edited sign-in": forge_edited(sid="login_2"),
     # no token
     "a refresh token": lambda payload, now: RefreshToken.new().text,
     "one word": text("token"),

@@ -73,7 +73,7 @@ def leaks(where: str, text: bytes, *, more_words: Iterable[str] = ()) -> Iterato
             yield Leak(where, what, repr(shown))
 
 
-def rendered(logger: Any, method: str, event: Any) -> str:
+def render_line(logger: Any, method: str, event: Any) -> str:
     """The last of structlog's processors: the line as text, a copy of which is kept."""
     line = str(structlog.processors.LogfmtRenderer()(logger, method, event))
     stream().write(f"{line}\n".encode(errors="replace"))
@@ -86,7 +86,7 @@ def stream() -> BinaryIO:
     return _stream
 
 
-def also(output_file: Path) -> None:
+def watch_output(output_file: Path) -> None:
     """What a process writes to this file is searched, too, even when its folder is gone by then."""
     folder = Path(stream().name).parent
     os.link(output_file, folder / f"{secrets.token_hex(8)}-{output_file.parent.name}.output")
@@ -119,20 +119,20 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     config: Any = session.config
     if hasattr(config, "workerinput"):
         return
-    leaks_found = [leak for file in _log_files(config) for leak in _in_file(file)]
-    config.marquee_leaks = leaks_found
-    if leaks_found:
+    log_leaks = [leak for file in _log_files(config) for leak in _in_file(file)]
+    config.marquee_leaks = log_leaks
+    if log_leaks:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: Any) -> None:
-    leaks_found: list[Leak] = getattr(config, "marquee_leaks", [])
-    if leaks_found:
+    log_leaks: list[Leak] = getattr(config, "marquee_leaks", [])
+    if log_leaks:
         terminalreporter.section("SECRETS IN LOGS", red=True)
-        for leak in leaks_found[:_SHOWN]:
+        for leak in log_leaks[:_SHOWN]:
             terminalreporter.line(str(leak), red=True)
         terminalreporter.line(
-            f"{len(leaks_found)} secrets were logged: the run has failed.", red=True
+            f"{len(log_leaks)} secrets were logged: the run has failed.", red=True
         )
 
 

@@ -32,12 +32,12 @@ async def film(name: str = "arrival") -> str:
     return movie.id
 
 
-async def started(context: Context, playable_id: str) -> str:
+async def start_new_session(context: Context, playable_id: str) -> str:
     """The id of a session that runs."""
     return (await sessions.start_playback(context, playable_id, PHONE)).session.id
 
 
-async def seen_offline(
+async def build_offline_report(
     context: Context, playable_id: str, position_seconds: float, *, ago: float = 0
 ) -> models.LiveProgress:
     """A position reached so many seconds ago, without a session."""
@@ -54,5 +54,5 @@ async def seen_offline(
     return progress
 
 
-async def stored() -> list[dict[str, object]]:
+async def read_stored_progress() -> list[dict[str, object]]:
     return await models.ViewingProgress.get_pymongo_collection().find().to_list(None)

@@ -37,7 +37,7 @@ class Process:
         inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
         self.output_file.unlink(missing_ok=True)
         self.output_file.touch()
-        log_watch.also(self.output_file)
+        log_watch.watch_output(self.output_file)
         with self.output_file.open("wb") as output:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "server", *arguments],

@@ -64,7 +64,7 @@ class Relay:
 
 
 @asynccontextmanager
-async def relaying(uri: str) -> AsyncIterator[Relay]:
+async def start_relay(uri: str) -> AsyncIterator[Relay]:
     relay = Relay(uri)
     server = await asyncio.start_server(relay.serve, "127.0.0.1", 0)
     relay.port = server.sockets[0].getsockname()[1]

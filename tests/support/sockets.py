@@ -11,7 +11,7 @@ import models
 from models.mongo import ids
 from resolvers.context import Runtime
 from services.telemetry import metrics
-from tests.support.api_client import LiveServer, Socket, build_silent_app, serving_app
+from tests.support.api_client import LiveServer, Socket, build_silent_app, serve_app
 from tests.support.clock import Clock
 
 ASK = "{ __typename }"
@@ -19,26 +19,28 @@ LIVE = "subscription { liveMetrics { cursor } }"
 
 
 @asynccontextmanager
-async def serving(
+async def serve_runtime(
     runtime: Runtime, *, clock: Clock | None = None, **changes: Any
 ) -> AsyncIterator[LiveServer]:
     """Our server with other settings."""
     settings = runtime.settings.model_copy(update=changes)
     changed = replace(runtime, settings=settings, clock=clock or runtime.clock)
     app = build_silent_app(changed)
-    async with serving_app(app, settings) as server:
+    async with serve_app(app, settings) as server:
         yield server
 
 
 @asynccontextmanager
-async def sockets(server: LiveServer, count: int, token: str | None) -> AsyncIterator[list[Socket]]:
+async def open_client_sockets(
+    server: LiveServer, count: int, token: str | None
+) -> AsyncIterator[list[Socket]]:
     """So many, each with the hello answered."""
     async with AsyncExitStack() as stack:
         opened = [await stack.enter_async_context(server.socket()) for _ in range(count)]
         yield [await socket.initialised(token) for socket in opened]
 
 
-def signed_in(
+def issue_token(
     runtime: Runtime,
     *,
     now: float | None = None,
@@ -56,10 +58,10 @@ def signed_in(
     )
 
 
-def open_sockets() -> float:
+def count_open_sockets() -> float:
     return metrics.REGISTRY.get_sample_value("active_connections") or 0.0
 
 
-def closed_with(code: int) -> float:
+def count_closed(code: int) -> float:
     value = metrics.REGISTRY.get_sample_value("sockets_closed_total", {"code": str(code)})
     return value or 0.0

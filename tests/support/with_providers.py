@@ -32,7 +32,7 @@ def json_provider(key: str, url: str, **more: Any) -> Entry:
 
 
 @asynccontextmanager
-async def with_providers(
+async def open_providers(
     runtime: Runtime, *entries: Entry, cache: Cache | None = None, **changes: Any
 ) -> AsyncIterator[Runtime]:
     """`entries` are PROVIDERS, `given` other settings. Each is a process of its own to the others:
@@ -56,7 +56,9 @@ async def with_providers(
     await breakers.aclose()
 
 
-def signed_in(runtime: Runtime, role: models.Role = models.Role.USER, name: str = "") -> Context:
+def build_viewer_context(
+    runtime: Runtime, role: models.Role = models.Role.USER, name: str = ""
+) -> Context:
     """An operation of somebody with this role; `name` tells several of them apart."""
     user_id = ids.derive("user", "test", role.value, name)
     return Context(runtime, Viewer(user_id, role, models.AccountTier.FREE, f"login_{name or '1'}"))
@@ -70,7 +72,7 @@ def vidking(fake: FakeProvider, switch: str = "ok") -> dict[str, Any]:
     }
 
 
-def asking(runtime: Runtime, executor: str = "plan") -> Ask:
+def build_asker(runtime: Runtime, executor: str = "plan") -> Ask:
     """Sends an operation by the front door, as somebody of this role; answers with its body."""
     settings = runtime.settings.model_copy(update={"graphql_executor": executor})
     transport = httpx.ASGITransport(build_silent_app(replace(runtime, settings=settings)))
@@ -85,5 +87,5 @@ def asking(runtime: Runtime, executor: str = "plan") -> Ask:
     return ask
 
 
-def codes(answer: dict[str, Any]) -> set[str]:
+def read_codes(answer: dict[str, Any]) -> set[str]:
     return {error["extensions"]["code"] for error in answer.get("errors", [])}

@@ -14,7 +14,9 @@ from tests.support.fake_tmdb import KEY, FakeTmdb
 
 
 @asynccontextmanager
-async def running(settings: Settings, fake: FakeTmdb) -> AsyncIterator[asyncio.subprocess.Process]:
+async def run_worker(
+    settings: Settings, fake: FakeTmdb
+) -> AsyncIterator[asyncio.subprocess.Process]:
     """`python -m server worker`; killed at the end."""
     own = {
         "MONGODB_URI": settings.mongodb_uri or "",

@@ -24,7 +24,7 @@ from services.errors import StartupError
 from services.limits.abuse_rules import AbuseLevel
 from services.limits.abuse_watch import AbuseWatch
 from services.settings.settings import Settings
-from tests.support.api_client import LiveServer, build_silent_app, serving_app
+from tests.support.api_client import LiveServer, build_silent_app, serve_app
 from tests.support.processes import Process, until
 
 BAD, OTHER = "127.0.1.2", "127.0.2.3"
@@ -49,7 +49,7 @@ async def served(runtime: Runtime) -> AsyncIterator[tuple[LiveServer, AbuseWatch
     own = dataclasses.replace(runtime, settings=settings, abuse_watch=watch)
     app = build_silent_app(own)
     try:
-        async with serving_app(app, settings) as server:
+        async with serve_app(app, settings) as server:
             yield server, watch
     finally:
         await watch.aclose()

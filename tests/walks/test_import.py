@@ -18,7 +18,7 @@ from tests.support.api_client import (
     LiveServer,
     Socket,
     build_silent_app,
-    serving_app,
+    serve_app,
     token_for,
 )
 from tests.support.fake_tmdb import FakeTmdb
@@ -49,9 +49,9 @@ async def serving(
     runtime: Runtime, tmdb_server: FakeTmdb
 ) -> AsyncIterator[tuple[Runtime, LiveServer]]:
     """The server, with the fake for TMDb."""
-    async with fake_tmdb.runtime_with(runtime, tmdb_server) as here:
+    async with fake_tmdb.open_runtime_with(runtime, tmdb_server) as here:
         app = build_silent_app(here)
-        async with serving_app(app, here.settings) as server:
+        async with serve_app(app, here.settings) as server:
             yield here, server
 
 
@@ -92,7 +92,7 @@ async def test_an_editor_imports_films_and_watches_it_happen(
     # given 50 films in TMDb, similar to each other, a slow TMDb, and the server with its key
     numbers = list(range(1, 51))
     tmdb_server.has_movies(*numbers)
-    tmdb_server.answers["/movie/1"]["similar"] = fake_tmdb.listed(50)
+    tmdb_server.answers["/movie/1"]["similar"] = fake_tmdb.build_page(50)
     tmdb_server.slow = True
     async with (
         serving(runtime, tmdb_server) as (_, server),
@@ -107,7 +107,7 @@ async def test_an_editor_imports_films_and_watches_it_happen(
         assert (payload["job"]["state"], payload["job"]["total"]) == ("QUEUED", 50)
         await socket.initialised(token)
         watching = asyncio.create_task(watched(socket, payload["job"]["id"]))
-        async with worker_process.running(runtime.settings, tmdb_server):
+        async with worker_process.run_worker(runtime.settings, tmdb_server):
             watched_states = await asyncio.wait_for(watching, 30)
         # then every state was told, the stream ended with the job, and the film is there
         _, answer = await graphql(FILM, {"number": 1})
@@ -136,7 +136,7 @@ async def test_a_category_says_how_many_it_is_once_it_knows(
 ) -> None:
     # given a list of two films, one of which TMDb lost
     tmdb_server.has_movies(7)
-    tmdb_server.answers["/discover/movie"] = fake_tmdb.listed(7, 8)
+    tmdb_server.answers["/discover/movie"] = fake_tmdb.build_page(7, 8)
     async with (
         serving(runtime, tmdb_server) as (here, server),
         working(here),

@@ -10,7 +10,7 @@ import models
 from resolvers.context import Runtime
 from tests.conftest import CountCommands
 from tests.support.api_client import GraphQL, token_for
-from tests.support.playback_fixtures import stored
+from tests.support.playback_fixtures import read_stored_progress
 from workers.flush_progress import flush_progress
 
 SIGN_IN = """mutation { register(input: {
@@ -78,11 +78,11 @@ async def test_progress_walks_from_the_player_to_mongodb_and_back(
     assert body["data"]["movie"] == {"title": "Metropolis", "progress": expected}
     nodes = body["data"]["viewer"]["continueWatching"]["nodes"]
     assert nodes == [{**expected, "playable": {"id": film}}]
-    assert await stored() == []
+    assert await read_stored_progress() == []
     # when the worker has been there
     assert await flush_progress(runtime) >= 3
     # then MongoDB has it, and everybody is told the same, now durable
-    (row,) = await stored()
+    (row,) = await read_stored_progress()
     assert (row["playable_id"], row["position_seconds"]) == (film, 30.5)
     _, body = await graphql(READ, {"id": film}, token)
     assert body["data"]["movie"]["progress"] == {"positionSeconds": 30.5, "durable": True}
@@ -127,7 +127,7 @@ async def test_a_position_outside_the_film_changes_nothing(
     _, now = await graphql(READ, {"id": film}, token)
     assert now["data"]["movie"]["progress"]["positionSeconds"] == 12.0
     await flush_progress(runtime)
-    assert [row["position_seconds"] for row in await stored()] == [12.0]
+    assert [row["position_seconds"] for row in await read_stored_progress()] == [12.0]
 
 
 @pytest.mark.parametrize("position", ["NaN", "Infinity", '"12"'])
@@ -156,7 +156,7 @@ async def test_nobody_reports_into_a_session_of_somebody_else(
     # and nothing is written
     assert (await runtime.playback.stream.backlog()).entries == 0
     await flush_progress(runtime)
-    assert await stored() == []
+    assert await read_stored_progress() == []
 
 
 async def test_an_unknown_session_is_told_as_data(graphql: GraphQL, film: str) -> None:

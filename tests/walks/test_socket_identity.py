@@ -10,8 +10,8 @@ from models import AccountTier, Role
 from resolvers.context import Context, Runtime, Viewer
 from tests.support.api_client import GraphQL, LiveServer, Socket
 from tests.support.clock import Clock
-from tests.support.playback_fixtures import film, seen_offline
-from tests.support.sockets import serving
+from tests.support.playback_fixtures import build_offline_report, film
+from tests.support.sockets import serve_runtime
 
 TOKENS = "tokens { accessToken refreshToken } errors { code }"
 REGISTER = f"""mutation {{ register(input: {{
@@ -47,11 +47,11 @@ def elsewhere(runtime: Runtime, clock: Clock, access_token: str) -> Context:
 
 async def test_a_socket_outlives_its_token_and_ends_with_its_sign_in(runtime: Runtime) -> None:
     clock, film_id = Clock(time.time()), await film()
-    async with serving(runtime, clock=clock) as server, server.socket() as socket:
+    async with serve_runtime(runtime, clock=clock) as server, server.socket() as socket:
         # given somebody who listens to what they watch elsewhere
         first = await tokens(server, REGISTER)
         phone = elsewhere(runtime, clock, first["accessToken"])
-        await seen_offline(phone, film_id, 100)
+        await build_offline_report(phone, film_id, 100)
         await socket.initialised(first["accessToken"])
         await socket.subscribe("mine", PROGRESS, {"id": film_id})
         assert await position(socket) == 100
@@ -66,7 +66,7 @@ async def test_a_socket_outlives_its_token_and_ends_with_its_sign_in(runtime: Ru
         assert await socket.receive() == {"type": "pong"}
         # then the stream tells on, long after the first token's end
         clock.now += 600
-        await seen_offline(phone, film_id, 200)
+        await build_offline_report(phone, film_id, 200)
         assert await position(socket) == 200
         # when they sign out over this very socket
         await socket.send({"type": "complete", "id": "mine"})
@@ -83,11 +83,11 @@ async def test_a_socket_outlives_its_token_and_ends_with_its_sign_in(runtime: Ru
 
 async def test_a_stolen_refresh_token_ends_the_sockets_of_its_sign_in(runtime: Runtime) -> None:
     clock, film_id = Clock(time.time()), await film()
-    async with serving(runtime, clock=clock) as server, server.socket() as socket:
+    async with serve_runtime(runtime, clock=clock) as server, server.socket() as socket:
         # given a stream of somebody whose refresh token was copied, and who used it since
         first = await tokens(server, REGISTER)
         second = await tokens(server, REFRESH, token=first["refreshToken"])
-        await seen_offline(elsewhere(runtime, clock, first["accessToken"]), film_id, 100)
+        await build_offline_report(elsewhere(runtime, clock, first["accessToken"]), film_id, 100)
         await socket.initialised(second["accessToken"])
         await socket.subscribe("mine", PROGRESS, {"id": film_id})
         assert await position(socket) == 100

@@ -19,9 +19,9 @@ from resolvers.opening import open_revocations
 from services.accounts.tokens import AccessTokens
 from services.settings.settings import Settings
 from tests.conftest import CountCommands
-from tests.support.api_client import GraphQL, build_silent_app, serving_app, token_for
+from tests.support.api_client import GraphQL, build_silent_app, serve_app, token_for
 from tests.support.clock import Clock
-from tests.support.forged_tokens import ATTACKS, OURS, payload_at, segment, signed
+from tests.support.forged_tokens import ATTACKS, OURS, forge_signed, payload_at, segment
 
 VIEWER = "{ viewer { id email role } }"
 REGISTER = """
@@ -75,7 +75,7 @@ def summarize(response: httpx.Response) -> tuple[int, bytes, dict[str, str]]:
 
 async def test_a_token_made_by_hand_as_ours_are_is_taken(client: httpx.AsyncClient) -> None:
     # the frame of the next tests: what they refuse is refused for the one thing each changes
-    token = signed()(payload_at(1_800_000_000.0), 1_800_000_000.0)
+    token = forge_signed()(payload_at(1_800_000_000.0), 1_800_000_000.0)
     headers = {"authorization": f"Bearer {token}"}
     response = await client.post("/graphql", json={"query": VIEWER}, headers=headers)
     assert (response.status_code, response.json()) == (200, {"data": {"viewer": None}})
@@ -125,7 +125,7 @@ async def test_bad_tokens_in_a_cookie_get_the_same_answer(
 async def test_bad_tokens_open_no_socket(keyed: Runtime, clock: Clock) -> None:
     payload = payload_at(clock.now)
     app = build_silent_app(keyed)
-    async with serving_app(app, keyed.settings) as server:
+    async with serve_app(app, keyed.settings) as server:
         for name in ("alg none", "RS256", "expired", "edited role", "not yet valid", "one word"):
             token = ATTACKS[name](payload, clock.now)
             async with server.socket() as socket:

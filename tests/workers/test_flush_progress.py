@@ -17,7 +17,7 @@ from services.playback.keys import ProgressKeys
 from services.redis.pool import Client
 from services.telemetry import metrics
 from tests.conftest import CountCommands
-from tests.support.playback_fixtures import film, started, stored, viewer_of
+from tests.support.playback_fixtures import film, read_stored_progress, start_new_session, viewer_of
 from workers.drop_dead_workers import drop_dead_workers
 from workers.flush_progress import finish_flushing, flush_progress, write_batch
 
@@ -28,7 +28,7 @@ async def watch(
     context: Context, title: str, reports: int, begin: float = 10.0
 ) -> models.LiveProgress:
     """A session of so many reports; returns what was acknowledged last."""
-    session = await started(context, title)
+    session = await start_new_session(context, title)
     for sequence in range(reports):
         applied = await progress_reports.report_progress(
             context, session, sequence, begin + sequence
@@ -60,7 +60,7 @@ async def test_reports_are_coalesced_into_one_write_and_leave_the_stream(
     # then one command wrote the newest of each, one the history, and nothing waits
     assert flushed == 30
     assert count_commands.mongo == ["viewing_progress.update", "viewings.update"]
-    rows = await stored()
+    rows = await read_stored_progress()
     assert {row["user_id"]: row["position_seconds"] for row in rows} == latest
     assert {row["version"] for row in rows} == {15}
     assert await backlog(runtime) == 0
@@ -89,7 +89,7 @@ async def test_a_report_between_write_and_confirmation_stays(
 ) -> None:
     # given a batch that was read
     context, title = viewer_of(runtime), await film()
-    session = await started(context, title)
+    session = await start_new_session(context, title)
     await progress_reports.report_progress(context, session, 0, 10.0)
     deliveries = await runtime.playback.stream.read("worker-1")
     # when another report comes before it is confirmed
@@ -100,7 +100,7 @@ async def test_a_report_between_write_and_confirmation_stays(
     assert (waiting.version, waiting.durable) == (2, False)
     assert await redis.ttl(KEYS.progress(context.viewer_id or "", title)) == -1
     assert await flush_progress(runtime, "worker-1") == 1
-    assert [row["position_seconds"] for row in await stored()] == [20.0]
+    assert [row["position_seconds"] for row in await read_stored_progress()] == [20.0]
 
 
 async def test_a_batch_written_twice_changes_nothing(runtime: Runtime) -> None:
@@ -108,11 +108,11 @@ async def test_a_batch_written_twice_changes_nothing(runtime: Runtime) -> None:
     await watch(viewer_of(runtime), await film(), 3)
     deliveries = await runtime.playback.stream.read("worker-1")
     await write_batch(runtime, deliveries)
-    before = await stored()
+    before = await read_stored_progress()
     # when it is written again
     await write_batch(runtime, deliveries)
     # then nothing differs
-    assert await stored() == before
+    assert await read_stored_progress() == before
     assert await backlog(runtime) == 0
 
 
@@ -130,7 +130,7 @@ async def test_a_worker_that_dies_between_write_and_acknowledgement_is_taken_ove
     # then it takes over all entries, and what is stored is what was acknowledged
     assert flushed == 3
     assert await backlog(claiming_at_once) == 0
-    (row,) = await stored()
+    (row,) = await read_stored_progress()
     assert (row["version"], row["position_seconds"]) == (
         acknowledged.version,
         acknowledged.position_seconds,
@@ -146,10 +146,10 @@ async def test_a_worker_that_wakes_late_takes_nothing_back(claiming_at_once: Run
     await watch(context, title, 5, begin=20.0)
     await asyncio.sleep(0.005)
     await flush_progress(claiming_at_once, "alive")
-    newest = await stored()
+    newest = await read_stored_progress()
     await write_batch(claiming_at_once, frozen)
     # then nothing went back
-    assert await stored() == newest
+    assert await read_stored_progress() == newest
     assert newest[0]["version"] == 7
 
 
@@ -179,7 +179,7 @@ async def test_two_racing_workers_flush_everything_once_reports_end(
     await asyncio.sleep(0.005)
     await flush_progress(claiming_at_once, "one")
     # then what is stored is what was acknowledged last, for everybody
-    rows = {(row["user_id"], row["playable_id"]): row for row in await stored()}
+    rows = {(row["user_id"], row["playable_id"]): row for row in await read_stored_progress()}
     assert len(rows) == 24
     for last in acknowledged:
         row = rows[last.user_id, last.playable_id]
@@ -195,13 +195,13 @@ async def test_without_a_database_entries_stay_and_are_flushed_later(
     with mongodb_out_of_time(), pytest.raises(UpstreamUnavailable):
         await flush_progress(claiming_at_once, "worker-1")
     assert await backlog(claiming_at_once) == 4
-    assert await stored() == []
+    assert await read_stored_progress() == []
     # when it is back
     await asyncio.sleep(0.005)
     flushed = await flush_progress(claiming_at_once, "worker-1")
     # then nothing is missing
     assert flushed == 4
-    assert [row["version"] for row in await stored()] == [4]
+    assert [row["version"] for row in await read_stored_progress()] == [4]
 
 
 async def test_a_poison_entry_is_set_aside_after_five_tries_and_the_rest_flows(
@@ -210,7 +210,7 @@ async def test_a_poison_entry_is_set_aside_after_five_tries_and_the_rest_flows(
     # given an entry nobody can read between two that are fine
     context, title = viewer_of(claiming_at_once), await film()
     shard = KEYS.shard(context.viewer_id or "")
-    session = await started(context, title)
+    session = await start_new_session(context, title)
     await progress_reports.report_progress(context, session, 0, 10.0)
     await redis.xadd(KEYS.stream(shard), {"user": "user_x", "version": "many"})
     await progress_reports.report_progress(context, session, 1, 20.0)
@@ -218,7 +218,7 @@ async def test_a_poison_entry_is_set_aside_after_five_tries_and_the_rest_flows(
     # when a worker comes once
     await flush_progress(claiming_at_once, "worker-1")
     # then the two are stored
-    assert [row["version"] for row in await stored()] == [2]
+    assert [row["version"] for row in await read_stored_progress()] == [2]
     # and when it has come four times more, the poison is set aside and counted
     for _ in range(4):
         await asyncio.sleep(0.005)
@@ -249,7 +249,7 @@ async def test_a_worker_that_ends_well_leaves_nothing_behind(
     # when it ends
     await finish_flushing(runtime, "worker-1")
     # then the last reports are stored and its name is gone
-    assert [row["version"] for row in await stored()] == [2]
+    assert [row["version"] for row in await read_stored_progress()] == [2]
     for shard in KEYS.shards:
         assert await redis.xinfo_consumers(KEYS.stream(shard), "flush") == []
 

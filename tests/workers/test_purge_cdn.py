@@ -28,7 +28,7 @@ from services.settings.settings import Settings
 from services.telemetry.metrics import REGISTRY
 from tests.conftest import CountCommands
 from tests.support.api_client import GraphQL, token_for
-from tests.support.caching import relayed_client
+from tests.support.caching import connect_relayed
 from tests.support.clock import Clock
 from tests.support.fake_cdn import Answer, FakeCdn, settings_for
 from tests.support.titles import film, film_id, genre, store
@@ -207,7 +207,7 @@ async def test_what_another_editor_added_meanwhile_is_purged_too(
 async def test_what_redis_was_owed_by_a_process_that_died_is_forgotten_by_a_worker(
     here: Runtime, cdn_server: FakeCdn, clock: Clock, settings: Settings
 ) -> None:
-    async with relayed_client(settings) as (relay, through):
+    async with connect_relayed(settings) as (relay, through):
         assert await page_of(here, "drama") == [FILM]
         # given an edit while Redis is away, by a process that dies with what it owes
         relay.cut()
@@ -223,7 +223,7 @@ async def test_a_process_that_owes_redis_something_does_not_say_that_it_is_done(
     here: Runtime, settings: Settings
 ) -> None:
     purge_id = await purging.enqueue_edit(here, FILM, None, {})
-    async with relayed_client(settings) as (relay, through):
+    async with connect_relayed(settings) as (relay, through):
         owing = replace(here, cache=Cache(through))
         relay.cut()
         await owing.cache.invalidate([f"movie:{FILM}"])
@@ -238,7 +238,7 @@ async def test_a_process_that_owes_redis_something_does_not_say_that_it_is_done(
 async def test_while_redis_is_away_purges_wait_and_it_counts_against_none(
     here: Runtime, cdn_server: FakeCdn, clock: Clock, settings: Settings
 ) -> None:
-    async with relayed_client(settings) as (relay, through):
+    async with connect_relayed(settings) as (relay, through):
         await purging.enqueue_edit(here, FILM, None, {})
         clock.now += SETTLED
         relay.cut()
@@ -421,7 +421,7 @@ async def test_without_a_cdn_there_is_no_id(runtime: Runtime, graphql: GraphQL) 
 async def test_a_purge_by_hand_that_redis_does_not_hear_notes_nothing(
     here: Runtime, settings: Settings
 ) -> None:
-    async with relayed_client(settings) as (relay, through):
+    async with connect_relayed(settings) as (relay, through):
         relay.cut()
         with pytest.raises(UpstreamUnavailable):
             await purge(Context(replace(here, cache=Cache(through))), ["movies:all"], soft=True)

@@ -22,7 +22,7 @@ from services.redis import pool
 from services.telemetry import metrics
 from tests.support import fake_tmdb, worker_process
 from tests.support.fake_tmdb import FakeTmdb
-from tests.support.playback_fixtures import film, started, stored, viewer_of
+from tests.support.playback_fixtures import film, read_stored_progress, start_new_session, viewer_of
 from workers import Worker, run_workers
 from workers.import_tmdb import import_tmdb
 from workers.run_jobs import MAX_ATTEMPTS, JobProgress, Runner, run_jobs
@@ -326,12 +326,12 @@ async def test_a_hundred_open_jobs_are_enough(runtime: Runtime) -> None:
 async def test_flushing_progress_is_a_job(runtime: Runtime) -> None:
     # given a report that is only in Redis
     context, title = viewer_of(runtime), await film()
-    await reports.report_progress(context, await started(context, title), 0, 10.0)
+    await reports.report_progress(context, await start_new_session(context, title), 0, 10.0)
     # when an operator flushes and a worker comes
     job = await jobs.flush_progress(by(runtime, Role.OPERATOR))
     await run_jobs(runtime)
     # then it is in MongoDB
-    assert [row["version"] for row in await stored()] == [1]
+    assert [row["version"] for row in await read_stored_progress()] == [1]
     record = await read(job)
     assert (record.state, record.done, record.total, record.created_by) == (
         JobState.SUCCEEDED, 1, 1, "user_1",
@@ -365,13 +365,13 @@ async def test_an_import_whose_worker_is_killed_is_finished_by_another(
     numbers = list(range(1, 46))
     tmdb_server.has_movies(*numbers)
     tmdb_server.slow = True
-    async with fake_tmdb.runtime_with(runtime, tmdb_server) as here:
+    async with fake_tmdb.open_runtime_with(runtime, tmdb_server) as here:
         job = await jobs.import_from_tmdb(by(here, Role.EDITOR), tmdb_ids=numbers)
         assert (job.total, job.created_by) == (45, "user_1")
         await here.jobs.queue.claim_period(
             "import_tmdb_changes", 60
         )  # or it would start that as well
-        async with worker_process.running(here.settings, tmdb_server):
+        async with worker_process.run_worker(here.settings, tmdb_server):
             await until(lambda: _more_than(19))
         assert (await read(job)).state is JobState.RUNNING
         assert 20 <= await models.Movie.count() < 45
@@ -396,14 +396,16 @@ async def test_the_daily_import_is_started_by_one_process_a_day(
     # given no key: nothing happens
     assert not await import_tmdb(runtime)
     assert await models.Job.count() == 0
-    async with fake_tmdb.runtime_with(runtime, tmdb_server) as here:
+    async with fake_tmdb.open_runtime_with(runtime, tmdb_server) as here:
         # when ten processes have it in their timetable
         began = await asyncio.gather(*(import_tmdb(here) for _ in range(10)))
         # then one of them started the job
         assert sorted(began) == [False] * 9 + [True]
         (job,) = await models.find(models.Job, JobRecord, {})
         assert job.kind == "import_tmdb_changes"
-        tmdb_server.answers |= dict.fromkeys(["/movie/changes", "/tv/changes"], fake_tmdb.listed())
+        tmdb_server.answers |= dict.fromkeys(
+            ["/movie/changes", "/tv/changes"], fake_tmdb.build_page()
+        )
         await run_jobs(here)
         assert (await read(job)).state is JobState.SUCCEEDED
     remaining_seconds = await runtime.redis.ttl("turn:import_tmdb_changes")

@@ -9,7 +9,7 @@ from resolvers.context import Runtime
 from resolvers.playback import reports
 from services.errors import UpstreamUnavailable
 from services.telemetry import metrics
-from tests.support.playback_fixtures import film, started, stored, viewer_of
+from tests.support.playback_fixtures import film, read_stored_progress, start_new_session, viewer_of
 from workers import WORKERS, Worker, names_for, run_workers
 from workers.flush_progress import finish_flushing, flush_progress
 
@@ -27,12 +27,12 @@ async def test_workers_run_until_stopped_and_flush_at_the_end(runtime: Runtime) 
     await asyncio.sleep(0.1)
     # when a report comes and the process is told to stop at once
     context, title = viewer_of(runtime), await film()
-    session = await started(context, title)
+    session = await start_new_session(context, title)
     await reports.report_progress(context, session, 0, 10.0)
     stop.set()
     await asyncio.wait_for(running, 5)
     # then it was flushed before the workers left
-    assert [row["version"] for row in await stored()] == [1]
+    assert [row["version"] for row in await read_stored_progress()] == [1]
 
 
 async def test_a_failing_worker_is_counted_and_comes_again(runtime: Runtime) -> None:

@@ -19,9 +19,9 @@ from tests.support.accounts import (
     EMAIL,
     NEW_PASSWORD,
     PASSWORD,
-    account,
+    read_account,
+    read_stored,
     send_pending_mails,
-    stored,
 )
 
 Send = Callable[..., Awaitable[dict[str, Any]]]
@@ -183,11 +183,11 @@ async def test_a_profile_is_changed_in_part(send: Send) -> None:
 )
 async def test_nobody_changes_their_rights_or_their_address(send: Send, extra: str) -> None:
     token = await ada(send)
-    before = await account()
+    before = await read_account()
     answer = await send(PROFILE, token, input={"displayName": "Eve", extra: "ADMIN"})
     assert "data" not in answer
     assert answer["errors"][0]["extensions"]["code"] == "VALIDATION_FAILED"
-    assert await account() == before
+    assert await read_account() == before
 
 
 async def test_keys_come_and_go(send: Send) -> None:
@@ -212,7 +212,7 @@ async def test_keys_come_and_go(send: Send) -> None:
     assert await send(node, token, id=key["id"]) == {"data": {"node": expected}}
     assert await send(node, id=key["id"]) == {"data": {"node": None}}
     assert (await send(REVOKE, token, input={"id": key["id"]}))["data"] == {"revokeApiKey": DONE}
-    assert await stored(models.ApiKey) == []
+    assert await read_stored(models.ApiKey) == []
 
 
 async def test_sessions_are_seen_and_ended(send: Send) -> None:
@@ -241,15 +241,15 @@ async def test_sessions_are_seen_and_ended(send: Send) -> None:
 
 async def test_an_account_is_deleted_with_its_password_only(send: Send) -> None:
     token = await ada(send)
-    before = await account()
+    before = await read_account()
     wrong = await send(DELETE, token, input={"password": "wrong horse battery"})
     assert wrong["data"]["deleteAccount"]["errors"] == [
         {"code": "INVALID_CREDENTIALS", "path": ["input", "password"]}
     ]
-    assert await account() == before
+    assert await read_account() == before
     done = await send(DELETE, token, input={"password": PASSWORD})
     assert done == {"data": {"deleteAccount": DONE}}
-    assert (await account())["deleted_at"] is not None
+    assert (await read_account())["deleted_at"] is not None
 
 
 @pytest.mark.parametrize(
@@ -266,10 +266,10 @@ async def test_an_account_is_deleted_with_its_password_only(send: Send) -> None:
 )
 async def test_nobody_changes_nothing(send: Send, query: str, fields: dict[str, Any]) -> None:
     await ada(send)
-    before = await account(), await stored(models.Login)
+    before = await read_account(), await read_stored(models.Login)
     answer = await send(query, input=fields)
     assert answer["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"
-    assert (await account(), await stored(models.Login)) == before
+    assert (await read_account(), await read_stored(models.Login)) == before
 
 
 def test_no_type_shows_a_hash_and_no_input_takes_rights() -> None:

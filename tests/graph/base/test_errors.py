@@ -11,7 +11,7 @@ from graph.engine.documents import Documents
 from graph.engine.operations import Operations
 from resolvers.context import Runtime
 from services.cache.cache import Cache
-from tests.support.execution.execution_cases import have, sender
+from tests.support.execution.execution_cases import add_records, build_sender
 from tests.support.execution.execution_cases_schema import (
     CONFIG,
     SCHEMA,
@@ -31,7 +31,7 @@ def case_context(runtime: Runtime) -> ChosenContext:
 def send(request: pytest.FixtureRequest, case_context: ChosenContext) -> Any:
     documents = Documents(SCHEMA, CONFIG, introspection=True)
     by_plan = request.param == "plan"
-    return sender(Operations(documents, by_plan=by_plan, deadline_seconds=5), case_context)
+    return build_sender(Operations(documents, by_plan=by_plan, deadline_seconds=5), case_context)
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ async def test_a_value_of_ours_that_does_not_fit_is_our_fault(
     query: str,
     path: list[str | int],
 ) -> None:
-    have(case_context, ItemRecord("a", **record))
+    add_records(case_context, ItemRecord("a", **record))
     (error,) = (await send(query))["errors"]
     assert error["path"] == path
     assert error["message"] == MASKED
@@ -75,7 +75,7 @@ async def test_a_thing_of_no_type_is_our_fault(send: Any, case_context: ChosenCo
 async def test_an_argument_that_does_not_fit_is_the_clients(
     send: Any, case_context: ChosenContext, query: str
 ) -> None:
-    have(case_context, ItemRecord("a"))
+    add_records(case_context, ItemRecord("a"))
     body = await send(query, n=None)
     (error,) = body["errors"]
     assert (error["path"], body["data"]) == (["item", "said"], {"item": {"said": None}})

@@ -11,7 +11,12 @@ from graph.engine.documents import Documents
 from graph.engine.operations import Operations, Prepared, Request
 from resolvers.context import Runtime
 from services.cache.cache import Cache
-from tests.support.execution.execution_cases import Send, have, sender, read_error_paths
+from tests.support.execution.execution_cases import (
+    Send,
+    add_records,
+    build_sender,
+    read_error_paths,
+)
 from tests.support.execution.execution_cases_schema import (
     CONFIG,
     SCHEMA,
@@ -36,7 +41,7 @@ def documents() -> Documents:
 @pytest.fixture(params=["plan", "core"])
 def send(request: pytest.FixtureRequest, documents: Documents, case_context: ChosenContext) -> Send:
     by_plan = request.param == "plan"
-    return sender(Operations(documents, by_plan=by_plan, deadline_seconds=5), case_context)
+    return build_sender(Operations(documents, by_plan=by_plan, deadline_seconds=5), case_context)
 
 
 # nulls and errors
@@ -45,7 +50,7 @@ def send(request: pytest.FixtureRequest, documents: Documents, case_context: Cho
 async def test_a_null_bubbles_through_lists_and_non_null_fields_to_the_root(
     send: Send, case_context: ChosenContext
 ) -> None:
-    have(case_context, ItemRecord("a"), ItemRecord("b", must=None))
+    add_records(case_context, ItemRecord("a"), ItemRecord("b", must=None))
     body = await send("{ items { same { same { must } } } }")
     assert body["data"] is None
     assert read_error_paths(body) == {(BROKEN, ("items", 1, "same", "same", "must"))}
@@ -54,7 +59,7 @@ async def test_a_null_bubbles_through_lists_and_non_null_fields_to_the_root(
 async def test_a_null_stops_at_the_nearest_nullable_position(
     send: Send, case_context: ChosenContext
 ) -> None:
-    have(case_context, ItemRecord("a"), ItemRecord("b", must=None))
+    add_records(case_context, ItemRecord("a"), ItemRecord("b", must=None))
     body = await send("{ maybeItems { maybe { same { must } } } items { maybe { must } } }")
     assert body["data"] == {
         "maybeItems": [{"maybe": {"same": {"must": "must"}}}, {"maybe": None}],
@@ -67,7 +72,7 @@ async def test_a_null_stops_at_the_nearest_nullable_position(
 
 
 async def test_a_bad_item_nulls_itself_or_its_list(send: Send, case_context: ChosenContext) -> None:
-    have(case_context, ItemRecord("a", tags=["x", None], holes=["y", None, object()]))
+    add_records(case_context, ItemRecord("a", tags=["x", None], holes=["y", None, object()]))
     body = await send("{ item { tags holes } }")
     assert body["data"] == {"item": {"tags": None, "holes": ["y", None, None]}}
     assert {path for _, path in read_error_paths(body)} == {
@@ -79,12 +84,12 @@ async def test_a_bad_item_nulls_itself_or_its_list(send: Send, case_context: Cho
 async def test_a_record_under_two_parents_tells_both_paths(
     send: Send, case_context: ChosenContext
 ) -> None:
-    have(
+    add_records(
         case_context,
         ItemRecord("a", friend_ids=["b", "c"]),
         ItemRecord("b", name=RuntimeError("no")),
     )
-    have(case_context, ItemRecord("c", twin_id="b", friend_ids=["b"]))
+    add_records(case_context, ItemRecord("c", twin_id="b", friend_ids=["b"]))
     body = await send("{ item { friends { name twin { name } friends { name } } } }")
     bad = {"name": None}
     assert body["data"]["item"]["friends"] == [
@@ -102,7 +107,7 @@ async def test_a_record_under_two_parents_tells_both_paths(
 async def test_a_relation_that_must_be_there_and_is_not_is_an_error(
     send: Send, case_context: ChosenContext
 ) -> None:
-    have(
+    add_records(
         case_context, ItemRecord("a"), ItemRecord("b", twin_id="gone"), ItemRecord("c", twin_id="a")
     )
     body = await send("{ maybeItems { maybe { mustTwin { id } } twin { id } } }")
@@ -120,7 +125,7 @@ async def test_a_relation_that_must_be_there_and_is_not_is_an_error(
 async def test_no_parent_at_all_has_what_must_be_there(
     send: Send, case_context: ChosenContext
 ) -> None:
-    have(case_context, ItemRecord("a"))
+    add_records(case_context, ItemRecord("a"))
     body = await send("{ item { mustTwin { id } } }")
     assert body["data"] == {"item": None}
     assert read_error_paths(body) == {(BROKEN, ("item", "mustTwin"))}
@@ -129,7 +134,7 @@ async def test_no_parent_at_all_has_what_must_be_there(
 async def test_a_failing_loader_fails_those_who_asked_it_for_something(
     send: Send, case_context: ChosenContext
 ) -> None:
-    have(
+    add_records(
         case_context,
         ItemRecord("a", twin_id="b"),
         ItemRecord("b"),
@@ -151,7 +156,7 @@ async def test_a_failing_loader_fails_those_who_asked_it_for_something(
 async def test_a_batched_function_fails_for_one_or_for_all(
     send: Send, case_context: ChosenContext
 ) -> None:
-    have(case_context, ItemRecord("a"), ItemRecord("b", name="one"))
+    add_records(case_context, ItemRecord("a"), ItemRecord("b", name="one"))
     body = await send("{ items { length } }")
     assert body["data"] == {"items": [{"length": 4}, {"length": None}]}
     assert read_error_paths(body) == {("NOT_FOUND", ("items", 1, "length"))}
@@ -160,7 +165,7 @@ async def test_a_batched_function_fails_for_one_or_for_all(
 async def test_a_batched_function_that_miscounts_fails_for_all(
     send: Send, case_context: ChosenContext
 ) -> None:
-    have(case_context, ItemRecord("a"), ItemRecord("b"))
+    add_records(case_context, ItemRecord("a"), ItemRecord("b"))
     body = await send("{ items { short } }")
     assert body["data"] == {"items": [{"short": None}, {"short": None}]}
     assert read_error_paths(body) == {
@@ -175,7 +180,7 @@ async def test_a_batched_function_that_miscounts_fails_for_all(
 async def test_aliases_and_merged_fields_keep_the_order_asked(
     send: Send, case_context: ChosenContext
 ) -> None:
-    have(case_context, ItemRecord("a", name="A", twin_id="b"), ItemRecord("b", name="B"))
+    add_records(case_context, ItemRecord("a", name="A", twin_id="b"), ItemRecord("b", name="B"))
     body = await send(
         """{ z: item { name ...More } y: item(id: "b") { n: name } z: item { id twin { name } } }
         fragment More on Item { twin { id twin { id } } must }"""
@@ -193,7 +198,7 @@ async def test_aliases_and_merged_fields_keep_the_order_asked(
 async def test_fragments_apply_to_the_types_they_name(
     send: Send, case_context: ChosenContext
 ) -> None:
-    have(case_context, ItemRecord("a"), RockRecord("b", weight=7))
+    add_records(case_context, ItemRecord("a"), RockRecord("b", weight=7))
     body = await send(
         """{
           things { __typename ...T ... on Rock { weight } }
@@ -219,7 +224,7 @@ async def test_fragments_apply_to_the_types_they_name(
 async def test_a_value_of_no_possible_type_is_an_error_of_its_position(
     send: Send, case_context: ChosenContext
 ) -> None:
-    have(
+    add_records(
         case_context,
         ItemRecord("a", parts=[ItemRecord("p"), RockRecord("r")], part=RockRecord("q")),
     )
@@ -235,7 +240,7 @@ fragment F on Item { tags }"""
 
 
 async def test_conditions_by_variable(send: Send, case_context: ChosenContext) -> None:
-    have(case_context, ItemRecord("a"))
+    add_records(case_context, ItemRecord("a"))
     whole = {"id": "a", "name": "name", "must": "must", "tags": []}
     assert (await send(CONDITIONS, a=False))["data"] == {"item": whole}
     assert (await send(CONDITIONS, a=True))["data"] == {"item": {"id": "a", "must": "must"}}
@@ -243,7 +248,7 @@ async def test_conditions_by_variable(send: Send, case_context: ChosenContext) -
 
 
 async def test_a_null_condition_is_an_error(send: Send, case_context: ChosenContext) -> None:
-    have(case_context, ItemRecord("a"))
+    add_records(case_context, ItemRecord("a"))
     body = await send("query($a: Boolean = true) { item { id name @skip(if: $a) } }", a=None)
     assert body["data"] == {"item": None}
     assert read_error_paths(body) == {("VALIDATION_FAILED", ("item",))}
@@ -253,7 +258,7 @@ async def test_a_null_condition_is_an_error(send: Send, case_context: ChosenCont
 
 
 async def test_arguments_are_coerced(send: Send, case_context: ChosenContext) -> None:
-    have(case_context, ItemRecord("a"))
+    add_records(case_context, ItemRecord("a"))
     body = await send(
         """query($n: Int! = 3, $missing: String, $one: [Int!]) { item {
           a: said b: said(number: $n, numbers: 4, word: $missing)
@@ -272,7 +277,7 @@ async def test_arguments_are_coerced(send: Send, case_context: ChosenContext) ->
 async def test_a_null_where_the_argument_must_not_be_is_the_fields_error(
     send: Send, case_context: ChosenContext
 ) -> None:
-    have(case_context, ItemRecord("a"))
+    add_records(case_context, ItemRecord("a"))
     body = await send("query($n: Int) { item { id said(number: $n) } }", n=None)
     assert body["data"] == {"item": {"id": "a", "said": None}}
     assert read_error_paths(body) == {("VALIDATION_FAILED", ("item", "said"))}
@@ -293,7 +298,7 @@ async def test_a_null_where_the_argument_must_not_be_is_the_fields_error(
 async def test_what_cannot_be_coerced_is_refused_before_anything_runs(
     send: Send, case_context: ChosenContext, query: str, variables: dict[str, Any]
 ) -> None:
-    have(case_context, ItemRecord("a"))
+    add_records(case_context, ItemRecord("a"))
     body = await send(query, **variables)
     assert "data" not in body
     assert {one["extensions"]["code"] for one in body["errors"]} == {"VALIDATION_FAILED"}
@@ -337,7 +342,7 @@ async def test_every_event_has_loaders_of_its_own(
     documents: Documents, case_context: ChosenContext, by_plan: bool
 ) -> None:
     # given a record that changes before each event
-    have(case_context, ItemRecord("a", name="before"))
+    add_records(case_context, ItemRecord("a", name="before"))
     operations = Operations(documents, by_plan=by_plan, deadline_seconds=5)
     prepared = operations.prepare(
         Request("subscription { changes { id twin { name } } }", {}), case_context

@@ -16,7 +16,7 @@ from graph.schema import open_documents
 from resolvers.context import Runtime
 from services.settings.settings import Settings
 from tests.conftest import CountCommands
-from tests.support.api_client import GraphQL, build_silent_app, connect_runtime, serving_app
+from tests.support.api_client import GraphQL, build_silent_app, connect_runtime, serve_app
 
 COST = "COST_LIMIT_EXCEEDED"
 DEEPER = "{ similar { similar { similar { id } } } }"
@@ -405,7 +405,7 @@ async def test_introspection_switched_off_is_refused_in_every_spelling(
 
 async def test_introspection_switched_off_is_refused_over_the_socket(closed: Runtime) -> None:
     app = build_silent_app(closed)
-    async with serving_app(app, closed.settings) as server, server.socket() as socket:
+    async with serve_app(app, closed.settings) as server, server.socket() as socket:
         await socket.initialised()
         for number, query in enumerate(SPELLINGS):
             await socket.subscribe(str(number), query)

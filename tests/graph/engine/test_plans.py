@@ -14,7 +14,7 @@ from graph.engine.operations import Operations, Prepared, Request
 from resolvers.context import Runtime
 from services.cache.cache import Cache
 from tests.support.execution import sample_schema
-from tests.support.execution.execution_cases import have, sender, read_error_paths
+from tests.support.execution.execution_cases import add_records, build_sender, read_error_paths
 from tests.support.execution.execution_cases_schema import (
     CONFIG,
     SCHEMA,
@@ -41,13 +41,13 @@ def planned(documents: Documents) -> Operations:
 async def test_a_level_asks_a_loader_once_whatever_the_siblings_timing(
     planned: Operations, case_context: ChosenContext
 ) -> None:
-    have(
+    add_records(
         case_context,
         ItemRecord("a", twin_id="c", friend_ids=["d", "c"]),
         ItemRecord("b", twin_id="d"),
     )
-    have(case_context, ItemRecord("c", twin_id="a"), ItemRecord("d", twin_id="b"))
-    body = await sender(planned, case_context)(
+    add_records(case_context, ItemRecord("c", twin_id="a"), ItemRecord("d", twin_id="b"))
+    body = await build_sender(planned, case_context)(
         """{ slow(seconds: 0.02) { later(seconds: 0.01) { name } twin { id twin { id } } }
              other: slow(id: "b", seconds: 0.002) { twin { id twin { id } } }
              item { friends { id twin { id } } } }"""
@@ -61,16 +61,18 @@ async def test_a_level_asks_a_loader_once_whatever_the_siblings_timing(
 async def test_a_batched_function_is_called_once_a_level(
     planned: Operations, case_context: ChosenContext
 ) -> None:
-    have(case_context, ItemRecord("a", friend_ids=["b", "c"]), ItemRecord("b"), ItemRecord("c"))
-    await sender(planned, case_context)("{ items { length friends { length } } }")
+    add_records(
+        case_context, ItemRecord("a", friend_ids=["b", "c"]), ItemRecord("b"), ItemRecord("c")
+    )
+    await build_sender(planned, case_context)("{ items { length friends { length } } }")
     assert case_context.seen == [("lengths", ["a", "b", "c"]), ("lengths", ["b", "c"])]
 
 
 async def test_a_thousand_rows_cost_one_fetch(
     planned: Operations, case_context: ChosenContext
 ) -> None:
-    have(case_context, *(ItemRecord(f"{n}", twin_id=f"{999 - n}") for n in range(1000)))
-    body = await sender(planned, case_context)("{ items { id twin { id twin { id } } } }")
+    add_records(case_context, *(ItemRecord(f"{n}", twin_id=f"{999 - n}") for n in range(1000)))
+    body = await build_sender(planned, case_context)("{ items { id twin { id twin { id } } } }")
     assert body["data"]["items"] == [
         {"id": f"{n}", "twin": {"id": f"{999 - n}", "twin": {"id": f"{n}"}}} for n in range(1000)
     ]
@@ -83,10 +85,10 @@ async def test_a_thousand_rows_cost_one_fetch(
 async def test_what_is_late_fails_and_what_is_finished_is_answered(
     documents: Documents, case_context: ChosenContext
 ) -> None:
-    have(case_context, ItemRecord("a", twin_id="b"), ItemRecord("b"))
+    add_records(case_context, ItemRecord("a", twin_id="b"), ItemRecord("b"))
     operations = Operations(documents, by_plan=True, deadline_seconds=0.05)
     before = asyncio.get_running_loop().time()
-    body = await sender(operations, case_context)(
+    body = await build_sender(operations, case_context)(
         "{ slow(seconds: 30) { id } quick: slow(seconds: 0) { id name } item { id } }"
     )
     assert asyncio.get_running_loop().time() - before < 5
@@ -125,8 +127,8 @@ CONDITIONS = """query($a: Boolean!, $b: Boolean! = true) {
 async def test_a_document_costs_its_reading_once(
     planned: Operations, case_context: ChosenContext, documents: Documents
 ) -> None:
-    have(case_context, ItemRecord("a"))
-    send = sender(planned, case_context)
+    add_records(case_context, ItemRecord("a"))
+    send = build_sender(planned, case_context)
     for _ in range(5):
         await send(CONDITIONS, a=False)
         assert (await send("{ nonsense }"))["errors"]
@@ -143,12 +145,12 @@ async def test_a_document_costs_its_reading_once(
 async def test_introspection_is_run_by_core_as_a_whole(
     planned: Operations, case_context: ChosenContext
 ) -> None:
-    have(case_context, ItemRecord("a"))
+    add_records(case_context, ItemRecord("a"))
     query = '{ item { id } __type(name: "Rock") { name fields { name } } __typename }'
     prepared = planned.prepare(Request(query, {}), case_context)
     assert isinstance(prepared, Prepared)
     assert prepared.plan is None
-    assert (await sender(planned, case_context)(query))["data"] == {
+    assert (await build_sender(planned, case_context)(query))["data"] == {
         "item": {"id": "a"},
         "__type": {"name": "Rock", "fields": [{"name": "id"}, {"name": "weight"}]},
         "__typename": "Query",

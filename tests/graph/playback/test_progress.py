@@ -13,7 +13,7 @@ from models import Role
 from models.mongo import ids
 from resolvers.context import Context, Runtime, Viewer
 from tests.support.api_client import GraphQL, Socket, connect_runtime, token_for
-from tests.support.playback_fixtures import seen_offline
+from tests.support.playback_fixtures import build_offline_report
 from tests.support.titles import film, film_id, show_id, store, whole_show
 
 ERRORS = "errors { code path }"
@@ -205,8 +205,8 @@ async def test_continue_watching_tells_films_and_next_episodes(
 ) -> None:
     # given a film begun, and after it an episode completed
     token, ada = token_for(runtime), viewer_of_token(runtime)
-    await seen_offline(ada, film_id(1), 60, ago=20)
-    await seen_offline(ada, "episode_1.1.1", 1790, ago=10)
+    await build_offline_report(ada, film_id(1), 60, ago=20)
+    await build_offline_report(ada, "episode_1.1.1", 1790, ago=10)
     # when the list is read one by one
     page = (await data(send, LIST, token, first=1))["viewer"]["continueWatching"]
     cursor = page["edges"][0]["cursor"]
@@ -239,8 +239,8 @@ async def test_continue_watching_tells_films_and_next_episodes(
 
 async def test_shows_tell_their_next_episodes(send: GraphQL, runtime: Runtime) -> None:
     token, ada = token_for(runtime), viewer_of_token(runtime)
-    await seen_offline(ada, "episode_1.1.1", 1790, ago=20)
-    await seen_offline(ada, "episode_2.1.1", 1790, ago=10)
+    await build_offline_report(ada, "episode_1.1.1", 1790, ago=20)
+    await build_offline_report(ada, "episode_2.1.1", 1790, ago=10)
     nodes = (await data(send, NEXT, token))["tvShows"]["nodes"]
     assert nodes == [
         {"id": show_id(1), "nextUp": {"id": "episode_1.1.2", "number": 2, "progress": None}},
@@ -258,7 +258,7 @@ async def test_shows_tell_their_next_episodes(send: GraphQL, runtime: Runtime) -
 
 
 async def test_progress_is_a_node_of_its_viewer_alone(send: GraphQL, runtime: Runtime) -> None:
-    one = await seen_offline(viewer_of_token(runtime), film_id(1), 60)
+    one = await build_offline_report(viewer_of_token(runtime), film_id(1), 60)
     query = "query ($id: ID!) { node(id: $id) { ... on ViewingProgress { positionSeconds } } }"
     mine = await data(send, query, token_for(runtime), id=one.id)
     assert mine == {"node": {"positionSeconds": 60.0}}
@@ -283,7 +283,7 @@ async def test_a_second_device_hears_of_progress(
 ) -> None:
     # given one device that listens to one film, and to all
     ada = viewer_of_token(runtime)
-    await seen_offline(ada, film_id(1), 60, ago=20)
+    await build_offline_report(ada, film_id(1), 60, ago=20)
     await socket.initialised(token_for(runtime))
     await socket.subscribe("one", CHANGED, {"id": film_id(1)})
     assert (await socket.receive())["payload"]["data"]["progressChanged"] == {
@@ -291,7 +291,7 @@ async def test_a_second_device_hears_of_progress(
         "positionSeconds": 60.0,
     }
     # when it changes elsewhere
-    await seen_offline(viewer_of_token(runtime), film_id(1), 90)
+    await build_offline_report(viewer_of_token(runtime), film_id(1), 90)
     # then it is told
     message = await socket.receive()
     assert message["id"] == "one"

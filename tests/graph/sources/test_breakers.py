@@ -9,10 +9,10 @@ import pytest
 
 from models import Role
 from resolvers.context import Runtime
-from tests.support.api_client import build_silent_app, serving_app, token_for
+from tests.support.api_client import build_silent_app, serve_app, token_for
 from tests.support.fake_provider import FakeProvider
 from tests.support.titles import film, film_id, store
-from tests.support.with_providers import Ask, asking
+from tests.support.with_providers import Ask, build_asker
 
 SET_BREAKER = """mutation ($input: SetBreakerInput!) { setBreaker(input: $input) {
   breaker { id name state forced } errors { code path } } }"""
@@ -89,7 +89,7 @@ async def test_a_breaker_is_no_node_for_others(ask: Ask) -> None:
 
 async def test_operators_are_told_of_every_breaker_that_changes(own: Runtime) -> None:
     app = build_silent_app(own)
-    ask = asking(own)
+    ask = build_asker(own)
     watching = "subscription { breakerChanged { name state forced } }"
 
     async def hold(state: str | None) -> None:
@@ -97,7 +97,7 @@ async def test_operators_are_told_of_every_breaker_that_changes(own: Runtime) ->
         answer = await ask(SET_BREAKER, Role.OPERATOR, input=fields)
         assert answer["data"]["setBreaker"]["errors"] == []
 
-    async with serving_app(app, own.settings) as server:
+    async with serve_app(app, own.settings) as server:
         async with server.socket() as socket:
             # given a breaker that is held already: it is told at once
             await hold("OPEN")

@@ -8,7 +8,7 @@ from models import Role
 from resolvers.context import Runtime
 from tests.support.fake_provider import FakeProvider
 from tests.support.titles import film, film_id, show, show_id, store
-from tests.support.with_providers import Ask, asking, codes, vidking, with_providers
+from tests.support.with_providers import Ask, build_asker, open_providers, read_codes, vidking
 
 SEARCH = """query ($query: String!, $kind: SearchKind! = MOVIE) {
   providerSearch(query: $query, kind: $kind) {
@@ -20,7 +20,7 @@ async def test_searching_at_providers_is_for_editors(
     ask: Ask, provider_server: FakeProvider, role: Role | None, code: str
 ) -> None:
     answer = await ask(SEARCH, role, query="matrix")
-    assert (codes(answer), answer["data"]) == ({code}, {"providerSearch": None})
+    assert (read_codes(answer), answer["data"]) == ({code}, {"providerSearch": None})
     assert provider_server.seen == []
 
 
@@ -50,7 +50,7 @@ async def test_what_a_provider_finds_is_told_as_far_as_we_have_it(
 async def test_a_search_for_nothing_or_too_much_is_refused(
     ask: Ask, provider_server: FakeProvider, query: str
 ) -> None:
-    assert codes(await ask(SEARCH, Role.EDITOR, query=query)) == {"VALIDATION_FAILED"}
+    assert read_codes(await ask(SEARCH, Role.EDITOR, query=query)) == {"VALIDATION_FAILED"}
     assert provider_server.seen == []
 
 
@@ -59,13 +59,13 @@ async def test_a_search_that_nobody_answers_says_so_and_is_not_kept(
     runtime: Runtime, provider_server: FakeProvider, switch: str
 ) -> None:
     settings = vidking(provider_server, switch) | {"provider_timeout_seconds": 0.3}
-    async with with_providers(runtime, **settings) as own:
-        answer = await asking(own)(SEARCH, Role.EDITOR, query="matrix")
-    assert codes(answer) == {"UPSTREAM_UNAVAILABLE"}
+    async with open_providers(runtime, **settings) as own:
+        answer = await build_asker(own)(SEARCH, Role.EDITOR, query="matrix")
+    assert read_codes(answer) == {"UPSTREAM_UNAVAILABLE"}
     assert [key async for key in runtime.redis.scan_iter(match="provider:search:*")] == []
 
 
 async def test_without_a_provider_that_searches_nothing_is_found(runtime: Runtime) -> None:
-    async with with_providers(runtime) as own:
-        answer = await asking(own)(SEARCH, Role.EDITOR, query="matrix")
+    async with open_providers(runtime) as own:
+        answer = await build_asker(own)(SEARCH, Role.EDITOR, query="matrix")
     assert answer == {"data": {"providerSearch": []}}

@@ -14,17 +14,17 @@ from resolvers.context import Context, Runtime
 from resolvers.sources import providers
 from services.cache.cache import Cache
 from tests.conftest import CountCommands
-from tests.support.caching import tracked
+from tests.support.caching import track_cache
 from tests.support.clock import Clock
 from tests.support.fake_provider import FakeProvider
 from tests.support.with_providers import (
     Ask,
-    asking,
-    codes,
+    build_asker,
+    build_viewer_context,
     json_provider,
-    signed_in,
+    open_providers,
+    read_codes,
     vidking,
-    with_providers,
 )
 
 PUBLIC = "{ providers { id key name priority enabled rolloutPercent } }"
@@ -68,12 +68,12 @@ async def test_how_they_do_is_for_operators(
     ask: Ask, provider_server: FakeProvider, role: Role | None, code: str
 ) -> None:
     answer = await ask(PRIVATE, role)
-    assert codes(answer) == {code}
+    assert read_codes(answer) == {code}
     nothing = {"status": None, "breaker": None, "healthScore": None, "p95LatencyMs": None}
     assert [one | nothing == one for one in answer["data"]["providers"]] == [True] * 3
     # and nobody was called for it
     assert provider_server.seen == []
-    assert codes(await ask("{ circuitBreakers { name } }", role)) == {code}
+    assert read_codes(await ask("{ circuitBreakers { name } }", role)) == {code}
 
 
 async def test_operators_see_how_they_do(ask: Ask) -> None:
@@ -105,8 +105,8 @@ async def test_a_status_is_asked_for_once_in_half_a_minute(
 ) -> None:
     clock = Clock()
     cache = Cache(runtime.redis, clock=clock)
-    async with with_providers(runtime, cache=cache, **vidking(provider_server)) as own:
-        ask = asking(own)
+    async with open_providers(runtime, cache=cache, **vidking(provider_server)) as own:
+        ask = build_asker(own)
         first = await ask(PRIVATE, Role.OPERATOR)
         clock.now += 20
         assert await ask(PRIVATE, Role.OPERATOR) == first
@@ -131,8 +131,8 @@ async def test_a_provider_that_cannot_say_how_it_is_is_not_available(
     runtime: Runtime, provider_server: FakeProvider, switch: str, message: str
 ) -> None:
     settings = vidking(provider_server, switch) | {"provider_timeout_seconds": 0.5}
-    async with with_providers(runtime, **settings) as own:
-        answer = await asking(own)(PRIVATE, Role.OPERATOR)
+    async with open_providers(runtime, **settings) as own:
+        answer = await build_asker(own)(PRIVATE, Role.OPERATOR)
     status = answer["data"]["providers"][1]["status"]
     assert (status["available"], status["message"]) == (False, message)
     assert "s3cret" not in json.dumps(answer)
@@ -193,9 +193,9 @@ async def test_only_operators_change_anything(
     ask: Ask, own: Runtime, role: Role | None, code: str
 ) -> None:
     change = {"id": "provider_vidking", "enabled": False}
-    assert codes(await ask(SET_PROVIDER, role, input=change)) == {code}
+    assert read_codes(await ask(SET_PROVIDER, role, input=change)) == {code}
     hold = {"id": BREAKER, "state": "OPEN", "reason": "mine"}
-    assert codes(await ask(SET_BREAKER, role, input=hold)) == {code}
+    assert read_codes(await ask(SET_BREAKER, role, input=hold)) == {code}
     assert await models.all_provider_settings() == []
     assert [one.forced for one in await own.breakers.snapshots()] == [False]
 
@@ -206,15 +206,15 @@ async def test_another_process_hears_of_a_change_within_a_second(
     entry = json_provider("acme", provider_server.url("ok"))
     cache = Cache(runtime.redis)
     async with (
-        tracked(cache, runtime.settings),
-        with_providers(runtime, entry) as here,
-        with_providers(runtime, entry, cache=cache) as there,
+        track_cache(cache, runtime.settings),
+        open_providers(runtime, entry) as here,
+        open_providers(runtime, entry, cache=cache) as there,
     ):
         # given two processes that have both read that nothing is changed
         for one in (here, there):
             assert [info.enabled for info in await providers.providers(Context(one))] == [True] * 2
         # when an operator asks one of them to switch a provider off
-        operator = signed_in(here, Role.OPERATOR)
+        operator = build_viewer_context(here, Role.OPERATOR)
         await providers.set_provider(operator, "provider_acme", enabled=False)
         # then the other one knows within a second, or a little more on a busy machine
         async with asyncio.timeout(5):
@@ -230,8 +230,8 @@ async def test_the_list_costs_the_same_for_any_number_of_providers(
         entries = [json_provider(f"p{n}", provider_server.url("ok")) for n in range(number)]
         await runtime.redis.flushdb()
         runtime.cache.clear_memory()
-        async with with_providers(runtime, *entries) as own:
+        async with open_providers(runtime, *entries) as own:
             await count_commands.reset()
-            await asking(own)(PRIVATE, Role.OPERATOR)
+            await build_asker(own)(PRIVATE, Role.OPERATOR)
             costs.append(count_commands.mongo)
     assert costs == [["provider_settings.find"]] * 2

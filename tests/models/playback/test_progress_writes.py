@@ -14,7 +14,7 @@ from resolvers.context import Runtime
 from services.errors import UpstreamUnavailable
 from services.playback.state import BufferedProgress
 from tests.conftest import CountCommands
-from tests.support.playback_fixtures import stored
+from tests.support.playback_fixtures import read_stored_progress
 
 AT = datetime(2026, 11, 22, 12, 0, 0, 123_000, tzinfo=UTC)
 
@@ -51,13 +51,13 @@ async def test_a_written_record_reads_back_the_same(runtime: Runtime) -> None:
 async def test_an_older_or_equal_stamp_changes_nothing(runtime: Runtime) -> None:
     # given progress with a stamp
     await models.write_progress([progress(5, seconds=50.0)])
-    before = await stored()
+    before = await read_stored_progress()
     # when it comes again, and an older one comes late
     again = await models.write_progress([progress(5, seconds=1.0)])
     late = await models.write_progress([progress(4, seconds=2.0)])
     # then both are counted as older
     assert (again.written, again.older) == (late.written, late.older) == (0, 1)
-    assert await stored() == before
+    assert await read_stored_progress() == before
 
 
 async def test_a_higher_version_does_not_make_up_for_an_older_stamp(runtime: Runtime) -> None:
@@ -67,7 +67,7 @@ async def test_a_higher_version_does_not_make_up_for_an_older_stamp(runtime: Run
     late = await models.write_progress([progress(199)])
     # then it stays
     assert (late.written, late.older) == (0, 1)
-    assert [row["version"] for row in await stored()] == [0]
+    assert [row["version"] for row in await read_stored_progress()] == [0]
 
 
 async def test_what_was_stored_before_there_were_stamps_is_older(runtime: Runtime) -> None:
@@ -79,7 +79,7 @@ async def test_what_was_stored_before_there_were_stamps_is_older(runtime: Runtim
     outcome = await models.write_progress([progress(6, seconds=60.0)])
     # then it replaces it
     assert (outcome.written, outcome.older) == (1, 0)
-    assert [row["position_seconds"] for row in await stored()] == [60.0]
+    assert [row["position_seconds"] for row in await read_stored_progress()] == [60.0]
 
 
 def test_what_redis_counts_on_from_is_all_that_is_stored() -> None:
@@ -130,7 +130,7 @@ async def test_what_the_database_refuses_is_named_and_the_rest_written(runtime: 
     # then the other is stored
     assert outcome.refused == {("user_1", "movie_1")}
     assert (outcome.written, outcome.older) == (1, 0)
-    assert [row["playable_id"] for row in await stored()] == ["movie_2"]
+    assert [row["playable_id"] for row in await read_stored_progress()] == ["movie_2"]
 
 
 @pytest.mark.parametrize("code", [91, 10107, 11600, 14031])

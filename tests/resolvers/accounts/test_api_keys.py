@@ -17,7 +17,14 @@ from services.accounts.secret_codes import ApiKeyText
 from services.cache.ttl_cache import TtlCache
 from services.errors import InvalidToken, UpstreamUnavailable, ValidationFailed
 from tests.conftest import CountCommands
-from tests.support.accounts import START, again, cheap_runtime, clock_of, registered, stored
+from tests.support.accounts import (
+    START,
+    clock_of,
+    next_operation,
+    open_cheap_runtime,
+    read_stored,
+    register_account,
+)
 
 SOON = datetime.fromtimestamp(START, UTC) + timedelta(hours=1)
 
@@ -25,7 +32,7 @@ SOON = datetime.fromtimestamp(START, UTC) + timedelta(hours=1)
 @pytest.fixture
 async def guest(runtime: Runtime) -> AsyncIterator[Context]:
     """Keys are remembered for a moment that does not pass by itself."""
-    async with cheap_runtime(runtime) as cheap:
+    async with open_cheap_runtime(runtime) as cheap:
         now = [0.0]
         memory: TtlCache[models.ApiKeyRecord | None] = TtlCache(
             fresh_seconds=1, stale_seconds=60, clock=lambda: now[0]
@@ -45,7 +52,7 @@ def pass_seconds(context: Context, seconds: float) -> None:
 
 
 async def make(context: Context, expires_at: datetime | None = None) -> api_keys.NewApiKey:
-    return await api_keys.create_api_key(again(context), "  My script ", expires_at)
+    return await api_keys.create_api_key(next_operation(context), "  My script ", expires_at)
 
 
 async def enter(context: Context, secret: str) -> Viewer | None:
@@ -54,28 +61,28 @@ async def enter(context: Context, secret: str) -> Viewer | None:
 
 async def test_a_key_is_told_once_and_stored_as_a_hash(guest: Context) -> None:
     # when somebody makes a key
-    ada = await registered(guest)
+    ada = await register_account(guest)
     made = await make(ada, SOON)
     # then it names its prefix, and what is stored does not open anything
     text = ApiKeyText.parse(made.secret)
     assert text is not None and made.secret.startswith(f"marquee_{made.api_key.prefix}_")
-    (row,) = await stored(models.ApiKey)
+    (row,) = await read_stored(models.ApiKey)
     assert row["secret_hash"] == text.hash
     assert made.secret.rpartition("_")[2] not in repr(row)
     # and the owner finds it, by list and by id, as others do not
-    eve = await registered(guest, "eve@example.org")
-    assert await api_keys.api_keys(again(ada)) == [made.api_key]
-    assert await api_keys.api_keys_by_id(again(ada), [made.api_key.id]) == {
+    eve = await register_account(guest, "eve@example.org")
+    assert await api_keys.api_keys(next_operation(ada)) == [made.api_key]
+    assert await api_keys.api_keys_by_id(next_operation(ada), [made.api_key.id]) == {
         made.api_key.id: made.api_key
     }
     assert (made.api_key.name, made.api_key.expires_at) == ("My script", SOON)
     for other in (eve, guest):
-        assert await api_keys.api_keys_by_id(again(other), [made.api_key.id]) == {}
+        assert await api_keys.api_keys_by_id(next_operation(other), [made.api_key.id]) == {}
 
 
 async def test_a_key_lets_a_program_in_as_a_plain_user(guest: Context) -> None:
     # given the key of an operator
-    ada = await registered(guest)
+    ada = await register_account(guest)
     await models.User.get_pymongo_collection().update_one({}, {"$set": {"role": "OPERATOR"}})
     made = await make(ada)
     # then it has the rights of a user and the limits of a program
@@ -83,7 +90,7 @@ async def test_a_key_lets_a_program_in_as_a_plain_user(guest: Context) -> None:
     assert ada.viewer is not None
     assert viewer == Viewer(ada.viewer.user_id, Role.USER, AccountTier.API, made.api_key.id)
     # and is neither seen nor changed by itself
-    program = again(guest, viewer=viewer)
+    program = next_operation(guest, viewer=viewer)
     assert await api_keys.api_keys_by_id(program, [made.api_key.id]) == {}
 
 
@@ -91,7 +98,7 @@ async def test_a_key_seen_lately_costs_nothing(
     guest: Context, count_commands: CountCommands
 ) -> None:
     # given a key
-    made = await make(await registered(guest))
+    made = await make(await register_account(guest))
     await count_commands.reset()
     # when it comes a hundred times within a second, then it was read once, and its use noted
     await asyncio.gather(*(enter(guest, made.secret) for _ in range(100)))
@@ -104,30 +111,30 @@ async def test_a_key_seen_lately_costs_nothing(
 
 
 async def test_the_last_use_is_noted_to_the_minute(guest: Context) -> None:
-    made = await make(await registered(guest))
+    made = await make(await register_account(guest))
     noted = []
     for _ in range(13):
         await enter(guest, made.secret)
-        (row,) = await stored(models.ApiKey)
+        (row,) = await read_stored(models.ApiKey)
         noted.append(row["last_used_at"].timestamp() - START)
         pass_seconds(guest, 10)
     assert noted == [0] * 6 + [60] * 6 + [120]
 
 
 async def test_a_revoked_key_is_refused_at_once_here(guest: Context) -> None:
-    ada = await registered(guest)
+    ada = await register_account(guest)
     made, other = await make(ada), await make(ada)
     await enter(guest, made.secret)
-    await api_keys.revoke_api_key(again(ada), made.api_key.id)
+    await api_keys.revoke_api_key(next_operation(ada), made.api_key.id)
     with pytest.raises(InvalidToken):
         await enter(guest, made.secret)
     assert await enter(guest, other.secret)
-    assert [key.id for key in await api_keys.api_keys(again(ada))] == [other.api_key.id]
+    assert [key.id for key in await api_keys.api_keys(next_operation(ada))] == [other.api_key.id]
 
 
 async def test_a_revoked_key_is_refused_within_a_second_elsewhere(guest: Context) -> None:
     # given another process that has just seen the key, and hears of nothing
-    ada = await registered(guest)
+    ada = await register_account(guest)
     made = await make(ada)
     memory: TtlCache[models.ApiKeyRecord | None] = TtlCache(fresh_seconds=1, stale_seconds=60)
     other = dataclasses.replace(guest.runtime, api_key_cache=memory)
@@ -142,15 +149,15 @@ async def test_a_revoked_key_is_refused_within_a_second_elsewhere(guest: Context
 
 
 async def test_only_the_owner_revokes(guest: Context) -> None:
-    ada, eve = await registered(guest), await registered(guest, "eve@example.org")
+    ada, eve = await register_account(guest), await register_account(guest, "eve@example.org")
     made = await make(ada)
     for key_id in (made.api_key.id, "apikey_nonsense", ""):
-        await api_keys.revoke_api_key(again(eve), key_id)
+        await api_keys.revoke_api_key(next_operation(eve), key_id)
     assert await enter(guest, made.secret)
 
 
 async def test_a_key_ends_in_time(guest: Context) -> None:
-    made = await make(await registered(guest), SOON)
+    made = await make(await register_account(guest), SOON)
     pass_seconds(guest, 3599)
     assert await enter(guest, made.secret)
     pass_seconds(guest, 1)
@@ -171,19 +178,19 @@ async def test_a_key_ends_in_time(guest: Context) -> None:
 async def test_an_unfit_key_is_not_made(
     guest: Context, name: str, expires_at: datetime | None, path: list[str]
 ) -> None:
-    ada = await registered(guest)
+    ada = await register_account(guest)
     with pytest.raises(ValidationFailed) as refused:
-        await api_keys.create_api_key(again(ada), name, expires_at)
+        await api_keys.create_api_key(next_operation(ada), name, expires_at)
     assert refused.value.path == path
-    assert await stored(models.ApiKey) == []
+    assert await read_stored(models.ApiKey) == []
 
 
 async def test_twenty_keys_are_enough_also_in_a_race(guest: Context) -> None:
-    ada = await registered(guest)
+    ada = await register_account(guest)
     for _ in range(15):
         await make(ada)
     answers = await asyncio.gather(*(make(ada) for _ in range(10)), return_exceptions=True)
-    count = len(await stored(models.ApiKey))
+    count = len(await read_stored(models.ApiKey))
     assert count <= 20
     assert count - 15 == sum(isinstance(answer, api_keys.NewApiKey) for answer in answers)
     # and with one revoked there is room again
@@ -191,8 +198,8 @@ async def test_twenty_keys_are_enough_also_in_a_race(guest: Context) -> None:
         await make(ada)
     with pytest.raises(ValidationFailed):
         await make(ada)
-    (newest, *_) = await api_keys.api_keys(again(ada))
-    await api_keys.revoke_api_key(again(ada), newest.id)
+    (newest, *_) = await api_keys.api_keys(next_operation(ada))
+    await api_keys.revoke_api_key(next_operation(ada), newest.id)
     await make(ada)
 
 
@@ -209,14 +216,14 @@ async def test_twenty_keys_are_enough_also_in_a_race(guest: Context) -> None:
     ids=lambda text: text[:30],
 )
 async def test_what_is_no_key_is_refused(guest: Context, text: str) -> None:
-    await make(await registered(guest))
+    await make(await register_account(guest))
     with pytest.raises(InvalidToken) as refused:
         await enter(guest, text)
     assert refused.value.message == "The token is not valid: sign in again."
 
 
 async def test_one_letter_off_is_no_key(guest: Context) -> None:
-    made = await make(await registered(guest))
+    made = await make(await register_account(guest))
     wrong = made.secret[:-1] + ("A" if made.secret[-1] != "A" else "B")
     with pytest.raises(InvalidToken):
         await enter(guest, wrong)

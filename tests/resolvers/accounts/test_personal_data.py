@@ -19,14 +19,14 @@ from tests.support.accounts import (
     EMAIL,
     PASSWORD,
     START,
-    account,
-    again,
     bearer,
     clock_of,
-    logged_in,
+    log_in,
+    next_operation,
+    read_account,
+    read_stored,
+    register_account,
     send_pending_mails,
-    registered,
-    stored,
 )
 from tests.support.playback_fixtures import PHONE, film
 from workers.erase_accounts import erase_accounts
@@ -40,12 +40,12 @@ async def watched(context: Context) -> str:
     assert context.viewer is not None
     playable = await film()
     started = await sessions.start_playback(context, playable, PHONE)
-    await reports.report_progress(again(context), started.session.id, 1, 120.0)
+    await reports.report_progress(next_operation(context), started.session.id, 1, 120.0)
     await flush_progress(context.runtime)
     at = datetime.fromtimestamp(START, UTC)
     await models.add_to_watchlist(context.viewer.user_id, playable, at, 10)
     clock_of(context).now += 10
-    await reports.report_progress(again(context), started.session.id, 2, 130.0)
+    await reports.report_progress(next_operation(context), started.session.id, 2, 130.0)
     return playable
 
 
@@ -55,11 +55,11 @@ def text_of(value: object) -> str:
 
 async def test_an_export_has_all_of_one_person_and_nothing_of_another(guest: Context) -> None:
     # given two people, one of whom watched a film, and has a key
-    eve = await registered(guest, EVE)
-    ada = await registered(guest)
+    eve = await register_account(guest, EVE)
+    ada = await register_account(guest)
     playable = await watched(ada)
-    await api_keys.create_api_key(again(ada), "script")
-    await audit.record(again(ada), AuditEvent.PASSWORD_CHANGED)
+    await api_keys.create_api_key(next_operation(ada), "script")
+    await audit.record(next_operation(ada), AuditEvent.PASSWORD_CHANGED)
     assert ada.viewer is not None and eve.viewer is not None
     # when her data are asked for
     exported = await personal_data.export(guest, " Ada@Example.org ")
@@ -68,7 +68,7 @@ async def test_an_export_has_all_of_one_person_and_nothing_of_another(guest: Con
     assert kinds >= {"users", "logins", "api_keys", "viewing_progress", "watchlist", "audit"}
     assert set(exported["collections"]) == {each.name for each in models.PERSONAL_DATA}
     assert exported["format"] == "marquee-personal-data-1"
-    assert exported["account"] == ada.viewer.user_id
+    assert exported["read_account"] == ada.viewer.user_id
     assert exported["cut_short"] == []
     assert exported["collections"]["users"][0]["email"] == EMAIL
     assert exported["collections"]["viewing_progress"][0]["position_seconds"] == 120.0
@@ -82,15 +82,15 @@ async def test_an_export_has_all_of_one_person_and_nothing_of_another(guest: Con
 
 async def test_an_export_holds_no_secret(guest: Context) -> None:
     # given somebody with a password, a sign-in, a key and a code by mail
-    ada = await registered(guest)
-    key = await api_keys.create_api_key(again(ada), "script")
-    await mail_tokens.request_password_reset(again(guest), EMAIL)
+    ada = await register_account(guest)
+    key = await api_keys.create_api_key(next_operation(ada), "script")
+    await mail_tokens.request_password_reset(next_operation(guest), EMAIL)
     await send_pending_mails(guest)
     hashes = [
-        (await stored(models.Login))[0]["token_hash"],
-        (await stored(models.ApiKey))[0]["secret_hash"],
-        (await stored(models.MailToken))[0]["token_hash"],
-        (await account())["password_hash"],
+        (await read_stored(models.Login))[0]["token_hash"],
+        (await read_stored(models.ApiKey))[0]["secret_hash"],
+        (await read_stored(models.MailToken))[0]["token_hash"],
+        (await read_account())["password_hash"],
     ]
     # when the data are asked for
     text = text_of(await personal_data.export(guest, EMAIL))
@@ -100,7 +100,7 @@ async def test_an_export_holds_no_secret(guest: Context) -> None:
 
 
 async def test_an_export_is_in_the_audit_log(guest: Context) -> None:
-    ada = await registered(guest)
+    ada = await register_account(guest)
     await personal_data.export(guest, EMAIL)
     assert ada.viewer is not None
     exported = AuditEvent.ACCOUNT_EXPORTED
@@ -113,7 +113,7 @@ async def test_an_export_is_in_the_audit_log(guest: Context) -> None:
 async def test_nothing_is_handed_out_of_nobody(
     guest: Context, email: str, error: type[Exception]
 ) -> None:
-    await registered(guest)
+    await register_account(guest)
     await models.AuditEntry.get_pymongo_collection().delete_many({})
     for act in (personal_data.export, personal_data.delete):
         with pytest.raises(error):
@@ -121,19 +121,19 @@ async def test_nothing_is_handed_out_of_nobody(
     with pytest.raises(error):
         await personal_data.change_role(guest, email, models.Role.ADMIN)
     assert await models.audit_entries(10) == []
-    assert (await account())["role"] == "USER"
+    assert (await read_account())["role"] == "USER"
 
 
 async def test_a_deleted_account_is_closed_told_and_erased(guest: Context) -> None:
     # given somebody signed in, with a key
-    ada = await registered(guest)
+    ada = await register_account(guest)
     await watched(ada)
-    key = (await api_keys.create_api_key(again(ada), "script")).secret
+    key = (await api_keys.create_api_key(next_operation(ada), "script")).secret
     # when an operator deletes the account
     user_id = await personal_data.delete(guest, EMAIL)
     # then nothing opens it any more, and the person is told
     with pytest.raises(InvalidCredentials):
-        await logged_in(guest)
+        await log_in(guest)
     with pytest.raises(InvalidToken):
         await authenticate(guest.runtime, f"Bearer {key}")
     assert ada.viewer is not None
@@ -142,9 +142,9 @@ async def test_a_deleted_account_is_closed_told_and_erased(guest: Context) -> No
     # and the data go when the worker comes by
     await flush_progress(guest.runtime)
     await erase_accounts(guest.runtime)
-    assert await stored(models.ViewingProgress) == []
-    assert await stored(models.WatchlistEntry) == []
-    assert (await account())["email"] == f"{user_id}@deleted.invalid"
+    assert await read_stored(models.ViewingProgress) == []
+    assert await read_stored(models.WatchlistEntry) == []
+    assert (await read_account())["email"] == f"{user_id}@deleted.invalid"
     # while the log says who was deleted, by whom
     entries = [
         (entry.event, entry.subject, entry.facts) for entry in await models.audit_entries(100)
@@ -154,14 +154,14 @@ async def test_a_deleted_account_is_closed_told_and_erased(guest: Context) -> No
 
 async def test_a_changed_role_ends_the_sign_ins_with_the_old_one(guest: Context) -> None:
     # given an account that is signed in
-    ada = await registered(guest)
+    ada = await register_account(guest)
     # when it is made an operator's
     user_id = await personal_data.change_role(guest, EMAIL, models.Role.OPERATOR)
     # then its tokens are void, and the next sign-in has the right
     assert ada.viewer is not None
     assert guest.runtime.revocations.is_revoked(ada.viewer)
     clock_of(guest).now += 5
-    signed_in = await sign_in.login(again(guest), email=EMAIL, password=PASSWORD)
+    signed_in = await sign_in.login(next_operation(guest), email=EMAIL, password=PASSWORD)
     viewer = await authenticate(guest.runtime, bearer(signed_in))
     assert viewer is not None and viewer.role is models.Role.OPERATOR
     # and the log says so
@@ -173,7 +173,7 @@ async def test_a_changed_role_ends_the_sign_ins_with_the_old_one(guest: Context)
 
 
 async def test_nobodys_role_is_given_to_nobody(guest: Context) -> None:
-    await registered(guest)
+    await register_account(guest)
     with pytest.raises(ValidationFailed):
         await personal_data.change_role(guest, EMAIL, models.Role.ANONYMOUS)
-    assert (await account())["role"] == "USER"
+    assert (await read_account())["role"] == "USER"

@@ -21,16 +21,16 @@ from tests.support.accounts import (
     EMAIL,
     NEW_PASSWORD,
     PASSWORD,
-    account,
-    again,
     bearer,
-    cheap_runtime,
     clock_of,
-    logged_in,
+    log_in,
+    next_operation,
+    open_cheap_runtime,
+    read_account,
+    read_stored,
+    register_account,
     send_pending_mails,
-    registered,
-    signed_in_as,
-    stored,
+    sign_in_as,
 )
 
 WRONG = "wrong horse battery"
@@ -48,7 +48,7 @@ async def guest(runtime: Runtime) -> AsyncIterator[Context]:
         "mails_per_address": 3,
         "registrations_per_address": 2,
     }
-    async with cheap_runtime(runtime, **limits) as cheap:
+    async with open_cheap_runtime(runtime, **limits) as cheap:
         windows = SlidingWindows(ScriptCalls(cheap.state_redis))
         throttles = Throttles(cheap.settings, windows)
         guarded = dataclasses.replace(cheap, throttles=throttles)
@@ -56,7 +56,7 @@ async def guest(runtime: Runtime) -> AsyncIterator[Context]:
 
 
 async def sign_in(context: Context, email: str = EMAIL, password: str = WRONG) -> None:
-    await accounts.login(again(context), email=email, password=password)
+    await accounts.login(next_operation(context), email=email, password=password)
 
 
 async def refused(context: Context, times: int, email: str = EMAIL) -> None:
@@ -80,25 +80,25 @@ async def is_limited(call: Awaitable[object]) -> bool:
 async def test_too_many_wrong_passwords_are_refused_whether_there_is_an_account_or_not(
     guest: Context, email: str
 ) -> None:
-    await registered(guest)
+    await register_account(guest)
     await refused(guest, 3, email)
     # the next try is not even made, right or wrong
     assert await is_limited(sign_in(guest, email))
     assert await is_limited(sign_in(guest, email, PASSWORD))
-    assert len(await stored(models.Login)) == 1
+    assert len(await read_stored(models.Login)) == 1
 
 
 async def test_who_signs_in_is_never_counted_out(guest: Context) -> None:
-    await registered(guest)
+    await register_account(guest)
     for _ in range(12):
         await sign_in(guest, EMAIL, PASSWORD)
-    assert len(await stored(models.Login)) == 13
+    assert len(await read_stored(models.Login)) == 13
 
 
 async def test_a_stranger_does_not_lock_the_owner_out(guest: Context) -> None:
     # given somebody who tries an account until nothing goes any more
-    await registered(guest)
-    stranger = again(guest, client_address="198.51.100.7")
+    await register_account(guest)
+    stranger = next_operation(guest, client_address="198.51.100.7")
     await refused(stranger, 3)
     assert await is_limited(sign_in(stranger))
     # then its owner gets in from elsewhere
@@ -106,7 +106,7 @@ async def test_a_stranger_does_not_lock_the_owner_out(guest: Context) -> None:
 
 
 async def test_a_hundred_tries_at_once_are_no_way_around(guest: Context) -> None:
-    await registered(guest)
+    await register_account(guest)
     answers = await asyncio.gather(
         *(sign_in(guest, EMAIL, WRONG) for _ in range(50)), return_exceptions=True
     )
@@ -117,34 +117,35 @@ async def test_a_hundred_tries_at_once_are_no_way_around(guest: Context) -> None
 @pytest.mark.parametrize(
     "call",
     [
-        lambda ada: profile.change_password(again(ada), WRONG, NEW_PASSWORD),
-        lambda ada: profile.delete_account(again(ada), WRONG),
+        lambda ada: profile.change_password(next_operation(ada), WRONG, NEW_PASSWORD),
+        lambda ada: profile.delete_account(next_operation(ada), WRONG),
     ],
     ids=["change_password", "delete_account"],
 )
 async def test_a_stolen_sign_in_does_not_try_passwords_for_ever(
     guest: Context, call: Callable[[Context], Awaitable[None]]
 ) -> None:
-    ada = dataclasses.replace(await registered(guest), client_address="192.0.2.1")
-    before = await account()
+    ada = dataclasses.replace(await register_account(guest), client_address="192.0.2.1")
+    before = await read_account()
     assert [await is_limited(call(ada)) for _ in range(5)] == [False] * 3 + [True] * 2
-    assert await account() == before
+    assert await read_account() == before
 
 
 @pytest.mark.parametrize("email", [EMAIL, "nobody@example.org"])
 async def test_mails_to_an_address_are_few_whether_it_has_an_account_or_not(
     guest: Context, email: str
 ) -> None:
-    await registered(guest)
+    await register_account(guest)
     asks = [mail_tokens.request_password_reset, mail_tokens.resend_verification] * 2
-    limited = [await is_limited(ask(again(guest), email)) for ask in asks]
+    limited = [await is_limited(ask(next_operation(guest), email)) for ask in asks]
     assert limited == [False, False, True, True]
-    assert len(await stored(models.MailRequest)) == 2
+    assert len(await read_stored(models.MailRequest)) == 2
 
 
 async def test_mails_from_one_address_are_few(guest: Context) -> None:
     asks = [
-        mail_tokens.request_password_reset(again(guest), f"{name}@example.org") for name in "abcde"
+        mail_tokens.request_password_reset(next_operation(guest), f"{name}@example.org")
+        for name in "abcde"
     ]
     assert [await is_limited(ask) for ask in asks] == [False] * 3 + [True] * 2
 
@@ -153,18 +154,21 @@ async def test_registrations_from_one_address_are_few(guest: Context) -> None:
     limited = [
         await is_limited(
             accounts.register(
-                again(guest), email=f"{name}@example.org", password=PASSWORD, display_name="Ada"
+                next_operation(guest),
+                email=f"{name}@example.org",
+                password=PASSWORD,
+                display_name="Ada",
             )
         )
         for name in "abcd"
     ]
     assert limited == [False, False, True, True]
-    assert len(await stored(models.User)) == 2
+    assert len(await read_stored(models.User)) == 2
 
 
 async def test_codes_are_not_guessed_for_ever(guest: Context) -> None:
-    await registered(guest)
-    calls = [mail_tokens.verify_email(again(guest), "A" * 43) for _ in range(12)]
+    await register_account(guest)
+    calls = [mail_tokens.verify_email(next_operation(guest), "A" * 43) for _ in range(12)]
     assert [await is_limited(call) for call in calls] == [False] * 10 + [True] * 2
 
 
@@ -177,33 +181,35 @@ async def events() -> list[tuple[str, str | None, dict[str, Any]]]:
 
 
 async def test_what_happens_to_an_account_is_in_the_audit_log(runtime: Runtime) -> None:
-    async with cheap_runtime(runtime) as cheap:
+    async with open_cheap_runtime(runtime) as cheap:
         guest = Context(cheap)
         # when somebody does all that one may do with an account
         signed_in = await accounts.register(
             guest, email=EMAIL, password=PASSWORD, display_name="Ada"
         )
         assert signed_in is not None
-        ada = await signed_in_as(guest, signed_in)
+        ada = await sign_in_as(guest, signed_in)
         assert ada.viewer is not None
-        await mail_tokens.verify_email(again(guest), (await send_pending_mails(guest)).codes[0])
+        await mail_tokens.verify_email(
+            next_operation(guest), (await send_pending_mails(guest)).codes[0]
+        )
         for email in (EMAIL, "nobody@example.org"):
             with pytest.raises(InvalidCredentials):
-                await accounts.login(again(guest), email=email, password=WRONG)
-        made = await api_keys.create_api_key(again(ada), "script")
-        await api_keys.revoke_api_key(again(ada), made.api_key.id)
+                await accounts.login(next_operation(guest), email=email, password=WRONG)
+        made = await api_keys.create_api_key(next_operation(ada), "script")
+        await api_keys.revoke_api_key(next_operation(ada), made.api_key.id)
         with pytest.raises(InvalidCredentials):
-            await profile.change_password(again(ada), WRONG, NEW_PASSWORD)
-        await profile.change_password(again(ada), PASSWORD, NEW_PASSWORD)
-        await mail_tokens.request_password_reset(again(guest), EMAIL)
+            await profile.change_password(next_operation(ada), WRONG, NEW_PASSWORD)
+        await profile.change_password(next_operation(ada), PASSWORD, NEW_PASSWORD)
+        await mail_tokens.request_password_reset(next_operation(guest), EMAIL)
         code = (await send_pending_mails(guest)).codes[-1]
-        await mail_tokens.reset_password(again(guest), code, PASSWORD)
-        back = await logged_in(guest)
+        await mail_tokens.reset_password(next_operation(guest), code, PASSWORD)
+        back = await log_in(guest)
         assert back.viewer is not None
-        await sign_out.logout(again(back))
-        last = await logged_in(guest)
+        await sign_out.logout(next_operation(back))
+        last = await log_in(guest)
         assert last.viewer is not None
-        await profile.delete_account(again(last), PASSWORD)
+        await profile.delete_account(next_operation(last), PASSWORD)
         # then each is told with whom it was done to
         user, first = ada.viewer.user_id, ada.viewer.login_id
         assert await events() == [
@@ -224,23 +230,23 @@ async def test_what_happens_to_an_account_is_in_the_audit_log(runtime: Runtime) 
             ("ACCOUNT_DELETED", user, {}),
         ]
         # and nothing in it opens anything
-        text = repr(await stored(models.AuditEntry))
+        text = repr(await read_stored(models.AuditEntry))
         secrets = (PASSWORD, NEW_PASSWORD, WRONG, made.secret, code, bearer(signed_in), EMAIL)
         assert [secret for secret in secrets if secret in text] == []
 
 
 async def test_a_token_used_twice_is_in_the_audit_log(runtime: Runtime) -> None:
-    async with cheap_runtime(runtime) as cheap:
+    async with open_cheap_runtime(runtime) as cheap:
         guest = Context(cheap, user_agent="Firefox")
         signed_in = await accounts.register(
             guest, email=EMAIL, password=PASSWORD, display_name="Ada"
         )
         assert signed_in is not None
-        await accounts.refresh_tokens(again(guest), signed_in.tokens.refresh_token)
+        await accounts.refresh_tokens(next_operation(guest), signed_in.tokens.refresh_token)
         clock_of(guest).now += 60
         with pytest.raises(TokenReused):
-            await accounts.refresh_tokens(again(guest), signed_in.tokens.refresh_token)
-        (login,) = await stored(models.Login)
+            await accounts.refresh_tokens(next_operation(guest), signed_in.tokens.refresh_token)
+        (login,) = await read_stored(models.Login)
         assert (await events())[-1] == (
             "TOKEN_REUSED",
             signed_in.viewer.id,

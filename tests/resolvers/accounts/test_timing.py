@@ -17,7 +17,7 @@ from resolvers.context import Context, Runtime
 from services.accounts.passwords import Passwords
 from services.errors import InvalidCredentials
 from tests.conftest import CountCommands
-from tests.support.accounts import EMAIL, PASSWORD, RecordingMailer, again
+from tests.support.accounts import EMAIL, PASSWORD, RecordingMailer, next_operation
 
 UNKNOWN = "eve@example.org"  # as long as the known one
 TRIES = 200
@@ -48,15 +48,15 @@ async def guest(runtime: Runtime) -> AsyncIterator[Context]:
 
 async def wrong_sign_in(context: Context, email: str) -> None:
     with pytest.raises(InvalidCredentials):
-        await sign_in.login(again(context), email=email, password="wrong horse battery")
+        await sign_in.login(next_operation(context), email=email, password="wrong horse battery")
 
 
 async def request_reset(context: Context, email: str) -> None:
-    await mail_tokens.request_password_reset(again(context), email)
+    await mail_tokens.request_password_reset(next_operation(context), email)
 
 
 async def request_verification(context: Context, email: str) -> None:
-    await mail_tokens.resend_verification(again(context), email)
+    await mail_tokens.resend_verification(next_operation(context), email)
 
 
 async def difference(attempt: Attempt, context: Context) -> float:

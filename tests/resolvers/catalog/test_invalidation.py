@@ -28,7 +28,7 @@ from services.redis.pool import Client
 from services.settings.settings import Settings
 from services.telemetry.metrics import REGISTRY
 from tests.support.api_client import GraphQL, connect_runtime, token_for
-from tests.support.caching import relayed_client, tracked
+from tests.support.caching import connect_relayed, track_cache
 from tests.support.processes import until
 from tests.support.titles import credit, film, film_id, genre, store
 
@@ -301,7 +301,7 @@ def response_hits() -> float:
 async def elsewhere(runtime: Runtime, redis: Client, settings: Settings) -> AsyncIterator[GraphQL]:
     """The application as another process runs it."""
     cache = Cache(redis)
-    async with tracked(cache, settings):
+    async with track_cache(cache, settings):
         async with connect_runtime(replace(runtime, cache=cache)) as client:
             yield GraphQL(client)
 
@@ -372,7 +372,7 @@ async def test_answers_are_not_kept_while_nobody_tells_of_changes(
 async def test_lists_that_cannot_be_found_are_forgotten_when_redis_is_back(
     runtime: Runtime, redis: Client, settings: Settings, editor: str
 ) -> None:
-    async with relayed_client(settings) as (relay, through):
+    async with connect_relayed(settings) as (relay, through):
         here = replace(runtime, cache=Cache(through), redis=through)
         noir = models.MovieFilter(genres=("noir",))
         query = models.MovieQuery(None, noir, models.MovieOrder("popularity", -1), 50)
@@ -418,7 +418,7 @@ async def test_a_tag_is_purged_softly_or_for_good(runtime: Runtime, redis: Clien
 async def test_a_purge_that_redis_does_not_hear_is_refused(
     runtime: Runtime, settings: Settings
 ) -> None:
-    async with relayed_client(settings) as (relay, through):
+    async with connect_relayed(settings) as (relay, through):
         relay.cut()
         here = replace(runtime, cache=Cache(through))
         with pytest.raises(UpstreamUnavailable):

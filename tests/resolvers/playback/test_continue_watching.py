@@ -11,7 +11,7 @@ from resolvers.playback import marks
 from resolvers.playback.continue_watching import continue_watching
 from services.errors import InvalidCursor, Unauthenticated, ValidationFailed
 from tests.conftest import CountCommands
-from tests.support.playback_fixtures import seen_offline, viewer_of
+from tests.support.playback_fixtures import build_offline_report, viewer_of
 from tests.support.titles import film, film_id, show_id, store, whole_show
 from workers.flush_progress import flush_progress
 
@@ -42,11 +42,11 @@ async def listed(context: Context, **arguments: Any) -> list[str]:
 
 async def test_it_sees_what_changed_a_moment_ago(ada: Context) -> None:
     # given one film in the database, one moved since it came there, one on its way
-    await seen_offline(ada, film_id(1), 60, ago=90)
-    await seen_offline(ada, film_id(2), 60, ago=80)
+    await build_offline_report(ada, film_id(1), 60, ago=90)
+    await build_offline_report(ada, film_id(2), 60, ago=80)
     await flush_progress(ada.runtime, "worker-1")
-    await seen_offline(ada, film_id(2), 61, ago=20)
-    await seen_offline(ada, film_id(3), 62, ago=10)
+    await build_offline_report(ada, film_id(2), 61, ago=20)
+    await build_offline_report(ada, film_id(3), 62, ago=10)
     # when the list is read
     page = await continue_watching(viewer_of(ada.runtime))
     # then all are there, last watched first, each as it is now
@@ -60,27 +60,27 @@ async def test_it_sees_what_changed_a_moment_ago(ada: Context) -> None:
 
 async def test_finished_and_unbegun_films_are_not_to_be_continued(ada: Context) -> None:
     # given a film finished, one opened at zero, and one finished since it came to the database
-    await seen_offline(ada, film_id(1), 5999, ago=50)
-    await seen_offline(ada, film_id(2), 0, ago=40)
-    await seen_offline(ada, film_id(3), 60, ago=30)
+    await build_offline_report(ada, film_id(1), 5999, ago=50)
+    await build_offline_report(ada, film_id(2), 0, ago=40)
+    await build_offline_report(ada, film_id(3), 60, ago=30)
     assert await listed(ada) == [film_id(3)]
-    await seen_offline(ada, film_id(3), 5999, ago=20)
+    await build_offline_report(ada, film_id(3), 5999, ago=20)
     assert await listed(ada) == []
 
 
 async def test_a_show_has_one_place_that_of_its_newest_episode(ada: Context) -> None:
     # given two episodes of a show begun, and a film between them
-    await seen_offline(ada, place(1, 3), 60, ago=90)
-    await seen_offline(ada, film_id(1), 60, ago=80)
-    await seen_offline(ada, place(1, 2), 60, ago=70)
+    await build_offline_report(ada, place(1, 3), 60, ago=90)
+    await build_offline_report(ada, film_id(1), 60, ago=80)
+    await build_offline_report(ada, place(1, 2), 60, ago=70)
     # then the newer episode stands for the show
     assert await listed(ada) == [place(1, 2), film_id(1)]
 
 
 async def test_a_completed_episode_is_followed_by_the_next(ada: Context) -> None:
     # given a show with an episode completed, then a film begun
-    watched = await seen_offline(ada, place(1, 3), 1790, ago=90)
-    await seen_offline(ada, film_id(1), 60, ago=80)
+    watched = await build_offline_report(ada, place(1, 3), 1790, ago=90)
+    await build_offline_report(ada, film_id(1), 60, ago=80)
     # when the list is read
     page = await continue_watching(viewer_of(ada.runtime))
     # then the next episode is in the place of the completed one, with nothing stored of it
@@ -96,27 +96,27 @@ async def test_a_completed_episode_is_followed_by_the_next(ada: Context) -> None
 
 async def test_the_next_episode_may_be_under_way(ada: Context) -> None:
     # given an episode begun, and then the one before it completed
-    await seen_offline(ada, place(1, 2), 600, ago=90)
-    await seen_offline(ada, place(1, 1), 1790, ago=80)
+    await build_offline_report(ada, place(1, 2), 600, ago=90)
+    await build_offline_report(ada, place(1, 1), 1790, ago=80)
     page = await continue_watching(viewer_of(ada.runtime))
     assert [(one.playable_id, one.position_seconds) for one in page.nodes] == [(place(1, 2), 600)]
 
 
 async def test_a_show_seen_to_its_end_has_no_place(ada: Context) -> None:
-    await seen_offline(ada, place(1, 1, of=2), 1790, ago=50)
+    await build_offline_report(ada, place(1, 1, of=2), 1790, ago=50)
     assert await listed(ada) == []
     # unless an episode of it is watched again
-    await seen_offline(ada, place(1, 1, of=2), 60, ago=40)
+    await build_offline_report(ada, place(1, 1, of=2), 60, ago=40)
     assert await listed(ada) == [place(1, 1, of=2)]
 
 
 async def test_what_is_dismissed_stays_away_until_it_is_watched_again(ada: Context) -> None:
     # given a film and two episodes begun
-    await seen_offline(ada, film_id(1), 60, ago=90)
-    await seen_offline(ada, place(1, 1), 60, ago=80)
-    await seen_offline(ada, place(1, 2), 60, ago=70)
+    await build_offline_report(ada, film_id(1), 60, ago=90)
+    await build_offline_report(ada, place(1, 1), 60, ago=80)
+    await build_offline_report(ada, place(1, 2), 60, ago=70)
     # when the film and the newer episode are dismissed
-    before = await seen_offline(ada, film_id(2), 60, ago=60)
+    before = await build_offline_report(ada, film_id(2), 60, ago=60)
     for title in (film_id(1), place(1, 2)):
         dismissed = await marks.dismiss(ada, title)
         assert dismissed.applied and dismissed.progress is not None
@@ -125,27 +125,27 @@ async def test_what_is_dismissed_stays_away_until_it_is_watched_again(ada: Conte
     assert await listed(ada) == [before.playable_id]
     # and they come back when they are watched
     later = viewer_of(replace(ada.runtime, clock=lambda: NOW + 9))
-    await seen_offline(later, film_id(1), 90, ago=5)
-    await seen_offline(later, place(1, 2), 90)
+    await build_offline_report(later, film_id(1), 90, ago=5)
+    await build_offline_report(later, place(1, 2), 90)
     assert await listed(later) == [place(1, 2), film_id(1), film_id(2)]
 
 
 async def test_a_next_episode_can_be_dismissed(ada: Context) -> None:
-    await seen_offline(ada, place(1, 1), 1790, ago=90)
+    await build_offline_report(ada, place(1, 1), 1790, ago=90)
     assert await listed(ada) == [place(1, 2)]
     dismissed = await marks.dismiss(ada, place(1, 2))
     assert dismissed.applied is True
     assert await listed(ada) == []
     # until it, or another of the show, is watched
     later = viewer_of(replace(ada.runtime, clock=lambda: NOW + 9))
-    await seen_offline(later, place(1, 2), 30)
+    await build_offline_report(later, place(1, 2), 30)
     assert await listed(later) == [place(1, 2)]
 
 
 async def test_what_is_marked_unwatched_is_not_continued(ada: Context) -> None:
-    await seen_offline(ada, film_id(1), 60, ago=50)
-    await seen_offline(ada, place(1, 1), 1790, ago=40)
-    await seen_offline(ada, place(1, 2), 60, ago=30)
+    await build_offline_report(ada, film_id(1), 60, ago=50)
+    await build_offline_report(ada, place(1, 1), 1790, ago=40)
+    await build_offline_report(ada, place(1, 2), 60, ago=30)
     await marks.mark_unwatched(ada, film_id(1))
     await marks.mark_unwatched(ada, place(1, 2))
     # then the film is gone, and the show stands where its episode watched before is
@@ -157,11 +157,11 @@ async def test_what_is_marked_unwatched_is_not_continued(ada: Context) -> None:
 async def test_pages_follow_each_other_though_titles_move_meanwhile(ada: Context) -> None:
     # given seven films watched in turn and a show whose next episode stands between them
     for number in range(1, 8):
-        await seen_offline(ada, film_id(number), 60, ago=100 - 10 * number)
+        await build_offline_report(ada, film_id(number), 60, ago=100 - 10 * number)
         if number == 3:
             await flush_progress(ada.runtime, "worker-1")
-    await seen_offline(ada, place(1, 1), 1790, ago=55)
-    await seen_offline(ada, place(1, 3), 60, ago=95)
+    await build_offline_report(ada, place(1, 1), 1790, ago=55)
+    await build_offline_report(ada, place(1, 3), 60, ago=95)
     whole = await listed(ada)
     assert whole == [
         *(film_id(number) for number in (7, 6, 5)), place(1, 2),
@@ -170,7 +170,7 @@ async def test_pages_follow_each_other_though_titles_move_meanwhile(ada: Context
     # when pages are read, and a film of the last one is watched again in between
     first = await continue_watching(ada, 3)
     later = viewer_of(replace(ada.runtime, clock=lambda: NOW + 60))
-    await seen_offline(later, film_id(1), 90)
+    await build_offline_report(later, film_id(1), 90)
     second = await continue_watching(later, 3, first.end_cursor)
     third = await continue_watching(later, 3, second.end_cursor)
     # then nothing comes twice, and nothing but the moved one is missing
@@ -182,7 +182,7 @@ async def test_pages_follow_each_other_though_titles_move_meanwhile(ada: Context
 
 async def test_titles_of_the_same_moment_are_paged_without_loss(ada: Context) -> None:
     for number in range(1, 8):
-        await seen_offline(ada, film_id(number), 60, ago=50)
+        await build_offline_report(ada, film_id(number), 60, ago=50)
     ids, after = [], None
     for _ in range(4):
         page = await continue_watching(ada, 2, after)
@@ -195,14 +195,14 @@ async def test_titles_of_the_same_moment_are_paged_without_loss(ada: Context) ->
 async def test_it_reaches_behind_a_long_show_marked_at_once(ada: Context) -> None:
     # given a film begun, and then a show of many episodes marked
     await store(whole_show(3, [450]))
-    await seen_offline(ada, film_id(1), 60, ago=50)
+    await build_offline_report(ada, film_id(1), 60, ago=50)
     await marks.mark_watched(ada, show_id(3))
     # then the film is still there, before and after the marks reached the database
     assert await listed(ada) == [film_id(1)]
 
 
 async def test_it_is_the_viewers_own(ada: Context, context: Context) -> None:
-    await seen_offline(ada, film_id(1), 60)
+    await build_offline_report(ada, film_id(1), 60)
     page = await continue_watching(ada, 1)
     bob = viewer_of(ada.runtime, "bob")
     assert (await continue_watching(bob)).nodes == []
@@ -212,7 +212,7 @@ async def test_it_is_the_viewers_own(ada: Context, context: Context) -> None:
 
 
 async def test_a_film_that_left_the_catalogue_is_told_without_it(ada: Context) -> None:
-    await seen_offline(ada, film_id(1), 60)
+    await build_offline_report(ada, film_id(1), 60)
     await models.Movie.get_pymongo_collection().delete_one({"_id": film_id(1)})
     assert await listed(ada) == [film_id(1)]
 
@@ -236,7 +236,7 @@ async def test_any_number_of_titles_costs_the_same(
     await store(part for number in range(1, 31) for part in whole_show(number, [2]))
     ada = viewer_of(replace(runtime, clock=lambda: NOW))
     for number in range(1, 31):
-        await seen_offline(ada, place(1, 1, of=number), 1790, ago=100 - number)
+        await build_offline_report(ada, place(1, 1, of=number), 1790, ago=100 - number)
     await flush_progress(runtime, "worker-1")
     costs = []
     for size in (1, 10, 30):

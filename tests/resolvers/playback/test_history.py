@@ -16,7 +16,7 @@ from services.errors import InvalidCursor, NotFound, Unauthenticated, Validation
 from services.redis.pool import Client
 from tests.conftest import CountCommands
 from tests.support.clock import Clock
-from tests.support.playback_fixtures import PHONE, PHONE_RECORD, film, started, viewer_of
+from tests.support.playback_fixtures import PHONE, PHONE_RECORD, film, start_new_session, viewer_of
 from workers.flush_progress import flush_progress
 
 START = datetime(2027, 1, 15, 20, 0, tzinfo=UTC)
@@ -39,7 +39,7 @@ def seconds(count: float) -> timedelta:
 
 async def watched(ada: Context, clock: Clock, title: str, until: int = 30) -> str:
     """A session that watched so many seconds, ten at a time, and was stopped; its id."""
-    session = await started(ada, title)
+    session = await start_new_session(ada, title)
     for sequence, position in enumerate(range(10, until + 1, 10)):
         clock.now += 10
         await reports.report_progress(ada, session, sequence, float(position))
@@ -96,7 +96,7 @@ async def test_a_session_becomes_one_viewing(ada: Context, clock: Clock) -> None
 
 async def test_a_viewing_grows_while_it_goes_on(ada: Context, clock: Clock) -> None:
     # given a film that plays
-    session = await started(ada, await film())
+    session = await start_new_session(ada, await film())
     for sequence, position in enumerate((10.0, 20.0)):
         clock.now += 10
         await reports.report_progress(ada, session, sequence, position)
@@ -122,14 +122,14 @@ async def again(ada: Context, session: str) -> str:
     """A new session of the same film, as after an hour of silence."""
     record = await models.playback_session_record(session)
     assert record is not None
-    return await started(ada, record.playable_id)
+    return await start_new_session(ada, record.playable_id)
 
 
 async def test_what_was_left_at_once_is_no_viewing(ada: Context, clock: Clock) -> None:
     # given a film left after four seconds, and one left after five
     titles = [await film("four"), await film("five")]
     for title, position in zip(titles, (4.0, 5.0), strict=True):
-        session = await started(ada, title)
+        session = await start_new_session(ada, title)
         clock.now += position
         await reports.report_progress(ada, session, 0, position)
         await sessions.stop_playback(ada, session)
@@ -140,7 +140,7 @@ async def test_what_was_left_at_once_is_no_viewing(ada: Context, clock: Clock) -
 
 
 async def test_jumps_are_not_watched(ada: Context, clock: Clock) -> None:
-    session = await started(ada, await film())
+    session = await start_new_session(ada, await film())
     clock.now += 10
     await reports.report_progress(ada, session, 0, 10.0)
     clock.now += 10
@@ -224,7 +224,7 @@ async def test_senseless_pages_are_refused(ada: Context) -> None:
 async def test_one_viewing_is_deleted_and_stays_away(ada: Context, clock: Clock) -> None:
     # given a film that plays and is in the history
     title = await film()
-    session = await started(ada, title)
+    session = await start_new_session(ada, title)
     clock.now += 10
     await reports.report_progress(ada, session, 0, 10.0)
     await flush(ada)
@@ -329,7 +329,7 @@ async def test_an_entry_whose_viewing_cannot_be_read_is_set_aside(
     ada: Context, clock: Clock, redis: Client
 ) -> None:
     # given a report, and a copy of it whose viewing is nonsense
-    session = await started(ada, await film())
+    session = await start_new_session(ada, await film())
     clock.now += 10
     await reports.report_progress(ada, session, 0, 10.0)
     (stream,) = [key for key in await redis.keys("progress:stream:*") if await redis.xlen(key)]

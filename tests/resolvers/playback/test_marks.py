@@ -14,7 +14,7 @@ from resolvers.playback import marks, progress
 from services.errors import NotFound, Unauthenticated, UpstreamUnavailable, ValidationFailed
 from services.redis.pool import Client
 from tests.conftest import CountCommands
-from tests.support.playback_fixtures import seen_offline, viewer_of
+from tests.support.playback_fixtures import build_offline_report, viewer_of
 from tests.support.titles import episode, film, film_id, season, show, show_id, store, whole_show
 from workers.flush_progress import flush_progress
 
@@ -103,7 +103,7 @@ async def test_a_mark_is_of_all_that_was_shown(
 async def test_what_was_completed_before_keeps_its_date_when_a_show_is_marked(
     ada: Context,
 ) -> None:
-    seen = await seen_offline(ada, place(1, 1), 1790, ago=500)
+    seen = await build_offline_report(ada, place(1, 1), 1790, ago=500)
     await marks.mark_watched(ada, SHOW)
     progress_by_id = await states(ada)
     assert progress_by_id[place(1, 1)] == seen
@@ -168,7 +168,7 @@ async def test_unwatched_of_what_was_never_watched_changes_nothing(ada: Context)
 
 
 async def test_dismissing_moves_no_position_and_may_be_repeated(ada: Context) -> None:
-    before = await seen_offline(ada, film_id(1), 600)
+    before = await build_offline_report(ada, film_id(1), 600)
     first = await marks.dismiss(ada, film_id(1))
     again = await marks.dismiss(ada, film_id(1))
     assert (first.applied, again.applied) == (True, False)
@@ -189,7 +189,7 @@ async def test_dismissing_what_is_in_no_list_changes_nothing(ada: Context) -> No
 
 async def test_marks_are_the_viewers_own(ada: Context, context: Context) -> None:
     bob = viewer_of(ada.runtime, "bob")
-    before = await seen_offline(ada, film_id(1), 600)
+    before = await build_offline_report(ada, film_id(1), 600)
     await marks.mark_watched(bob, film_id(1))
     await marks.mark_unwatched(bob, film_id(1))
     await marks.dismiss(bob, film_id(1))
@@ -208,7 +208,7 @@ async def test_a_mark_counts_on_from_what_only_the_database_has(
     ada: Context, redis: Client
 ) -> None:
     # given a film seen three times, that Redis let go of
-    stored = await seen_offline(ada, film_id(1), 600)
+    stored = await build_offline_report(ada, film_id(1), 600)
     await flush_progress(ada.runtime, "worker-1")
     await redis.flushdb()
     # when it is marked

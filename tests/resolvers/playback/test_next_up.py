@@ -12,7 +12,7 @@ from resolvers.playback import marks
 from resolvers.playback.next_up import next_up_of_shows
 from services.playback.buffer import UNFLUSHED_TITLES
 from tests.conftest import CountCommands
-from tests.support.playback_fixtures import seen_offline, viewer_of
+from tests.support.playback_fixtures import build_offline_report, viewer_of
 from tests.support.titles import episode, season, show, show_id, store, whole_show
 from workers.flush_progress import flush_progress
 
@@ -34,7 +34,7 @@ def place(season_number: int, number: int, of: int = 1) -> str:
 async def complete(context: Context, episodes: Iterable[str], ago: float = 100) -> None:
     """Watched to their end, one after the other."""
     for later, one in enumerate(episodes):
-        await seen_offline(context, one, 1790, ago=ago - later)
+        await build_offline_report(context, one, 1790, ago=ago - later)
 
 
 async def next_up(context: Context, **arguments: Any) -> str | None:
@@ -49,8 +49,8 @@ async def test_a_show_never_watched_has_nothing_next(ada: Context) -> None:
 
 
 async def test_the_first_episode_begun_is_next_while_none_is_completed(ada: Context) -> None:
-    await seen_offline(ada, place(1, 3), 60, ago=20)
-    await seen_offline(ada, place(1, 2), 60, ago=10)
+    await build_offline_report(ada, place(1, 3), 60, ago=20)
+    await build_offline_report(ada, place(1, 2), 60, ago=10)
     assert await next_up(ada) == place(1, 2)
     assert await next_up(ada, rewatch=True) == place(1, 2)
 
@@ -81,7 +81,7 @@ async def test_next_is_the_episode_after_the_last_one_completed(
 
 async def test_an_episode_under_way_after_the_last_completed_one_is_next(ada: Context) -> None:
     await complete(ada, [place(1, 1)])
-    await seen_offline(ada, place(1, 2), 600, ago=1)
+    await build_offline_report(ada, place(1, 2), 600, ago=1)
     assert await next_up(ada) == place(1, 2)
 
 
@@ -95,7 +95,7 @@ async def test_rewatching_goes_on_after_what_was_watched_last(ada: Context) -> N
     assert await next_up(ada, rewatch=True) == place(1, 2)
     assert await next_up(ada) is None
     # and an episode under way is the one
-    await seen_offline(ada, place(1, 2), 60, ago=10)
+    await build_offline_report(ada, place(1, 2), 60, ago=10)
     assert await next_up(ada, rewatch=True) == place(1, 2)
 
 

@@ -18,7 +18,7 @@ from services.errors import NotFound, Unauthenticated, ValidationFailed
 from services.redis import pool
 from services.redis.pool import Client
 from services.settings.settings import Settings
-from tests.support.playback_fixtures import seen_offline, started, viewer_of
+from tests.support.playback_fixtures import build_offline_report, start_new_session, viewer_of
 from tests.support.titles import film, film_id, store
 from workers.flush_progress import flush_progress
 
@@ -70,13 +70,13 @@ async def is_subscribed(context: Context) -> bool:
 
 async def test_changes_of_all_titles_are_told_as_they_happen(ada: Context) -> None:
     # given something watched before
-    await seen_offline(ada, THIRD, 30, ago=100)
+    await build_offline_report(ada, THIRD, 30, ago=100)
     async with aclosing(await Events(stream_progress(ada)).begun(ada)) as events:
         # when one device reports, another tells of something offline, and a title is marked
-        session = await started(viewer_of(ada.runtime), FILM)
+        session = await start_new_session(viewer_of(ada.runtime), FILM)
         await reports.report_progress(viewer_of(ada.runtime), session, 0, 600.0)
         reported = await events.next()
-        offline = await seen_offline(viewer_of(ada.runtime), OTHER, 60)
+        offline = await build_offline_report(viewer_of(ada.runtime), OTHER, 60)
         marked = await marks.mark_watched(viewer_of(ada.runtime), THIRD)
         # then each is told, and what came before is not
         assert (reported.playable_id, reported.position_seconds) == (FILM, 600.0)
@@ -86,22 +86,24 @@ async def test_changes_of_all_titles_are_told_as_they_happen(ada: Context) -> No
 
 
 async def test_of_one_title_the_state_of_now_comes_first(ada: Context) -> None:
-    now = await seen_offline(ada, FILM, 30, ago=100)
+    now = await build_offline_report(ada, FILM, 30, ago=100)
     async with aclosing(Events(stream_progress(ada, FILM))) as events:
         assert await events.next() == now
         # and changes of others are not told
-        await seen_offline(viewer_of(ada.runtime), OTHER, 60)
+        await build_offline_report(viewer_of(ada.runtime), OTHER, 60)
         assert await events.is_silent()
-        later = await seen_offline(viewer_of(ada.runtime), FILM, 90)
+        later = await build_offline_report(viewer_of(ada.runtime), FILM, 90)
         assert await events.next() == later
 
 
 async def test_a_late_reader_gets_the_newest_state_only(ada: Context) -> None:
     async with aclosing(await Events(stream_progress(ada, FILM)).begun(ada)) as events:
-        await seen_offline(viewer_of(ada.runtime), FILM, 1, ago=30)
+        await build_offline_report(viewer_of(ada.runtime), FILM, 1, ago=30)
         first = await events.next()
         for second in range(20):
-            last = await seen_offline(viewer_of(ada.runtime), FILM, 100 + second, ago=20 - second)
+            last = await build_offline_report(
+                viewer_of(ada.runtime), FILM, 100 + second, ago=20 - second
+            )
         assert first.position_seconds == 1.0
         seen = [await events.next()]
         while seen[-1].version < last.version:
@@ -118,7 +120,7 @@ async def test_what_another_process_takes_is_told_here(ada: Context, settings: S
     async with aclosing(await Events(stream_progress(ada)).begun(ada)) as events:
         # when it takes a report
         other = viewer_of(there)
-        session = await started(other, FILM)
+        session = await start_new_session(other, FILM)
         applied = await reports.report_progress(other, session, 0, 60.0)
         # then the first one tells it
         assert await events.next() == applied.progress
@@ -139,17 +141,17 @@ async def test_nobody_hears_of_anothers_progress(ada: Context) -> None:
         aclosing(await Events(stream_progress(bob)).begun(ada)) as everything,
         aclosing(await Events(stream_progress(bob, FILM)).begun(ada)) as one_film,
     ):
-        await seen_offline(ada, FILM, 60)
+        await build_offline_report(ada, FILM, 60)
         assert await everything.is_silent()
         assert await one_film.is_silent()
-        own = await seen_offline(viewer_of(ada.runtime, "bob"), FILM, 90)
+        own = await build_offline_report(viewer_of(ada.runtime, "bob"), FILM, 90)
         assert await everything.next() == own
         assert await one_film.next() == own
 
 
 async def test_after_a_break_the_newest_states_are_told(ada: Context, redis: Client) -> None:
     # given two subscribers that were told something
-    before = await seen_offline(ada, FILM, 60, ago=90)
+    before = await build_offline_report(ada, FILM, 60, ago=90)
     async with (
         aclosing(await Events(stream_progress(ada)).begun(ada)) as everything,
         aclosing(Events(stream_progress(ada, FILM))) as one_film,
@@ -161,7 +163,7 @@ async def test_after_a_break_the_newest_states_are_told(ada: Context, redis: Cli
             for client in clients:
                 at_once.execute_command("CLIENT", "KILL", "ID", client["id"])
             await at_once.execute()
-        last = await seen_offline(viewer_of(ada.runtime), FILM, 600, ago=10)
+        last = await build_offline_report(viewer_of(ada.runtime), FILM, 600, ago=10)
         await flush_progress(ada.runtime, "worker-1")
         # then both are told of it
         for events in (everything, one_film):

@@ -20,7 +20,13 @@ from services.errors import SessionNotFound, UpstreamUnavailable, ValidationFail
 from services.redis import pool
 from services.redis.pool import Client
 from services.settings.settings import Settings
-from tests.support.playback_fixtures import RUNTIME_SECONDS, film, started, stored, viewer_of
+from tests.support.playback_fixtures import (
+    RUNTIME_SECONDS,
+    film,
+    read_stored_progress,
+    start_new_session,
+    viewer_of,
+)
 from tests.support.relay import Relay
 from workers.adopt_progress import adopt_progress, look_for_repairs
 from workers.flush_progress import flush_progress
@@ -61,7 +67,7 @@ async def report(context: Context, session: str, sequence: int, seconds: float) 
 
 
 async def positions() -> list[object]:
-    return [row["position_seconds"] for row in await stored()]
+    return [row["position_seconds"] for row in await read_stored_progress()]
 
 
 async def read(context: Context, title: str) -> models.LiveProgress:
@@ -102,7 +108,7 @@ async def test_without_redis_a_report_is_in_mongodb_before_it_is_acknowledged(
 ) -> None:
     # given a session that runs
     title = await film()
-    session = await started(ada, title)
+    session = await start_new_session(ada, title)
     # when Redis is away
     relay.cut()
     applied = await reports.report_progress(ada, session, 0, 10.0)
@@ -114,26 +120,26 @@ async def test_without_redis_a_report_is_in_mongodb_before_it_is_acknowledged(
     assert await in_redis(runtime, ada, title) is None
     assert await repairs() == 1
     # and sent again it changes nothing
-    before = await stored()
+    before = await read_stored_progress()
     assert not await report(ada, session, 0, 10.0)
-    assert await stored() == before
+    assert await read_stored_progress() == before
 
 
 async def test_without_redis_the_length_a_player_told_once_is_known(
     ada: Context, relay: Relay
 ) -> None:
     # given a player that told that the film is longer than its runtime, before Redis went away
-    session, longer = await started(ada, await film()), RUNTIME_SECONDS * 2.0
+    session, longer = await start_new_session(ada, await film()), RUNTIME_SECONDS * 2.0
     await reports.report_progress(ada, session, 0, 10.0, duration_seconds=longer)
     await flush_progress(ada.runtime)
     relay.cut()
     # then a place behind the runtime counts, and one far behind the length is refused
     assert await report(ada, session, 1, RUNTIME_SECONDS * 1.5)
-    before = await stored()
+    before = await read_stored_progress()
     with pytest.raises(ValidationFailed) as raised:
         await report(ada, session, 2, RUNTIME_SECONDS * 2.5)
     assert raised.value.path == ["positionSeconds"]
-    assert await stored() == before
+    assert await read_stored_progress() == before
 
 
 async def test_redis_learns_what_was_written_past_it(
@@ -141,7 +147,7 @@ async def test_redis_learns_what_was_written_past_it(
 ) -> None:
     # given two reports of which Redis knows the first, not flushed yet
     title = await film()
-    session = await started(ada, title)
+    session = await start_new_session(ada, title)
     await report(ada, session, 0, 10.0)
     relay.cut()
     await report(ada, session, 1, 20.0)
@@ -171,7 +177,7 @@ async def test_a_report_whose_answer_was_lost_counts_once(
 ) -> None:
     # given a report near the end that Redis takes, but whose answer is swallowed
     title = await film()
-    session = await started(ada, title)
+    session = await start_new_session(ada, title)
     await report(ada, session, 0, 5000.0)
     relay.is_mute = True
     assert await report(ada, session, 1, 5900.0)
@@ -187,7 +193,7 @@ async def test_a_report_whose_answer_was_lost_counts_once(
     await adopt_progress(ada.runtime)
     await flush_progress(runtime, "worker-1")
     # then the last is what all have, and it was watched once
-    (row,) = await stored()
+    (row,) = await read_stored_progress()
     assert (row["position_seconds"], row["watch_count"]) == (5910.0, 1)
     assert await in_redis(runtime, ada, title) == 5910.0
 
@@ -199,7 +205,7 @@ async def test_reports_that_redis_took_in_the_same_millisecond_are_older(
     now = ada.runtime.clock()
     still = Context(replace(ada.runtime, clock=lambda: now), ada.viewer)
     title = await film()
-    session = await started(still, title)
+    session = await start_new_session(still, title)
     for sequence in range(8):
         await report(still, session, sequence, 10.0 + sequence)
     # when the next of that moment goes past Redis
@@ -218,7 +224,7 @@ async def test_what_redis_takes_after_it_came_back_is_not_undone_by_adoption(
 ) -> None:
     # given a report past Redis, and a later one that Redis takes before it learns of the first
     title = await film()
-    session = await started(ada, title)
+    session = await start_new_session(ada, title)
     relay.cut()
     await report(ada, session, 0, 10.0)
     await back(ada, relay)
@@ -237,7 +243,7 @@ async def test_a_report_sent_again_after_later_ones_takes_nothing_back(
 ) -> None:
     # given reports past Redis, whose answers never came
     title = await film()
-    session = await started(ada, title)
+    session = await start_new_session(ada, title)
     await report(ada, session, 0, 10.0)
     relay.cut()
     for sequence in (1, 2, 3):
@@ -261,7 +267,7 @@ async def test_a_report_sent_again_past_redis_takes_nothing_back(
 ) -> None:
     # given reports that Redis took, not flushed yet
     title = await film()
-    session = await started(ada, title)
+    session = await start_new_session(ada, title)
     await report(ada, session, 0, 10.0)
     await flush_progress(runtime, "worker-1")
     for sequence in (1, 2, 3):
@@ -284,17 +290,17 @@ async def test_without_both_stores_a_report_is_refused_and_changes_nothing(
 ) -> None:
     # given progress in both
     title = await film()
-    session = await started(ada, title)
+    session = await start_new_session(ada, title)
     await report(ada, session, 0, 10.0)
     await flush_progress(runtime, "worker-1")
-    before = await stored()
+    before = await read_stored_progress()
     # when neither answers in time
     relay.cut()
     with mongodb_out_of_time(), pytest.raises(UpstreamUnavailable) as caught:
         await reports.report_progress(ada, session, 1, 20.0)
     # then the player is told to come back, and nothing has changed
     assert caught.value.retry_after_seconds == 1
-    assert await stored() == before
+    assert await read_stored_progress() == before
     assert await in_redis(runtime, ada, title) == 10.0
     assert await repairs() == 0
     # and sent again later it is taken
@@ -308,7 +314,7 @@ async def test_a_shard_at_its_bound_is_written_past(runtime: Runtime, ada: Conte
     tight = replace(ada.runtime, playback=open_playback(small, ada.runtime.state_redis))
     ada = viewer_of(tight)
     title = await film()
-    session = await started(ada, title)
+    session = await start_new_session(ada, title)
     await report(ada, session, 0, 10.0)
     # when more comes
     assert await report(ada, session, 1, 20.0)
@@ -333,7 +339,7 @@ async def test_a_redis_out_of_memory_is_written_past_and_drains(
     # given a report in the stream, and a Redis that takes no more
     await flush_progress(runtime, "worker-1")
     title = await film()
-    session = await started(ada, title)
+    session = await start_new_session(ada, title)
     await report(ada, session, 0, 10.0)
     await redis.config_set("maxmemory", 1)
     try:
@@ -354,7 +360,7 @@ async def test_a_redis_out_of_memory_is_written_past_and_drains(
 
 async def test_many_at_once_past_redis_leave_the_last(ada: Context, relay: Relay) -> None:
     title = await film()
-    session = await started(ada, title)
+    session = await start_new_session(ada, title)
     relay.cut()
     # when reports of one session race
     outcomes = await asyncio.gather(
@@ -376,7 +382,7 @@ async def test_a_session_opened_without_redis_goes_on_when_it_is_back(
     # given a session that MongoDB alone knows
     title = await film()
     relay.cut()
-    session = await started(ada, title)
+    session = await start_new_session(ada, title)
     await report(ada, session, 0, 10.0)
     # when Redis is back, before and after it learned of the progress
     await back(ada, relay)
@@ -392,7 +398,7 @@ async def test_a_session_opened_without_redis_goes_on_when_it_is_back(
 
 async def test_a_last_position_is_kept_without_redis(ada: Context, relay: Relay) -> None:
     title = await film()
-    session = await started(ada, title)
+    session = await start_new_session(ada, title)
     relay.cut()
     stopped = await sessions.stop_playback(ada, session, 77.0)
     assert stopped.applied
@@ -401,7 +407,7 @@ async def test_a_last_position_is_kept_without_redis(ada: Context, relay: Relay)
 
 async def test_past_redis_too_others_sessions_are_not_found(ada: Context, relay: Relay) -> None:
     # given another viewer's session
-    session = await started(ada, await film())
+    session = await start_new_session(ada, await film())
     bob = viewer_of(ada.runtime, "bob")
     relay.cut()
     # when bob reports to it
@@ -410,7 +416,7 @@ async def test_past_redis_too_others_sessions_are_not_found(ada: Context, relay:
     # then nothing is stored; and of an unknown one nobody can say that there is none
     with pytest.raises(UpstreamUnavailable):
         await reports.report_progress(bob, ids.new("session"), 0, 10.0)
-    assert await stored() == []
+    assert await read_stored_progress() == []
     assert await repairs() == 0
 
 
@@ -438,9 +444,9 @@ async def test_an_api_process_learns_of_repairs_that_others_opened(runtime: Runt
     # then it is known until it is adopted; a look that began before another opening ends nothing
     await adopt_progress(own)
     assert not own.playback.repairs.is_set
-    mark = own.playback.repairs.mark
+    snapshot = own.playback.repairs.snapshot
     own.playback.repairs.set()
-    own.playback.repairs.found(mark, is_set=False)
+    own.playback.repairs.update(snapshot, is_set=False)
     assert own.playback.repairs.is_set
 
 

@@ -33,8 +33,8 @@ from tests.support.playback_fixtures import (
     PHONE_RECORD,
     RUNTIME_SECONDS,
     film,
-    started,
-    stored,
+    read_stored_progress,
+    start_new_session,
     viewer_of,
 )
 from workers.flush_progress import flush_progress
@@ -49,7 +49,9 @@ def ada(runtime: Runtime) -> Context:
 
 
 async def report(context: Context, title: str, seconds: float) -> models.LiveProgress:
-    applied = await reports.report_progress(context, await started(context, title), 0, seconds)
+    applied = await reports.report_progress(
+        context, await start_new_session(context, title), 0, seconds
+    )
     assert applied.progress is not None
     return applied.progress
 
@@ -156,7 +158,7 @@ async def test_the_anonymous_have_no_playback(context: Context) -> None:
 
 async def test_a_report_tells_the_new_progress(ada: Context) -> None:
     title = await film()
-    session = await started(ada, title)
+    session = await start_new_session(ada, title)
     applied = await reports.report_progress(ada, session, 0, 1500.0)
     assert applied.applied is True
     live = applied.progress
@@ -173,7 +175,7 @@ async def test_a_report_tells_the_new_progress(ada: Context) -> None:
 async def test_a_report_costs_one_call_to_redis_and_none_to_the_database(
     ada: Context, count_commands: CountCommands
 ) -> None:
-    session = await started(ada, await film())
+    session = await start_new_session(ada, await film())
     await reports.report_progress(ada, session, 0, 10.0)
     await count_commands.reset()
     await reports.report_progress(ada, session, 1, 20.0)
@@ -182,7 +184,7 @@ async def test_a_report_costs_one_call_to_redis_and_none_to_the_database(
 
 
 async def test_a_repeated_report_is_answered_but_not_applied(ada: Context) -> None:
-    session = await started(ada, await film())
+    session = await start_new_session(ada, await film())
     first = await reports.report_progress(ada, session, 0, 10.0)
     again = await reports.report_progress(ada, session, 0, 10.0)
     assert (first.applied, again.applied) == (True, False)
@@ -208,7 +210,7 @@ async def test_a_senseless_report_is_refused_and_changes_nothing(
     ada: Context, sequence: int, position: float, duration: float | None
 ) -> None:
     title = await film()
-    session = await started(ada, title)
+    session = await start_new_session(ada, title)
     with pytest.raises(ValidationFailed):
         await reports.report_progress(ada, session, sequence, position, duration_seconds=duration)
     assert await progress.progress_of(viewer_of(ada.runtime), [title]) == {title: None}
@@ -219,7 +221,7 @@ async def test_far_beyond_the_known_end_is_refused_and_changes_nothing(
 ) -> None:
     # given a film whose player does not tell how long it is
     title = await film()
-    session = await started(ada, title)
+    session = await start_new_session(ada, title)
     first = await reports.report_progress(ada, session, 0, 10.0)
     key = KEYS.session(ada.viewer_id or "", session)
     before = await redis.hgetall(key)
@@ -241,14 +243,14 @@ async def test_far_beyond_the_known_end_is_refused_and_changes_nothing(
 
 
 async def test_a_player_may_overshoot_the_end_a_little(ada: Context) -> None:
-    session = await started(ada, await film())
+    session = await start_new_session(ada, await film())
     applied = await reports.report_progress(ada, session, 0, 105.0, duration_seconds=100.0)
     assert applied.progress is not None
     assert (applied.progress.position_seconds, applied.progress.percent) == (100.0, 100.0)
 
 
 async def test_a_player_cannot_report_that_it_expired(ada: Context) -> None:
-    session = await started(ada, await film())
+    session = await start_new_session(ada, await film())
     with pytest.raises(ValidationFailed):
         await reports.report_progress(ada, session, 0, 1.0, state=models.PlaybackState.EXPIRED)
 
@@ -256,7 +258,7 @@ async def test_a_player_cannot_report_that_it_expired(ada: Context) -> None:
 async def test_unknown_and_foreign_sessions_are_not_found(ada: Context) -> None:
     # given Ada's session
     title = await film()
-    session = await started(ada, title)
+    session = await start_new_session(ada, title)
     bob = viewer_of(ada.runtime, "bob")
     # when Bob, or nobody's id, reports, stops or looks
     for context, id_ in ((bob, session), (ada, ids.new("session")), (ada, "x"), (ada, title)):
@@ -273,7 +275,7 @@ async def test_unknown_and_foreign_sessions_are_not_found(ada: Context) -> None:
 
 async def test_stopping_keeps_the_last_position_and_ends_the_session(ada: Context) -> None:
     # given a session
-    session = await started(ada, await film())
+    session = await start_new_session(ada, await film())
     await reports.report_progress(ada, session, 7, 10.0)
     # when it is stopped, and then a late heartbeat and a second stop arrive
     stopped = await sessions.stop_playback(ada, session, 12.0)
@@ -289,7 +291,7 @@ async def test_stopping_keeps_the_last_position_and_ends_the_session(ada: Contex
 
 
 async def test_stopping_without_a_position_moves_nothing(ada: Context) -> None:
-    session = await started(ada, await film())
+    session = await start_new_session(ada, await film())
     before = await reports.report_progress(ada, session, 0, 10.0)
     stopped = await sessions.stop_playback(ada, session)
     assert stopped.applied is True
@@ -297,7 +299,9 @@ async def test_stopping_without_a_position_moves_nothing(ada: Context) -> None:
     for name in ("position_seconds", "last_watched_at", "version", "stamp_ms"):
         assert getattr(stopped.progress, name) == getattr(before.progress, name)
     # and a session that never reported leaves no progress at all
-    unwatched = await sessions.stop_playback(ada, await started(ada, await film("unwatched")))
+    unwatched = await sessions.stop_playback(
+        ada, await start_new_session(ada, await film("unwatched"))
+    )
     assert (unwatched.applied, unwatched.progress) == (True, None)
 
 
@@ -306,7 +310,7 @@ async def test_versions_grow_on_after_redis_let_go_of_a_flushed_film(
 ) -> None:
     # given flushed progress that Redis evicted, its session still alive
     title = await film()
-    session = await started(ada, title)
+    session = await start_new_session(ada, title)
     for sequence in range(5):
         await reports.report_progress(ada, session, sequence, 10.0 + sequence)
     await flush_progress(ada.runtime, "worker-1")
@@ -316,14 +320,16 @@ async def test_versions_grow_on_after_redis_let_go_of_a_flushed_film(
     # then the version follows MongoDB's, so that MongoDB takes it
     assert applied.progress is not None and applied.progress.version == 6
     await flush_progress(ada.runtime, "worker-1")
-    assert [(row["version"], row["position_seconds"]) for row in await stored()] == [(6, 20.0)]
+    assert [(row["version"], row["position_seconds"]) for row in await read_stored_progress()] == [
+        (6, 20.0)
+    ]
 
 
 async def test_progress_and_sessions_are_found_by_their_ids_by_their_owner(ada: Context) -> None:
     # given one film flushed and one on its way
     flushed = await report(ada, await film("flushed"), 10.0)
     await flush_progress(ada.runtime, "worker-1")
-    session = await started(ada, title := await film("fresh"))
+    session = await start_new_session(ada, title := await film("fresh"))
     fresh = (await reports.report_progress(ada, session, 0, 20.0)).progress
     assert fresh is not None and fresh.playable_id == title
     requested_ids = [flushed.id, fresh.id, ids.new("progress")]
@@ -355,16 +361,16 @@ async def test_without_redis_what_the_database_has_is_told(
         runtime, settings=own, redis=redis, cache=Cache(redis), playback=open_playback(own, redis)
     )
     ada, title = viewer_of(runtime), await film()
-    session = await started(ada, title)
+    session = await start_new_session(ada, title)
     await reports.report_progress(ada, session, 0, 60.0)
     await flush_progress(runtime, "worker-1")
-    before = await stored()
+    before = await read_stored_progress()
     # when Redis stops
     doomed_redis.stop()
     # then the worker fails cleanly, and what MongoDB has is still told
     with pytest.raises(UpstreamUnavailable):
         await flush_progress(runtime, "worker-1")
-    assert await stored() == before
+    assert await read_stored_progress() == before
     live = (await progress.progress_of(viewer_of(runtime), [title]))[title]
     assert live is not None and (live.position_seconds, live.durable) == (60.0, True)
     page = await continue_watching.continue_watching(viewer_of(runtime))

@@ -25,7 +25,7 @@ from services.redis.pool import Client
 from tests.conftest import CountCommands
 from tests.support.clock import Clock
 from tests.support.fake_provider import free_port
-from tests.support.playback_fixtures import PHONE, film, started, viewer_of
+from tests.support.playback_fixtures import PHONE, film, start_new_session, viewer_of
 from workers.flush_progress import flush_progress
 
 START = 1_800_000_000.0
@@ -62,23 +62,23 @@ async def records() -> list[dict[str, Any]]:
 async def test_one_stream_more_than_the_tier_allows_is_refused(ada: Context) -> None:
     # given two streams of a free account
     title = await film()
-    both = {await started(ada, title) for _ in range(2)}
+    both = {await start_new_session(ada, title) for _ in range(2)}
     # when a third is started
     with pytest.raises(TooManyStreams) as raised:
-        await started(ada, title)
+        await start_new_session(ada, title)
     # then it is told how many there may be, and nothing was opened
     assert "2 streams" in raised.value.message
     assert await playing(ada) == both
     assert {row["_id"] for row in await records()} == both
     # and who pays may have one more; other viewers are not concerned
-    await started(of_tier(ada, models.AccountTier.PREMIUM), title)
-    await started(viewer_of(ada.runtime, "bob"), title)
+    await start_new_session(of_tier(ada, models.AccountTier.PREMIUM), title)
+    await start_new_session(viewer_of(ada.runtime, "bob"), title)
 
 
 async def test_twenty_starts_at_once_let_exactly_as_many_through(ada: Context) -> None:
     title = await film()
     outcomes = await asyncio.gather(
-        *(started(ada, title) for _ in range(20)), return_exceptions=True
+        *(start_new_session(ada, title) for _ in range(20)), return_exceptions=True
     )
     opened = {one for one in outcomes if isinstance(one, str)}
     assert len(opened) == 2
@@ -89,7 +89,7 @@ async def test_twenty_starts_at_once_let_exactly_as_many_through(ada: Context) -
 async def test_the_same_key_at_once_opens_one_session(ada: Context) -> None:
     # given an account that already plays one stream
     title = await film()
-    await started(ada, title)
+    await start_new_session(ada, title)
     # when the same start is sent twenty times at once
     starts = await asyncio.gather(
         *(playback.start_playback(ada, title, PHONE, idempotency_key="tap") for _ in range(20))
@@ -104,33 +104,33 @@ async def test_the_same_key_at_once_opens_one_session(ada: Context) -> None:
 
 async def test_stopping_makes_room_at_once(ada: Context) -> None:
     title = await film()
-    first, second = [await started(ada, title) for _ in range(2)]
+    first, second = [await start_new_session(ada, title) for _ in range(2)]
     await playback.stop_playback(ada, first)
-    third = await started(ada, title)
+    third = await start_new_session(ada, title)
     assert await playing(ada) == {second, third}
 
 
 async def test_a_silent_player_counts_no_more(ada: Context, clock: Clock) -> None:
     # given two streams, of which one goes on reporting
     title = await film()
-    silent, loud = [await started(ada, title) for _ in range(2)]
+    silent, loud = [await start_new_session(ada, title) for _ in range(2)]
     clock.now += SILENT
     await reports.report_progress(ada, loud, 0, 30.0)
     assert await playing(ada) == {silent, loud}
     with pytest.raises(TooManyStreams):
-        await started(ada, title)
+        await start_new_session(ada, title)
     # when the other was not heard of for three heartbeats
     clock.now += 0.001
     # then it expired, and another may play
     record = await playback.playback_session(ada, silent)
     assert record is not None and record.state is models.PlaybackState.EXPIRED
     assert await playing(ada) == {loud}
-    assert await playing(ada) | {await started(ada, title)} == await playing(ada)
+    assert await playing(ada) | {await start_new_session(ada, title)} == await playing(ada)
 
 
 async def test_a_late_report_brings_a_silent_player_back(ada: Context, clock: Clock) -> None:
     title = await film()
-    session = await started(ada, title)
+    session = await start_new_session(ada, title)
     clock.now += SESSION_SECONDS - 1
     applied = await reports.report_progress(ada, session, 0, 60.0)
     assert applied.applied is True
@@ -144,10 +144,10 @@ async def test_a_late_report_is_refused_where_others_play_instead(
 ) -> None:
     # given a player that fell silent, and two that were started since
     title, other = await film(), await film("other")
-    silent = await started(ada, title)
+    silent = await start_new_session(ada, title)
     await reports.report_progress(ada, silent, 0, 10.0)
     clock.now += SILENT + 1
-    instead = {await started(ada, other) for _ in range(2)}
+    instead = {await start_new_session(ada, other) for _ in range(2)}
     # when it reports again
     with pytest.raises(TooManyStreams):
         await reports.report_progress(ada, silent, 1, 20.0)
@@ -163,9 +163,9 @@ async def test_a_late_report_is_refused_where_others_play_instead(
 async def test_a_player_refused_comes_back_when_there_is_room(ada: Context, clock: Clock) -> None:
     # given a silent player in whose place two others play
     title, other = await film(), await film("other")
-    silent = await started(ada, title)
+    silent = await start_new_session(ada, title)
     clock.now += SILENT + 1
-    instead = [await started(ada, other) for _ in range(2)]
+    instead = [await start_new_session(ada, other) for _ in range(2)]
     with pytest.raises(TooManyStreams):
         await reports.report_progress(ada, silent, 0, 20.0)
     # when one of them stops, and the same report is sent again
@@ -178,9 +178,9 @@ async def test_a_player_refused_comes_back_when_there_is_room(ada: Context, cloc
 
 async def test_now_playing_is_the_viewers_own_last_heard_first(ada: Context, clock: Clock) -> None:
     title = await film()
-    first = await started(ada, title)
+    first = await start_new_session(ada, title)
     clock.now += 5
-    second = await started(ada, title)
+    second = await start_new_session(ada, title)
     clock.now += 5
     await reports.report_progress(
         ada, first, 0, 5.0, state=models.PlaybackState.PAUSED, quality=Quality.P720
@@ -198,7 +198,7 @@ async def test_what_plays_is_read_in_one_call(
     runtime: Runtime, count_commands: CountCommands
 ) -> None:
     ada, title = viewer_of(runtime), await film()
-    sessions = [await started(ada, title) for _ in range(10)]
+    sessions = [await start_new_session(ada, title) for _ in range(10)]
     await playback.now_playing(ada)
     await count_commands.reset()
     assert len(await playback.now_playing(ada)) == 10

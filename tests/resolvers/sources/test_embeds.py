@@ -21,7 +21,7 @@ from services.providers.chain import breaker_name
 from tests.support.clock import Clock
 from tests.support.fake_provider import FakeProvider
 from tests.support.titles import store, whole_show
-from tests.support.with_providers import signed_in, with_providers
+from tests.support.with_providers import build_viewer_context, open_providers
 
 FILM = TitleRef("movie_1", tmdb_id=603)
 PAGE = "https://v.example/embed/603"
@@ -53,7 +53,7 @@ async def test_without_providers_there_is_none(context: Context) -> None:
 
 
 async def test_the_first_page_is_kept(runtime: Runtime, provider_server: FakeProvider) -> None:
-    async with with_providers(runtime, **vidking(provider_server)) as own:
+    async with open_providers(runtime, **vidking(provider_server)) as own:
         first, second = await embed(Context(own), FILM), await embed(Context(own), FILM)
         other = await embed(Context(own), FILM, start_at_seconds=90, language="de")
     assert first is not None
@@ -77,7 +77,7 @@ async def test_a_template_helps_when_the_first_fails_and_begins_where_it_is_told
 ) -> None:
     template = "https://t.example/{tmdb_id}?t={start}&l={language}"
     settings = vidking(provider_server, "500") | {"vidsrc_template": template}
-    async with with_providers(runtime, **settings) as own:
+    async with open_providers(runtime, **settings) as own:
         page = await embed(Context(own), FILM, start_at_seconds=90, language="de")
         cached = await embed(Context(own), FILM, language="de")
         third = await embed(Context(own), FILM, language="fr")
@@ -103,7 +103,7 @@ async def test_an_episodes_page_is_asked_for_by_its_show(
 ) -> None:
     await store(whole_show(1, [1], tmdb_id=1399))
     (episode,) = await models.find(models.Episode, models.EpisodeRecord, {})
-    async with with_providers(runtime, **vidking(provider_server)) as own:
+    async with open_providers(runtime, **vidking(provider_server)) as own:
         assert await embed(Context(own), episode) is not None
     query = provider_server.seen[0][1]
     assert {name: query[name] for name in ("tmdb", "type", "season", "episode")} == {
@@ -119,10 +119,10 @@ async def test_when_all_fail_an_older_page_answers(
 ) -> None:
     clock = Clock()
     cache = Cache(runtime.redis, clock=clock)
-    async with with_providers(runtime, cache=cache, **vidking(provider_server)) as own:
+    async with open_providers(runtime, cache=cache, **vidking(provider_server)) as own:
         await embed(Context(own), FILM)
     clock.now += 3700
-    async with with_providers(runtime, cache=cache, **vidking(provider_server, "500")) as own:
+    async with open_providers(runtime, cache=cache, **vidking(provider_server, "500")) as own:
         page = await embed(Context(own), FILM)
         nothing = await embed(Context(own), TitleRef("movie_2", tmdb_id=604))
     assert page is not None
@@ -137,7 +137,7 @@ async def test_that_nobody_has_one_is_kept_for_half_a_minute(
 ) -> None:
     provider_server.bodies["none/embed"] = (200, json.dumps({"embed_url": None}).encode())
     provider_server.bodies["none"] = (200, b"{}")
-    async with with_providers(runtime, **vidking(provider_server, "none")) as own:
+    async with open_providers(runtime, **vidking(provider_server, "none")) as own:
         assert [await embed(Context(own), FILM) for _ in range(3)] == [None] * 3
     assert len(provider_server.seen) == 1
     assert 0 < await runtime.redis.ttl(KEY) <= 30
@@ -147,7 +147,7 @@ async def test_an_open_breaker_spares_a_provider_that_fails(
     runtime: Runtime, provider_server: FakeProvider
 ) -> None:
     # given a provider that fails every time
-    async with with_providers(
+    async with open_providers(
         runtime, **vidking(provider_server, "500"), breaker_minimum_calls=5
     ) as own:
         numbers = count()
@@ -170,8 +170,10 @@ async def _breaker(runtime: Runtime) -> BreakerSnapshot:
 async def test_a_provider_that_is_off_is_not_asked(
     runtime: Runtime, provider_server: FakeProvider
 ) -> None:
-    async with with_providers(runtime, **vidking(provider_server)) as own:
-        await set_provider(signed_in(own, models.Role.OPERATOR), "provider_vidking", enabled=False)
+    async with open_providers(runtime, **vidking(provider_server)) as own:
+        await set_provider(
+            build_viewer_context(own, models.Role.OPERATOR), "provider_vidking", enabled=False
+        )
         assert await embed(Context(own), FILM) is None
     assert provider_server.seen == []
 
@@ -180,7 +182,7 @@ async def test_a_provider_that_is_off_is_not_asked(
 async def test_where_to_begin_is_bounded(
     runtime: Runtime, provider_server: FakeProvider, seconds: int
 ) -> None:
-    async with with_providers(runtime, **vidking(provider_server)) as own:
+    async with open_providers(runtime, **vidking(provider_server)) as own:
         with pytest.raises(ValidationFailed) as raised:
             await embed(Context(own), FILM, start_at_seconds=seconds)
     assert raised.value.path == ["input", "startAtSeconds"]

@@ -20,7 +20,7 @@ from tests.support.fake_provider import FakeProvider
 from tests.support.films_on_disk import film as film_on_disk
 from tests.support.films_on_disk import store as put_on_disk
 from tests.support.titles import store, whole_show
-from tests.support.with_providers import json_provider, signed_in, with_providers
+from tests.support.with_providers import build_viewer_context, json_provider, open_providers
 
 TITLE = TitleRef("movie_1", tmdb_id=603, imdb_id="tt0133093")
 
@@ -31,7 +31,7 @@ async def test_an_episode_is_asked_for_by_its_shows_numbers(
     # given an episode, of which others know only the show
     await store(whole_show(1, [3], tmdb_id=1399, imdb_id="tt0944947"))
     provider_server.seen.clear()
-    async with with_providers(runtime, json_provider("p1", provider_server.url("ok"))) as own:
+    async with open_providers(runtime, json_provider("p1", provider_server.url("ok"))) as own:
         episodes = await models.find(models.Episode, models.EpisodeRecord, {}, sort=[("_id", 1)])
         # when all of a season are asked for in one operation
         await sources_of_titles(Context(own), episodes)
@@ -56,7 +56,7 @@ async def test_the_shows_of_many_episodes_are_one_find(
     for number in (1, 2, 3):
         await store(whole_show(number, [1], tmdb_id=number))
     episodes = await models.find(models.Episode, models.EpisodeRecord, {})
-    async with with_providers(runtime, json_provider("p1", provider_server.url("ok"))) as own:
+    async with open_providers(runtime, json_provider("p1", provider_server.url("ok"))) as own:
         await count_commands.reset()
         await sources_of_titles(Context(own), episodes)
         assert sorted(count_commands.mongo) == ["provider_settings.find", "shows.find"]
@@ -77,10 +77,10 @@ async def test_a_rollout_to_a_few_does_not_reach_the_others_through_the_cache(
         json_provider("new", provider_server.url("ok")),
         json_provider("old", provider_server.url("slow")),
     ]
-    async with with_providers(runtime, *entries) as own:
-        operator = signed_in(own, models.Role.OPERATOR)
+    async with open_providers(runtime, *entries) as own:
+        operator = build_viewer_context(own, models.Role.OPERATOR)
         await set_provider(operator, "provider_new", rollout_percent=10)
-        viewers = [signed_in(own, name=str(number)) for number in range(60)]
+        viewers = [build_viewer_context(own, name=str(number)) for number in range(60)]
         chosen = [is_in_rollout("new", 10, viewer.viewer_id) for viewer in viewers]
         assert 1 <= sum(chosen) <= 20  # of these sixty names, always the same
         # when they ask one after the other, the chosen ones first and then again last
@@ -114,16 +114,20 @@ async def test_a_provider_switched_off_is_gone_with_what_was_kept_of_it(
         json_provider("one", provider_server.url("ok")),
         json_provider("two", provider_server.url("slow")),
     ]
-    async with with_providers(runtime, *entries) as own:
+    async with open_providers(runtime, *entries) as own:
         first = await streaming_sources(Context(own), TITLE)
         assert (first.provider_key, first.origin) == ("one", DataOrigin.PRIMARY_PROVIDER)
         # when an operator switches it off
-        await set_provider(signed_in(own, models.Role.OPERATOR), "provider_one", enabled=False)
+        await set_provider(
+            build_viewer_context(own, models.Role.OPERATOR), "provider_one", enabled=False
+        )
         # then the next one answers at once, and is now the first
         second = await streaming_sources(Context(own), TITLE)
         assert (second.provider_key, second.origin) == ("two", DataOrigin.PRIMARY_PROVIDER)
         # and back on, what was kept of it is good again
-        await set_provider(signed_in(own, models.Role.OPERATOR), "provider_one", enabled=True)
+        await set_provider(
+            build_viewer_context(own, models.Role.OPERATOR), "provider_one", enabled=True
+        )
         assert (await streaming_sources(Context(own), TITLE)).provider_key == "one"
 
 
@@ -132,7 +136,7 @@ async def test_answers_that_depend_on_the_wish_are_kept_apart(
 ) -> None:
     provider_server.seen.clear()
     entry = json_provider("p1", provider_server.url("ok"), takes=["language", "max_quality"])
-    async with with_providers(runtime, entry) as own:
+    async with open_providers(runtime, entry) as own:
         wishes = [
             SourceFilter(),
             SourceFilter(language="de"),
@@ -156,10 +160,10 @@ async def test_our_own_library_plays_for_who_is_signed_in_and_signs_for_each(
     put_on_disk(tmp_path, TITLE.id, film_on_disk())
     library = MediaLibrary(tmp_path)
     media = Media(library, runtime.media.addresses)
-    async with with_providers(runtime, json_provider("p1", provider_server.url("ok"))) as own:
+    async with open_providers(runtime, json_provider("p1", provider_server.url("ok"))) as own:
         own = replace(own, media=media)
         # when two signed-in viewers and somebody else ask
-        ada, bob = signed_in(own, name="ada"), signed_in(own, name="bob")
+        ada, bob = build_viewer_context(own, name="ada"), build_viewer_context(own, name="bob")
         adas, bobs, nobodys = [
             await streaming_sources(one, TITLE) for one in (ada, bob, Context(own))
         ]

@@ -15,7 +15,7 @@ from graph.schema import open_documents
 from resolvers.context import Runtime
 from services import http_client
 from services.providers import open_chain
-from tests.support.api_client import LiveServer, build_silent_app, serving_app
+from tests.support.api_client import LiveServer, build_silent_app, serve_app
 from tests.support.fake_provider import FakeProvider
 
 QUERY = '{ movie(by: {id: "movie_1"}) { title streamingSources { origin sources { url } } } }'
@@ -37,7 +37,7 @@ async def server(runtime: Runtime, provider_server: FakeProvider) -> AsyncIterat
     )
     async with http_client.connect(PATIENCE_SECONDS) as outside:
         own = replace(runtime, settings=settings, providers=open_chain(settings, outside))
-        async with serving_app(build_silent_app(own), settings) as it:
+        async with serve_app(build_silent_app(own), settings) as it:
             yield it
 
 
@@ -58,12 +58,12 @@ async def test_the_provider_is_let_go_when_the_client_is_gone(
 ) -> None:
     # given a request that waits for the provider
     writer = await asking(server, provider_server)
-    assert not provider_server.client_left.is_set()
+    assert not provider_server.client_disconnected.is_set()
     # when its client closes the connection
     writer.close()
     # then the provider's is closed as well, long before its deadline
     async with asyncio.timeout(3):
-        await provider_server.client_left.wait()
+        await provider_server.client_disconnected.wait()
     # and the next request asks anew and is fine
     provider_server.hangs = False
     async with server.client() as client:
@@ -85,11 +85,11 @@ async def test_a_question_of_two_clients_is_given_up_when_both_are_gone(
         writer.close()
         await asyncio.sleep(0.2)
         # then nothing is given up for the second one
-        assert not provider_server.client_left.is_set()
+        assert not provider_server.client_disconnected.is_set()
         assert (len(provider_server.seen), staying.done()) == (1, False)
         staying.cancel()
     async with asyncio.timeout(3):
-        await provider_server.client_left.wait()
+        await provider_server.client_disconnected.wait()
 
 
 @pytest.mark.parametrize(

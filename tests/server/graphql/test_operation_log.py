@@ -16,7 +16,7 @@ from resolvers.context import Runtime
 from server.app import build_app
 from services.settings.settings import Settings
 from services.telemetry.access_log import AccessLog
-from tests.support.api_client import LiveServer, serving_app, token_for
+from tests.support.api_client import LiveServer, serve_app, token_for
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def lines() -> io.BytesIO:
 async def logged(
     runtime: Runtime, settings: Settings, lines: io.BytesIO
 ) -> AsyncIterator[LiveServer]:
-    async with serving_app(build_app(runtime, access_log=AccessLog(lines)), settings) as server:
+    async with serve_app(build_app(runtime, access_log=AccessLog(lines)), settings) as server:
         yield server
 
 

@@ -18,7 +18,7 @@ from services.limits.sliding_window import SlidingWindows
 from services.redis.pool import Client
 from services.redis.scripts import ScriptCalls
 from services.settings.settings import Settings
-from tests.support.api_client import LiveServer, build_silent_app, serving_app, token_for
+from tests.support.api_client import LiveServer, build_silent_app, serve_app, token_for
 
 NOW = 1_800_000_000.0
 FILMS = "{ movies(first: 3) { nodes { title } } }"
@@ -162,7 +162,7 @@ async def test_browsers_of_allowed_origins_may_read_the_headers(app: App) -> Non
 async def live(runtime: Runtime) -> AsyncIterator[LiveServer]:
     few = limited(runtime, rate_limit_anonymous_max_requests=2)
     app = build_silent_app(few)
-    async with serving_app(app, few.settings) as server:
+    async with serve_app(app, few.settings) as server:
         yield server
 
 
@@ -187,7 +187,7 @@ async def test_a_subscription_counts_once_when_it_begins(runtime: Runtime, redis
     few = limited(runtime, rate_limit_max_requests=2)
     app = build_silent_app(few)
     token = token_for(runtime, models.Role.OPERATOR)
-    async with serving_app(app, few.settings) as live, live.socket() as socket:
+    async with serve_app(app, few.settings) as live, live.socket() as socket:
         # given a stream that sent two events
         await socket.initialised(token)
         await socket.subscribe("1", "subscription { liveMetrics { __typename } }")

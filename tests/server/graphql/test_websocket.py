@@ -21,7 +21,7 @@ from server.graphql.socket_operations import MAX_OPERATIONS
 from server.graphql.websocket import GraphQLOverWebSocket
 from services.settings.settings import Settings
 from services.telemetry import metrics
-from tests.support.api_client import LiveServer, Socket, build_silent_app, serving_app, token_for
+from tests.support.api_client import LiveServer, Socket, build_silent_app, serve_app, token_for
 from tests.support.processes import until
 
 ASK = "{ __typename }"
@@ -46,7 +46,7 @@ async def impatient(app: Starlette, runtime: Runtime, settings: Settings) -> Asy
     """A client of a server that waits 0.2 s for connection_init."""
     endpoint = GraphQLOverWebSocket(app.state.operations, runtime, init_seconds=0.2)
     only = Starlette(routes=[WebSocketRoute("/graphql", endpoint)])
-    async with serving_app(only, settings) as server, server.socket() as socket:
+    async with serve_app(only, settings) as server, server.socket() as socket:
         yield socket
 
 
@@ -100,7 +100,7 @@ async def test_pages_of_allowed_sites_may_connect(runtime: Runtime, settings: Se
     allowed = settings.model_copy(update={"cors_origin": "https://a.test, https://b.test"})
     app = build_silent_app(replace(runtime, settings=allowed))
     async with (
-        serving_app(app, settings) as server,
+        serve_app(app, settings) as server,
         server.socket(origin="https://b.test") as socket,
     ):
         await socket.initialised()

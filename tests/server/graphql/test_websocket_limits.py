@@ -25,9 +25,16 @@ from server.graphql.transport import MAX_FRAGMENTS
 from services.settings.settings import Settings
 from services.telemetry.access_log import AccessLog
 from tests.support import sockets as helpers
-from tests.support.api_client import PROTOCOL, Socket, serving_app
+from tests.support.api_client import PROTOCOL, Socket, serve_app
 from tests.support.processes import until
-from tests.support.sockets import ASK, LIVE, closed_with, open_sockets, signed_in, sockets
+from tests.support.sockets import (
+    ASK,
+    LIVE,
+    count_closed,
+    count_open_sockets,
+    issue_token,
+    open_client_sockets,
+)
 
 INTROSPECT = "{ __schema { types { name description fields { name description } } } }"
 MANY = 15  # answers to that are far more than network and transport hold
@@ -37,44 +44,47 @@ MANY = 15  # answers to that are far more than network and transport hold
 
 
 async def test_a_viewer_has_so_many_sockets(runtime: Runtime) -> None:
-    none_open = open_sockets()
-    async with helpers.serving(runtime, sockets_per_viewer=2) as server:
-        before = closed_with(4429)
-        async with sockets(server, 2, signed_in(runtime)) as (first, second):
+    none_open = count_open_sockets()
+    async with helpers.serve_runtime(runtime, sockets_per_viewer=2) as server:
+        before = count_closed(4429)
+        async with open_client_sockets(server, 2, issue_token(runtime)) as (first, second):
             # when one more comes, by another sign-in of the same viewer
             async with server.socket() as third:
-                other = {"authorization": f"Bearer {signed_in(runtime, login='login_two')}"}
+                other = {"authorization": f"Bearer {issue_token(runtime, login='login_two')}"}
                 await third.send({"type": "connection_init", "payload": other})
                 assert await third.closed() == (4429, "At most 2 sockets at once")
-            assert closed_with(4429) == before + 1
+            assert count_closed(4429) == before + 1
             # then those before are as they were, and others may come
             for socket in (first, second):
                 assert await socket.answer("1", ASK) == {"data": {"__typename": "Query"}}
-            async with sockets(server, 1, signed_in(runtime, user="eve")), sockets(server, 3, None):
+            async with (
+                open_client_sockets(server, 1, issue_token(runtime, user="eve")),
+                open_client_sockets(server, 3, None),
+            ):
                 pass
             # and one that renews its token is no further one
-            token = {"authorization": f"Bearer {signed_in(runtime)}"}
+            token = {"authorization": f"Bearer {issue_token(runtime)}"}
             await first.send({"type": "ping", "payload": token})
             assert await first.receive() == {"type": "pong"}
         # and when they have gone there is room again
-        await until(lambda: open_sockets() == none_open)
-        async with sockets(server, 2, signed_in(runtime)):
+        await until(lambda: count_open_sockets() == none_open)
+        async with open_client_sockets(server, 2, issue_token(runtime)):
             pass
 
 
 async def test_an_address_has_so_many_sockets(runtime: Runtime) -> None:
-    none_open = open_sockets()
-    async with helpers.serving(runtime, sockets_per_address=3) as server:
-        before = closed_with(429)
-        async with sockets(server, 2, None), server.socket():
+    none_open = count_open_sockets()
+    async with helpers.serve_runtime(runtime, sockets_per_address=3) as server:
+        before = count_closed(429)
+        async with open_client_sockets(server, 2, None), server.socket():
             with pytest.raises(InvalidStatus) as raised:
                 async with server.socket():
                     pass
         assert raised.value.response.status_code == 429
         assert raised.value.response.headers["Retry-After"] == "30"
-        assert closed_with(429) == before + 1
-        await until(lambda: open_sockets() == none_open)
-        async with sockets(server, 3, None):
+        assert count_closed(429) == before + 1
+        await until(lambda: count_open_sockets() == none_open)
+        async with open_client_sockets(server, 3, None):
             pass
 
 
@@ -101,17 +111,17 @@ FLOODS: dict[str, list[dict[str, Any]]] = {
 
 @pytest.mark.parametrize("kind", FLOODS)
 async def test_a_flood_of_messages_closes(runtime: Runtime, kind: str) -> None:
-    none_open = open_sockets()
-    async with helpers.serving(runtime, socket_messages_per_second=2) as server:
+    none_open = count_open_sockets()
+    async with helpers.serve_runtime(runtime, socket_messages_per_second=2) as server:
         async with server.socket() as socket:
             # one message to say hello, and seven more at once, are allowed
-            await socket.initialised(signed_in(runtime))
+            await socket.initialised(issue_token(runtime))
             assert await flood(socket, FLOODS[kind]) == (4429, "Too many messages")
-        await until(lambda: open_sockets() == none_open)
+        await until(lambda: count_open_sockets() == none_open)
 
 
 async def test_the_allowance_comes_back(runtime: Runtime) -> None:
-    async with helpers.serving(runtime, socket_messages_per_second=20) as server:
+    async with helpers.serve_runtime(runtime, socket_messages_per_second=20) as server:
         async with server.socket() as socket:
             await socket.initialised()
             for _ in range(70):
@@ -126,11 +136,11 @@ async def test_the_allowance_comes_back(runtime: Runtime) -> None:
 
 
 async def test_a_stranger_who_asks_nothing_is_closed(runtime: Runtime) -> None:
-    async with helpers.serving(runtime, socket_idle_seconds=1.5) as server:
-        async with sockets(server, 1, None) as (idle,):
+    async with helpers.serve_runtime(runtime, socket_idle_seconds=1.5) as server:
+        async with open_client_sockets(server, 1, None) as (idle,):
             assert await idle.closed() == (4408, "Nothing was asked for too long")
         # pings do not count, and what was asked does only while it runs
-        async with sockets(server, 1, None) as (busy,):
+        async with open_client_sockets(server, 1, None) as (busy,):
             await busy.answer("1", ASK)
             closing = asyncio.create_task(busy.closed())
             while not closing.done():
@@ -140,8 +150,10 @@ async def test_a_stranger_who_asks_nothing_is_closed(runtime: Runtime) -> None:
 
 
 async def test_who_is_signed_in_may_be_idle(runtime: Runtime) -> None:
-    async with helpers.serving(runtime, socket_idle_seconds=0.1) as server:
-        async with sockets(server, 1, signed_in(runtime, role=Role.USER)) as (socket,):
+    async with helpers.serve_runtime(runtime, socket_idle_seconds=0.1) as server:
+        async with open_client_sockets(server, 1, issue_token(runtime, role=Role.USER)) as (
+            socket,
+        ):
             assert await socket.is_silent(0.5)
             assert await socket.answer("1", ASK) == {"data": {"__typename": "Query"}}
 
@@ -250,14 +262,14 @@ async def deaf_client(port: int) -> AsyncIterator[Socket]:
 
 
 async def test_a_client_that_does_not_read_is_cut_off(app: Starlette, settings: Settings) -> None:
-    before = open_sockets()
+    before = count_open_sockets()
     async with patient(app, settings, 0.5) as served, deaf_client(served.port) as client:
-        assert open_sockets() == before + 1
+        assert count_open_sockets() == before + 1
         # when it asks for far more than the network holds for it
         for number in range(MANY):
             await client.subscribe(str(number), INTROSPECT)
         # then the server is rid of it, without a word from the client
-        await until(lambda: open_sockets() == before, 15)  # a ping's end would come after 20
+        await until(lambda: count_open_sockets() == before, 15)  # a ping's end would come after 20
         assert not served.server.server_state.connections
 
 
@@ -296,8 +308,8 @@ async def test_a_client_that_stops_reading_for_a_moment_loses_nothing(
 
 
 async def test_introspection_is_off_over_sockets_too(runtime: Runtime) -> None:
-    async with helpers.serving(runtime, graphql_introspection=False) as server:
-        async with sockets(server, 1, None) as (socket,):
+    async with helpers.serve_runtime(runtime, graphql_introspection=False) as server:
+        async with open_client_sockets(server, 1, None) as (socket,):
             for query in ("{ __schema { types { name } } }", '{ __type(name: "Movie") { name } }'):
                 await socket.subscribe("1", query)
                 refused = await socket.receive()
@@ -310,9 +322,9 @@ async def test_every_operation_has_a_request_id_of_its_own(
     runtime: Runtime, settings: Settings
 ) -> None:
     lines = io.BytesIO()
-    async with serving_app(build_app(runtime, access_log=AccessLog(lines)), settings) as server:
+    async with serve_app(build_app(runtime, access_log=AccessLog(lines)), settings) as server:
         for _ in range(2):
-            async with sockets(server, 1, None) as (socket,):
+            async with open_client_sockets(server, 1, None) as (socket,):
                 await socket.answer("same", ASK)
                 await socket.answer("same", ASK)
 

@@ -24,7 +24,7 @@ from services.telemetry.access_log import AccessLog
 from tests.support.api_client import LiveServer, Socket
 from tests.support.clock import Clock
 from tests.support.processes import until
-from tests.support.sockets import ASK, LIVE, serving, signed_in, sockets
+from tests.support.sockets import ASK, LIVE, issue_token, open_client_sockets, serve_runtime
 
 T0 = 1_900_000_000.0
 EXPIRING = {"type": "ping", "payload": {"auth": "expiring"}}
@@ -45,8 +45,8 @@ async def next_event(socket: Socket) -> None:
 
 async def test_a_minute_before_its_end_a_token_is_asked_to_be_renewed(runtime: Runtime) -> None:
     clock = Clock(T0)
-    async with serving(runtime, clock=clock) as server, server.socket() as socket:
-        await socket.initialised(signed_in(runtime, now=T0))
+    async with serve_runtime(runtime, clock=clock) as server, server.socket() as socket:
+        await socket.initialised(issue_token(runtime, now=T0))
         # at 61 s before the end nothing is said
         clock.now = T0 + 839
         await socket.send({"type": "ping"})
@@ -63,16 +63,16 @@ async def test_a_minute_before_its_end_a_token_is_asked_to_be_renewed(runtime: R
 
 async def test_the_ping_comes_by_itself(runtime: Runtime) -> None:
     clock = Clock(T0 + 839.8)
-    async with serving(runtime, clock=clock) as server, server.socket() as socket:
-        await socket.initialised(signed_in(runtime, now=T0))
+    async with serve_runtime(runtime, clock=clock) as server, server.socket() as socket:
+        await socket.initialised(issue_token(runtime, now=T0))
         clock.now += 0.3
         assert await socket.receive() == EXPIRING
 
 
 async def test_who_lets_a_token_expire_is_closed(runtime: Runtime) -> None:
-    async with serving(runtime) as server, server.socket() as socket:
+    async with serve_runtime(runtime) as server, server.socket() as socket:
         before = time.time() - 900 + 4  # it has three to four seconds left
-        await socket.initialised(signed_in(runtime, now=before))
+        await socket.initialised(issue_token(runtime, now=before))
         await socket.subscribe("live", LIVE)
         assert await socket.closed() == TOKEN_EXPIRED
         assert time.time() >= int(before) + 900
@@ -82,13 +82,13 @@ async def test_who_lets_a_token_expire_is_closed(runtime: Runtime) -> None:
 async def test_a_new_token_keeps_the_socket_and_its_streams(runtime: Runtime, kind: str) -> None:
     # given a stream whose token is about to expire
     clock = Clock(T0 + 870)
-    async with serving(runtime, clock=clock) as server, server.socket() as socket:
-        await socket.initialised(signed_in(runtime, now=T0))
+    async with serve_runtime(runtime, clock=clock) as server, server.socket() as socket:
+        await socket.initialised(issue_token(runtime, now=T0))
         assert await socket.receive() == EXPIRING
         await socket.subscribe("live", LIVE)
         await next_event(socket)
         # when a new one is sent
-        await socket.send(renewal(kind, signed_in(runtime, now=T0 + 870, login="login_two")))
+        await socket.send(renewal(kind, issue_token(runtime, now=T0 + 870, login="login_two")))
         if kind == "pong":
             await socket.send({"type": "ping"})
         while (await socket.receive())["type"] != "pong":
@@ -109,23 +109,23 @@ async def test_a_new_token_keeps_the_socket_and_its_streams(runtime: Runtime, ki
 
 async def test_only_a_token_of_the_same_user_and_no_fewer_rights_renews(runtime: Runtime) -> None:
     tokens = {
-        signed_in(runtime, user="eve"): "The token is another user's",
-        signed_in(runtime, role=Role.USER): "The token gives fewer rights",
-        signed_in(runtime, now=time.time() - 901): "INVALID_TOKEN",
+        issue_token(runtime, user="eve"): "The token is another user's",
+        issue_token(runtime, role=Role.USER): "The token gives fewer rights",
+        issue_token(runtime, now=time.time() - 901): "INVALID_TOKEN",
         "abc": "INVALID_TOKEN",
     }
-    async with serving(runtime) as server:
+    async with serve_runtime(runtime) as server:
         for kind in ("ping", "pong"):
             for token, reason in tokens.items():
                 async with server.socket() as socket:
-                    await socket.initialised(signed_in(runtime))
+                    await socket.initialised(issue_token(runtime))
                     await socket.send(renewal(kind, token))
                     assert await socket.closed() == (4403, reason)
 
 
 async def test_an_anonymous_socket_stays_anonymous(socket: Socket, runtime: Runtime) -> None:
     await socket.initialised()
-    await socket.send(renewal("pong", signed_in(runtime)))
+    await socket.send(renewal("pong", issue_token(runtime)))
     assert await socket.closed() == (4403, "The token is another user's")
 
 
@@ -133,7 +133,7 @@ async def test_an_anonymous_socket_stays_anonymous(socket: Socket, runtime: Runt
 async def test_other_payloads_of_pings_and_pongs_mean_nothing(
     socket: Socket, runtime: Runtime, payload: object
 ) -> None:
-    await socket.initialised(signed_in(runtime))
+    await socket.initialised(issue_token(runtime))
     await socket.send({"type": "pong", "payload": payload})
     await socket.send({"type": "ping", "payload": payload})
     assert await socket.receive() == {"type": "pong"}
@@ -141,7 +141,7 @@ async def test_other_payloads_of_pings_and_pongs_mean_nothing(
 
 
 async def test_an_authorization_that_is_no_text_closes(socket: Socket, runtime: Runtime) -> None:
-    await socket.initialised(signed_in(runtime))
+    await socket.initialised(issue_token(runtime))
     await socket.send({"type": "pong", "payload": {"authorization": 5}})
     assert await socket.closed() == (4400, "The authorization must be a string")
 
@@ -149,7 +149,7 @@ async def test_an_authorization_that_is_no_text_closes(socket: Socket, runtime: 
 async def test_before_hello_a_token_in_a_ping_means_nothing(
     socket: Socket, runtime: Runtime
 ) -> None:
-    await socket.send(renewal("ping", signed_in(runtime)))
+    await socket.send(renewal("ping", issue_token(runtime)))
     assert await socket.receive() == {"type": "pong"}
     await socket.subscribe("1", ASK)
     assert await socket.closed() == (4401, "Unauthorized")
@@ -184,11 +184,13 @@ async def test_a_renewed_stream_goes_on_with_the_new_rights(
 
 async def test_a_revoked_sign_in_loses_its_sockets_and_no_other_does(runtime: Runtime) -> None:
     async with (
-        serving(runtime) as server,
-        sockets(server, 2, signed_in(runtime, login="login_one")) as ended,
-        sockets(server, 1, signed_in(runtime, login="login_two")) as others,
-        sockets(server, 1, signed_in(runtime, user="eve", login="login_eve")) as strangers,
-        sockets(server, 1, None) as nobody,
+        serve_runtime(runtime) as server,
+        open_client_sockets(server, 2, issue_token(runtime, login="login_one")) as ended,
+        open_client_sockets(server, 1, issue_token(runtime, login="login_two")) as others,
+        open_client_sockets(
+            server, 1, issue_token(runtime, user="eve", login="login_eve")
+        ) as strangers,
+        open_client_sockets(server, 1, None) as nobody,
     ):
         await ended[0].subscribe("live", LIVE)
         await next_event(ended[0])
@@ -204,20 +206,20 @@ async def test_a_revoked_sign_in_loses_its_sockets_and_no_other_does(runtime: Ru
 async def test_a_revoked_user_loses_sockets_opened_before_and_may_come_back(
     runtime: Runtime,
 ) -> None:
-    async with serving(runtime) as server:
-        async with sockets(server, 2, signed_in(runtime)) as ended:
+    async with serve_runtime(runtime) as server:
+        async with open_client_sockets(server, 2, issue_token(runtime)) as ended:
             await runtime.revocations.revoke_user(ids.derive("user", "sockets", "ada"))
             for socket in ended:
                 assert await socket.closed() == SIGNED_OUT
         user_id = ids.derive("user", "sockets", "ada")
         fresh = runtime.revocations.issue_time(user_id, time.time())
-        async with sockets(server, 1, signed_in(runtime, now=fresh)) as (again,):
+        async with open_client_sockets(server, 1, issue_token(runtime, now=fresh)) as (again,):
             assert await again.answer("1", ASK) == {"data": {"__typename": "Query"}}
 
 
 async def test_after_renewal_the_new_sign_in_counts(socket: Socket, runtime: Runtime) -> None:
-    await socket.initialised(signed_in(runtime, login="login_one"))
-    await socket.send(renewal("ping", signed_in(runtime, login="login_two")))
+    await socket.initialised(issue_token(runtime, login="login_one"))
+    await socket.send(renewal("ping", issue_token(runtime, login="login_two")))
     assert (await socket.receive())["type"] == "pong"
     await runtime.revocations.revoke_login("login_one")
     assert await socket.answer("1", ASK) == {"data": {"__typename": "Query"}}
@@ -228,7 +230,7 @@ async def test_after_renewal_the_new_sign_in_counts(socket: Socket, runtime: Run
 async def test_a_revocation_by_another_process_is_heard(
     socket: Socket, runtime: Runtime, settings: Settings
 ) -> None:
-    await socket.initialised(signed_in(runtime))
+    await socket.initialised(issue_token(runtime))
     async with open_revocations(settings, runtime.state_redis) as elsewhere:
         await elsewhere.revoke_login("login_ada")
         assert await socket.closed() == SIGNED_OUT
@@ -236,7 +238,7 @@ async def test_a_revocation_by_another_process_is_heard(
 
 async def test_a_revoked_token_opens_nothing(socket: Socket, runtime: Runtime) -> None:
     await runtime.revocations.revoke_login("login_ada")
-    token = {"authorization": f"Bearer {signed_in(runtime)}"}
+    token = {"authorization": f"Bearer {issue_token(runtime)}"}
     await socket.send({"type": "connection_init", "payload": token})
     assert await socket.closed() == (4403, "INVALID_TOKEN")
 
@@ -272,7 +274,7 @@ async def test_a_key_that_cannot_be_read_may_be_tried_again(
     runtime: Runtime, key: NewApiKey
 ) -> None:
     away = replace(runtime, api_key_cache=Away(fresh_seconds=0, stale_seconds=0))
-    async with serving(away) as server, server.socket() as socket:
+    async with serve_runtime(away) as server, server.socket() as socket:
         payload = {"authorization": f"Bearer {key.secret}"}
         await socket.send({"type": "connection_init", "payload": payload})
         assert await socket.closed() == (1013, "Try again later")
@@ -297,8 +299,8 @@ async def rights(socket: Socket) -> str:
 async def test_a_cookie_is_believed_from_our_pages_alone(
     runtime: Runtime, origin: str | None, expected: str
 ) -> None:
-    cookie = {"cookie": f"other=1; marquee_access={signed_in(runtime)}"}
-    async with serving(runtime, cors_origin="https://allowed.test") as server:
+    cookie = {"cookie": f"other=1; marquee_access={issue_token(runtime)}"}
+    async with serve_runtime(runtime, cors_origin="https://allowed.test") as server:
         header = server.url if origin == "own" else origin
         options = {"additional_headers": cookie, "origin": header}
         async with server.socket(**options) as socket:
@@ -308,8 +310,8 @@ async def test_a_cookie_is_believed_from_our_pages_alone(
 async def test_the_token_of_the_hello_wins_over_a_cookie(
     live_server: LiveServer, runtime: Runtime
 ) -> None:
-    cookie = {"cookie": f"marquee_access={signed_in(runtime)}"}
-    plain = signed_in(runtime, user="eve", role=Role.USER)
+    cookie = {"cookie": f"marquee_access={issue_token(runtime)}"}
+    plain = issue_token(runtime, user="eve", role=Role.USER)
     options = {"additional_headers": cookie, "origin": live_server.url}
     async with live_server.socket(**options) as socket:
         assert await rights(await socket.initialised(plain)) == "FORBIDDEN"
@@ -319,8 +321,8 @@ async def test_a_cookie_that_is_over_is_forbidden_and_expires_like_any_token(
     runtime: Runtime,
 ) -> None:
     clock = Clock(T0 + 870)
-    async with serving(runtime, clock=clock) as server:
-        good = {"cookie": f"marquee_access={signed_in(runtime, now=T0)}"}
+    async with serve_runtime(runtime, clock=clock) as server:
+        good = {"cookie": f"marquee_access={issue_token(runtime, now=T0)}"}
         async with server.socket(additional_headers=good, origin=server.url) as socket:
             await socket.initialised()
             assert await socket.receive() == EXPIRING
@@ -334,7 +336,7 @@ async def test_a_cookie_that_is_over_is_forbidden_and_expires_like_any_token(
 
 async def test_nothing_is_left_of_sockets_that_were_signed_in(runtime: Runtime) -> None:
     known = len(runtime.revocations._callbacks)
-    async with serving(runtime) as server:
-        async with sockets(server, 3, signed_in(runtime)):
+    async with serve_runtime(runtime) as server:
+        async with open_client_sockets(server, 3, issue_token(runtime)):
             assert len(runtime.revocations._callbacks) == known + 1
         await until(lambda: len(runtime.revocations._callbacks) == known)

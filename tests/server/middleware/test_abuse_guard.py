@@ -26,7 +26,7 @@ from services.redis.pool import Client
 from services.settings.settings import Settings
 from services.telemetry.access_log import AccessLog
 from services.telemetry.metrics import REGISTRY
-from tests.support.api_client import LiveServer, serving_app, token_for
+from tests.support.api_client import LiveServer, serve_app, token_for
 from tests.support.processes import until
 
 BAD, OTHER = "127.0.1.2", "127.0.2.3"  # of two prefixes
@@ -68,7 +68,7 @@ async def opened(runtime: Runtime, **changed: Any) -> AsyncIterator[Door]:
     settings = runtime.settings.model_copy(update={"abuse_mode": "enforce", **changed})
     watch, log = AbuseWatch(settings, runtime.redis), io.BytesIO()
     own = dataclasses.replace(runtime, settings=settings, abuse_watch=watch)
-    async with serving_app(build_app(own, access_log=AccessLog(log)), settings) as server:
+    async with serve_app(build_app(own, access_log=AccessLog(log)), settings) as server:
         yield Door(server, watch, log)
 
 

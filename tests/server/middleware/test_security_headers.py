@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from resolvers.context import Runtime
 from services.settings.settings import Environment
-from tests.support.api_client import build_silent_app, connect_app, serving_app
+from tests.support.api_client import build_silent_app, connect_app, serve_app
 from tests.support.titles import film, film_id, store
 
 ALWAYS = {
@@ -199,7 +199,7 @@ async def test_in_production_nobody_reads_the_schema_over_a_socket_either(
     # given production and a socket to it
     settings = runtime.settings.model_copy(update={"environment": Environment.PRODUCTION})
     app = build_silent_app(replace(runtime, settings=settings))
-    async with serving_app(app, settings) as server, server.socket() as socket:
+    async with serve_app(app, settings) as server, server.socket() as socket:
         await socket.initialised()
         # when the schema is asked for, and a name is misspelt
         await socket.subscribe("1", "{ __schema { types { name } } }")

@@ -18,7 +18,7 @@ from services.limits.rate_limit import RateLimiter
 from services.limits.sliding_window import SlidingWindows
 from services.redis.scripts import ScriptCalls
 from services.telemetry.access_log import AccessLog
-from tests.support.api_client import LiveServer, build_silent_app, connect_runtime, serving_app
+from tests.support.api_client import LiveServer, build_silent_app, connect_runtime, serve_app
 from tests.support.clock import Clock
 
 
@@ -136,7 +136,7 @@ async def live(runtime: Runtime) -> AsyncIterator[LiveServer]:
     app = build_app(
         limited(runtime, lambda: 1e9 + 60 * next(ticks)), access_log=AccessLog(enabled=False)
     )
-    async with serving_app(app, runtime.settings) as server:
+    async with serve_app(app, runtime.settings) as server:
         yield server
 
 

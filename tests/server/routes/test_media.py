@@ -25,7 +25,7 @@ from tests.support.api_client import (
     LiveServer,
     build_silent_app,
     connect_runtime,
-    serving_app,
+    serve_app,
     token_for,
 )
 from tests.support.films_on_disk import content, film, rendition, segment, store
@@ -90,7 +90,7 @@ async def cinema(runtime: Runtime, tmp_path: Path) -> AsyncIterator[Cinema]:
 @pytest.fixture
 async def live(cinema: Cinema) -> AsyncIterator[LiveServer]:
     app = build_silent_app(cinema.runtime)
-    async with serving_app(app, cinema.runtime.settings) as server:
+    async with serve_app(app, cinema.runtime.settings) as server:
         yield server
 
 

@@ -13,15 +13,15 @@ from tests.conftest import CountCommands
 from tests.support.caching import (
     CODEC,
     KIND,
-    client_through,
-    in_memory,
-    in_redis,
-    keep,
-    relayed_client,
+    connect_relayed,
+    connect_through,
+    read_memory,
+    read_redis,
+    store_values,
 )
 from tests.support.clock import Clock
 from tests.support.processes import until
-from tests.support.relay import relaying
+from tests.support.relay import start_relay
 
 
 @pytest.fixture
@@ -37,13 +37,13 @@ def another(redis: Client, clock: Clock) -> Cache:
 async def test_an_entry_is_fresh_then_stale_then_gone(
     cache: Cache, redis: Client, clock: Clock
 ) -> None:
-    (entry,) = (await keep(cache, {"movie:1": "old"})).values()
+    (entry,) = (await store_values(cache, {"movie:1": "old"})).values()
     clock.now = entry.fresh_until - 0.001
     entries = await cache.fetch(KIND, CODEC, ["movie:1", "movie:2"])
     assert entries == {"movie:1": entry}
     # when it is past its time, it is still to be had, and says so itself
     clock.now = entry.fresh_until
-    assert in_memory(cache, "movie:1") == {}
+    assert read_memory(cache, "movie:1") == {}
     (stale,) = (await cache.fetch(KIND, CODEC, ["movie:1"])).values()
     assert stale.fresh_until <= clock.now < stale.stale_until
     # and Redis itself drops it when it may not even answer stale
@@ -53,12 +53,12 @@ async def test_an_entry_is_fresh_then_stale_then_gone(
 
 
 async def test_memory_trusts_nothing_longer_than_a_minute(cache: Cache, clock: Clock) -> None:
-    await keep(cache, {"movie:1": "old"})
+    await store_values(cache, {"movie:1": "old"})
     clock.now += 59.9
-    assert in_memory(cache, "movie:1") == {"movie:1": "old"}
+    assert read_memory(cache, "movie:1") == {"movie:1": "old"}
     clock.now += 0.1
-    assert in_memory(cache, "movie:1") == {}
-    assert await in_redis(cache, "movie:1") == {"movie:1": "old"}
+    assert read_memory(cache, "movie:1") == {}
+    assert await read_redis(cache, "movie:1") == {"movie:1": "old"}
 
 
 def test_lifetimes_are_spread_and_never_longer_than_told(cache: Cache, clock: Clock) -> None:
@@ -73,14 +73,14 @@ def test_lifetimes_are_spread_and_never_longer_than_told(cache: Cache, clock: Cl
 
 
 async def test_what_is_known_not_to_exist_is_kept(cache: Cache, redis: Client) -> None:
-    await keep(cache, {"movie:1": None})
-    assert await in_redis(cache, "movie:1") == {"movie:1": None}
+    await store_values(cache, {"movie:1": None})
+    assert await read_redis(cache, "movie:1") == {"movie:1": None}
     assert 26 <= await redis.ttl("movie:1") <= 30
 
 
 @pytest.mark.parametrize("raw", [b"", b"\xc1", b"not of ours", b"\x94\x01\xcb\x00"])
 async def test_bytes_of_another_version_are_a_miss(cache: Cache, redis: Client, raw: bytes) -> None:
-    await keep(cache, {"movie:1": "film"})
+    await store_values(cache, {"movie:1": "film"})
     changed_shape = replace(KIND, version=KIND.version + 1)
     assert await cache.fetch(changed_shape, CODEC, ["movie:1"]) == {}
     assert await cache.fetch(KIND, Codec[int](int), ["movie:1"]) == {}
@@ -92,17 +92,17 @@ async def test_a_batch_is_one_mget_and_one_call_to_store(
     cache: Cache, count_commands: CountCommands
 ) -> None:
     keys = [f"movie:{number}" for number in range(300)]
-    await keep(cache, dict.fromkeys(keys, "film"))  # also loads the script
+    await store_values(cache, dict.fromkeys(keys, "film"))  # also loads the script
     await count_commands.reset()
-    await keep(cache, dict.fromkeys(keys, "film"))
+    await store_values(cache, dict.fromkeys(keys, "film"))
     stored = await count_commands.redis_commands()
     assert stored["evalsha"] == 1
     await count_commands.reset()
-    assert len(await in_redis(cache, *keys)) == 300
+    assert len(await read_redis(cache, *keys)) == 300
     assert await count_commands.redis_commands() == {"mget": 1}
     # and memory asks nobody
     await count_commands.reset()
-    assert len(in_memory(cache, *keys)) == 300
+    assert len(read_memory(cache, *keys)) == 300
     assert await count_commands.redis_commands() == {}
 
 
@@ -143,18 +143,18 @@ async def test_what_changed_while_it_was_read_is_stored_nowhere(
     await writer.invalidate(["movie:1"])
     # then the old one is kept out: of Redis, and of the reader's memory
     await cache.fill(KIND, CODEC, old, token, since)
-    assert in_memory(cache, "movie:1") == {}
-    assert await in_redis(cache, "movie:1") == {}
+    assert read_memory(cache, "movie:1") == {}
+    assert await read_redis(cache, "movie:1") == {}
     # also when it was read without a lease, on the way to something else
     await cache.store(KIND, CODEC, old, since)
-    assert in_memory(cache, "movie:1") == {}
-    assert await in_redis(cache, "movie:1") == {}
+    assert read_memory(cache, "movie:1") == {}
+    assert await read_redis(cache, "movie:1") == {}
     # and whoever reads it next may store it
     token, leases = await writer.acquire(["movie:1"])
     assert leases == {"movie:1": Lease.CHANGED}
     new = {"movie:1": writer.build_entry(KIND, "new")}
     await writer.fill(KIND, CODEC, new, token, writer.changes)
-    assert await in_redis(cache, "movie:1") == {"movie:1": "new"}
+    assert await read_redis(cache, "movie:1") == {"movie:1": "new"}
 
 
 async def test_a_lease_that_ran_out_stores_nothing(
@@ -168,23 +168,23 @@ async def test_a_lease_that_ran_out_stores_nothing(
     await cache.fill(
         KIND, CODEC, {"movie:1": cache.build_entry(KIND, "slow")}, token, cache.changes
     )
-    assert await in_redis(other, "movie:1") == {}
+    assert await read_redis(other, "movie:1") == {}
     entries = {"movie:1": other.build_entry(KIND, "quick")}
     await other.fill(KIND, CODEC, entries, others_token, other.changes)
-    assert await in_redis(cache, "movie:1") == {"movie:1": "quick"}
+    assert await read_redis(cache, "movie:1") == {"movie:1": "quick"}
 
 
 async def test_for_ten_seconds_after_a_change_nothing_is_kept_on_the_way(
     cache: Cache, redis: Client
 ) -> None:
     await cache.invalidate(["movie:1"])
-    await keep(cache, {"movie:1": "perhaps old", "movie:2": "film"})
-    assert await in_redis(cache, "movie:1", "movie:2") == {"movie:2": "film"}
-    assert in_memory(cache, "movie:1", "movie:2") == {"movie:2": "film"}
+    await store_values(cache, {"movie:1": "perhaps old", "movie:2": "film"})
+    assert await read_redis(cache, "movie:1", "movie:2") == {"movie:2": "film"}
+    assert read_memory(cache, "movie:1", "movie:2") == {"movie:2": "film"}
     # when the mark is gone by itself
     assert await redis.pexpireat("changed:movie:1", 1)  # its time is over
-    await keep(cache, {"movie:1": "new"})
-    assert await in_redis(cache, "movie:1") == {"movie:1": "new"}
+    await store_values(cache, {"movie:1": "new"})
+    assert await read_redis(cache, "movie:1") == {"movie:1": "new"}
 
 
 @pytest.mark.parametrize("pattern", ["of the key", "of everything", "of too many keys to remember"])
@@ -204,10 +204,10 @@ async def test_what_is_forgotten_on_its_way_here_is_not_remembered(
             cache.apply_invalidations([b"movie:%d" % number])
     cache.remember(entries, since)
     # then it is not kept
-    assert in_memory(cache, "movie:1") == {}
+    assert read_memory(cache, "movie:1") == {}
     # but what is read from now on is
     cache.remember(entries, cache.changes)
-    assert in_memory(cache, "movie:1") == {"movie:1": "old"}
+    assert read_memory(cache, "movie:1") == {"movie:1": "old"}
 
 
 async def test_forgetting_drops_everywhere_and_says_how_many_there_were(
@@ -216,11 +216,11 @@ async def test_forgetting_drops_everywhere_and_says_how_many_there_were(
     invalidated: list[list[str] | None] = []
     cache.on_invalidate(lambda keys: invalidated.append(None if keys is None else list(keys)))
     keys = [f"movie:{number}" for number in range(1200)]
-    await keep(cache, dict.fromkeys(keys, "film"))
+    await store_values(cache, dict.fromkeys(keys, "film"))
     # when more are forgotten than go into one command, some twice, some that are not there
     assert await cache.invalidate([*keys, "movie:0", "movie:none"]) == 1200
-    assert in_memory(cache, *keys) == {}
-    assert await in_redis(another(redis, clock), *keys) == {}
+    assert read_memory(cache, *keys) == {}
+    assert await read_redis(another(redis, clock), *keys) == {}
     # then whoever made something of them heard it once
     assert invalidated == [[*keys, "movie:none"]]
     assert await cache.invalidate([]) == 0
@@ -229,34 +229,34 @@ async def test_forgetting_drops_everywhere_and_says_how_many_there_were(
 async def test_what_could_not_be_told_to_redis_is_forgotten_there_later(
     redis: Client, settings: Settings
 ) -> None:
-    async with relayed_client(settings) as (relay, through):
+    async with connect_relayed(settings) as (relay, through):
         cache, reader = Cache(through), Cache(redis)
-        await keep(cache, {"movie:1": "old", "movie:2": "film"})
+        await store_values(cache, {"movie:1": "old", "movie:2": "film"})
         # given a network that is cut between us and Redis
         relay.cut()
         assert await cache.invalidate(["movie:1"]) == 0
-        assert in_memory(cache, "movie:1") == {}
+        assert read_memory(cache, "movie:1") == {}
         assert cache.has_pending
         # when it is still cut, nothing gets lost
         await cache.flush_pending()
         assert cache.has_pending
-        assert await in_redis(reader, "movie:1") == {"movie:1": "old"}
+        assert await read_redis(reader, "movie:1") == {"movie:1": "old"}
         # when it is there again, we do not read from it what we know to be old
         relay.mend()
         await until(lambda: cache.uses_redis, 3)
-        assert await in_redis(cache, "movie:1", "movie:2") == {"movie:2": "film"}
+        assert await read_redis(cache, "movie:1", "movie:2") == {"movie:2": "film"}
         await cache.flush_pending()
         assert not cache.has_pending
-        assert await in_redis(reader, "movie:1", "movie:2") == {"movie:2": "film"}
+        assert await read_redis(reader, "movie:1", "movie:2") == {"movie:2": "film"}
         assert (await reader.acquire(["movie:1"]))[1] == {"movie:1": Lease.CHANGED}
 
 
 async def test_what_is_owed_is_bounded_and_then_all_that_is_cached_goes(
     redis: Client, settings: Settings
 ) -> None:
-    async with relayed_client(settings) as (relay, through):
+    async with connect_relayed(settings) as (relay, through):
         cache = Cache(through)
-        await keep(cache, {"movie:kept": "film"})
+        await store_values(cache, {"movie:kept": "film"})
         await redis.set("user:1:session", "state, not cache")
         relay.cut()
         await cache.invalidate(f"movie:{number}" for number in range(10_001))
@@ -270,12 +270,12 @@ async def test_what_is_owed_is_bounded_and_then_all_that_is_cached_goes(
 async def test_ageing_leaves_the_value_and_its_end_but_not_its_freshness(
     cache: Cache, redis: Client, clock: Clock
 ) -> None:
-    entries = await keep(cache, {"movie:1": "film", "movie:2": None})
+    entries = await store_values(cache, {"movie:1": "film", "movie:2": None})
     await redis.set("movie:strange", b"not of ours")
     await redis.expire("movie:1", 500)
     assert await cache.mark_stale(["movie:1", "movie:strange", "movie:none"]) == 1
     # then memory asks Redis, and finds it stale, with as long to live as before
-    assert in_memory(cache, "movie:1") == {}
+    assert read_memory(cache, "movie:1") == {}
     (entry,) = (await cache.fetch(KIND, CODEC, ["movie:1"])).values()
     assert entry == entries["movie:1"]._replace(fresh_until=clock.now)
     assert 498 <= await redis.ttl("movie:1") <= 500
@@ -294,19 +294,19 @@ async def test_memory_is_bounded_and_keeps_what_came_last(redis: Client, clock: 
         cache.remember(
             {key: cache.build_entry(KIND, "film"), "movie:often": cache.build_entry(KIND, "x")}, 0
         )
-        assert len(in_memory(cache, *keys, "movie:often")) <= 100
-    remembered = in_memory(cache, *keys)
+        assert len(read_memory(cache, *keys, "movie:often")) <= 100
+    remembered = read_memory(cache, *keys)
     assert len(remembered) >= 70
     assert list(remembered) == keys[-len(remembered) :]
     # and what is read again and again stays, however long ago it came first
-    assert in_memory(cache, "movie:often") == {"movie:often": "x"}
+    assert read_memory(cache, "movie:often") == {"movie:often": "x"}
 
 
 async def test_every_key_begins_with_the_prefix(redis: Client, clock: Clock) -> None:
     ours = Cache(redis, prefix="ours:", clock=clock)
     theirs = Cache(redis, prefix="theirs:", clock=clock)
     await ours.acquire(["movie:1"])
-    await keep(ours, {"movie:2": "film"})
+    await store_values(ours, {"movie:2": "film"})
     await ours.invalidate(["movie:3"])
     await ours.register_lists({"movie:list:all:x": (["movies:all"], b"x")})
     await ours.lists.read_changing(["movies:all"])
@@ -318,25 +318,25 @@ async def test_every_key_begins_with_the_prefix(redis: Client, clock: Clock) -> 
         b"ours:changed:lists:movies:all",
     }
     # and neither sees or drops what is the other's
-    assert await in_redis(theirs, "movie:2") == {}
+    assert await read_redis(theirs, "movie:2") == {}
     assert await theirs.invalidate(["movie:2"]) == 0
     assert await theirs.invalidate_pattern("*") == 1  # its own mark of change
-    assert await in_redis(ours, "movie:2") == {"movie:2": "film"}
+    assert await read_redis(ours, "movie:2") == {"movie:2": "film"}
     # and word of a change comes with the prefix
     ours.apply_invalidations([b"ours:movie:2"])
-    assert in_memory(ours, "movie:2") == {}
+    assert read_memory(ours, "movie:2") == {}
 
 
 async def test_forgetting_all_of_a_kind_keeps_out_what_is_being_read(
     cache: Cache, redis: Client
 ) -> None:
-    await keep(cache, {"movie:1": "old", "person:1": "Ada"})
+    await store_values(cache, {"movie:1": "old", "person:1": "Ada"})
     token, _ = await cache.acquire(["movie:2"])
     since = cache.changes
     assert await cache.invalidate_pattern("movie:*") == 1
     await cache.fill(KIND, CODEC, {"movie:2": cache.build_entry(KIND, "old")}, token, since)
-    assert await in_redis(cache, "movie:1", "movie:2", "person:1") == {"person:1": "Ada"}
-    assert in_memory(cache, "movie:1", "movie:2") == {}
+    assert await read_redis(cache, "movie:1", "movie:2", "person:1") == {"person:1": "Ada"}
+    assert read_memory(cache, "movie:1", "movie:2") == {}
 
 
 @pytest.mark.parametrize(
@@ -346,29 +346,29 @@ async def test_each_tier_works_without_the_other(
     redis: Client, tiers: str, is_remembered: bool, count_commands: CountCommands
 ) -> None:
     cache = Cache(redis, tiers=tiers)
-    await keep(cache, {"movie:1": "film"})
-    assert ("movie:1" in in_memory(cache, "movie:1")) is is_remembered
-    assert ("movie:1" in await in_redis(cache, "movie:1")) is (tiers == "redis")
+    await store_values(cache, {"movie:1": "film"})
+    assert ("movie:1" in read_memory(cache, "movie:1")) is is_remembered
+    assert ("movie:1" in await read_redis(cache, "movie:1")) is (tiers == "redis")
     assert cache.enabled is (tiers != "none")
     await cache.invalidate(["movie:1"])
-    assert in_memory(cache, "movie:1") == await in_redis(cache, "movie:1") == {}
+    assert read_memory(cache, "movie:1") == await read_redis(cache, "movie:1") == {}
 
 
 async def test_with_redis_away_everybody_may_read_and_nothing_is_kept(
     settings: Settings, redis: Client
 ) -> None:
-    async with relaying(settings.redis_url or "") as relay:
+    async with start_relay(settings.redis_url or "") as relay:
         relay.cut()
-        async with client_through(relay, settings) as through:
+        async with connect_through(relay, settings) as through:
             cache = Cache(through)
-            assert await in_redis(cache, "movie:1") == {}
+            assert await read_redis(cache, "movie:1") == {}
             token, leases = await cache.acquire(["movie:1"])
             assert leases == {"movie:1": Lease.OURS}
             entries = {"movie:1": cache.build_entry(KIND, "film")}
             # nobody would tell of a change: not even memory keeps it
             await cache.fill(KIND, CODEC, entries, token, cache.changes)
             await cache.store(KIND, CODEC, entries)
-            assert in_memory(cache, "movie:1") == {}
+            assert read_memory(cache, "movie:1") == {}
             assert await cache.mark_stale(["movie:1"]) == 0
             assert not (
                 await cache.register_lists({"movie:list:all:x": (["movies:all"], b"")})

@@ -6,8 +6,8 @@ from services.cache.cache import Cache
 from services.cache.lists import ListIndex, ListRegistration
 from services.redis.pool import Client
 from services.settings.settings import Settings
-from tests.support.caching import client_through, in_redis, keep, relayed_client
-from tests.support.relay import relaying
+from tests.support.caching import connect_relayed, connect_through, read_redis, store_values
+from tests.support.relay import start_relay
 
 DRAMA, NOIR, ALL = "movies:genre:drama", "movies:genre:noir", "movies:all"
 
@@ -51,12 +51,12 @@ async def test_a_tag_with_too_many_lists_is_emptied_lists_and_all(redis: Client)
         f"movie:list:{number}": b"" for number in range(20_000)
     }
     await redis.hset("lists:movies:all", mapping=many)
-    await keep(cache, {"movie:list:7": "a page", "movie:list:8": "another"})
+    await store_values(cache, {"movie:list:7": "a page", "movie:list:8": "another"})
     # when one more is to be noted
     noted = await cache.register_lists({"movie:list:new": ([ALL, DRAMA], b"")})
     # then it is not kept, and none that was noted under the tag is
     assert (noted.may_store, noted.full) == (False, (ALL,))
-    assert await in_redis(cache, "movie:list:7", "movie:list:8") == {}
+    assert await read_redis(cache, "movie:list:7", "movie:list:8") == {}
     assert await cache.lists.read([ALL]) == {}
     # and it begins anew
     assert (await cache.register_lists({"movie:list:new": ([ALL], b"")})).may_store
@@ -65,9 +65,9 @@ async def test_a_tag_with_too_many_lists_is_emptied_lists_and_all(redis: Client)
 async def test_with_redis_away_nothing_is_noted_and_nothing_said_to_be_known(
     redis: Client, settings: Settings
 ) -> None:
-    async with relaying(settings.redis_url or "") as relay:
+    async with start_relay(settings.redis_url or "") as relay:
         relay.cut()
-        async with client_through(relay, settings) as through:
+        async with connect_through(relay, settings) as through:
             lists = ListIndex(through, "")
             assert await lists.register({"list:1": ([DRAMA], b"one")}) is None
             assert await lists.read([DRAMA]) is None
@@ -79,17 +79,17 @@ async def test_with_redis_away_nothing_is_noted_and_nothing_said_to_be_known(
 async def test_lists_that_could_not_be_found_are_forgotten_later_all_of_their_tags(
     redis: Client, settings: Settings
 ) -> None:
-    async with relayed_client(settings) as (relay, through):
+    async with connect_relayed(settings) as (relay, through):
         cache = Cache(through)
         await cache.register_lists({"movie:list:1": ([DRAMA], b""), "movie:list:2": ([NOIR], b"")})
-        await keep(cache, {"movie:list:1": "a page", "movie:list:2": "another"})
+        await store_values(cache, {"movie:list:1": "a page", "movie:list:2": "another"})
         relay.cut()
         await cache.invalidate_lists([DRAMA])
         assert cache.has_pending
         relay.mend()
         await cache.flush_pending()
     assert not cache.has_pending
-    assert await in_redis(Cache(redis), "movie:list:1", "movie:list:2") == {
+    assert await read_redis(Cache(redis), "movie:list:1", "movie:list:2") == {
         "movie:list:2": "another"
     }
     assert await ListIndex(redis, "").read([DRAMA, NOIR]) == {"movie:list:2": b""}

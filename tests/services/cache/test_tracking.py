@@ -18,15 +18,15 @@ from tests.support import swallowed_cancellation
 from tests.support.caching import (
     CODEC,
     KIND,
-    in_memory,
-    in_redis,
-    keep,
-    relayed_client,
+    connect_relayed,
+    read_memory,
+    read_redis,
     remember,
-    tracked,
+    store_values,
+    track_cache,
 )
 from tests.support.processes import until
-from tests.support.relay import relaying
+from tests.support.relay import start_relay
 
 NOTICE_SECONDS = 2.0
 SLACK_SECONDS = 1.5  # of a busy machine
@@ -36,7 +36,7 @@ SLACK_SECONDS = 1.5  # of a busy machine
 async def cache(redis: Client, settings: Settings) -> AsyncIterator[Cache]:
     """Tracked, and the only one of its process."""
     cache = Cache(redis)
-    async with tracked(cache, settings):
+    async with track_cache(cache, settings):
         assert cache.uses_memory
         yield cache
 
@@ -52,7 +52,7 @@ async def other(redis: Client, settings: Settings) -> AsyncIterator[Client]:
 async def hold(cache: Cache, redis: Client, *keys: str) -> None:
     """Keys in Redis and, once its word of their coming has passed, in memory."""
     changes_before = cache.changes
-    await keep(Cache(redis), dict.fromkeys(keys, "old"))
+    await store_values(Cache(redis), dict.fromkeys(keys, "old"))
     await until(lambda: cache.changes > changes_before, 2)
     await remember(cache, *keys)
 
@@ -79,8 +79,8 @@ async def test_a_key_that_changes_elsewhere_leaves_memory(
     else:
         await Cache(other).invalidate(["movie:1"])
     # then it, and it alone
-    await until(lambda: "movie:1" not in in_memory(cache, "movie:1"), 2)
-    assert in_memory(cache, "movie:1", "movie:2") == {"movie:2": "old"}
+    await until(lambda: "movie:1" not in read_memory(cache, "movie:1"), 2)
+    assert read_memory(cache, "movie:1", "movie:2") == {"movie:2": "old"}
 
 
 async def test_what_is_no_cached_thing_is_not_told(
@@ -98,7 +98,7 @@ async def test_what_is_no_cached_thing_is_not_told(
 async def test_a_flush_empties_memory(cache: Cache, redis: Client, other: Client) -> None:
     await hold(cache, redis, "movie:1", "movie:2")
     await other.flushdb()
-    await until(lambda: in_memory(cache, "movie:1", "movie:2") == {}, 2)
+    await until(lambda: read_memory(cache, "movie:1", "movie:2") == {}, 2)
     assert cache.trusts_memory
 
 
@@ -110,7 +110,7 @@ async def test_a_change_reaches_memory_in_milliseconds(
         await hold(cache, redis, "movie:1")
         started = time.perf_counter()
         await other.delete("movie:1")
-        while in_memory(cache, "movie:1"):
+        while read_memory(cache, "movie:1"):
             await asyncio.sleep(0)
         took.append(time.perf_counter() - started)
     assert sorted(took)[15] < 0.1
@@ -120,7 +120,7 @@ async def test_only_keys_with_our_prefix_are_told(
     redis: Client, other: Client, settings: Settings
 ) -> None:
     cache = Cache(redis, prefix="ours:")
-    async with tracked(cache, settings, prefix="ours:"):
+    async with track_cache(cache, settings, prefix="ours:"):
         changes = cache.changes
         await other.set("movie:1", b"theirs")
         await other.set("ours:movie:2", b"ours")
@@ -136,7 +136,7 @@ async def test_a_key_of_strange_bytes_disturbs_nothing(
     await until(lambda: cache.changes > changes, 2)
     await hold(cache, redis, "movie:1")
     await other.delete("movie:1")
-    await until(lambda: in_memory(cache, "movie:1") == {}, 2)
+    await until(lambda: read_memory(cache, "movie:1") == {}, 2)
     assert cache.trusts_memory
 
 
@@ -144,7 +144,7 @@ async def test_a_killed_connection_is_noticed_at_once_and_memory_emptied_before_
     redis: Client, other: Client, settings: Settings
 ) -> None:
     cache = Cache(redis)
-    async with relaying(settings.redis_url or "") as relay, tracked(cache, settings, relay):
+    async with start_relay(settings.redis_url or "") as relay, track_cache(cache, settings, relay):
         await hold(cache, redis, "movie:1")
         # when it is cut, and the film changes while nobody tells us
         started = time.monotonic()
@@ -153,9 +153,9 @@ async def test_a_killed_connection_is_noticed_at_once_and_memory_emptied_before_
         assert time.monotonic() - started < 1
         await other.set("movie:1", b"new")
         # then memory answers nothing, and takes nothing in
-        assert in_memory(cache, "movie:1") == {}
+        assert read_memory(cache, "movie:1") == {}
         await cache.fetch(KIND, CODEC, ["movie:1"])
-        assert in_memory(cache, "movie:1") == {}
+        assert read_memory(cache, "movie:1") == {}
         # and when it is back, it begins empty
         relay.mend()
         await until(lambda: cache.trusts_memory, 5)
@@ -173,29 +173,29 @@ async def test_redis_closing_the_connection_is_noticed(
         await other.client_kill_filter(_id=str(client_id))
     await lost
     await until(lambda: cache.trusts_memory, 5)
-    assert in_memory(cache, "movie:1") == {}
+    assert read_memory(cache, "movie:1") == {}
     # and changes are told again, on the new connection
     await hold(cache, redis, "movie:1")
     await other.delete("movie:1")
-    await until(lambda: in_memory(cache, "movie:1") == {}, 2)
+    await until(lambda: read_memory(cache, "movie:1") == {}, 2)
 
 
 async def test_a_connection_that_fell_silent_is_noticed_within_two_seconds(
     redis: Client, other: Client, settings: Settings
 ) -> None:
     cache = Cache(redis)
-    async with relaying(settings.redis_url or "") as relay, tracked(cache, settings, relay):
+    async with start_relay(settings.redis_url or "") as relay, track_cache(cache, settings, relay):
         await hold(cache, redis, "movie:1")
         started = time.monotonic()
         relay.is_silent = True
         await other.set("movie:1", b"new")
         await until(lambda: not cache.trusts_memory, NOTICE_SECONDS + SLACK_SECONDS)
         assert time.monotonic() - started > 1.3
-        assert in_memory(cache, "movie:1") == {}
+        assert read_memory(cache, "movie:1") == {}
         # and when it speaks again, memory is trusted, and empty
         relay.mend()
         await until(lambda: cache.trusts_memory, 10)
-        assert in_memory(cache, "movie:1") == {}
+        assert read_memory(cache, "movie:1") == {}
 
 
 async def test_a_quiet_hour_is_no_silence(cache: Cache, redis: Client) -> None:
@@ -205,19 +205,19 @@ async def test_a_quiet_hour_is_no_silence(cache: Cache, redis: Client) -> None:
     while time.monotonic() < ended:
         assert cache.trusts_memory
         await asyncio.sleep(0.01)
-    assert (cache.changes, in_memory(cache, "movie:1")) == (changes, {"movie:1": "old"})
+    assert (cache.changes, read_memory(cache, "movie:1")) == (changes, {"movie:1": "old"})
 
 
 async def test_without_redis_at_the_start_memory_is_trusted_once_it_is_there(
     redis: Client, settings: Settings
 ) -> None:
-    async with relaying(settings.redis_url or "") as relay:
+    async with start_relay(settings.redis_url or "") as relay:
         relay.cut()
         cache = Cache(redis)
-        async with tracked(cache, settings, relay):
+        async with track_cache(cache, settings, relay):
             assert not cache.trusts_memory
-            await keep(cache, {"movie:1": "film"})
-            assert in_memory(cache, "movie:1") == {}
+            await store_values(cache, {"movie:1": "film"})
+            assert read_memory(cache, "movie:1") == {}
             relay.mend()
             await until(lambda: cache.trusts_memory, 5)
 
@@ -225,31 +225,31 @@ async def test_without_redis_at_the_start_memory_is_trusted_once_it_is_there(
 async def test_what_is_owed_to_redis_is_told_once_it_is_back(
     redis: Client, settings: Settings
 ) -> None:
-    async with relayed_client(settings) as (relay, through):
+    async with connect_relayed(settings) as (relay, through):
         cache = Cache(through)
-        async with tracked(cache, settings, relay):
-            await keep(cache, {"movie:1": "old", "movie:2": "film"})
+        async with track_cache(cache, settings, relay):
+            await store_values(cache, {"movie:1": "old", "movie:2": "film"})
             relay.cut()
             await cache.invalidate(["movie:1"])
             assert cache.has_pending
             # when Redis is back, then nobody has to ask for it
             relay.mend()
             await until(lambda: not cache.has_pending, 5)
-            assert await in_redis(Cache(redis), "movie:1", "movie:2") == {"movie:2": "film"}
+            assert await read_redis(Cache(redis), "movie:1", "movie:2") == {"movie:2": "film"}
 
 
 async def test_what_one_command_failed_to_tell_is_told_though_the_connection_never_broke(
     redis: Client, settings: Settings
 ) -> None:
-    async with relayed_client(settings) as (relay, through):
+    async with connect_relayed(settings) as (relay, through):
         cache = Cache(through)
-        async with tracked(cache, settings):  # straight
-            await keep(cache, {"movie:1": "old"})
+        async with track_cache(cache, settings):  # straight
+            await store_values(cache, {"movie:1": "old"})
             relay.cut()
             await cache.invalidate(["movie:1"])
             relay.mend()
             await until(lambda: not cache.has_pending, 5)
-            assert await in_redis(Cache(redis), "movie:1") == {}
+            assert await read_redis(Cache(redis), "movie:1") == {}
             assert cache.trusts_memory
 
 

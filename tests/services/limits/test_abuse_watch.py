@@ -23,7 +23,7 @@ from services.settings.settings import Environment, Settings
 from services.telemetry.metrics import REGISTRY
 from tests.conftest import CountCommands
 from tests.support.clock import Clock
-from tests.support.relay import relaying
+from tests.support.relay import start_relay
 
 BAD, NEIGHBOUR, OTHER = "203.0.113.9", "203.0.113.200", "198.51.100.7"
 PREFIX = "203.0.113.0/24"
@@ -412,7 +412,7 @@ async def test_a_lifted_prefix_starts_afresh(watch: AbuseWatch, clock: Clock) ->
 async def test_without_redis_a_process_counts_alone(
     enforcing: Settings, redis: Client, clock: Clock
 ) -> None:
-    async with relaying(str(enforcing.redis_url)) as relay:
+    async with start_relay(str(enforcing.redis_url)) as relay:
         hurried = enforcing.model_copy(update={"redis_url": relay.uri, "redis_timeout_ms": 300})
         own = pool.connect(hurried)
         watch = AbuseWatch(hurried, own, clock)

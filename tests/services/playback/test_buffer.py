@@ -64,7 +64,7 @@ async def test_a_key_used_again_after_its_session_was_forgotten_counts_from_the_
     early = await buffer.report(USER, heartbeat(0, 931.0), later)
     late = await buffer.report(USER, heartbeat(1, 940.0), later + 61_000)
     # then its reports count as any new session's: not at first, but from its second minute on
-    assert (early.outcome, late.outcome) == (ReportOutcome.KEPT, ReportOutcome.APPLIED)
+    assert (early.outcome, late.outcome) == (ReportOutcome.UNCHANGED, ReportOutcome.APPLIED)
     assert late.progress is not None
     assert late.progress.state.position_seconds == 940.0
 
@@ -356,7 +356,7 @@ async def test_a_player_that_opens_at_the_start_does_not_take_the_position_back(
     early = await buffer.report(USER, heartbeat(0, 5.0), NOW + 5_000)
     last = await buffer.report(USER, heartbeat(1, 59.9), NOW + 59_999)
     # then what is stored is kept and told
-    assert early.outcome is last.outcome is ReportOutcome.KEPT
+    assert early.outcome is last.outcome is ReportOutcome.UNCHANGED
     assert early.progress is not None and last.progress is not None
     assert early.progress.state.position_seconds == last.progress.state.position_seconds == 600.0
     assert last.progress.version == 3
@@ -396,12 +396,12 @@ async def test_two_players_at_once_do_not_make_the_position_jump(runtime: Runtim
         assert television.progress is not None
         assert television.progress.state.position_seconds == 500.0 + n
     # then the one begun last has the position
-    assert outcomes == [(ReportOutcome.APPLIED, ReportOutcome.KEPT)] * 3
+    assert outcomes == [(ReportOutcome.APPLIED, ReportOutcome.UNCHANGED)] * 3
     # until it stops: then the other has it again, but not by standing still
     await buffer.report(USER, stop(session_id="session_2"), phone_at + 40_000)
     paused = await buffer.report(USER, heartbeat(4, 103.0), phone_at + 41_000)
     playing = await buffer.report(USER, heartbeat(5, 104.0), phone_at + 42_000)
-    assert (paused.outcome, playing.outcome) == (ReportOutcome.KEPT, ReportOutcome.APPLIED)
+    assert (paused.outcome, playing.outcome) == (ReportOutcome.UNCHANGED, ReportOutcome.APPLIED)
     assert playing.progress is not None and playing.progress.state.position_seconds == 104.0
 
 
@@ -416,7 +416,7 @@ async def test_a_player_that_fell_silent_holds_nothing(runtime: Runtime) -> None
     reply = await buffer.report(USER, heartbeat(1, 101.0), NOW + 2 + 29_999)
     free = await buffer.report(USER, heartbeat(2, 162.0), NOW + 60_000)
     # then it has the position again
-    assert (reply.outcome, free.outcome) == (ReportOutcome.KEPT, ReportOutcome.APPLIED)
+    assert (reply.outcome, free.outcome) == (ReportOutcome.UNCHANGED, ReportOutcome.APPLIED)
 
 
 async def test_who_seeks_last_has_the_position(runtime: Runtime) -> None:
@@ -432,7 +432,7 @@ async def test_who_seeks_last_has_the_position(runtime: Runtime) -> None:
     television = await buffer.report(USER, heartbeat(2, 60.0), NOW + 20_000)
     # then the television has it
     outcomes = [sought.outcome, phone.outcome, television.outcome]
-    assert outcomes == [ReportOutcome.APPLIED, ReportOutcome.KEPT, ReportOutcome.APPLIED]
+    assert outcomes == [ReportOutcome.APPLIED, ReportOutcome.UNCHANGED, ReportOutcome.APPLIED]
 
 
 async def test_a_report_that_is_kept_counts_in_its_sequence_and_for_the_history(

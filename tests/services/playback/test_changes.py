@@ -170,7 +170,7 @@ async def test_an_earlier_event_moves_nothing_but_what_was_reached_counts(
     nothing = await offline(runtime, event("e3", 90.0, NOW - 4 * MINUTE))
     # then the position stays, and it was watched to its end once
     assert outcomes_of(earlier) == [ReportOutcome.APPLIED] * 2
-    assert outcomes_of(nothing) == [ReportOutcome.KEPT]
+    assert outcomes_of(nothing) == [ReportOutcome.UNCHANGED]
     state = (await stored(runtime)).state
     assert (state.position_seconds, state.at_ms) == (100.0, NOW - MINUTE)
     assert (state.furthest_seconds, state.completed, state.watch_count) == (950.0, 1, 1)
@@ -193,7 +193,7 @@ async def test_a_young_player_does_not_undo_what_was_watched_offline(runtime: Ru
     young = await play(runtime, "session_1", NOW - MINUTE, (NOW - 10_000, 45.0))
     old = await play(runtime, "session_1", NOW - MINUTE, (NOW + 1_000, 56.0))
     # then only the second has it
-    assert (young, old) == ([ReportOutcome.KEPT], [ReportOutcome.APPLIED])
+    assert (young, old) == ([ReportOutcome.UNCHANGED], [ReportOutcome.APPLIED])
 
 
 @pytest.mark.parametrize("position", [float("nan"), float("-inf"), -1.0])
@@ -263,7 +263,7 @@ async def test_marking_watched_is_the_end_and_counts_once(runtime: Runtime, redi
     # then it was watched once, when its viewer says
     assert (outcomes_of(changed), outcomes_of(again)) == (
         [ReportOutcome.APPLIED],
-        [ReportOutcome.KEPT],
+        [ReportOutcome.UNCHANGED],
     )
     progress = await stored(runtime)
     state = progress.state
@@ -280,7 +280,7 @@ async def test_a_running_player_does_not_take_a_mark_back(runtime: Runtime) -> N
     goes_on = (NOW + 9_000, 310.0), (NOW + 3_600_000, 800.0)
     outcomes = await play(runtime, "session_1", NOW - 5 * MINUTE, *goes_on)
     # then it stays watched, until it is begun again
-    assert outcomes == [ReportOutcome.KEPT] * 2
+    assert outcomes == [ReportOutcome.UNCHANGED] * 2
     assert (await stored(runtime)).state.completed == 1
     began = NOW + 3_700_000
     assert await play(runtime, "session_2", began, (began + 61_000, 61.0)) == [
@@ -300,7 +300,7 @@ async def test_marking_unwatched_forgets_the_position_and_keeps_the_count(
     changed = await mark(runtime, watched=False)
     watched = await play(runtime, "session_1", began, (NOW + 9_000, 950.0))
     # then nothing of it is left but that it was watched once, and when
-    assert (outcomes_of(changed), watched) == ([ReportOutcome.APPLIED], [ReportOutcome.KEPT])
+    assert (outcomes_of(changed), watched) == ([ReportOutcome.APPLIED], [ReportOutcome.UNCHANGED])
     state = (await stored(runtime)).state
     assert (state.position_seconds, state.furthest_seconds, state.completed) == (0.0, 0.0, 0)
     assert (state.watch_count, state.at_ms) == (1, NOW - 1_000)
@@ -317,7 +317,7 @@ async def test_what_was_watched_before_a_reset_and_told_after_it_changes_nothing
     # when a device tells what it played before
     late = await offline(runtime, event("e2", 950.0, NOW - MINUTE), now=NOW + 1)
     # then it stays as new
-    assert outcomes_of(late) == [ReportOutcome.KEPT]
+    assert outcomes_of(late) == [ReportOutcome.UNCHANGED]
     state = (await stored(runtime)).state
     assert (state.position_seconds, state.furthest_seconds, state.watch_count) == (0.0, 0.0, 0)
 
@@ -326,7 +326,7 @@ async def test_marking_unwatched_what_never_was_changes_nothing(
     runtime: Runtime, redis: Client
 ) -> None:
     changed = await mark(runtime, watched=False)
-    assert (outcomes_of(changed), changed.progress) == ([ReportOutcome.KEPT], {FILM: None})
+    assert (outcomes_of(changed), changed.progress) == ([ReportOutcome.UNCHANGED], {FILM: None})
     assert await queued(redis) == 0
 
 
@@ -362,7 +362,7 @@ async def test_dismissing_moves_nothing_and_lasts_until_it_is_watched_on(
     # then it is dismissed, and where it was
     assert (outcomes_of(first), outcomes_of(second)) == (
         [ReportOutcome.APPLIED],
-        [ReportOutcome.KEPT],
+        [ReportOutcome.UNCHANGED],
     )
     state = (await stored(runtime)).state
     assert state.dismissed_at_ms == NOW
@@ -411,7 +411,7 @@ async def test_a_newer_state_from_the_database_is_taken_once(
     # then its position counts, with the furthest of both, as a change of its own
     assert (outcomes_of(first), outcomes_of(second)) == (
         [ReportOutcome.APPLIED],
-        [ReportOutcome.KEPT],
+        [ReportOutcome.UNCHANGED],
     )
     progress = await stored(runtime)
     assert (progress.version, progress.durable) == (4, False)
@@ -437,7 +437,7 @@ async def test_an_older_state_from_the_database_adds_only_what_grows(runtime: Ru
     # then the position stays
     assert (outcomes_of(first), outcomes_of(second)) == (
         [ReportOutcome.APPLIED],
-        [ReportOutcome.KEPT],
+        [ReportOutcome.UNCHANGED],
     )
     progress = await stored(runtime)
     assert (progress.state.position_seconds, progress.state.furthest_seconds) == (20.0, 300.0)
@@ -452,14 +452,14 @@ async def test_a_reset_is_not_undone_by_what_is_older(runtime: Runtime) -> None:
     # when the state of before is adopted
     changed = await runtime.playback.progress.reconcile(USER, FILM, Base(1, before), NOW + 6)
     # then it stays reset
-    assert outcomes_of(changed) == [ReportOutcome.KEPT]
+    assert outcomes_of(changed) == [ReportOutcome.UNCHANGED]
     assert (await stored(runtime)).state.furthest_seconds == 0.0
 
 
 async def test_what_redis_let_go_of_needs_no_adopting(runtime: Runtime, redis: Client) -> None:
     state = ProgressState(position_seconds=60.0, stamp_ms=NOW)
     changed = await runtime.playback.progress.reconcile(USER, FILM, Base(2, state), NOW)
-    assert outcomes_of(changed) == [ReportOutcome.KEPT]
+    assert outcomes_of(changed) == [ReportOutcome.UNCHANGED]
     assert await redis.exists(KEYS.progress(USER, FILM)) == 0
 
 

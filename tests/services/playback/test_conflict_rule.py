@@ -60,7 +60,7 @@ def test_a_session_started_again_by_its_key_knows_nothing_of_the_forgotten_one()
     anew = replace(SESSION, started_ms=later, position_seconds=0.0)
     # then its first report counts as any new session's
     outcome, state, session = apply(STORED, anew, report(0, 10.0), later + 1, RULES)
-    assert (outcome, state, session.sequence) == (ReportOutcome.KEPT, STORED, 0)
+    assert (outcome, state, session.sequence) == (ReportOutcome.UNCHANGED, STORED, 0)
     outcome, state, _ = apply(STORED, session, report(1, 70.0), later + 60_000, RULES)
     assert (outcome, state.position_seconds, state.sequence) == (ReportOutcome.APPLIED, 70.0, 1)
 
@@ -92,7 +92,7 @@ def test_a_mark_outlasts_the_session_it_was_made_in() -> None:
     # when the session goes on, a day later still
     outcome, state, session = apply(marked, SESSION, report(8, 650.0), NOW + 86_400_000, RULES)
     # then nothing moves, until it seeks
-    assert (outcome, state) == (ReportOutcome.KEPT, marked)
+    assert (outcome, state) == (ReportOutcome.UNCHANGED, marked)
     sought = report(9, 20.0)._replace(seeked=True)
     outcome, state, _ = apply(marked, session, sought, NOW + 86_400_001, RULES)
     assert (outcome, state.position_seconds) == (ReportOutcome.APPLIED, 20.0)

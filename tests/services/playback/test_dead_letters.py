@@ -17,7 +17,7 @@ from services.playback.keys import ProgressKeys
 from services.redis import pool
 from services.redis.pool import Client
 from services.settings.settings import Settings
-from tests.support.playback_fixtures import film, started, stored, viewer_of
+from tests.support.playback_fixtures import film, read_stored_progress, start_new_session, viewer_of
 from workers.flush_progress import flush_progress
 
 KEYS = ProgressKeys(8)
@@ -53,14 +53,14 @@ async def test_a_poison_entry_does_not_stop_its_shard_is_shown_and_can_be_replay
     # given a viewer of whose reports one was damaged
     ada = viewer_of(claiming_at_once)
     title, other = await film(), await film("brazil")
-    session = await started(ada, title)
+    session = await start_new_session(ada, title)
     await reports.report_progress(ada, session, 0, 50.0)
     shard, sound = await spoil(redis, ada.viewer_id or "")
-    await reports.report_progress(ada, await started(ada, other), 0, 20.0)
+    await reports.report_progress(ada, await start_new_session(ada, other), 0, 20.0)
     # when workers come often enough
     await flush_until_dead(claiming_at_once)
     # then the rest is stored, and the damaged one is shown with all that is known of it
-    assert [row["position_seconds"] for row in await stored()] == [20.0]
+    assert [row["position_seconds"] for row in await read_stored_progress()] == [20.0]
     letters = claiming_at_once.playback.dead_letters
     assert await letters.count() == 1
     (letter,) = await letters.list_page(shard)
@@ -80,7 +80,7 @@ async def test_a_poison_entry_does_not_stop_its_shard_is_shown_and_can_be_replay
     (mended,) = await letters.list_page(shard)
     assert await letters.replay(mended)
     await flush_progress(claiming_at_once, "worker-1")
-    assert sorted(row["position_seconds"] for row in await stored()) == [20.0, 50.0]  # type: ignore[type-var]
+    assert sorted(row["position_seconds"] for row in await read_stored_progress()) == [20.0, 50.0]  # type: ignore[type-var]
     assert await letters.count() == 0
 
 

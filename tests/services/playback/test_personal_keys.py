@@ -13,7 +13,7 @@ from services.redis import pool
 from services.redis.scripts import ScriptCalls
 from services.settings.settings import Settings
 from tests.support.fake_provider import free_port
-from tests.support.playback_fixtures import film, seen_offline, viewer_of
+from tests.support.playback_fixtures import build_offline_report, film, viewer_of
 from workers.flush_progress import flush_progress
 
 KEYS = ProgressKeys(1)
@@ -47,9 +47,9 @@ async def test_what_is_not_flushed_stays_until_it_is(runtime: Runtime) -> None:
     ada, eve = viewer_of(runtime, "ada"), viewer_of(runtime, "eve")
     flushed, waiting = await film("arrival"), await film("dune")
     for context in (ada, eve):
-        await seen_offline(context, flushed, 60)
+        await build_offline_report(context, flushed, 60)
     await flush_progress(runtime)
-    await seen_offline(ada, waiting, 60)
+    await build_offline_report(ada, waiting, 60)
     keys = ProgressKeys(runtime.settings.progress_shards, runtime.settings.redis_key_prefix)
     personal = runtime.personal_keys
     ids = _id(ada), _id(eve)

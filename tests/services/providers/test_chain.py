@@ -23,7 +23,7 @@ from tests.support.chains import (
     has_a_dead_one,
     has_it,
     has_not,
-    tries,
+    summarize_attempts,
 )
 from tests.support.clock import Clock
 from tests.support.processes import until
@@ -49,7 +49,7 @@ async def test_they_are_asked_by_priority_equals_as_given() -> None:
         StubProvider("b", has_not),
     ]
     result = await chain_of(*providers).find(TITLE)
-    assert [key for key, *_ in tries(result)] == ["a", "b", "c"]
+    assert [key for key, *_ in summarize_attempts(result)] == ["a", "b", "c"]
     assert result.is_certain
 
 
@@ -59,7 +59,7 @@ async def test_one_that_fails_goes_behind_the_next_until_that_is_forgotten() -> 
         StubProvider("good", has_it, priority=3),
     )
     chain = chain_of(bad, good)
-    orders = [[key for key, *_ in tries(await chain.find(TITLE))] for _ in range(5)]
+    orders = [[key for key, *_ in summarize_attempts(await chain.find(TITLE))] for _ in range(5)]
     assert orders == [["bad", "good"]] * 3 + [["good"]] * 2
     health = chain.health("bad")
     assert health is not None
@@ -82,11 +82,11 @@ async def test_operators_change_order_and_who_is_asked_from_the_next_title_on() 
     chain = chain_of(
         StubProvider("a", has_not), StubProvider("b", has_not, priority=2), overrides=operators
     )
-    assert [key for key, *_ in tries(await chain.find(TITLE))] == ["a", "b"]
+    assert [key for key, *_ in summarize_attempts(await chain.find(TITLE))] == ["a", "b"]
     operators.changed = {"a": Override(priority=5)}
-    assert [key for key, *_ in tries(await chain.find(TITLE))] == ["b", "a"]
+    assert [key for key, *_ in summarize_attempts(await chain.find(TITLE))] == ["b", "a"]
     operators.changed = {"a": Override(enabled=False), "gone": Override(enabled=True)}
-    assert tries(await chain.find(TITLE)) == [
+    assert summarize_attempts(await chain.find(TITLE)) == [
         ("a", "DISABLED", None, False),
         ("b", "EMPTY", None, False),
     ]
@@ -119,7 +119,7 @@ async def test_a_rollout_always_takes_the_same_viewers() -> None:
     assert len(await those_in(100)) == 300
     # and who is not in is told why
     operators.changed = {"new": Override(rollout_percent=10)}
-    assert tries(await chain.find(TITLE)) == [("new", "DISABLED", "ROLLOUT", False)]
+    assert summarize_attempts(await chain.find(TITLE)) == [("new", "DISABLED", "ROLLOUT", False)]
 
 
 # Trying again
@@ -131,7 +131,10 @@ async def test_when_all_fail_what_may_be_over_is_tried_once_more(reason: str) ->
     empty = StubProvider("empty", has_not, priority=2)
     result = await chain_of(flaky, empty).find(TITLE)
     # one attempt is told, as it ended
-    assert tries(result) == [("flaky", "HIT", None, False), ("empty", "EMPTY", None, False)]
+    assert summarize_attempts(result) == [
+        ("flaky", "HIT", None, False),
+        ("empty", "EMPTY", None, False),
+    ]
     assert result.provider is flaky.info
     assert (flaky.calls, empty.calls) == (2, 1)
 
@@ -166,7 +169,7 @@ async def test_retries_stay_inside_the_deadline() -> None:
 
     provider = StubProvider("p", slowly_fails)
     result = await chain_of(provider, deadline_seconds=0.1).find(TITLE)
-    assert tries(result) == [("p", "TIMEOUT", None, False)]
+    assert summarize_attempts(result) == [("p", "TIMEOUT", None, False)]
     assert provider.calls == 1
 
 
@@ -208,7 +211,7 @@ async def test_what_counts_as_a_failure(deed: Deed, failures: int) -> None:
 async def test_a_timeout_is_a_failure_and_slow() -> None:
     unshared = Unshared()
     chain = chain_of(StubProvider("p", hangs), timeout_seconds=0.1, breakers=unshared.breakers)
-    assert tries(await chain.find(TITLE)) == [("p", "TIMEOUT", None, False)]
+    assert summarize_attempts(await chain.find(TITLE)) == [("p", "TIMEOUT", None, False)]
     assert await unshared.counts("p") == (CLOSED, 1, 1, 1)
 
 
@@ -217,7 +220,7 @@ async def test_one_that_got_too_little_time_is_not_to_blame() -> None:
     providers = [StubProvider("a", after(0.3, has_not)), StubProvider("b", hangs, priority=2)]
     chain = chain_of(*providers, deadline_seconds=0.6, breakers=unshared.breakers)
     result = await chain.find(TITLE)
-    assert [outcome for _, outcome, *_ in tries(result)] == ["EMPTY", "TIMEOUT"]
+    assert [outcome for _, outcome, *_ in summarize_attempts(result)] == ["EMPTY", "TIMEOUT"]
     assert await unshared.counts("b") == (CLOSED, 0, 0, 0)
 
 
@@ -236,7 +239,7 @@ async def test_an_open_breaker_is_told_and_its_provider_not_asked() -> None:
     for _ in range(2):
         await chain.find(TITLE)
     result = await chain.find(TITLE)
-    assert tries(result) == [
+    assert summarize_attempts(result) == [
         ("bad", "BREAKER_OPEN", None, False),
         ("good", "HIT", None, False),
     ]
@@ -275,7 +278,9 @@ async def test_a_rest_that_was_asked_for_is_kept_and_bounded() -> None:
     busy = StubProvider("busy", fails("HTTP_429", retry_after_seconds=10**9))
     chain = chain_of(busy, breakers=unshared.breakers)
     await chain.find(TITLE)
-    assert tries(await chain.find(TITLE)) == [("busy", "BREAKER_OPEN", "RETRY_AFTER", False)]
+    assert summarize_attempts(await chain.find(TITLE)) == [
+        ("busy", "BREAKER_OPEN", "RETRY_AFTER", False)
+    ]
     unshared.clock.now += 301
     await chain.find(TITLE)
     assert busy.calls == 2
@@ -290,7 +295,7 @@ async def test_a_full_bulkhead_is_told_and_the_next_one_asked() -> None:
     # when one more title is wanted
     result = await chain.find(TITLE)
     # then it is not asked, and it is not held against it
-    assert tries(result) == [
+    assert summarize_attempts(result) == [
         ("slow", "BULKHEAD_FULL", None, False),
         ("other", "HIT", None, False),
     ]

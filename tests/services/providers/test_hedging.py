@@ -19,7 +19,7 @@ from tests.support.chains import (
     hangs,
     has_it,
     has_not,
-    tries,
+    summarize_attempts,
 )
 from tests.support.processes import until
 
@@ -39,7 +39,7 @@ async def test_when_the_first_is_silent_the_next_is_asked_too_and_wins() -> None
     # then the answer does not wait for the first one's timeout
     assert 0.09 < time.monotonic() - begun < 8
     assert result.provider is quick.info
-    assert tries(result) == [
+    assert summarize_attempts(result) == [
         ("silent", "CANCELLED", "OVERTAKEN", False),
         ("quick", "HIT", None, True),
     ]
@@ -54,14 +54,17 @@ async def test_a_hedge_that_loses_is_cancelled() -> None:
     first, second = StubProvider("first", after(0.5)), StubProvider("second", hangs)
     result = await chain_of(first, second, hedge_seconds=0.05).find(TITLE)
     assert result.provider is first.info
-    assert tries(result) == [("first", "HIT", None, False), ("second", "CANCELLED", None, True)]
+    assert summarize_attempts(result) == [
+        ("first", "HIT", None, False),
+        ("second", "CANCELLED", None, True),
+    ]
     await until(lambda: second.cancelled_calls == 1)
 
 
 async def test_an_answer_in_time_is_not_hedged() -> None:
     first, second = StubProvider("first", after(0.05)), StubProvider("second", has_it)
     result = await chain_of(first, second, hedge_seconds=5).find(TITLE)
-    assert tries(result) == [("first", "HIT", None, False)]
+    assert summarize_attempts(result) == [("first", "HIT", None, False)]
     assert second.calls == 0
 
 
@@ -82,7 +85,7 @@ async def test_a_failure_starts_the_next_at_once_while_others_still_run(
     begun = time.monotonic()
     result = await chain.find(TITLE)
     # then the third did not wait for another two seconds of patience
-    assert tries(result) == [
+    assert summarize_attempts(result) == [
         ("silent", "CANCELLED", "OVERTAKEN", False),
         ("second", outcome, reason, True),
         ("third", "HIT", None, False),
@@ -118,7 +121,7 @@ async def test_a_hedge_that_may_not_be_asked_is_made_with_the_next_one() -> None
     # when the first is silent
     result = await chain.find(TITLE)
     # then the third is the hedge
-    assert tries(result) == [
+    assert summarize_attempts(result) == [
         ("silent", "CANCELLED", "OVERTAKEN", False),
         ("resting", "BREAKER_OPEN", "RETRY_AFTER", True),
         ("third", "HIT", None, True),
@@ -137,7 +140,7 @@ async def test_who_is_overtaken_again_and_again_goes_to_the_back() -> None:
     assert first.calls == 9
     # then, at 8.5 / 13 of health, it ranks 3.06, behind the other's 3: it is not waited for
     result = await chain.find(TITLE)
-    assert tries(result) == [("second", "HIT", None, False)]
+    assert summarize_attempts(result) == [("second", "HIT", None, False)]
 
 
 async def test_the_deadline_holds_even_for_a_provider_that_does_not_let_go() -> None:
@@ -158,7 +161,7 @@ async def test_the_deadline_holds_even_for_a_provider_that_does_not_let_go() -> 
     result = await chain.find(TITLE)
     # then the chain is back, and tells what it did not come to
     assert time.monotonic() - begun < 5
-    assert tries(result) == [
+    assert summarize_attempts(result) == [
         ("stubborn", "TIMEOUT", None, False),
         ("never", "CANCELLED", "DEADLINE", False),
     ]

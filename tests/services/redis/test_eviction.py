@@ -13,7 +13,7 @@ from services.redis import eviction, pool
 from services.redis.pool import Client
 from services.settings.settings import Settings
 from tests.support.processes import Process, until
-from tests.support.relay import relaying
+from tests.support.relay import start_relay
 
 SETTINGS = {"maxmemory": "0", "maxmemory-policy": "noeviction", "appendonly": "no", "save": ""}
 
@@ -98,7 +98,7 @@ async def test_one_that_is_away_at_start_is_examined_when_it_is_back(
 ) -> None:
     # given an unfit server that is away
     await set_limit(redis, "allkeys-lru")
-    async with relaying(settings.redis_url or "") as relay:
+    async with start_relay(settings.redis_url or "") as relay:
         relay.cut()
         through = pool.connect(settings.model_copy(update={"redis_url": relay.uri}))
         with structlog.testing.capture_logs() as logged:

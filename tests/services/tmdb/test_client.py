@@ -21,12 +21,12 @@ from services.tmdb.client import Tmdb, open_tmdb
 from services.tmdb.requests import BodyCache, CachedBody
 from services.tmdb.types import TmdbKind
 from tests.support import fake_tmdb
-from tests.support.fake_tmdb import KEY, Answer, FakeTmdb, client_of
+from tests.support.fake_tmdb import KEY, Answer, FakeTmdb, open_client
 
 
 @pytest.fixture
 async def client(tmdb_server: FakeTmdb) -> AsyncIterator[Tmdb]:
-    async with client_of(tmdb_server) as client:
+    async with open_client(tmdb_server) as client:
         yield client
 
 
@@ -56,7 +56,7 @@ async def test_a_film_is_asked_for_as_documented(client: Tmdb, tmdb_server: Fake
 async def test_every_call_has_its_path_and_query(client: Tmdb, tmdb_server: FakeTmdb) -> None:
     # given
     tmdb_server.has_show(1399)
-    page = fake_tmdb.listed(7, 8)
+    page = fake_tmdb.build_page(7, 8)
     tmdb_server.answers |= dict.fromkeys(
         ["/search/movie", "/search/tv", "/search/person", "/discover/movie", "/discover/tv",
          "/trending/tv/week", "/movie/changes", "/tv/changes"], page,
@@ -135,7 +135,7 @@ async def test_a_pause_beyond_the_deadline_is_told_at_once(tmdb_server: FakeTmdb
     tmdb_server.failures["/movie/1"] = [Answer(429, headers={"retry-after": later})]
     started = time.monotonic()
     # when
-    async with client_of(tmdb_server, tmdb_deadline_seconds=5) as client:
+    async with open_client(tmdb_server, tmdb_deadline_seconds=5) as client:
         with pytest.raises(UpstreamUnavailable) as refused:
             await client.movie(1)
     # then nobody waited, and it says when to come back
@@ -173,7 +173,7 @@ async def test_three_failures_are_an_error_that_names_the_path(
 
 async def test_a_silent_tmdb_is_tried_three_times(tmdb_server: FakeTmdb) -> None:
     tmdb_server.failures["/movie/1"] = [Answer(200, slow=True)] * 3
-    async with client_of(tmdb_server, tmdb_timeout_seconds=0.1) as client:
+    async with open_client(tmdb_server, tmdb_timeout_seconds=0.1) as client:
         with pytest.raises(UpstreamUnavailable, match="did not answer in time"):
             await client.movie(1)
     assert len(tmdb_server.seen) == 3
@@ -182,7 +182,7 @@ async def test_a_silent_tmdb_is_tried_three_times(tmdb_server: FakeTmdb) -> None
 async def test_the_deadline_ends_all_tries(tmdb_server: FakeTmdb) -> None:
     tmdb_server.failures["/movie/1"] = [Answer(200, slow=True)] * 9
     started = time.monotonic()
-    async with client_of(tmdb_server, tmdb_deadline_seconds=0.1) as client:
+    async with open_client(tmdb_server, tmdb_deadline_seconds=0.1) as client:
         with pytest.raises(UpstreamUnavailable, match=r"did not answer in time \(/movie/1\)"):
             await client.movie(1)
     assert time.monotonic() - started < fake_tmdb.SLOW_SECONDS
@@ -231,7 +231,7 @@ async def test_at_most_forty_are_under_way(client: Tmdb, tmdb_server: FakeTmdb) 
 
 @pytest.mark.parametrize("key", ["", "  "])
 async def test_without_a_key_nothing_is_asked(tmdb_server: FakeTmdb, key: str) -> None:
-    async with client_of(tmdb_server, key=key) as client:
+    async with open_client(tmdb_server, key=key) as client:
         assert not client.is_on
         with pytest.raises(UpstreamUnavailable, match="set TMDB_API_KEY"):
             await client.movie(1)

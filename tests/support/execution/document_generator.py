@@ -32,7 +32,7 @@ from tests.support.execution.input_generator import (
     is_one_of,
     nothing_special,
     value_of,
-    written,
+    write_literal,
 )
 
 _ALIASES = ("a", "b", "c", "text", "id")
@@ -176,7 +176,7 @@ class _Maker:
         if self.chance(0.35):
             return self._variable(type_, name, has_default and is_non_null_type(type_))
         value = value_of(self.dice, type_, name, self.generator.custom)
-        return written(self._with_variables(value, type_, name))
+        return write_literal(self._with_variables(value, type_, name))
 
     def _with_variables(self, value: Any, type_: Any, name: str) -> Any:
         """Here and there a variable within the literal."""
@@ -203,12 +203,12 @@ class _Maker:
             type_text = type_text.removesuffix("!")
         elif self.chance(0.2):
             type_text = type_text.removesuffix("!")  # allowed by the default it is given here
-            default = written(value_of(self.dice, type_, name, self.generator.custom))
+            default = write_literal(value_of(self.dice, type_, name, self.generator.custom))
         for known, declared in self.variables.items():
             if declared == (type_text, default) and self.chance(0.4):
                 return f"${known}"
         if default is None and self.chance(0.3):
-            default = written(self._value(type_, type_text, name))
+            default = write_literal(self._value(type_, type_text, name))
         return self._declare(type_, type_text, default, name)
 
     def _value(self, type_: Any, declared: str, name: str) -> Any:

@@ -11,11 +11,11 @@ from tests.support.execution.execution_cases_schema import ChosenContext
 Send = Callable[..., Awaitable[dict[str, Any]]]
 
 
-def have(context: ChosenContext, *records: Any) -> None:
+def add_records(context: ChosenContext, *records: Any) -> None:
     context.store.update({record.id: record for record in records})
 
 
-def sender(operations: Operations, context: ChosenContext) -> Send:
+def build_sender(operations: Operations, context: ChosenContext) -> Send:
     async def send(query: str, **variables: Any) -> dict[str, Any]:
         prepared = operations.prepare(Request(query, variables), context)
         answer = (

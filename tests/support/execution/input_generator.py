@@ -103,12 +103,12 @@ def _object(
     return made
 
 
-def written(value: Any) -> str:
+def write_literal(value: Any) -> str:
     """The value as a literal of a document."""
     if isinstance(value, Literal | Name):
         return str(value)
     if isinstance(value, list):
-        return f"[{', '.join(map(written, value))}]"
+        return f"[{', '.join(map(write_literal, value))}]"
     if isinstance(value, dict):
-        return f"{{{', '.join(f'{name}: {written(item)}' for name, item in value.items())}}}"
+        return f"{{{', '.join(f'{name}: {write_literal(item)}' for name, item in value.items())}}}"
     return json.dumps(value)

@@ -29,7 +29,7 @@ IMAGES = "https://image.tmdb.org/t/p"
 @pytest.fixture
 async def here(runtime: Runtime, tmdb_server: FakeTmdb) -> AsyncIterator[Runtime]:
     """The runtime, with the fake for TMDb."""
-    async with fake_tmdb.runtime_with(runtime, tmdb_server) as own:
+    async with fake_tmdb.open_runtime_with(runtime, tmdb_server) as own:
         yield own
 
 
@@ -101,7 +101,7 @@ async def test_a_film_is_imported_whole(here: Runtime, tmdb_server: FakeTmdb) ->
 async def test_importing_twice_writes_nothing(here: Runtime, tmdb_server: FakeTmdb) -> None:
     # given films that are similar to each other, and a show
     tmdb_server.has_movies(1, 2)
-    tmdb_server.answers["/movie/1"]["similar"] = fake_tmdb.listed(2, 77)
+    tmdb_server.answers["/movie/1"]["similar"] = fake_tmdb.build_page(2, 77)
     tmdb_server.has_show(9)
     numbers = {TmdbKind.MOVIE: [1, 2], TmdbKind.SHOW: [9]}
     await tmdb.load(here, numbers, quiet)
@@ -226,7 +226,7 @@ async def test_similar_films_are_those_we_have_or_import(
     # given one stored film, and two imported together
     tmdb_server.has_movies(1, 2, 3)
     await films(here, 3)
-    tmdb_server.answers["/movie/1"]["similar"] = fake_tmdb.listed(3, 99, 2)
+    tmdb_server.answers["/movie/1"]["similar"] = fake_tmdb.build_page(3, 99, 2)
     # when
     await films(here, 1, 2)
     # then the unknown one is left out
@@ -363,7 +363,7 @@ async def test_a_category_is_read_page_by_page(
     query: dict[str, str],
 ) -> None:
     # given a list of two pages, and the first of March 2024
-    tmdb_server.answers[path] = fake_tmdb.listed(5, 6, total_pages=2)
+    tmdb_server.answers[path] = fake_tmdb.build_page(5, 6, total_pages=2)
     clock = datetime(2024, 3, 1, 12, tzinfo=UTC).timestamp()
     runtime = here_at(here, clock)
     # when more pages are asked for than there are
@@ -393,7 +393,7 @@ async def test_changes_are_asked_for_since_the_last_success_and_only_ours_read(
         started_at=datetime(2024, 3, 7, 2, tzinfo=UTC), heartbeat_at=now, finished_at=utc_now(),
     ).insert()  # fmt: skip
     tmdb_server.answers |= {
-        "/movie/changes": fake_tmdb.listed(1, 2, 3),
+        "/movie/changes": fake_tmdb.build_page(1, 2, 3),
         "/tv/changes": {"results": []},
     }
     tmdb_server.answers["/movie/1"] = fake_tmdb.movie(1, title="Renamed")
@@ -420,6 +420,6 @@ async def test_changes_reach_back_a_day_at_first_and_two_weeks_at_most(
             id="job_1", kind="import_tmdb_changes", state=models.JobState.SUCCEEDED,
             started_at=last, heartbeat_at=last,
         ).insert()  # fmt: skip
-    tmdb_server.answers |= dict.fromkeys(["/movie/changes", "/tv/changes"], fake_tmdb.listed(5))
+    tmdb_server.answers |= dict.fromkeys(["/movie/changes", "/tv/changes"], fake_tmdb.build_page(5))
     await tmdb_changes.run_import(here_at(here, now.timestamp()), {}, quiet)
     assert tmdb_server.seen[0].query["start_date"] == start
