@@ -131,7 +131,7 @@ class ReportOutcome(Enum):
     """Outcome of a report. UNCHANGED: new, but the stored position stays. REPEATED: seen before."""
 
     APPLIED = "applied"
-    UNCHANGED = "kept"
+    UNCHANGED = "kept"  # the metric's label keeps its name
     REPEATED = "repeated"
     BASE_NEEDED = "base_needed"
 
