@@ -46,7 +46,7 @@ class Scope(Protocol):
 class CachedLoader(Generic[V]):
     """Base of all loaders: a subclass names its cache kind and value type and fetches misses.
 
-    Made per operation (per event, for subscriptions), so an operation sees each thing once.
+    Built per operation (per event, for subscriptions), so an operation reads each key once.
     """
 
     kind: ClassVar[Kind]
@@ -55,7 +55,7 @@ class CachedLoader(Generic[V]):
     def __init__(self, scope: Scope) -> None:
         self._scope = scope
         self._cache = scope.cache
-        self._since = scope.cache.changes  # what is forgotten after this is not kept
+        self._since = scope.cache.changes  # keys invalidated after this are not stored
         self._seen: dict[str, V | None] = {}
         self._views: dict[frozenset[str], dict[str, V | None]] = {}
         self._single: _Gather | None = None
@@ -63,7 +63,7 @@ class CachedLoader(Generic[V]):
     async def fetch(self, keys: list[str], fields: Fields) -> Mapping[str, V]:
         """Read these keys from the database in one command. Overridden by every loader.
 
-        `fields` says which record fields will be read; None asks for whole records.
+        `fields` says which record fields will be read; None means whole records.
         """
         raise NotImplementedError
 
@@ -135,7 +135,7 @@ class CachedLoader(Generic[V]):
         """Values by key, None for missing ones; each tier is read at most once.
 
         Raises:
-            UpstreamUnavailable: the database is away and some key is in no tier, fresh or stale.
+            UpstreamUnavailable: no database, and some key is in no tier, fresh or stale.
         """
         partial = fields is not None and not self._cache.enabled
         seen = self._view(fields) if partial and fields is not None else self._seen

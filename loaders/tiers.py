@@ -26,7 +26,9 @@ CacheTier = Literal["memory", "redis", "database", "stale"]  # what answered a k
 _WAIT_SECONDS = 1.0  # for another process's read, before reading oneself
 _POLLS_SECONDS = (0.005, 0.01, 0.02, 0.04)
 Flights = dict[str, asyncio.Future[Entry]]
-_background_tasks: set[asyncio.Task[dict[str, Entry]]] = set()  # kept from being collected
+_background_tasks: set[asyncio.Task[dict[str, Entry]]] = (
+    set()
+)  # referenced, so that none is garbage-collected
 
 
 class Tiered(Protocol):
@@ -51,7 +53,7 @@ async def fill(loader: Tiered, names: Names) -> None:
     """Load every key from the first tier that has it; None for missing ones.
 
     Raises:
-        UpstreamUnavailable: the database is away and some key is in no tier.
+        UpstreamUnavailable: the database is unavailable and some key is in no tier.
     """
     cache = loader.tiers
     fresh = cache.peek(names)

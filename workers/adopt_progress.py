@@ -14,7 +14,7 @@ from resolvers.context import Runtime
 from services.errors import UpstreamUnavailable
 
 _BATCH = 200
-_ROUNDS = 50  # then the timetable has its say
+_ROUNDS = 50  # then the next run continues
 
 
 async def adopt_progress(runtime: Runtime) -> int:

@@ -23,7 +23,7 @@ from services.playback.viewings import decode_viewing
 from services.telemetry import metrics
 from services.telemetry.logs import get_logger
 
-_ROUNDS = 100  # of reading until nothing is left; then the timetable has its say
+_ROUNDS = 100  # of reading until the streams are empty; then the next run continues
 _WRITES = 500  # titles in one bulk write
 _LEAST_WATCHED_SECONDS = 5  # what was left sooner was a mistake, not a viewing
 _CONSUMER = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
@@ -36,7 +36,7 @@ async def flush_progress(runtime: Runtime, consumer: str = _CONSUMER) -> int:
     """Flush until the streams are empty; returns how many entries were flushed.
 
     Raises:
-        UpstreamUnavailable: MongoDB or Redis is away; what was read is claimed again later.
+        UpstreamUnavailable: MongoDB or Redis is unavailable; what was read is claimed again later.
     """
     flushed = 0
     stream = runtime.playback.stream

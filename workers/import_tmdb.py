@@ -17,7 +17,7 @@ async def import_tmdb(runtime: Runtime) -> bool:
     """Start the job if it is due; True if this call started it. Does nothing without a key.
 
     Raises:
-        UpstreamUnavailable: Redis or MongoDB is away.
+        UpstreamUnavailable: Redis or MongoDB is unavailable.
     """
     if not runtime.tmdb.is_on:
         return False

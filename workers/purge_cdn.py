@@ -26,7 +26,7 @@ _AT_ONCE = 100
 _LEASE_SECONDS = 120.0  # longer than a run may last
 _LONGEST_BACKOFF_SECONDS = 1800.0
 _REDIS_AWAY_SECONDS = 5.0
-_GIVE_UP = timedelta(days=7)  # nothing at a CDN lives as long
+_GIVE_UP = timedelta(days=7)  # no CDN caches anything that long
 
 log = get_logger("workers")
 
@@ -35,7 +35,7 @@ async def purge_cdn(runtime: Runtime) -> int:
     """Process all due purges; returns how many ended.
 
     Raises:
-        UpstreamUnavailable: MongoDB is away; what is leased is tried again later.
+        UpstreamUnavailable: MongoDB is unavailable; leased purges are attempted again later.
     """
     await _mark_ready(runtime)
     ended = 0
@@ -46,7 +46,7 @@ async def purge_cdn(runtime: Runtime) -> int:
 
 
 async def _mark_ready(runtime: Runtime) -> None:
-    with suppress(UpstreamUnavailable):  # Redis is away: each goes out when its time has come
+    with suppress(UpstreamUnavailable):  # Redis is unavailable: each purge runs when it is due
         while ready := await runtime.purge_outbox.pop_ready():
             await models.purges.mark_ready_many(ready, purging.now(runtime))
 

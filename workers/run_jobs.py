@@ -80,7 +80,7 @@ async def run_jobs(
     """Run jobs until none is left; returns how many. A cancelled run releases its job.
 
     Raises:
-        UpstreamUnavailable: MongoDB is away; the job in hand is taken up again later.
+        UpstreamUnavailable: MongoDB is unavailable; the current job is claimed again later.
     """
     ran = 0
     while (job := await _next(runtime, worker)) is not None:
@@ -92,7 +92,7 @@ async def run_jobs(
 async def _next(runtime: Runtime, worker: str) -> JobRecord | None:
     at = now(runtime)
     silent_since = at - timedelta(seconds=runtime.settings.job_claim_idle_seconds)
-    with suppress(UpstreamUnavailable):  # Redis is away: only looking is left
+    with suppress(UpstreamUnavailable):  # Redis is unavailable: look in MongoDB only
         while (job_id := await runtime.jobs.queue.pop()) is not None:
             job = await models.claim_job(worker, at, silent_since, job_id)
             if job is not None:

@@ -10,7 +10,7 @@ from resolvers.context import Runtime
 from services.errors import UpstreamUnavailable
 
 _AT_ONCE = 4
-_MOST_EACH = 25  # then the timetable has its say
+_MOST_EACH = 25  # then the next run continues
 
 
 async def send_mail(runtime: Runtime) -> None:

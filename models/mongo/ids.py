@@ -1,7 +1,7 @@
 """Public ids: `<kind>_<key>`, the same text in the API, in MongoDB and in cache keys.
 
-Imported things get ids derived from their source's key, so importing twice changes nothing;
-everything else gets random ones. A kind is read from the text alone, without a lookup.
+Imported records get ids derived from their source's key, so importing twice changes nothing;
+all others get random ones. A kind is read from the text alone, without a lookup.
 """
 
 from __future__ import annotations

@@ -42,8 +42,8 @@ async def authenticate_key(runtime: Runtime, token: str) -> Viewer:
     """The viewer that a key authenticates.
 
     Raises:
-        InvalidToken: unknown, expired or revoked; which one is not told.
-        UpstreamUnavailable: MongoDB is away, and the key was not seen within a minute.
+        InvalidToken: unknown, expired or revoked; without saying which.
+        UpstreamUnavailable: MongoDB is unavailable, and the key was not seen within a minute.
     """
     text = ApiKeyText.parse(token)
     if text is None:

@@ -24,7 +24,7 @@ async def erase_deleted(runtime: Runtime) -> int:
     """Run one erasure pass over due accounts; returns how many are deleted for good.
 
     Raises:
-        UpstreamUnavailable: a store is away; another pass goes on in a minute.
+        UpstreamUnavailable: a store is unavailable; another pass continues in a minute.
     """
     erased = 0
     for _ in range(_MOST_AT_ONCE):

@@ -60,7 +60,7 @@ async def send_next(runtime: Runtime) -> bool:
     """Send the mail that is longest due; False if none is, or if it must be sent again later.
 
     Raises:
-        UpstreamUnavailable: MongoDB is away.
+        UpstreamUnavailable: MongoDB is unavailable.
     """
     at = _now(runtime)
     request = await models.take_mail_request(at, _LEASE)

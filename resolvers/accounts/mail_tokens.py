@@ -52,7 +52,7 @@ async def verify_email(context: Context, code: str) -> models.UserRecord | None:
         raise _invalid_code()
     await models.delete_mail_tokens(user.id, MailPurpose.VERIFY_EMAIL)
     if token.registration is not None:
-        await close_account(context, user.id)  # whoever was in before had proved nothing
+        await close_account(context, user.id)  # earlier sign-ins had verified nothing
     await audit.record(context, AuditEvent.EMAIL_VERIFIED, subject=user.id)
     return user if user.id == context.viewer_id else None
 

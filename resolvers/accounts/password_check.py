@@ -54,7 +54,7 @@ async def reauthenticate(
     """The viewer's credential, if this is the password; counted as at sign-in.
 
     Raises:
-        InvalidCredentials: a wrong password, or the account is gone; at `field` of the input.
+        InvalidCredentials: a wrong password, or a deleted account; at `field` of the input.
         ValidationFailed, RateLimited, OperationTimeout, UpstreamUnavailable.
     """
     credential = await models.credential_by_id(viewer.user_id)

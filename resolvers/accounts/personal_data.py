@@ -89,7 +89,7 @@ async def change_role(context: Context, email: str, role: models.Role) -> str:
     Raises:
         NotFound: there is no such account.
         ValidationFailed: ANONYMOUS is nobody's role.
-        UpstreamUnavailable: a store is away; doing it again goes on.
+        UpstreamUnavailable: a store is unavailable; repeating it continues.
     """
     if role is models.Role.ANONYMOUS:
         raise ValidationFailed("ANONYMOUS is the role of nobody: delete the account instead.")

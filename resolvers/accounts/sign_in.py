@@ -280,7 +280,7 @@ async def _renew_hash(context: Context, credential: models.CredentialRecord, pas
 
 
 async def _user(context: Context, user_id: str) -> models.UserRecord | None:
-    # unscoped: signing in asks before there is a viewer, with an id that was just proved
+    # unscoped: signing in reads before there is a viewer, by an id that was just verified
     return await context.load(UserByIdUnscoped, user_id)  # type: ignore[no-any-return]
 
 

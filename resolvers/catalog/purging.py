@@ -32,7 +32,7 @@ async def enqueue_edit(
     """Enqueue the purge of a film before it is edited; returns the purge's id.
 
     Raises:
-        UpstreamUnavailable: MongoDB is away: do not change it.
+        UpstreamUnavailable: MongoDB is unavailable: do not change it.
     """
     genres = {*(before.genre_ids if before else ()), *changes.get("genre_ids", ())}
     settled = runtime.settings.mongodb_timeout_ms / 1000 + _SETTLE_SECONDS
@@ -65,7 +65,7 @@ async def enqueue_import(runtime: Runtime, *, caches_purged: bool | None = None)
     """Enqueue the purge of an import: before it writes, or with `caches_purged` after it.
 
     Raises:
-        UpstreamUnavailable: MongoDB is away.
+        UpstreamUnavailable: MongoDB is unavailable.
     """
     return await _enqueue(
         runtime,
@@ -102,7 +102,7 @@ async def forget(runtime: Runtime, purge: models.PurgeRecord) -> None:
     """Drop what the purge names from our own caches, in every process.
 
     Raises:
-        UpstreamUnavailable: Redis is away, or MongoDB.
+        UpstreamUnavailable: Redis is unavailable, or MongoDB.
     """
     cache = runtime.cache
     if cache.has_pending:

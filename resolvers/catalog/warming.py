@@ -34,7 +34,7 @@ async def warm(context: Context, first: int, progress: WarmingProgress) -> int:
 
     Raises:
         ValidationFailed: `first` is not between 1 and 1,000.
-        UpstreamUnavailable: the database is away.
+        UpstreamUnavailable: the database is unavailable.
     """
     total = paging.validate_size(first, "first", AT_START, _MOST)
     done, after = 0, None

@@ -17,7 +17,7 @@ from services.settings.settings import Settings
 
 SECONDS = 10
 _SEGMENT_SECONDS = 2  # players change quality at segments: five are enough to show it
-_NICENESS = 10  # whoever makes the first requests comes first
+_NICENESS = 10  # requests of the first clients have priority
 
 
 def folder_of(settings: Settings) -> Path:

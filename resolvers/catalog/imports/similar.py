@@ -16,7 +16,7 @@ MOST = 12
 _NEAR_SAME_GENRES = 16  # looked at on each side: films with exactly the same genres,
 _NEAR_ONE_GENRE = 6  # with one genre in common,
 _NEAR_PERSON = 12  # with one person in common
-_YEARS_APART = 20  # from here on, time says nothing
+_YEARS_APART = 20  # from here on, time does not count
 _PAUSE = 500  # films between two chances for the loop
 
 

@@ -39,7 +39,7 @@ async def run_import(
     """Run the importFromTmdb job; returns a summary of what was left out, or None.
 
     Raises:
-        UpstreamUnavailable: TMDb or MongoDB is away.
+        UpstreamUnavailable: TMDb or MongoDB is unavailable.
     """
     kind = TmdbKind.SHOW if arguments["tv"] else TmdbKind.MOVIE
     numbers: list[int] = arguments["tmdb_ids"]
@@ -55,7 +55,7 @@ async def load(
     """Import these TMDb numbers in batches.
 
     Raises:
-        UpstreamUnavailable: TMDb or MongoDB is away; what was written before stays.
+        UpstreamUnavailable: TMDb or MongoDB is unavailable; what was written before stays.
     """
     done, total = 0, sum(len(numbers) for numbers in numbers_by_kind.values())
     progress(done, total)

@@ -30,7 +30,7 @@ async def run_import(
     """Run the nightly job; returns a summary of what was left out, or None.
 
     Raises:
-        UpstreamUnavailable: TMDb or MongoDB is away.
+        UpstreamUnavailable: TMDb or MongoDB is unavailable.
     """
     today = datetime.fromtimestamp(runtime.clock(), UTC).date()
     start = await _find_start(today)
