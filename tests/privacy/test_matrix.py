@@ -50,7 +50,7 @@ def test_every_personal_field_is_asked_for() -> None:
 
 def test_every_id_that_is_taken_is_handed_in() -> None:
     handed_in = set().union(*(made.hands_in for made in _all_made()))
-    assert operations.ids_taken() - handed_in == set()
+    assert operations.list_id_arguments() - handed_in == set()
 
 
 # ---- reading

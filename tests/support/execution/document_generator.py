@@ -28,7 +28,7 @@ from hypothesis import strategies as st
 
 from tests.support.execution.input_generator import (
     Custom,
-    Given,
+    Literal,
     is_one_of,
     nothing_special,
     value_of,
@@ -190,7 +190,7 @@ class _Maker:
 
     def _inside(self, value: Any, type_: Any, name: str) -> Any:
         if self.chance(0.2):
-            return Given(self._variable(type_, name, False))
+            return Literal(self._variable(type_, name, False))
         return self._with_variables(value, type_, name)
 
     def _variable(self, type_: Any, name: str, may_be_null: bool) -> str:
