@@ -136,7 +136,7 @@ async def test_a_path_that_looks_like_a_file_is_no_other_way_in(
     assert "public" not in response.headers.get("cache-control", "")
 
 
-async def test_errors_and_signed_in_answers_are_kept_by_nobody(
+async def test_errors_and_signed_in_answers_are_never_cached(
     client: httpx.AsyncClient, hardened: Runtime
 ) -> None:
     token = {"authorization": f"Bearer {token_for(hardened)}"}

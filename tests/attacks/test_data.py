@@ -304,7 +304,7 @@ def _values() -> Iterator[Attack]:
 
 
 @each(_values())
-async def test_a_value_that_is_none_of_its_type_is_told_in_our_words(
+async def test_a_value_that_is_none_of_its_type_is_described_in_our_words(
     client: httpx.AsyncClient, hardened: Runtime, attack: Attack
 ) -> None:
     await assert_repelled(client, attack, authorization=f"Bearer {_editor(hardened)}")
@@ -361,7 +361,7 @@ def _assignments() -> Iterator[Attack]:
 
 
 @each(_assignments())
-async def test_rights_cannot_be_given_to_oneself_and_secrets_not_asked_for(
+async def test_rights_cannot_be_granted_to_oneself_nor_secrets_queried(
     client: httpx.AsyncClient, hardened: Runtime, attack: Attack
 ) -> None:
     # given somebody signed in

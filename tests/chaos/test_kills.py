@@ -172,7 +172,7 @@ async def nothing_waits(stores: Stores) -> bool:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-async def test_a_worker_that_is_asked_to_stop_does_so_cleanly(
+async def test_a_worker_stops_cleanly_on_sigterm(
     stores: Stores, tmp_path: Path, number: signal.Signals
 ) -> None:
     with ExitStack() as stack:

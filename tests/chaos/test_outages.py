@@ -108,7 +108,7 @@ async def is_readable(served: Served) -> bool:
     return "errors" not in body
 
 
-async def test_without_both_memory_answers_and_balancers_are_told(
+async def test_without_both_memory_answers_and_readiness_says_so(
     served: Served, stores: Stores
 ) -> None:
     # The first read fills Redis, whose word of that empties memory; the second one fills memory.

@@ -42,7 +42,7 @@ async def test_many_users_cost_one_find_and_no_redis(
     assert await count_commands.redis_commands() == {}
 
 
-async def test_nothing_private_is_kept_for_another_operation(
+async def test_nothing_private_is_cached_for_another_operation(
     context: Context, users: list[str], count_commands: CountCommands
 ) -> None:
     loader = context.loader(UserByIdUnscoped)

@@ -112,7 +112,7 @@ async def test_a_caller_that_leaves_ends_nobody_elses_read(
     assert gated.requested == [[FILM]]
 
 
-async def test_a_read_that_everybody_left_is_still_kept(
+async def test_a_read_that_every_caller_left_is_still_cached(
     runtime: Runtime, gated: type[GatedFilms]
 ) -> None:
     await store([film(1)])
@@ -211,7 +211,7 @@ async def test_with_redis_away_too_memory_answers_as_a_last_resort(
     assert gated.requested == [[FILM], [film_id(2)]]
 
 
-async def test_what_does_not_exist_is_asked_for_twice_a_minute_at_most(
+async def test_what_does_not_exist_is_read_twice_a_minute_at_most(
     runtime: Runtime, redis: Client, clock: Clock, gated: type[GatedFilms]
 ) -> None:
     here = process(runtime, redis, clock)
@@ -278,7 +278,7 @@ async def test_our_own_keys_are_read_while_we_wait_for_others(
     assert len(gated.requested) == 1
 
 
-async def test_what_changed_while_it_was_read_is_not_kept(
+async def test_what_changed_while_it_was_read_is_not_cached(
     runtime: Runtime, redis: Client, gated: type[GatedFilms]
 ) -> None:
     # given a reader that has the old film in hand
@@ -322,7 +322,7 @@ class GatedPages(loaders.MoviePageByQuery):
         return pages
 
 
-async def test_a_list_that_changed_while_it_was_read_is_not_kept(
+async def test_a_list_that_changed_while_it_was_read_is_not_cached(
     runtime: Runtime, redis: Client
 ) -> None:
     GatedPages.gate, GatedPages.preferences = asyncio.Event(), []

@@ -46,7 +46,7 @@ async def test_what_was_applied_is_in_step(movies: Any) -> None:
     assert await names(movies) == before
 
 
-async def test_what_is_missing_is_told_and_built(movies: Any) -> None:
+async def test_missing_indexes_are_reported_and_built(movies: Any) -> None:
     await movies.drop_index("genre_rating")
     assert (await plan_of()).missing == ["genre_rating"]
     applied = {plan.collection: plan for plan in await models.apply_indexes()}["movies"]
@@ -91,7 +91,7 @@ async def test_where_there_is_no_room_for_two_the_old_one_goes_first(movies: Any
     assert (await plan_of()).is_in_step
 
 
-async def test_what_nobody_declared_stays_until_told(movies: Any) -> None:
+async def test_undeclared_indexes_stay_until_dropped_by_option(movies: Any) -> None:
     await movies.create_index([("rights", 1)], name="by_hand")
     assert (await plan_of()).extra == ["by_hand"]
     await models.apply_indexes()
@@ -100,7 +100,7 @@ async def test_what_nobody_declared_stays_until_told(movies: Any) -> None:
     assert "by_hand" not in await names(movies)
 
 
-async def test_documents_that_break_a_unique_index_are_told(movies: Any) -> None:
+async def test_documents_that_break_a_unique_index_are_reported(movies: Any) -> None:
     await movies.drop_index("tmdb_id")
     await movies.insert_many([{"_id": "movie_1", "tmdb_id": 7}, {"_id": "movie_2", "tmdb_id": 7}])
     with pytest.raises(StartupError, match="movies"):

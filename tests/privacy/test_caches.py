@@ -37,7 +37,7 @@ async def _gotten(world: World, query: str, token: str | None, **headers: str) -
 
 
 @pytest.mark.parametrize("name", MIXED)
-async def test_an_answer_with_anything_personal_is_kept_nowhere(world: World, name: str) -> None:
+async def test_an_answer_with_anything_personal_is_cached_nowhere(world: World, name: str) -> None:
     query = MIXED[name].replace("%s", f'"{FILM}"')
     # given Ada asks three times, so that any cache would have it
     for _ in range(3):

@@ -43,7 +43,7 @@ def test_of_every_type_it_is_known_whose_it_is() -> None:
     assert operations.nodes() - known == set(), "say in tests/privacy/operations.py whose it is"
 
 
-def test_every_personal_field_is_asked_for() -> None:
+def test_every_personal_field_is_queried() -> None:
     fields = set().union(*(made.asks for made in _all_made()))
     assert personal_fields() - fields == set()
 

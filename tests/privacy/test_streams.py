@@ -38,7 +38,7 @@ async def _receive_until(socket: Socket, last: str) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("name", root_fields("subscription"))
 @pytest.mark.parametrize("who", ["bob", "bob with all rights", "nobody"])
-async def test_what_ada_does_is_told_to_nobody_else(
+async def test_what_ada_does_is_sent_to_nobody_else(
     world: World, live: LiveServer, name: str, who: str
 ) -> None:
     tokens = {"bob": world.bob.token, "bob with all rights": world.as_admin(world.bob)}

@@ -95,7 +95,7 @@ async def test_nobody_signed_in_and_no_address_are_none(context: Context) -> Non
 
 
 @pytest.mark.parametrize("days,expires_at", [(30, NOW + timedelta(days=30)), (0, None)])
-async def test_an_entry_is_kept_for_audit_days(
+async def test_an_entry_is_stored_for_audit_days(
     runtime: Runtime, settings: Settings, days: int, expires_at: datetime | None
 ) -> None:
     # given a house that keeps entries so long

@@ -130,7 +130,7 @@ async def test_paging_through_meets_every_film_once(graphql: GraphQL, demo_catal
     assert turned == seen[:-1]
 
 
-async def test_the_answer_leaves_as_it_is_asked_for(graphql: GraphQL, demo_catalog: None) -> None:
+async def test_the_answer_has_the_shape_of_the_query(graphql: GraphQL, demo_catalog: None) -> None:
     query = """{
       drama: movies(first: 3, filter: {genres: ["drama"], yearTo: 1930}) {
         nodes { __typename year genres { slug } }

@@ -159,7 +159,7 @@ async def test_nobody_reports_into_a_session_of_somebody_else(
     assert await read_stored_progress() == []
 
 
-async def test_an_unknown_session_is_told_as_data(graphql: GraphQL, film: str) -> None:
+async def test_an_unknown_session_is_a_user_error(graphql: GraphQL, film: str) -> None:
     token = await signed_in(graphql)
     for id_ in ("session_0", "nonsense", ""):
         payload = await done(graphql, REPORT, token, sessionId=id_, sequence=0, positionSeconds=1)

@@ -118,7 +118,7 @@ async def test_the_next_provider_answers_and_attempts_say_why(
     assert "secret" not in str(answer)
 
 
-async def test_the_first_provider_that_answers_is_kept(
+async def test_the_first_provider_that_answers_is_cached(
     ask_sources: AskSources, provider_server: FakeProvider
 ) -> None:
     first, second = await ask_sources("ok", "500", times=2)

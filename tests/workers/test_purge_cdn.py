@@ -327,7 +327,7 @@ async def test_a_failing_cdn_is_tried_again_with_growing_pauses_and_then_given_u
     assert (await states(), cdn_server.dropped()) == ([PurgeState.DONE], {"movies:all"})
 
 
-async def test_asked_too_often_counts_against_none_and_is_waited_out(
+async def test_a_rate_limited_purge_counts_no_attempt_and_is_waited_out(
     runtime: Runtime, here: Runtime, cdn_server: FakeCdn, clock: Clock
 ) -> None:
     await purging.enqueue_tags(here, ["movies:all"])

@@ -65,7 +65,7 @@ def later(runtime: Runtime, seconds: float) -> Runtime:
     return replace(runtime, clock=lambda: at)
 
 
-async def test_a_job_is_queued_run_and_told(runtime: Runtime) -> None:
+async def test_a_job_is_queued_run_and_reported(runtime: Runtime) -> None:
     # given a job that counts to three
     job = await queued(runtime)
     assert (job.state, job.done, job.total, job.started_at) == (JobState.QUEUED, 0, None, None)

@@ -110,7 +110,7 @@ async def test_nobody_is_no_viewer(send: Send) -> None:
     assert await send(VIEWER) == {"data": {"viewer": None}}
 
 
-async def test_a_taken_address_is_told_as_data(send: Send) -> None:
+async def test_a_registered_address_is_a_user_error(send: Send) -> None:
     await send(REGISTER, input={**ADA, "displayName": "Ada"})
     before = await models.User.get_pymongo_collection().find({}).to_list(None)
     answer = await send(REGISTER, input={**ADA, "email": "ADA@example.org", "displayName": "Eve"})
@@ -163,7 +163,7 @@ async def test_a_wrong_password_and_an_unknown_address_have_one_answer(send: Sen
         (REGISTER, {"device": {"key": ""}}, "VALIDATION_FAILED", ["input", "device", "key"]),
     ],
 )
-async def test_what_is_not_acceptable_is_told_with_its_place(
+async def test_unacceptable_input_is_a_user_error_with_its_path(
     send: Send, query: str, fields: dict[str, Any], code: str, path: list[str]
 ) -> None:
     answer = await send(query, input={**ADA, "displayName": "Ada", **fields})
@@ -173,7 +173,7 @@ async def test_what_is_not_acceptable_is_told_with_its_place(
 
 
 @pytest.mark.parametrize("token", [None, "nonsense", "A" * 43])
-async def test_a_bad_refresh_token_is_told_as_data(send: Send, token: str | None) -> None:
+async def test_a_bad_refresh_token_is_a_user_error(send: Send, token: str | None) -> None:
     answer = await send(REFRESH, input={"refreshToken": token})
     payload = answer["data"]["refreshTokens"]
     assert payload["tokens"] is None

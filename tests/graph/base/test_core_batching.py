@@ -23,7 +23,7 @@ def lengths(batches: Batches, wait: Callable[[], Any] = lambda: asyncio.sleep(0)
     return call
 
 
-async def test_what_is_asked_in_the_same_moment_is_one_batch() -> None:
+async def test_calls_of_the_same_moment_are_one_batch() -> None:
     batches: Batches = []
     waiting: dict[Any, Any] = {}
     call = lengths(batches)

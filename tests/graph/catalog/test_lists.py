@@ -116,7 +116,7 @@ async def test_genres_at_once_cost_two_commands(
     assert count_commands.mongo == ["movies.aggregate"]
 
 
-async def test_without_caches_only_what_is_asked_for_is_read(runtime: Runtime, films: None) -> None:
+async def test_without_caches_only_requested_fields_are_read(runtime: Runtime, films: None) -> None:
     # given an operation without any cache
     context = Context(replace(runtime, cache=Cache(runtime.redis, tiers="")))
     genres = await browse.genres(context)
@@ -162,7 +162,7 @@ async def test_statistics_cost_one_aggregation_and_then_none(
     assert body["errors"][0]["extensions"]["code"] == "VALIDATION_FAILED"
 
 
-async def test_a_list_is_counted_only_when_asked(
+async def test_a_list_is_counted_only_when_total_count_is_requested(
     graphql: GraphQL, films: None, count_commands: CountCommands
 ) -> None:
     plain = """query ($filter: MovieFilter) { movies(filter: $filter, first: 1) {

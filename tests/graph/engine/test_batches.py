@@ -173,7 +173,7 @@ async def test_a_thousand_films_cost_the_calls_and_commands_of_a_hundred(
     assert len(costs[0][0]) <= PAGES + 2
 
 
-async def test_a_loader_is_asked_once_for_what_different_parents_name(
+async def test_a_loader_is_called_once_for_keys_of_different_parents(
     runtime: Runtime, operations: Operations, count_commands: CountCommands
 ) -> None:
     # given several paths to the same genres and people

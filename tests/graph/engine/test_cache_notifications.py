@@ -88,21 +88,21 @@ async def test_a_whole_answer_neither_hides_nor_keeps_it(
 
 
 @pytest.mark.parametrize("extensions", [{}, None, {"cache": False}, {"cache": "yes"}, {"x": True}])
-async def test_only_who_asks_is_told(
+async def test_cache_details_are_sent_only_on_request(
     client: httpx.AsyncClient, films: None, extensions: Any
 ) -> None:
     answer = await client.post("/graphql", json={"query": FILMS, "extensions": extensions})
     assert answer.json().keys() == {"data"}
 
 
-async def test_nobody_is_told_in_production(runtime: Runtime, films: None) -> None:
+async def test_cache_details_are_never_sent_in_production(runtime: Runtime, films: None) -> None:
     live = runtime.settings.model_copy(update={"environment": Environment.PRODUCTION})
     async with serving(replace(runtime, settings=live)) as client:
         answer = await client.post("/graphql", json=ASKING)
     assert answer.json().keys() == {"data"}
 
 
-async def test_it_is_told_over_get_and_over_websockets_too(
+async def test_cache_details_are_sent_over_get_and_websockets_too(
     client: httpx.AsyncClient, socket: Socket, films: None
 ) -> None:
     url = {"query": FILMS, "extensions": '{"cache": true}'}

@@ -131,7 +131,7 @@ async def test_no_parent_at_all_has_what_must_be_there(
     assert read_error_paths(body) == {(BROKEN, ("item", "mustTwin"))}
 
 
-async def test_a_failing_loader_fails_those_who_asked_it_for_something(
+async def test_a_failing_loader_fails_the_fields_that_use_it(
     send: Send, case_context: ChosenContext
 ) -> None:
     add_records(
@@ -177,7 +177,7 @@ async def test_a_batched_function_that_miscounts_fails_for_all(
 # selection
 
 
-async def test_aliases_and_merged_fields_keep_the_order_asked(
+async def test_aliases_and_merged_fields_keep_the_order_of_the_query(
     send: Send, case_context: ChosenContext
 ) -> None:
     add_records(case_context, ItemRecord("a", name="A", twin_id="b"), ItemRecord("b", name="B"))

@@ -310,7 +310,7 @@ def test_a_cost_is_how_many_things_may_be_answered_with(
 
 
 @pytest.mark.parametrize("levels", [100, 500, 1_000])
-async def test_deep_variables_are_told_from_good_ones(
+async def test_deep_variables_are_distinguished_from_good_ones(
     client: httpx.AsyncClient, count_commands: CountCommands, levels: int
 ) -> None:
     query = "query ($filter: MovieFilter) { movies(filter: $filter) { nodes { id } } }"

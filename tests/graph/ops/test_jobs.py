@@ -62,7 +62,7 @@ async def test_without_a_key_importing_says_what_to_do(graphql: GraphQL, runtime
         ({"category": "POPULAR", "pages": 51}, ["input", "pages"]),
     ],
 )
-async def test_what_cannot_be_imported_is_told_as_data(
+async def test_what_cannot_be_imported_is_a_user_error(
     graphql: GraphQL, runtime: Runtime, fields: dict[str, Any], path: list[str]
 ) -> None:
     _, answer = await graphql(IMPORT, {"input": fields}, token_for(runtime, Role.EDITOR))

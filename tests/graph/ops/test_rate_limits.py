@@ -107,7 +107,7 @@ def cost_of_count(limited: Limited) -> int:
 
 
 @pytest.mark.usefixtures("films")
-async def test_cost_is_told_to_who_asks_alone(runtime: Runtime) -> None:
+async def test_cost_is_sent_only_on_request(runtime: Runtime) -> None:
     limited = Limited(runtime)
     assert (await limited(FILMS, first=2)).extensions is None
     # and an answer that tells it is not kept
@@ -118,7 +118,7 @@ async def test_cost_is_told_to_who_asks_alone(runtime: Runtime) -> None:
 
 
 @pytest.mark.usefixtures("films")
-async def test_a_kept_answer_costs_one_point(runtime: Runtime, redis: Client) -> None:
+async def test_a_cached_answer_costs_one_point(runtime: Runtime, redis: Client) -> None:
     # given an answer that is kept, which may take a moment after films were written
     limited, request = Limited(runtime), Request(FILMS, {"first": 2})
 
@@ -211,7 +211,7 @@ async def test_what_graphql_core_runs_is_charged_as_reserved(
 
 
 @pytest.mark.usefixtures("films")
-async def test_cost_and_cache_are_told_side_by_side(runtime: Runtime) -> None:
+async def test_cost_and_cache_are_sent_side_by_side(runtime: Runtime) -> None:
     limited = Limited(runtime)
     answer = await limited.ask(
         Request(FILMS, {"first": 1}, include_cache_hits=True, include_cost=True)

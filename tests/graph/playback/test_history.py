@@ -93,7 +93,7 @@ async def page(send: Send, **variables: Any) -> dict[str, Any]:
     return history
 
 
-async def test_the_history_is_told_in_pages(send: Send, ada: Context, clock: Clock) -> None:
+async def test_the_history_is_paged(send: Send, ada: Context, clock: Clock) -> None:
     # given three films watched
     titles = [await film(name) for name in ("one", "two", "three")]
     for title in titles:
@@ -174,7 +174,7 @@ async def test_viewings_are_deleted_by_exactly_one_way(
     assert remaining == [2, 1, 0]
 
 
-async def test_one_stream_too_many_is_data_and_what_plays_is_told(
+async def test_one_stream_too_many_is_a_user_error_that_lists_the_playing_sessions(
     send: Send, ada: Context, clock: Clock
 ) -> None:
     # given a film that plays

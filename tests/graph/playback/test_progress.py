@@ -182,7 +182,7 @@ async def test_marks_are_set_and_taken_back(send: GraphQL, runtime: Runtime) -> 
     }
 
 
-async def test_what_cannot_be_marked_is_told_as_data(send: GraphQL, runtime: Runtime) -> None:
+async def test_what_cannot_be_marked_is_a_user_error(send: GraphQL, runtime: Runtime) -> None:
     token = token_for(runtime)
     for query, variables, path in (
         (MARK, {"input": {"id": film_id(9)}}, "id"),

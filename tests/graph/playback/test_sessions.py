@@ -205,7 +205,7 @@ async def test_titles_and_viewers_tell_progress(send: Send) -> None:
     }
 
 
-async def test_a_session_is_told_to_its_owner_only(
+async def test_a_session_is_visible_to_its_owner_only(
     send: Send, runtime: Runtime, context: Context
 ) -> None:
     session = (await start(send, await film()))["session"]["id"]

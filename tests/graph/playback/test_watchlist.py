@@ -46,7 +46,7 @@ async def data(send: GraphQL, query: str, token: str | None, **variables: Any) -
     return answer["data"]
 
 
-async def test_a_title_is_kept_listed_and_let_go(send: GraphQL, runtime: Runtime) -> None:
+async def test_a_title_is_added_listed_and_removed(send: GraphQL, runtime: Runtime) -> None:
     # given two titles on the list of somebody who has an account
     register = """mutation { register(input: {email: "ada@example.org", displayName: "Ada",
       password: "correct horse battery"}) { tokens { accessToken } } }"""
@@ -102,7 +102,7 @@ async def test_titles_tell_whether_they_are_listed_to_their_viewer_alone(
         assert answer["tvShows"]["nodes"] == [{"onWatchlist": None if token is None else False}]
 
 
-async def test_what_is_no_title_is_told_as_data(send: GraphQL, runtime: Runtime) -> None:
+async def test_what_is_no_title_is_a_user_error(send: GraphQL, runtime: Runtime) -> None:
     for query in (ADD, REMOVE):
         (answer,) = (await data(send, query, token_for(runtime), id=film_id(9))).values()
         assert answer == {

@@ -87,7 +87,7 @@ async def test_a_breaker_is_no_node_for_others(ask: Ask) -> None:
     assert (await ask(query, id="provider_vidking"))["data"]["node"]["id"] == "provider_vidking"
 
 
-async def test_operators_are_told_of_every_breaker_that_changes(own: Runtime) -> None:
+async def test_operators_receive_every_breaker_that_changes(own: Runtime) -> None:
     app = build_silent_app(own)
     ask = build_asker(own)
     watching = "subscription { breakerChanged { name state forced } }"

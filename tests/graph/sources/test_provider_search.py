@@ -24,7 +24,7 @@ async def test_searching_at_providers_is_for_editors(
     assert provider_server.seen == []
 
 
-async def test_what_a_provider_finds_is_told_as_far_as_we_have_it(
+async def test_search_results_include_only_titles_of_the_catalogue(
     ask: Ask, provider_server: FakeProvider
 ) -> None:
     # given the second of the two films it finds, and a show
@@ -55,7 +55,7 @@ async def test_a_search_for_nothing_or_too_much_is_refused(
 
 
 @pytest.mark.parametrize("switch", ["500", "hang", "malformed"])
-async def test_a_search_that_nobody_answers_says_so_and_is_not_kept(
+async def test_a_search_that_nobody_answers_says_so_and_is_not_cached(
     runtime: Runtime, provider_server: FakeProvider, switch: str
 ) -> None:
     settings = vidking(provider_server, switch) | {"provider_timeout_seconds": 0.3}

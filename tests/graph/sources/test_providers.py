@@ -39,7 +39,7 @@ SET_BREAKER = """mutation ($input: SetBreakerInput!) { setBreaker(input: $input)
 BREAKER = "breaker_provider-vidking"
 
 
-async def test_everybody_sees_which_providers_are_asked(ask: Ask) -> None:
+async def test_everybody_sees_which_providers_are_used(ask: Ask) -> None:
     answer = await ask(PUBLIC)
     assert answer == {
         "data": {
@@ -100,7 +100,7 @@ async def test_operators_see_how_they_do(ask: Ask) -> None:
     assert [(one["status"], one["breaker"]) for one in (library, templated)] == [(None, None)] * 2
 
 
-async def test_a_status_is_asked_for_once_in_half_a_minute(
+async def test_a_status_is_requested_once_in_half_a_minute(
     runtime: Runtime, provider_server: FakeProvider
 ) -> None:
     clock = Clock()

@@ -104,7 +104,7 @@ def send(request: pytest.FixtureRequest, sources_context: Context) -> Send:
     return run
 
 
-async def test_sources_are_told_with_where_they_come_from(send: Send) -> None:
+async def test_sources_say_where_they_come_from(send: Send) -> None:
     answer = await send(
         """{ film { streamingSources {
           sources { url type quality language isWorking priority provider { key }
@@ -168,7 +168,7 @@ async def test_sources_are_told_with_where_they_come_from(send: Send) -> None:
     }
 
 
-async def test_what_is_wanted_is_told_by_the_input(send: Send) -> None:
+async def test_sources_are_filtered_by_the_input(send: Send) -> None:
     query = """query($input: StreamingSourcesInput) {
       film { streamingSources(input: $input) { origin sources { type } } } }"""
     answers = [
@@ -205,7 +205,7 @@ async def test_providers_are_listed_in_order(send: Send, sources_context: Contex
     assert list(providers) == ["provider_good"]
 
 
-async def test_a_player_page_is_told_with_who_offers_it(send: Send) -> None:
+async def test_a_player_page_says_which_provider_offers_it(send: Send) -> None:
     query = """query($input: EmbedInput) {
       film { embed(input: $input) { url origin provider { key isOn: enabled } } } }"""
     answer = await send(query, input={"startAtSeconds": 90, "language": "de"})

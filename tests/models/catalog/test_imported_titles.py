@@ -37,7 +37,7 @@ async def test_a_write_that_never_arrived_takes_nothing_from_the_import(runtime:
     assert (await stored())["overview"] == "third"
 
 
-async def test_a_field_never_told_is_filled_only_where_it_is_empty(runtime: Runtime) -> None:
+async def test_a_field_never_imported_is_filled_only_where_it_is_empty(runtime: Runtime) -> None:
     # given a film made by hand
     await models.Movie(id="movie_1", title="Ours", sort_title="ours", vote_count=7).insert()
     # when an import speaks for the first time

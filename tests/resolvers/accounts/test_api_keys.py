@@ -59,7 +59,7 @@ async def enter(context: Context, secret: str) -> Viewer | None:
     return await authenticate(context.runtime, f"Bearer {secret}")
 
 
-async def test_a_key_is_told_once_and_stored_as_a_hash(guest: Context) -> None:
+async def test_a_key_is_shown_once_and_stored_as_a_hash(guest: Context) -> None:
     # when somebody makes a key
     ada = await register_account(guest)
     made = await make(ada, SOON)

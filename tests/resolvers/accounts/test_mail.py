@@ -393,7 +393,7 @@ async def test_asking_for_a_reset_is_the_same_for_an_account_and_for_none(
     assert (await send_pending_mails(guest)).subjects == [f"{EMAIL}: Set a new password"]
 
 
-async def test_an_address_that_is_none_is_told(guest: Context) -> None:
+async def test_an_invalid_address_is_reported(guest: Context) -> None:
     for ask in (mail_tokens.request_password_reset, mail_tokens.resend_verification):
         with pytest.raises(ValidationFailed):
             await ask(next_operation(guest), "ada\r\nBcc: eve@example.org")

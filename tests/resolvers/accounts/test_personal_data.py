@@ -124,7 +124,7 @@ async def test_nothing_is_handed_out_of_nobody(
     assert (await read_account())["role"] == "USER"
 
 
-async def test_a_deleted_account_is_closed_told_and_erased(guest: Context) -> None:
+async def test_a_deleted_account_is_closed_and_erased_and_its_owner_mailed(guest: Context) -> None:
     # given somebody signed in, with a key
     ada = await register_account(guest)
     await watched(ada)

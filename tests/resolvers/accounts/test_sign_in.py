@@ -261,7 +261,7 @@ async def test_a_hash_of_older_costs_is_renewed_at_the_next_sign_in(guest: Conte
     assert await sign_in.login(again(guest), email=EMAIL, password=PASSWORD)
 
 
-async def test_a_crowd_of_sign_ins_is_told_to_come_back(cheap: Runtime) -> None:
+async def test_a_crowd_of_sign_ins_is_refused_with_a_retry_delay(cheap: Runtime) -> None:
     passwords = Passwords(memory_kib=64, passes=1, max_waiting=2)
     context = Context(dataclasses.replace(cheap, passwords=passwords))
     answers = await asyncio.gather(
@@ -485,7 +485,7 @@ async def test_rights_this_version_does_not_know_are_refused(
         await authenticate(cheap, f"Bearer {token}")
 
 
-async def test_the_viewer_is_read_once_and_kept_in_no_shared_cache(
+async def test_the_viewer_is_read_once_and_stored_in_no_shared_cache(
     guest: Context, count_commands: CountCommands
 ) -> None:
     # given somebody signed in

@@ -344,7 +344,7 @@ async def test_whole_answers_made_of_a_film_are_gone_in_every_process_once_it_ch
 
 
 @pytest.mark.usefixtures("whole_answers")
-async def test_answers_are_not_kept_while_nobody_tells_of_changes(
+async def test_answers_are_not_stored_while_changes_are_not_received(
     runtime: Runtime, graphql: GraphQL, editor: str
 ) -> None:
     query = '{ movie(by: {id: "movie_00001"}) { title } }'

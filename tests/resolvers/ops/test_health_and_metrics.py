@@ -98,7 +98,9 @@ async def test_who_comes_back_with_a_cursor_loses_nothing(operator: Context, clo
     assert rates(await following(events)) == [4]
 
 
-async def test_who_comes_back_too_late_is_told(operator: Context, clock: Clock) -> None:
+async def test_a_client_that_resumes_too_late_is_sent_a_gap(
+    operator: Context, clock: Clock
+) -> None:
     await second(operator, clock, 1)
     first = await following(live_metrics(operator))
     await operator.runtime.redis.delete("metrics:test")
@@ -167,7 +169,7 @@ async def test_all_is_well_when_both_stores_answer(operator: Context, clock: Clo
     assert report.version == "0.1.0"
 
 
-async def test_one_store_away_is_degraded_and_told_in_time(runtime: Runtime) -> None:
+async def test_one_store_away_is_degraded_and_reported_in_time(runtime: Runtime) -> None:
     # given a Redis that takes connections and says nothing
     async def silent(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await _reader.read()

@@ -211,7 +211,7 @@ async def test_it_is_the_viewers_own(ada: Context, context: Context) -> None:
         await continue_watching(context)
 
 
-async def test_a_film_that_left_the_catalogue_is_told_without_it(ada: Context) -> None:
+async def test_a_film_that_left_the_catalogue_is_still_listed(ada: Context) -> None:
     await build_offline_report(ada, film_id(1), 60)
     await models.Movie.get_pymongo_collection().delete_one({"_id": film_id(1)})
     assert await listed(ada) == [film_id(1)]

@@ -129,7 +129,7 @@ async def test_unwatched_and_dismissed_episodes_do_not_count(ada: Context) -> No
     assert await next_up(ada) == place(1, 2)
 
 
-async def test_others_and_nobody_are_told_nothing(
+async def test_others_and_anonymous_clients_get_nothing(
     ada: Context, context: Context, count_commands: CountCommands
 ) -> None:
     await complete(ada, [place(1, 1)])

@@ -68,7 +68,7 @@ async def is_subscribed(context: Context) -> bool:
     return bool(await context.runtime.redis.pubsub_channels("progress:changed:*"))
 
 
-async def test_changes_of_all_titles_are_told_as_they_happen(ada: Context) -> None:
+async def test_changes_of_all_titles_are_sent_as_they_happen(ada: Context) -> None:
     # given something watched before
     await build_offline_report(ada, THIRD, 30, ago=100)
     async with aclosing(await Events(stream_progress(ada)).begun(ada)) as events:
@@ -113,7 +113,7 @@ async def test_a_late_reader_gets_the_newest_state_only(ada: Context) -> None:
         assert await events.is_silent()
 
 
-async def test_what_another_process_takes_is_told_here(ada: Context, settings: Settings) -> None:
+async def test_what_another_process_accepts_is_sent_here(ada: Context, settings: Settings) -> None:
     # given a second process, whose way to Redis is its own
     client = pool.connect(settings)
     there = replace(ada.runtime, redis=client, playback=open_playback(settings, client))
@@ -127,7 +127,7 @@ async def test_what_another_process_takes_is_told_here(ada: Context, settings: S
     await client.aclose()
 
 
-async def test_what_changed_nothing_is_not_told(ada: Context) -> None:
+async def test_what_changed_nothing_is_not_sent(ada: Context) -> None:
     await marks.mark_watched(ada, FILM)
     async with aclosing(await Events(stream_progress(ada)).begun(ada)) as events:
         await marks.mark_watched(viewer_of(ada.runtime), FILM)
@@ -149,7 +149,7 @@ async def test_nobody_hears_of_anothers_progress(ada: Context) -> None:
         assert await one_film.next() == own
 
 
-async def test_after_a_break_the_newest_states_are_told(ada: Context, redis: Client) -> None:
+async def test_after_a_break_the_newest_states_are_sent(ada: Context, redis: Client) -> None:
     # given two subscribers that were told something
     before = await build_offline_report(ada, FILM, 60, ago=90)
     async with (

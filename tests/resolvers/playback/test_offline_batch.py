@@ -58,7 +58,7 @@ async def state(context: Context, title: str = FILM) -> models.LiveProgress | No
     return (await progress.progress_of(reader, [title]))[title]
 
 
-async def test_what_was_watched_offline_is_told_later(ada: Context) -> None:
+async def test_what_was_watched_offline_is_reported_later(ada: Context) -> None:
     batch = await send(ada, event())
     assert (batch.applied, batch.ignored) == (1, 0)
     (one,) = batch.progress

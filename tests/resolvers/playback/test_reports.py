@@ -125,7 +125,7 @@ async def test_without_redis_a_report_is_in_mongodb_before_it_is_acknowledged(
     assert await read_stored_progress() == before
 
 
-async def test_without_redis_the_length_a_player_told_once_is_known(
+async def test_without_redis_the_duration_a_player_once_reported_is_known(
     ada: Context, relay: Relay
 ) -> None:
     # given a player that told that the film is longer than its runtime, before Redis went away
@@ -396,7 +396,7 @@ async def test_a_session_opened_without_redis_goes_on_when_it_is_back(
     assert await positions() == [30.0]
 
 
-async def test_a_last_position_is_kept_without_redis(ada: Context, relay: Relay) -> None:
+async def test_a_last_position_is_stored_without_redis(ada: Context, relay: Relay) -> None:
     title = await film()
     session = await start_new_session(ada, title)
     relay.cut()

@@ -351,7 +351,7 @@ def doomed_redis(tmp_path: Path) -> Iterator[servers.Server]:
         yield server
 
 
-async def test_without_redis_what_the_database_has_is_told(
+async def test_without_redis_the_progress_of_the_database_is_returned(
     runtime: Runtime, doomed_redis: servers.Server
 ) -> None:
     # given progress that was flushed

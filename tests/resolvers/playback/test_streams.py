@@ -176,7 +176,9 @@ async def test_a_player_refused_comes_back_when_there_is_room(ada: Context, cloc
     assert await playing(ada) == {silent, instead[1]}
 
 
-async def test_now_playing_is_the_viewers_own_last_heard_first(ada: Context, clock: Clock) -> None:
+async def test_now_playing_is_the_viewers_own_latest_report_first(
+    ada: Context, clock: Clock
+) -> None:
     title = await film()
     first = await start_new_session(ada, title)
     clock.now += 5

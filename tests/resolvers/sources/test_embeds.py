@@ -52,7 +52,7 @@ async def test_without_providers_there_is_none(context: Context) -> None:
     assert await embed(context, FILM) is None
 
 
-async def test_the_first_page_is_kept(runtime: Runtime, provider_server: FakeProvider) -> None:
+async def test_the_first_page_is_cached(runtime: Runtime, provider_server: FakeProvider) -> None:
     async with open_providers(runtime, **vidking(provider_server)) as own:
         first, second = await embed(Context(own), FILM), await embed(Context(own), FILM)
         other = await embed(Context(own), FILM, start_at_seconds=90, language="de")
@@ -72,7 +72,7 @@ async def test_the_first_page_is_kept(runtime: Runtime, provider_server: FakePro
     assert b"s3cret" not in await runtime.redis.get(KEY)
 
 
-async def test_a_template_helps_when_the_first_fails_and_begins_where_it_is_told(
+async def test_a_template_helps_when_the_first_fails_and_begins_at_the_requested_second(
     runtime: Runtime, provider_server: FakeProvider
 ) -> None:
     template = "https://t.example/{tmdb_id}?t={start}&l={language}"
@@ -98,7 +98,7 @@ async def _keys(runtime: Runtime) -> list[bytes]:
     return [key async for key in runtime.redis.scan_iter(match=f"{KEY}*")]
 
 
-async def test_an_episodes_page_is_asked_for_by_its_show(
+async def test_an_episodes_page_is_requested_by_its_show(
     runtime: Runtime, provider_server: FakeProvider
 ) -> None:
     await store(whole_show(1, [1], tmdb_id=1399))
@@ -132,7 +132,7 @@ async def test_when_all_fail_an_older_page_answers(
     assert await runtime.redis.exists("streaming:embed:movie_2") == 0
 
 
-async def test_that_nobody_has_one_is_kept_for_half_a_minute(
+async def test_that_nobody_has_one_is_cached_for_half_a_minute(
     runtime: Runtime, provider_server: FakeProvider
 ) -> None:
     provider_server.bodies["none/embed"] = (200, json.dumps({"embed_url": None}).encode())
@@ -167,7 +167,7 @@ async def _breaker(runtime: Runtime) -> BreakerSnapshot:
     return snapshot
 
 
-async def test_a_provider_that_is_off_is_not_asked(
+async def test_a_provider_that_is_off_is_not_called(
     runtime: Runtime, provider_server: FakeProvider
 ) -> None:
     async with open_providers(runtime, **vidking(provider_server)) as own:

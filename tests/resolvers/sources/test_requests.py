@@ -25,7 +25,7 @@ from tests.support.with_providers import build_viewer_context, json_provider, op
 TITLE = TitleRef("movie_1", tmdb_id=603, imdb_id="tt0133093")
 
 
-async def test_an_episode_is_asked_for_by_its_shows_numbers(
+async def test_an_episode_is_requested_by_its_shows_numbers(
     runtime: Runtime, provider_server: FakeProvider
 ) -> None:
     # given an episode, of which others know only the show
@@ -107,7 +107,7 @@ async def test_a_rollout_to_a_few_does_not_reach_the_others_through_the_cache(
         ]
 
 
-async def test_a_provider_switched_off_is_gone_with_what_was_kept_of_it(
+async def test_a_provider_switched_off_disappears_with_its_cached_answers(
     runtime: Runtime, provider_server: FakeProvider
 ) -> None:
     entries = [
@@ -131,7 +131,7 @@ async def test_a_provider_switched_off_is_gone_with_what_was_kept_of_it(
         assert (await streaming_sources(Context(own), TITLE)).provider_key == "one"
 
 
-async def test_answers_that_depend_on_the_wish_are_kept_apart(
+async def test_answers_that_depend_on_the_filter_are_cached_apart(
     runtime: Runtime, provider_server: FakeProvider
 ) -> None:
     provider_server.seen.clear()

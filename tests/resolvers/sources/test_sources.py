@@ -74,7 +74,7 @@ async def situation(
         yield Situation(runtime, provider_server, client, tmp_path)
 
 
-async def test_the_first_providers_answer_is_kept_an_hour(situation: Situation) -> None:
+async def test_the_first_providers_answer_is_cached_an_hour(situation: Situation) -> None:
     # given a provider that has the title
     context = situation.context("ok")
     # when it is asked twice
@@ -95,7 +95,7 @@ async def test_the_first_providers_answer_is_kept_an_hour(situation: Situation) 
     assert len(situation.provider_server.seen) == 1
 
 
-async def test_a_fallbacks_answer_is_kept_half_an_hour(situation: Situation) -> None:
+async def test_a_fallbacks_answer_is_cached_half_an_hour(situation: Situation) -> None:
     context = situation.context("500", "ok")
     answer_ = await streaming_sources(context, TITLE)
     assert answer_.origin is DataOrigin.FALLBACK_PROVIDER
@@ -108,7 +108,7 @@ async def test_a_fallbacks_answer_is_kept_half_an_hour(situation: Situation) -> 
     assert len(situation.provider_server.seen) == 4
 
 
-async def test_an_answer_of_failures_is_not_kept(situation: Situation, runtime: Runtime) -> None:
+async def test_an_answer_of_failures_is_not_cached(situation: Situation, runtime: Runtime) -> None:
     context = situation.context("500", "hang")
     answer_ = await streaming_sources(context, TITLE)
     assert answer_.sources == []
@@ -123,7 +123,7 @@ async def test_an_answer_of_failures_is_not_kept(situation: Situation, runtime: 
     assert await runtime.redis.exists(KEY) == 0
 
 
-async def test_nobody_has_the_title_is_kept_for_half_a_minute(
+async def test_that_nobody_has_the_title_is_cached_for_half_a_minute(
     situation: Situation, runtime: Runtime
 ) -> None:
     context = situation.context("empty")
@@ -191,7 +191,7 @@ async def test_redis_away_costs_nothing_but_the_call(
     assert len(result.sources) == 2
 
 
-async def test_no_key_of_a_provider_is_kept_or_told(
+async def test_no_key_of_a_provider_is_cached_or_shown(
     situation: Situation, runtime: Runtime, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("DEBUG")
@@ -255,7 +255,7 @@ def test_languages_match_by_their_tags(has: str | None, requested: str | None, f
     assert SourceFilter(language=requested).accepts(source("x", language=has)) is fits
 
 
-async def test_what_is_asked_for_is_cut_out_of_the_whole_answer(situation: Situation) -> None:
+async def test_requested_sources_are_cut_out_of_the_whole_answer(situation: Situation) -> None:
     context = situation.context("ok")
     hls = await streaming_sources(context, TITLE, SourceFilter(types=frozenset({SourceType.HLS})))
     small = await streaming_sources(context, TITLE, SourceFilter(max_quality=Quality.P720))

@@ -71,7 +71,7 @@ async def test_fit_settings_pass_with_warnings_alone(check: Check) -> None:
     assert process.output.splitlines()[-1].startswith("0 refused, ")
 
 
-async def test_what_is_refused_is_told_with_what_to_do(check: Check) -> None:
+async def test_a_refusal_says_what_to_do(check: Check) -> None:
     # given a house that is open in several ways
     process = check(
         "--production",
@@ -122,7 +122,7 @@ def test_a_key_that_cannot_be_read_is_refused() -> None:
     assert findings == ["is not fit"]
 
 
-def test_what_is_not_production_is_told_so() -> None:
+def test_a_non_production_environment_is_refused() -> None:
     report = check_commands.check_settings(Settings(_env_file=None))
     assert (report[0].setting, report[0].severity) == ("ENVIRONMENT", Severity.REFUSED)
 

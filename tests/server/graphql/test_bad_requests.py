@@ -146,7 +146,7 @@ async def test_over_the_network_a_megabyte_gets_its_answer_too(
             assert refused(response, 413) == TOO_LARGE
 
 
-async def test_a_declared_megabyte_that_is_asked_about_first_is_not_waited_for(
+async def test_a_declared_megabyte_with_expect_continue_is_not_waited_for(
     live_server: LiveServer,
 ) -> None:
     # given a client that waits for "100 Continue"

@@ -56,9 +56,7 @@ async def test_mutations_need_post(client: httpx.AsyncClient, method: str) -> No
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "BREW"])
-async def test_other_methods_are_told_which_there_are(
-    client: httpx.AsyncClient, method: str
-) -> None:
+async def test_other_methods_get_an_allow_header(client: httpx.AsyncClient, method: str) -> None:
     response = await client.request(method, "/graphql", json={"query": ASK})
     assert (response.status_code, response.headers["allow"]) == (405, "GET, HEAD, POST")
     assert code_of(response) == "VALIDATION_FAILED"
@@ -178,7 +176,7 @@ async def test_of_equal_keys_the_last_counts(client: httpx.AsyncClient) -> None:
     assert response.json() == ANSWER
 
 
-async def test_a_proxys_request_id_is_kept(client: httpx.AsyncClient) -> None:
+async def test_a_proxys_request_id_is_reused(client: httpx.AsyncClient) -> None:
     headers = {"x-request-id": "proxy-1234.abc"}
     response = await client.post("/graphql", json={"query": ASK}, headers=headers)
     assert response.headers["x-request-id"] == "proxy-1234.abc"

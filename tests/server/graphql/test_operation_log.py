@@ -90,7 +90,7 @@ async def test_queries_over_a_socket_are_counted_as_requests(
     assert (sum(sample.durations.values()), sample.failed) == (3, 0)
 
 
-async def test_an_answer_that_was_kept_is_answered_over_a_socket_as_well(
+async def test_a_cached_answer_is_sent_over_a_socket_as_well(
     logged: LiveServer, demo_catalog: None, lines: io.BytesIO
 ) -> None:
     # given a public answer that is kept as bytes

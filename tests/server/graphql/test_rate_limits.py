@@ -98,7 +98,7 @@ async def test_a_burst_lets_exactly_the_limit_through(app: App) -> None:
     assert (statuses.count(200), statuses.count(429)) == (100, 50)
 
 
-async def test_what_shared_caches_may_keep_tells_nothing_of_the_one_who_asked(
+async def test_what_shared_caches_may_store_reveals_nothing_of_the_requester(
     app: App, settings: Settings
 ) -> None:
     if settings.graphql_executor == "core":
@@ -115,14 +115,14 @@ async def test_what_shared_caches_may_keep_tells_nothing_of_the_one_who_asked(
     assert "ratelimit" in private.headers
 
 
-async def test_a_kept_answer_is_counted_and_refused_as_others(app: App) -> None:
+async def test_a_cached_answer_is_counted_and_refused_as_others(app: App) -> None:
     async with app(rate_limit_anonymous_max_requests=30) as client:
         answers = [await client.get("/graphql", params={"query": FILMS}) for _ in range(40)]
     assert [one.status_code for one in answers] == [200] * 30 + [429] * 10
     assert answers[-1].headers["cache-control"] == "no-store"
 
 
-async def test_cost_is_told_on_request(app: App) -> None:
+async def test_cost_is_sent_on_request(app: App) -> None:
     async with app() as client:
         body = {"query": FILMS, "extensions": {"cost": True}}
         answer = (await client.post("/graphql", json=body)).json()

@@ -158,7 +158,7 @@ async def test_an_expired_token_is_forbidden(socket: Socket, runtime: Runtime) -
     assert await socket.closed() == (4403, "INVALID_TOKEN")
 
 
-async def test_nothing_is_asked_before_hello(socket: Socket) -> None:
+async def test_no_operation_runs_before_connection_init(socket: Socket) -> None:
     await socket.subscribe("1", ASK)
     assert await socket.closed() == (4401, "Unauthorized")
 
@@ -237,7 +237,7 @@ async def test_a_query_is_answered_and_completed(ready: Socket, demo_catalog: No
     assert answer == {"data": {"movies": {"nodes": [{"title": "Metropolis"}]}}}
 
 
-async def test_a_field_that_fails_is_told_in_the_answer(ready: Socket) -> None:
+async def test_a_field_that_fails_is_an_error_in_the_answer(ready: Socket) -> None:
     answer = await ready.answer("a", '{ node(id: "?") { id } }')
     assert answer["data"] == {"node": None}
     assert [error["extensions"]["code"] for error in answer["errors"]] == ["VALIDATION_FAILED"]

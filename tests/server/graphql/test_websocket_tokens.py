@@ -43,7 +43,9 @@ async def next_event(socket: Socket) -> None:
 # ---- expiry
 
 
-async def test_a_minute_before_its_end_a_token_is_asked_to_be_renewed(runtime: Runtime) -> None:
+async def test_a_minute_before_its_end_the_client_is_prompted_to_renew_its_token(
+    runtime: Runtime,
+) -> None:
     clock = Clock(T0)
     async with serve_runtime(runtime, clock=clock) as server, server.socket() as socket:
         await socket.initialised(issue_token(runtime, now=T0))
@@ -227,7 +229,7 @@ async def test_after_renewal_the_new_sign_in_counts(socket: Socket, runtime: Run
     assert await socket.closed() == SIGNED_OUT
 
 
-async def test_a_revocation_by_another_process_is_heard(
+async def test_a_revocation_by_another_process_is_received(
     socket: Socket, runtime: Runtime, settings: Settings
 ) -> None:
     await socket.initialised(issue_token(runtime))

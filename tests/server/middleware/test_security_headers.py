@@ -89,7 +89,7 @@ async def test_films_are_played_by_other_sites(client: httpx.AsyncClient) -> Non
     assert response.headers["cross-origin-resource-policy"] == "cross-origin"
 
 
-async def test_in_production_browsers_are_told_to_stay_with_https(
+async def test_in_production_browsers_get_strict_transport_security(
     strangers: httpx.AsyncClient,
 ) -> None:
     # when an answer is fetched, a preflight is, and a host that is not ours is asked for

@@ -46,7 +46,7 @@ def refused(response: httpx.Response, status: int, code: str) -> str:
     ("query", "size"),
     [("", 1_000_000), ("?bytes=1", 1), ("?bytes=70000", 70_000), ("?size=5", 5)],
 )
-async def test_it_sends_as_many_bytes_as_asked(
+async def test_it_sends_as_many_bytes_as_requested(
     client: httpx.AsyncClient, query: str, size: int
 ) -> None:
     response = await client.get(f"/bandwidth-test{query}")

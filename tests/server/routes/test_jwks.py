@@ -52,6 +52,8 @@ async def test_everybody_may_know_the_public_keys(
     assert (await public.post(ADDRESS)).status_code == 405
 
 
-async def test_a_shared_secret_is_not_told(client: httpx.AsyncClient, runtime: Runtime) -> None:
+async def test_a_shared_secret_is_not_published(
+    client: httpx.AsyncClient, runtime: Runtime
+) -> None:
     response = await client.get(ADDRESS)
     assert response.json() == {"keys": []}

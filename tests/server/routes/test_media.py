@@ -159,7 +159,7 @@ async def test_transport_streams_have_their_type(cinema: Cinema) -> None:
     assert (response.status_code, response.headers["content-type"]) == (200, "video/mp2t")
 
 
-async def test_nothing_is_kept_longer_than_its_address_works(cinema: Cinema) -> None:
+async def test_nothing_is_cached_longer_than_its_address_works(cinema: Cinema) -> None:
     url = cinema.address("360p/init.mp4")
     cinema.now += LIFETIME - 30
     response = await cinema.client.get(url)
@@ -439,7 +439,7 @@ async def test_a_link_out_of_the_folder_is_not_followed(cinema: Cinema, tmp_path
     refused(await cinema.get("360p/init.mp4"), 404, "NOT_FOUND")
 
 
-async def test_the_disk_being_away_is_told_as_such(cinema: Cinema) -> None:
+async def test_a_missing_disk_is_reported_as_such(cinema: Cinema) -> None:
     class Away(MediaLibrary):
         async def titles(self, title_ids: object) -> object:  # type: ignore[override]
             raise UpstreamUnavailable("Films cannot be read just now.")

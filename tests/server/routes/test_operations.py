@@ -101,7 +101,7 @@ async def counted(client: httpx.AsyncClient, labels: str) -> float:
 
 
 @pytest.mark.parametrize("path", ["/", "/nowhere", "/graphql/x", "/art/posters/movie_1", "/%ff"])
-async def test_what_is_not_there_is_told_in_json(client: httpx.AsyncClient, path: str) -> None:
+async def test_what_is_not_there_is_reported_in_json(client: httpx.AsyncClient, path: str) -> None:
     response = await client.get(path)
     assert response.status_code == 404
     assert response.json() == {
@@ -167,7 +167,7 @@ async def test_only_named_sites_may_read_answers(runtime: Runtime, settings: Set
             )
 
 
-async def test_a_process_says_that_it_is_draining_as_soon_as_it_is_asked_to_stop(
+async def test_a_process_says_that_it_is_draining_as_soon_as_its_stop_begins(
     app: Starlette, live_server: LiveServer, client: httpx.AsyncClient
 ) -> None:
     # given a request that is still being sent, so that the process cannot end yet

@@ -83,7 +83,7 @@ async def test_the_password_is_shown_to_the_server_where_one_is_set(smtp: FakeSm
         ("EHLO", "421 closing", False),
     ],
 )
-async def test_a_refusal_is_told_with_whether_it_is_for_good(
+async def test_a_refusal_says_whether_it_is_permanent(
     smtp: FakeSmtp, verb: str, answer: str, is_final: bool
 ) -> None:
     smtp.refuses[verb] = answer
@@ -192,7 +192,7 @@ async def test_the_outbox_does_not_grow_for_ever(tmp_path: Path) -> None:
     assert remaining[0] == "00009.eml"
 
 
-async def test_an_outbox_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+async def test_an_outbox_that_cannot_be_written_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(MailFailed):
         await OutboxMailer(tmp_path / "file" / "outbox", "no-reply@films.test").send(MAIL)

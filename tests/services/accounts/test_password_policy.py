@@ -28,7 +28,7 @@ def test_passwords_nobody_guesses_are_accepted(password: str) -> None:
 
 
 @pytest.mark.parametrize("password", ["", "short", "elevenchars", "é" * 11])
-def test_short_ones_are_told_how_long(password: str) -> None:
+def test_short_ones_are_refused_with_the_least_length(password: str) -> None:
     with pytest.raises(ValidationFailed) as refused:
         refuse_weak(password, ["newPassword"], OWN)
     assert refused.value.message == "The password needs at least 12 characters."

@@ -225,7 +225,9 @@ async def test_a_revocation_is_known_within_a_second(
     assert sorted(took_seconds)[2] < 1
 
 
-async def test_what_redis_was_not_told_it_is_told_later(opened: Open, relay: Relay) -> None:
+async def test_revocations_that_redis_missed_are_sent_to_it_later(
+    opened: Open, relay: Relay
+) -> None:
     # given a process without Redis whose sign-outs only MongoDB has heard of
     here, there = await opened(redis_url=relay.uri), await opened()
     relay.cut()
@@ -294,7 +296,7 @@ async def test_what_another_version_wrote_is_read_over(opened: Open, redis: Clie
     await until(lambda: here.is_login_revoked("login_1"))
 
 
-async def test_while_redis_answers_the_database_is_asked_at_the_start_alone(opened: Open) -> None:
+async def test_while_redis_answers_the_database_is_read_only_at_the_start(opened: Open) -> None:
     store = AwayStore()
     here = await opened(store=store)
     other = await opened()

@@ -79,7 +79,7 @@ def test_a_token_says_what_it_was_issued_for() -> None:
     )
 
 
-def test_the_time_of_issue_is_kept_to_the_microsecond() -> None:
+def test_the_time_of_issue_is_encoded_to_the_microsecond() -> None:
     # given two tokens of one second, one before and one after something that ends the first
     service = tokens()
     first, second = issued(service, NOW + 0.25), issued(service, NOW + 0.250001)

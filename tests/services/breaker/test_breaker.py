@@ -355,7 +355,7 @@ async def test_a_change_is_counted_by_one_process(
     assert metrics.breaker_state.labels(NAME)._value.get() == 2
 
 
-async def test_all_are_told_in_one_round_trip_and_good_calls_cost_none(
+async def test_all_are_read_in_one_round_trip_and_good_calls_cost_none(
     here: Process, redis: Client, count_commands: CountCommands
 ) -> None:
     # given thirty breakers
@@ -416,7 +416,7 @@ async def test_without_redis_a_process_decides_by_its_own_calls(clock: Clock) ->
 
 
 @pytest.mark.parametrize("way", ["cut", "silent"])
-async def test_redis_away_fails_no_call_and_is_told_afterwards(
+async def test_redis_away_fails_no_call_and_is_updated_afterwards(
     relay: Relay, settings: Settings, redis: Client, clock: Clock, there: Process, way: str
 ) -> None:
     # given a process that was in touch with Redis

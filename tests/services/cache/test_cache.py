@@ -61,7 +61,7 @@ async def test_memory_trusts_nothing_longer_than_a_minute(cache: Cache, clock: C
     assert await read_redis(cache, "movie:1") == {"movie:1": "old"}
 
 
-def test_lifetimes_are_spread_and_never_longer_than_told(cache: Cache, clock: Clock) -> None:
+def test_lifetimes_are_spread_and_never_longer_than_configured(cache: Cache, clock: Clock) -> None:
     entries = [cache.build_entry(KIND, "film") for _ in range(1000)]
     lives = [entry.fresh_until - clock.now for entry in entries]
     assert 90 <= min(lives) < 92 < 98 < max(lives) <= 100
@@ -72,7 +72,7 @@ def test_lifetimes_are_spread_and_never_longer_than_told(cache: Cache, clock: Cl
     assert all(entry.stale_until == entry.fresh_until for entry in missing)
 
 
-async def test_what_is_known_not_to_exist_is_kept(cache: Cache, redis: Client) -> None:
+async def test_what_is_known_not_to_exist_is_cached(cache: Cache, redis: Client) -> None:
     await store_values(cache, {"movie:1": None})
     assert await read_redis(cache, "movie:1") == {"movie:1": None}
     assert 26 <= await redis.ttl("movie:1") <= 30
@@ -121,7 +121,7 @@ async def test_one_process_at_a_time_may_read_a_missing_thing(
     assert (await another(redis, clock).acquire(["movie:1"]))[1] == {"movie:1": Lease.OURS}
 
 
-async def test_the_next_reader_is_told_that_a_thing_changed_moments_ago(
+async def test_the_next_reader_learns_that_an_entry_changed_moments_ago(
     cache: Cache, redis: Client, clock: Clock
 ) -> None:
     await cache.invalidate(["movie:1"])
@@ -174,7 +174,7 @@ async def test_a_lease_that_ran_out_stores_nothing(
     assert await read_redis(cache, "movie:1") == {"movie:1": "quick"}
 
 
-async def test_for_ten_seconds_after_a_change_nothing_is_kept_on_the_way(
+async def test_for_ten_seconds_after_a_change_nothing_stale_is_stored(
     cache: Cache, redis: Client
 ) -> None:
     await cache.invalidate(["movie:1"])
@@ -226,7 +226,7 @@ async def test_forgetting_drops_everywhere_and_says_how_many_there_were(
     assert await cache.invalidate([]) == 0
 
 
-async def test_what_could_not_be_told_to_redis_is_forgotten_there_later(
+async def test_invalidations_that_redis_missed_are_sent_later(
     redis: Client, settings: Settings
 ) -> None:
     async with connect_relayed(settings) as (relay, through):
@@ -354,7 +354,7 @@ async def test_each_tier_works_without_the_other(
     assert read_memory(cache, "movie:1") == await read_redis(cache, "movie:1") == {}
 
 
-async def test_with_redis_away_everybody_may_read_and_nothing_is_kept(
+async def test_with_redis_away_everybody_may_read_and_nothing_is_stored(
     settings: Settings, redis: Client
 ) -> None:
     async with start_relay(settings.redis_url or "") as relay:

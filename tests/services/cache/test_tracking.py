@@ -83,7 +83,7 @@ async def test_a_key_that_changes_elsewhere_leaves_memory(
     assert read_memory(cache, "movie:1", "movie:2") == {"movie:2": "old"}
 
 
-async def test_what_is_no_cached_thing_is_not_told(
+async def test_a_change_of_no_cached_key_is_not_received(
     cache: Cache, redis: Client, other: Client
 ) -> None:
     await hold(cache, redis, "movie:1")
@@ -116,7 +116,7 @@ async def test_a_change_reaches_memory_in_milliseconds(
     assert sorted(took)[15] < 0.1
 
 
-async def test_only_keys_with_our_prefix_are_told(
+async def test_only_changes_of_keys_with_our_prefix_are_received(
     redis: Client, other: Client, settings: Settings
 ) -> None:
     cache = Cache(redis, prefix="ours:")
@@ -222,7 +222,7 @@ async def test_without_redis_at_the_start_memory_is_trusted_once_it_is_there(
             await until(lambda: cache.trusts_memory, 5)
 
 
-async def test_what_is_owed_to_redis_is_told_once_it_is_back(
+async def test_pending_invalidations_are_sent_once_redis_is_back(
     redis: Client, settings: Settings
 ) -> None:
     async with connect_relayed(settings) as (relay, through):
@@ -238,7 +238,7 @@ async def test_what_is_owed_to_redis_is_told_once_it_is_back(
             assert await read_redis(Cache(redis), "movie:1", "movie:2") == {"movie:2": "film"}
 
 
-async def test_what_one_command_failed_to_tell_is_told_though_the_connection_never_broke(
+async def test_an_invalidation_that_one_command_lost_is_sent_though_the_connection_never_broke(
     redis: Client, settings: Settings
 ) -> None:
     async with connect_relayed(settings) as (relay, through):

@@ -28,7 +28,7 @@ def test_defaults_are_not_in_the_address(images: Passthrough) -> None:
     assert address == "https://films.example/art/posters/movie_1.svg"
 
 
-def test_what_is_asked_for_is_in_the_address(images: Passthrough) -> None:
+def test_requested_options_are_in_the_address(images: Passthrough) -> None:
     address = images.image_url(PATH, width=500, height=750, quality=60, format=ImageFormat.WEBP)
     assert address == "https://films.example/art/posters/movie_1.svg?w=500&h=750&q=60&f=webp"
 

@@ -45,7 +45,7 @@ async def failure(adapter: Cdn, stale: StaleContent = ONE) -> PurgeFailed:
 # ---- what each is told
 
 
-async def test_cloudflare_is_told_addresses_tags_and_prefixes(cdn_server: FakeCdn) -> None:
+async def test_cloudflare_gets_addresses_tags_and_prefixes(cdn_server: FakeCdn) -> None:
     await purge(cdn_server, "cloudflare", EVERYTHING)
     assert cdn_server.purged == [
         (
@@ -65,7 +65,7 @@ async def test_cloudflare_is_told_addresses_tags_and_prefixes(cdn_server: FakeCd
     }
 
 
-async def test_cloudinary_is_told_images_alone(cdn_server: FakeCdn) -> None:
+async def test_cloudinary_gets_images_only(cdn_server: FakeCdn) -> None:
     await purge(cdn_server, "cloudinary", EVERYTHING)
     # the ids of fetched images are their own addresses
     assert cdn_server.dropped() == {
@@ -81,7 +81,7 @@ async def test_cloudinary_may_never_have_fetched_an_image(cdn_server: FakeCdn) -
     assert cdn_server.dropped() == {"https://api.example.com/art/never-seen.svg"}
 
 
-async def test_cloudfront_is_told_paths_and_wildcards(cdn_server: FakeCdn) -> None:
+async def test_cloudfront_gets_paths_and_wildcards(cdn_server: FakeCdn) -> None:
     await purge(cdn_server, "aws", EVERYTHING)
     # what has variants by query, and what tags may be on, goes by wildcard
     assert cdn_server.purged == [
@@ -181,7 +181,7 @@ async def test_a_fault_of_theirs_may_be_tried_again(
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
-async def test_asked_too_often_it_is_left_alone_as_long_as_it_says(
+async def test_a_rate_limited_cdn_is_not_called_before_its_retry_after(
     cdn_server: FakeCdn, provider: str
 ) -> None:
     cdn_server.failures = [Answer(429, headers={"retry-after": "120"})]
@@ -213,7 +213,7 @@ async def test_a_retry_after_that_makes_no_sense_is_bounded(
         ("aws", "aws_secret_access_key"),
     ],
 )
-async def test_a_wrong_key_is_told_but_not_shown(
+async def test_a_wrong_key_is_reported_but_not_shown(
     cdn_server: FakeCdn, provider: str, key: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -228,7 +228,7 @@ async def test_a_wrong_key_is_told_but_not_shown(
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
-async def test_what_they_refuse_is_not_asked_again(cdn_server: FakeCdn, provider: str) -> None:
+async def test_what_they_refuse_is_not_sent_again(cdn_server: FakeCdn, provider: str) -> None:
     refused = {
         "cloudflare": f"https://cdn.example.com{POSTER}",
         "cloudinary": f"https://api.example.com{POSTER}",

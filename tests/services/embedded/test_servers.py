@@ -179,7 +179,7 @@ def test_redis_without_persistence_starts_empty(redis_server_binary: Path, tmp_p
     assert not list(tmp_path.glob("*.aof")) + list(tmp_path.glob("*.rdb"))
 
 
-def test_logs_of_this_run_and_the_last_are_kept(redis_server_binary: Path, tmp_path: Path) -> None:
+def test_logs_of_this_run_and_the_last_remain(redis_server_binary: Path, tmp_path: Path) -> None:
     pids = []
     for _ in range(3):
         with servers.start_redis(tmp_path, binary=redis_server_binary) as server:
@@ -427,7 +427,7 @@ async def test_a_server_that_does_not_come_is_given_up() -> None:
     assert str(raised.value) == expected
 
 
-async def test_a_refusal_is_told(mongod: Path, tmp_path: Path) -> None:
+async def test_a_refusal_is_reported(mongod: Path, tmp_path: Path) -> None:
     with (
         servers.start_mongod(tmp_path, binary=mongod, replica_set="other") as server,
         pytest.raises(StartupError) as raised,

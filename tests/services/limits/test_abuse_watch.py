@@ -325,7 +325,7 @@ async def test_a_turn_is_one_write_a_prefix_however_much_was_noted(
     assert commands["evalsha"] == 2
 
 
-async def test_few_requests_are_not_told_at_all(
+async def test_few_requests_are_not_sent_to_redis(
     watch: AbuseWatch, clock: Clock, count_commands: CountCommands
 ) -> None:
     await watch.sync()
@@ -338,7 +338,7 @@ async def test_few_requests_are_not_told_at_all(
     assert commands.get("hset", 0) == 0
 
 
-async def test_each_change_is_told_once(enforcing: Settings, redis: Client, clock: Clock) -> None:
+async def test_each_change_is_logged_once(enforcing: Settings, redis: Client, clock: Clock) -> None:
     one, two = (AbuseWatch(enforcing, redis, clock) for _ in range(2))
     blocked = _sample("abuse_transitions_total", level="blocked")
     with structlog.testing.capture_logs() as logs:

@@ -17,5 +17,5 @@ from services.limits.address_prefixes import shorten_address
         (None, None),
     ],
 )
-def test_an_address_is_kept_as_its_neighbourhood(address: str | None, prefix: str | None) -> None:
+def test_an_address_is_stored_as_its_prefix(address: str | None, prefix: str | None) -> None:
     assert shorten_address(address) == prefix

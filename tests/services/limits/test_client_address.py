@@ -34,7 +34,7 @@ def test_a_strangers_header_is_not_read() -> None:
     assert resolve_client("203.0.113.9", "10.0.0.1, 10.0.0.2") == "203.0.113.9"
 
 
-def test_one_proxy_tells_who_asked_it() -> None:
+def test_one_proxy_names_its_client() -> None:
     assert resolve_client("10.0.0.1", "203.0.113.9") == "203.0.113.9"
 
 

@@ -59,7 +59,7 @@ async def test_a_failure_is_one_line(tmp_path: Path) -> None:
     assert len(str(failed.value).splitlines()) == 1
 
 
-async def test_a_full_disk_is_told_even_if_the_exit_status_is_0(tmp_path: Path) -> None:
+async def test_a_full_disk_is_reported_even_if_the_exit_status_is_0(tmp_path: Path) -> None:
     # given what ffmpeg does when the disk fills up under its HLS writer
     program = stand_in(tmp_path, "echo '[hls @ 0x1] x: No space left on device' >&2; echo more >&2")
     with pytest.raises(ffmpeg.FfmpegFailed, match=r"^The disk is full\.$"):
@@ -113,7 +113,7 @@ async def test_who_stops_waiting_ends_it(tmp_path: Path) -> None:
     assert not is_running(pid)
 
 
-async def test_a_file_that_takes_for_ever_to_describe_is_told(tmp_path: Path) -> None:
+async def test_a_file_that_takes_for_ever_to_describe_is_reported(tmp_path: Path) -> None:
     program = stand_in(tmp_path, "exec sleep 60")
     with pytest.raises(ffmpeg.FfmpegFailed, match=r"did not read film\.mp4 in time"):
         await ffmpeg.describe(program, tmp_path / "film.mp4", deadline_seconds=0.5)

@@ -191,7 +191,7 @@ async def test_subtitles_become_webvtt(tmp_path: Path) -> None:
         ("../en", b"WEBVTT\n", "is not a language"),
     ],
 )
-async def test_subtitles_that_do_not_fit_are_told_before_anything_is_encoded(
+async def test_unusable_subtitles_are_reported_before_anything_is_encoded(
     tmp_path: Path, language: str, content: bytes | None, message: str
 ) -> None:
     film = await make_clip(tmp_path / "film.mp4", seconds=1)
@@ -202,7 +202,7 @@ async def test_subtitles_that_do_not_fit_are_told_before_anything_is_encoded(
     assert list((tmp_path / "library").iterdir()) == []
 
 
-async def test_what_is_there_is_replaced_only_when_asked(tmp_path: Path) -> None:
+async def test_existing_files_are_replaced_only_by_option(tmp_path: Path) -> None:
     library = tmp_path / "library"
     first = await make_clip(tmp_path / "first.mp4", seconds=1)
     second = await make_clip(tmp_path / "second.mp4", seconds=2)

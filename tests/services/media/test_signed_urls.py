@@ -47,7 +47,7 @@ def test_it_lives_for_its_lifetime_and_at_most_five_minutes_more() -> None:
         assert HOUR <= made.expires_at - (NOW + second) < HOUR + 300
 
 
-def test_asked_for_again_soon_it_is_the_same_so_browsers_keep_what_they_have() -> None:
+def test_an_address_signed_again_soon_is_the_same_so_browsers_reuse_their_cache() -> None:
     tokens = {addresses().sign(FILM, LOGIN, None, NOW + 1 + second).token for second in range(299)}
     assert len(tokens) == 1
 

@@ -78,7 +78,7 @@ def test_all_keys_of_a_user_share_one_slot() -> None:
     assert KEYS.stream(shard) == f"progress:stream:{tag}"
 
 
-async def test_a_report_is_kept_without_end_and_queued_once(
+async def test_a_report_is_stored_without_expiry_and_queued_once(
     runtime: Runtime, redis: Client
 ) -> None:
     # given a session
@@ -435,7 +435,7 @@ async def test_who_seeks_last_has_the_position(runtime: Runtime) -> None:
     assert outcomes == [ReportOutcome.APPLIED, ReportOutcome.UNCHANGED, ReportOutcome.APPLIED]
 
 
-async def test_a_report_that_is_kept_counts_in_its_sequence_and_for_the_history(
+async def test_an_unchanged_report_counts_in_its_sequence_and_for_the_history(
     runtime: Runtime, redis: Client
 ) -> None:
     # given a young session below the stored position
@@ -489,7 +489,9 @@ async def test_a_stop_without_a_position_ends_the_viewing_and_moves_nothing(
     assert (last[b"version"], msgpack.decode(last[b"viewing"])[3]) == (b"1", NOW + 7)
 
 
-async def test_each_change_is_told_on_its_shards_channel(runtime: Runtime, redis: Client) -> None:
+async def test_each_change_is_published_on_its_shards_channel(
+    runtime: Runtime, redis: Client
+) -> None:
     # given somebody who listens
     await open_session(runtime, base=Base(3, ProgressState(600.0, 1000.0, at_ms=NOW - 9)))
     async with redis.pubsub(ignore_subscribe_messages=True) as listener:

@@ -308,7 +308,7 @@ async def test_marking_unwatched_forgets_the_position_and_keeps_the_count(
     assert await play(runtime, "session_1", began, (NOW + 19_000, 960.0)) == [ReportOutcome.APPLIED]
 
 
-async def test_what_was_watched_before_a_reset_and_told_after_it_changes_nothing(
+async def test_what_was_watched_before_a_reset_and_reported_after_it_changes_nothing(
     runtime: Runtime,
 ) -> None:
     # given a title that was reset

@@ -67,7 +67,7 @@ async def test_a_listener_of_one_title_hears_of_no_other(
         assert await next_of(listener) == Changes([FILM], False)
 
 
-async def test_a_late_reader_is_told_each_title_once(
+async def test_a_late_reader_gets_each_title_once(
     notifications: ProgressNotifications, redis: Client
 ) -> None:
     # given two listeners, one of which reads at once

@@ -68,7 +68,7 @@ async def test_what_is_not_flushed_stays_until_it_is(runtime: Runtime) -> None:
     assert keys.progress(ids[1], flushed) in now
 
 
-async def test_without_redis_it_is_told_to_be_done_again(
+async def test_without_redis_the_erasure_is_to_be_retried(
     runtime: Runtime, settings: Settings
 ) -> None:
     away = settings.model_copy(update={"redis_url": f"redis://127.0.0.1:{free_port()}/0"})

@@ -42,7 +42,7 @@ class Operators:
 # Order
 
 
-async def test_they_are_asked_by_priority_equals_as_given() -> None:
+async def test_they_are_called_by_priority_and_equals_in_order() -> None:
     providers = [
         StubProvider("c", has_not, priority=3),
         StubProvider("a", has_not),
@@ -77,7 +77,7 @@ async def test_dead_sources_put_a_provider_behind_one_whose_sources_work() -> No
     assert (await chain.find(TITLE)).provider is live.info
 
 
-async def test_operators_change_order_and_who_is_asked_from_the_next_title_on() -> None:
+async def test_operators_change_order_and_selection_from_the_next_title_on() -> None:
     operators = Operators()
     chain = chain_of(
         StubProvider("a", has_not), StubProvider("b", has_not, priority=2), overrides=operators
@@ -232,7 +232,7 @@ async def test_an_empty_answer_is_a_failure_when_another_one_has_the_title() -> 
     assert await unshared.counts("has") == (CLOSED, 1, 0, 0)
 
 
-async def test_an_open_breaker_is_told_and_its_provider_not_asked() -> None:
+async def test_an_open_breaker_is_reported_and_its_provider_not_called() -> None:
     unshared = Unshared(minimum_calls=2)
     bad, good = StubProvider("bad", fails("HTTP_401")), StubProvider("good", has_it, priority=9)
     chain = chain_of(bad, good, breakers=unshared.breakers)
@@ -273,7 +273,7 @@ async def test_a_provider_of_ours_has_no_breaker() -> None:
     assert [one.name for one in await breakers.snapshots()] == [breaker_name("out")]
 
 
-async def test_a_rest_that_was_asked_for_is_kept_and_bounded() -> None:
+async def test_a_retry_after_is_respected_and_bounded() -> None:
     unshared = Unshared()
     busy = StubProvider("busy", fails("HTTP_429", retry_after_seconds=10**9))
     chain = chain_of(busy, breakers=unshared.breakers)
@@ -286,7 +286,7 @@ async def test_a_rest_that_was_asked_for_is_kept_and_bounded() -> None:
     assert busy.calls == 2
 
 
-async def test_a_full_bulkhead_is_told_and_the_next_one_asked() -> None:
+async def test_a_full_bulkhead_is_reported_and_the_next_one_called() -> None:
     # given a provider with as many calls as it may have
     slow, other = StubProvider("slow", hangs), StubProvider("other", has_it, priority=2)
     chain = chain_of(slow, other, max_calls=2)

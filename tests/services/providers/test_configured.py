@@ -56,7 +56,7 @@ def test_without_settings_there_is_our_library_alone(client: HttpClient) -> None
     assert infos(client) == [ProviderInfo("library", "Library", 1)]
 
 
-def test_vidking_is_there_with_an_address_and_asked_when_enabled(client: HttpClient) -> None:
+def test_vidking_is_there_with_an_address_and_called_when_enabled(client: HttpClient) -> None:
     _, off = infos(client, vidking_base_url="https://v.example")
     _, on = infos(client, **VIDKING, vidking_api_key="s3cret")
     assert off == ProviderInfo("vidking", "VidKing", 2, enabled=False)
@@ -137,7 +137,7 @@ async def test_where_to_begin_and_the_language_go_where_a_template_has_a_place_f
     assert source.url == "https://e.example/603?t=0&lang="
 
 
-async def test_a_json_provider_is_told_the_episode_and_only_the_wishes_it_takes(
+async def test_a_json_provider_gets_the_episode_and_only_supported_hints(
     provider_server: FakeProvider, client: HttpClient
 ) -> None:
     wish = TitleRef(

@@ -12,7 +12,7 @@ def health(clock: Clock) -> ProviderHealth:
     return ProviderHealth(timeout_seconds=1.0, clock=clock)
 
 
-def test_one_that_nobody_asked_is_taken_as_healthy(health: ProviderHealth) -> None:
+def test_one_that_was_never_called_is_healthy(health: ProviderHealth) -> None:
     assert health.score == 1.0
     assert health.p95_seconds is None
     assert health.rank(3) == 3
@@ -99,7 +99,7 @@ def test_what_is_two_minutes_old_no_longer_counts(health: ProviderHealth, clock:
     assert health.score == 1.0
 
 
-def test_only_the_last_two_hundred_tries_are_kept(health: ProviderHealth) -> None:
+def test_only_the_last_two_hundred_calls_count(health: ProviderHealth) -> None:
     for _ in range(1000):
         health.record_failure()
     for _ in range(200):

@@ -28,7 +28,7 @@ def hedges(key: str, outcome: str) -> float:
     return metrics.provider_hedges_total.labels(key, outcome)._value.get()
 
 
-async def test_when_the_first_is_silent_the_next_is_asked_too_and_wins() -> None:
+async def test_when_the_first_is_silent_the_next_is_called_too_and_wins() -> None:
     # given a provider that hangs and one that has it
     silent, quick = StubProvider("silent", hangs), StubProvider("quick", has_it)
     chain = chain_of(silent, quick, hedge_seconds=0.1)
@@ -110,7 +110,7 @@ async def test_its_own_p95_says_how_long_a_provider_is_waited_for() -> None:
     assert time.monotonic() - begun < 7
 
 
-async def test_a_hedge_that_may_not_be_asked_is_made_with_the_next_one() -> None:
+async def test_a_hedge_that_may_not_be_called_is_made_with_the_next_one() -> None:
     # given a second provider that asked to be left alone
     silent, third = StubProvider("silent", hangs), StubProvider("third", has_it)
     resting = StubProvider("resting", fails("HTTP_429", retry_after_seconds=60))

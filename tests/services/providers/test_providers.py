@@ -82,7 +82,7 @@ FAULTS = [
 
 
 @pytest.mark.parametrize(("switch", "outcome", "reason"), FAULTS)
-async def test_a_first_provider_of_every_kind_is_told_and_a_good_second_one_helps(
+async def test_a_first_provider_of_every_kind_is_reported_and_a_good_second_one_helps(
     provider_server: FakeProvider,
     client: HttpClient,
     tmp_path: Path,
@@ -111,7 +111,7 @@ async def test_a_first_provider_of_every_kind_is_told_and_a_good_second_one_help
 
 
 @pytest.mark.parametrize(("switch", "outcome", "reason"), FAULTS)
-async def test_a_second_provider_of_every_kind_is_told_after_an_empty_first_one(
+async def test_a_second_provider_of_every_kind_is_reported_after_an_empty_first_one(
     provider_server: FakeProvider,
     client: HttpClient,
     tmp_path: Path,
@@ -196,7 +196,7 @@ async def test_a_senseless_retry_after_asks_for_nothing(
     assert not raised.value.retry_after_seconds
 
 
-async def test_a_providers_cookies_are_not_kept(
+async def test_a_providers_cookies_are_not_stored(
     provider_server: FakeProvider, client: HttpClient
 ) -> None:
     provider = JsonApi(ProviderInfo("acme", "Acme"), client, provider_server.url("ok"))
@@ -221,7 +221,7 @@ async def test_the_whole_chain_has_one_deadline(
     assert result.sources == []
 
 
-async def test_a_disabled_provider_is_told_but_not_asked(
+async def test_a_disabled_provider_is_reported_but_not_called(
     provider_server: FakeProvider, client: HttpClient, tmp_path: Path
 ) -> None:
     settings = configured(
@@ -241,7 +241,7 @@ async def test_a_disabled_provider_is_told_but_not_asked(
     assert not result.provider.is_fallback  # the first one that is enabled
 
 
-async def test_a_provider_with_a_bug_is_an_error_and_the_next_one_is_asked() -> None:
+async def test_a_provider_with_a_bug_is_an_error_and_the_next_one_is_called() -> None:
     class Broken(Provider):
         async def sources(self, title: TitleRef) -> list[Source]:
             raise KeyError("secret")

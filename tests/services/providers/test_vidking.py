@@ -54,7 +54,7 @@ def answering_with(
     return VidKing(INFO, client, provider_server.url("given"), KEY)
 
 
-async def test_a_film_is_asked_for_as_described(
+async def test_a_film_is_requested_as_described(
     vidking: VidKing, provider_server: FakeProvider
 ) -> None:
     await vidking.sources(FILM)
@@ -64,7 +64,7 @@ async def test_a_film_is_asked_for_as_described(
     assert headers["user-agent"].startswith("Marquee/")
 
 
-async def test_an_episode_is_asked_for_by_its_shows_number(
+async def test_an_episode_is_requested_by_its_shows_number(
     vidking: VidKing, provider_server: FakeProvider
 ) -> None:
     await vidking.sources(EPISODE)
@@ -104,7 +104,7 @@ async def test_only_an_active_source_works(
     assert [one.is_working for one in await provider.sources(FILM)] == [False] * 3
 
 
-async def test_a_title_without_tmdbs_number_is_not_asked_for(
+async def test_a_title_without_tmdbs_number_is_not_requested(
     vidking: VidKing, provider_server: FakeProvider
 ) -> None:
     unknown = TitleRef("movie_1", imdb_id="tt0133093")
@@ -143,7 +143,7 @@ async def test_a_search_answers_tmdbs_numbers_each_once(
     assert query == {"query": "the matrix & co", "type": "movie", "api_key": KEY}
 
 
-async def test_its_status_is_told(vidking: VidKing) -> None:
+async def test_its_status_is_reported(vidking: VidKing) -> None:
     assert await vidking.status() == Availability(True, "all is well", 42)
 
 

@@ -74,7 +74,7 @@ async def test_a_redis_that_writes_nothing_to_disk_is_warned_of(redis: Client) -
     assert await eviction.check_eviction_policy(redis) == (None, [])
 
 
-async def test_a_redis_that_hides_its_settings_is_asked_otherwise(
+async def test_a_redis_that_hides_its_settings_is_read_by_info(
     redis: Client, settings: Settings
 ) -> None:
     # given a server whose CONFIG is forbidden

@@ -81,7 +81,7 @@ async def test_a_new_subscriber_starts_with_the_newest_state(hub: Hub[int]) -> N
             assert await following(later) == ([3], False)
 
 
-async def test_a_stalled_subscriber_gets_the_newest_and_is_told_of_the_gap(hub: Hub[int]) -> None:
+async def test_a_stalled_subscriber_gets_the_newest_and_a_gap(hub: Hub[int]) -> None:
     # given one who reads nothing and one who reads all
     with hub.subscribe() as stalled, hub.subscribe() as eager:
         seen = []

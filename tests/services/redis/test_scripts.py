@@ -52,7 +52,7 @@ async def test_calls_of_one_moment_leave_in_one_pipeline(
     assert reads <= 4
 
 
-async def test_answers_reach_the_caller_that_asked(redis: Client) -> None:
+async def test_answers_reach_their_callers(redis: Client) -> None:
     # given sessions that differ
     scripts = ScriptCalls(redis)
     # when they are opened together, and one caller leaves

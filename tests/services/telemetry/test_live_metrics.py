@@ -33,7 +33,7 @@ def sample(process: str, at: float, **more: object) -> Sample:
     return replace(empty, **more)  # type: ignore[arg-type]
 
 
-def test_one_second_is_told_exactly(clock: Clock) -> None:
+def test_one_second_is_aggregated_exactly(clock: Clock) -> None:
     # given 100 requests in two seconds: 90 of 1 ms, 8 of 10 ms, 2 of 100 ms, 4 of them failed
     live = LiveMetrics("one", clock)
     for number in range(100):
@@ -52,7 +52,7 @@ def test_one_second_is_told_exactly(clock: Clock) -> None:
     assert (point.progress_backlog, point.progress_lag_seconds) == (7, 1.5)
 
 
-def test_what_was_taken_is_not_told_again(clock: Clock) -> None:
+def test_what_was_sampled_is_not_sampled_again(clock: Clock) -> None:
     live = LiveMetrics("one", clock)
     live.record_request(0.001, failed=True)
     clock.now += 1

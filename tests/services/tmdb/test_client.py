@@ -34,7 +34,7 @@ def count_requests(outcome: str) -> float:
     return metrics.tmdb_requests_total.labels(outcome)._value.get()
 
 
-async def test_a_film_is_asked_for_as_documented(client: Tmdb, tmdb_server: FakeTmdb) -> None:
+async def test_a_film_is_requested_as_documented(client: Tmdb, tmdb_server: FakeTmdb) -> None:
     # given
     tmdb_server.has_movies(603)
     # when
@@ -128,7 +128,7 @@ async def test_retry_after_holds_back_every_call(client: Tmdb, tmdb_server: Fake
     assert sorted(tmdb_server.paths()) == ["/movie/1", "/movie/1", "/movie/2"]
 
 
-async def test_a_pause_beyond_the_deadline_is_told_at_once(tmdb_server: FakeTmdb) -> None:
+async def test_a_pause_beyond_the_deadline_fails_at_once(tmdb_server: FakeTmdb) -> None:
     # given a TMDb that wants a minute, as a date
     tmdb_server.has_movies(1)
     later = format_datetime(datetime.now(UTC) + timedelta(seconds=60), usegmt=True)
@@ -230,7 +230,7 @@ async def test_at_most_forty_are_under_way(client: Tmdb, tmdb_server: FakeTmdb) 
 
 
 @pytest.mark.parametrize("key", ["", "  "])
-async def test_without_a_key_nothing_is_asked(tmdb_server: FakeTmdb, key: str) -> None:
+async def test_without_a_key_nothing_is_requested(tmdb_server: FakeTmdb, key: str) -> None:
     async with open_client(tmdb_server, key=key) as client:
         assert not client.is_on
         with pytest.raises(UpstreamUnavailable, match="set TMDB_API_KEY"):
@@ -253,7 +253,7 @@ async def test_an_impossible_address_stops_the_start() -> None:
             pass
 
 
-def test_kept_bodies_are_bounded_by_number_and_size() -> None:
+def test_cached_bodies_are_bounded_by_number_and_size() -> None:
     # given room for three, ten bytes in all
     bodies = BodyCache(3, 10)
     for name in "abc":

@@ -38,7 +38,7 @@ async def test_the_clip_is_made_once_in_all_qualities_with_subtitles(
     assert [track.language for track in title.media.subtitles] == ["en", "de"]
 
 
-async def test_without_ffmpeg_it_is_told_and_nothing_is_written(
+async def test_a_missing_ffmpeg_is_reported_and_nothing_is_written(
     settings: Settings, tmp_path: object
 ) -> None:
     settings = settings.model_copy(

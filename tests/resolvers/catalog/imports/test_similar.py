@@ -91,7 +91,7 @@ async def test_the_order_of_the_films_does_not_matter() -> None:
     assert await similar_ids(films) == await similar_ids(shuffled)
 
 
-async def test_progress_is_told_between_blocks() -> None:
+async def test_progress_is_reported_between_blocks() -> None:
     counts: list[int] = []
     await similar_ids((film(f"f{n}", 1950, "war") for n in range(1200)), counts.append)
     assert counts == [500, 1000]

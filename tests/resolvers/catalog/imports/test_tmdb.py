@@ -233,7 +233,7 @@ async def test_similar_films_are_those_we_have_or_import(
     assert (await film(1)).similar_ids == [(await film(3)).id, (await film(2)).id]
 
 
-async def test_at_most_sixty_credits_are_kept(here: Runtime, tmdb_server: FakeTmdb) -> None:
+async def test_at_most_sixty_credits_are_stored(here: Runtime, tmdb_server: FakeTmdb) -> None:
     cast = [{"id": n, "name": f"P{n}", "order": 300 - n, "character": "x"} for n in range(1, 201)]
     crew = [
         {"id": 500 + n, "name": f"C{n}", "job": "Producer", "department": "Production"}
@@ -293,7 +293,7 @@ async def test_seasons_of_a_show_of_another_source_are_not_doubled(
     }  # fmt: skip
 
 
-async def test_titles_that_cannot_be_had_are_left_out_and_told(
+async def test_unavailable_titles_are_skipped_and_reported(
     here: Runtime, tmdb_server: FakeTmdb
 ) -> None:
     # given one that TMDb does not have and one that makes no sense
@@ -319,7 +319,7 @@ async def test_when_nothing_of_a_batch_can_be_had_it_ends(
     assert await rows(models.Movie) == []
 
 
-async def test_no_key_is_told_and_nothing_is_written(
+async def test_a_missing_key_is_reported_and_nothing_is_written(
     runtime: Runtime, tmdb_server: FakeTmdb
 ) -> None:
     assert not runtime.tmdb.is_on
@@ -380,7 +380,7 @@ def here_at(runtime: Runtime, at: float) -> Runtime:
     return replace(runtime, clock=lambda: at)
 
 
-async def test_changes_are_asked_for_since_the_last_success_and_only_ours_read(
+async def test_changes_are_requested_since_the_last_success_and_only_ours_read(
     here: Runtime, tmdb_server: FakeTmdb
 ) -> None:
     # given a film and a show of ours, of which TMDb changed the film, and a last run 3 days ago
