@@ -33,14 +33,17 @@ class Scope(Protocol):
     """The operation as a loader needs it."""
 
     is_degraded: bool
-    cache_hits: CacheHits | None  # what answered, by kind and level; None: nobody asks
+    cache_hits: CacheHits | None  # by kind and tier; None: not counted
 
     @property
-    def cache(self) -> Cache: ...
+    def cache(self) -> Cache:
+        """The cache tiers."""
 
-    def loader(self, kind: type[L], /) -> L: ...
+    def loader(self, kind: type[L], /) -> L:
+        """The operation's loader of this class."""
 
-    def for_event(self) -> Scope: ...
+    def for_event(self) -> Scope:
+        """A scope that outlives the operation."""
 
 
 class CachedLoader(Generic[V]):

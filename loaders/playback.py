@@ -19,13 +19,16 @@ class ViewerScope(Scope, Protocol):
     """An operation that knows its viewer; None: nobody is signed in."""
 
     @property
-    def viewer_id(self) -> str | None: ...
+    def viewer_id(self) -> str | None:
+        """Id of the signed-in viewer, or None."""
 
     @property
-    def progress_buffer(self) -> ProgressBuffer: ...
+    def progress_buffer(self) -> ProgressBuffer:
+        """The progress that Redis buffers."""
 
     @property
-    def progress_repairs(self) -> RepairFlag: ...
+    def progress_repairs(self) -> RepairFlag:
+        """Whether MongoDB may be ahead of Redis."""
 
 
 class ViewerLoader(CachedLoader[V]):

@@ -26,9 +26,8 @@ CacheTier = Literal["memory", "redis", "database", "stale"]  # what answered a k
 _WAIT_SECONDS = 1.0  # for another process's read, before reading oneself
 _POLLS_SECONDS = (0.005, 0.01, 0.02, 0.04)
 Flights = dict[str, asyncio.Future[Entry]]
-_background_tasks: set[asyncio.Task[dict[str, Entry]]] = (
-    set()
-)  # referenced, so that none is garbage-collected
+# Referenced here, so that no running task is garbage-collected.
+_background_tasks: set[asyncio.Task[dict[str, Entry]]] = set()
 
 
 class Tiered(Protocol):
@@ -38,15 +37,20 @@ class Tiered(Protocol):
     codec: ClassVar[Codec[Any]]
 
     @property
-    def tiers(self) -> Cache: ...
+    def tiers(self) -> Cache:
+        """The cache tiers."""
 
-    def take(self, entries: Mapping[str, Entry], names: Names, tier: CacheTier) -> None: ...
+    def take(self, entries: Mapping[str, Entry], names: Names, tier: CacheTier) -> None:
+        """Remember these entries, which this tier answered."""
 
-    async def fetch(self, keys: list[str], fields: Any, /) -> Mapping[str, Any]: ...
+    async def fetch(self, keys: list[str], fields: Any, /) -> Mapping[str, Any]:
+        """Read these keys from the database."""
 
-    async def note(self, names: Names) -> ListRegistration: ...
+    async def note(self, names: Names) -> ListRegistration:
+        """Record, before keys are read, what is needed to invalidate them."""
 
-    def for_background(self) -> Any: ...
+    def for_background(self) -> Any:
+        """Copy the loader for a read that outlives its operation."""
 
 
 async def fill(loader: Tiered, names: Names) -> None:

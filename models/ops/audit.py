@@ -27,7 +27,7 @@ class AuditEvent(Enum):
     SIGN_IN_REFUSED = "SIGN_IN_REFUSED"
     SIGNED_OUT = "SIGNED_OUT"
     TOKEN_REUSED = "TOKEN_REUSED"  # noqa: S105 - an event, not a token
-    PASSWORD_RESET_ASKED = "PASSWORD_RESET_ASKED"  # noqa: S105 - likewise
+    PASSWORD_RESET_REQUESTED = "PASSWORD_RESET_ASKED"  # noqa: S105 - as it is stored
     PASSWORD_RESET = "PASSWORD_RESET"  # noqa: S105 - likewise
     PASSWORD_CHANGED = "PASSWORD_CHANGED"  # noqa: S105 - likewise
     PASSWORD_REFUSED = "PASSWORD_REFUSED"  # noqa: S105 - likewise

@@ -96,7 +96,9 @@ async def _build_mail(runtime: Runtime, request: models.MailRequestRecord) -> Ma
     if account is None:
         return None
     if request.purpose is MailPurpose.RESET_PASSWORD:
-        await audit.record(Context(runtime), AuditEvent.PASSWORD_RESET_ASKED, subject=account.id)
+        await audit.record(
+            Context(runtime), AuditEvent.PASSWORD_RESET_REQUESTED, subject=account.id
+        )
         code = await _issue_code(runtime, request.purpose, account)
         return mail_texts.build_password_reset_mail(email, code, web_url)
     if account.email_verified:
