@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import httpx
@@ -45,6 +46,15 @@ class GraphQL:
         body = {"query": query, "variables": variables or {}}
         response = await self._client.post("/graphql", json=body, headers=headers)
         return response.status_code, response.json()
+
+
+async def fetch_data(
+    graphql: GraphQL, query: str, token: str | None = None, **variables: Any
+) -> Any:
+    """The data of one operation; an error fails the test."""
+    status, body = await graphql(query, variables, token)
+    assert (status, body.keys()) == (200, {"data"}), body
+    return body["data"]
 
 
 class Closed(NamedTuple):
@@ -163,6 +173,14 @@ async def connect_runtime(
     """A client of a silent application on this runtime; options as of `connect_app`."""
     async with connect_app(build_silent_app(runtime), headers, **transport) as client:
         yield client
+
+
+@asynccontextmanager
+async def connect_executor(runtime: Runtime, executor: str) -> AsyncIterator[GraphQL]:
+    """A client of the application on one executor: "plan" or "core"."""
+    settings = runtime.settings.model_copy(update={"graphql_executor": executor})
+    async with connect_runtime(replace(runtime, settings=settings)) as client:
+        yield GraphQL(client)
 
 
 @asynccontextmanager

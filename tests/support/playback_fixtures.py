@@ -56,3 +56,9 @@ async def build_offline_report(
 
 async def read_stored_progress() -> list[dict[str, object]]:
     return await models.ViewingProgress.get_pymongo_collection().find().to_list(None)
+
+
+async def start_film(context: Context) -> tuple[str, str]:
+    """A film and a session of it that runs: their ids."""
+    title = await film()
+    return title, await start_new_session(context, title)

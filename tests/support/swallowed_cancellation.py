@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 from redis.asyncio.client import PubSub
@@ -42,3 +44,19 @@ class _DeafClient(Client):
 def connect(settings: Settings) -> Client:
     """For blocking reads."""
     return _DeafClient(connection_pool=pool.connect_blocking(settings).connection_pool)
+
+
+async def assert_ends_when_cancelled(events: AsyncIterator[Any]) -> None:
+    """A reader of these events ends though its first cancellation was swallowed."""
+
+    async def read() -> None:
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(60)
+        await anext(events)
+
+    reader = asyncio.create_task(read())
+    await asyncio.sleep(0)
+    reader.cancel()
+    async with asyncio.timeout(10):
+        await asyncio.wait([reader])
+    assert reader.cancelled()

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 
 import models
-from graph.engine.documents import Documents
-from graph.engine.operations import Answer, Operations, Request
-from graph.schema import CONFIG, schema
+from graph.schema import schema
 from resolvers.accounts.authentication import authenticate
 from resolvers.context import Context
 from services.errors import InvalidToken
@@ -23,8 +20,8 @@ from tests.support.accounts import (
     read_stored,
     send_pending_mails,
 )
+from tests.support.operations import Send, open_operations, run_operation
 
-Send = Callable[..., Awaitable[dict[str, Any]]]
 ERRORS = "errors { code path }"
 
 
@@ -58,8 +55,7 @@ DONE = {"accepted": True, "errors": []}
 @pytest.fixture(params=["plan", "core"])
 def send(request: pytest.FixtureRequest, guest: Context) -> Send:
     """Runs one operation, as whoever the token or key stands for."""
-    documents = Documents(schema, CONFIG, introspection=True)
-    operations = Operations(documents, by_plan=request.param == "plan", deadline_seconds=5)
+    operations = open_operations(schema, request.param)
 
     async def run(
         query: str, token: str | None = None, *, verified: bool = False, **variables: Any
@@ -72,11 +68,7 @@ def send(request: pytest.FixtureRequest, guest: Context) -> Send:
             context.runtime = dataclasses.replace(guest.runtime, settings=settings)
         header = f"Bearer {token}" if token else None
         context.viewer = await authenticate(context.runtime, header)
-        prepared = operations.prepare(Request(query, variables), context)
-        answer = (
-            prepared if isinstance(prepared, Answer) else await operations.run(prepared, context)
-        )
-        return answer.body()
+        return await run_operation(operations, context, query, variables)
 
     return run
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -10,11 +9,10 @@ import strawberry
 
 import models
 from graph.accounts.accounts import AccountsMutation, AccountsQuery
-from graph.engine.documents import Documents
-from graph.engine.operations import Answer, Operations, Request
 from graph.schema import CONFIG
 from resolvers.accounts.authentication import authenticate
 from resolvers.context import Context
+from tests.support.operations import Send, open_operations, run_operation
 
 
 @strawberry.type
@@ -27,7 +25,6 @@ class Mutation(AccountsMutation):
     pass
 
 
-Send = Callable[..., Awaitable[dict[str, Any]]]
 SCHEMA = strawberry.Schema(query=Query, mutation=Mutation, config=CONFIG)
 ADA = {"email": "Ada@example.org", "password": "correct horse battery"}
 REGISTER = """
@@ -49,20 +46,13 @@ VIEWER = "{ viewer { __typename id email displayName role tier } }"
 @pytest.fixture(params=["plan", "core"])
 def send(request: pytest.FixtureRequest, context: Context) -> Send:
     """Runs one operation, as whoever the token stands for."""
-    documents = Documents(SCHEMA, CONFIG, introspection=True)
-    operations = Operations(documents, by_plan=request.param == "plan", deadline_seconds=5)
+    operations = open_operations(SCHEMA, request.param)
 
     async def run(query: str, token: str | None = None, **variables: Any) -> dict[str, Any]:
         operation_context = context.for_event()
         header = f"Bearer {token}" if token else None
         operation_context.viewer = await authenticate(context.runtime, header)
-        prepared = operations.prepare(Request(query, variables), operation_context)
-        answer = (
-            prepared
-            if isinstance(prepared, Answer)
-            else await operations.run(prepared, operation_context)
-        )
-        return answer.body()
+        return await run_operation(operations, operation_context, query, variables)
 
     return run
 

@@ -2,36 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from graph.engine.documents import Documents
-from graph.engine.operations import Operations
-from resolvers.context import Runtime
-from services.cache.cache import Cache
-from tests.support.execution.execution_cases import add_records, build_sender
+from tests.support.execution.execution_cases import add_records
 from tests.support.execution.execution_cases_schema import (
-    CONFIG,
-    SCHEMA,
     ChosenContext,
     ItemRecord,
 )
 
 MASKED = "Something went wrong on our side."
-
-
-@pytest.fixture
-def case_context(runtime: Runtime) -> ChosenContext:
-    return ChosenContext(replace(runtime, cache=Cache(runtime.redis, tiers="none")))
-
-
-@pytest.fixture(params=["plan", "core"])
-def send(request: pytest.FixtureRequest, case_context: ChosenContext) -> Any:
-    documents = Documents(SCHEMA, CONFIG, introspection=True)
-    by_plan = request.param == "plan"
-    return build_sender(Operations(documents, by_plan=by_plan, deadline_seconds=5), case_context)
 
 
 @pytest.mark.parametrize(
@@ -46,22 +27,22 @@ def send(request: pytest.FixtureRequest, case_context: ChosenContext) -> Any:
     ],
 )
 async def test_a_value_of_ours_that_does_not_fit_is_our_fault(
-    send: Any,
+    send_case: Any,
     case_context: ChosenContext,
     record: dict[str, Any],
     query: str,
     path: list[str | int],
 ) -> None:
     add_records(case_context, ItemRecord("a", **record))
-    (error,) = (await send(query))["errors"]
+    (error,) = (await send_case(query))["errors"]
     assert error["path"] == path
     assert error["message"] == MASKED
     assert error["extensions"] == {"code": "INTERNAL_SERVER_ERROR", "requestId": "-"}
 
 
-async def test_a_thing_of_no_type_is_our_fault(send: Any, case_context: ChosenContext) -> None:
+async def test_a_thing_of_no_type_is_our_fault(send_case: Any, case_context: ChosenContext) -> None:
     case_context.store["a"] = object()
-    (error,) = (await send("{ things { id } }"))["errors"]
+    (error,) = (await send_case("{ things { id } }"))["errors"]
     assert (error["path"], error["message"]) == (["things", 0], MASKED)
 
 
@@ -73,10 +54,10 @@ async def test_a_thing_of_no_type_is_our_fault(send: Any, case_context: ChosenCo
     ],
 )
 async def test_an_argument_that_does_not_fit_is_the_clients(
-    send: Any, case_context: ChosenContext, query: str
+    send_case: Any, case_context: ChosenContext, query: str
 ) -> None:
     add_records(case_context, ItemRecord("a"))
-    body = await send(query, n=None)
+    body = await send_case(query, n=None)
     (error,) = body["errors"]
     assert (error["path"], body["data"]) == (["item", "said"], {"item": {"said": None}})
     assert error["extensions"] == {"code": "VALIDATION_FAILED"}

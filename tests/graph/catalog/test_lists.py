@@ -15,7 +15,7 @@ from resolvers.paging import PageArguments
 from services.cache.cache import Cache
 from tests.conftest import CountCommands
 from tests.support import library
-from tests.support.api_client import GraphQL
+from tests.support.api_client import GraphQL, fetch_data
 from tests.support.titles import film, genre, store
 
 GENRES = """query ($first: Int, $after: String, $orderBy: MovieOrder) { genres { slug
@@ -45,12 +45,6 @@ async def films(runtime: Runtime) -> None:
     await store(rows)
 
 
-async def data(graphql: GraphQL, query: str, **variables: Any) -> Any:
-    status, body = await graphql(query, variables)
-    assert (status, body.keys()) == (200, {"data"}), body
-    return body["data"]
-
-
 def numbers(connection: Any) -> list[int]:
     return [int(edge["node"]["id"].removeprefix("movie_")) for edge in connection["edges"]]
 
@@ -58,7 +52,7 @@ def numbers(connection: Any) -> list[int]:
 async def test_many_genres_have_their_films(graphql: GraphQL, films: None) -> None:
     # when each genre is asked for three of its films
     movies_by_genre = {
-        one["slug"]: one["movies"] for one in (await data(graphql, GENRES, first=3))["genres"]
+        one["slug"]: one["movies"] for one in (await fetch_data(graphql, GENRES, first=3))["genres"]
     }
     # then each has its own, the most popular first, deleted ones left out
     assert {slug: numbers(page) for slug, page in movies_by_genre.items()} == {
@@ -81,7 +75,7 @@ async def test_many_genres_have_their_films(graphql: GraphQL, films: None) -> No
     }
     # and a cursor leads on
     after = movies_by_genre["third"]["edges"][0]["cursor"]  # behind film 3
-    further = (await data(graphql, GENRES, first=2, after=after))["genres"]
+    further = (await fetch_data(graphql, GENRES, first=2, after=after))["genres"]
     assert {one["slug"]: numbers(one["movies"]) for one in further} == {
         "even": [4, 6],
         "odd": [5, 7],
@@ -92,9 +86,9 @@ async def test_many_genres_have_their_films(graphql: GraphQL, films: None) -> No
 
 
 async def test_the_order_is_part_of_what_is_cached(graphql: GraphQL, films: None) -> None:
-    await data(graphql, GENRES, first=2)
+    await fetch_data(graphql, GENRES, first=2)
     order = {"field": "RATING", "direction": "ASC"}
-    genres = (await data(graphql, GENRES, first=2, orderBy=order))["genres"]
+    genres = (await fetch_data(graphql, GENRES, first=2, orderBy=order))["genres"]
     assert {one["slug"]: numbers(one["movies"]) for one in genres} == {
         "even": [8, 10],  # unrated films come first
         "odd": [7, 9],
@@ -107,12 +101,12 @@ async def test_genres_at_once_cost_two_commands(
     graphql: GraphQL, films: None, count_commands: CountCommands
 ) -> None:
     query = "query ($first: Int) { genres { movies(first: $first) { nodes { title } } } }"
-    await data(graphql, query, first=5)
+    await fetch_data(graphql, query, first=5)
     assert count_commands.mongo == ["genres.find", "movies.aggregate", "movies.find"]
     # and with a count, one more
     await count_commands.reset()
     query = "query { genres { movies(first: 5) { totalCount { value } } } }"
-    await data(graphql, query)
+    await fetch_data(graphql, query)
     assert count_commands.mongo == ["movies.aggregate"]
 
 
@@ -141,7 +135,7 @@ async def test_without_caches_only_requested_fields_are_read(runtime: Runtime, f
 async def test_statistics_are_of_visible_films(graphql: GraphQL, films: None) -> None:
     query = """{ movieStatistics(first: 2) {
         genre { slug } count averageRating totalViews } }"""
-    assert (await data(graphql, query))["movieStatistics"] == [
+    assert (await fetch_data(graphql, query))["movieStatistics"] == [
         # 1, 3, 5 are rated 0.5, 1.5, 2.5; 7, 9, 11 are not
         {"genre": {"slug": "odd"}, "count": 6, "averageRating": 1.5, "totalViews": 36},
         {"genre": {"slug": "even"}, "count": 5, "averageRating": 2.0, "totalViews": 30},
@@ -152,10 +146,10 @@ async def test_statistics_cost_one_aggregation_and_then_none(
     graphql: GraphQL, films: None, count_commands: CountCommands
 ) -> None:
     query = "query ($first: Int) { movieStatistics(first: $first) { count } }"
-    await data(graphql, query, first=1)
+    await fetch_data(graphql, query, first=1)
     assert count_commands.mongo == ["movies.aggregate"]
     await count_commands.reset()
-    assert len((await data(graphql, query, first=10))["movieStatistics"]) == 3
+    assert len((await fetch_data(graphql, query, first=10))["movieStatistics"]) == 3
     assert count_commands.mongo == []
     # and a page size out of range is refused
     _, body = await graphql(query, {"first": 0})
@@ -168,21 +162,21 @@ async def test_a_list_is_counted_only_when_total_count_is_requested(
     plain = """query ($filter: MovieFilter) { movies(filter: $filter, first: 1) {
         nodes { id } } }"""
     counted = plain.replace("nodes { id }", "nodes { id } totalCount { value precision }")
-    await data(graphql, plain, filter={"genres": ["odd"]})
+    await fetch_data(graphql, plain, filter={"genres": ["odd"]})
     assert count_commands.mongo == ["movies.find"]
     # when the same list is counted, then that is one command more
     await count_commands.reset()
-    answer = await data(graphql, counted, filter={"genres": ["odd"]})
+    answer = await fetch_data(graphql, counted, filter={"genres": ["odd"]})
     assert answer["movies"]["totalCount"] == {"value": 6, "precision": "EXACT"}
     assert count_commands.mongo == ["movies.aggregate"]
     # and the whole catalogue is estimated without looking at it
     await count_commands.reset()
-    answer = await data(graphql, counted)
+    answer = await fetch_data(graphql, counted)
     assert answer["movies"]["totalCount"] == {"value": 12, "precision": "ESTIMATED"}
     assert "movies.count" in count_commands.mongo
     # and kept
     await count_commands.reset()
-    answer = await data(
+    answer = await fetch_data(
         graphql, counted.replace("first: 1", "first: 2"), filter={"genres": ["odd"]}
     )
     assert answer["movies"]["totalCount"]["value"] == 6

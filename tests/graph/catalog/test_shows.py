@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 import models
 from resolvers.context import Runtime
 from tests.conftest import CountCommands
-from tests.support.api_client import GraphQL, token_for
+from tests.support.api_client import GraphQL, fetch_data, token_for
 from tests.support.titles import credit, film, genre, person, show, store, whole_show
 
 SHOW = """query ($by: TvShowBy!) { tvShow(by: $by) {
@@ -44,14 +42,8 @@ async def shows(runtime: Runtime) -> None:
     )
 
 
-async def data(graphql: GraphQL, query: str, **variables: Any) -> Any:
-    status, body = await graphql(query, variables)
-    assert (status, body.keys()) == (200, {"data"}), body
-    return body["data"]
-
-
 async def test_a_show_comes_with_its_seasons_and_episodes(graphql: GraphQL, shows: None) -> None:
-    tv_show = (await data(graphql, SHOW, by={"tmdbId": 100}))["tvShow"]
+    tv_show = (await fetch_data(graphql, SHOW, by={"tmdbId": 100}))["tvShow"]
     parts = {name: tv_show.pop(name) for name in ("seasons", "season", "episode", "credits")}
     assert tv_show.pop("poster")["url"].endswith("/art/posters/show_00001.svg?w=185")
     assert tv_show == {
@@ -87,13 +79,13 @@ async def test_a_show_comes_with_its_seasons_and_episodes(graphql: GraphQL, show
 async def test_what_is_deleted_or_of_another_kind_is_null(graphql: GraphQL, shows: None) -> None:
     query = "query ($by: TvShowBy!) { tvShow(by: $by) { id } }"
     for by in ({"tmdbId": 300}, {"id": "show_00003"}, {"id": "movie_00001"}, {"tmdbId": 5}):
-        assert await data(graphql, query, by=by) == {"tvShow": None}
+        assert await fetch_data(graphql, query, by=by) == {"tvShow": None}
 
 
 async def test_anything_of_a_show_is_a_node(graphql: GraphQL, shows: None) -> None:
     query = "query ($ids: [ID!]!) { nodes(ids: $ids) { __typename id } }"
     requested_ids = ["episode_1.1.1", "show_00001", "season_2.1", "show_00003", "episode_9.9.9"]
-    assert (await data(graphql, query, ids=requested_ids))["nodes"] == [
+    assert (await fetch_data(graphql, query, ids=requested_ids))["nodes"] == [
         {"__typename": "Episode", "id": "episode_1.1.1"},
         {"__typename": "TvShow", "id": "show_00001"},
         {"__typename": "Season", "id": "season_2.1"},
@@ -105,7 +97,7 @@ async def test_anything_of_a_show_is_a_node(graphql: GraphQL, shows: None) -> No
 async def test_people_are_credited_for_films_and_shows(graphql: GraphQL, shows: None) -> None:
     query = """{ person(id: "person_00001") { credits {
         character title { __typename title ... on TvShow { seasonCount } } } } }"""
-    assert (await data(graphql, query))["person"]["credits"] == [
+    assert (await fetch_data(graphql, query))["person"]["credits"] == [
         {"character": "Eve", "title": {"__typename": "Movie", "title": "Film 1"}},
         {
             "character": "Ada",
@@ -119,22 +111,22 @@ async def test_shows_are_filtered_ordered_counted_and_paged(graphql: GraphQL, sh
       tvShows(first: 1, after: $after, filter: $filter, orderBy: $orderBy) {
         nodes { id } pageInfo { endCursor hasNextPage } totalCount { value precision } } }"""
     # given pages of one, by popularity
-    one = (await data(graphql, query))["tvShows"]
-    two = (await data(graphql, query, after=one["pageInfo"]["endCursor"]))["tvShows"]
+    one = (await fetch_data(graphql, query))["tvShows"]
+    two = (await fetch_data(graphql, query, after=one["pageInfo"]["endCursor"]))["tvShows"]
     assert [one["nodes"], two["nodes"]] == [[{"id": "show_00002"}], [{"id": "show_00001"}]]
     assert (one["pageInfo"]["hasNextPage"], two["pageInfo"]["hasNextPage"]) == (True, False)
     # the whole list is estimated: deleted shows are among it
     assert one["totalCount"] == {"value": 3, "precision": "ESTIMATED"}
     # a filtered one is counted
-    drama = (await data(graphql, query, filter={"genres": ["drama"]}))["tvShows"]
+    drama = (await fetch_data(graphql, query, filter={"genres": ["drama"]}))["tvShows"]
     assert drama["nodes"] == [{"id": "show_00001"}]
     assert drama["totalCount"] == {"value": 1, "precision": "EXACT"}
     # and every order works, shows without a value last
     for field in ("RATING", "RELEASE_DATE", "TITLE", "CREATED_AT"):
         order = {"field": field}
-        first = (await data(graphql, query, orderBy=order))["tvShows"]
+        first = (await fetch_data(graphql, query, orderBy=order))["tvShows"]
         after = first["pageInfo"]["endCursor"]
-        second = (await data(graphql, query, orderBy=order, after=after))["tvShows"]
+        second = (await fetch_data(graphql, query, orderBy=order, after=after))["tvShows"]
         expected = ["show_00002", "show_00001"]
         assert [first["nodes"][0]["id"], second["nodes"][0]["id"]] == expected
 
@@ -187,7 +179,7 @@ async def test_many_shows_cost_what_one_costs(
         await runtime.redis.flushdb()
         runtime.cache.clear_memory()
         await count_commands.reset()
-        nodes = (await data(graphql, query, first=first))["tvShows"]["nodes"]
+        nodes = (await fetch_data(graphql, query, first=first))["tvShows"]["nodes"]
         assert len(nodes) == first
         assert nodes[-1]["seasons"][1]["episodes"][1]["season"]["show"]["id"].startswith("show_")
         costs.append(sorted(count_commands.mongo))

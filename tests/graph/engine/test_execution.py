@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from graph.engine.documents import Documents
 from graph.engine.operations import Operations, Prepared, Request
-from resolvers.context import Runtime
-from services.cache.cache import Cache
 from tests.support.execution.execution_cases import (
     Send,
     add_records,
-    build_sender,
     read_error_paths,
 )
 from tests.support.execution.execution_cases_schema import (
-    CONFIG,
-    SCHEMA,
     ChosenContext,
     ItemRecord,
     RockRecord,
@@ -28,39 +22,23 @@ from tests.support.execution.execution_cases_schema import (
 BROKEN = "INTERNAL_SERVER_ERROR"
 
 
-@pytest.fixture
-def case_context(runtime: Runtime) -> ChosenContext:
-    return ChosenContext(replace(runtime, cache=Cache(runtime.redis, tiers="none")))
-
-
-@pytest.fixture
-def documents() -> Documents:
-    return Documents(SCHEMA, CONFIG, introspection=True)
-
-
-@pytest.fixture(params=["plan", "core"])
-def send(request: pytest.FixtureRequest, documents: Documents, case_context: ChosenContext) -> Send:
-    by_plan = request.param == "plan"
-    return build_sender(Operations(documents, by_plan=by_plan, deadline_seconds=5), case_context)
-
-
 # nulls and errors
 
 
 async def test_a_null_bubbles_through_lists_and_non_null_fields_to_the_root(
-    send: Send, case_context: ChosenContext
+    send_case: Send, case_context: ChosenContext
 ) -> None:
     add_records(case_context, ItemRecord("a"), ItemRecord("b", must=None))
-    body = await send("{ items { same { same { must } } } }")
+    body = await send_case("{ items { same { same { must } } } }")
     assert body["data"] is None
     assert read_error_paths(body) == {(BROKEN, ("items", 1, "same", "same", "must"))}
 
 
 async def test_a_null_stops_at_the_nearest_nullable_position(
-    send: Send, case_context: ChosenContext
+    send_case: Send, case_context: ChosenContext
 ) -> None:
     add_records(case_context, ItemRecord("a"), ItemRecord("b", must=None))
-    body = await send("{ maybeItems { maybe { same { must } } } items { maybe { must } } }")
+    body = await send_case("{ maybeItems { maybe { same { must } } } items { maybe { must } } }")
     assert body["data"] == {
         "maybeItems": [{"maybe": {"same": {"must": "must"}}}, {"maybe": None}],
         "items": [{"maybe": {"must": "must"}}, {"maybe": None}],
@@ -71,9 +49,11 @@ async def test_a_null_stops_at_the_nearest_nullable_position(
     }
 
 
-async def test_a_bad_item_nulls_itself_or_its_list(send: Send, case_context: ChosenContext) -> None:
+async def test_a_bad_item_nulls_itself_or_its_list(
+    send_case: Send, case_context: ChosenContext
+) -> None:
     add_records(case_context, ItemRecord("a", tags=["x", None], holes=["y", None, object()]))
-    body = await send("{ item { tags holes } }")
+    body = await send_case("{ item { tags holes } }")
     assert body["data"] == {"item": {"tags": None, "holes": ["y", None, None]}}
     assert {path for _, path in read_error_paths(body)} == {
         ("item", "tags", 1),
@@ -82,7 +62,7 @@ async def test_a_bad_item_nulls_itself_or_its_list(send: Send, case_context: Cho
 
 
 async def test_a_record_under_two_parents_tells_both_paths(
-    send: Send, case_context: ChosenContext
+    send_case: Send, case_context: ChosenContext
 ) -> None:
     add_records(
         case_context,
@@ -90,7 +70,7 @@ async def test_a_record_under_two_parents_tells_both_paths(
         ItemRecord("b", name=RuntimeError("no")),
     )
     add_records(case_context, ItemRecord("c", twin_id="b", friend_ids=["b"]))
-    body = await send("{ item { friends { name twin { name } friends { name } } } }")
+    body = await send_case("{ item { friends { name twin { name } friends { name } } } }")
     bad = {"name": None}
     assert body["data"]["item"]["friends"] == [
         {"name": None, "twin": None, "friends": []},
@@ -105,12 +85,12 @@ async def test_a_record_under_two_parents_tells_both_paths(
 
 
 async def test_a_relation_that_must_be_there_and_is_not_is_an_error(
-    send: Send, case_context: ChosenContext
+    send_case: Send, case_context: ChosenContext
 ) -> None:
     add_records(
         case_context, ItemRecord("a"), ItemRecord("b", twin_id="gone"), ItemRecord("c", twin_id="a")
     )
-    body = await send("{ maybeItems { maybe { mustTwin { id } } twin { id } } }")
+    body = await send_case("{ maybeItems { maybe { mustTwin { id } } twin { id } } }")
     assert body["data"]["maybeItems"] == [
         {"maybe": None, "twin": None},
         {"maybe": None, "twin": None},
@@ -123,16 +103,16 @@ async def test_a_relation_that_must_be_there_and_is_not_is_an_error(
 
 
 async def test_no_parent_at_all_has_what_must_be_there(
-    send: Send, case_context: ChosenContext
+    send_case: Send, case_context: ChosenContext
 ) -> None:
     add_records(case_context, ItemRecord("a"))
-    body = await send("{ item { mustTwin { id } } }")
+    body = await send_case("{ item { mustTwin { id } } }")
     assert body["data"] == {"item": None}
     assert read_error_paths(body) == {(BROKEN, ("item", "mustTwin"))}
 
 
 async def test_a_failing_loader_fails_the_fields_that_use_it(
-    send: Send, case_context: ChosenContext
+    send_case: Send, case_context: ChosenContext
 ) -> None:
     add_records(
         case_context,
@@ -141,7 +121,7 @@ async def test_a_failing_loader_fails_the_fields_that_use_it(
         ItemRecord("c", friend_ids=["a"]),
     )
     case_context.loader_fails = True
-    body = await send("{ items { twin { id } maybeFriends { id } } }")
+    body = await send_case("{ items { twin { id } maybeFriends { id } } }")
     assert body["data"]["items"] == [
         {"twin": None, "maybeFriends": []},
         {"twin": None, "maybeFriends": []},
@@ -154,19 +134,19 @@ async def test_a_failing_loader_fails_the_fields_that_use_it(
 
 
 async def test_a_batched_function_fails_for_one_or_for_all(
-    send: Send, case_context: ChosenContext
+    send_case: Send, case_context: ChosenContext
 ) -> None:
     add_records(case_context, ItemRecord("a"), ItemRecord("b", name="one"))
-    body = await send("{ items { length } }")
+    body = await send_case("{ items { length } }")
     assert body["data"] == {"items": [{"length": 4}, {"length": None}]}
     assert read_error_paths(body) == {("NOT_FOUND", ("items", 1, "length"))}
 
 
 async def test_a_batched_function_that_miscounts_fails_for_all(
-    send: Send, case_context: ChosenContext
+    send_case: Send, case_context: ChosenContext
 ) -> None:
     add_records(case_context, ItemRecord("a"), ItemRecord("b"))
-    body = await send("{ items { short } }")
+    body = await send_case("{ items { short } }")
     assert body["data"] == {"items": [{"short": None}, {"short": None}]}
     assert read_error_paths(body) == {
         (BROKEN, ("items", 0, "short")),
@@ -178,10 +158,10 @@ async def test_a_batched_function_that_miscounts_fails_for_all(
 
 
 async def test_aliases_and_merged_fields_keep_the_order_of_the_query(
-    send: Send, case_context: ChosenContext
+    send_case: Send, case_context: ChosenContext
 ) -> None:
     add_records(case_context, ItemRecord("a", name="A", twin_id="b"), ItemRecord("b", name="B"))
-    body = await send(
+    body = await send_case(
         """{ z: item { name ...More } y: item(id: "b") { n: name } z: item { id twin { name } } }
         fragment More on Item { twin { id twin { id } } must }"""
     )
@@ -196,10 +176,10 @@ async def test_aliases_and_merged_fields_keep_the_order_of_the_query(
 
 
 async def test_fragments_apply_to_the_types_they_name(
-    send: Send, case_context: ChosenContext
+    send_case: Send, case_context: ChosenContext
 ) -> None:
     add_records(case_context, ItemRecord("a"), RockRecord("b", weight=7))
-    body = await send(
+    body = await send_case(
         """{
           things { __typename ...T ... on Rock { weight } }
           anything { kind: __typename ... on Thing { id ... on Item { ...T must } } ...R }
@@ -222,13 +202,13 @@ async def test_fragments_apply_to_the_types_they_name(
 
 
 async def test_a_value_of_no_possible_type_is_an_error_of_its_position(
-    send: Send, case_context: ChosenContext
+    send_case: Send, case_context: ChosenContext
 ) -> None:
     add_records(
         case_context,
         ItemRecord("a", parts=[ItemRecord("p"), RockRecord("r")], part=RockRecord("q")),
     )
-    body = await send("{ item { parts { id } part { id } } }")
+    body = await send_case("{ item { parts { id } part { id } } }")
     assert body["data"] == {"item": {"parts": None, "part": None}}
     assert {path for _, path in read_error_paths(body)} == {("item", "parts", 1), ("item", "part")}
 
@@ -239,17 +219,17 @@ CONDITIONS = """query($a: Boolean!, $b: Boolean! = true) {
 fragment F on Item { tags }"""
 
 
-async def test_conditions_by_variable(send: Send, case_context: ChosenContext) -> None:
+async def test_conditions_by_variable(send_case: Send, case_context: ChosenContext) -> None:
     add_records(case_context, ItemRecord("a"))
     whole = {"id": "a", "name": "name", "must": "must", "tags": []}
-    assert (await send(CONDITIONS, a=False))["data"] == {"item": whole}
-    assert (await send(CONDITIONS, a=True))["data"] == {"item": {"id": "a", "must": "must"}}
-    assert (await send(CONDITIONS, a=True, b=False))["data"] == {"item": {"id": "a"}}
+    assert (await send_case(CONDITIONS, a=False))["data"] == {"item": whole}
+    assert (await send_case(CONDITIONS, a=True))["data"] == {"item": {"id": "a", "must": "must"}}
+    assert (await send_case(CONDITIONS, a=True, b=False))["data"] == {"item": {"id": "a"}}
 
 
-async def test_a_null_condition_is_an_error(send: Send, case_context: ChosenContext) -> None:
+async def test_a_null_condition_is_an_error(send_case: Send, case_context: ChosenContext) -> None:
     add_records(case_context, ItemRecord("a"))
-    body = await send("query($a: Boolean = true) { item { id name @skip(if: $a) } }", a=None)
+    body = await send_case("query($a: Boolean = true) { item { id name @skip(if: $a) } }", a=None)
     assert body["data"] == {"item": None}
     assert read_error_paths(body) == {("VALIDATION_FAILED", ("item",))}
 
@@ -257,9 +237,9 @@ async def test_a_null_condition_is_an_error(send: Send, case_context: ChosenCont
 # arguments
 
 
-async def test_arguments_are_coerced(send: Send, case_context: ChosenContext) -> None:
+async def test_arguments_are_coerced(send_case: Send, case_context: ChosenContext) -> None:
     add_records(case_context, ItemRecord("a"))
-    body = await send(
+    body = await send_case(
         """query($n: Int! = 3, $missing: String, $one: [Int!]) { item {
           a: said b: said(number: $n, numbers: 4, word: $missing)
           c: said(numbers: $one, word: null) d: said(numbers: [$n, 5])
@@ -275,10 +255,10 @@ async def test_arguments_are_coerced(send: Send, case_context: ChosenContext) ->
 
 
 async def test_a_null_where_the_argument_must_not_be_is_the_fields_error(
-    send: Send, case_context: ChosenContext
+    send_case: Send, case_context: ChosenContext
 ) -> None:
     add_records(case_context, ItemRecord("a"))
-    body = await send("query($n: Int) { item { id said(number: $n) } }", n=None)
+    body = await send_case("query($n: Int) { item { id said(number: $n) } }", n=None)
     assert body["data"] == {"item": {"id": "a", "said": None}}
     assert read_error_paths(body) == {("VALIDATION_FAILED", ("item", "said"))}
 
@@ -296,10 +276,10 @@ async def test_a_null_where_the_argument_must_not_be_is_the_fields_error(
     ],
 )
 async def test_what_cannot_be_coerced_is_refused_before_anything_runs(
-    send: Send, case_context: ChosenContext, query: str, variables: dict[str, Any]
+    send_case: Send, case_context: ChosenContext, query: str, variables: dict[str, Any]
 ) -> None:
     add_records(case_context, ItemRecord("a"))
-    body = await send(query, **variables)
+    body = await send_case(query, **variables)
     assert "data" not in body
     assert {one["extensions"]["code"] for one in body["errors"]} == {"VALIDATION_FAILED"}
 
@@ -307,8 +287,10 @@ async def test_what_cannot_be_coerced_is_refused_before_anything_runs(
 # mutations and subscriptions
 
 
-async def test_mutations_run_one_after_another(send: Send, case_context: ChosenContext) -> None:
-    body = await send(
+async def test_mutations_run_one_after_another(
+    send_case: Send, case_context: ChosenContext
+) -> None:
+    body = await send_case(
         'mutation { a: write(word: "slow") { length } b: write(word: "fails") { id } '
         'c: write(word: "c") { length } }'
     )
@@ -326,9 +308,9 @@ async def test_mutations_run_one_after_another(send: Send, case_context: ChosenC
 
 
 async def test_a_mutation_that_must_not_fail_stops_those_after_it(
-    send: Send, case_context: ChosenContext
+    send_case: Send, case_context: ChosenContext
 ) -> None:
-    body = await send(
+    body = await send_case(
         'mutation { a: write(word: "a") { id } b: mustWrite(word: "fails") { id } '
         'c: write(word: "c") { id } }'
     )
@@ -339,11 +321,11 @@ async def test_a_mutation_that_must_not_fail_stops_those_after_it(
 
 @pytest.mark.parametrize("by_plan", [True, False])
 async def test_every_event_has_loaders_of_its_own(
-    documents: Documents, case_context: ChosenContext, by_plan: bool
+    case_documents: Documents, case_context: ChosenContext, by_plan: bool
 ) -> None:
     # given a record that changes before each event
     add_records(case_context, ItemRecord("a", name="before"))
-    operations = Operations(documents, by_plan=by_plan, deadline_seconds=5)
+    operations = Operations(case_documents, by_plan=by_plan, deadline_seconds=5)
     prepared = operations.prepare(
         Request("subscription { changes { id twin { name } } }", {}), case_context
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 
 import pytest
 
@@ -11,31 +10,17 @@ from graph.engine.documents import Documents
 from graph.engine.execution import DeadlineTimer
 from graph.engine.execution.plan import GroupPlan, Plan
 from graph.engine.operations import Operations, Prepared, Request
-from resolvers.context import Runtime
-from services.cache.cache import Cache
 from tests.support.execution import sample_schema
 from tests.support.execution.execution_cases import add_records, build_sender, read_error_paths
 from tests.support.execution.execution_cases_schema import (
-    CONFIG,
-    SCHEMA,
     ChosenContext,
     ItemRecord,
 )
 
 
 @pytest.fixture
-def case_context(runtime: Runtime) -> ChosenContext:
-    return ChosenContext(replace(runtime, cache=Cache(runtime.redis, tiers="none")))
-
-
-@pytest.fixture
-def documents() -> Documents:
-    return Documents(SCHEMA, CONFIG, introspection=True)
-
-
-@pytest.fixture
-def planned(documents: Documents) -> Operations:
-    return Operations(documents, by_plan=True, deadline_seconds=5)
+def planned(case_documents: Documents) -> Operations:
+    return Operations(case_documents, by_plan=True, deadline_seconds=5)
 
 
 async def test_a_level_asks_a_loader_once_whatever_the_siblings_timing(
@@ -83,10 +68,10 @@ async def test_a_thousand_rows_cost_one_fetch(
 
 
 async def test_what_is_late_fails_and_what_is_finished_is_answered(
-    documents: Documents, case_context: ChosenContext
+    case_documents: Documents, case_context: ChosenContext
 ) -> None:
     add_records(case_context, ItemRecord("a", twin_id="b"), ItemRecord("b"))
-    operations = Operations(documents, by_plan=True, deadline_seconds=0.05)
+    operations = Operations(case_documents, by_plan=True, deadline_seconds=0.05)
     before = asyncio.get_running_loop().time()
     body = await build_sender(operations, case_context)(
         "{ slow(seconds: 30) { id } quick: slow(seconds: 0) { id name } item { id } }"
@@ -125,21 +110,21 @@ CONDITIONS = """query($a: Boolean!, $b: Boolean! = true) {
 
 
 async def test_a_document_costs_its_reading_once(
-    planned: Operations, case_context: ChosenContext, documents: Documents
+    planned: Operations, case_context: ChosenContext, case_documents: Documents
 ) -> None:
     add_records(case_context, ItemRecord("a"))
     send = build_sender(planned, case_context)
     for _ in range(5):
         await send(CONDITIONS, a=False)
         assert (await send("{ nonsense }"))["errors"]
-    assert (documents.counters.parsed, documents.counters.compiled) == (2, 1)
+    assert (case_documents.counters.parsed, case_documents.counters.compiled) == (2, 1)
 
     # a plan for each outcome of its conditions, and no more
     for _ in range(5):
         await send(CONDITIONS, a=True)
         await send(CONDITIONS, a=True, b=True)
         await send(CONDITIONS, a=True, b=False)
-    assert (documents.counters.parsed, documents.counters.compiled) == (2, 3)
+    assert (case_documents.counters.parsed, case_documents.counters.compiled) == (2, 3)
 
 
 async def test_introspection_is_run_by_core_as_a_whole(

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 import strawberry
 
-from graph.engine.documents import Documents
 from graph.engine.operations import Answer, Operations, Request
 from graph.ops.analytics import AnalyticsQuery, AnalyticsSubscription, set_schema_text
 from graph.schema import CONFIG
@@ -22,6 +21,7 @@ from services.redis import pool
 from services.redis.hub import Hub
 from services.settings.settings import Settings
 from services.telemetry.live_metrics import LiveMetrics, SampleReducer
+from tests.support.operations import open_operations
 from workers.publish_metrics import publish_metrics
 
 
@@ -56,8 +56,7 @@ async def operator(runtime: Runtime, settings: Settings) -> AsyncIterator[Contex
 
 @pytest.fixture(params=["plan", "core"])
 def operations(request: pytest.FixtureRequest) -> Operations:
-    documents = Documents(SCHEMA, CONFIG, introspection=True)
-    return Operations(documents, by_plan=request.param == "plan", deadline_seconds=5)
+    return open_operations(SCHEMA, request.param)
 
 
 async def send(operations: Operations, context: Context, query: str) -> dict[str, Any]:

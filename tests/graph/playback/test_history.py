@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 import models
-from graph.engine.documents import Documents
-from graph.engine.operations import Answer, Operations, Request
-from graph.schema import CONFIG, schema
+from graph.schema import schema
 from models.mongo import ids
 from resolvers.context import Context, Runtime
 from resolvers.playback import reports, sessions
 from tests.support.clock import Clock
+from tests.support.operations import Send, open_operations, run_operation
 from tests.support.playback_fixtures import PHONE, film, viewer_of
 from workers.flush_progress import flush_progress
 
@@ -47,7 +45,6 @@ mutation($input: ReportProgressInput!) { reportProgress(input: $input) {
 """
 NOW_PLAYING = "{ viewer { nowPlaying { id state playable { id } heartbeatIntervalSeconds } } }"
 NODES = "query($ids: [ID!]!) { nodes(ids: $ids) { __typename id } }"
-Send = Callable[..., Awaitable[dict[str, Any]]]
 
 
 @pytest.fixture
@@ -65,16 +62,11 @@ async def ada(runtime: Runtime, clock: Clock) -> Context:
 @pytest.fixture(params=["plan", "core"])
 def send(request: pytest.FixtureRequest, ada: Context) -> Send:
     """Runs one operation, as Ada unless told otherwise."""
-    documents = Documents(schema, CONFIG, introspection=True)
-    operations = Operations(documents, by_plan=request.param == "plan", deadline_seconds=5)
+    operations = open_operations(schema, request.param)
 
     async def run(query: str, context: Context | None = None, **variables: Any) -> dict[str, Any]:
         context = context or Context(ada.runtime, ada.viewer)
-        prepared = operations.prepare(Request(query, variables), context)
-        answer = (
-            prepared if isinstance(prepared, Answer) else await operations.run(prepared, context)
-        )
-        return answer.body()
+        return await run_operation(operations, context, query, variables)
 
     return run
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,7 +11,13 @@ import models
 from models import Role
 from models.mongo import ids
 from resolvers.context import Context, Runtime, Viewer
-from tests.support.api_client import GraphQL, Socket, connect_runtime, token_for
+from tests.support.api_client import (
+    GraphQL,
+    Socket,
+    connect_executor,
+    fetch_data,
+    token_for,
+)
 from tests.support.playback_fixtures import build_offline_report
 from tests.support.titles import film, film_id, show_id, store, whole_show
 
@@ -80,15 +85,8 @@ async def library(runtime: Runtime) -> None:
 async def send(
     request: pytest.FixtureRequest, runtime: Runtime, library: None
 ) -> AsyncIterator[GraphQL]:
-    settings = runtime.settings.model_copy(update={"graphql_executor": request.param})
-    async with connect_runtime(replace(runtime, settings=settings)) as client:
-        yield GraphQL(client)
-
-
-async def data(send: GraphQL, query: str, token: str | None, **variables: Any) -> Any:
-    _, answer = await send(query, variables, token)
-    assert answer.keys() == {"data"}, answer
-    return answer["data"]
+    async with connect_executor(runtime, request.param) as graphql:
+        yield graphql
 
 
 def event(**fields: Any) -> dict[str, Any]:
@@ -116,7 +114,7 @@ async def test_a_batch_is_taken_once(send: GraphQL, runtime: Runtime) -> None:
         "errors": [],
     }
     for applied, ignored in ((1, 0), (0, 1)):
-        answer = await data(send, BATCH, token, input=batch)
+        answer = await fetch_data(send, BATCH, token, input=batch)
         assert answer["reportProgressBatch"] == expected | {"applied": applied, "ignored": ignored}
 
 
@@ -139,21 +137,21 @@ async def test_a_bad_batch_is_refused_whole(
 ) -> None:
     token = token_for(runtime)
     batch = {"sentAt": "2026-01-01T13:00:00Z", "events": events}
-    answer = await data(send, BATCH, token, input=batch)
+    answer = await fetch_data(send, BATCH, token, input=batch)
     assert answer["reportProgressBatch"] == {
         "progress": [],
         "applied": 0,
         "ignored": 0,
         "errors": [{"code": code, "path": ["input", "events", *path]}],
     }
-    mine = await data(send, "{ movies { nodes { progress { version } } } }", token)
+    mine = await fetch_data(send, "{ movies { nodes { progress { version } } } }", token)
     assert {one["progress"] for one in mine["movies"]["nodes"]} == {None}
 
 
 async def test_marks_are_set_and_taken_back(send: GraphQL, runtime: Runtime) -> None:
     token = token_for(runtime)
     fields = {"id": show_id(1), "watchedAt": "2026-01-01T12:00:00Z"}
-    marked = (await data(send, MARK, token, input=fields))["markWatched"]
+    marked = (await fetch_data(send, MARK, token, input=fields))["markWatched"]
     assert marked == {
         "applied": True,
         "progress": {
@@ -167,7 +165,7 @@ async def test_marks_are_set_and_taken_back(send: GraphQL, runtime: Runtime) -> 
         },
         "errors": [],
     }
-    unmarked = (await data(send, UNMARK, token, id="episode_1.2.1"))["markUnwatched"]
+    unmarked = (await fetch_data(send, UNMARK, token, id="episode_1.2.1"))["markUnwatched"]
     assert unmarked == {
         "applied": True,
         "progress": {
@@ -189,14 +187,14 @@ async def test_what_cannot_be_marked_is_a_user_error(send: GraphQL, runtime: Run
         (UNMARK, {"id": film_id(9)}, "playableId"),
         (DISMISS, {"id": show_id(1)}, "playableId"),
     ):
-        (answer,) = (await data(send, query, token, **variables)).values()
+        (answer,) = (await fetch_data(send, query, token, **variables)).values()
         assert answer == {
             "applied": False,
             "progress": None,
             "errors": [{"code": "NOT_FOUND", "path": ["input", path]}],
         }
     future = {"id": film_id(1), "watchedAt": "2199-01-01T00:00:00Z"}
-    (answer,) = (await data(send, MARK, token, input=future)).values()
+    (answer,) = (await fetch_data(send, MARK, token, input=future)).values()
     assert answer["errors"] == [{"code": "VALIDATION_FAILED", "path": ["input", "watchedAt"]}]
 
 
@@ -208,7 +206,7 @@ async def test_continue_watching_tells_films_and_next_episodes(
     await build_offline_report(ada, film_id(1), 60, ago=20)
     await build_offline_report(ada, "episode_1.1.1", 1790, ago=10)
     # when the list is read one by one
-    page = (await data(send, LIST, token, first=1))["viewer"]["continueWatching"]
+    page = (await fetch_data(send, LIST, token, first=1))["viewer"]["continueWatching"]
     cursor = page["edges"][0]["cursor"]
     coming = {"__typename": "Episode", "id": "episode_1.1.2"}
     assert page == {
@@ -221,19 +219,21 @@ async def test_continue_watching_tells_films_and_next_episodes(
             "endCursor": cursor,
         },
     }
-    page = (await data(send, LIST, token, first=1, after=cursor))["viewer"]["continueWatching"]
+    page = (await fetch_data(send, LIST, token, first=1, after=cursor))["viewer"][
+        "continueWatching"
+    ]
     assert [node["playable"]["id"] for node in page["nodes"]] == [film_id(1)]
     assert page["pageInfo"]["hasNextPage"] is False
     # then it comes without next episodes on request, and without what is dismissed
-    page = (await data(send, LIST, token, next=False))["viewer"]["continueWatching"]
+    page = (await fetch_data(send, LIST, token, next=False))["viewer"]["continueWatching"]
     assert [node["playable"]["id"] for node in page["nodes"]] == [film_id(1)]
-    dismissed = await data(send, DISMISS, token, id=film_id(1))
+    dismissed = await fetch_data(send, DISMISS, token, id=film_id(1))
     assert dismissed["dismissFromContinueWatching"] == {
         "applied": True,
         "progress": {"positionSeconds": 60.0},
         "errors": [],
     }
-    page = (await data(send, LIST, token, next=None))["viewer"]["continueWatching"]
+    page = (await fetch_data(send, LIST, token, next=None))["viewer"]["continueWatching"]
     assert [node["playable"]["id"] for node in page["nodes"]] == ["episode_1.1.2"]
 
 
@@ -241,29 +241,29 @@ async def test_shows_tell_their_next_episodes(send: GraphQL, runtime: Runtime) -
     token, ada = token_for(runtime), viewer_of_token(runtime)
     await build_offline_report(ada, "episode_1.1.1", 1790, ago=20)
     await build_offline_report(ada, "episode_2.1.1", 1790, ago=10)
-    nodes = (await data(send, NEXT, token))["tvShows"]["nodes"]
+    nodes = (await fetch_data(send, NEXT, token))["tvShows"]["nodes"]
     assert nodes == [
         {"id": show_id(1), "nextUp": {"id": "episode_1.1.2", "number": 2, "progress": None}},
         {"id": show_id(2), "nextUp": None},
     ]
-    again = (await data(send, NEXT, token, rewatch=True))["tvShows"]["nodes"]
+    again = (await fetch_data(send, NEXT, token, rewatch=True))["tvShows"]["nodes"]
     assert again[1]["nextUp"] == {
         "id": "episode_2.1.1",
         "number": 1,
         "progress": {"positionSeconds": 1790.0},
     }
     for other in (None, token_for(runtime, Role.EDITOR)):
-        nodes = (await data(send, NEXT, other))["tvShows"]["nodes"]
+        nodes = (await fetch_data(send, NEXT, other))["tvShows"]["nodes"]
         assert [node["nextUp"] for node in nodes] == [None, None]
 
 
 async def test_progress_is_a_node_of_its_viewer_alone(send: GraphQL, runtime: Runtime) -> None:
     one = await build_offline_report(viewer_of_token(runtime), film_id(1), 60)
     query = "query ($id: ID!) { node(id: $id) { ... on ViewingProgress { positionSeconds } } }"
-    mine = await data(send, query, token_for(runtime), id=one.id)
+    mine = await fetch_data(send, query, token_for(runtime), id=one.id)
     assert mine == {"node": {"positionSeconds": 60.0}}
     for other in (None, token_for(runtime, Role.EDITOR)):
-        assert await data(send, query, other, id=one.id) == {"node": None}
+        assert await fetch_data(send, query, other, id=one.id) == {"node": None}
 
 
 async def test_changing_progress_needs_a_sign_in(send: GraphQL) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -10,12 +9,11 @@ import strawberry
 
 from graph.accounts.accounts import AccountsQuery
 from graph.catalog.catalog import CatalogQuery, Movie
-from graph.engine.documents import Documents
-from graph.engine.operations import Answer, Operations, Request
 from graph.playback.progress import TitleProgress, ViewerProgress
 from graph.playback.sessions import PlaybackMutation, PlaybackQuery
 from graph.schema import CONFIG
 from resolvers.context import Context, Runtime
+from tests.support.operations import Send, open_operations, run_operation
 from tests.support.playback_fixtures import film, viewer_of
 
 
@@ -40,7 +38,6 @@ class Mutation(PlaybackMutation):
     pass
 
 
-Send = Callable[..., Awaitable[dict[str, Any]]]
 SCHEMA = strawberry.Schema(query=Query, mutation=Mutation, types=[Movie], config=CONFIG)
 ERRORS = "errors { code message path retryAfterSeconds }"
 START = (
@@ -89,16 +86,11 @@ DEVICE = {"key": "phone-1", "name": "Ada's phone", "kind": "MOBILE"}
 @pytest.fixture(params=["plan", "core"])
 def send(request: pytest.FixtureRequest, runtime: Runtime) -> Send:
     """Runs one operation, as Ada unless told otherwise."""
-    documents = Documents(SCHEMA, CONFIG, introspection=True)
-    operations = Operations(documents, by_plan=request.param == "plan", deadline_seconds=5)
+    operations = open_operations(SCHEMA, request.param)
 
     async def run(query: str, context: Context | None = None, **variables: Any) -> dict[str, Any]:
         context = context or viewer_of(runtime)
-        prepared = operations.prepare(Request(query, variables), context)
-        answer = (
-            prepared if isinstance(prepared, Answer) else await operations.run(prepared, context)
-        )
-        return answer.body()
+        return await run_operation(operations, context, query, variables)
 
     return run
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import replace
-from typing import Any
 
 import pytest
 
 from models import Role
 from resolvers.context import Runtime
-from tests.support.api_client import GraphQL, connect_runtime, token_for
+from tests.support.api_client import (
+    GraphQL,
+    connect_executor,
+    fetch_data,
+    token_for,
+)
 from tests.support.titles import film, film_id, show, show_id, store
 
 ADD = """
@@ -35,30 +38,23 @@ query ($first: Int, $after: String) { viewer { watchlist(first: $first, after: $
 @pytest.fixture(params=["plan", "core"])
 async def send(request: pytest.FixtureRequest, runtime: Runtime) -> AsyncIterator[GraphQL]:
     await store([film(1, runtime_seconds=60), film(2), show(1)])
-    settings = runtime.settings.model_copy(update={"graphql_executor": request.param})
-    async with connect_runtime(replace(runtime, settings=settings)) as client:
-        yield GraphQL(client)
-
-
-async def data(send: GraphQL, query: str, token: str | None, **variables: Any) -> Any:
-    _, answer = await send(query, variables, token)
-    assert answer.keys() == {"data"}, answer
-    return answer["data"]
+    async with connect_executor(runtime, request.param) as graphql:
+        yield graphql
 
 
 async def test_a_title_is_added_listed_and_removed(send: GraphQL, runtime: Runtime) -> None:
     # given two titles on the list of somebody who has an account
     register = """mutation { register(input: {email: "ada@example.org", displayName: "Ada",
       password: "correct horse battery"}) { tokens { accessToken } } }"""
-    token = (await data(send, register, None))["register"]["tokens"]["accessToken"]
+    token = (await fetch_data(send, register, None))["register"]["tokens"]["accessToken"]
     for id_, kind in ((film_id(1), "Movie"), (show_id(1), "TvShow")):
-        added = await data(send, ADD, token, id=id_)
+        added = await fetch_data(send, ADD, token, id=id_)
         assert added["addToWatchlist"] == {
             "title": {"__typename": kind, "id": id_, "onWatchlist": True},
             "errors": [],
         }
     # when it is read
-    page = (await data(send, LIST, token, first=1))["viewer"]["watchlist"]
+    page = (await fetch_data(send, LIST, token, first=1))["viewer"]["watchlist"]
     # then the newest is on its first page, and the other on the next
     cursor = page["edges"][0]["cursor"]
     assert page == {
@@ -73,7 +69,7 @@ async def test_a_title_is_added_listed_and_removed(send: GraphQL, runtime: Runti
             "endCursor": cursor,
         },
     }
-    page = (await data(send, LIST, token, first=1, after=cursor))["viewer"]["watchlist"]
+    page = (await fetch_data(send, LIST, token, first=1, after=cursor))["viewer"]["watchlist"]
     assert page["nodes"] == [
         {
             "__typename": "Movie",
@@ -84,9 +80,9 @@ async def test_a_title_is_added_listed_and_removed(send: GraphQL, runtime: Runti
         }
     ]
     # and what is let go is gone
-    removed = await data(send, REMOVE, token, id=film_id(1))
+    removed = await fetch_data(send, REMOVE, token, id=film_id(1))
     assert removed["removeFromWatchlist"]["title"]["onWatchlist"] is False
-    page = (await data(send, LIST, token))["viewer"]["watchlist"]
+    page = (await fetch_data(send, LIST, token))["viewer"]["watchlist"]
     assert [title["id"] for title in page["nodes"]] == [show_id(1)]
 
 
@@ -94,17 +90,17 @@ async def test_titles_tell_whether_they_are_listed_to_their_viewer_alone(
     send: GraphQL, runtime: Runtime
 ) -> None:
     ada, bob = token_for(runtime), token_for(runtime, Role.EDITOR)
-    await data(send, ADD, ada, id=film_id(1))
+    await fetch_data(send, ADD, ada, id=film_id(1))
     query = "{ movies(first: 2) { nodes { id onWatchlist } } tvShows { nodes { onWatchlist } } }"
     for token, marks in ((ada, {True, False}), (bob, {False}), (None, {None})):
-        answer = await data(send, query, token)
+        answer = await fetch_data(send, query, token)
         assert {film["onWatchlist"] for film in answer["movies"]["nodes"]} == marks
         assert answer["tvShows"]["nodes"] == [{"onWatchlist": None if token is None else False}]
 
 
 async def test_what_is_no_title_is_a_user_error(send: GraphQL, runtime: Runtime) -> None:
     for query in (ADD, REMOVE):
-        (answer,) = (await data(send, query, token_for(runtime), id=film_id(9))).values()
+        (answer,) = (await fetch_data(send, query, token_for(runtime), id=film_id(9))).values()
         assert answer == {
             "title": None,
             "errors": [{"code": "NOT_FOUND", "path": ["input", "id"]}],

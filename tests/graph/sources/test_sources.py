@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
@@ -12,8 +11,6 @@ import strawberry
 import models
 from graph.base.fields import resolver
 from graph.base.info import Info
-from graph.engine.documents import Documents
-from graph.engine.operations import Answer, Operations, Request
 from graph.schema import CONFIG
 from graph.sources.providers import ProvidersQuery, find_providers
 from graph.sources.sources import TitleSources
@@ -29,6 +26,7 @@ from services.providers.base import (
 )
 from services.providers.chain import Chain
 from services.quality import Quality
+from tests.support.operations import Send, open_operations, run_operation
 
 
 @strawberry.type(description="A film.")
@@ -73,7 +71,6 @@ class Good(Provider):
         ]
 
 
-Send = Callable[..., Awaitable[dict[str, Any]]]
 SCHEMA = strawberry.Schema(query=Query, config=CONFIG)
 
 
@@ -89,17 +86,10 @@ def sources_context(context: Context) -> Context:
 
 @pytest.fixture(params=["plan", "core"])
 def send(request: pytest.FixtureRequest, sources_context: Context) -> Send:
-    documents = Documents(SCHEMA, CONFIG, introspection=True)
-    operations = Operations(documents, by_plan=request.param == "plan", deadline_seconds=5)
+    operations = open_operations(SCHEMA, request.param)
 
     async def run(query: str, **variables: Any) -> dict[str, Any]:
-        prepared = operations.prepare(Request(query, variables), sources_context)
-        answer = (
-            prepared
-            if isinstance(prepared, Answer)
-            else await operations.run(prepared, sources_context)
-        )
-        return answer.body()
+        return await run_operation(operations, sources_context, query, variables)
 
     return run
 

@@ -68,7 +68,7 @@ async def test_an_export_has_all_of_one_person_and_nothing_of_another(guest: Con
     assert kinds >= {"users", "logins", "api_keys", "viewing_progress", "watchlist", "audit"}
     assert set(exported["collections"]) == {each.name for each in models.PERSONAL_DATA}
     assert exported["format"] == "marquee-personal-data-1"
-    assert exported["read_account"] == ada.viewer.user_id
+    assert exported["account"] == ada.viewer.user_id
     assert exported["cut_short"] == []
     assert exported["collections"]["users"][0]["email"] == EMAIL
     assert exported["collections"]["viewing_progress"][0]["position_seconds"] == 120.0

@@ -16,7 +16,14 @@ from services.errors import InvalidCursor, NotFound, Unauthenticated, Validation
 from services.redis.pool import Client
 from tests.conftest import CountCommands
 from tests.support.clock import Clock
-from tests.support.playback_fixtures import PHONE, PHONE_RECORD, film, start_new_session, viewer_of
+from tests.support.playback_fixtures import (
+    PHONE,
+    PHONE_RECORD,
+    film,
+    start_film,
+    start_new_session,
+    viewer_of,
+)
 from workers.flush_progress import flush_progress
 
 START = datetime(2027, 1, 15, 20, 0, tzinfo=UTC)
@@ -223,8 +230,7 @@ async def test_senseless_pages_are_refused(ada: Context) -> None:
 
 async def test_one_viewing_is_deleted_and_stays_away(ada: Context, clock: Clock) -> None:
     # given a film that plays and is in the history
-    title = await film()
-    session = await start_new_session(ada, title)
+    title, session = await start_film(ada)
     clock.now += 10
     await reports.report_progress(ada, session, 0, 10.0)
     await flush(ada)

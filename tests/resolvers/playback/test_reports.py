@@ -24,6 +24,7 @@ from tests.support.playback_fixtures import (
     RUNTIME_SECONDS,
     film,
     read_stored_progress,
+    start_film,
     start_new_session,
     viewer_of,
 )
@@ -70,6 +71,12 @@ async def positions() -> list[object]:
     return [row["position_seconds"] for row in await read_stored_progress()]
 
 
+async def flush_and_read(runtime: Runtime) -> list[object]:
+    """The positions in MongoDB once what Redis has is flushed."""
+    await flush_progress(runtime, "worker-1")
+    return await positions()
+
+
 async def read(context: Context, title: str) -> models.LiveProgress:
     """As another operation sees it."""
     progress_by_title = await progress.progress_of(
@@ -107,8 +114,7 @@ async def test_without_redis_a_report_is_in_mongodb_before_it_is_acknowledged(
     runtime: Runtime, ada: Context, relay: Relay
 ) -> None:
     # given a session that runs
-    title = await film()
-    session = await start_new_session(ada, title)
+    title, session = await start_film(ada)
     # when Redis is away
     relay.cut()
     applied = await reports.report_progress(ada, session, 0, 10.0)
@@ -146,8 +152,7 @@ async def test_redis_learns_what_was_written_past_it(
     runtime: Runtime, ada: Context, relay: Relay
 ) -> None:
     # given two reports of which Redis knows the first, not flushed yet
-    title = await film()
-    session = await start_new_session(ada, title)
+    title, session = await start_film(ada)
     await report(ada, session, 0, 10.0)
     relay.cut()
     await report(ada, session, 1, 20.0)
@@ -157,15 +162,13 @@ async def test_redis_learns_what_was_written_past_it(
     assert await in_redis(runtime, ada, title) == 10.0
     assert (await read(ada, title)).position_seconds == 20.0
     # and what is flushed late takes nothing back
-    await flush_progress(runtime, "worker-1")
-    assert await positions() == [20.0]
+    assert await flush_and_read(runtime) == [20.0]
     # and when it is adopted, Redis has it, nothing is open, and reads ask Redis alone
     assert await adopt_progress(ada.runtime) == 1
     assert await in_redis(runtime, ada, title) == 20.0
     assert await repairs() == 0
     assert not ada.progress_repairs.is_set
-    await flush_progress(runtime, "worker-1")
-    assert await positions() == [20.0]
+    assert await flush_and_read(runtime) == [20.0]
     assert (await read(ada, title)).durable
     # and the session goes on
     assert await report(ada, session, 2, 30.0)
@@ -176,8 +179,7 @@ async def test_a_report_whose_answer_was_lost_counts_once(
     runtime: Runtime, ada: Context, relay: Relay
 ) -> None:
     # given a report near the end that Redis takes, but whose answer is swallowed
-    title = await film()
-    session = await start_new_session(ada, title)
+    title, session = await start_film(ada)
     await report(ada, session, 0, 5000.0)
     relay.is_mute = True
     assert await report(ada, session, 1, 5900.0)
@@ -188,8 +190,7 @@ async def test_a_report_whose_answer_was_lost_counts_once(
     assert await report(ada, session, 2, 5910.0)
     # and all comes together
     await back(ada, relay)
-    await flush_progress(runtime, "worker-1")
-    assert await positions() == [5910.0]
+    assert await flush_and_read(runtime) == [5910.0]
     await adopt_progress(ada.runtime)
     await flush_progress(runtime, "worker-1")
     # then the last is what all have, and it was watched once
@@ -204,8 +205,7 @@ async def test_reports_that_redis_took_in_the_same_millisecond_are_older(
     # given more reports in one moment than it has milliseconds
     now = ada.runtime.clock()
     still = Context(replace(ada.runtime, clock=lambda: now), ada.viewer)
-    title = await film()
-    session = await start_new_session(still, title)
+    title, session = await start_film(still)
     for sequence in range(8):
         await report(still, session, sequence, 10.0 + sequence)
     # when the next of that moment goes past Redis
@@ -213,8 +213,7 @@ async def test_reports_that_redis_took_in_the_same_millisecond_are_older(
     await report(still, session, 8, 18.0)
     # then it is the newest, wherever they meet
     relay.mend()
-    await flush_progress(runtime, "worker-1")
-    assert await positions() == [18.0]
+    assert await flush_and_read(runtime) == [18.0]
     assert await adopt_progress(runtime) == 1
     assert await in_redis(runtime, ada, title) == 18.0
 
@@ -223,8 +222,7 @@ async def test_what_redis_takes_after_it_came_back_is_not_undone_by_adoption(
     runtime: Runtime, ada: Context, relay: Relay
 ) -> None:
     # given a report past Redis, and a later one that Redis takes before it learns of the first
-    title = await film()
-    session = await start_new_session(ada, title)
+    title, session = await start_film(ada)
     relay.cut()
     await report(ada, session, 0, 10.0)
     await back(ada, relay)
@@ -233,8 +231,7 @@ async def test_what_redis_takes_after_it_came_back_is_not_undone_by_adoption(
     await adopt_progress(ada.runtime)
     # then the later one stays, in Redis and in MongoDB
     assert await in_redis(runtime, ada, title) == 20.0
-    await flush_progress(runtime, "worker-1")
-    assert await positions() == [20.0]
+    assert await flush_and_read(runtime) == [20.0]
     assert await repairs() == 0
 
 
@@ -242,8 +239,7 @@ async def test_a_report_sent_again_after_later_ones_takes_nothing_back(
     runtime: Runtime, ada: Context, relay: Relay
 ) -> None:
     # given reports past Redis, whose answers never came
-    title = await film()
-    session = await start_new_session(ada, title)
+    title, session = await start_film(ada)
     await report(ada, session, 0, 10.0)
     relay.cut()
     for sequence in (1, 2, 3):
@@ -253,12 +249,10 @@ async def test_a_report_sent_again_after_later_ones_takes_nothing_back(
     assert await report(ada, session, 1, 11.0)
     # then the last stays read and stored, and Redis gets it
     assert (await read(ada, title)).position_seconds == 13.0
-    await flush_progress(runtime, "worker-1")
-    assert await positions() == [13.0]
+    assert await flush_and_read(runtime) == [13.0]
     await adopt_progress(ada.runtime)
     assert await in_redis(runtime, ada, title) == 13.0
-    await flush_progress(runtime, "worker-1")
-    assert await positions() == [13.0]
+    assert await flush_and_read(runtime) == [13.0]
     assert not await report(ada, session, 3, 13.0)
 
 
@@ -266,8 +260,7 @@ async def test_a_report_sent_again_past_redis_takes_nothing_back(
     runtime: Runtime, ada: Context, relay: Relay
 ) -> None:
     # given reports that Redis took, not flushed yet
-    title = await film()
-    session = await start_new_session(ada, title)
+    title, session = await start_film(ada)
     await report(ada, session, 0, 10.0)
     await flush_progress(runtime, "worker-1")
     for sequence in (1, 2, 3):
@@ -281,16 +274,14 @@ async def test_a_report_sent_again_past_redis_takes_nothing_back(
     await flush_progress(runtime, "worker-1")
     assert await adopt_progress(ada.runtime) == 1
     assert await in_redis(runtime, ada, title) == 13.0
-    await flush_progress(runtime, "worker-1")
-    assert await positions() == [13.0]
+    assert await flush_and_read(runtime) == [13.0]
 
 
 async def test_without_both_stores_a_report_is_refused_and_changes_nothing(
     runtime: Runtime, ada: Context, relay: Relay
 ) -> None:
     # given progress in both
-    title = await film()
-    session = await start_new_session(ada, title)
+    title, session = await start_film(ada)
     await report(ada, session, 0, 10.0)
     await flush_progress(runtime, "worker-1")
     before = await read_stored_progress()
@@ -313,8 +304,7 @@ async def test_a_shard_at_its_bound_is_written_past(runtime: Runtime, ada: Conte
     small = ada.runtime.settings.model_copy(update={"progress_shard_entries": 1})
     tight = replace(ada.runtime, playback=open_playback(small, ada.runtime.state_redis))
     ada = viewer_of(tight)
-    title = await film()
-    session = await start_new_session(ada, title)
+    title, session = await start_film(ada)
     await report(ada, session, 0, 10.0)
     # when more comes
     assert await report(ada, session, 1, 20.0)
@@ -338,8 +328,7 @@ async def test_a_redis_out_of_memory_is_written_past_and_drains(
 ) -> None:
     # given a report in the stream, and a Redis that takes no more
     await flush_progress(runtime, "worker-1")
-    title = await film()
-    session = await start_new_session(ada, title)
+    title, session = await start_film(ada)
     await report(ada, session, 0, 10.0)
     await redis.config_set("maxmemory", 1)
     try:
@@ -359,8 +348,7 @@ async def test_a_redis_out_of_memory_is_written_past_and_drains(
 
 
 async def test_many_at_once_past_redis_leave_the_last(ada: Context, relay: Relay) -> None:
-    title = await film()
-    session = await start_new_session(ada, title)
+    _, session = await start_film(ada)
     relay.cut()
     # when reports of one session race
     outcomes = await asyncio.gather(
@@ -392,13 +380,11 @@ async def test_a_session_opened_without_redis_goes_on_when_it_is_back(
     # then it has them, and a late repeat is not taken
     assert await in_redis(runtime, ada, title) == 30.0
     assert not await report(ada, session, 1, 20.0)
-    await flush_progress(runtime, "worker-1")
-    assert await positions() == [30.0]
+    assert await flush_and_read(runtime) == [30.0]
 
 
 async def test_a_last_position_is_stored_without_redis(ada: Context, relay: Relay) -> None:
-    title = await film()
-    session = await start_new_session(ada, title)
+    _, session = await start_film(ada)
     relay.cut()
     stopped = await sessions.stop_playback(ada, session, 77.0)
     assert stopped.applied

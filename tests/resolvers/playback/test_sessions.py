@@ -34,6 +34,7 @@ from tests.support.playback_fixtures import (
     RUNTIME_SECONDS,
     film,
     read_stored_progress,
+    start_film,
     start_new_session,
     viewer_of,
 )
@@ -157,8 +158,7 @@ async def test_the_anonymous_have_no_playback(context: Context) -> None:
 
 
 async def test_a_report_tells_the_new_progress(ada: Context) -> None:
-    title = await film()
-    session = await start_new_session(ada, title)
+    title, session = await start_film(ada)
     applied = await reports.report_progress(ada, session, 0, 1500.0)
     assert applied.applied is True
     live = applied.progress
@@ -209,8 +209,7 @@ async def test_a_repeated_report_is_answered_but_not_applied(ada: Context) -> No
 async def test_a_senseless_report_is_refused_and_changes_nothing(
     ada: Context, sequence: int, position: float, duration: float | None
 ) -> None:
-    title = await film()
-    session = await start_new_session(ada, title)
+    title, session = await start_film(ada)
     with pytest.raises(ValidationFailed):
         await reports.report_progress(ada, session, sequence, position, duration_seconds=duration)
     assert await progress.progress_of(viewer_of(ada.runtime), [title]) == {title: None}
@@ -220,8 +219,7 @@ async def test_far_beyond_the_known_end_is_refused_and_changes_nothing(
     ada: Context, redis: Client
 ) -> None:
     # given a film whose player does not tell how long it is
-    title = await film()
-    session = await start_new_session(ada, title)
+    title, session = await start_film(ada)
     first = await reports.report_progress(ada, session, 0, 10.0)
     key = KEYS.session(ada.viewer_id or "", session)
     before = await redis.hgetall(key)
@@ -257,8 +255,7 @@ async def test_a_player_cannot_report_that_it_expired(ada: Context) -> None:
 
 async def test_unknown_and_foreign_sessions_are_not_found(ada: Context) -> None:
     # given Ada's session
-    title = await film()
-    session = await start_new_session(ada, title)
+    title, session = await start_film(ada)
     bob = viewer_of(ada.runtime, "bob")
     # when Bob, or nobody's id, reports, stops or looks
     for context, id_ in ((bob, session), (ada, ids.new("session")), (ada, "x"), (ada, title)):
@@ -309,8 +306,7 @@ async def test_versions_grow_on_after_redis_let_go_of_a_flushed_film(
     ada: Context, redis: Client
 ) -> None:
     # given flushed progress that Redis evicted, its session still alive
-    title = await film()
-    session = await start_new_session(ada, title)
+    title, session = await start_film(ada)
     for sequence in range(5):
         await reports.report_progress(ada, session, sequence, 10.0 + sequence)
     await flush_progress(ada.runtime, "worker-1")

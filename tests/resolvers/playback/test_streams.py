@@ -25,7 +25,7 @@ from services.redis.pool import Client
 from tests.conftest import CountCommands
 from tests.support.clock import Clock
 from tests.support.fake_provider import free_port
-from tests.support.playback_fixtures import PHONE, film, start_new_session, viewer_of
+from tests.support.playback_fixtures import PHONE, film, start_film, start_new_session, viewer_of
 from workers.flush_progress import flush_progress
 
 START = 1_800_000_000.0
@@ -129,8 +129,7 @@ async def test_a_silent_player_counts_no_more(ada: Context, clock: Clock) -> Non
 
 
 async def test_a_late_report_brings_a_silent_player_back(ada: Context, clock: Clock) -> None:
-    title = await film()
-    session = await start_new_session(ada, title)
+    _, session = await start_film(ada)
     clock.now += SESSION_SECONDS - 1
     applied = await reports.report_progress(ada, session, 0, 60.0)
     assert applied.applied is True

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import suppress
 
 import pytest
 
@@ -12,6 +11,7 @@ from services.playback.keys import ProgressKeys
 from services.playback.notifications import Changes, Listener, ProgressNotifications
 from services.redis import pool
 from services.redis.pool import Client
+from tests.support.swallowed_cancellation import assert_ends_when_cancelled
 
 KEYS = ProgressKeys(8)
 ADA, BOB = "user_ada", "user_bob"
@@ -185,17 +185,5 @@ async def test_there_is_an_end_to_listeners(runtime: Runtime) -> None:
 async def test_who_was_cancelled_waits_for_no_news() -> None:
     # given a reader whose being cancelled is swallowed by something it calls
     listener = Listener(lambda _: True)
-
-    async def read() -> None:
-        with suppress(asyncio.CancelledError):
-            await asyncio.sleep(60)
-        await anext(listener)
-
-    reader = asyncio.create_task(read())
-    await asyncio.sleep(0)
-    # when it is cancelled
-    reader.cancel()
-    # then it ends all the same
-    async with asyncio.timeout(10):
-        await asyncio.wait([reader])
-    assert reader.cancelled()
+    # when it is cancelled, then it ends all the same
+    await assert_ends_when_cancelled(listener)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -17,6 +17,7 @@ from services.redis.pool import Client
 from services.settings.settings import Settings
 from tests.support import swallowed_cancellation
 from tests.support.fake_provider import free_port
+from tests.support.swallowed_cancellation import assert_ends_when_cancelled
 
 STREAM = "test:live"
 
@@ -209,20 +210,8 @@ async def test_closing_ends_a_reading_that_cannot_be_cancelled(
 async def test_who_was_cancelled_waits_for_no_message() -> None:
     # given a reader whose being cancelled is swallowed by something it calls
     subscription: Subscription[int] = Subscription(capacity=1)
-
-    async def read() -> None:
-        with suppress(asyncio.CancelledError):
-            await asyncio.sleep(60)
-        await anext(subscription)
-
-    reader = asyncio.create_task(read())
-    await asyncio.sleep(0)
-    # when it is cancelled
-    reader.cancel()
-    # then it ends all the same
-    async with asyncio.timeout(10):
-        await asyncio.wait([reader])
-    assert reader.cancelled()
+    # when it is cancelled, then it ends all the same
+    await assert_ends_when_cancelled(subscription)
 
 
 async def test_the_hub_survives_a_redis_restart(settings: Settings, tmp_path: Path) -> None:

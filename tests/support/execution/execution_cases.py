@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
-from graph.engine.operations import Answer, Operations, Request
-from tests.support.execution.execution_cases_schema import ChosenContext
-
-Send = Callable[..., Awaitable[dict[str, Any]]]
+from graph.engine.documents import Documents
+from graph.engine.operations import Operations
+from resolvers.context import Runtime
+from services.cache.cache import Cache
+from tests.support.execution.execution_cases_schema import CONFIG, SCHEMA, ChosenContext
+from tests.support.operations import Send, run_operation
 
 
 def add_records(context: ChosenContext, *records: Any) -> None:
     context.store.update({record.id: record for record in records})
 
 
+def open_case_context(runtime: Runtime) -> ChosenContext:
+    """A context without any cache, so that every read is seen."""
+    return ChosenContext(replace(runtime, cache=Cache(runtime.redis, tiers="none")))
+
+
+def open_case_documents() -> Documents:
+    return Documents(SCHEMA, CONFIG, introspection=True)
+
+
 def build_sender(operations: Operations, context: ChosenContext) -> Send:
     async def send(query: str, **variables: Any) -> dict[str, Any]:
-        prepared = operations.prepare(Request(query, variables), context)
-        answer = (
-            prepared if isinstance(prepared, Answer) else await operations.run(prepared, context)
-        )
-        return answer.body()
+        return await run_operation(operations, context, query, variables)
 
     return send
 
