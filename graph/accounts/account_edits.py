@@ -143,25 +143,30 @@ class AccountEditsMutation:
     verify_email: ViewerPayload = resolver(
         _verify_email,
         "Verifies an e-mail address with the code that was sent to it. The code works once.",
+        is_exclusive=True,
     )
     resend_verification: AcknowledgePayload = resolver(
         _resend_verification,
         "Sends a new verification code if the address has an unverified "
         "account. The answer is the same if it has none.",
+        is_exclusive=True,
     )
     request_password_reset: AcknowledgePayload = resolver(
         _request_password_reset,
         "Sends a password reset code if the address has an account. The "
         "answer is the same if it has none.",
+        is_exclusive=True,
     )
     reset_password: AcknowledgePayload = resolver(
         _reset_password,
         "Sets a new password with a reset code and ends every session of the account.",
+        is_exclusive=True,
     )
     change_password: AcknowledgePayload = resolver(
         _change_password,
         "Sets a new password and ends every other session of the viewer.",
         requires=Role.USER,
+        is_exclusive=True,
     )
     update_profile: ViewerPayload = resolver(
         _update_profile, "Changes the viewer's display name and preferences.", requires=Role.USER
@@ -170,4 +175,5 @@ class AccountEditsMutation:
         _delete_account,
         "Deletes the viewer's account, then all personal data stored for it.",
         requires=Role.USER,
+        is_exclusive=True,
     )

@@ -108,6 +108,7 @@ class ApiKeysMutation:
         _create,
         "Creates an API key with the rights of the USER role; at most 20 per viewer.",
         requires=Role.USER,
+        is_exclusive=True,
     )
     revoke_api_key: AcknowledgePayload = resolver(
         _revoke,

@@ -57,6 +57,7 @@ class Spec:
     )
     is_private: bool = False  # depends on the viewer
     is_slow: bool = False  # waits for outside services: cancelled when the client disconnects
+    is_exclusive: bool = False  # an operation holds at most one such root field
 
 
 class Field(StrawberryField):

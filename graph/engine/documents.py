@@ -31,6 +31,7 @@ from graphql.validation.validate import ValidationAbortedError
 from strawberry.schema.config import StrawberryConfig
 
 from graph.engine.cost import CostEstimate
+from graph.engine.exclusive_fields import OneExclusiveField
 from graph.engine.execution import Plan, UnsupportedOperation, compile_plan, condition_variables
 from graph.engine.execution.variables import ReadVariables, variable_reader
 from graph.engine.limits import DocumentLimits, examine, overlap_rule
@@ -244,7 +245,7 @@ def _validation_rules(limits: DocumentLimits, introspection: bool) -> list[type[
     rules: list[type[ASTValidationRule]] = [
         rule for rule in specified_rules if rule is not OverlappingFieldsCanBeMergedRule
     ]
-    rules.append(overlap_rule(limits.comparisons))
+    rules += [overlap_rule(limits.comparisons), OneExclusiveField]
     return rules if introspection else [*rules, NoSchemaIntrospectionCustomRule]
 
 

@@ -56,7 +56,7 @@ def _aliases() -> Iterator[Attack]:
         "brute force in a fragment": "mutation { ...F } fragment F on Mutation { "
         + times(31, "a%d: " + LOGIN)
         + " }",
-        "just within the aliases": "mutation { " + times(21, "a%d: " + LOGIN) + " }",
+        "of too many root fields": "mutation { " + times(21, "a%d: " + LOGIN) + " }",
         "of introspection": "{ " + times(31, "a%d: __schema { description }") + " }",
     }.items():
         yield document(row, name, query, code=TOO_MUCH)
