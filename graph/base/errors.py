@@ -20,6 +20,8 @@ from services.telemetry.logs import get_logger
 
 log = get_logger("graphql")
 _MAX_MESSAGE = 300  # graphql-core repeats what the client sent, however long
+MAX_ERRORS = 20  # of an answer, and of one operation's lines in the log
+OUR_FAULTS = frozenset({"INTERNAL_SERVER_ERROR", "UPSTREAM_UNAVAILABLE", "TIMEOUT"})
 
 ErrorCode = describe_enum(
     errors.ErrorCode,
@@ -64,11 +66,28 @@ class UserError:
 
 
 def format_errors(failures: Iterable[GraphQLError], request_id: str) -> list[dict[str, Any]]:
-    """Format errors as a response has them.
+    """Format errors as a response has them; the log gets the first MAX_ERRORS of them.
 
     Source: GraphQL specification, section 7.1.2.
     """
-    return [_format_error(error, request_id) for error in failures]
+    return [
+        _format_error(error, request_id, is_logged=number < MAX_ERRORS)
+        for number, error in enumerate(failures)
+    ]
+
+
+def limit_errors(formatted: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return at most MAX_ERRORS errors; the last one then says how many more there are.
+
+    Its code is that of an omitted error, of one of our faults if there is any among them.
+    """
+    if len(formatted) <= MAX_ERRORS:
+        return formatted
+    shown, omitted = formatted[: MAX_ERRORS - 1], formatted[MAX_ERRORS - 1 :]
+    codes = [error["extensions"]["code"] for error in omitted]
+    code = next((code for code in codes if code in OUR_FAULTS), codes[0])
+    more = {"code": code, "omittedErrors": len(omitted)}
+    return [*shown, {"message": f"{len(omitted)} more errors are not shown.", "extensions": more}]
 
 
 def format_request_errors(
@@ -85,25 +104,28 @@ def format_request_errors(
     return format_errors(failures, request_id)
 
 
-def _format_error(error: GraphQLError, request_id: str) -> dict[str, Any]:
+def _format_error(error: GraphQLError, request_id: str, *, is_logged: bool) -> dict[str, Any]:
     answer: dict[str, Any] = {"message": error.message}
     if error.locations:
         answer["locations"] = [{"line": at.line, "column": at.column} for at in error.locations]
     if error.path is not None:
         answer["path"] = error.path
-    message, answer["extensions"] = _message_and_extensions(error, request_id)
+    message, answer["extensions"] = _message_and_extensions(error, request_id, is_logged)
     answer["message"] = message[:_MAX_MESSAGE]
     metrics.graphql_errors_total.labels(answer["extensions"]["code"]).inc()
     return answer
 
 
-def _message_and_extensions(error: GraphQLError, request_id: str) -> tuple[str, dict[str, Any]]:
+def _message_and_extensions(
+    error: GraphQLError, request_id: str, is_logged: bool
+) -> tuple[str, dict[str, Any]]:
     cause = _cause(error)
     if isinstance(cause, errors.CodedError):
         return cause.message, _extensions_of(cause)
     if cause is None and _is_the_clients(error):
         return error.message, {"code": "VALIDATION_FAILED", **(error.extensions or {})}
-    log.error("field_failed", request_id=request_id, path=error.path, exc_info=cause or error)
+    if is_logged:
+        log.error("field_failed", request_id=request_id, path=error.path, exc_info=cause or error)
     return (
         "Something went wrong on our side.",
         {"code": "INTERNAL_SERVER_ERROR", "requestId": request_id},

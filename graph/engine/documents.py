@@ -16,6 +16,7 @@ import strawberry
 from graphql import (
     ASTValidationRule,
     DocumentNode,
+    FragmentDefinitionNode,
     GraphQLError,
     GraphQLInputObjectType,
     GraphQLSchema,
@@ -48,12 +49,15 @@ _TOO_LONG = f"A document has at most {MAX_CHARACTERS} characters."
 _TOO_ALIKE = "The document repeats the same fields too often to be checked."
 _PARSER_LIMIT_SUFFIX = "Parsing aborted."
 _MAX_ERRORS = 5
-_MAX_VARIANTS = 16  # plans of one operation, by the outcome of its conditions
+MAX_PLANS = 32  # of one document, by operation and outcome of its conditions
+
+
+PlanKey = tuple[Any, ...]  # an operation's name, then the values of its condition variables
 
 
 @dataclass(slots=True, eq=False)
 class Operation:
-    """One operation of a document, with its plans by the values of its condition variables."""
+    """One operation of a document; `plans` are those of the whole document, oldest use first."""
 
     document: DocumentNode
     node: OperationDefinitionNode
@@ -61,7 +65,7 @@ class Operation:
     conditions: tuple[str, ...]
     cost: CostEstimate
     read_variables: ReadVariables
-    plans: dict[tuple[Any, ...], Plan | None] = field(default_factory=dict)
+    plans: OrderedDict[PlanKey, Plan | None] = field(default_factory=OrderedDict)
 
 
 @dataclass(slots=True, eq=False)
@@ -171,19 +175,21 @@ class Documents:
 
     def plan(self, operation: Operation, variables: Mapping[str, Any]) -> Plan | None:
         """Return the plan for these variable values, or None where graphql-core runs it."""
-        key = tuple(variables.get(name, False) for name in operation.conditions)
-        if None in key:
+        outcome = tuple(variables.get(name, False) for name in operation.conditions)
+        if not all(isinstance(value, bool) for value in outcome):
             return None  # a null condition is an error of the fields it is on
-        if key in operation.plans:
-            return operation.plans[key]
-        if len(operation.plans) >= _MAX_VARIANTS:
-            return None
-        plan = operation.plans[key] = self._compile(operation, key)
+        plans, key = operation.plans, (operation.node.name and operation.node.name.value, *outcome)
+        if key in plans:
+            plans.move_to_end(key)
+            return plans[key]
+        plan = plans[key] = self._compile(operation, outcome)
+        if len(plans) > MAX_PLANS:
+            plans.popitem(last=False)
         return plan
 
-    def _compile(self, operation: Operation, key: tuple[Any, ...]) -> Plan | None:
+    def _compile(self, operation: Operation, outcome: tuple[bool, ...]) -> Plan | None:
         self.counters.compiled += 1
-        conditions = dict(zip(operation.conditions, key, strict=True))
+        conditions = dict(zip(operation.conditions, outcome, strict=True))
         try:
             return compile_plan(
                 self.schema,
@@ -213,20 +219,29 @@ class Documents:
         invalid = self._validate(ast)
         if invalid:
             return Document(invalid)
-        conditions = condition_variables(ast)
-        return Document(
-            operations={
-                name: Operation(
-                    ast,
-                    node,
-                    node.operation.value,
-                    conditions,
-                    costs[name],
-                    variable_reader(self.schema, node),
-                )
-                for name, node in _operations(ast)
-            }
-        )
+        return Document(operations=self._read_operations(ast, costs))
+
+    def _read_operations(
+        self, ast: DocumentNode, costs: Mapping[str, CostEstimate]
+    ) -> dict[str, Operation]:
+        plans: OrderedDict[PlanKey, Plan | None] = OrderedDict()
+        fragments = {
+            node.name.value: node
+            for node in ast.definitions
+            if isinstance(node, FragmentDefinitionNode)
+        }
+        return {
+            name: Operation(
+                ast,
+                node,
+                node.operation.value,
+                condition_variables(node, fragments),
+                costs[name],
+                variable_reader(self.schema, node),
+                plans,
+            )
+            for name, node in _operations(ast)
+        }
 
     def _validate(self, ast: DocumentNode) -> list[GraphQLError]:
         violations = validate(

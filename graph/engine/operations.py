@@ -15,7 +15,7 @@ from graphql import execute as execute_by_core
 from graphql.execution.values import VariableValues, get_variable_values
 from strawberry.exceptions import StrawberryInputCoercionError
 
-from graph.base.errors import format_errors, format_request_errors
+from graph.base.errors import format_errors, format_request_errors, limit_errors
 from graph.base.scalars import write_instant
 from graph.engine import execution
 from graph.engine.answers import AnswerKey, Answers, StoredAnswer
@@ -64,7 +64,7 @@ class Answer:
 
     def body(self) -> dict[str, Any]:
         """Return the response as the specification orders it, ready for JSON."""
-        body: dict[str, Any] = {"errors": self.errors} if self.errors else {}
+        body: dict[str, Any] = {"errors": limit_errors(self.errors)} if self.errors else {}
         if self.started:
             body["data"] = self.data
         if self.extensions is not None:
@@ -152,8 +152,8 @@ class Operations:
             return refusal([_too_costly(cost, self.documents.limits.cost)], context)
         planned = self._by_plan or operation.kind == "subscription"
         plan = self.documents.plan(operation, variables.coerced) if planned else None
-        if plan is None and operation.kind == "subscription":  # a null condition, or too many
-            unfit = ValidationFailed("The conditions of this subscription are not fit to run.")
+        if plan is None and operation.kind == "subscription":
+            unfit = ValidationFailed("A condition of this subscription is null.")
             return refusal([GraphQLError(unfit.message, original_error=unfit)], context)
         return Prepared(operation, request.variables, variables, plan, key, cost)
 

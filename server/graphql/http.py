@@ -18,6 +18,7 @@ from urllib.parse import parse_qsl
 import orjson
 from starlette.types import Receive, Scope, Send
 
+from graph.base.errors import OUR_FAULTS
 from graph.engine.answers import StoredAnswer
 from graph.engine.operations import Answer, Operations, Prepared, Request
 from resolvers.context import Context, Runtime
@@ -176,10 +177,7 @@ def operation_label(prepared: Prepared) -> str:
 
 def is_our_fault(answer: Answer) -> bool:
     """Whether an error of the answer is the server's, not the client's."""
-    return any(
-        error["extensions"]["code"] in ("INTERNAL_SERVER_ERROR", "UPSTREAM_UNAVAILABLE", "TIMEOUT")
-        for error in answer.errors
-    )
+    return any(error["extensions"]["code"] in OUR_FAULTS for error in answer.errors)
 
 
 def _not_allowed(message: str, allow: bytes) -> Refused:

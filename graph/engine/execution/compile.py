@@ -46,12 +46,21 @@ class UnsupportedOperation(Exception):
     """The plan does not cover this operation; graphql-core runs it whole."""
 
 
-def condition_variables(document: DocumentNode) -> tuple[str, ...]:
-    """Return the names of the variables in @skip and @include, sorted."""
+def condition_variables(
+    operation: OperationDefinitionNode, fragments: Mapping[str, FragmentDefinitionNode]
+) -> tuple[str, ...]:
+    """Return the names of the variables in @skip and @include of one operation, sorted.
+
+    Another operation of the document may use the same names for values of other types.
+    """
     names: set[str] = set()
-    stack: list[Any] = list(document.definitions)
+    spread: set[str] = set()
+    stack: list[Any] = [operation]
     while stack:
         node = stack.pop()
+        if isinstance(node, FragmentSpreadNode) and node.name.value not in spread:
+            spread.add(node.name.value)
+            stack.append(fragments[node.name.value])
         for directive in getattr(node, "directives", None) or ():
             if directive.name.value in _CONDITIONS:
                 names.update(
