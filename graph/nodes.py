@@ -2,52 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import strawberry
 
-import loaders
+from graph.base.extension import extend
 from graph.base.fields import resolver
 from graph.base.info import Info
-from graph.base.interfaces import FindMany, Node
-from graph.sources.providers import find_providers
+from graph.base.node import NODE_TYPES, Node
+from graph.base.roots import Query
 from models.mongo import ids
-from resolvers.accounts import api_keys, sign_in, sign_out
 from resolvers.context import Context
-from resolvers.ops.jobs import find_jobs
-from resolvers.playback import history, progress, sessions
-from resolvers.sources.breakers import find_breakers
 from services.errors import ValidationFailed
 
 _MOST = 100
-
-
-def _by_loader(loader: type[loaders.CachedLoader[Any]]) -> FindMany:
-    async def find(context: Context, requested_ids: Sequence[str]) -> dict[str, Any]:
-        return await context.load_many(loader, requested_ids)
-
-    return find
-
-
-# Kind of id -> how things of this kind are found. What belongs to a viewer finds only the viewer's.
-FINDERS: dict[str, FindMany] = {
-    "movie": _by_loader(loaders.MovieById),
-    "person": _by_loader(loaders.PersonById),
-    "genre": _by_loader(loaders.GenreById),
-    "show": _by_loader(loaders.ShowById),
-    "season": _by_loader(loaders.SeasonById),
-    "episode": _by_loader(loaders.EpisodeById),
-    "user": sign_in.own_account,
-    "login": sign_out.sessions_by_id,
-    "apikey": api_keys.api_keys_by_id,
-    "session": sessions.sessions_by_id,
-    "viewing": history.viewings_by_id,
-    "progress": progress.progress_by_id,
-    "provider": find_providers,
-    "breaker": find_breakers,
-    "job": find_jobs,
-}
 
 
 def _kind_of(id_: str, *path: str) -> str:
@@ -64,8 +33,8 @@ async def _find(context: Context, kinds_by_id: Mapping[str, str]) -> dict[str, A
         kinds.setdefault(kind, []).append(id_)
     things: dict[str, Any] = {}
     for kind, ids_of_kind in kinds.items():
-        if kind in FINDERS:
-            things.update(await FINDERS[kind](context, ids_of_kind))
+        if kind in NODE_TYPES:
+            things.update(await NODE_TYPES[kind].find(context, ids_of_kind))
     return things
 
 
@@ -93,7 +62,7 @@ async def _nodes(
     return [things.get(id_) for id_ in ids]
 
 
-@strawberry.type
+@extend(Query)
 class NodeQuery:
     node: Node | None = resolver(
         _node,

@@ -1,1 +1,10 @@
 """Public types of accounts."""
+
+from graph.accounts import (
+    account_edits,
+    accounts,
+    api_keys,
+    preferences,
+    sessions,
+    tiers,
+)

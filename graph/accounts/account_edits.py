@@ -11,6 +11,7 @@ import models
 from graph.accounts.accounts import Viewer
 from graph.accounts.preferences import UpdateProfileInput
 from graph.base.errors import UserError
+from graph.base.extension import extend
 from graph.base.fields import plain, resolver
 from graph.base.info import Info
 from graph.base.payloads import (
@@ -19,6 +20,7 @@ from graph.base.payloads import (
     acknowledge,
     capture_user_errors,
 )
+from graph.base.roots import Mutation
 from graph.base.scalars import EmailAddress
 from models import Role
 from resolvers.accounts import mail_tokens, profile
@@ -138,7 +140,7 @@ async def _delete_account(
     return await acknowledge(profile.delete_account(info.context, input.password))
 
 
-@strawberry.type
+@extend(Mutation)
 class AccountEditsMutation:
     verify_email: ViewerPayload = resolver(
         _verify_email,

@@ -11,46 +11,36 @@ import models
 from graph.accounts.api_keys import ViewerApiKeys
 from graph.accounts.preferences import Preferences
 from graph.accounts.sessions import ViewerSessions
+from graph.accounts.tiers import AccountTier
 from graph.base.devices import DeviceInput
-from graph.base.enums import describe_enum
 from graph.base.errors import UserError
+from graph.base.extension import extend
 from graph.base.fields import plain, resolver
 from graph.base.info import Info
-from graph.base.interfaces import Node
+from graph.base.node import Node, node_type
 from graph.base.payloads import capture_user_errors
+from graph.base.roots import Mutation, Query
 from graph.base.scalars import DateTime, EmailAddress
-from graph.playback.history import ViewerPlayback
-from graph.playback.progress import ViewerProgress
-from graph.playback.watchlist import ViewerWatchlist
 from resolvers.accounts import sign_in
 from services import errors
 
-describe_enum(
-    models.AccountTier,
-    "Subscription tier of an account; it decides limits and quality.",
-    {
-        "FREE": "No subscription: the default limits.",
-        "PREMIUM": "Paid subscription: higher limits and the best quality.",
-        "API": "For API clients: limits sized for programs.",
-    },
+
+@node_type(
+    "user",
+    models.UserRecord,
+    sign_in.own_account,
+    "The signed-in user. Only the user sees this type.",
 )
-
-
-@strawberry.type(description="The signed-in user. Only the user sees this type.")
-class Viewer(ViewerSessions, ViewerApiKeys, ViewerProgress, ViewerPlayback, ViewerWatchlist, Node):
+class Viewer(ViewerSessions, ViewerApiKeys, Node):
     email: EmailAddress = plain("The sign-in e-mail address, in lower case.")
     email_verified: bool = plain("Whether the e-mail address is verified.")
     display_name: str = plain("The display name.")
     role: models.Role = plain("The viewer's role.")
-    tier: models.AccountTier = plain("The viewer's subscription tier.")
+    tier: AccountTier = plain("The viewer's subscription tier.")
     preferences: Preferences = plain(
         "Playback and language preferences.", child_projection="preferences"
     )
     created_at: DateTime = plain("When the account was created.")
-
-    @classmethod
-    def is_type_of(cls, value: object, _info: object) -> bool:
-        return isinstance(value, models.UserRecord)
 
 
 @strawberry.type(description="Access and refresh tokens.")
@@ -163,12 +153,12 @@ async def _viewer(info: Info) -> models.UserRecord | None:
     return await sign_in.viewer(info.context)
 
 
-@strawberry.type
+@extend(Query)
 class AccountsQuery:
     viewer: Viewer | None = resolver(_viewer, "The signed-in user; null if nobody is signed in.")
 
 
-@strawberry.type
+@extend(Mutation)
 class AccountsMutation:
     register: AuthPayload = resolver(
         _register,

@@ -9,9 +9,10 @@ import strawberry
 
 import models
 from graph.base.errors import UserError
+from graph.base.extension import extend
 from graph.base.fields import plain, resolver
 from graph.base.info import Info
-from graph.base.interfaces import Node
+from graph.base.node import Node, node_type
 from graph.base.payloads import (
     Acknowledgement,
     AcknowledgePayload,
@@ -19,14 +20,18 @@ from graph.base.payloads import (
     acknowledge,
     capture_user_errors,
 )
+from graph.base.roots import Mutation
 from graph.base.scalars import DateTime
 from models import Role
 from resolvers.accounts import api_keys
 from services import errors
 
 
-@strawberry.type(
-    description="An API key for programs. Its secret is returned only by `createApiKey`."
+@node_type(
+    "apikey",
+    models.ApiKeyRecord,
+    api_keys.api_keys_by_id,
+    "An API key for programs. Its secret is returned only by `createApiKey`.",
 )
 class ApiKey(Node):
     name: str = plain("The name the owner gave the key.")
@@ -36,10 +41,6 @@ class ApiKey(Node):
         "When the key was last used, to the minute; null if never."
     )
     expires_at: DateTime | None = plain("When the key expires; null if it does not expire.")
-
-    @classmethod
-    def is_type_of(cls, value: object, _info: object) -> bool:
-        return isinstance(value, models.ApiKeyRecord)
 
 
 async def _api_keys(info: Info) -> list[models.ApiKeyRecord]:
@@ -102,7 +103,7 @@ async def _revoke(
     return await acknowledge(api_keys.revoke_api_key(info.context, input.id))
 
 
-@strawberry.type
+@extend(Mutation)
 class ApiKeysMutation:
     create_api_key: CreateApiKeyPayload = resolver(
         _create,

@@ -7,8 +7,8 @@ from typing import Any
 import strawberry
 
 from graph.base.fields import plain
+from graph.base.quality import Quality
 from graph.base.scalars import LanguageTag
-from graph.sources.quality import Quality
 
 
 @strawberry.type(description="The viewer's preferences, stored for clients and players to apply.")

@@ -9,26 +9,29 @@ import strawberry
 
 from graph.base.devices import Device
 from graph.base.errors import UserError
+from graph.base.extension import extend
 from graph.base.fields import plain, resolver
 from graph.base.info import Info
-from graph.base.interfaces import Node
+from graph.base.node import Node, node_type
 from graph.base.payloads import capture_user_errors
+from graph.base.roots import Mutation
 from graph.base.scalars import DateTime
 from models import Role
 from resolvers.accounts import sign_out
 from services import errors
 
 
-@strawberry.type(description="An active session of the viewer: one sign-in on one device.")
+@node_type(
+    "login",
+    sign_out.Session,
+    sign_out.sessions_by_id,
+    "An active session of the viewer: one sign-in on one device.",
+)
 class AuthSession(Node):
     device: Device | None = plain("The device named at sign-in; null if none was.")
     created_at: DateTime = plain("When the session started.")
     last_used_at: DateTime = plain("When the session's tokens were last refreshed.")
     current: bool = plain("Whether this request belongs to the session.")
-
-    @classmethod
-    def is_type_of(cls, value: object, _info: object) -> bool:
-        return isinstance(value, sign_out.Session)
 
 
 async def _sessions(info: Info) -> list[sign_out.Session]:
@@ -84,7 +87,7 @@ async def _logout(
     return LogoutAnswer(ended or 0, failed)
 
 
-@strawberry.type
+@extend(Mutation)
 class SessionsMutation:
     logout: LogoutPayload = resolver(
         _logout,

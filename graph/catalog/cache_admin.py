@@ -8,9 +8,11 @@ from typing import Annotated
 import strawberry
 
 from graph.base.errors import UserError
+from graph.base.extension import extend
 from graph.base.fields import plain, resolver
 from graph.base.info import Info
 from graph.base.payloads import capture_user_errors
+from graph.base.roots import Mutation
 from models import Role
 from resolvers.catalog import invalidation
 from services import errors
@@ -58,7 +60,7 @@ async def _purge(
     return PurgeAnswer(purged.entries, failed, purged.cdn_purge_id)
 
 
-@strawberry.type
+@extend(Mutation)
 class CacheMutation:
     purge_cache: PurgeCachePayload = resolver(
         _purge,

@@ -10,17 +10,16 @@ from strawberry import Parent
 import loaders
 import models
 from graph.base.enums import describe_enum
+from graph.base.extension import extend
 from graph.base.fields import batched, computed, plain, relation, resolver
 from graph.base.info import Info, requested_fields
-from graph.base.interfaces import Node
+from graph.base.node import Node, node_type
 from graph.base.paging import After, Before, Count, First, Last, PageInfo
+from graph.base.roots import Query
 from graph.base.scalars import Date, DateTime, LanguageTag
+from graph.catalog.categories import MovieCategory
 from graph.catalog.images import Image, ImageRef
 from graph.catalog.inputs import MovieBy, MovieFilter, MovieOrder, unset_to_none
-from graph.playback.progress import TitleProgress
-from graph.playback.watchlist import TitleWatchlist
-from graph.sources.hls import TitleHls
-from graph.sources.sources import TitleSources
 from resolvers import paging
 from resolvers.catalog import browse
 
@@ -35,18 +34,6 @@ Department = describe_enum(
         "CAMERA": "Camera and lighting.",
         "SOUND": "Sound and music.",
         "OTHER": "Any other department.",
-    },
-)
-describe_enum(
-    models.MovieCategory,
-    "A predefined list of films with its own order.",
-    {
-        "POPULAR": "Most popular first.",
-        "TRENDING": "Most watched on this service first.",
-        "TOP_RATED": "Rated films, highest rating first.",
-        "NEW_RELEASES": "Released films, newest first.",
-        "UPCOMING": "Unreleased films, next release first.",
-        "FEATURED": "Selected by the editors.",
     },
 )
 OfDepartment = Annotated[
@@ -74,7 +61,7 @@ def _credits(
 
 
 @strawberry.interface(description="A film or a show: what a catalogue page presents.")
-class Title(TitleWatchlist, Node):
+class Title(Node):
     tmdb_id: int | None = plain("Id in TMDb, such as 19; null if the title is not in TMDb.")
     title: str = plain("Title in the language of the catalogue.")
     overview: str | None = plain("Plot summary; null if unknown.")
@@ -82,7 +69,7 @@ class Title(TitleWatchlist, Node):
     rating: float | None = plain("Mean rating, 0 to 10; null if unrated.")
     vote_count: int = plain("Number of ratings behind `rating`.")
     views: int = plain("Number of times it was watched on this service.")
-    genres: list[Annotated[Genre, strawberry.lazy("graph.catalog.catalog")]] = relation(
+    genres: list[Genre] = relation(
         _genre_ids,
         loaders.GenreById,
         "Genres, most relevant first.",
@@ -95,13 +82,13 @@ class Title(TitleWatchlist, Node):
     backdrop: Image | None = computed(
         _backdrop, "Backdrop in landscape format; null if there is none.", needs=["backdrop_path"]
     )
-    credits: list[Annotated[Credit, strawberry.lazy("graph.catalog.catalog")]] = computed(
+    credits: list[Credit] = computed(
         _credits, "Cast and crew in billing order.", needs=["credits"], child_projection="credits"
     )
 
 
 @strawberry.interface(description="A film or an episode: what a player can play.")
-class Playable(TitleSources, TitleHls, TitleProgress, Node):
+class Playable(Node):
     runtime_seconds: int | None = plain("Running time in seconds; null if unknown.")
 
 
@@ -114,7 +101,7 @@ def _similar(
     return movie.similar_ids[: paging.validate_size(first, "first", 12, 12)]
 
 
-@strawberry.type(description="A film in the catalogue.")
+@node_type("movie", models.MovieRecord, loaders.MovieById, "A film in the catalogue.")
 class Movie(Title, Playable, Node):
     imdb_id: str | None = plain("Id in IMDb, such as tt0013442; null if unknown.")
     original_title: str | None = plain("Title in the original language; null if unknown.")
@@ -129,10 +116,6 @@ class Movie(Title, Playable, Node):
         needs=["similar_ids"],
     )
     updated_at: DateTime = plain("When the catalogue entry last changed.")
-
-    @classmethod
-    def is_type_of(cls, value: object, _info: object) -> bool:
-        return isinstance(value, models.MovieRecord)
 
 
 async def _genre_movies(
@@ -154,17 +137,13 @@ async def _genre_movies(
     )
 
 
-@strawberry.type(description="A genre.")
+@node_type("genre", models.GenreRecord, loaders.GenreById, "A genre.")
 class Genre(Node):
     slug: str = plain("Name in URLs and filters, such as science-fiction.")
     name: str = plain("Display name, such as Science Fiction.")
-    movies: Annotated[MovieConnection, strawberry.lazy("graph.catalog.catalog")] = batched(
+    movies: MovieConnection = batched(
         _genre_movies, "Films of this genre, paginated.", needs=["slug"]
     )
-
-    @classmethod
-    def is_type_of(cls, value: object, _info: object) -> bool:
-        return isinstance(value, models.GenreRecord)
 
 
 def _photo(person: Parent[models.PersonRecord]) -> ImageRef | None:
@@ -180,19 +159,15 @@ async def _person_credits(
     return await browse.credits_of_people(info.context, people, first, department)
 
 
-@strawberry.type(description="A member of cast or crew.")
+@node_type("person", models.PersonRecord, loaders.PersonById, "A member of cast or crew.")
 class Person(Node):
     tmdb_id: int | None = plain("Id in TMDb; null if the person is not in TMDb.")
     name: str = plain("Name as credited.")
     photo: Image | None = computed(_photo, "Portrait; null if there is none.", needs=["photo_path"])
     biography: str | None = plain("Short biography; null if there is none.")
-    credits: list[Annotated[Credit, strawberry.lazy("graph.catalog.catalog")]] = batched(
+    credits: list[Credit] = batched(
         _person_credits, "The person's credits, most popular title first.", needs=["id"]
     )
-
-    @classmethod
-    def is_type_of(cls, value: object, _info: object) -> bool:
-        return isinstance(value, models.PersonRecord)
 
 
 def _person_id(credit: Parent[models.CreditRecord]) -> str:
@@ -283,7 +258,7 @@ class GenreStatistics:
 async def _movies(
     info: Info,
     category: Annotated[
-        models.MovieCategory | None,
+        MovieCategory | None,
         strawberry.argument(description="Predefined list to return; null for all films."),
     ] = None,
     filter: Annotated[
@@ -344,7 +319,7 @@ async def _movie_statistics(
     return await browse.movie_statistics(info.context, first)
 
 
-@strawberry.type
+@extend(Query)
 class CatalogQuery:
     movies: MovieConnection = resolver(
         _movies, "Films of the catalogue, filtered, ordered and paginated.", max_age_seconds=60

@@ -9,6 +9,7 @@ import strawberry
 
 import models
 from graph.base.errors import UserError
+from graph.base.extension import extend
 from graph.base.fields import plain, resolver
 from graph.base.info import Info
 from graph.base.payloads import (
@@ -18,6 +19,7 @@ from graph.base.payloads import (
     acknowledge,
     capture_user_errors,
 )
+from graph.base.roots import Mutation
 from graph.base.scalars import URL, Date
 from graph.catalog.catalog import Movie
 from models import Role
@@ -128,7 +130,7 @@ async def _delete_movie(
     return await acknowledge(edits.delete_movie(info.context, input.id))
 
 
-@strawberry.type
+@extend(Mutation)
 class CatalogMutation:
     upsert_movie: MoviePayload = resolver(
         _upsert_movie,

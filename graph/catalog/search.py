@@ -9,9 +9,11 @@ from strawberry import Parent
 
 import models
 from graph.base.enums import describe_enum
+from graph.base.extension import extend
 from graph.base.fields import computed, plain, resolver
 from graph.base.info import Info, requested_fields
 from graph.base.paging import After, First, PageInfo
+from graph.base.roots import Query
 from graph.catalog.catalog import Movie, Person
 from graph.catalog.inputs import MovieFilter
 from graph.catalog.shows import TvShow
@@ -85,7 +87,7 @@ async def _search(
     )
 
 
-@strawberry.type
+@extend(Query)
 class SearchQuery:
     search: SearchConnection = resolver(
         _search,

@@ -10,15 +10,16 @@ from strawberry import Parent
 import loaders
 import models
 from graph.base.enums import describe_enum
+from graph.base.extension import extend
 from graph.base.fields import batched, computed, plain, relation, resolver
 from graph.base.info import Info, requested_fields
-from graph.base.interfaces import Node
+from graph.base.node import Node, node_type
 from graph.base.paging import After, Count, First, PageInfo
+from graph.base.roots import Query
 from graph.base.scalars import Date
 from graph.catalog.catalog import Playable, Title
 from graph.catalog.images import Image, ImageRef
 from graph.catalog.inputs import MovieFilter, MovieOrder, TvShowBy, unset_to_none
-from graph.playback.progress import ShowProgress
 from resolvers import paging
 from resolvers.catalog import browse, shows
 
@@ -59,24 +60,20 @@ async def _episode(
     return await shows.episode_of_shows(info.context, parents, season, number)
 
 
-@strawberry.type(description="A show with seasons and episodes.")
-class TvShow(ShowProgress, Title, Node):
+@node_type("show", models.ShowRecord, loaders.ShowById, "A show with seasons and episodes.")
+class TvShow(Title, Node):
     status: models.ShowStatus = plain("Production status.")
     season_count: int = plain("Number of seasons.")
     episode_count: int = plain("Number of episodes in all seasons.")
-    seasons: list[Annotated[Season, strawberry.lazy("graph.catalog.shows")]] = batched(
+    seasons: list[Season] = batched(
         _seasons, "Seasons by number, at most 100.", needs=["id"], assumed_size=5
     )
-    season: Annotated[Season, strawberry.lazy("graph.catalog.shows")] | None = batched(
+    season: Season | None = batched(
         _season, "One season by number; null if there is none.", needs=["id"]
     )
-    episode: Annotated[Episode, strawberry.lazy("graph.catalog.shows")] | None = batched(
+    episode: Episode | None = batched(
         _episode, "One episode by season and episode number; null if there is none.", needs=["id"]
     )
-
-    @classmethod
-    def is_type_of(cls, value: object, _info: object) -> bool:
-        return isinstance(value, models.ShowRecord)
 
 
 def _show_id(part: Parent[models.SeasonRecord | models.EpisodeRecord]) -> str:
@@ -97,7 +94,7 @@ async def _episodes(
     return await shows.episodes_of_seasons(info.context, parents)
 
 
-@strawberry.type(description="A season of a show.")
+@node_type("season", models.SeasonRecord, loaders.SeasonById, "A season of a show.")
 class Season(Node):
     show: TvShow = relation(
         _show_id, loaders.ShowById, "The show of this season.", needs=["show_id"]
@@ -105,16 +102,12 @@ class Season(Node):
     number: int = plain("Season number; 0 for specials.")
     name: str | None = plain("Name of the season; null if it has none of its own.")
     air_date: Date | None = plain("Air date of the first episode; null if unknown.")
-    episodes: list[Annotated[Episode, strawberry.lazy("graph.catalog.shows")]] = batched(
+    episodes: list[Episode] = batched(
         _episodes, "Episodes by number, at most 500.", needs=["id"], assumed_size=12
     )
 
-    @classmethod
-    def is_type_of(cls, value: object, _info: object) -> bool:
-        return isinstance(value, models.SeasonRecord)
 
-
-@strawberry.type(description="An episode of a show.")
+@node_type("episode", models.EpisodeRecord, loaders.EpisodeById, "An episode of a show.")
 class Episode(Playable, Node):
     show: TvShow = relation(
         _show_id, loaders.ShowById, "The show of this episode.", needs=["show_id"]
@@ -129,10 +122,6 @@ class Episode(Playable, Node):
     still: Image | None = computed(
         _still, "Still image from the episode; null if there is none.", needs=["still_path"]
     )
-
-    @classmethod
-    def is_type_of(cls, value: object, _info: object) -> bool:
-        return isinstance(value, models.EpisodeRecord)
 
 
 Edge = tuple[browse.ShowConnection, models.ShowRecord]
@@ -218,7 +207,7 @@ async def _tv_show(
     )
 
 
-@strawberry.type
+@extend(Query)
 class ShowsQuery:
     tv_shows: TvShowConnection = resolver(
         _tv_shows, "Shows of the catalogue, filtered, ordered and paginated.", max_age_seconds=60

@@ -1,1 +1,7 @@
 """Public types of health, metrics, jobs, limits."""
+
+from graph.ops import (
+    analytics,
+    jobs,
+    rate_limits,
+)

@@ -9,8 +9,10 @@ from typing import Annotated
 import strawberry
 
 from graph.base.enums import describe_enum
+from graph.base.extension import extend
 from graph.base.fields import plain, resolver, subscription
 from graph.base.info import Info
+from graph.base.roots import Query, Subscription
 from graph.base.scalars import DateTime
 from models import Role
 from resolvers.ops import health_and_metrics
@@ -138,7 +140,7 @@ def _live_metrics(
     return health_and_metrics.live_metrics(info.context, interval_seconds, resume_after)
 
 
-@strawberry.type
+@extend(Query)
 class AnalyticsQuery:
     health: Health = resolver(
         _health, "Checks the database and Redis and returns the health of the service."
@@ -146,7 +148,7 @@ class AnalyticsQuery:
     service: ServiceInfo = resolver(_service, "Version and schema of the running service.")
 
 
-@strawberry.type
+@extend(Subscription)
 class AnalyticsSubscription:
     live_metrics: LiveMetricsEvent = subscription(
         _live_metrics,

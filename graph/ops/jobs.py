@@ -11,11 +11,14 @@ import strawberry
 import models
 from graph.base.enums import describe_enum
 from graph.base.errors import UserError
+from graph.base.extension import extend
 from graph.base.fields import plain, resolver, subscription
 from graph.base.info import Info
-from graph.base.interfaces import Node
+from graph.base.node import Node, node_type
 from graph.base.payloads import capture_user_errors
+from graph.base.roots import Mutation, Subscription
 from graph.base.scalars import DateTime
+from graph.catalog.categories import MovieCategory
 from models import Role
 from resolvers.ops import jobs
 from services import errors
@@ -32,7 +35,7 @@ describe_enum(
 )
 
 
-@strawberry.type(description="A background job. It is stored for 30 days.")
+@node_type("job", models.JobRecord, jobs.find_jobs, "A background job. It is stored for 30 days.")
 class Job(Node):
     kind: str = plain("Kind of job, such as import_from_tmdb.")
     state: models.JobState = plain("State of the job.")
@@ -47,10 +50,6 @@ class Job(Node):
     )
     finished_at: DateTime | None = plain("When the job finished; null while it has not.")
 
-    @classmethod
-    def is_type_of(cls, value: object, _info: object) -> bool:
-        return isinstance(value, models.JobRecord)
-
 
 @strawberry.type(description="Result of starting a job; `errors` says why it failed.")
 class JobPayload:
@@ -63,7 +62,7 @@ class ImportFromTmdbInput:
     tmdb_ids: list[int] | None = strawberry.field(
         default=None, description="TMDb ids of the titles, at most 500."
     )
-    category: models.MovieCategory | None = strawberry.field(
+    category: MovieCategory | None = strawberry.field(
         default=None,
         description="TMDb list to import from instead of `tmdbIds`; any category but FEATURED.",
     )
@@ -124,7 +123,7 @@ def _job_changed(
     return jobs.stream_job(info.context, id)
 
 
-@strawberry.type
+@extend(Mutation)
 class JobsMutation:
     import_from_tmdb: JobPayload = resolver(
         _import_from_tmdb,
@@ -144,7 +143,7 @@ class JobsMutation:
     )
 
 
-@strawberry.type
+@extend(Subscription)
 class JobsSubscription:
     job_changed: Job = subscription(
         _job_changed,

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import strawberry
 
+from graph.accounts.tiers import AccountTier
+from graph.base.extension import extend
 from graph.base.fields import plain, resolver
 from graph.base.info import Info
+from graph.base.roots import Query
 from graph.base.scalars import DateTime
-from models import AccountTier
 from resolvers.ops import rate_limits
 
 
@@ -40,7 +42,7 @@ class RateLimit:
         return isinstance(value, rate_limits.QuotaStatus)
 
 
-@strawberry.type
+@extend(Query)
 class RateLimitsQuery:
     rate_limit: RateLimit | None = resolver(
         _rate_limit,

@@ -1,39 +1,42 @@
-"""Playback history and current sessions: seen and deleted by their viewer only.
-
-`ViewerPlayback` is mixed into Viewer, so types of later domains are named lazily.
-"""
+"""Playback history and current sessions: seen and deleted by their viewer only."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import strawberry
 
 import loaders
 import models
+from graph.accounts.accounts import Viewer
 from graph.base.devices import Device
+from graph.base.extension import extend
 from graph.base.fields import computed, plain, relation, resolver
 from graph.base.info import Info
-from graph.base.interfaces import Node
+from graph.base.node import Node, node_type
 from graph.base.paging import After, First, PageInfo
 from graph.base.payloads import Acknowledgement, AcknowledgePayload, acknowledge
+from graph.base.roots import Mutation
 from graph.base.scalars import DateTime
+from graph.catalog.catalog import Playable
 from graph.catalog.inputs import unset_to_none
+from graph.playback.sessions import PlaybackSession
 from models import Role
 from resolvers.playback import history, sessions
-
-if TYPE_CHECKING:
-    from graph.catalog.catalog import Playable
-    from graph.playback.sessions import PlaybackSession
 
 
 def _playable_id(viewing: strawberry.Parent[models.ViewingRecord]) -> str:
     return viewing.playable_id
 
 
-@strawberry.type(description="One viewing of a title. Only its viewer sees it.")
+@node_type(
+    "viewing",
+    models.ViewingRecord,
+    history.viewings_by_id,
+    "One viewing of a title. Only its viewer sees it.",
+)
 class Viewing(Node):
-    playable: Annotated[Playable, strawberry.lazy("graph.catalog.catalog")] | None = relation(
+    playable: Playable | None = relation(
         _playable_id,
         loaders.PlayableById,
         "The title watched; null if it left the catalogue.",
@@ -47,10 +50,6 @@ class Viewing(Node):
     watched_seconds: float = plain("Seconds actually watched, without seeks.")
     completed: bool = plain("Whether the title was watched to its end.")
     device: Device | None = plain("The device it was watched on; null if unknown.")
-
-    @classmethod
-    def is_type_of(cls, value: object, _info: object) -> bool:
-        return isinstance(value, models.ViewingRecord)
 
 
 Edge = tuple[history.History, models.ViewingRecord]
@@ -114,7 +113,7 @@ async def _now_playing(info: Info) -> list[models.PlaybackSession]:
     return await sessions.now_playing(info.context)
 
 
-@strawberry.type
+@extend(Viewer)
 class ViewerPlayback:
     """Fields of Viewer about sessions and history."""
 
@@ -124,9 +123,7 @@ class ViewerPlayback:
         "viewings stopped within five seconds are omitted.",
         requires=Role.USER,
     )
-    now_playing: (
-        list[Annotated[PlaybackSession, strawberry.lazy("graph.playback.sessions")]] | None
-    ) = resolver(
+    now_playing: list[PlaybackSession] | None = resolver(
         _now_playing,
         "Sessions playing now on all devices, last reported first. Expired sessions are omitted.",
         requires=Role.USER,
@@ -164,7 +161,7 @@ async def _delete_history(
     return await acknowledge(call)
 
 
-@strawberry.type
+@extend(Mutation)
 class HistoryMutation:
     delete_history: AcknowledgePayload = resolver(
         _delete_history,

@@ -1,38 +1,39 @@
-"""Viewing progress as its viewer sees it: on titles, in lists, after a report.
-
-`TitleProgress` and `ViewerProgress` are mixed into types of earlier domains, so those types are not
-imported here.
-"""
+"""Viewing progress as its viewer sees it: on titles, in lists, after a report."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import strawberry
 
 import loaders
 import models
+from graph.accounts.accounts import Viewer
 from graph.base.devices import Device
+from graph.base.extension import extend
 from graph.base.fields import batched, computed, plain, relation, resolver
 from graph.base.info import Info
-from graph.base.interfaces import Node
+from graph.base.node import Node, node_type
 from graph.base.paging import After, First, PageInfo
 from graph.base.scalars import DateTime
+from graph.catalog.catalog import Playable
+from graph.catalog.shows import Episode, TvShow
 from models import Role
 from resolvers.playback import continue_watching, next_up, progress
-
-if TYPE_CHECKING:
-    from graph.catalog.catalog import Playable
-    from graph.catalog.shows import Episode
 
 
 def _playable_id(progress: strawberry.Parent[models.LiveProgress]) -> str:
     return progress.playable_id
 
 
-@strawberry.type(description="The viewer's progress in one title. Only the viewer sees it.")
+@node_type(
+    "progress",
+    models.LiveProgress,
+    progress.progress_by_id,
+    "The viewer's progress in one title. Only the viewer sees it.",
+)
 class ViewingProgress(Node):
-    playable: Annotated[Playable, strawberry.lazy("graph.catalog.catalog")] | None = relation(
+    playable: Playable | None = relation(
         _playable_id,
         loaders.PlayableById,
         "The title; null if it left the catalogue.",
@@ -58,10 +59,6 @@ class ViewingProgress(Node):
     durable: bool = plain(
         "Whether this state is already in the database rather than only buffered."
     )
-
-    @classmethod
-    def is_type_of(cls, value: object, _info: object) -> bool:
-        return isinstance(value, models.LiveProgress)
 
 
 Edge = tuple[continue_watching.ProgressConnection, continue_watching.Item]
@@ -109,7 +106,7 @@ def _own_id(title: strawberry.Parent[models.MovieRecord | models.EpisodeRecord])
     return title.id
 
 
-@strawberry.type
+@extend(Playable)
 class TitleProgress:
     """Fields of films and episodes about progress."""
 
@@ -139,11 +136,11 @@ async def _next_up(
     return [episodes[show_id] for show_id in show_ids]
 
 
-@strawberry.type
+@extend(TvShow)
 class ShowProgress:
     """Fields of shows about progress."""
 
-    next_up: Annotated[Episode, strawberry.lazy("graph.catalog.shows")] | None = batched(
+    next_up: Episode | None = batched(
         _next_up,
         "The episode to watch next: the one after the last completed episode "
         "by season and number, or the first started one if none is "
@@ -181,7 +178,7 @@ async def _progress(
     return (await progress.progress_of(info.context, [playable_id]))[playable_id]
 
 
-@strawberry.type
+@extend(Viewer)
 class ViewerProgress:
     """Fields of Viewer about progress."""
 

@@ -10,9 +10,11 @@ import strawberry
 
 import models
 from graph.base.errors import UserError
+from graph.base.extension import extend
 from graph.base.fields import plain, resolver, subscription
 from graph.base.info import Info
 from graph.base.payloads import capture_user_errors
+from graph.base.roots import Mutation, Subscription
 from graph.base.scalars import DateTime
 from graph.playback.progress import ViewingProgress
 from graph.playback.sessions import ProgressAnswer, ProgressPayload
@@ -155,7 +157,7 @@ def _progress_changed(
     return notifications.stream_progress(info.context, playable_id)
 
 
-@strawberry.type
+@extend(Mutation)
 class ProgressMutation:
     report_progress_batch: ProgressBatchPayload = resolver(
         _report_progress_batch,
@@ -182,7 +184,7 @@ class ProgressMutation:
     )
 
 
-@strawberry.type
+@extend(Subscription)
 class ProgressSubscription:
     progress_changed: ViewingProgress = subscription(
         _progress_changed,

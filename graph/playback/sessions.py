@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import strawberry
 
@@ -13,19 +13,19 @@ import models
 from graph.base.devices import Device, DeviceInput
 from graph.base.enums import describe_enum
 from graph.base.errors import UserError
+from graph.base.extension import extend
 from graph.base.fields import plain, relation, resolver
 from graph.base.info import Info
-from graph.base.interfaces import Node
+from graph.base.node import Node, node_type
 from graph.base.payloads import capture_user_errors
+from graph.base.roots import Mutation, Query
 from graph.base.scalars import DateTime
+from graph.catalog.catalog import Playable
 from graph.playback.progress import ViewingProgress
 from models import Role
 from resolvers.playback import reports, sessions
 from services import errors
 from services.quality import Quality
-
-if TYPE_CHECKING:
-    from graph.catalog.catalog import Playable
 
 describe_enum(
     models.PlaybackState,
@@ -46,12 +46,14 @@ def _playable_id(session: strawberry.Parent[models.PlaybackSession]) -> str:
     return session.playable_id
 
 
-@strawberry.type(
-    description="A playback session: one title on one device. It is deleted an hour "
-    "after its last report."
+@node_type(
+    "session",
+    models.PlaybackSession,
+    sessions.sessions_by_id,
+    "A playback session: one title on one device. It is deleted an hour after its last report.",
 )
 class PlaybackSession(Node):
-    playable: Annotated[Playable, strawberry.lazy("graph.catalog.catalog")] | None = relation(
+    playable: Playable | None = relation(
         _playable_id,
         loaders.PlayableById,
         "The title playing; null if it left the catalogue.",
@@ -70,10 +72,6 @@ class PlaybackSession(Node):
         "Seconds between calls of `reportProgress`, also while paused. After "
         "three intervals without a report the session expires."
     )
-
-    @classmethod
-    def is_type_of(cls, value: object, _info: object) -> bool:
-        return isinstance(value, models.PlaybackSession)
 
 
 @strawberry.input(description="The title to play and the device to play it on.")
@@ -224,7 +222,7 @@ async def _playback_session(
     return await sessions.playback_session(info.context, id)
 
 
-@strawberry.type
+@extend(Query)
 class PlaybackQuery:
     playback_session: PlaybackSession | None = resolver(
         _playback_session,
@@ -234,7 +232,7 @@ class PlaybackQuery:
     )
 
 
-@strawberry.type
+@extend(Mutation)
 class PlaybackMutation:
     start_playback: PlaybackPayload = resolver(
         _start_playback,

@@ -1,37 +1,34 @@
-"""The watchlist as clients see it: on titles, as the viewer's list, and its changes.
-
-`TitleWatchlist` and `ViewerWatchlist` are mixed into types of earlier domains, so those types are
-not imported here.
-"""
+"""The watchlist as clients see it: on titles, as the viewer's list, and its changes."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import strawberry
 from strawberry import Parent
 
 import loaders
 import models
+from graph.accounts.accounts import Viewer
 from graph.base.errors import UserError
+from graph.base.extension import extend
 from graph.base.fields import computed, plain, relation, resolver
 from graph.base.info import Info, requested_fields
 from graph.base.paging import After, First, PageInfo
 from graph.base.payloads import NodeInput, capture_user_errors
+from graph.base.roots import Mutation
+from graph.catalog.catalog import Title
 from models import Role
 from resolvers.playback import watchlist
 from services import errors
-
-if TYPE_CHECKING:
-    from graph.catalog.catalog import Title
 
 
 def _own_id(title: Parent[models.TitleRecord]) -> str:
     return title.id
 
 
-@strawberry.type
+@extend(Title)
 class TitleWatchlist:
     """Fields of films and shows about the watchlist."""
 
@@ -47,9 +44,7 @@ class TitleWatchlist:
 @strawberry.type(description="An edge of a list of titles.")
 class TitleEdge:
     cursor: str = plain("Opaque cursor of this item; pass it as `after`.")
-    node: Annotated[Title, strawberry.lazy("graph.catalog.catalog")] = plain(
-        "The film or show.", needs=[], child_projection=""
-    )
+    node: Title = plain("The film or show.", needs=[], child_projection="")
 
 
 def _page_info(page: Parent[watchlist.Watchlist]) -> watchlist.Watchlist:
@@ -61,7 +56,7 @@ class TitleConnection:
     edges: list[TitleEdge] = plain(
         "The titles of this page with their cursors.", needs=[], child_projection=""
     )
-    nodes: list[Annotated[Title, strawberry.lazy("graph.catalog.catalog")]] = plain(
+    nodes: list[Title] = plain(
         "The titles of this page, without their edges.", needs=[], child_projection=""
     )
     page_info: PageInfo = computed(
@@ -73,7 +68,7 @@ async def _watchlist(info: Info, first: First = 20, after: After = None) -> watc
     return await watchlist.watchlist(info.context, first, after, requested_fields(info))
 
 
-@strawberry.type
+@extend(Viewer)
 class ViewerWatchlist:
     """Fields of Viewer about the watchlist."""
 
@@ -87,9 +82,7 @@ class ViewerWatchlist:
 
 @strawberry.type(description="Result of a change to the watchlist; `errors` says why it failed.")
 class TitlePayload:
-    title: Annotated[Title, strawberry.lazy("graph.catalog.catalog")] | None = plain(
-        "The title; null on failure, or if it left the catalogue."
-    )
+    title: Title | None = plain("The title; null on failure, or if it left the catalogue.")
     errors: list[UserError] = plain("Why the mutation failed; empty on success.")
 
 
@@ -117,7 +110,7 @@ async def _remove(
     )
 
 
-@strawberry.type
+@extend(Mutation)
 class WatchlistMutation:
     add_to_watchlist: TitlePayload = resolver(
         _add, "Adds a film or show to the viewer's watchlist. Idempotent.", requires=Role.USER

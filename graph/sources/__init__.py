@@ -1,1 +1,9 @@
 """Public types of streaming sources."""
+
+from graph.sources import (
+    breakers,
+    hls,
+    provider_search,
+    providers,
+    sources,
+)

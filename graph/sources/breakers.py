@@ -10,10 +10,12 @@ import strawberry
 
 from graph.base.enums import describe_enum
 from graph.base.errors import UserError
+from graph.base.extension import extend
 from graph.base.fields import computed, plain, resolver, subscription
 from graph.base.info import Info
-from graph.base.interfaces import Node
+from graph.base.node import Node, node_type
 from graph.base.payloads import capture_user_errors
+from graph.base.roots import Mutation, Query, Subscription
 from graph.base.scalars import DateTime
 from models import Role
 from resolvers.sources import breakers
@@ -39,9 +41,12 @@ def _failure_rate(breaker: strawberry.Parent[BreakerSnapshot]) -> float:
     return breaker.failure_rate
 
 
-@strawberry.type(
-    description="A circuit breaker: it blocks calls to a failing service. Its state is "
-    "shared by all processes."
+@node_type(
+    "breaker",
+    BreakerSnapshot,
+    breakers.find_breakers,
+    "A circuit breaker: it blocks calls to a failing service. Its state is "
+    "shared by all processes.",
 )
 class CircuitBreaker(Node):
     id: strawberry.ID = computed(
@@ -56,10 +61,6 @@ class CircuitBreaker(Node):
     opened_at: DateTime | None = plain("When the breaker last opened; null while it is closed.")
     retry_at: DateTime | None = plain("When calls may pass again; null if unknown.")
     forced: bool = plain("Whether an operator forced this state.")
-
-    @classmethod
-    def is_type_of(cls, value: object, _info: object) -> bool:
-        return isinstance(value, BreakerSnapshot)
 
 
 @strawberry.input(description="State to force on a circuit breaker.")
@@ -104,7 +105,7 @@ def _breaker_changed(info: Info) -> AsyncIterator[BreakerSnapshot]:
     return breakers.stream_breakers(info.context)
 
 
-@strawberry.type
+@extend(Query)
 class BreakersQuery:
     circuit_breakers: list[CircuitBreaker] | None = resolver(
         _circuit_breakers,
@@ -115,7 +116,7 @@ class BreakersQuery:
     )
 
 
-@strawberry.type
+@extend(Mutation)
 class BreakersMutation:
     set_breaker: BreakerPayload = resolver(
         _set_breaker,
@@ -124,7 +125,7 @@ class BreakersMutation:
     )
 
 
-@strawberry.type
+@extend(Subscription)
 class BreakersSubscription:
     breaker_changed: CircuitBreaker = subscription(
         _breaker_changed,

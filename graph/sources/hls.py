@@ -1,7 +1,4 @@
-"""HLS of titles hosted here: the stream of a title, and its encoding profiles.
-
-`TitleHls` is mixed into films and episodes.
-"""
+"""HLS of titles hosted here: the stream of a title, and its encoding profiles."""
 
 from __future__ import annotations
 
@@ -10,10 +7,13 @@ from typing import Annotated
 import strawberry
 
 import models
+from graph.base.extension import extend
 from graph.base.fields import batched, plain, resolver
 from graph.base.info import Info
+from graph.base.quality import Quality
+from graph.base.roots import Query
 from graph.base.scalars import URL, DateTime
-from graph.sources.quality import Quality
+from graph.catalog.catalog import Playable
 from resolvers.sources import hls
 from services.media.profiles import QualityProfile as Profile
 
@@ -46,7 +46,7 @@ async def _hls(
     return await hls.streams_of_titles(info.context, titles)
 
 
-@strawberry.type
+@extend(Playable)
 class TitleHls:
     """Fields of films and episodes about HLS."""
 
@@ -72,7 +72,7 @@ async def _recommended_quality(
     return hls.recommend_profile(bandwidth_mbps)
 
 
-@strawberry.type
+@extend(Query)
 class HlsQuery:
     quality_profiles: list[QualityProfile] = resolver(
         _quality_profiles,

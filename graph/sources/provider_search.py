@@ -7,8 +7,10 @@ from typing import Annotated
 import strawberry
 
 import models
+from graph.base.extension import extend
 from graph.base.fields import resolver
 from graph.base.info import Info
+from graph.base.roots import Query
 from graph.catalog.search import SearchResult
 from models import Role
 from resolvers.sources import provider_search
@@ -27,7 +29,7 @@ async def _provider_search(
     return await provider_search.provider_search(info.context, query, kind)
 
 
-@strawberry.type
+@extend(Query)
 class ProviderSearchQuery:
     provider_search: list[SearchResult] | None = resolver(
         _provider_search,

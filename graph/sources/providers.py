@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
 import strawberry
 
 from graph.base.errors import UserError
+from graph.base.extension import extend
 from graph.base.fields import batched, computed, plain, resolver
 from graph.base.info import Info
-from graph.base.interfaces import Node
+from graph.base.node import Node, node_type
 from graph.base.payloads import capture_user_errors
+from graph.base.roots import Mutation, Query
 from graph.base.scalars import DateTime
 from graph.sources.breakers import CircuitBreaker
 from models import Role
-from resolvers.context import Context
 from resolvers.sources import breakers, provider_status, providers
 from services import errors
 from services.breaker.breaker import BreakerSnapshot
@@ -61,7 +61,7 @@ def _p95_latency_ms(provider: ProviderParent, info: Info) -> int | None:
     return providers.p95_latency_ms(info.context, provider)
 
 
-@strawberry.type(description="A provider of streaming sources.")
+@node_type("provider", ProviderInfo, providers.find_providers, "A provider of streaming sources.")
 class Provider(Node):
     id: strawberry.ID = computed(
         _provider_id, "Opaque global id; accepted by `node` and `setProvider`."
@@ -106,10 +106,6 @@ class Provider(Node):
         is_private=True,
     )
 
-    @classmethod
-    def is_type_of(cls, value: object, _info: object) -> bool:
-        return isinstance(value, ProviderInfo)
-
 
 @strawberry.input(description="Provider settings to change. An omitted field stays as it is.")
 class SetProviderInput:
@@ -138,13 +134,6 @@ class ProviderAnswer:
     errors: list[errors.UserError]
 
 
-async def find_providers(context: Context, requested_ids: Sequence[str]) -> dict[str, ProviderInfo]:
-    """Return providers by their ids, for `node`."""
-    return {
-        info.id: info for info in await providers.providers(context) if info.id in requested_ids
-    }
-
-
 async def _providers(info: Info) -> list[ProviderInfo]:
     return await providers.providers(info.context)
 
@@ -165,14 +154,14 @@ async def _set_provider(
     return ProviderAnswer(*await capture_user_errors(call))
 
 
-@strawberry.type
+@extend(Query)
 class ProvidersQuery:
     providers: list[Provider] = resolver(
         _providers, "All providers, in the order in which they are called.", assumed_size=20
     )
 
 
-@strawberry.type
+@extend(Mutation)
 class ProvidersMutation:
     set_provider: ProviderPayload = resolver(
         _set_provider,

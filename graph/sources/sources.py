@@ -8,11 +8,13 @@ import strawberry
 
 import models
 from graph.base.enums import describe_enum
+from graph.base.extension import extend
 from graph.base.fields import batched, computed, plain
 from graph.base.info import Info
+from graph.base.quality import Quality
 from graph.base.scalars import URL, DateTime, LanguageTag
+from graph.catalog.catalog import Playable
 from graph.sources.providers import Provider
-from graph.sources.quality import Quality
 from resolvers.sources import embeds, sources
 from resolvers.sources.cached_answers import DataOrigin
 from resolvers.sources.providers import provider
@@ -229,7 +231,7 @@ async def _embed(
 _NEEDS = ["id", "tmdb_id", "imdb_id", "show_id", "season_number", "number"]
 
 
-@strawberry.type
+@extend(Playable)
 class TitleSources:
     """Fields of films and episodes about sources."""
 

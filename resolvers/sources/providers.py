@@ -6,7 +6,7 @@ next title. While MongoDB does not answer, the settings this process read last a
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 
@@ -36,6 +36,11 @@ async def providers(context: Context) -> list[ProviderInfo]:
         records = await context.load(loaders.AllProviderSettings, "all")
         runtime.provider_settings.update(_overrides(records or ()))
     return apply_overrides(runtime.providers.infos.values(), runtime.provider_settings())
+
+
+async def find_providers(context: Context, requested_ids: Sequence[str]) -> dict[str, ProviderInfo]:
+    """Providers by their ids; for `node`."""
+    return {info.id: info for info in await providers(context) if info.id in requested_ids}
 
 
 def provider(context: Context, key: str) -> ProviderInfo:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pkgutil
+import sys
 from collections.abc import Iterator
 
 from graphql import (
@@ -16,7 +18,7 @@ from graphql import (
     is_specified_scalar_type,
 )
 
-from graph.schema import sdl
+from graph.schema import SUBJECTS, sdl
 from tests.house.house import ROOT
 
 
@@ -55,3 +57,17 @@ def _parts(schema: GraphQLSchema) -> Iterator[tuple[str, str | None]]:
             yield f"@{directive.name}", directive.description
             for argument, about in directive.args.items():
                 yield f"@{directive.name}({argument}:)", about.description
+
+
+def test_every_module_of_a_subject_is_part_of_the_schema() -> None:
+    # given the folders of the subjects
+    folders = [subject for subject in SUBJECTS if hasattr(subject, "__path__")]
+    assert len(folders) == 5
+    # when their modules are listed
+    modules = {
+        f"{folder.__name__}.{module.name}"
+        for folder in folders
+        for module in pkgutil.iter_modules(folder.__path__)
+    }
+    # then each was imported by its folder
+    assert modules - set(sys.modules) == set()

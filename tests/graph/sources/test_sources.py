@@ -12,9 +12,10 @@ import models
 from graph.base.fields import resolver
 from graph.base.info import Info
 from graph.schema import CONFIG
-from graph.sources.providers import ProvidersQuery, find_providers
+from graph.sources.providers import ProvidersQuery
 from graph.sources.sources import TitleSources
 from resolvers.context import Context
+from resolvers.sources.providers import find_providers
 from services.errors import ProviderFailed
 from services.providers.base import (
     Provider,
