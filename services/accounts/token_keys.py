@@ -16,21 +16,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import jwt
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
     PrivateFormat,
-    PublicFormat,
-    load_pem_private_key,
 )
+from jwt.algorithms import OKPAlgorithm
 
 from services.errors import StartupError
 from services.settings.settings import Settings
 
 _PURPOSE = b"marquee access tokens 1"  # the secret signs other things too, each with its own key
 _PEM = re.compile(r"-----BEGIN [A-Z ]+-----.*?-----END [A-Z ]+-----", re.DOTALL)
+_EDDSA = OKPAlgorithm()
 _LARGEST_FILE_BYTES = 64 * 1024
 
 
@@ -60,8 +61,8 @@ class Key:
             ValueError: no private key of this kind.
         """
         try:
-            private = load_pem_private_key(pem.encode(), password=None)
-        except (TypeError, UnsupportedAlgorithm) as error:
+            private = _EDDSA.prepare_key(pem)
+        except (jwt.InvalidKeyError, TypeError, UnsupportedAlgorithm) as error:
             raise ValueError("no private key that can be read without a password") from error
         if not isinstance(private, Ed25519PrivateKey):
             raise ValueError("no Ed25519 key")
@@ -73,7 +74,7 @@ class Key:
         """Public key as a JWK (RFC 8037); None for a shared secret."""
         if not isinstance(self.verifying, Ed25519PublicKey):
             return None
-        return {**_required_members(self.verifying), "kid": self.id, "use": "sig", "alg": "EdDSA"}
+        return {**_to_jwk(self.verifying), "kid": self.id, "use": "sig", "alg": self.algorithm}
 
 
 def open_keys(settings: Settings) -> list[Key]:
@@ -141,16 +142,13 @@ def _parse_key(pem: str, at: int) -> Key:
         raise StartupError(f"Key {at} of JWT_PRIVATE_KEYS is no Ed25519 private key.") from None
 
 
-def _required_members(public: Ed25519PublicKey) -> dict[str, str]:
-    raw = public.public_bytes(Encoding.Raw, PublicFormat.Raw)
-    return {"crv": "Ed25519", "kty": "OKP", "x": _base64url(raw)}
+def _to_jwk(public: Ed25519PublicKey) -> dict[str, str]:
+    """The members that RFC 8037 requires, and no other."""
+    return _EDDSA.to_jwk(public, as_dict=True)
 
 
 def _thumbprint(public: Ed25519PublicKey) -> str:
     """RFC 7638: the required members, sorted, without spaces."""
-    text = json.dumps(_required_members(public), separators=(",", ":"), sort_keys=True)
-    return _base64url(hashlib.sha256(text.encode()).digest())
-
-
-def _base64url(raw: bytes) -> str:
-    return base64.urlsafe_b64encode(raw).decode().rstrip("=")
+    text = json.dumps(_to_jwk(public), separators=(",", ":"), sort_keys=True)
+    digest = hashlib.sha256(text.encode()).digest()
+    return base64.urlsafe_b64encode(digest).decode().rstrip("=")
