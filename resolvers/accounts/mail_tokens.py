@@ -13,7 +13,6 @@ from resolvers.accounts.input import fold_email, now
 from resolvers.accounts.mail_requests import request_mail
 from resolvers.accounts.sign_out import close_account, end_sessions
 from resolvers.context import Context
-from services.accounts.password_policy import refuse_weak
 from services.accounts.secret_codes import hash_code
 from services.errors import InvalidToken
 from services.limits.throttles import Throttle
@@ -66,7 +65,7 @@ async def reset_password(context: Context, code: str, new_password: str) -> None
         RateLimited, OperationTimeout, UpstreamUnavailable.
     """
     token = await _require_token(context, MailPurpose.RESET_PASSWORD, code)
-    refuse_weak(new_password, ["newPassword"], [token.email])
+    await context.runtime.passwords.refuse_weak(new_password, ["newPassword"], [token.email])
     hashed = await context.runtime.passwords.hash(new_password, ["newPassword"])
     before = (await models.users_by_id([token.user_id])).get(token.user_id)
     if before is None or not await models.use_mail_token(token.id):

@@ -17,7 +17,6 @@ from resolvers.accounts.mail_requests import request_mail
 from resolvers.accounts.password_check import reauthenticate
 from resolvers.accounts.sign_out import close_account, end_sessions
 from resolvers.context import Context
-from services.accounts.password_policy import refuse_weak
 from services.errors import Conflict, InvalidToken, ValidationFailed
 from services.quality import Quality
 
@@ -72,7 +71,9 @@ async def change_password(context: Context, current: str, new: str) -> None:
     """
     viewer = require_person(context)
     credential = await reauthenticate(context, viewer, current, "currentPassword")
-    refuse_weak(new, ["newPassword"], [credential.email, credential.display_name])
+    await context.runtime.passwords.refuse_weak(
+        new, ["newPassword"], [credential.email, credential.display_name]
+    )
     hashed = await context.runtime.passwords.hash(new, ["newPassword"])
     if not await models.change_password(
         credential.id, credential.password_hash, hashed, now(context)

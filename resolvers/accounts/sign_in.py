@@ -25,7 +25,6 @@ from resolvers.accounts.input import (
 from resolvers.accounts.mail_requests import request_mail
 from resolvers.accounts.password_check import check_password, count_attempt
 from resolvers.context import Context
-from services.accounts.password_policy import refuse_weak
 from services.accounts.tokens import RefreshToken, reject_token
 from services.errors import (
     AlreadyExists,
@@ -91,7 +90,7 @@ async def register(
     address = fold_email(context, email)
     name = validate_line(display_name, MAX_DISPLAY_NAME_CHARACTERS, ["displayName"])
     checked = validate_device(device)
-    refuse_weak(password, ["password"], [address, name])
+    await context.runtime.passwords.refuse_weak(password, ["password"], [address, name])
     await _count_registration(context, address)
     password_hash = await context.runtime.passwords.hash(password)
     if context.runtime.settings.needs_verified_email:

@@ -1,4 +1,4 @@
-"""Passwords as argon2id hashes (RFC 9106), computed in two threads off the event loop.
+"""Passwords judged, and hashed by argon2id (RFC 9106), in two threads off the event loop.
 
 Memory and waiting are bounded: two hashes at a time, a short queue, a deadline. An account that
 does not exist costs the same as a wrong password, so time does not tell who is registered.
@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import secrets
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
+from services.accounts import password_policy
 from services.errors import OperationTimeout, RateLimited, ValidationFailed
 
 T = TypeVar("T")
@@ -42,6 +43,16 @@ class Passwords:
         self._max_waiting = max_waiting
         self._deadline_seconds = deadline_seconds
         self._waiting = 0
+
+    async def refuse_weak(
+        self, password: str, path: list[str], personal_texts: Iterable[str] = ()
+    ) -> None:
+        """Refuse a weak password, as `password_policy.refuse_weak` says.
+
+        Raises:
+            ValidationFailed, RateLimited, OperationTimeout.
+        """
+        await self._run(password_policy.refuse_weak, password, path, personal_texts)
 
     async def hash(self, password: str, path: Sequence[str] = ("password",)) -> str:
         """Hash a password: argon2's encoded text. `path` is the input field it came in.

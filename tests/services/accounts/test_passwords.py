@@ -95,6 +95,13 @@ async def test_hashing_leaves_the_loop_free() -> None:
     assert ticks >= 5
 
 
+async def test_a_weak_password_is_refused_off_the_loop(passwords: Passwords) -> None:
+    with pytest.raises(ValidationFailed) as refused:
+        await passwords.refuse_weak("ada.lovelace1", ["newPassword"], ["Ada Lovelace"])
+    assert refused.value.path == ["newPassword"]
+    await passwords.refuse_weak("zebra lamp cactus", ["newPassword"], ["Ada Lovelace"])
+
+
 async def test_the_queue_is_bounded_and_empties() -> None:
     # given a service where at most four may wait
     service = Passwords(memory_kib=64, passes=1, max_waiting=4)
