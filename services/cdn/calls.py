@@ -8,13 +8,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 
 import httpx
 
 from services.errors import PurgeFailed
 from services.http_client import HttpClient
+from services.retries import parse_retry_after
 from services.telemetry import metrics
 
 _MAX_ANSWER_BYTES = 4 * 1024 * 1024
@@ -80,7 +79,7 @@ class PurgeCalls:
         ) as response:
             status = response.status_code
             if status in _BUSY:
-                raise self.record_busy(_retry_after_seconds(response.headers.get("retry-after")))
+                raise self.record_busy(_pause_seconds(response))
             if status >= 500:
                 raise self.record_failure(f"answered {status}", "failed")
             if status in (401, 403):
@@ -96,14 +95,9 @@ class PurgeCalls:
         return bytes(body)
 
 
-def _retry_after_seconds(text: str | None) -> float:
-    """Seconds or a date, as RFC 9110 has it; half a minute where it makes no sense."""
-    try:
-        if text is None:
-            return _DEFAULT_PAUSE_SECONDS
-        if text.strip().isdecimal():
-            return min(max(1.0, float(text)), _LONGEST_PAUSE_SECONDS)
-        remaining_seconds = (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds()
-    except (ValueError, TypeError, OverflowError):
+def _pause_seconds(response: httpx.Response) -> float:
+    """How long the service wants us to wait: a second to an hour; half a minute if unsaid."""
+    seconds = parse_retry_after(response.headers.get("retry-after"))
+    if seconds is None:
         return _DEFAULT_PAUSE_SECONDS
-    return min(max(1.0, remaining_seconds), _LONGEST_PAUSE_SECONDS)
+    return min(max(1.0, seconds), _LONGEST_PAUSE_SECONDS)

@@ -7,9 +7,7 @@ a request (its key may be in the query) or of an answer reaches an error or a lo
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Mapping
-from email.utils import parsedate_to_datetime
 from typing import Annotated, TypeVar
 
 import httpx
@@ -19,6 +17,7 @@ from services.errors import ProviderFailed, StartupError
 from services.http_client import HttpClient
 from services.providers.base import Provider, Source, SourceType, Subtitle, TitleKind, TitleRef
 from services.quality import Quality
+from services.retries import parse_retry_after
 
 MAX_BODY_BYTES = 256 * 1024
 MAX_ITEMS = 100
@@ -201,20 +200,10 @@ def _validate_address(base_url: str) -> None:
 
 def _validate_response(response: httpx.Response) -> None:
     if response.status_code != 200:
-        seconds = _retry_after_seconds(response.headers.get("retry-after", ""))
+        seconds = parse_retry_after(response.headers.get("retry-after"))
         raise ProviderFailed(f"HTTP_{response.status_code}", retry_after_seconds=seconds)
     if response.headers.get("content-encoding", "identity") != "identity":
         raise ProviderFailed("ENCODED_BODY")
-
-
-def _retry_after_seconds(text: str) -> float | None:
-    """Its two forms (RFC 9110, 10.2.3): seconds, or a date; None for anything else."""
-    if re.fullmatch(r"[0-9]{1,9}", text):
-        return float(text)
-    try:
-        return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
-    except (ValueError, OverflowError):
-        return None
 
 
 async def _read_limited(response: httpx.Response) -> bytes:

@@ -8,27 +8,25 @@ redirect is followed; neither key nor body ever gets into an error or a log.
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from collections import OrderedDict
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import NamedTuple
 
 import httpx
 
 from services.errors import UpstreamUnavailable
 from services.http_client import HttpClient
+from services.retries import parse_retry_after, retry
 from services.telemetry import metrics
 
 MAX_IN_FLIGHT = 40
 MAX_BODY_BYTES = 8 * 1024 * 1024
 MAX_CACHED_BODIES = 500
 MAX_CACHED_BYTES = 32 * 1024 * 1024
-_RETRIES = 2
+_ATTEMPTS = 3
 _MAX_PAUSES = 20  # 429 answers to one call
-_FIRST_BACKOFF_SECONDS = 0.25
+_FIRST_WAIT_SECONDS = 0.2
 _DEFAULT_PAUSE_SECONDS = 1.0
 _LONGEST_PAUSE_SECONDS = 3600.0
 
@@ -125,31 +123,26 @@ class Requests:
         deadline = time.monotonic() + self._deadline_seconds
         try:
             async with asyncio.timeout(self._deadline_seconds):
-                return await self._get_with_retries(path, query, deadline)
+                return await retry(
+                    lambda: self._request_when_allowed(path, query, deadline),
+                    _Failing,
+                    attempts=_ATTEMPTS,
+                    first_wait_seconds=_FIRST_WAIT_SECONDS,
+                )
+        except _Failing as failing:
+            raise self._build_error(path, str(failing)) from None
         except TimeoutError:
             metrics.tmdb_requests_total.labels("late").inc()
             raise self._build_error(path, "did not answer in time") from None
 
-    async def _get_with_retries(self, path: str, query: Query, deadline: float) -> bytes | None:
-        failures = pauses = 0
-        while True:
+    async def _request_when_allowed(self, path: str, query: Query, deadline: float) -> bytes | None:
+        for _ in range(_MAX_PAUSES + 1):
             await self._wait_for_pause(path, deadline)
             try:
                 return await self._request(path, query)
             except _Busy as busy:
-                pauses += 1
-                if pauses > _MAX_PAUSES:
-                    raise self._build_error(
-                        path, "keeps saying that it is asked too often"
-                    ) from None
                 self._pause(busy.seconds)
-            except _Failing as failing:
-                failures += 1
-                if failures > _RETRIES:
-                    raise self._build_error(path, str(failing)) from None
-                # Full jitter: callers that failed together do not come back together.
-                most = _FIRST_BACKOFF_SECONDS * 2**failures
-                await asyncio.sleep(random.uniform(0, most))  # noqa: S311
+        raise self._build_error(path, "keeps saying that it is asked too often")
 
     async def _wait_for_pause(self, path: str, deadline: float) -> None:
         while (remaining_seconds := self._paused_until - time.monotonic()) > 0:
@@ -189,7 +182,7 @@ class Requests:
         if status == 404:
             return None
         if status == 429:
-            raise _Busy(_retry_after_seconds(response.headers.get("retry-after")))
+            raise _Busy(_pause_seconds(response))
         if status >= 500:
             raise _Failing(f"answered {status}")
         if status in (401, 403):
@@ -221,14 +214,7 @@ def _outcome(status: int) -> str:
     return outcomes.get(status, "failed")
 
 
-def _retry_after_seconds(text: str | None) -> float:
-    """Seconds or a date, as RFC 9110 has it; a second where it makes no sense."""
-    try:
-        if text is None:
-            return _DEFAULT_PAUSE_SECONDS
-        if text.strip().isdecimal():
-            return min(float(text), _LONGEST_PAUSE_SECONDS)
-        remaining_seconds = (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds()
-    except (ValueError, TypeError, OverflowError):
-        return _DEFAULT_PAUSE_SECONDS
-    return min(max(0.0, remaining_seconds), _LONGEST_PAUSE_SECONDS)
+def _pause_seconds(response: httpx.Response) -> float:
+    """How long TMDb wants us to wait, an hour at most; a second if unsaid."""
+    seconds = parse_retry_after(response.headers.get("retry-after"))
+    return _DEFAULT_PAUSE_SECONDS if seconds is None else min(seconds, _LONGEST_PAUSE_SECONDS)

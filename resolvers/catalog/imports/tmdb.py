@@ -8,7 +8,7 @@ cannot be read is left out and reported; if none of a batch can, the import ends
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import models
@@ -19,6 +19,7 @@ from resolvers.catalog.imports.report import Problems, Report, Writer, ignore_pr
 from resolvers.catalog.imports.tmdb_documents import SOURCE
 from resolvers.context import Runtime
 from services.errors import Conflict, UpstreamUnavailable
+from services.retries import retry
 from services.tmdb.types import (
     Images,
     MovieDetails,
@@ -30,6 +31,7 @@ from services.tmdb.types import (
 
 ShowWithSeasons = tuple[ShowDetails, list[SeasonDetails]]
 ProgressCallback = Callable[[int, int | None], None]  # done, of how many
+_WRITES = 2  # the second if another import inserted the same title meanwhile
 BATCH = {TmdbKind.MOVIE: 20, TmdbKind.SHOW: 5}
 
 
@@ -91,9 +93,11 @@ class _Import:
             movies = await _gather_details(
                 kind, some, [tmdb.movie(number) for number in some], broken
             )
-            return await _retry_on_conflict(lambda: self._write_movies(movies, every, broken))
+            return await retry(
+                lambda: self._write_movies(movies, every, broken), Conflict, attempts=_WRITES
+            )
         shows = await _gather_details(kind, some, [self._show(number) for number in some], broken)
-        return await _retry_on_conflict(lambda: self._write_shows(shows, broken))
+        return await retry(lambda: self._write_shows(shows, broken), Conflict, attempts=_WRITES)
 
     async def _show(self, number: int) -> ShowWithSeasons | None:
         show = await self._runtime.tmdb.show(number)
@@ -177,14 +181,6 @@ async def _gather_details(
     if len(failed) == len(numbers):
         raise failed[0]
     return details
-
-
-async def _retry_on_conflict(write: Callable[[], Awaitable[Report]]) -> Report:
-    """Write again after a conflict: another import inserted the same title meanwhile."""
-    try:
-        return await write()
-    except Conflict:
-        return await write()
 
 
 async def _grant_imdb_ids(
