@@ -24,6 +24,7 @@ from server.graphql.http import GraphQLOverHTTP
 from server.graphql.websocket import GraphQLOverWebSocket
 from server.middleware.abuse_guard import AbuseGuard
 from server.middleware.client_address import ClientAddress
+from server.middleware.error_boundary import ErrorBoundary
 from server.middleware.graphql_fast_path import GraphQLFastPath
 from server.middleware.request_metrics import RequestMetrics
 from server.middleware.security_headers import SecurityHeaders
@@ -54,7 +55,7 @@ def build_app(runtime: Runtime, *, access_log: AccessLog | None = None) -> Starl
     settings = runtime.settings
     graphql = _operations(runtime)
     over_http = GraphQLOverHTTP(graphql, runtime)
-    requests = access_log or AccessLog()
+    requests = access_log or AccessLog.of(settings)
     security = SecurityHeaders(settings)
     app = Starlette(
         routes=[
@@ -63,6 +64,7 @@ def build_app(runtime: Runtime, *, access_log: AccessLog | None = None) -> Starl
             *_routes(runtime),
         ],
         middleware=[
+            Middleware(ErrorBoundary, security=security, around_answers=_origins(settings)),
             *_proxies(runtime),
             Middleware(RequestMetrics, log=requests, live=runtime.live_metrics, security=security),
             *_hosts(settings),
@@ -76,13 +78,12 @@ def build_app(runtime: Runtime, *, access_log: AccessLog | None = None) -> Starl
             ),
             Middleware(CompressMiddleware, **_COMPRESSION),
         ],
-        exception_handlers={HTTPException: fallback.http_error, Exception: fallback.server_error},
+        exception_handlers={HTTPException: fallback.http_error},
         lifespan=_lifespan,
     )
     app.router.redirect_slashes = False  # a redirect would name whatever host was asked for
     app.state.runtime = runtime
     app.state.operations = graphql
-    app.state.security = security
     app.state.draining = asyncio.Event()
     return app
 

@@ -45,7 +45,6 @@ class OperationLog:
         self._log.write(
             {
                 "event": "request",
-                "at": time.time(),
                 "request_id": record.context.request_id,
                 "method": "WEBSOCKET",
                 "route": "/graphql",
@@ -53,5 +52,6 @@ class OperationLog:
                 "outcome": record.outcome,
                 "ms": round(seconds * 1000, 3),
                 "address": record.context.client_address,
-            }
+            },
+            failed=record.is_our_fault,
         )

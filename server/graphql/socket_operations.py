@@ -17,20 +17,16 @@ from starlette.websockets import WebSocketDisconnect
 
 from graph.engine.operations import Answer, Operations, Prepared
 from resolvers.context import Context, Viewer
+from server.faults import is_ending, mask_fault
 from server.graphql.http import is_our_fault, operation_label, parse_request
 from server.graphql.messages import Closed
 from server.graphql.operation_log import OperationLog, OperationRecord
 from server.graphql.replies import Refused
-from services.errors import ErrorCode
 from services.telemetry import metrics
 from services.telemetry.logs import get_logger
 
 log = get_logger("graphql_ws")
 MAX_OPERATIONS = 100
-_MASKED = {
-    "message": "Something went wrong on our side.",
-    "extensions": {"code": ErrorCode.INTERNAL_SERVER_ERROR.value},
-}
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 
@@ -142,11 +138,14 @@ class SocketOperations:
             pass
         except WebSocketDisconnect:
             record.outcome = "gone"
-        except Exception as error:  # a fault of one operation must not silence it
-            log.error("operation_failed", exc_info=error)
+        except BaseException as error:  # a fault of one operation must not silence it
+            if is_ending(error):
+                raise
+            request_id = record.context.request_id
+            log.error("operation_failed", request_id=request_id, exc_info=error)
             record.outcome, record.is_our_fault = "failed", True
             with suppress(CompletedByClient):
-                await self._refuse(running, [_MASKED])
+                await self._refuse(running, [mask_fault(request_id)])
         finally:
             self._remove(running)
             self._log.write(record)

@@ -38,7 +38,7 @@ class GraphQLOverWebSocket:
     ) -> None:
         self._cors_origin = runtime.settings.cors_origin
         self._open = OpenSockets(runtime.settings, runtime.revocations)
-        requests = OperationLog(log or AccessLog(), runtime.live_metrics)
+        requests = OperationLog(log or AccessLog.of(runtime.settings), runtime.live_metrics)
         self._shared = SharedSocketState(operations, runtime, requests, self._open, init_seconds)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -1,10 +1,8 @@
-"""Request ids, metrics, access log and security headers: the outermost layer."""
+"""Metrics, access log, request id and security headers of every answer."""
 
 from __future__ import annotations
 
-import re
 import time
-from random import getrandbits
 from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -14,12 +12,11 @@ from services.telemetry import metrics
 from services.telemetry.access_log import AccessLog
 from services.telemetry.live_metrics import LiveMetrics
 
-_ACCEPTED_ID = re.compile(rb"[A-Za-z0-9._-]{8,64}", re.ASCII)
 _SILENT = frozenset({"/health", "/ready", "/metrics"})
 
 
 class RequestMetrics:
-    """ASGI middleware. `scope["state"]["request_id"]` is the id, also sent as X-Request-Id."""
+    """ASGI middleware. Sends the boundary's `scope["state"]["request_id"]` as X-Request-Id."""
 
     def __init__(
         self, app: ASGIApp, log: AccessLog, live: LiveMetrics, security: SecurityHeaders
@@ -35,8 +32,7 @@ class RequestMetrics:
             await self._app(scope, receive, send)
             return
         started = time.perf_counter()
-        request_id = _request_id(scope)
-        scope.setdefault("state", {})["request_id"] = request_id
+        request_id = scope["state"]["request_id"]
         status = 500
         header = (b"x-request-id", request_id.encode())
 
@@ -52,6 +48,9 @@ class RequestMetrics:
         metrics.active_connections.inc()
         try:
             await self._app(scope, receive, send_observed)
+        except Exception:
+            scope["failed"] = True
+            raise
         finally:
             metrics.active_connections.dec()
             self._record(scope, status, time.perf_counter() - started, request_id)
@@ -71,15 +70,15 @@ class RequestMetrics:
         total.inc()
         if route in _SILENT:
             return
-        self._live.record_request(seconds, failed=status >= 500 or bool(scope.get("failed")))
-        self._log.write(_line(scope, status, seconds, request_id, route))
+        failed = status >= 500 or bool(scope.get("failed"))
+        self._live.record_request(seconds, failed=failed)
+        self._log.write(_line(scope, status, seconds, request_id, route), failed=failed)
 
 
 def _line(scope: Scope, status: int, seconds: float, request_id: str, route: str) -> dict[str, Any]:
     client = scope.get("client")
-    return {
+    line = {
         "event": "request",
-        "at": time.time(),
         "request_id": request_id,
         "method": scope["method"],
         "route": route,
@@ -88,14 +87,8 @@ def _line(scope: Scope, status: int, seconds: float, request_id: str, route: str
         "ms": round(seconds * 1000, 3),
         "address": client[0] if client else None,
     }
-
-
-def _request_id(scope: Scope) -> str:
-    """The proxy's request id where it is harmless text, else a new one."""
-    for name, value in scope["headers"]:
-        if name == b"x-request-id" and _ACCEPTED_ID.fullmatch(value):
-            return str(value.decode())
-    return f"{getrandbits(64):016x}"  # unlike any other, not secret
+    client_request_id = scope["state"].get("client_request_id")
+    return line if client_request_id is None else {**line, "client_request_id": client_request_id}
 
 
 def _route(scope: Scope) -> str:

@@ -40,6 +40,13 @@ class Settings(AbuseSettings, AccountSettings, CdnSettings, LimitSettings, Socke
     port: int = Field(5000, ge=0, le=65535, description="Port the API listens on; 0 picks one")
     data_dir: Path = Field(Path(".data"), description="Folder of the private databases and media")
     log_level: str = Field("info", description="debug, info, warning or error")
+    access_log_sample: float = Field(
+        1.0,
+        ge=0,
+        le=1,
+        description="Share of request lines in the log, of level info; those of failed requests "
+        "are all written",
+    )
     public_url: str | None = Field(
         None, description="Address clients reach the API at; default http://HOST:PORT"
     )

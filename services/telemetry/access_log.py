@@ -1,41 +1,85 @@
-"""One JSON line per request, written in batches so that a request never waits for the disk.
+"""One JSON line per request, queued in batches so that a request never waits for the log's reader.
 
-At most a tenth of a second of lines is lost when the process is killed; they are telemetry.
+Lines are of level info, those of failed requests of level error: LOG_LEVEL decides which are
+written, and ACCESS_LOG_SAMPLE how many of the former. At most a tenth of a second of lines is lost
+when the process is killed; they are telemetry.
 """
 
 from __future__ import annotations
 
 import asyncio
-import sys
+import logging
+import random
 from collections.abc import Mapping
-from typing import Any, BinaryIO
+from datetime import UTC, datetime
+from typing import Any, Protocol
 
 import orjson
+
+from services.settings.settings import Settings
+from services.telemetry.log_queue import standard_error
+from services.telemetry.logs import get_level
 
 _FLUSH_SECONDS = 0.1
 _MAX_LINES = 10_000  # a stuck terminal must not grow memory
 
 
-class AccessLog:
-    """The access log of one process."""
+class Stream(Protocol):
+    """Where lines go: a binary file, or the queue before one."""
 
-    def __init__(self, stream: BinaryIO | None = None, *, enabled: bool = True) -> None:
-        self._stream = stream or sys.stderr.buffer
-        self._enabled = enabled
+    def write(self, text: bytes, /) -> int | None:
+        """Write whole lines."""
+
+    def flush(self) -> None:
+        """Pass on what was written."""
+
+
+class AccessLog:
+    """The access log of one process.
+
+    Args:
+        sample: share of the lines of level info that are written, from 0 to 1.
+    """
+
+    def __init__(
+        self,
+        stream: Stream | None = None,
+        *,
+        enabled: bool = True,
+        level: int = logging.INFO,
+        sample: float = 1.0,
+    ) -> None:
+        self._stream = stream or standard_error()
+        self._enabled = enabled and level <= logging.ERROR
+        self._sample = sample if level <= logging.INFO else 0.0
         self._lines: list[Mapping[str, Any]] = []
         self._dropped = 0
         self._timer: asyncio.TimerHandle | None = None
 
-    def write(self, line: Mapping[str, Any]) -> None:
-        """Queue one line; beyond 10,000 waiting ones it is dropped and counted."""
-        if not self._enabled:
+    @classmethod
+    def of(cls, settings: Settings) -> AccessLog:
+        """Build the log by LOG_LEVEL and ACCESS_LOG_SAMPLE."""
+        return cls(level=get_level(settings), sample=settings.access_log_sample)
+
+    def write(self, line: Mapping[str, Any], *, failed: bool = False) -> None:
+        """Queue one line; beyond 10,000 waiting ones it is dropped and counted.
+
+        Args:
+            failed: the request failed through a fault of ours.
+        """
+        if not self._enabled or not (failed or self._is_sampled()):
             return
+        now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+        line = {**line, "level": "error" if failed else "info", "timestamp": now}
         if len(self._lines) >= _MAX_LINES:
             self._dropped += 1
             return
         self._lines.append(line)
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(_FLUSH_SECONDS, self.flush)
+
+    def _is_sampled(self) -> bool:
+        return self._sample >= 1 or random.random() < self._sample  # noqa: S311 - no secret
 
     def flush(self) -> None:
         """Write all queued lines at once."""

@@ -14,14 +14,18 @@ import orjson
 import structlog
 
 from services.settings.settings import Settings
+from services.telemetry.log_queue import LogQueue, QueueLogger, standard_error
 
 _SECRET_WORDS = ("password", "token", "secret", "authorization", "api_key", "cookie")
 
 
 def configure(settings: Settings) -> None:
     """Configure structlog and the standard library's logging; call it once at start."""
-    level = logging.getLevelNamesMapping().get(settings.log_level.upper(), logging.INFO)
-    logging.basicConfig(level=max(level, logging.WARNING), stream=sys.stderr, format="%(message)s")
+    level = get_level(settings)
+    queue = standard_error()
+    logging.basicConfig(
+        level=max(level, logging.WARNING), handlers=[_QueueHandler(queue)], format="%(message)s"
+    )
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -32,11 +36,26 @@ def configure(settings: Settings) -> None:
             _renderer(settings),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.BytesLoggerFactory(sys.stderr.buffer)
-        if settings.is_production
-        else structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=lambda *_: QueueLogger(queue),
         cache_logger_on_first_use=True,
     )
+
+
+def get_level(settings: Settings) -> int:
+    """Return LOG_LEVEL as the standard library's number."""
+    return logging.getLevelNamesMapping().get(settings.log_level.upper(), logging.INFO)
+
+
+class _QueueHandler(logging.Handler):
+    """Where libraries log to."""
+
+    def __init__(self, queue: LogQueue) -> None:
+        super().__init__()
+        self._queue = queue
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Queue one record as a line."""
+        self._queue.write(f"{self.format(record)}\n".encode(errors="replace"))
 
 
 def get_logger(room: str) -> Any:

@@ -46,6 +46,11 @@ cache_refreshes_failed_total = Counter(
     "Stale entries that could not be refreshed",
     registry=REGISTRY,
 )
+log_lines_dropped_total = Counter(
+    "log_lines_dropped_total",
+    "Lines of the log that were dropped because nobody read it fast enough",
+    registry=REGISTRY,
+)
 active_streams = Gauge(
     "active_streams", "GraphQL subscriptions and event streams open now", registry=REGISTRY
 )

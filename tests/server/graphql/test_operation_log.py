@@ -47,7 +47,8 @@ async def test_every_operation_has_a_line(logged: LiveServer, lines: io.BytesIO)
         assert (await socket.receive())["type"] == "error"
     named, refused = await operations(lines)
     assert named.keys() == {
-        "event", "at", "request_id", "method", "route", "operation", "outcome", "ms", "address"
+        "event", "request_id", "method", "route", "operation", "outcome", "ms", "address",
+        "level", "timestamp",
     }  # fmt: skip
     assert (named["event"], named["route"]) == ("request", "/graphql")
     assert (named["operation"], named["outcome"]) == ("query Named", "complete")

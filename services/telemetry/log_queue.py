@@ -1,0 +1,114 @@
+"""A bounded queue before the log's file descriptor, emptied by a thread.
+
+Whoever logs never waits for the reader of the log: while that one stalls, lines beyond the bound
+are dropped and counted, and the log says how many once it is read again.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+import time
+from functools import cache
+
+import orjson
+
+from services.telemetry import metrics
+
+MAX_QUEUED_BYTES = 4 * 1024 * 1024
+_STANDARD_ERROR = 2
+_EXIT_SECONDS = 1.0  # for the last lines, when the process ends
+
+
+class LogQueue:
+    """A queue that is written to as a binary file is."""
+
+    def __init__(self, descriptor: int, *, max_bytes: int = MAX_QUEUED_BYTES) -> None:
+        self._descriptor = descriptor
+        self._max_bytes = max_bytes
+        self._changed = threading.Condition()
+        self._pieces: list[bytes] = []
+        self._queued_bytes = 0  # with those that are being written
+        self._dropped = 0
+        self._thread: threading.Thread | None = None
+
+    def write(self, text: bytes) -> int:
+        """Queue whole lines; never waits."""
+        with self._changed:
+            if self._queued_bytes + len(text) > self._max_bytes:
+                lines = text.count(b"\n")
+                self._dropped += lines
+                metrics.log_lines_dropped_total.inc(lines)
+                return len(text)
+            self._pieces.append(text)
+            self._queued_bytes += len(text)
+            self._start_thread()
+            self._changed.notify_all()
+        return len(text)
+
+    def flush(self) -> None:
+        """Return at once: the thread writes as fast as the log is read."""
+
+    def drain(self, seconds: float = _EXIT_SECONDS) -> None:
+        """Wait until all is written, for so long at most."""
+        give_up_at = time.monotonic() + seconds
+        with self._changed:
+            while self._queued_bytes and time.monotonic() < give_up_at:
+                self._changed.wait(give_up_at - time.monotonic())
+
+    def _start_thread(self) -> None:
+        if self._thread is None:
+            # a daemon: a stalled reader must not keep the process from ending either
+            self._thread = threading.Thread(target=self._run, name="log-queue", daemon=True)
+            self._thread.start()
+
+    def _run(self) -> None:
+        while True:
+            text = self._next()
+            try:
+                self._write_all(text)
+            except OSError:  # nobody reads any more
+                metrics.log_lines_dropped_total.inc(text.count(b"\n"))
+            with self._changed:
+                self._queued_bytes -= len(text)
+                self._changed.notify_all()
+
+    def _next(self) -> bytes:
+        with self._changed:
+            while not self._pieces:
+                self._changed.wait()
+            pieces, self._pieces = self._pieces, []
+            if self._dropped:
+                note = orjson.dumps({"event": "log_lines_dropped", "lines": self._dropped})
+                pieces.append(note + b"\n")
+                self._queued_bytes += len(note) + 1
+                self._dropped = 0
+            return b"".join(pieces)
+
+    def _write_all(self, text: bytes) -> None:
+        remaining = memoryview(text)
+        while remaining:
+            remaining = remaining[os.write(self._descriptor, remaining) :]
+
+
+class QueueLogger:
+    """What structlog writes rendered events to; the methods of all levels are the same."""
+
+    def __init__(self, queue: LogQueue) -> None:
+        self._queue = queue
+
+    def msg(self, event: str | bytes) -> None:
+        """Queue one event as a line."""
+        line = event.encode(errors="replace") if isinstance(event, str) else event
+        self._queue.write(line + b"\n")
+
+    debug = info = warning = error = critical = exception = msg
+
+
+@cache
+def standard_error() -> LogQueue:
+    """The process's one queue before standard error; its last lines are written at exit."""
+    queue = LogQueue(_STANDARD_ERROR)
+    atexit.register(queue.drain)
+    return queue
