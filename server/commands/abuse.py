@@ -9,15 +9,24 @@ import ipaddress
 import sys
 from contextlib import suppress
 from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
 
 from models import AuditEvent
 from resolvers import audit
 from resolvers.context import Context, Runtime
 from resolvers.opening import open_runtime
+from server import serving
+from server.commands.options import load_settings
 from services.errors import StartupError, UpstreamUnavailable
 from services.limits.abuse_rules import AbuseLevel, PrefixStatus
 from services.limits.client_address import get_network, parse_address
 from services.settings.settings import Settings
+
+app = typer.Typer()
+abuse = typer.Typer(no_args_is_help=True, help="Neighbourhoods of addresses that misbehave.")
+app.add_typer(abuse, name="abuse")
 
 _AWAY = "The state Redis does not answer: see STATE_REDIS_URL."
 
@@ -107,3 +116,27 @@ def _format_time(seconds: float) -> str:
 def _print_line(line: str) -> None:
     with suppress(BrokenPipeError):
         sys.stdout.write(line + "\n")
+
+
+@abuse.command("list")
+def list_command() -> None:
+    """Show who is slowed down, held to known documents, or blocked."""
+    serving.run(show_all(load_settings()))
+
+
+@abuse.command("lift")
+def lift_command(
+    prefix: Annotated[str, typer.Argument(help="A /24, a /64 or an address.")],
+) -> None:
+    """Forget what is held against a prefix; its block ends within a second."""
+    serving.run(lift(load_settings(), prefix))
+
+
+@abuse.command("block")
+def block_command(
+    prefix: Annotated[str, typer.Argument(help="A /24, a /64 or an address, which means its own.")],
+    reason: Annotated[str, typer.Option(help="Why; shown in the list.")],
+    minutes: Annotated[int, typer.Option(min=1, max=43_200)] = 60,
+) -> None:
+    """Block a prefix for so long, within a second."""
+    serving.run(block(load_settings(), prefix, minutes, reason))

@@ -6,15 +6,23 @@ import os
 import sys
 from contextlib import suppress
 from pathlib import Path
+from typing import Annotated
 
 import orjson
+import typer
 
 import models
 from resolvers.accounts import personal_data
 from resolvers.context import Context, Runtime
 from resolvers.opening import open_runtime
+from server import serving
+from server.commands.options import load_settings
 from services.errors import CodedError, StartupError
 from services.settings.settings import Settings
+
+app = typer.Typer()
+account = typer.Typer(no_args_is_help=True, help="One person's account and data.")
+app.add_typer(account, name="account")
 
 _READ_MS = 60_000  # nobody waits for an answer as for a request's
 
@@ -120,3 +128,43 @@ def _with_long_timeout(settings: Settings) -> Settings:
 def _print_line(line: str) -> None:
     with suppress(BrokenPipeError):
         sys.stdout.write(line + "\n")
+
+
+@app.command("audit")
+def audit_command(
+    of: Annotated[str | None, typer.Option(help="Only what this id did, or was done to.")] = None,
+    last: Annotated[int, typer.Option(min=1, max=100_000, help="How many at most.")] = 100,
+) -> None:
+    """Print who did what, the newest first."""
+    serving.run(show_audit(load_settings(), of, last))
+
+
+@account.command("export")
+def export_command(
+    email: Annotated[str, typer.Argument(help="The account's address.")],
+    out: Annotated[
+        Path | None, typer.Option(help="A new file, instead of printing; yours alone to read.")
+    ] = None,
+) -> None:
+    """Everything that is stored about a person, as one JSON document."""
+    serving.run(export(load_settings(), email, out))
+
+
+@account.command("delete")
+def delete_command(
+    email: Annotated[str, typer.Argument(help="The account's address.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Delete an account; what is stored about the person goes behind that."""
+    if not yes:
+        typer.confirm(f"Delete the account of {email} for good?", abort=True)
+    serving.run(delete(load_settings(), email))
+
+
+@account.command("role")
+def role_command(
+    email: Annotated[str, typer.Argument(help="The account's address.")],
+    role: Annotated[models.Role, typer.Argument(help="USER, EDITOR, OPERATOR or ADMIN.")],
+) -> None:
+    """Give an account another role and end its sessions."""
+    serving.run(change_role(load_settings(), email, role))

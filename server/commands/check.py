@@ -8,14 +8,21 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import Annotated
+
+import typer
 
 import models
+from server import serving
+from server.commands.options import load_settings
 from services.accounts.token_keys import open_keys
 from services.errors import StartupError, UpstreamUnavailable
 from services.production_check import Finding, Severity, list_findings
 from services.redis import eviction, pool
 from services.redis.pool import Failure
 from services.settings.settings import Environment, Settings
+
+app = typer.Typer()
 
 _START = "start it, or name another"
 _PING_SECONDS = 5.0
@@ -98,3 +105,14 @@ async def _check_redis(settings: Settings, name: str, *, is_state: bool) -> list
         what = "may drop acknowledged progress when memory is full"
         return [Finding(Severity.REFUSED, name, what, "set maxmemory-policy noeviction")]
     return [Finding(Severity.WARNING, name, "is not fit", warning) for warning in report.warnings]
+
+
+@app.command("check")
+def check_command(
+    production: Annotated[
+        bool, typer.Option(help="Look at the settings as production would.")
+    ] = False,
+) -> None:
+    """Tell which settings and stores are not fit; exits with 1 if something is refused."""
+    if not serving.run(check(load_settings(), production=production)):
+        raise typer.Exit(1)

@@ -7,6 +7,9 @@ import signal
 import sys
 from contextlib import suppress
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 import models
 import workers
@@ -15,10 +18,17 @@ from resolvers.catalog.imports.report import Report
 from resolvers.opening import open_runtime
 from server import serving
 from server.app import build_app
+from server.commands.options import load_settings
 from server.commands.progress_bar import ProgressBar
 from server.commands.report_text import format_indexes, format_report
 from services.redis import eviction
 from services.settings.settings import Settings
+
+app = typer.Typer()
+importing = typer.Typer(no_args_is_help=True, help="Load a catalogue from elsewhere.")
+indexes = typer.Typer(no_args_is_help=True, help="MongoDB indexes.")
+app.add_typer(importing, name="import")
+app.add_typer(indexes, name="indexes")
 
 
 def stop_on_signals() -> asyncio.Event:
@@ -109,3 +119,53 @@ async def apply_indexes(settings: Settings, *, drop_extra: bool) -> None:
 def _print_report(report: Report) -> None:
     with suppress(BrokenPipeError):
         sys.stdout.write(format_report(report) + "\n")
+
+
+@app.command("serve")
+def serve_command() -> None:
+    """The API."""
+    serving.run(serve(load_settings()))
+
+
+@app.command("worker")
+def worker_command() -> None:
+    """The background workers."""
+    serving.run(work(load_settings()))
+
+
+@app.command("seed")
+def seed_command(
+    movies: Annotated[int, typer.Option(min=1, max=1_000_000)] = 10_000,
+    people: Annotated[int, typer.Option(min=1, max=1_000_000)] = 20_000,
+) -> None:
+    """A synthetic catalogue for load work: the same numbers make the same films."""
+    serving.run(seed(load_settings(), movies, people))
+
+
+@importing.command("movielens")
+def movielens_command(
+    folder: Annotated[Path, typer.Argument(help="Folder with movies.csv, links.csv, ratings.csv")],
+) -> None:
+    """The public MovieLens layout."""
+    serving.run(import_movielens(load_settings(), folder))
+
+
+@importing.command("demo")
+def demo_command() -> None:
+    """The demo catalogue that comes with Marquee."""
+    serving.run(import_demo(load_settings()))
+
+
+@indexes.command("plan")
+def plan_command() -> None:
+    """Tell how MongoDB's indexes differ from the declared ones; exits with 1 if they do."""
+    if not serving.run(plan_indexes(load_settings())):
+        raise typer.Exit(1)
+
+
+@indexes.command("apply")
+def apply_command(
+    drop_extra: Annotated[bool, typer.Option(help="Also drop what is declared nowhere.")] = False,
+) -> None:
+    """Build what is missing or changed, then drop what that replaces."""
+    serving.run(apply_indexes(load_settings(), drop_extra=drop_extra))

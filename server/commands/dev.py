@@ -10,6 +10,8 @@ import asyncio
 import sys
 from contextlib import ExitStack, suppress
 
+import typer
+
 import models
 import workers
 from models.mongo.replica_set import ensure_initiated
@@ -19,12 +21,15 @@ from resolvers.opening import open_runtime
 from server import serving
 from server.app import build_app
 from server.commands.databases import stop_on_signals
+from server.commands.options import load_settings
 from server.commands.report_text import format_report
 from services.embedded import servers as embedded
 from services.errors import StartupError
 from services.redis import eviction
 from services.settings.settings import Settings
 from services.telemetry.access_log import AccessLog
+
+app = typer.Typer()
 
 _DEMO_USERS = ("viewer", "premium", "editor", "operator")
 
@@ -126,3 +131,9 @@ def _format_welcome(settings: Settings) -> str:
 def _print_line(text: str) -> None:
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
+
+
+@app.command("dev")
+def dev_command() -> None:
+    """Everything on this machine: private databases, demo catalogue, API and workers."""
+    serving.run(run(load_settings()))

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from enum import Enum
+from pathlib import Path
 from textwrap import wrap
-from typing import Any
+from typing import Annotated, Any
 
+import typer
 from pydantic import SecretStr
 
+from server.commands.options import write_text
 from services.settings.settings import Settings
+
+app = typer.Typer()
 
 
 def build_text() -> str:
@@ -33,3 +38,11 @@ def _format_value(value: Any) -> str:
     if isinstance(value, Enum):
         return str(value.value)
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+@app.command("env")
+def env_command(
+    write: Annotated[bool, typer.Option(help="Write .env.example instead of printing.")] = False,
+) -> None:
+    """Every setting with its meaning and default."""
+    write_text(build_text(), Path(".env.example") if write else None)

@@ -6,8 +6,13 @@ import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from models.mongo import ids
+from server import serving
+from server.commands.options import load_settings
 from server.commands.progress_bar import ProgressBar
 from services.errors import StartupError
 from services.media import ffmpeg, hls
@@ -15,6 +20,8 @@ from services.media.ingest import Encoder, ingest, probe_film
 from services.media.ladder import SegmentType
 from services.media.library import Media
 from services.settings.settings import Settings
+
+app = typer.Typer()
 
 _PLAYABLE = ("movie", "episode")
 
@@ -70,3 +77,19 @@ def _format_result(media: Media, folder: Path) -> str:
         lines.append(f"  {one.name:<6} {one.width}x{one.height}  {peak} kbit/s  {one.codecs}")
     lines += [f"  {track.language:<6} subtitles, {track.name}" for track in media.subtitles]
     return "\n".join(lines)
+
+
+@app.command("ingest")
+def ingest_command(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A video file.")],
+    title: Annotated[str, typer.Option(help="Id of the film or the episode.")],
+    subtitles: Annotated[
+        list[str], typer.Option(help="Language and WebVTT or SRT file: en=FILE; repeatable.")
+    ] = [],  # noqa: B006 - never changed
+    segments: Annotated[
+        SegmentType, typer.Option(help="fMP4, or MPEG-TS for old players.")
+    ] = SegmentType.FMP4,
+    force: Annotated[bool, typer.Option(help="Replace what the title plays now.")] = False,
+) -> None:
+    """Encode a film for our own library: up to 1080p, 720p, 480p and 360p, as HLS."""
+    serving.run(run(load_settings(), file, title, subtitles, segments, force=force))

@@ -8,7 +8,9 @@ import typer
 
 from services.accounts.token_keys import generate_pem
 
+app = typer.Typer()
 keys = typer.Typer(no_args_is_help=True, help="Keys that sign access tokens.")
+app.add_typer(keys, name="keys")
 
 
 @keys.callback()

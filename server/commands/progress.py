@@ -6,12 +6,21 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
 
 from resolvers.opening import open_playback
+from server import serving
+from server.commands.options import load_settings
 from services.errors import StartupError, UpstreamUnavailable
 from services.playback.dead_letters import DeadLetter, DeadLetters
 from services.redis import pool
 from services.settings.settings import Settings
+
+app = typer.Typer()
+progress = typer.Typer(no_args_is_help=True, help="Progress on its way to MongoDB.")
+app.add_typer(progress, name="progress")
 
 
 async def dead_letters(settings: Settings, *, replay: bool) -> int:
@@ -65,3 +74,11 @@ def _format_summary(count: int, *, replay: bool) -> str:
 def _print_line(line: str) -> None:
     with suppress(BrokenPipeError):
         sys.stdout.write(line + "\n")
+
+
+@progress.command("dead-letters")
+def dead_letters_command(
+    replay: Annotated[bool, typer.Option(help="Put each back, to be written again.")] = False,
+) -> None:
+    """Show the reports that were set aside because nobody could write them."""
+    serving.run(dead_letters(load_settings(), replay=replay))

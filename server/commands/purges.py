@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import sys
 from contextlib import suppress
+from typing import Annotated
+
+import typer
 
 import models
 from resolvers.catalog import purging
 from resolvers.context import Runtime
 from resolvers.opening import open_runtime
+from server import serving
+from server.commands.options import load_settings
 from services.settings.settings import Settings
+
+app = typer.Typer()
 
 _MOST = 1000
 
@@ -44,3 +51,11 @@ def _format_purge(purge: models.PurgeRecord) -> str:
 def _print_line(line: str) -> None:
     with suppress(BrokenPipeError):
         sys.stdout.write(line + "\n")
+
+
+@app.command("purges")
+def purges_command(
+    retry: Annotated[bool, typer.Option(help="Try all that failed again.")] = False,
+) -> None:
+    """Show what the CDN would not purge."""
+    serving.run(purges(load_settings(), retry=retry))

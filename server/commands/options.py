@@ -1,0 +1,35 @@
+"""What commands share: settings from the environment, and texts to print or to write."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from services.errors import StartupError
+from services.settings.settings import Settings
+from services.telemetry import logs
+
+
+def load_settings() -> Settings:
+    """Read the settings and configure the logs by them.
+
+    Raises:
+        StartupError: names the settings at fault, not their values: some are secret.
+    """
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        faults = (f"{str(one['loc'][0]).upper()}: {one['msg']}" for one in error.errors())
+        raise StartupError("; ".join(faults) + ".") from None
+    logs.configure(settings)
+    return settings
+
+
+def write_text(text: str, path: Path | None) -> None:
+    """Write a file's text to `path`, or print it if there is none."""
+    if path is None:
+        sys.stdout.write(text)
+    else:
+        path.write_text(text, encoding="utf-8")
