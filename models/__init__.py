@@ -25,16 +25,26 @@ from models.accounts.documents import (
     UserRecord,
 )
 from models.accounts.edits import (
-    active_login_ids,
-    active_logins,
     change_password,
     edit_profile,
+    end_sessions,
     forget_password,
     mark_deleted,
     reset_password,
-    revoke_logins,
     set_role,
     verify_email,
+)
+from models.accounts.logins import (
+    Rotation,
+    active_logins,
+    delete_logins,
+    displaced_login_ids,
+    insert_login,
+    keep_login,
+    login_of,
+    recent_login_ids,
+    revoke_logins,
+    rotate_login,
 )
 from models.accounts.mails import (
     MailPurpose,
@@ -55,16 +65,11 @@ from models.accounts.mails import (
 )
 from models.accounts.revocations import RevocationStore, RevokedAccess, RevokedAccessRecord
 from models.accounts.writes import (
-    Rotation,
     credential_by_id,
     credential_of,
-    insert_login,
     insert_user,
-    login_of,
     registered_emails,
     replace_password_hash,
-    revoke_login,
-    rotate_login,
     users_by_id,
 )
 from models.catalog.counts import (

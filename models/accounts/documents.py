@@ -63,7 +63,7 @@ class User(StoredDocument):
     """An account. `email` is folded to lower case, `password_hash` is encoded argon2id.
 
     `deleted_at` marks an account whose data are being erased; `erase_at` is when the next erasure
-    pass is due.
+    pass is due. `session_epoch` grows when all sign-ins end: those of an earlier one are over.
     """
 
     email: str
@@ -73,6 +73,7 @@ class User(StoredDocument):
     role: Role = Role.USER
     tier: AccountTier = AccountTier.FREE
     preferences: Preferences = Preferences()
+    session_epoch: int = 0
     deleted_at: datetime | None = None
     erase_at: datetime | None = None
 
@@ -94,6 +95,7 @@ class Login(StoredDocument):
     `token_hash` is the current token's SHA-256; `used_hashes` are the last ones it replaced, newest
     last: one of them coming back means theft or a lost response. `sealed_successor` is the current
     token, readable only with the one before it; `rotated_by` is the user agent that requested it.
+    `session_epoch` is the account's when the password was checked.
     """
 
     user_id: str
@@ -102,6 +104,7 @@ class Login(StoredDocument):
     used_hashes: list[str] = []
     sealed_successor: str | None = None
     rotated_by: str | None = None
+    session_epoch: int = 0
     last_used_at: datetime
     expires_at: datetime
     revoked_at: datetime | None = None
@@ -111,7 +114,12 @@ class Login(StoredDocument):
         indexes = [
             IndexModel([("token_hash", 1)], name="token_hash", unique=True),
             IndexModel([("used_hashes", 1)], name="used_hashes"),
-            IndexModel([("user_id", 1), ("last_used_at", -1)], name="user"),
+            IndexModel([("user_id", 1)], name="user"),
+            IndexModel(
+                [("user_id", 1), ("last_used_at", -1)],
+                name="active",
+                partialFilterExpression={"revoked_at": None},
+            ),
             IndexModel([("expires_at", 1)], name="expires", expireAfterSeconds=0),
         ]
 
@@ -139,6 +147,7 @@ class UserRecord(IdentifiedRecord, frozen=True):
     role: Role = Role.USER
     tier: AccountTier = AccountTier.FREE
     preferences: PreferencesRecord = PreferencesRecord()
+    session_epoch: int = 0
     created_at: datetime = EPOCH
 
 
@@ -149,6 +158,7 @@ class CredentialRecord(IdentifiedRecord, frozen=True):
     email_verified: bool = False
     display_name: str = ""
     password_hash: str = ""
+    session_epoch: int = 0
 
 
 class LoginRecord(IdentifiedRecord, frozen=True):
@@ -161,6 +171,7 @@ class LoginRecord(IdentifiedRecord, frozen=True):
     used_hashes: list[str] = []
     sealed_successor: str | None = None
     rotated_by: str | None = None
+    session_epoch: int = 0
     last_used_at: datetime = EPOCH
     expires_at: datetime = EPOCH
     revoked_at: datetime | None = None

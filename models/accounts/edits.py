@@ -1,16 +1,19 @@
-"""Changes of an account by its owner, each one atomic command; and active logins."""
+"""Changes of an account, each one atomic command that carries its own precondition.
+
+What ends all sign-ins does so in the same command: the account's `session_epoch` grows.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
 from pymongo import ReturnDocument
 
-from models.accounts.documents import Login, LoginRecord, Role, User, UserRecord
+from models.accounts.documents import Role, User, UserRecord
 from models.accounts.mails import RegistrationRecord
-from models.mongo.reading import database_errors, find, projection, to_records
+from models.mongo.reading import database_errors, projection, to_records
 
 
 async def edit_profile(
@@ -51,21 +54,33 @@ async def forget_password(user_id: str, password_hash: str, now: datetime) -> No
 
 
 async def reset_password(user_id: str, email: str, password_hash: str, now: datetime) -> bool:
-    """Set a new password and verify the address that the reset mail was sent to."""
+    """Set a new password, verify the address of the reset mail, and end all sign-ins."""
     where = {"_id": user_id, "email": email, "deleted_at": None}
     changes = {"password_hash": password_hash, "email_verified": True}
-    return await _edit(where, changes, now) is not None
+    return await _edit(where, changes, now, ends_sessions=True) is not None
 
 
-async def change_password(user_id: str, old_hash: str, new_hash: str, now: datetime) -> bool:
-    """Replace the password hash; False if it changed meanwhile or the account is deleted."""
+async def change_password(
+    user_id: str, old_hash: str, new_hash: str, now: datetime
+) -> UserRecord | None:
+    """Replace the password hash and end all sign-ins.
+
+    Returns:
+        The account, None if the password changed meanwhile or the account is deleted.
+    """
     where = {"_id": user_id, "password_hash": old_hash, "deleted_at": None}
-    return await _edit(where, {"password_hash": new_hash}, now) is not None
+    return await _edit(where, {"password_hash": new_hash}, now, ends_sessions=True)
+
+
+async def end_sessions(user_id: str, now: datetime) -> None:
+    """End all sign-ins of an account, deleted or not, whatever their number."""
+    await _edit({"_id": user_id}, {}, now, ends_sessions=True)
 
 
 async def set_role(user_id: str, role: Role, now: datetime) -> UserRecord | None:
-    """Set the role; None if the account no longer exists."""
-    return await _edit({"_id": user_id, "deleted_at": None}, {"role": role.value}, now)
+    """Set the role and end all sign-ins; None if the account no longer exists."""
+    where = {"_id": user_id, "deleted_at": None}
+    return await _edit(where, {"role": role.value}, now, ends_sessions=True)
 
 
 async def mark_deleted(user_id: str, password_hash: str, now: datetime) -> bool:
@@ -79,49 +94,22 @@ async def mark_deleted(user_id: str, password_hash: str, now: datetime) -> bool:
     ).model_dump(mode="json", include={"email", "email_verified", "display_name", "preferences"})
     changes = {**blank, "password_hash": "", "deleted_at": now, "erase_at": now}
     where = {"_id": user_id, "password_hash": password_hash, "deleted_at": None}
-    return await _edit(where, changes, now) is not None
+    return await _edit(where, changes, now, ends_sessions=True) is not None
 
 
 async def _edit(
-    where: Mapping[str, Any], changes: dict[str, Any], now: datetime
+    where: Mapping[str, Any],
+    changes: dict[str, Any],
+    now: datetime,
+    *,
+    ends_sessions: bool = False,
 ) -> UserRecord | None:
+    grows = {"version": 1} | ({"session_epoch": 1} if ends_sessions else {})
     with database_errors():
         row = await User.get_pymongo_collection().find_one_and_update(
             where,
-            {"$set": {**changes, "updated_at": now}, "$inc": {"version": 1}},
+            {"$set": {**changes, "updated_at": now}, "$inc": grows},
             projection(UserRecord, None),
             return_document=ReturnDocument.AFTER,
         )
     return to_records([row], UserRecord)[0] if row else None
-
-
-async def active_logins(user_id: str, now: datetime, most: int) -> list[LoginRecord]:
-    """Active logins of a user, last used first."""
-    order = [("last_used_at", -1)]
-    return await find(Login, LoginRecord, _active(user_id, now), sort=order, limit=most)
-
-
-async def active_login_ids(user_id: str, now: datetime, only: str | None = None) -> list[str]:
-    """Ids of a user's active logins: all, or `only` that one if it is among them."""
-    where = _active(user_id, now) | ({"_id": only} if only is not None else {})
-    with database_errors():
-        rows = await Login.get_pymongo_collection().find(where, {"_id": 1}).to_list(None)
-    return [row["_id"] for row in rows]
-
-
-async def revoke_logins(user_id: str, now: datetime, ids: Collection[str] | None = None) -> int:
-    """Revoke these logins of the user, or all; returns how many were active.
-
-    Revoked logins stay stored until they expire, so that their tokens are still recognised.
-    """
-    where = _active(user_id, now) | ({"_id": {"$in": list(ids)}} if ids is not None else {})
-    changes = {"revoked_at": now, "updated_at": now, "sealed_successor": None}
-    with database_errors():
-        answer = await Login.get_pymongo_collection().update_many(
-            where, {"$set": changes, "$inc": {"version": 1}}
-        )
-    return answer.modified_count
-
-
-def _active(user_id: str, now: datetime) -> dict[str, Any]:
-    return {"user_id": user_id, "revoked_at": None, "expires_at": {"$gt": now}}

@@ -75,10 +75,12 @@ async def change_password(context: Context, current: str, new: str) -> None:
         new, ["newPassword"], [credential.email, credential.display_name]
     )
     hashed = await context.runtime.passwords.hash(new, ["newPassword"])
-    if not await models.change_password(
+    changed = await models.change_password(
         credential.id, credential.password_hash, hashed, now(context)
-    ):
+    )
+    if changed is None:
         raise Conflict("The password was changed elsewhere.")
+    await models.keep_login(viewer.login_id, changed.session_epoch)
     await models.delete_mail_tokens(viewer.user_id, MailPurpose.RESET_PASSWORD)
     await end_sessions(context, viewer.user_id, but=viewer.login_id)
     await audit.record(context, AuditEvent.PASSWORD_CHANGED, subject=viewer.user_id)

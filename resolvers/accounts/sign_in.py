@@ -24,6 +24,7 @@ from resolvers.accounts.input import (
 )
 from resolvers.accounts.mail_requests import request_mail
 from resolvers.accounts.password_check import check_password, count_attempt
+from resolvers.accounts.sign_out import MOST_SESSIONS, revoke_login_tokens
 from resolvers.context import Context
 from services.accounts.tokens import RefreshToken, reject_token
 from services.errors import (
@@ -38,6 +39,7 @@ from services.telemetry import metrics
 
 _REPLAY_SECONDS = 10  # a lost answer, or three tabs refreshing at once, is no theft
 _MAX_USER_AGENT_CHARACTERS = 200
+_WRONG = "Wrong email address or password."
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +105,7 @@ async def register(
     metrics.sign_ins_total.labels("registered").inc()
     await audit.record(context, AuditEvent.REGISTERED, subject=user.id)
     await request_mail(context, MailPurpose.VERIFY_EMAIL, address)
-    return await _create_login(context, user.id, checked)
+    return await _create_login(context, user.id, user.session_epoch, checked)
 
 
 async def _count_registration(context: Context, address: str) -> None:
@@ -132,13 +134,13 @@ async def login(
         metrics.sign_ins_total.labels("refused").inc()
         account_id = credential.id if credential else None
         await audit.record(context, AuditEvent.SIGN_IN_REFUSED, subject=account_id)
-        raise InvalidCredentials("Wrong email address or password.")
+        raise InvalidCredentials(_WRONG)
     if context.runtime.settings.needs_verified_email and not credential.email_verified:
         await audit.record(context, AuditEvent.SIGN_IN_REFUSED, subject=credential.id, proved=False)
         raise EmailNotVerified("Prove your address first: open the link we mailed you.")
     await _renew_hash(context, credential, password)
     metrics.sign_ins_total.labels("signed_in").inc()
-    return await _create_login(context, credential.id, checked)
+    return await _create_login(context, credential.id, credential.session_epoch, checked)
 
 
 async def refresh_tokens(context: Context, refresh_token: str | None) -> SignInResult:
@@ -165,33 +167,45 @@ async def _refresh(context: Context, refresh_token: str) -> SignInResult:
     record = _require_active(context, await models.login_of(presented.hash))
     issued_at = _issue_time(context, record.user_id)
     user = await _user(context, record.user_id)  # first: a read that fails must not cost the token
-    if user is None:
+    if user is None or user.session_epoch != record.session_epoch:
         reject_token()
     successor = await _issue_successor(context, record, presented)
     return _issue_tokens(context, user, record.id, successor, issued_at)
 
 
 async def _create_login(
-    context: Context, user_id: str, device: models.Device | None
+    context: Context, user_id: str, session_epoch: int, device: models.Device | None
 ) -> SignInResult:
+    """Create a sign-in of the epoch in which the password was right."""
     issued_at = _issue_time(context, user_id)
-    user = await _user(context, user_id)
-    if user is None:
-        raise InvalidCredentials("Wrong email address or password.")  # deleted a moment ago
     token, at = RefreshToken.new(), now(context)
     login = models.Login(
         id=models.ids.new("login"),
         user_id=user_id,
         device=device,
         token_hash=token.hash,
+        session_epoch=session_epoch,
         last_used_at=at,
         expires_at=_refresh_deadline(context),
         created_at=at,
         updated_at=at,
     )
     await models.insert_login(login)
+    user = await _user(context, user_id)
+    if user is None or user.session_epoch != session_epoch:
+        await models.delete_logins(user_id, [login.id])
+        raise InvalidCredentials(_WRONG)  # deleted, or all sign-ins ended, a moment ago
+    await _end_displaced(context, login)
     await audit.record(context, AuditEvent.SIGNED_IN, subject=user_id, session=login.id)
     return _issue_tokens(context, user, login.id, token, issued_at)
+
+
+async def _end_displaced(context: Context, login: models.Login) -> None:
+    """End sign-ins beyond the most an account has: those used longest ago."""
+    ids = await models.displaced_login_ids(login, MOST_SESSIONS)
+    if ids:
+        await revoke_login_tokens(context, ids)
+        await models.delete_logins(login.user_id, ids)
 
 
 async def _issue_successor(
@@ -210,7 +224,7 @@ async def _issue_successor(
         return presented.unseal(record.sealed_successor)
     metrics.sign_ins_total.labels("reused").inc()
     await context.runtime.revocations.revoke_login(record.id, at=context.runtime.clock())
-    await models.revoke_login(record.id, now(context))
+    await models.revoke_logins(record.user_id, now(context), only=record.id)
     await audit.record(context, AuditEvent.TOKEN_REUSED, subject=record.user_id, session=record.id)
     raise TokenReused("This refresh token was used before: sign in again.")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import models
 from models import AuditEvent
@@ -17,7 +17,9 @@ from resolvers.accounts.input import is_person, now, require_person
 from resolvers.context import Context
 from services.errors import ValidationFailed
 
-MOST_SESSIONS = 100  # shown
+MOST_SESSIONS = 100  # of an account; with more, those used longest ago end
+_RETRIED_WITHIN = timedelta(minutes=15)
+_REVOKED_AT_ONCE = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,24 +79,35 @@ async def end_sessions(
 ) -> int:
     """End a user's sessions and their access tokens: all, one, or all but one.
 
-    Tokens first: a failure between the two leaves the sessions to be found and ended again.
+    The sessions first: all of them end with one update of the account, and no refresh token works
+    from there on. Access tokens of all end by user and time of issue. Returns how many ended; what
+    a failure left of their tokens ends with the next attempt within a quarter of an hour.
     """
-    at, revocations = now(context), context.runtime.revocations
-    ids = [one for one in await models.active_login_ids(user_id, at, only) if one != but]
+    at, clock = now(context), context.runtime.clock
+    revocations = context.runtime.revocations
     if only is None and but is None:
-        await revocations.revoke_user(user_id, at=context.runtime.clock())
-        await revocations.revoke_logins(ids, at=context.runtime.clock())  # their media addresses
-        return await models.revoke_logins(user_id, at)
-    await revocations.revoke_logins(ids, at=context.runtime.clock())
-    return await models.revoke_logins(user_id, at, ids) if ids else 0
+        await models.end_sessions(user_id, at)
+        await revocations.revoke_user(user_id, at=clock())
+    ids = await models.recent_login_ids(user_id, at, _RETRIED_WITHIN, only)
+    ended = await models.revoke_logins(user_id, at, only=only, but=but)
+    await revoke_login_tokens(context, [one for one in ids if one != but])
+    return ended
+
+
+async def revoke_login_tokens(context: Context, ids: Sequence[str]) -> None:
+    """End the access tokens and media addresses of these sessions."""
+    revocations = context.runtime.revocations
+    for first in range(0, len(ids), _REVOKED_AT_ONCE):
+        some = ids[first : first + _REVOKED_AT_ONCE]
+        await revocations.revoke_logins(some, at=context.runtime.clock())
 
 
 async def close_account(context: Context, user_id: str) -> None:
     """End all access to an account: its sessions and its API keys."""
+    await end_sessions(context, user_id)
     for key in await models.api_keys_of(user_id, 0):
         await context.runtime.revocations.revoke_key(key.id, at=context.runtime.clock())
     await models.delete_api_keys(user_id)
-    await end_sessions(context, user_id)
 
 
 def _session(login: models.LoginRecord, current_id: str) -> Session:

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import models
 from resolvers.context import Runtime
 
 NOW = datetime(2027, 1, 15, tzinfo=UTC)
+LATER = NOW + timedelta(days=30)
 
 
 async def test_a_password_changed_meanwhile_is_not_overwritten(runtime: Runtime) -> None:
@@ -35,10 +36,12 @@ async def test_the_expiry_index_removes_logins_and_the_email_index_is_unique(
 async def test_revoking_twice_keeps_the_first_time(runtime: Runtime) -> None:
     await models.insert_login(
         models.Login(
-            id="login_1", user_id="user_1", token_hash="h", last_used_at=NOW, expires_at=NOW
+            id="login_1", user_id="user_1", token_hash="h", last_used_at=NOW, expires_at=LATER
         )
     )
-    assert await models.revoke_login("login_1", NOW) is True
-    assert await models.revoke_login("login_1", NOW.replace(year=2028)) is False
+    assert await models.revoke_logins("user_1", NOW, only="login_1") == 1
+    assert await models.revoke_logins("user_1", NOW, only="login_1") == 0
     login = await models.login_of("h")
     assert login is not None and login.revoked_at == NOW
+    # and it goes a day later, not a month
+    assert login.expires_at == NOW + timedelta(days=1)
