@@ -129,8 +129,7 @@ class CircuitBreaker:
         is_bad = outcome is CallOutcome.FAILED or is_slow
         now_ms = self._shared.now_ms()
         if outcome is not CallOutcome.ABANDONED:
-            for window in (self._pending, self._local):
-                window.add(now_ms, outcome is CallOutcome.FAILED, is_slow)
+            self._pending.add(now_ms, outcome is CallOutcome.FAILED, is_slow)
         elif permit.probe is None:
             return
         if permit.probe is not None:
@@ -180,9 +179,8 @@ class CircuitBreaker:
 
     def snapshot(self) -> BreakerSnapshot:
         """Return the status as last fetched, or of this process alone while Redis is away."""
-        now_ms = self._shared.now_ms()
-        status = self._local.status if self._shared.is_up else self._local.get_local_status(now_ms)
-        return BreakerSnapshot.of(status, now_ms)
+        status = self._local.status if self._shared.is_up else self._get_local_status()
+        return BreakerSnapshot.of(status, self._shared.now_ms())
 
     async def _may_probe(self, permit: str) -> bool:
         if self._shared.allows_calls():
@@ -225,19 +223,27 @@ class CircuitBreaker:
             self._announce(is_shared=True)
 
     def _decide_locally(self, now_ms: int) -> None:
+        """Decide by the calls that were not sent to Redis: those since it is away."""
         before = self._local.state
         for permit, outcome in self._ended:
             self._local.end_probe(now_ms, permit, CallOutcome(outcome))
-        self._local.judge(now_ms)
+        if before is not BreakerState.CLOSED and self._local.state is BreakerState.CLOSED:
+            self._pending.drain()
+        self._local.judge(now_ms, self._pending.get_totals(now_ms))
         self._announce_if_changed(before)
+
+    def _get_local_status(self) -> BreakerStatus:
+        calls, failures, slow = self._pending.get_totals(self._shared.now_ms())
+        return msgspec.structs.replace(
+            self._local.status, calls=calls, failures=failures, slow_calls=slow
+        )
 
     def _announce_if_changed(self, before: BreakerState) -> None:
         if self._local.state is not before:
             self._announce(is_shared=False)
 
     def _announce(self, *, is_shared: bool) -> None:
-        local = self._local
-        status = local.status if is_shared else local.get_local_status(self._shared.now_ms())
+        status = self._local.status if is_shared else self._get_local_status()
         metrics.breaker_state.labels(self.name).set(_STATE_NUMBERS[status.state])
         metrics.breaker_transitions_total.labels(self.name, status.state.value).inc()
         log.warning(

@@ -1,7 +1,7 @@
-"""A circuit breaker in one process's memory, by the rules of lua/breaker_step.lua.
+"""A circuit breaker in one process's memory: the fleet's status, or a decision without Redis.
 
-While Redis answers, it takes over the shared status and remembers this process's own calls; while
-Redis is away, those calls decide. Times are ms of the clock that the caller reads.
+It is simpler than lua/breaker_step.lua and need not agree with it. Times are ms of the clock that
+the caller reads.
 """
 
 from __future__ import annotations
@@ -48,78 +48,59 @@ class CallWindow:
 
 
 class LocalBreaker:
-    """One breaker's local state. A forced state lasts until Redis reports another."""
+    """One breaker's status as this process knows it, and what it decides while Redis is away.
+
+    One probe at a time passes when an open breaker is due; a good one closes it, a failed one opens
+    it again. A forced state lasts until Redis reports another.
+    """
 
     def __init__(self, name: str, rules: BreakerRules) -> None:
         self._rules = rules
-        self._window = CallWindow(rules.bucket_ms)
-        self._permits: dict[str, int] = {}  # permit -> when it expires
-        self._successes = 0
+        self._probe = ""
+        self._probe_until_ms = 0
         self.status = BreakerStatus(name)
 
     @property
     def state(self) -> BreakerState:
-        """The current state."""
+        """Return the state alone."""
         return self.status.state
 
     def apply_remote(self, remote: BreakerStatus) -> None:
         """Take over the status that Redis reported."""
         if remote.state is not self.state:
-            self._change_state(remote.state, 0)
+            self._probe = ""
         self.status = remote
 
-    def add(self, now_ms: int, failed: bool, slow: bool) -> None:
-        """Count one call of this process."""
-        self._window.add(now_ms, failed, slow)
-
-    def judge(self, now_ms: int) -> None:
+    def judge(self, now_ms: int, counts: Counts) -> None:
         """Open a closed breaker after too many failures or slow calls."""
         is_closed = self.state is BreakerState.CLOSED and not self.status.forced
-        if is_closed and self._rules.should_open(*self._window.get_totals(now_ms)):
-            self._change_state(BreakerState.OPEN, now_ms)
+        if is_closed and self._rules.should_open(*counts):
+            self._open(now_ms)
 
     def grant(self, now_ms: int, permit: str) -> bool:
-        """Decide whether a call may be made; an open breaker that is due becomes half-open."""
-        if self.status.forced:
+        """Decide whether a call may be made; the probe of an open breaker makes it half-open."""
+        if self.status.forced or self.state is BreakerState.CLOSED:
             return self.state is BreakerState.CLOSED
-        if self.state is BreakerState.OPEN and now_ms >= self.status.retry_ms:
-            self._change_state(BreakerState.HALF_OPEN, now_ms)
-        if self.state is BreakerState.HALF_OPEN:
-            return self._grant_probe(now_ms, permit)
-        return self.state is BreakerState.CLOSED
-
-    def _grant_probe(self, now_ms: int, permit: str) -> bool:
-        self._permits = {one: until for one, until in self._permits.items() if until > now_ms}
-        out, rules = len(self._permits), self._rules
-        if out >= rules.probes or out + self._successes >= rules.successes:
+        is_probed = bool(self._probe) and now_ms < self._probe_until_ms
+        if is_probed or now_ms < self.status.retry_ms:
             return False
-        self._permits[permit] = now_ms + rules.permit_ms
+        self._probe, self._probe_until_ms = permit, now_ms + self._rules.permit_ms
+        self._change(BreakerState.HALF_OPEN)
         return True
 
     def end_probe(self, now_ms: int, permit: str, outcome: CallOutcome) -> None:
-        """Count the end of a probe; permits of an earlier half-open period are ignored."""
-        if self._permits.pop(permit, None) is None or self.status.forced:
+        """Apply the outcome of the probe; any other permit is ignored."""
+        if permit != self._probe or self.status.forced:
             return
+        self._probe = ""
         if outcome is CallOutcome.FAILED:
-            self._change_state(BreakerState.OPEN, now_ms)
+            self._open(now_ms)
         elif outcome is CallOutcome.OK:
-            self._successes += 1
-            if self._successes >= self._rules.successes:
-                self._change_state(BreakerState.CLOSED, now_ms)
+            self._change(BreakerState.CLOSED, opened_ms=0, retry_ms=0)
 
-    def get_local_status(self, now_ms: int) -> BreakerStatus:
-        """Return the status with the counts of this process's own calls."""
-        calls, failures, slow = self._window.get_totals(now_ms)
-        return msgspec.structs.replace(self.status, calls=calls, failures=failures, slow_calls=slow)
+    def _open(self, now_ms: int) -> None:
+        retry_ms = now_ms + self._rules.open_ms
+        self._change(BreakerState.OPEN, opened_ms=now_ms, retry_ms=retry_ms)
 
-    def _change_state(self, state: BreakerState, now_ms: int) -> None:
-        self._permits, self._successes = {}, 0
-        opened, retry = self.status.opened_ms, self.status.retry_ms
-        if state is BreakerState.OPEN:
-            opened, retry = now_ms, now_ms + self._rules.open_ms
-        if state is BreakerState.CLOSED:
-            opened = retry = 0
-            self._window.drain()
-        self.status = msgspec.structs.replace(
-            self.status, state=state, opened_ms=opened, retry_ms=retry
-        )
+    def _change(self, state: BreakerState, **times: int) -> None:
+        self.status = msgspec.structs.replace(self.status, state=state, **times)

@@ -1,7 +1,8 @@
 """Scoring of suspicious address prefixes. No I/O happens here.
 
 Scores halve with time (ABUSE_HALF_LIFE_SECONDS). Requests and new documents cost nothing up to what
-an office full of viewers needs. lua/abuse_count.lua has the same rules, for all processes.
+an office full of viewers needs. lua/abuse_count.lua has the rules, for all processes; LocalScore
+has the part of them that refuses a flood.
 """
 
 from __future__ import annotations
@@ -133,47 +134,22 @@ class PrefixStatus:
 
 @dataclass(slots=True)
 class LocalScore(PrefixStatus):
-    """Score of a prefix in one process, counted while Redis is away."""
+    """Score of a prefix in one process while Redis is away, without documents and longer blocks."""
 
     free: float | None = None
-    strikes: int = 0
-    documents_until: float = 0.0
-    documents: int = 0
 
     def count(self, signals: AbuseSignals, now: float, rules: AbuseRules) -> None:
         """Add signals to the score and update the level; ignored during a block."""
-        now = max(now, self.at)
         if self.until > now:
             return
-        seconds = now - self.at
-        self.score = rules.decay(self.score, seconds)
-        before: AbuseLevel = AbuseLevel.NORMAL if self.level is AbuseLevel.BLOCKED else self.level
-        before = rules.choose_level(self.score, before)
-        self.score += signals.points
-        self.score += self._score_requests(signals.requests, seconds, rules)
-        self.score += self._score_documents(len(signals.document_hashes), now, rules)
-        self.at = now
-        self.level, self.until = rules.choose_level(self.score, before), 0.0
+        seconds = max(0.0, now - self.at)
+        burst = BURST_SECONDS * rules.requests_per_second
+        free = burst if self.free is None else self.free + seconds * rules.requests_per_second
+        remaining = min(burst, free) - signals.requests
+        self.free, self.at = max(0.0, remaining), max(now, self.at)
+        self.score = rules.decay(self.score, seconds) + signals.points
+        self.score += max(0.0, -remaining) * REQUEST_POINTS
+        self.level, self.until = rules.choose_level(self.score, AbuseLevel.NORMAL), 0.0
         if self.level is AbuseLevel.BLOCKED:
-            self._block(now, rules)
-
-    def _score_requests(self, requests: int, seconds: float, rules: AbuseRules) -> float:
-        most = BURST_SECONDS * rules.requests_per_second
-        free = most if self.free is None else self.free + seconds * rules.requests_per_second
-        remaining = min(most, free) - requests
-        self.free = max(0.0, remaining)
-        return max(0.0, -remaining) * REQUEST_POINTS
-
-    def _score_documents(self, documents: int, now: float, rules: AbuseRules) -> float:
-        if now >= self.documents_until:
-            self.documents, self.documents_until = 0, now + DOCUMENTS_SECONDS
-        over_before = max(0, self.documents - rules.documents)
-        self.documents += documents
-        return (max(0, self.documents - rules.documents) - over_before) * DOCUMENT_POINTS
-
-    def _block(self, now: float, rules: AbuseRules) -> None:
-        """Start a block, twice as long as the one before; after it the level is SLOW at most."""
-        self.strikes += 1
-        seconds = rules.block_seconds * 2 ** min(self.strikes - 1, 30)
-        self.until = now + min(seconds, rules.block_most_seconds)
-        self.score = min(self.score, rules.slow_score)
+            self.until = now + rules.block_seconds
+            self.score = rules.slow_score  # after it the level is SLOW at most

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import random
-
 import pytest
 import structlog.testing
 
@@ -15,7 +13,6 @@ from services.limits.abuse_rules import (
     PrefixStatus,
     Signal,
 )
-from services.limits.abuse_store import AbuseStore
 from services.limits.abuse_watch import AbuseWatch
 from services.redis import pool
 from services.redis.pool import Client
@@ -436,27 +433,24 @@ async def test_without_redis_a_process_counts_alone(
         await own.aclose()
 
 
-@pytest.mark.parametrize("seed", range(12))
-async def test_alone_counts_as_together(redis: Client, clock: Clock, seed: int) -> None:
-    """The script and the class have the same rules."""
-    rules, chance = AbuseRules(), random.Random(seed)
-    store, local = AbuseStore(redis, rules, f"{seed}:"), LocalScore(PREFIX)
-    sent = 0
-    for _ in range(60):
-        clock.now += chance.choice([0, 0.25, 0.25, 1, 7, 61])
-        document_hashes = tuple(f"s{sent + n}" for n in range(chance.choice([0, 0, 3, 30])))
-        sent += len(document_hashes)
-        signals = AbuseSignals(
-            chance.choice([0, 10, 300, 900]), chance.choice([0.0, 2.0, 50.0]), document_hashes
-        )
-        # when both count the same
-        before = local.level
-        local.count(signals, clock(), rules)
-        status_before, status = await store.count(PREFIX, signals, clock())
-        # then they agree, but for rounding
-        assert (status.level, status.until) == (local.level, local.until)
-        assert status.score == pytest.approx(local.score, abs=0.05)
-        assert status_before == before
+def test_without_redis_a_flood_is_blocked_and_viewers_are_not(clock: Clock) -> None:
+    # given an office at the free rate, and a flood of three times that
+    rules = AbuseRules()
+    office, flood = LocalScore(PREFIX), LocalScore(OTHER)
+    levels = set()
+    # when each goes on for two minutes
+    for _ in range(240):
+        clock.now += 0.5
+        office.count(AbuseSignals(rules.requests_per_second // 2), clock(), rules)
+        flood.count(AbuseSignals(rules.requests_per_second * 3 // 2), clock(), rules)
+        levels.add(flood.get_level_at(clock(), rules))
+    # then the flood was slowed and blocked, for a minute each time, and the office never
+    assert (office.level, office.score) == (AbuseLevel.NORMAL, 0)
+    assert {AbuseLevel.SLOW, AbuseLevel.BLOCKED} <= levels
+    assert flood.until - clock() <= rules.block_seconds
+    # and some time after the block nothing is held against it
+    clock.now += 600
+    assert flood.get_level_at(clock(), rules) is AbuseLevel.NORMAL
 
 
 # ---- bounds
