@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from beanie import Document
-
 from models.accounts.api_keys import ApiKey
 from models.accounts.documents import Login, User
 from models.accounts.mails import MailToken
 from models.accounts.revocations import RevokedAccess
+from models.mongo.base import StoredDocument
 from models.mongo.reading import database_errors
+from models.mongo.updates import build_update
 from models.ops.audit import AuditEntry
 from models.ops.jobs import Job
 from models.playback.documents import ViewingProgress
@@ -37,7 +37,7 @@ class PersonalData:
     With `retention_reason` the document outlives the account; `disowned`, without the owner's id.
     """
 
-    document: type[Document]
+    document: type[StoredDocument]
     owner: str = "user_id"
     secrets: Sequence[str] = ()
     retention_reason: str | None = None
@@ -103,7 +103,7 @@ async def erase_personal_data(user_id: str) -> int:
 async def _disown(user_id: str, of: PersonalData) -> None:
     with database_errors():
         await of.document.get_pymongo_collection().update_many(
-            {of.owner: user_id}, {"$set": {of.owner: None}}
+            {of.owner: user_id}, build_update(of.document, {of.owner: None})
         )
 
 
@@ -130,7 +130,7 @@ async def take_deleted_user(now: datetime, pause: timedelta) -> DeletedUser | No
     with database_errors():
         row = await User.get_pymongo_collection().find_one_and_update(
             {"erase_at": {"$lte": now}},
-            {"$set": {"erase_at": now + pause}},
+            build_update(User, {"erase_at": now + pause}),
             {"deleted_at": 1},
             sort=[("erase_at", 1)],
         )
@@ -141,7 +141,8 @@ async def delay_erasure(user_id: str, until: datetime) -> None:
     """Set when the next erasure pass of a deleted account is due."""
     with database_errors():
         await User.get_pymongo_collection().update_one(
-            {"_id": user_id, "deleted_at": {"$type": "date"}}, {"$set": {"erase_at": until}}
+            {"_id": user_id, "deleted_at": {"$type": "date"}},
+            build_update(User, {"erase_at": until}),
         )
 
 

@@ -8,6 +8,7 @@ from pymongo import IndexModel
 
 from models.mongo.base import EPOCH, IdentifiedRecord, StoredDocument
 from models.mongo.reading import database_errors, find
+from models.mongo.updates import build_update
 
 
 class ApiKey(StoredDocument):
@@ -66,7 +67,7 @@ async def use_api_key(key_id: str, now: datetime, unless_within: timedelta) -> N
     lately = {"$not": {"$gt": now - unless_within}}
     with database_errors():
         await ApiKey.get_pymongo_collection().update_one(
-            {"_id": key_id, "last_used_at": lately}, {"$set": {"last_used_at": now}}
+            {"_id": key_id, "last_used_at": lately}, build_update(ApiKey, {"last_used_at": now})
         )
 
 

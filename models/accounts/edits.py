@@ -14,6 +14,7 @@ from pymongo import ReturnDocument
 from models.accounts.documents import Role, User, UserRecord
 from models.accounts.mails import RegistrationRecord
 from models.mongo.reading import database_errors, projection, to_records
+from models.mongo.updates import build_revision, encode_record
 
 
 async def edit_profile(
@@ -33,11 +34,7 @@ async def verify_email(
     """
     where = {"_id": user_id, "email": email, "deleted_at": None}
     if registration is not None:
-        first = {
-            "email_verified": True,
-            "password_hash": registration.password_hash,
-            "display_name": registration.display_name,
-        }
+        first = {"email_verified": True, **encode_record(registration)}
         user = await _edit(where | {"email_verified": False}, first, now)
         if user is not None:
             return user
@@ -104,11 +101,11 @@ async def _edit(
     *,
     ends_sessions: bool = False,
 ) -> UserRecord | None:
-    grows = {"version": 1} | ({"session_epoch": 1} if ends_sessions else {})
+    epochs = {"session_epoch": 1} if ends_sessions else {}
     with database_errors():
         row = await User.get_pymongo_collection().find_one_and_update(
             where,
-            {"$set": {**changes, "updated_at": now}, "$inc": grows},
+            build_revision(User, changes, now, **epochs),
             projection(UserRecord, None),
             return_document=ReturnDocument.AFTER,
         )

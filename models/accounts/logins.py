@@ -14,6 +14,7 @@ from typing import Any
 
 from models.accounts.documents import Login, LoginRecord
 from models.mongo.reading import database_errors, find
+from models.mongo.updates import build_bounded_push, build_update
 
 MAX_USED_HASHES = 32  # an older token is refused like any unknown one
 _ENDED_LIFETIME = timedelta(days=1)
@@ -48,7 +49,7 @@ async def login_of(token_hash: str) -> LoginRecord | None:
 
 async def rotate_login(login_id: str, rotation: Rotation) -> bool:
     """Rotate the refresh token; of concurrent rotations of one token exactly one applies."""
-    used = {"$each": [rotation.used_hash], "$slice": -MAX_USED_HASHES}
+    used = build_bounded_push(rotation.used_hash, MAX_USED_HASHES)
     with database_errors():
         changed = await Login.get_pymongo_collection().find_one_and_update(
             {
@@ -57,8 +58,9 @@ async def rotate_login(login_id: str, rotation: Rotation) -> bool:
                 "revoked_at": None,
                 "expires_at": {"$gt": rotation.now},
             },
-            {
-                "$set": {
+            build_update(
+                Login,
+                {
                     "token_hash": rotation.successor_hash,
                     "sealed_successor": rotation.sealed_successor,
                     "rotated_by": rotation.user_agent,
@@ -66,9 +68,9 @@ async def rotate_login(login_id: str, rotation: Rotation) -> bool:
                     "updated_at": rotation.now,
                     "expires_at": rotation.expires_at,
                 },
-                "$push": {"used_hashes": used},
-                "$inc": {"version": 1},
-            },
+                pushes={"used_hashes": used},
+                increments={"version": 1},
+            ),
             {"_id": 1},
         )
     return changed is not None
@@ -78,7 +80,8 @@ async def keep_login(login_id: str, session_epoch: int) -> None:
     """Carry a login over into a later epoch of its account."""
     with database_errors():
         await Login.get_pymongo_collection().update_one(
-            {"_id": login_id}, {"$set": {"session_epoch": session_epoch}, "$inc": {"version": 1}}
+            {"_id": login_id},
+            build_update(Login, {"session_epoch": session_epoch}, increments={"version": 1}),
         )
 
 
@@ -138,11 +141,12 @@ async def revoke_logins(
     with database_errors():
         answer = await Login.get_pymongo_collection().update_many(
             where,
-            {
-                "$set": changes,
-                "$min": {"expires_at": now + _ENDED_LIFETIME},
-                "$inc": {"version": 1},
-            },
+            build_update(
+                Login,
+                changes,
+                minima={"expires_at": now + _ENDED_LIFETIME},
+                increments={"version": 1},
+            ),
         )
     return answer.modified_count
 

@@ -15,6 +15,7 @@ from pymongo import IndexModel, ReturnDocument
 
 from models.mongo.base import EPOCH, IdentifiedRecord, Record, StoredDocument
 from models.mongo.reading import database_errors, find, projection, to_records
+from models.mongo.updates import build_update
 
 
 class MailPurpose(Enum):
@@ -107,7 +108,9 @@ async def take_mail_request(now: datetime, pause: timedelta) -> MailRequestRecor
     with database_errors():
         row = await MailRequest.get_pymongo_collection().find_one_and_update(
             {"due_at": {"$lte": now}, "expires_at": {"$gt": now}},
-            {"$set": {"due_at": now + pause}, "$inc": {"attempts": 1, "version": 1}},
+            build_update(
+                MailRequest, {"due_at": now + pause}, increments={"attempts": 1, "version": 1}
+            ),
             projection(MailRequestRecord, None),
             sort=[("due_at", 1)],
             return_document=ReturnDocument.AFTER,
@@ -119,7 +122,8 @@ async def delay_mail_request(request_id: str, due_at: datetime) -> None:
     """Set when the request is due again."""
     with database_errors():
         await MailRequest.get_pymongo_collection().update_one(
-            {"_id": request_id}, {"$set": {"due_at": due_at}, "$inc": {"version": 1}}
+            {"_id": request_id},
+            build_update(MailRequest, {"due_at": due_at}, increments={"version": 1}),
         )
 
 

@@ -9,6 +9,7 @@ from pymongo import IndexModel, UpdateOne
 
 from models.mongo.base import IdentifiedRecord, StoredDocument, utc_now
 from models.mongo.reading import database_errors, find
+from models.mongo.updates import build_initial_values, build_update
 from services.accounts.revocations import Revocation, RevocationKind
 
 _KINDS = {kind.value: kind for kind in RevocationKind}
@@ -71,16 +72,16 @@ def _upsert(one: Revocation, now: datetime, lifetime_seconds: float) -> UpdateOn
     expires_at = now + timedelta(seconds=lifetime_seconds)
     return UpdateOne(
         {"_id": f"{one.kind.value}:{one.subject}"},
-        {
-            "$set": {
+        build_update(
+            RevokedAccess,
+            {
                 "kind": one.kind.value,
                 "subject": one.subject,
-                "created_at": now,
                 "updated_at": now,
-                "schema_version": 1,
+                **build_initial_values(now),
             },
-            "$max": {"at": one.at, "expires_at": expires_at},
-            "$inc": {"version": 1},
-        },
+            maxima={"at": one.at, "expires_at": expires_at},
+            increments={"version": 1},
+        ),
         upsert=True,
     )

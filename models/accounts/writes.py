@@ -9,6 +9,7 @@ from pymongo.errors import DuplicateKeyError
 
 from models.accounts.documents import CredentialRecord, User, UserRecord
 from models.mongo.reading import Fields, database_errors, find
+from models.mongo.updates import build_revision
 
 
 async def insert_user(user: User) -> bool:
@@ -54,6 +55,6 @@ async def replace_password_hash(user_id: str, old: str, new: str, now: datetime)
     with database_errors():
         answer = await User.get_pymongo_collection().update_one(
             {"_id": user_id, "password_hash": old},
-            {"$set": {"password_hash": new, "updated_at": now}, "$inc": {"version": 1}},
+            build_revision(User, {"password_hash": new}, now),
         )
     return bool(answer.modified_count)

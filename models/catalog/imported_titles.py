@@ -16,6 +16,7 @@ from pymongo import UpdateOne
 
 from models.mongo.base import IdentifiedRecord, StoredDocument, utc_now
 from models.mongo.reading import database_errors, find_by_id
+from models.mongo.updates import build_initial_values, build_update
 
 D = TypeVar("D", bound=StoredDocument)
 ImportedValues = dict[str, list[str]]  # digests by field
@@ -106,11 +107,12 @@ async def _store_digests(digests: Mapping[str, ImportedValues]) -> None:
     writes = [
         UpdateOne(
             {"_id": title_id},
-            {
-                "$set": {"told": fields, "updated_at": now},
-                "$inc": {"version": 1},
-                "$setOnInsert": {"schema_version": 1, "created_at": now},
-            },
+            build_update(
+                ImportedTitle,
+                {"told": fields, "updated_at": now},
+                increments={"version": 1},
+                on_insert=build_initial_values(now),
+            ),
             upsert=True,
         )
         for title_id, fields in digests.items()

@@ -17,6 +17,7 @@ from models.catalog.documents import Movie, MovieRecord
 from models.catalog.writes import stored_row
 from models.mongo.base import utc_now
 from models.mongo.reading import database_errors, projection, to_records
+from models.mongo.updates import build_update
 from services.errors import AlreadyExists
 
 
@@ -71,7 +72,7 @@ async def edit_movie(id_: str, changes: Mapping[str, Any], version: int | None) 
         try:
             row = await Movie.get_pymongo_collection().find_one_and_update(
                 where,
-                {"$set": changed, "$inc": {"version": 1}},
+                build_update(Movie, changed, increments={"version": 1}),
                 projection(MovieRecord, None),
                 return_document=ReturnDocument.BEFORE,
             )

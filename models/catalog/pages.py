@@ -76,7 +76,7 @@ def _page_stages(query: MovieQuery) -> Stages:
 async def run_union(document: Titles, pipelines: Mapping[str, Stages]) -> Stages:
     """Run all pipelines in one command; each result row has its pipeline's key as `_id`."""
     first, *others = [
-        [*stages, {"$set": {"_id": {"$literal": key}}}] for key, stages in pipelines.items()
+        [*stages, {"$addFields": {"_id": {"$literal": key}}}] for key, stages in pipelines.items()
     ]
     collection = collection_for_reads(document)
     unions = [{"$unionWith": {"coll": collection.name, "pipeline": stages}} for stages in others]

@@ -37,7 +37,7 @@ async def figures_by_genre(at_most: int) -> list[GenreFigures]:
         },
         {"$sort": {"count": -1, "_id": 1}},
         {"$limit": at_most},
-        {"$set": {"genre_id": "$_id"}},
+        {"$addFields": {"genre_id": "$_id"}},
     ]
     with database_errors():
         cursor = await collection_for_reads(Movie).aggregate(pipeline, batchSize=at_most + 2)

@@ -17,6 +17,7 @@ from pymongo.errors import BulkWriteError
 
 from models.mongo.base import StoredDocument, utc_now
 from models.mongo.reading import database_errors
+from models.mongo.updates import build_revision
 from services.errors import Conflict
 
 T = TypeVar("T")
@@ -111,7 +112,7 @@ async def _write_once(document: type[D], batch: Sequence[D], excluded: set[str])
         elif changed := {
             name: row[name] for name in owned[item.id] if _is_different(before, row, name)
         }:
-            operations.append(_update(item.id, changed))
+            operations.append(_update(document, item.id, changed))
     await _send(document, operations)
     return Changes(inserted, len(operations) - inserted, len(batch) - len(operations))
 
@@ -159,6 +160,5 @@ def _is_different(before: Row, row: Row, name: str) -> bool:
     return name not in before or before[name] != row[name]
 
 
-def _update(document_id: str, changed: dict[str, Any]) -> UpdateOne:
-    changes = {"$set": {**changed, "updated_at": utc_now()}, "$inc": {"version": 1}}
-    return UpdateOne({"_id": document_id}, changes)
+def _update(document: type[D], document_id: str, changed: Row) -> UpdateOne:
+    return UpdateOne({"_id": document_id}, build_revision(document, changed, utc_now()))

@@ -17,6 +17,7 @@ from pymongo import IndexModel, ReturnDocument
 
 from models.mongo.base import EPOCH, IdentifiedRecord, StoredDocument
 from models.mongo.reading import database_errors, find, projection
+from models.mongo.updates import build_revision, build_update, encode_record
 
 _RETENTION_SECONDS = 30 * 86400  # after the end
 _OPEN = ["QUEUED", "RUNNING"]
@@ -127,7 +128,7 @@ async def claim_job(
     with database_errors():
         row = await Job.get_pymongo_collection().find_one_and_update(
             where,
-            [{"$set": change}],
+            [build_update(Job, change)],
             projection(JobRecord, None),
             sort=[("heartbeat_at", 1)],
             return_document=ReturnDocument.AFTER,
@@ -144,15 +145,8 @@ async def heartbeat_job(
 
 async def finish_job(job_id: str, worker: str, now: datetime, end: JobEnd) -> bool:
     """Record the outcome; False if the job belongs to another worker by now."""
-    ended = {
-        "state": end.state.value,
-        "error": end.error,
-        "done": end.done,
-        "total": end.total,
-        "finished_at": now,
-        "worker": None,
-    }
-    return await _change(job_id, worker, ended, now)
+    ended = {"finished_at": now, "worker": None}
+    return await _change(job_id, worker, {**encode_record(end), **ended}, now)
 
 
 async def release_job(job_id: str, worker: str, now: datetime) -> bool:
@@ -167,9 +161,6 @@ async def _change(
     with database_errors():
         answer = await Job.get_pymongo_collection().update_one(
             {"_id": job_id, "worker": worker, "state": JobState.RUNNING.value},
-            {
-                "$set": {**change, "updated_at": now},
-                "$inc": {"version": 1, "attempts": attempts},
-            },
+            build_revision(Job, change, now, attempts=attempts),
         )
     return bool(answer.matched_count)

@@ -10,6 +10,7 @@ from pymongo import ReturnDocument
 
 from models.mongo.base import IdentifiedRecord, StoredDocument
 from models.mongo.reading import database_errors, find, projection
+from models.mongo.updates import build_initial_values, build_update
 
 MOST = 200  # more providers than anybody configures
 
@@ -49,11 +50,12 @@ async def change_provider_setting(
     with database_errors():
         row = await ProviderSetting.get_pymongo_collection().find_one_and_update(
             {"_id": provider_id},
-            {
-                "$set": {**changes, "changed_by": changed_by, "updated_at": now},
-                "$setOnInsert": {"created_at": now, "schema_version": 1},
-                "$inc": {"version": 1},
-            },
+            build_update(
+                ProviderSetting,
+                {**changes, "changed_by": changed_by, "updated_at": now},
+                on_insert=build_initial_values(now),
+                increments={"version": 1},
+            ),
             projection(ProviderSettingRecord, None),
             upsert=True,
             return_document=ReturnDocument.AFTER,

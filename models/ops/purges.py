@@ -16,6 +16,7 @@ from pymongo import IndexModel, UpdateOne
 
 from models.mongo.base import EPOCH, IdentifiedRecord, StoredDocument
 from models.mongo.reading import database_errors, find
+from models.mongo.updates import build_revision
 
 _DONE_RETENTION = timedelta(days=1)
 _FAILED_RETENTION = timedelta(days=30)
@@ -95,16 +96,11 @@ async def mark_ready_many(tags_by_purge: Mapping[str, Collection[str]], now: dat
     changes = [
         UpdateOne(
             {"_id": id_, "state": PurgeState.WAITING.value, "lease": None},
-            {
-                "$set": {
-                    "keys": [],
-                    "tags": sorted(tags),
-                    "is_told": True,
-                    "due_at": now,
-                    "updated_at": now,
-                },
-                "$inc": {"version": 1},
-            },
+            build_revision(
+                Purge,
+                {"keys": [], "tags": sorted(tags), "is_told": True, "due_at": now},
+                now,
+            ),
         )
         for id_, tags in tags_by_purge.items()
     ]
@@ -115,11 +111,11 @@ async def mark_ready_many(tags_by_purge: Mapping[str, Collection[str]], now: dat
 
 async def expedite(purge_id: str, now: datetime, *, caches_purged: bool) -> bool:
     """Make a purge due now; False if a worker has claimed it before."""
-    change = {"due_at": now, "is_told": caches_purged, "updated_at": now}
+    change = build_revision(Purge, {"due_at": now, "is_told": caches_purged}, now)
     with database_errors():
         answer = await Purge.get_pymongo_collection().update_one(
             {"_id": purge_id, "state": PurgeState.WAITING.value, "attempts": 0},
-            {"$set": change, "$inc": {"version": 1}},
+            change,
         )
     return bool(answer.matched_count)
 
@@ -140,11 +136,9 @@ async def claim(now: datetime, until: datetime, at_most: int) -> tuple[str, list
     if not seen:
         return lease, []
     mine = {"_id": {"$in": [record.id for record in seen]}}
-    change = {"lease": lease, "due_at": until, "updated_at": now}
+    change = build_revision(Purge, {"lease": lease, "due_at": until}, now, attempts=1)
     with database_errors():
-        answer = await Purge.get_pymongo_collection().update_many(
-            {**mine, **due}, {"$set": change, "$inc": {"attempts": 1, "version": 1}}
-        )
+        answer = await Purge.get_pymongo_collection().update_many({**mine, **due}, change)
     if not answer.modified_count:
         return lease, []  # another worker was faster
     return lease, await find(Purge, PurgeRecord, {**mine, "lease": lease}, limit=at_most)
@@ -205,11 +199,10 @@ async def retry_failed(now: datetime) -> int:
         "due_at": now,
         "attempts": 0,
         "expires_at": None,
-        "updated_at": now,
     }
     with database_errors():
         answer = await Purge.get_pymongo_collection().update_many(
-            {"state": PurgeState.FAILED.value}, {"$set": again, "$inc": {"version": 1}}
+            {"state": PurgeState.FAILED.value}, build_revision(Purge, again, now)
         )
     return answer.modified_count
 
@@ -226,9 +219,6 @@ async def _end_lease(
     with database_errors():
         answer = await Purge.get_pymongo_collection().update_many(
             {"_id": {"$in": list(purge_ids)}, "lease": lease},
-            {
-                "$set": {**change, "lease": None, "updated_at": now},
-                "$inc": {"version": 1, "attempts": attempts},
-            },
+            build_revision(Purge, {**change, "lease": None}, now, attempts=attempts),
         )
     return answer.modified_count

@@ -13,8 +13,9 @@ from pymongo.errors import DuplicateKeyError
 
 from models.mongo.base import IdentifiedRecord, StoredDocument, utc_now
 from models.mongo.reading import database_errors, find
+from models.mongo.updates import build_initial_values, build_row, build_update
 from models.playback.documents import LiveProgress, ViewingProgress, progress_id
-from models.playback.progress_writes import stored_fields
+from models.playback.progress_writes import encode_progress
 
 _MAJORITY = WriteConcern("majority")  # whatever the settings say: nothing else acknowledges it
 
@@ -43,16 +44,17 @@ async def replace_progress(progress: LiveProgress, read_stamp_ms: int | None) ->
     """
     collection = ViewingProgress.get_pymongo_collection().with_options(write_concern=_MAJORITY)
     now = utc_now()
-    changed = {**stored_fields(progress), "updated_at": now}
+    changed = {**encode_progress(progress), "updated_at": now}
     with database_errors():
         if read_stamp_ms is not None:
             # what was stored before there were stamps has none
             as_read = {"_id": progress.id, "stamp_ms": read_stamp_ms or {"$in": [0, None]}}
-            return bool((await collection.update_one(as_read, {"$set": changed})).matched_count)
+            change = build_update(ViewingProgress, changed)
+            return bool((await collection.update_one(as_read, change)).matched_count)
         names = {"user_id": progress.user_id, "playable_id": progress.playable_id}
-        new = {"_id": progress.id, **names, "schema_version": 1, "created_at": now, **changed}
+        new = {"_id": progress.id, **names, **build_initial_values(now), **changed}
         try:
-            await collection.insert_one(new)
+            await collection.insert_one(build_row(ViewingProgress, new))
         except DuplicateKeyError:
             return False
     return True
@@ -66,16 +68,12 @@ async def open_repair(user_id: str, playable_id: str) -> None:
     """
     now = utc_now()
     collection = ProgressRepair.get_pymongo_collection().with_options(write_concern=_MAJORITY)
-    change = {
-        "$set": {"updated_at": now},
-        "$inc": {"version": 1},
-        "$setOnInsert": {
-            "user_id": user_id,
-            "playable_id": playable_id,
-            "schema_version": 1,
-            "created_at": now,
-        },
-    }
+    change = build_update(
+        ProgressRepair,
+        {"updated_at": now},
+        increments={"version": 1},
+        on_insert={"user_id": user_id, "playable_id": playable_id, **build_initial_values(now)},
+    )
     by_id = {"_id": progress_id(user_id, playable_id)}
     with database_errors():
         try:

@@ -15,6 +15,7 @@ from pymongo.errors import BulkWriteError
 
 from models.mongo.base import utc_now
 from models.mongo.reading import collect_refused_writes, database_errors
+from models.mongo.updates import build_initial_values, build_update, encode_record
 from models.playback.documents import ProgressRecord, ViewingProgress, has_hold
 from services.playback.state import PERMANENT_HOLD_MS
 
@@ -75,10 +76,11 @@ def _operation(record: ProgressRecord, *, upsert: bool) -> UpdateOne:
     }
     if has_hold(record):
         newer["$nor"] = [_match_later_report(record)]
-    change = {
-        "$set": {**stored_fields(record), "updated_at": now},
-        "$setOnInsert": {"_id": record.id, "schema_version": 1, "created_at": now},
-    }
+    change = build_update(
+        ViewingProgress,
+        {**encode_progress(record), "updated_at": now},
+        on_insert={"_id": record.id, **build_initial_values(now)},
+    )
     return UpdateOne(newer, change, upsert=upsert)
 
 
@@ -92,26 +94,6 @@ def _match_later_report(record: ProgressRecord) -> dict[str, Any]:
     }
 
 
-def stored_fields(record: ProgressRecord) -> dict[str, Any]:
-    """The record's fields as the document stores them."""
-    device = record.last_device
-    return {
-        "position_seconds": record.position_seconds,
-        "duration_seconds": record.duration_seconds,
-        "percent": record.percent,
-        "completed": record.completed,
-        "watch_count": record.watch_count,
-        "furthest_seconds": record.furthest_seconds,
-        "last_watched_at": record.last_watched_at,
-        "last_device": device
-        and {"key": device.key, "name": device.name, "kind": device.kind.value},
-        "version": record.version,
-        "stamp_ms": record.stamp_ms,
-        "session_id": record.session_id,
-        "sequence": record.sequence,
-        "session_counted": record.session_counted,
-        "claimed_ms": record.claimed_ms,
-        "held_until_ms": record.held_until_ms,
-        "dismissed_at_ms": record.dismissed_at_ms,
-        "reset_at_ms": record.reset_at_ms,
-    }
+def encode_progress(record: ProgressRecord) -> dict[str, Any]:
+    """The record's values as the document stores them, without what identifies it."""
+    return encode_record(record, of=ProgressRecord, exclude={"user_id", "playable_id"})

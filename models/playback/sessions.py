@@ -16,6 +16,7 @@ from pymongo.errors import DuplicateKeyError
 from models.accounts.documents import DeviceRecord
 from models.mongo.base import utc_now
 from models.mongo.reading import database_errors, find, projection, to_records
+from models.mongo.updates import build_initial_values, build_update, encode_record
 from models.playback.documents import instant
 from models.playback.viewings import StoredSession, StoredSessionRecord, device_of
 from services.playback.sessions import ViewingSession
@@ -33,7 +34,9 @@ async def store_session(started: StoredSessionRecord) -> None:
     with database_errors(), pymongo.timeout(_BESIDE_SECONDS):
         try:
             await StoredSession.get_pymongo_collection().update_one(
-                earlier, {"$set": _fields(started) | {"in_redis": True}}, upsert=True
+                earlier,
+                build_update(StoredSession, _encode_session(started) | {"in_redis": True}),
+                upsert=True,
             )
         except DuplicateKeyError:
             return  # it is there
@@ -45,7 +48,7 @@ async def open_session(started: StoredSessionRecord) -> StoredSessionRecord:
     Raises:
         UpstreamUnavailable: MongoDB did not answer in time; opening it again does no harm.
     """
-    change = {"$setOnInsert": _fields(started), "$set": {"in_redis": False}}
+    change = build_update(StoredSession, {"in_redis": False}, on_insert=_encode_session(started))
     collection = StoredSession.get_pymongo_collection()
     with database_errors():
         stored: Any = await collection.find_one_and_update(
@@ -93,7 +96,8 @@ async def mark_session_in_redis(session_id: str) -> None:
     """
     with database_errors():
         await StoredSession.get_pymongo_collection().update_one(
-            {"_id": session_id}, {"$set": {"in_redis": True, "updated_at": utc_now()}}
+            {"_id": session_id},
+            build_update(StoredSession, {"in_redis": True, "updated_at": utc_now()}),
         )
 
 
@@ -115,21 +119,7 @@ def stored_session(
     )
 
 
-def _fields(started: StoredSessionRecord) -> dict[str, Any]:
-    """All fields but the id and `in_redis`, as the document stores them."""
-    now, device = utc_now(), started.device
-    return {
-        "user_id": started.user_id,
-        "playable_id": started.playable_id,
-        "device": {"key": device.key, "name": device.name, "kind": device.kind.value},
-        "quality": started.quality,
-        "address": started.address,
-        "user_agent": started.user_agent,
-        "started_at": started.started_at,
-        "start_position_seconds": started.start_position_seconds,
-        "duration_seconds": started.duration_seconds,
-        "version": 1,
-        "schema_version": 1,
-        "created_at": now,
-        "updated_at": now,
-    }
+def _encode_session(started: StoredSessionRecord) -> dict[str, Any]:
+    now = utc_now()
+    values = encode_record(started, exclude={"in_redis"})
+    return {**values, **build_initial_values(now), "version": 1, "updated_at": now}

@@ -15,6 +15,7 @@ from pymongo.errors import BulkWriteError
 
 from models.mongo.base import utc_now
 from models.mongo.reading import collect_refused_writes, database_errors, find
+from models.mongo.updates import build_initial_values, build_update, encode_record
 from models.playback.documents import milliseconds
 from models.playback.viewings import (
     StoredSession,
@@ -106,21 +107,25 @@ async def _refuse_late_ones(where: dict[str, Any], now: datetime) -> None:
 def _build_marks(sessions: Iterable[StoredSessionRecord], now: datetime) -> Iterable[UpdateOne]:
     for session in sessions:
         id_ = viewing_id(session.id, milliseconds(session.started_at))
-        change = _build_deletion(now)
-        change["$set"]["user_id"] = session.user_id
-        change["$setOnInsert"] = _build_insertion(now)
+        change = build_update(
+            Viewing,
+            {"user_id": session.user_id, **_build_deletion_values(now)},
+            unset=_FORGOTTEN,
+            on_insert=_build_initial_values(now),
+        )
         yield UpdateOne({"_id": id_}, change, upsert=True)
 
 
-def _build_deletion(now: datetime) -> dict[str, dict[str, Any]]:
-    return {
-        "$set": {"deleted_at": now, "stamp_ms": _ABOVE_ALL, "updated_at": now},
-        "$unset": dict.fromkeys(_FORGOTTEN, ""),
-    }
+def _build_deletion(now: datetime) -> dict[str, Any]:
+    return build_update(Viewing, _build_deletion_values(now), unset=_FORGOTTEN)
 
 
-def _build_insertion(now: datetime) -> dict[str, Any]:
-    return {"version": 1, "schema_version": 1, "created_at": now}
+def _build_deletion_values(now: datetime) -> dict[str, Any]:
+    return {"deleted_at": now, "stamp_ms": _ABOVE_ALL, "updated_at": now}
+
+
+def _build_initial_values(now: datetime) -> dict[str, Any]:
+    return {"version": 1, **build_initial_values(now)}
 
 
 async def _send(records: Sequence[ViewingRecord], *, upsert: bool) -> dict[int, int]:
@@ -135,23 +140,11 @@ async def _send(records: Sequence[ViewingRecord], *, upsert: bool) -> dict[int, 
 
 
 def _operation(record: ViewingRecord, *, upsert: bool) -> UpdateOne:
-    now, device = utc_now(), record.device
-    change = {
-        "$set": {
-            "user_id": record.user_id,
-            "playable_id": record.playable_id,
-            "started_at": record.started_at,
-            "last_seen_at": record.last_seen_at,
-            "ended_at": record.ended_at,
-            "watched_seconds": record.watched_seconds,
-            "completed": record.completed,
-            "device": device
-            and {"key": device.key, "name": device.name, "kind": device.kind.value},
-            "stamp_ms": record.stamp_ms,
-            "deleted_at": None,
-            "updated_at": now,
-        },
-        "$setOnInsert": _build_insertion(now),
-    }
+    now = utc_now()
+    change = build_update(
+        Viewing,
+        {**encode_record(record), "deleted_at": None, "updated_at": now},
+        on_insert=_build_initial_values(now),
+    )
     older = {"_id": record.id, "stamp_ms": {"$lt": record.stamp_ms}}
     return UpdateOne(older, change, upsert=upsert)
