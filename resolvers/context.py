@@ -7,43 +7,26 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import models
 from loaders import CachedLoader, CacheHits, Fields
-from services.accounts.mail import Mailer
-from services.accounts.passwords import Passwords
-from services.accounts.revocations import Revocations
-from services.accounts.tokens import AccessTokens
-from services.breaker.breaker import BreakerSnapshot, CircuitBreakers
+from resolvers.runtimes import (
+    AccountsRuntime,
+    CatalogRuntime,
+    OpsRuntime,
+    PlaybackRuntime,
+    SourcesRuntime,
+)
 from services.cache.cache import Cache
-from services.cache.single_flight import SingleFlight
-from services.cache.ttl_cache import TtlCache
-from services.cdn import Cdn
-from services.cdn.outbox import PurgeOutbox
 from services.errors import Forbidden, Unauthenticated
-from services.limits.abuse_watch import AbuseWatch
-from services.limits.rate_limit import Admission, RateLimiter
-from services.limits.throttles import Throttles
-from services.media.library import MediaLibrary
-from services.media.signed_urls import MediaUrlSigner
+from services.limits.rate_limit import Admission
 from services.playback.buffer import ProgressBuffer
-from services.playback.dead_letters import DeadLetters
-from services.playback.notifications import ProgressNotifications
-from services.playback.personal_keys import PersonalKeys
 from services.playback.repairs import RepairFlag
-from services.playback.sessions import ViewingSessions
-from services.playback.stream import ProgressStream
-from services.providers import Chain
-from services.providers.overrides import ProviderSettings
 from services.redis import pool
-from services.redis.hub import Hub
-from services.redis.job_queue import JobQueue
 from services.settings.settings import Settings
-from services.telemetry.live_metrics import LiveMetrics, Point
-from services.tmdb.client import Tmdb
 
 L = TypeVar("L", bound=CachedLoader[Any])
 
@@ -61,45 +44,6 @@ class Viewer:
 
 
 @dataclass(frozen=True, slots=True)
-class Playback:
-    """Playback's stores: open sessions, their progress in Redis, and its way to MongoDB."""
-
-    sessions: ViewingSessions
-    progress: ProgressBuffer
-    stream: ProgressStream
-    dead_letters: DeadLetters
-    repairs: RepairFlag
-
-
-async def _never_revoked(_login_id: str) -> bool:
-    return False
-
-
-@dataclass(frozen=True, slots=True)
-class Media:
-    """Our own films: the library, its signed URLs, and whether a sign-in was revoked.
-
-    `is_revoked` is called for every file, so it mostly answers from memory.
-    """
-
-    library: MediaLibrary
-    addresses: MediaUrlSigner
-    is_revoked: Callable[[str], Awaitable[bool]] = _never_revoked
-
-
-@dataclass(frozen=True, slots=True)
-class Jobs:
-    """The queue of jobs, and the hub with their changes."""
-
-    queue: JobQueue
-    changed: Hub[str]
-
-    async def aclose(self) -> None:
-        """Close the hub."""
-        await self.changed.aclose()
-
-
-@dataclass(frozen=True, slots=True)
 class Runtime:
     """What a process has connected. `clock` is the wall clock in seconds; tests pass their own.
 
@@ -110,33 +54,11 @@ class Runtime:
     redis: pool.Client
     state_redis: pool.Client
     cache: Cache
-    access_tokens: AccessTokens
-    revocations: Revocations
-    passwords: Passwords
-    cdn: Cdn
-    purge_outbox: PurgeOutbox
-    playback: Playback
-    breakers: CircuitBreakers
-    breakers_changed: Hub[BreakerSnapshot]
-    providers: Chain
-    live_metrics: LiveMetrics
-    metrics_hub: Hub[Point]
-    progress_notifications: ProgressNotifications
-    jobs: Jobs
-    tmdb: Tmdb
-    media: Media
-    rate_limiter: RateLimiter
-    throttles: Throttles
-    abuse_watch: AbuseWatch
-    mailer: Mailer
-    personal_keys: PersonalKeys
-    source_fetches: SingleFlight[Any] = field(
-        default_factory=lambda: SingleFlight(cancel_abandoned=True)
-    )
-    provider_settings: ProviderSettings = field(default_factory=ProviderSettings)
-    api_key_cache: TtlCache[Any] = field(
-        default_factory=lambda: TtlCache(fresh_seconds=1, stale_seconds=60)
-    )
+    accounts: AccountsRuntime
+    catalog: CatalogRuntime
+    sources: SourcesRuntime
+    playback: PlaybackRuntime
+    ops: OpsRuntime
     started_at: float = field(default_factory=time.time)
     clock: Callable[[], float] = time.time
 

@@ -65,5 +65,5 @@ async def start(
     )
     await models.insert_job(job)
     with suppress(UpstreamUnavailable):  # workers look into MongoDB as well
-        await runtime.jobs.queue.push(job.id)
+        await runtime.ops.jobs.queue.push(job.id)
     return (await models.find_by_id(models.Job, JobRecord, [job.id]))[job.id]

@@ -66,7 +66,9 @@ def build_app(runtime: Runtime, *, access_log: AccessLog | None = None) -> Starl
         middleware=[
             Middleware(ErrorBoundary, security=security, around_answers=_origins(settings)),
             *_proxies(runtime),
-            Middleware(RequestMetrics, log=requests, live=runtime.live_metrics, security=security),
+            Middleware(
+                RequestMetrics, log=requests, live=runtime.ops.live_metrics, security=security
+            ),
             *_hosts(settings),
             *_origins(settings),
             *_abuse_guard(runtime),
@@ -103,21 +105,21 @@ def _routes(runtime: Runtime) -> list[Route]:
         Route("/health", operations.health),
         Route("/ready", operations.ready),
         Route("/metrics", operations.prometheus),
-        Route("/.well-known/jwks.json", KeySet(runtime.access_tokens).answer),
+        Route("/.well-known/jwks.json", KeySet(runtime.accounts.access_tokens).answer),
         Route("/art/posters/{title_id}.svg", art.poster),
         Route("/art/backdrops/{title_id}.svg", art.backdrop),
         Route("/media/{token}/{title_id}/{path:path}", media.media),
-        Route("/bandwidth-test", BandwidthTest(runtime.rate_limiter).answer),
+        Route("/bandwidth-test", BandwidthTest(runtime.ops.rate_limiter).answer),
     ]
 
 
 def _proxies(runtime: Runtime) -> list[Middleware]:
-    addresses = runtime.abuse_watch.addresses
+    addresses = runtime.ops.abuse_watch.addresses
     return [Middleware(ClientAddress, addresses=addresses)] if addresses.trusted else []
 
 
 def _abuse_guard(runtime: Runtime) -> list[Middleware]:
-    watch = runtime.abuse_watch
+    watch = runtime.ops.abuse_watch
     return [Middleware(AbuseGuard, watch=watch)] if watch.is_on else []
 
 

@@ -162,7 +162,7 @@ async def runtime(_runtime: Runtime, commands: CountedCommands) -> Runtime:
     for document in models.DOCUMENTS:
         await document.get_pymongo_collection().delete_many({})
     await _flush(_runtime)
-    _runtime.revocations.clear()
+    _runtime.accounts.revocations.clear()
     commands.clear()
     return _runtime
 

@@ -19,15 +19,15 @@ async def import_tmdb(runtime: Runtime) -> bool:
     Raises:
         UpstreamUnavailable: Redis or MongoDB is unavailable.
     """
-    if not runtime.tmdb.is_on:
+    if not runtime.catalog.tmdb.is_on:
         return False
     lease = JobKind.IMPORT_TMDB_CHANGES.value
     seconds = _DAY_SECONDS * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311
-    if not await runtime.jobs.queue.claim_period(lease, seconds):
+    if not await runtime.ops.jobs.queue.claim_period(lease, seconds):
         return False
     try:
         await job_queue.start(runtime, JobKind.IMPORT_TMDB_CHANGES)
     except CodedError:
-        await runtime.jobs.queue.release_period(lease)
+        await runtime.ops.jobs.queue.release_period(lease)
         raise
     return True

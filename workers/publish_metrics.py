@@ -18,5 +18,5 @@ async def publish_metrics(runtime: Runtime) -> None:
         backlog = await runtime.playback.stream.backlog()
         metrics.progress_backlog_entries.set(backlog.entries)
         metrics.progress_lag_seconds.set(backlog.oldest_seconds)
-        sample = runtime.live_metrics.take_sample(backlog.entries, backlog.oldest_seconds)
-        await runtime.metrics_hub.publish(live_metrics.encode(sample))
+        sample = runtime.ops.live_metrics.take_sample(backlog.entries, backlog.oldest_seconds)
+        await runtime.ops.metrics_hub.publish(live_metrics.encode(sample))

@@ -47,7 +47,7 @@ async def purge_cdn(runtime: Runtime) -> int:
 
 async def _mark_ready(runtime: Runtime) -> None:
     with suppress(UpstreamUnavailable):  # Redis is unavailable: each purge runs when it is due
-        while ready := await runtime.purge_outbox.pop_ready():
+        while ready := await runtime.catalog.purge_outbox.pop_ready():
             await models.purges.mark_ready_many(ready, purging.now(runtime))
 
 
@@ -114,12 +114,12 @@ async def _purge_at_cdn(
 
 async def _request_purge(runtime: Runtime, purges: Sequence[PurgeRecord]) -> PurgeFailed | None:
     stale = purging.stale_of(purges)
-    if not runtime.cdn.can_purge or not stale:
+    if not runtime.catalog.cdn.can_purge or not stale:
         return None
     names = "".join(sorted(purge.id for purge in purges))
     reference = hashlib.blake2b(names.encode(), digest_size=16).hexdigest()
     try:
-        await runtime.cdn.purge(stale, reference)
+        await runtime.catalog.cdn.purge(stale, reference)
     except PurgeFailed as failure:
         return failure
     return None

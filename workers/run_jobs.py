@@ -93,7 +93,7 @@ async def _next(runtime: Runtime, worker: str) -> JobRecord | None:
     at = now(runtime)
     silent_since = at - timedelta(seconds=runtime.settings.job_claim_idle_seconds)
     with suppress(UpstreamUnavailable):  # Redis is unavailable: look in MongoDB only
-        while (job_id := await runtime.jobs.queue.pop()) is not None:
+        while (job_id := await runtime.ops.jobs.queue.pop()) is not None:
             job = await models.claim_job(worker, at, silent_since, job_id)
             if job is not None:
                 return job
@@ -180,9 +180,9 @@ async def _put_back(runtime: Runtime, job_id: str, worker: str) -> None:
     with suppress(UpstreamUnavailable):  # then it is found when it has been silent long enough
         if await models.release_job(job_id, worker, now(runtime)):
             await _publish(runtime, job_id)
-            await runtime.jobs.queue.push(job_id)
+            await runtime.ops.jobs.queue.push(job_id)
 
 
 async def _publish(runtime: Runtime, job_id: str) -> None:
     with suppress(UpstreamUnavailable):  # watchers look by themselves
-        await runtime.jobs.changed.publish(job_id.encode())
+        await runtime.ops.jobs.changed.publish(job_id.encode())

@@ -66,7 +66,7 @@ def _url(
     quality: Quality = 80,
     format: Format = cdn.ImageFormat.AUTO,
 ) -> str:
-    return info.context.runtime.cdn.image_url(
+    return info.context.runtime.catalog.cdn.image_url(
         image.path,
         width=width,
         height=height,
@@ -85,7 +85,7 @@ def _src_set(
     widths = widths or WIDTHS
     if len(widths) > _MOST_WIDTHS:
         raise ValidationFailed(f"`widths` has at most {_MOST_WIDTHS} items.", path=["widths"])
-    return info.context.runtime.cdn.src_set(
+    return info.context.runtime.catalog.cdn.src_set(
         image.path, widths, quality=quality or 80, format=format or cdn.ImageFormat.AUTO
     )
 

@@ -49,7 +49,7 @@ async def authenticate_key(runtime: Runtime, token: str) -> Viewer:
     if text is None:
         reject_token()
     hashed = text.hash
-    key = await runtime.api_key_cache.get(hashed, lambda: _read(runtime, hashed))
+    key = await runtime.accounts.api_key_cache.get(hashed, lambda: _read(runtime, hashed))
     if key is None or _is_expired(key, runtime):
         reject_token()
     viewer = Viewer(
@@ -60,7 +60,7 @@ async def authenticate_key(runtime: Runtime, token: str) -> Viewer:
         issued_at=math.inf,  # what ends a user's tokens ends no key
         expires_at=key.expires_at.timestamp() if key.expires_at else math.inf,
     )
-    if runtime.revocations.is_revoked(viewer):
+    if runtime.accounts.revocations.is_revoked(viewer):
         reject_token()
     return viewer
 
@@ -141,6 +141,6 @@ async def revoke_api_key(context: Context, key_id: str) -> None:
     viewer = require_person(context)
     own = [key.id for key in await models.api_keys_of(viewer.user_id, MOST_KEYS)]
     if key_id in own:
-        await context.runtime.revocations.revoke_key(key_id, at=context.runtime.clock())
+        await context.runtime.accounts.revocations.revoke_key(key_id, at=context.runtime.clock())
         await models.delete_api_key(viewer.user_id, key_id)
         await audit.record(context, AuditEvent.API_KEY_REVOKED, subject=key_id)

@@ -25,7 +25,7 @@ async def authenticate(runtime: Runtime, authorization_header: str | None) -> Vi
         reject_token()
     if is_api_key(token.strip()):
         return await authenticate_key(runtime, token.strip())
-    claims = runtime.access_tokens.verify(token.strip(), runtime.clock())
+    claims = runtime.accounts.access_tokens.verify(token.strip(), runtime.clock())
     try:
         role, tier = models.Role(claims.role), models.AccountTier(claims.tier)
     except ValueError:
@@ -33,6 +33,6 @@ async def authenticate(runtime: Runtime, authorization_header: str | None) -> Vi
     viewer = Viewer(
         claims.user_id, role, tier, claims.login_id, claims.issued_at, claims.expires_at
     )
-    if runtime.revocations.is_revoked(viewer):
+    if runtime.accounts.revocations.is_revoked(viewer):
         reject_token()
     return viewer

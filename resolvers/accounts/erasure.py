@@ -39,7 +39,7 @@ async def erase_deleted(runtime: Runtime) -> int:
 async def _erase(runtime: Runtime, user_id: str, at: datetime, age: timedelta) -> bool:
     await close_account(Context(runtime), user_id)
     titles, sessions = await models.personal_playables(user_id)
-    is_flushed = await runtime.personal_keys.erase(user_id, titles, sessions)
+    is_flushed = await runtime.playback.personal_keys.erase(user_id, titles, sessions)
     erased = await models.erase_personal_data(user_id)
     if erased:
         log.info("personal_data_erased", user=user_id, documents=erased)

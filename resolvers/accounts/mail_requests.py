@@ -69,7 +69,7 @@ async def send_next(runtime: Runtime) -> bool:
     try:
         mail = await _build_mail(runtime, request)
         if mail is not None:
-            await runtime.mailer.send(mail)
+            await runtime.accounts.mailer.send(mail)
             metrics.mails_total.labels("sent").inc()
     except MailFailed as error:
         if not error.is_final and request.attempts < _MAX_ATTEMPTS:

@@ -65,8 +65,10 @@ async def reset_password(context: Context, code: str, new_password: str) -> None
         RateLimited, OperationTimeout, UpstreamUnavailable.
     """
     token = await _require_token(context, MailPurpose.RESET_PASSWORD, code)
-    await context.runtime.passwords.refuse_weak(new_password, ["newPassword"], [token.email])
-    hashed = await context.runtime.passwords.hash(new_password, ["newPassword"])
+    await context.runtime.accounts.passwords.refuse_weak(
+        new_password, ["newPassword"], [token.email]
+    )
+    hashed = await context.runtime.accounts.passwords.hash(new_password, ["newPassword"])
     if not await models.use_mail_token(token.id):
         raise _invalid_code()
     if not await models.reset_password(token.user_id, token.email, hashed, now(context)):
@@ -79,7 +81,7 @@ async def reset_password(context: Context, code: str, new_password: str) -> None
 
 async def _request(context: Context, purpose: MailPurpose, email: str) -> None:
     address = fold_email(context, email)
-    await context.runtime.throttles.check(
+    await context.runtime.accounts.throttles.check(
         Throttle.MAIL, account=address, address=context.client_address
     )
     await request_mail(context, purpose, address)
@@ -88,7 +90,7 @@ async def _request(context: Context, purpose: MailPurpose, email: str) -> None:
 async def _require_token(
     context: Context, purpose: MailPurpose, code: str
 ) -> models.MailTokenRecord:
-    await context.runtime.throttles.check(Throttle.RESET, address=context.client_address)
+    await context.runtime.accounts.throttles.check(Throttle.RESET, address=context.client_address)
     hashed = hash_code(purpose.value, code)
     token = await models.mail_token_of(hashed, purpose, now(context)) if hashed else None
     if token is None:

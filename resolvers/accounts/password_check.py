@@ -23,9 +23,11 @@ async def count_attempt(context: Context, account: str) -> None:
     """
     address = context.client_address
     try:
-        await context.runtime.throttles.check(Throttle.LOGIN, account=account, address=address)
+        await context.runtime.accounts.throttles.check(
+            Throttle.LOGIN, account=account, address=address
+        )
     except RateLimited:
-        context.runtime.abuse_watch.record_signal(address, Signal.RATE_LIMITED)
+        context.runtime.ops.abuse_watch.record_signal(address, Signal.RATE_LIMITED)
         raise
 
 
@@ -39,10 +41,10 @@ async def check_password(
         RateLimited, OperationTimeout: too many passwords are being checked.
     """
     stored = credential.password_hash if credential else None
-    if not await context.runtime.passwords.verify(stored, password):
-        context.runtime.abuse_watch.record_signal(context.client_address, Signal.FAILED_SIGN_IN)
+    if not await context.runtime.accounts.passwords.verify(stored, password):
+        context.runtime.ops.abuse_watch.record_signal(context.client_address, Signal.FAILED_SIGN_IN)
         return False
-    await context.runtime.throttles.refund(
+    await context.runtime.accounts.throttles.refund(
         Throttle.LOGIN, account=account, address=context.client_address
     )
     return True

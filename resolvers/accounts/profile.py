@@ -71,10 +71,10 @@ async def change_password(context: Context, current: str, new: str) -> None:
     """
     viewer = require_person(context)
     credential = await reauthenticate(context, viewer, current, "currentPassword")
-    await context.runtime.passwords.refuse_weak(
+    await context.runtime.accounts.passwords.refuse_weak(
         new, ["newPassword"], [credential.email, credential.display_name]
     )
-    hashed = await context.runtime.passwords.hash(new, ["newPassword"])
+    hashed = await context.runtime.accounts.passwords.hash(new, ["newPassword"])
     changed = await models.change_password(
         credential.id, credential.password_hash, hashed, now(context)
     )

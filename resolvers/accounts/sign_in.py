@@ -92,9 +92,9 @@ async def register(
     address = fold_email(context, email)
     name = validate_line(display_name, MAX_DISPLAY_NAME_CHARACTERS, ["displayName"])
     checked = validate_device(device)
-    await context.runtime.passwords.refuse_weak(password, ["password"], [address, name])
+    await context.runtime.accounts.passwords.refuse_weak(password, ["password"], [address, name])
     await _count_registration(context, address)
-    password_hash = await context.runtime.passwords.hash(password)
+    password_hash = await context.runtime.accounts.passwords.hash(password)
     if context.runtime.settings.needs_verified_email:
         registration = models.Registration(display_name=name, password_hash=password_hash)
         await request_mail(context, MailPurpose.REGISTER, address, registration)
@@ -109,7 +109,7 @@ async def register(
 
 
 async def _count_registration(context: Context, address: str) -> None:
-    throttles, client = context.runtime.throttles, context.client_address
+    throttles, client = context.runtime.accounts.throttles, context.client_address
     await throttles.check(Throttle.REGISTER, address=client)
     if context.runtime.settings.needs_verified_email:
         await throttles.check(Throttle.MAIL, account=address, address=client)
@@ -223,7 +223,7 @@ async def _issue_successor(
         metrics.sign_ins_total.labels("replayed").inc()
         return presented.unseal(record.sealed_successor)
     metrics.sign_ins_total.labels("reused").inc()
-    await context.runtime.revocations.revoke_login(record.id, at=context.runtime.clock())
+    await context.runtime.accounts.revocations.revoke_login(record.id, at=context.runtime.clock())
     await models.revoke_logins(record.user_id, now(context), only=record.id)
     await audit.record(context, AuditEvent.TOKEN_REUSED, subject=record.user_id, session=record.id)
     raise TokenReused("This refresh token was used before: sign in again.")
@@ -258,7 +258,7 @@ def _require_active(context: Context, login: models.LoginRecord | None) -> model
 
 def _issue_time(context: Context, user_id: str) -> float:
     """Time of issue; get it before reading the user, so that no token has outdated rights."""
-    return context.runtime.revocations.issue_time(user_id, context.runtime.clock())
+    return context.runtime.accounts.revocations.issue_time(user_id, context.runtime.clock())
 
 
 def _issue_tokens(
@@ -268,7 +268,7 @@ def _issue_tokens(
     refresh_token: RefreshToken,
     issued_at: float,
 ) -> SignInResult:
-    issuer = context.runtime.access_tokens
+    issuer = context.runtime.accounts.access_tokens
     access_token = issuer.issue(
         user_id=user.id,
         role=user.role.value,
@@ -284,7 +284,7 @@ def _issue_tokens(
 
 async def _renew_hash(context: Context, credential: models.CredentialRecord, password: str) -> None:
     """Rehash with current parameters; only now is the password at hand."""
-    passwords = context.runtime.passwords
+    passwords = context.runtime.accounts.passwords
     if passwords.is_outdated(credential.password_hash):
         renewed = await passwords.hash(password)
         await models.replace_password_hash(

@@ -84,7 +84,7 @@ async def end_sessions(
     a failure left of their tokens ends with the next attempt within a quarter of an hour.
     """
     at, clock = now(context), context.runtime.clock
-    revocations = context.runtime.revocations
+    revocations = context.runtime.accounts.revocations
     if only is None and but is None:
         await models.end_sessions(user_id, at)
         await revocations.revoke_user(user_id, at=clock())
@@ -96,7 +96,7 @@ async def end_sessions(
 
 async def revoke_login_tokens(context: Context, ids: Sequence[str]) -> None:
     """End the access tokens and media addresses of these sessions."""
-    revocations = context.runtime.revocations
+    revocations = context.runtime.accounts.revocations
     for first in range(0, len(ids), _REVOKED_AT_ONCE):
         some = ids[first : first + _REVOKED_AT_ONCE]
         await revocations.revoke_logins(some, at=context.runtime.clock())
@@ -106,7 +106,7 @@ async def close_account(context: Context, user_id: str) -> None:
     """End all access to an account: its sessions and its API keys."""
     await end_sessions(context, user_id)
     for key in await models.api_keys_of(user_id, 0):
-        await context.runtime.revocations.revoke_key(key.id, at=context.runtime.clock())
+        await context.runtime.accounts.revocations.revoke_key(key.id, at=context.runtime.clock())
     await models.delete_api_keys(user_id)
 
 

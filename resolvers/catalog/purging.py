@@ -54,7 +54,7 @@ async def enqueue_tags(runtime: Runtime, tags: Collection[str]) -> str | None:
     Raises:
         UpstreamUnavailable: MongoDB is unavailable.
     """
-    if not runtime.cdn.can_purge:
+    if not runtime.catalog.cdn.can_purge:
         return None
     titles = [tag for tag in map(_title_of, tags) if tag]
     paths = [path(title) for title in titles for path in (cdn.poster_path, cdn.backdrop_path)]
@@ -81,7 +81,7 @@ async def mark_import_written(runtime: Runtime, purge_id: str, *, caches_purged:
 
     `caches_purged`: our caches have dropped the catalogue.
     """
-    if caches_purged and not runtime.cdn.can_purge:
+    if caches_purged and not runtime.catalog.cdn.can_purge:
         await models.purges.drop(purge_id)
     elif not await models.purges.expedite(purge_id, now(runtime), caches_purged=caches_purged):
         await enqueue_import(runtime, caches_purged=caches_purged)
@@ -95,7 +95,7 @@ async def mark_ready(runtime: Runtime, purge_id: str, tags: Collection[str]) -> 
     """
     if not runtime.cache.has_pending:
         with suppress(UpstreamUnavailable):
-            await runtime.purge_outbox.mark_ready(purge_id, tags)
+            await runtime.catalog.purge_outbox.mark_ready(purge_id, tags)
 
 
 async def forget(runtime: Runtime, purge: models.PurgeRecord) -> None:

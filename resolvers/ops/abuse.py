@@ -30,7 +30,7 @@ def enforce_abuse_level(context: Context, *, is_document_known: bool) -> None:
         Forbidden: the prefix is blocked.
         PersistedQueryRequired: it may only run documents known by their id, and this is none.
     """
-    watch = context.runtime.abuse_watch
+    watch = context.runtime.ops.abuse_watch
     status = watch.get_status(context.client_address) if watch.enforces else None
     if status is None:
         return
@@ -52,7 +52,7 @@ def record_new_document(context: Context, shape: str) -> None:
 
     All clients of one version send the same few; a client with many new ones is suspicious.
     """
-    context.runtime.abuse_watch.record_document(context.client_address, shape)
+    context.runtime.ops.abuse_watch.record_document(context.client_address, shape)
 
 
 def record_refusal(context: Context, errors: Iterable[dict[str, Any]]) -> None:
@@ -60,5 +60,5 @@ def record_refusal(context: Context, errors: Iterable[dict[str, Any]]) -> None:
     for error in errors:
         signal = _SIGNALS.get(error["extensions"]["code"])
         if signal is not None:
-            context.runtime.abuse_watch.record_signal(context.client_address, signal)
+            context.runtime.ops.abuse_watch.record_signal(context.client_address, signal)
         return

@@ -97,7 +97,7 @@ def live_metrics(
             f"Ask for 1 to {MAX_INTERVAL_SECONDS} seconds.", path=["intervalSeconds"]
         )
     after = parse_cursor(resume_after) if resume_after is not None else None
-    return _events(context.runtime.metrics_hub, interval_seconds, after)
+    return _events(context.runtime.ops.metrics_hub, interval_seconds, after)
 
 
 async def _events(hub: Hub[Point], room: int, after: Id | None) -> AsyncIterator[LiveMetricsEvent]:

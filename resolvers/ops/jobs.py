@@ -45,7 +45,7 @@ async def import_from_tmdb(
     viewer = context.require(Role.EDITOR)
     unique_ids = list(dict.fromkeys(tmdb_ids or ()))
     _check_import(unique_ids, category, pages)
-    context.runtime.tmdb.require_key()
+    context.runtime.catalog.tmdb.require_key()
     list_name = category.value if category is not None else None
     job = await start(
         context.runtime,
@@ -128,7 +128,7 @@ def stream_job(context: Context, job_id: str) -> AsyncIterator[JobRecord]:
 
 async def _stream_states(context: Context, job_id: str) -> AsyncIterator[JobRecord]:
     sent_version = -1
-    with context.runtime.jobs.changed.subscribe() as subscription:
+    with context.runtime.ops.jobs.changed.subscribe() as subscription:
         while True:
             job = (await find_jobs(context, [job_id])).get(job_id)
             if job is None:

@@ -41,7 +41,7 @@ def admit_now(context: Context, points: int) -> bool:
     Raises:
         RateLimited: the window is used up; nothing was counted.
     """
-    limiter = context.runtime.rate_limiter
+    limiter = context.runtime.ops.rate_limiter
     if not limiter.is_on:
         return True
     admission = limiter.admit_now(_quota_key(context), points)
@@ -57,7 +57,9 @@ async def admit(context: Context, points: int) -> None:
     Raises:
         RateLimited: the window is used up; nothing was counted.
     """
-    _apply_admission(context, await context.runtime.rate_limiter.admit(_quota_key(context), points))
+    _apply_admission(
+        context, await context.runtime.ops.rate_limiter.admit(_quota_key(context), points)
+    )
 
 
 def _apply_admission(context: Context, admission: Admission) -> None:
@@ -74,7 +76,7 @@ def refuse_exhausted(context: Context) -> None:
     Raises:
         RateLimited: this process knows that the window is used up.
     """
-    limiter = context.runtime.rate_limiter
+    limiter = context.runtime.ops.rate_limiter
     if not limiter.is_on:
         return
     refusal = limiter.refuse_now(_quota_key(context))
@@ -86,7 +88,7 @@ def refuse_exhausted(context: Context) -> None:
 def settle(context: Context, actual: int) -> None:
     """Return the reserved points that the operation did not cost."""
     if context.admission is not None:
-        context.runtime.rate_limiter.settle(context.admission, actual)
+        context.runtime.ops.rate_limiter.settle(context.admission, actual)
 
 
 def quota_status(context: Context) -> QuotaStatus | None:
@@ -113,7 +115,7 @@ def reset_at(context: Context, admission: Admission) -> datetime:
 
 
 def _quota_key(context: Context) -> QuotaKey:
-    limiter = context.runtime.rate_limiter
+    limiter = context.runtime.ops.rate_limiter
     if context.viewer is None:
         return limiter.address_key(context.client_address)
     return limiter.user_key(context.viewer.tier.value, context.viewer.user_id)

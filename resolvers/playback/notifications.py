@@ -67,7 +67,7 @@ async def _stream_changes(
     if playable_id is None:  # before listening: what changes from here on is told
         for one in (await _read_recent(context)).values():
             sent.is_new(one)
-    listen = context.runtime.progress_notifications.listen
+    listen = context.runtime.playback.notifications.listen
     async with listen(context.viewer.user_id, playable_id) as listener:
         async for changes in listener:
             for progress in await _read(context.for_event(), playable_id, changes):

@@ -27,7 +27,7 @@ async def circuit_breakers(context: Context) -> list[BreakerSnapshot]:
         Unauthenticated, Forbidden: only operators see breakers.
     """
     context.require(Role.OPERATOR)
-    return await context.runtime.breakers.snapshots()
+    return await context.runtime.sources.breakers.snapshots()
 
 
 async def breakers_of(
@@ -74,7 +74,7 @@ async def set_breaker(
     snapshot = None
     if id_.startswith(_PREFIX):
         name = id_.removeprefix(_PREFIX)
-        snapshot = await context.runtime.breakers.force(
+        snapshot = await context.runtime.sources.breakers.force(
             name, state, reason=normalized_reason, by=viewer.user_id
         )
     if snapshot is None:
@@ -103,9 +103,9 @@ async def _stream_states(context: Context) -> AsyncIterator[BreakerSnapshot]:
     no harm.
     """
     sent_by_name: dict[str, tuple[object, ...]] = {}
-    with context.runtime.breakers_changed.subscribe() as subscription:
+    with context.runtime.sources.breakers_changed.subscribe() as subscription:
         while True:
-            for snapshot in await context.runtime.breakers.snapshots():
+            for snapshot in await context.runtime.sources.breakers.snapshots():
                 visible_state = (
                     snapshot.state,
                     snapshot.forced,

@@ -87,7 +87,7 @@ def _apply_start(context: Context, embed: Embed | None, seconds: int) -> Embed |
     """The page starting at `seconds`; None where there is none."""
     if embed is None or not embed.provider_key:
         return None
-    member = context.runtime.providers.members.get(embed.provider_key)
+    member = context.runtime.sources.providers.members.get(embed.provider_key)
     return replace(embed, url=member.start_at(embed.url, seconds)) if member is not None else embed
 
 
@@ -116,7 +116,7 @@ async def _fetch_once(
         older: Embed = cached[0].value
         return replace(older, origin=DataOrigin.STALE)
 
-    embed: Embed | None = await runtime.source_fetches.run(key, fetch)
+    embed: Embed | None = await runtime.sources.fetches.run(key, fetch)
     return embed
 
 
@@ -129,7 +129,7 @@ async def _ask_providers(runtime: Runtime, request: SourceRequest) -> tuple[Embe
     try:
         async with asyncio.timeout(runtime.settings.provider_deadline_seconds):
             for info in request.infos:
-                if not runtime.providers.members[info.key].embeds:
+                if not runtime.sources.providers.members[info.key].embeds:
                     continue
                 try:
                     url = await call_provider(

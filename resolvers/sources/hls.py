@@ -61,7 +61,7 @@ async def streams_of_titles(
     if context.viewer is None:
         return [None] * len(titles)
     login_id = context.viewer.login_id
-    media_by_id = await context.runtime.media.library.titles(title.id for title in titles)
+    media_by_id = await context.runtime.sources.media.library.titles(title.id for title in titles)
     return [
         _stream(context, login_id, title.id, media_by_id[title.id])
         if title.id in media_by_id
@@ -82,15 +82,15 @@ async def open_signed_url(
     """
     runtime = context.runtime
     now = runtime.clock()
-    grant = runtime.media.addresses.verify(token, title_id, context.client_address, now)
+    grant = runtime.sources.media.addresses.verify(token, title_id, context.client_address, now)
     if context.viewer is not None and context.viewer.login_id != grant.login_id:
         raise Forbidden("This address was made for another sign-in.")
-    if await runtime.media.is_revoked(grant.login_id):
+    if await runtime.sources.media.is_revoked(grant.login_id):
         raise InvalidToken("The sign-in this address was made for has ended.")
-    title = await runtime.media.library.title(title_id)
+    title = await runtime.sources.media.library.title(title_id)
     if title is None:
         return None
-    content = _playlist(title, path) or await runtime.media.library.open(title, path)
+    content = _playlist(title, path) or await runtime.sources.media.library.open(title, path)
     return OpenedMedia(content, int(grant.expires_at - now)) if content is not None else None
 
 
@@ -110,7 +110,7 @@ def recommend_profile(bandwidth_mbps: float) -> QualityProfile:
 
 def _stream(context: Context, login_id: str, title_id: str, title: TitleMedia) -> HlsStream:
     runtime = context.runtime
-    signed = runtime.media.addresses.sign(
+    signed = runtime.sources.media.addresses.sign(
         title_id, login_id, context.client_address, runtime.clock()
     )
     base = runtime.settings.public_address

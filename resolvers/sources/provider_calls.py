@@ -34,10 +34,10 @@ async def call_provider(runtime: Runtime, key: str, method: ProviderMethod[T]) -
     Raises:
         ProviderFailed: no answer in time, or the breaker is open; `reason` says which.
     """
-    provider = runtime.providers.members[key]
+    provider = runtime.sources.providers.members[key]
     if not provider.calls_out:
         return await call_unguarded(runtime, key, method)
-    breaker = runtime.breakers.of(breaker_name(key))
+    breaker = runtime.sources.breakers.of(breaker_name(key))
     permit = await breaker.admit()
     if permit is None:
         raise ProviderFailed("BREAKER_OPEN")
@@ -52,7 +52,7 @@ async def call_unguarded(runtime: Runtime, key: str, method: ProviderMethod[T]) 
     """
     try:
         async with asyncio.timeout(runtime.settings.provider_timeout_seconds):
-            return await method(runtime.providers.members[key])
+            return await method(runtime.sources.providers.members[key])
     except TimeoutError:
         raise ProviderFailed("TIMEOUT") from None
     except ProviderFailed:

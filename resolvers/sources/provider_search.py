@@ -51,7 +51,9 @@ async def provider_search(context: Context, query: str, kind: SearchKind) -> lis
 async def _numbers(context: Context, words: str, kind: TitleKind) -> list[int]:
     """TMDb ids from the cache, or from the providers, once for all who wait."""
     infos = select_providers(await providers(context), viewer_key(context))
-    keys = [info.key for info in infos if context.runtime.providers.members[info.key].searches]
+    keys = [
+        info.key for info in infos if context.runtime.sources.providers.members[info.key].searches
+    ]
     if not keys:
         return []
     text = "\x1f".join([kind.value, words.casefold(), *keys])
@@ -65,7 +67,7 @@ async def _numbers(context: Context, words: str, kind: TitleKind) -> list[int]:
         numbers = entry.value
         return numbers
     runtime = context.runtime
-    numbers = await runtime.source_fetches.run(key, lambda: _search(runtime, keys, words, kind))
+    numbers = await runtime.sources.fetches.run(key, lambda: _search(runtime, keys, words, kind))
     await cache.store(kind_, _NUMBERS, {key: cache.build_entry(kind_, numbers)})
     return numbers
 

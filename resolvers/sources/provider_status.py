@@ -40,7 +40,7 @@ async def list_statuses(
     provider_keys = {
         kind.key(info.key): info.key
         for info in infos
-        if info.enabled and context.runtime.providers.members[info.key].tells_status
+        if info.enabled and context.runtime.sources.providers.members[info.key].tells_status
     }
     entries = cache.peek(provider_keys)
     entries |= await cache.fetch(
@@ -58,7 +58,7 @@ async def list_statuses(
 
 
 async def _fetch_status(runtime: Runtime, key: str) -> ProviderStatus:
-    status: ProviderStatus = await runtime.source_fetches.run(
+    status: ProviderStatus = await runtime.sources.fetches.run(
         f"status:{key}", lambda: _ask_status(runtime, key)
     )
     return status

@@ -34,8 +34,10 @@ async def providers(context: Context) -> list[ProviderInfo]:
     runtime = context.runtime
     with suppress(UpstreamUnavailable):  # then as this process read it last
         records = await context.load(loaders.AllProviderSettings, "all")
-        runtime.provider_settings.update(_overrides(records or ()))
-    return apply_overrides(runtime.providers.infos.values(), runtime.provider_settings())
+        runtime.sources.provider_settings.update(_overrides(records or ()))
+    return apply_overrides(
+        runtime.sources.providers.infos.values(), runtime.sources.provider_settings()
+    )
 
 
 async def find_providers(context: Context, requested_ids: Sequence[str]) -> dict[str, ProviderInfo]:
@@ -46,7 +48,9 @@ async def find_providers(context: Context, requested_ids: Sequence[str]) -> dict
 def provider(context: Context, key: str) -> ProviderInfo:
     """A provider by key, as last read; one that is no longer configured has its key alone."""
     runtime = context.runtime
-    infos = apply_overrides(runtime.providers.infos.values(), runtime.provider_settings())
+    infos = apply_overrides(
+        runtime.sources.providers.infos.values(), runtime.sources.provider_settings()
+    )
     match = next((info for info in infos if info.key == key), None)
     return match if match is not None else ProviderInfo(key, key, enabled=False)
 
@@ -98,7 +102,7 @@ def parse_provider_key(context: Context, id_: str) -> str:
     """
     require_kind(id_, "provider")
     key = id_.removeprefix(_PREFIX)
-    if not id_.startswith(_PREFIX) or key not in context.runtime.providers.infos:
+    if not id_.startswith(_PREFIX) or key not in context.runtime.sources.providers.infos:
         raise NotFound("There is no such provider.", path=["id"])
     return key
 
@@ -128,11 +132,11 @@ def _overrides(records: Iterable[models.ProviderSettingRecord]) -> dict[str, Ove
 
 def health_score(context: Context, info: ProviderInfo) -> float | None:
     """The provider's health from 0 to 1; None for one that is not configured."""
-    health = context.runtime.providers.health(info.key)
+    health = context.runtime.sources.providers.health(info.key)
     return health.score if health is not None else None
 
 
 def p95_latency_ms(context: Context, info: ProviderInfo) -> int | None:
     """The 95th percentile of latency; None without calls, or if it is not configured."""
-    health = context.runtime.providers.health(info.key)
+    health = context.runtime.sources.providers.health(info.key)
     return health.p95_ms if health is not None else None

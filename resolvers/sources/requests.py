@@ -66,7 +66,7 @@ async def source_requests(
     all_infos = await providers(context)
     key = viewer_key(context)
     infos = select_providers(all_infos, key)
-    members = context.runtime.providers.members
+    members = context.runtime.sources.providers.members
     supported_hints = {hint for info in infos for hint in members[info.key].supported_hints}
     preferences = TitleRef(
         "",
@@ -75,7 +75,9 @@ async def source_requests(
         if _is_limit(max_quality) and SupportedHint.MAX_QUALITY in supported_hints
         else None,
     )
-    configured = [info.key for info in context.runtime.providers.infos.values() if info.enabled]
+    configured = [
+        info.key for info in context.runtime.sources.providers.infos.values() if info.enabled
+    ]
     order = [info.key for info in infos]
     custom_order = order if order != configured else []
     refs = [

@@ -134,7 +134,7 @@ async def sources_of_titles(
                 replace(cached_answer[0].value, origin=cached_answer[1]), source_filter, own_urls
             )
         async with slots:
-            sources: StreamingSources = await context.runtime.source_fetches.run(
+            sources: StreamingSources = await context.runtime.sources.fetches.run(
                 request.cache_name,
                 lambda: _fetch(context.runtime, request, cached_answer, new_entries),
             )
@@ -195,7 +195,7 @@ async def _fetch(
 
     The entry goes into `new_entries`.
     """
-    answer = await runtime.providers.find(request.title, request.viewer_key)
+    answer = await runtime.sources.providers.find(request.title, request.viewer_key)
     if answer.is_certain:
         entry = _entry(runtime, request, answer)
         new_entries[cache_keys.STREAMING_SOURCES.key(request.cache_name)] = entry

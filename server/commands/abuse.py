@@ -34,7 +34,7 @@ _AWAY = "The state Redis does not answer: see STATE_REDIS_URL."
 async def show_all(settings: Settings) -> int:
     """Print all prefixes, the worst first; return their number."""
     async with open_runtime(settings) as runtime:
-        store = runtime.abuse_watch.store
+        store = runtime.ops.abuse_watch.store
         try:
             statuses, _ = await store.list_statuses(runtime.clock())
             statuses.sort(key=lambda one: (-one.level, -one.score, one.prefix))
@@ -53,7 +53,7 @@ async def lift(settings: Settings, text: str) -> bool:
     prefix = parse_prefix(text)
     async with open_runtime(settings) as runtime:
         try:
-            is_lifted = await runtime.abuse_watch.store.lift(prefix)
+            is_lifted = await runtime.ops.abuse_watch.store.lift(prefix)
         except UpstreamUnavailable as error:
             raise StartupError(_AWAY) from error
         if is_lifted:
@@ -70,12 +70,12 @@ async def block(settings: Settings, text: str, minutes: int, reason: str) -> Non
     """
     prefix = parse_prefix(text)
     async with open_runtime(settings) as runtime:
-        if runtime.abuse_watch.is_exempt(prefix):
+        if runtime.ops.abuse_watch.is_exempt(prefix):
             raise StartupError(f"{prefix} is exempt: see ABUSE_EXEMPT and TRUSTED_PROXIES.")
         now = runtime.clock()
         until = now + 60 * minutes
         try:
-            await runtime.abuse_watch.store.block(prefix, until, now, reason)
+            await runtime.ops.abuse_watch.store.block(prefix, until, now, reason)
         except UpstreamUnavailable as error:
             raise StartupError(_AWAY) from error
         await _record(runtime, AuditEvent.ADDRESS_BLOCKED, prefix, minutes=minutes, reason=reason)

@@ -10,12 +10,13 @@ from typing import Annotated
 
 import typer
 
-from resolvers.opening import open_playback
 from server import serving
 from server.commands.options import load_settings
 from services.errors import StartupError, UpstreamUnavailable
 from services.playback.dead_letters import DeadLetter, DeadLetters
+from services.playback.keys import ProgressKeys
 from services.redis import pool
+from services.redis.scripts import ScriptCalls
 from services.settings.settings import Settings
 
 app = typer.Typer()
@@ -31,7 +32,8 @@ async def dead_letters(settings: Settings, *, replay: bool) -> int:
     """
     count = 0
     redis = pool.connect(settings, state=True)
-    letters = open_playback(settings, redis).dead_letters
+    keys = ProgressKeys(settings.progress_shards, settings.redis_key_prefix)
+    letters = DeadLetters(redis, ScriptCalls(redis), keys)
     try:
         async for letter in _iterate_letters(letters, settings.progress_shards):
             replayed = replay and await letters.replay(letter)

@@ -101,7 +101,7 @@ class GraphQLOverHTTP:
         """Report requests that are not GraphQL over HTTP: no client of ours sends them."""
         client = scope.get("client")
         if status in (400, 405, 406, 413, 415) and client:
-            self._runtime.abuse_watch.record_signal(client[0], Signal.INVALID_REQUEST)
+            self._runtime.ops.abuse_watch.record_signal(client[0], Signal.INVALID_REQUEST)
 
     def _cache_headers(
         self, stored: StoredAnswer, headers: dict[bytes, bytes]

@@ -37,8 +37,8 @@ class GraphQLOverWebSocket:
         init_seconds: float = INIT_SECONDS,
     ) -> None:
         self._cors_origin = runtime.settings.cors_origin
-        self._open = OpenSockets(runtime.settings, runtime.revocations)
-        requests = OperationLog(log or AccessLog.of(runtime.settings), runtime.live_metrics)
+        self._open = OpenSockets(runtime.settings, runtime.accounts.revocations)
+        requests = OperationLog(log or AccessLog.of(runtime.settings), runtime.ops.live_metrics)
         self._shared = SharedSocketState(operations, runtime, requests, self._open, init_seconds)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -60,7 +60,7 @@ async def _media(request: Request) -> Response:
         raise NotFound("There is no such film, or no such part of it.")
     if isinstance(opened.content, hls.Playlist):
         return _playlist(request, opened.content, opened.remaining_seconds)
-    library = context.runtime.media.library
+    library = context.runtime.sources.media.library
     suffix = part["path"].rpartition(".")[2]
     return _file(request, library, opened.content, _TYPES[suffix], opened.remaining_seconds)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import replace
 
 import pytest
 from pydantic import SecretStr
@@ -14,6 +13,7 @@ from services.accounts.token_keys import generate_pem, open_keys
 from services.accounts.tokens import AccessTokens
 from services.settings.settings import Environment
 from tests.support.api_client import LiveServer, build_silent_app, serve_app
+from tests.support.runtimes import with_changes
 
 OUR_SITE = "https://app.example"
 
@@ -38,7 +38,7 @@ def hardened(runtime: Runtime, private_key: str) -> Runtime:
         }
     )
     tokens = AccessTokens(open_keys(settings), lifetime_seconds=settings.access_token_seconds)
-    return replace(runtime, settings=settings, access_tokens=tokens)
+    return with_changes(runtime, settings=settings, accounts={"access_tokens": tokens})
 
 
 @pytest.fixture

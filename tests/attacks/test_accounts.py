@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -23,6 +22,7 @@ from tests.attacks.payloads import (
     record_attempt,
 )
 from tests.support.api_client import connect_runtime
+from tests.support.runtimes import with_changes
 
 EMAIL, PASSWORD = "ada@example.org", "correct horse battery"
 LOGIN = "mutation ($e: EmailAddress!, $p: String!) { login(input: {email: $e, password: $p}) \
@@ -179,7 +179,7 @@ async def throttled(hardened: Runtime) -> AsyncIterator[httpx.AsyncClient]:
     """With the limits of production on tries to sign in."""
     settings = hardened.settings.model_copy(update={"throttles": True})
     throttles = Throttles(settings, SlidingWindows(ScriptCalls(hardened.state_redis)))
-    changed = replace(hardened, settings=settings, throttles=throttles)
+    changed = with_changes(hardened, settings=settings, accounts={"throttles": throttles})
     async with connect_runtime(changed) as client:
         yield client
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
 import models
 from resolvers.context import Runtime
-from resolvers.opening import open_playback
 from services.cache.cache import Cache
 from services.limits.rate_limit import RateLimiter
 from services.limits.sliding_window import SlidingWindows, WindowLimits, WindowResult
@@ -22,6 +20,7 @@ from services.settings.settings import Settings
 from tests.support.api_client import build_silent_app, connect_app
 from tests.support.playback_fixtures import build_offline_report, film, viewer_of
 from tests.support.relay import Relay
+from tests.support.runtimes import playback_on, with_changes
 
 _DELAY_SECONDS = 0.3
 _PEOPLE = 12
@@ -144,14 +143,14 @@ async def delayed(relay: Relay, runtime: Runtime) -> AsyncIterator[Runtime]:
         }
     )
     redis = pool.connect(settings)
-    yield replace(
+    yield with_changes(
         runtime,
         settings=settings,
         redis=redis,
         state_redis=redis,
         cache=Cache(redis, tiers="redis"),
-        playback=open_playback(settings, redis),
-        rate_limiter=RateLimiter(settings, SlidingWindows(ScriptCalls(redis))),
+        playback=playback_on(runtime, settings, redis),
+        ops={"rate_limiter": RateLimiter(settings, SlidingWindows(ScriptCalls(redis)))},
     )
     await redis.aclose()
 
@@ -173,7 +172,7 @@ async def test_who_gives_up_a_request_leaves_nothing_for_the_next(
         ).insert()
         await build_offline_report(person, playable, 100.0 + number)
         tokens.append(
-            delayed.access_tokens.issue(
+            delayed.accounts.access_tokens.issue(
                 user_id=person.viewer.user_id, role="USER", tier="FREE", login_id="login_1",
                 now=delayed.clock(),
             )

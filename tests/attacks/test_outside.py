@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -32,6 +31,7 @@ from tests.support.api_client import (
     token_for,
 )
 from tests.support.fake_provider import FakeProvider
+from tests.support.runtimes import with_changes
 from tests.support.titles import film as a_film
 from tests.support.titles import film_id, store
 from tests.support.with_providers import json_provider, open_providers
@@ -207,7 +207,9 @@ async def test_an_unexpected_error_is_one_sentence_and_a_number(
     # given a part of the server that fails with all that must not be told
     secret = f"KeyError in /work/main/x.py at mongodb://host: {LEAK_WORDS}"
     record_attempt("error masking", transport_name)
-    broken = replace(hardened, breakers=_Broken(secret), tmdb=_Broken(secret))  # type: ignore[arg-type]
+    broken = with_changes(
+        hardened, sources={"breakers": _Broken(secret)}, catalog={"tmdb": _Broken(secret)}
+    )
     app = build_silent_app(broken)
     query = "{ circuitBreakers { id state } }"
     headers = {"authorization": f"Bearer {token_for(broken, models.Role.OPERATOR)}"}

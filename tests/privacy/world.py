@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,8 @@ import pytest
 
 import models
 from models.mongo import ids
-from resolvers.context import Media, Runtime
+from resolvers.context import Runtime
+from resolvers.runtimes import Media
 from services.accounts.passwords import Passwords
 from services.media.library import MediaLibrary
 from services.media.signed_urls import MediaUrlSigner
@@ -26,6 +27,7 @@ from services.redis.pool import Client
 from tests.privacy.operations import OWNED, Made
 from tests.support import films_on_disk, titles
 from tests.support.api_client import GraphQL, connect_runtime
+from tests.support.runtimes import with_changes
 from workers.flush_progress import flush_progress
 
 EMAIL, PASSWORD = "ada-of-the-marker@example.org", "adas long password"
@@ -94,8 +96,8 @@ class World:
 
     def as_admin(self, person: Person) -> str:
         """The same person with all the rights there are."""
-        viewer = self.runtime.access_tokens.verify(person.token, self.runtime.clock())
-        return self.runtime.access_tokens.issue(
+        viewer = self.runtime.accounts.access_tokens.verify(person.token, self.runtime.clock())
+        return self.runtime.accounts.access_tokens.issue(
             user_id=viewer.user_id,
             role=models.Role.ADMIN.value,
             tier=models.AccountTier.PREMIUM.value,
@@ -188,8 +190,10 @@ async def make_world(runtime: Runtime, folder: Path) -> AsyncIterator[World]:
     addresses = MediaUrlSigner(
         runtime.settings.secret_bytes, lifetime_seconds=3600, binds_address=False
     )
-    changed = replace(
-        runtime, passwords=passwords, media=Media(library, addresses, runtime.media.is_revoked)
+    changed = with_changes(
+        runtime,
+        accounts={"passwords": passwords},
+        sources={"media": Media(library, addresses, runtime.sources.media.is_revoked)},
     )
     async with connect_runtime(changed) as client:
         world = World(changed, client)

@@ -229,7 +229,7 @@ async def test_what_takes_a_right_is_recorded(
 ) -> None:
     # given a film, a breaker and somebody with the right
     await store([film(1), genre("drama")])
-    runtime.breakers.of("test")
+    runtime.sources.breakers.of("test")
     # when it is used
     await act(as_(runtime, role))
     # then there is one entry, of this person

@@ -19,6 +19,7 @@ from services.accounts.mail import Mail
 from services.accounts.passwords import Passwords
 from services.errors import MailFailed
 from tests.support.clock import Clock
+from tests.support.runtimes import with_changes
 from workers.send_mail import send_mail
 
 EMAIL = "ada@example.org"
@@ -55,11 +56,10 @@ class RecordingMailer:
 async def open_cheap_runtime(runtime: Runtime, **settings: Any) -> AsyncIterator[Runtime]:
     """With a clock of the test's, passwords that cost little, mails that are kept."""
     passwords = Passwords(memory_kib=64, passes=1)
-    yield dataclasses.replace(
+    yield with_changes(
         runtime,
         clock=Clock(),
-        passwords=passwords,
-        mailer=RecordingMailer(),
+        accounts={"passwords": passwords, "mailer": RecordingMailer()},
         settings=runtime.settings.model_copy(update=settings),
     )
     passwords.close()
@@ -71,8 +71,8 @@ def clock_of(context: Context) -> Clock:
 
 
 def mails_of(context: Context) -> RecordingMailer:
-    assert isinstance(context.runtime.mailer, RecordingMailer)
-    return context.runtime.mailer
+    assert isinstance(context.runtime.accounts.mailer, RecordingMailer)
+    return context.runtime.accounts.mailer
 
 
 async def send_pending_mails(context: Context) -> RecordingMailer:

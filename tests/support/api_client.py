@@ -213,7 +213,7 @@ def token_for(
     now: float | None = None,
 ) -> str:
     """An access token as `login` gives it, issued at `now`."""
-    return runtime.access_tokens.issue(
+    return runtime.accounts.access_tokens.issue(
         user_id=ids.derive("user", "test", role.value),
         role=role.value,
         tier=tier.value,

@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
@@ -16,6 +16,7 @@ from services.settings.settings import Settings
 from services.tmdb import client as tmdb
 from services.tmdb.client import Tmdb
 from tests.support.fake_server import serve_on_free_port
+from tests.support.runtimes import with_changes
 
 KEY = "eyJhbGciOiJIUzI1NiJ9.read-access-token"
 SLOW_SECONDS = 0.3
@@ -215,4 +216,4 @@ async def open_client(fake: FakeTmdb, key: str = KEY, **settings: Any) -> AsyncI
 async def open_runtime_with(runtime: Runtime, fake: FakeTmdb) -> AsyncIterator[Runtime]:
     """The runtime, talking to the fake."""
     async with open_client(fake) as client:
-        yield replace(runtime, tmdb=client)
+        yield with_changes(runtime, catalog={"tmdb": client})

@@ -8,7 +8,6 @@ from dataclasses import replace
 import pytest
 
 from resolvers.context import Context, Runtime
-from resolvers.opening import open_playback
 from services.redis.pool import Client
 from services.settings.settings import Settings
 from tests.support import fake_cdn, fake_provider, fake_tmdb
@@ -18,6 +17,7 @@ from tests.support.fake_cdn import FakeCdn
 from tests.support.fake_provider import FakeProvider
 from tests.support.fake_tmdb import FakeTmdb
 from tests.support.relay import Relay, start_relay
+from tests.support.runtimes import playback_on
 
 
 @pytest.fixture
@@ -69,4 +69,4 @@ async def guest(runtime: Runtime) -> AsyncIterator[Context]:
 def claiming_at_once(runtime: Runtime, redis: Client) -> Runtime:
     """A process that claims what others read and did not flush after a millisecond."""
     changed = runtime.settings.model_copy(update={"progress_claim_idle_seconds": 0.001})
-    return replace(runtime, playback=open_playback(changed, redis))
+    return replace(runtime, playback=playback_on(runtime, changed, redis))

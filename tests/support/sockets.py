@@ -49,7 +49,7 @@ def issue_token(
     role: models.Role = models.Role.OPERATOR,
 ) -> str:
     """An access token; it lives for 900 s."""
-    return runtime.access_tokens.issue(
+    return runtime.accounts.access_tokens.issue(
         user_id=ids.derive("user", "sockets", user),
         role=role.value,
         tier=models.AccountTier.FREE.value,

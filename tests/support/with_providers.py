@@ -22,6 +22,7 @@ from services.providers.overrides import ProviderSettings
 from services.redis.scripts import ScriptCalls
 from tests.support.api_client import GraphQL, build_silent_app, token_for
 from tests.support.fake_provider import FakeProvider
+from tests.support.runtimes import with_changes
 
 Entry = dict[str, Any]
 Ask = Callable[..., Awaitable[dict[str, Any]]]
@@ -45,12 +46,14 @@ async def open_providers(
     changed = ProviderSettings()
     breakers = CircuitBreakers(ScriptCalls(runtime.state_redis), BreakerRules.of(settings))
     async with http_client.connect(settings.provider_timeout_seconds) as client:
-        yield replace(
+        yield with_changes(
             runtime,
             settings=settings,
-            providers=open_chain(settings, client, changed, breakers),
-            provider_settings=changed,
-            breakers=breakers,
+            sources={
+                "providers": open_chain(settings, client, changed, breakers),
+                "provider_settings": changed,
+                "breakers": breakers,
+            },
             cache=cache or runtime.cache,
         )
     await breakers.aclose()

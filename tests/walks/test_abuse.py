@@ -8,7 +8,6 @@ graph/operations → resolvers/abuse. Beside it: server/abuse_commands.
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -26,6 +25,7 @@ from services.limits.abuse_watch import AbuseWatch
 from services.settings.settings import Settings
 from tests.support.api_client import LiveServer, build_silent_app, serve_app
 from tests.support.processes import Process, until
+from tests.support.runtimes import with_changes
 
 BAD, OTHER = "127.0.1.2", "127.0.2.3"
 PREFIX = "127.0.1.0/24"
@@ -46,7 +46,7 @@ async def served(runtime: Runtime) -> AsyncIterator[tuple[LiveServer, AbuseWatch
     settings = runtime.settings.model_copy(update=FLOOD)
     watch = AbuseWatch(settings, runtime.redis)
     await watch.start()
-    own = dataclasses.replace(runtime, settings=settings, abuse_watch=watch)
+    own = with_changes(runtime, settings=settings, ops={"abuse_watch": watch})
     app = build_silent_app(own)
     try:
         async with serve_app(app, settings) as server:

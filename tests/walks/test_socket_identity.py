@@ -40,7 +40,7 @@ async def position(socket: Socket) -> float:
 
 def elsewhere(runtime: Runtime, clock: Clock, access_token: str) -> Context:
     """The same viewer on another device."""
-    claims = runtime.access_tokens.verify(access_token, clock())
+    claims = runtime.accounts.access_tokens.verify(access_token, clock())
     viewer = Viewer(claims.user_id, Role.USER, AccountTier.FREE, claims.login_id)
     return Context(replace(runtime, clock=clock), viewer)
 

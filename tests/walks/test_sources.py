@@ -6,7 +6,6 @@ import json
 import shutil
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -21,6 +20,7 @@ from tests.support.api_client import GraphQL, connect_runtime, token_for
 from tests.support.fake_provider import FakeProvider
 from tests.support.films_on_disk import film as film_on_disk
 from tests.support.films_on_disk import store as put_on_disk
+from tests.support.runtimes import with_changes
 
 QUERY = """query ($id: ID!, $fresh: Boolean) { movie(by: {id: $id}) {
   title
@@ -68,7 +68,9 @@ def ask_sources(runtime: Runtime, provider_server: FakeProvider, film: str) -> A
             }
         )
         async with http_client.connect(0.3) as outside:
-            own = replace(runtime, settings=settings, providers=open_chain(settings, outside))
+            own = with_changes(
+                runtime, settings=settings, sources={"providers": open_chain(settings, outside)}
+            )
             async with connect_runtime(own) as client:
                 bodies = [await GraphQL(client)(QUERY, {"id": film}, token) for _ in range(times)]
         assert all((status, body.keys()) == (200, {"data"}) for status, body in bodies)

@@ -7,21 +7,21 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from typing import Any
 
 import httpx
 import pytest
 
 import models
+from resolvers.accounts.opening import open_revocations
 from resolvers.context import Runtime
-from resolvers.opening import open_revocations
 from services.accounts.tokens import AccessTokens
 from services.settings.settings import Settings
 from tests.conftest import CountCommands
 from tests.support.api_client import GraphQL, build_silent_app, serve_app, token_for
 from tests.support.clock import Clock
 from tests.support.forged_tokens import ATTACKS, OURS, forge_signed, payload_at, segment
+from tests.support.runtimes import with_changes
 
 VIEWER = "{ viewer { id email role } }"
 REGISTER = """
@@ -45,7 +45,7 @@ mutation ($token: String) {
 def keyed(runtime: Runtime, clock: Clock) -> Runtime:
     """Tokens as in production, and the test's clock."""
     tokens = AccessTokens([OURS], lifetime_seconds=900)
-    return replace(runtime, access_tokens=tokens, clock=clock)
+    return with_changes(runtime, accounts={"access_tokens": tokens}, clock=clock)
 
 
 @asynccontextmanager
@@ -262,13 +262,13 @@ async def test_a_revoked_family_is_refused_by_every_process(
     # given another process, and tokens that both have seen and remember
     async with open_revocations(settings, keyed.state_redis) as its_own:
         tokens = AccessTokens([OURS], lifetime_seconds=900)
-        there = replace(keyed, access_tokens=tokens, revocations=its_own)
+        there = with_changes(keyed, accounts={"access_tokens": tokens, "revocations": its_own})
         async with by_http(there) as elsewhere:
             token, _ = await signed_in(client)
             assert [await access(each, token) for each in (client, elsewhere)] == [200, 200]
             # when the sign-in ends here
             (login,) = await models.Login.get_pymongo_collection().find({}).to_list(None)
-            await keyed.revocations.revoke_login(login["_id"], at=clock.now)
+            await keyed.accounts.revocations.revoke_login(login["_id"], at=clock.now)
             # then the token is refused here at once and there a moment later
             assert await access(client, token) == 401
             async with asyncio.timeout(15):
@@ -285,7 +285,7 @@ async def test_new_rights_end_old_tokens_and_the_next_refresh_has_them(
     (user,) = await models.User.get_pymongo_collection().find({}).to_list(None)
     # when the rights of the account change
     await models.User.get_pymongo_collection().update_one({}, {"$set": {"role": "EDITOR"}})
-    await keyed.revocations.revoke_user(user["_id"], at=keyed.clock())
+    await keyed.accounts.revocations.revoke_user(user["_id"], at=keyed.clock())
     # then the old token is refused, and a refresh in the same moment brings one with the new rights
     assert await access(client, token) == 401
     newer = (await refreshed(client, refresh))["tokens"]["accessToken"]

@@ -31,6 +31,7 @@ from tests.support.api_client import GraphQL, token_for
 from tests.support.caching import connect_relayed
 from tests.support.clock import Clock
 from tests.support.fake_cdn import Answer, FakeCdn, settings_for
+from tests.support.runtimes import with_changes
 from tests.support.titles import film, film_id, genre, store
 from workers.purge_cdn import MAX_ATTEMPTS, purge_cdn
 
@@ -64,7 +65,7 @@ async def process(
     **changes: Any,
 ) -> AsyncIterator[Runtime]:
     async with cdn.open_cdn(settings_for(provider, cdn_server.url)) as adapter:
-        yield replace(runtime, cdn=adapter, clock=clock, **changes)
+        yield with_changes(runtime, catalog={"cdn": adapter}, clock=clock, **changes)
 
 
 def editor(runtime: Runtime) -> Context:
@@ -229,10 +230,10 @@ async def test_a_process_that_owes_redis_something_does_not_say_that_it_is_done(
         await owing.cache.invalidate([f"movie:{FILM}"])
         # given an outbox that can be reached, in another Redis than the cache's
         await purging.mark_ready(owing, purge_id, [f"movie:{FILM}"])
-        assert await here.purge_outbox.pop_ready() == {}
+        assert await here.catalog.purge_outbox.pop_ready() == {}
     # and one that owes nothing says so
     await purging.mark_ready(here, purge_id, [f"movie:{FILM}"])
-    assert await here.purge_outbox.pop_ready() == {purge_id: [f"movie:{FILM}"]}
+    assert await here.catalog.purge_outbox.pop_ready() == {purge_id: [f"movie:{FILM}"]}
 
 
 async def test_while_redis_is_away_purges_wait_and_it_counts_against_none(
@@ -287,7 +288,7 @@ async def test_a_word_for_a_purge_that_is_done_changes_nothing(here: Runtime) ->
     await edit(here, title="Another")
     await purge_cdn(here)
     done = await only()
-    await here.purge_outbox.mark_ready(done.id, ["movies:all"])
+    await here.catalog.purge_outbox.mark_ready(done.id, ["movies:all"])
     assert await purge_cdn(here) == 0
     assert await only() == done
 

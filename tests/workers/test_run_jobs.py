@@ -23,6 +23,7 @@ from services.telemetry import metrics
 from tests.support import fake_tmdb, worker_process
 from tests.support.fake_tmdb import FakeTmdb
 from tests.support.playback_fixtures import film, read_stored_progress, start_new_session, viewer_of
+from tests.support.runtimes import with_changes
 from workers import Worker, run_workers
 from workers.import_tmdb import import_tmdb
 from workers.run_jobs import MAX_ATTEMPTS, JobProgress, Runner, run_jobs
@@ -162,8 +163,10 @@ async def test_jobs_are_run_while_redis_is_away(runtime: Runtime) -> None:
     # given a worker whose Redis does not answer
     nowhere = runtime.settings.model_copy(update={"redis_url": "redis://127.0.0.1:1/0"})
     away = pool.connect(nowhere)
-    queue = type(runtime.jobs.queue)(away)
-    without_redis = replace(later(runtime, 31), jobs=replace(runtime.jobs, queue=queue))
+    queue = type(runtime.ops.jobs.queue)(away)
+    without_redis = with_changes(
+        later(runtime, 31), ops={"jobs": replace(runtime.ops.jobs, queue=queue)}
+    )
     job = await job_queue.start(replace(without_redis, clock=runtime.clock), JobKind.FLUSH_PROGRESS)
     # when it looks, then it finds the job in MongoDB
     assert await run_jobs(without_redis, "one", runners(_nothing)) == 1
@@ -284,7 +287,7 @@ async def test_watching_tells_every_state_until_the_end(runtime: Runtime) -> Non
     assert states[-1] == (JobState.SUCCEEDED, 3, 3)
     steps = [done for state, done, _ in states if state is JobState.RUNNING]
     assert steps == sorted(steps) and set(steps) >= {1, 2, 3}
-    assert not runtime.jobs.changed._subscriptions
+    assert not runtime.ops.jobs.changed._subscriptions
 
 
 async def test_watching_needs_no_word_from_redis(runtime: Runtime) -> None:
@@ -368,7 +371,7 @@ async def test_an_import_whose_worker_is_killed_is_finished_by_another(
     async with fake_tmdb.open_runtime_with(runtime, tmdb_server) as here:
         job = await jobs.import_from_tmdb(by(here, Role.EDITOR), tmdb_ids=numbers)
         assert (job.total, job.created_by) == (45, "user_1")
-        await here.jobs.queue.claim_period(
+        await here.ops.jobs.queue.claim_period(
             "import_tmdb_changes", 60
         )  # or it would start that as well
         async with worker_process.run_worker(here.settings, tmdb_server):

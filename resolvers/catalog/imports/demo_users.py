@@ -28,7 +28,7 @@ async def ensure_demo_users(context: Context) -> int:
                 id=models.ids.derive("user", "demo", email),
                 email=email,
                 email_verified=True,
-                password_hash=await context.runtime.passwords.hash(DEMO_PASSWORD),
+                password_hash=await context.runtime.accounts.passwords.hash(DEMO_PASSWORD),
                 display_name=name,
                 role=role,
                 tier=tier,

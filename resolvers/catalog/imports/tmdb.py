@@ -61,7 +61,7 @@ async def load(
     """
     done, total = 0, sum(len(numbers) for numbers in numbers_by_kind.values())
     progress(done, total)
-    running = _Import(runtime, (await runtime.tmdb.configuration()).images)
+    running = _Import(runtime, (await runtime.catalog.tmdb.configuration()).images)
     report = Report({}, 0)
     for kind, numbers in numbers_by_kind.items():
         for some in models.batches(numbers, BATCH[kind]):
@@ -88,7 +88,7 @@ class _Import:
 
     async def batch(self, kind: TmdbKind, some: list[int], every: Sequence[int]) -> Report:
         """Import one batch of titles."""
-        broken, tmdb = Problems(), self._runtime.tmdb
+        broken, tmdb = Problems(), self._runtime.catalog.tmdb
         if kind is TmdbKind.MOVIE:
             movies = await _gather_details(
                 kind, some, [tmdb.movie(number) for number in some], broken
@@ -100,7 +100,7 @@ class _Import:
         return await retry(lambda: self._write_shows(shows, broken), Conflict, attempts=_WRITES)
 
     async def _show(self, number: int) -> ShowWithSeasons | None:
-        show = await self._runtime.tmdb.show(number)
+        show = await self._runtime.catalog.tmdb.show(number)
         return (show, await tmdb_seasons.read(self._runtime, show)) if show is not None else None
 
     async def _write_movies(

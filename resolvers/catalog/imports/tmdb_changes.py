@@ -49,7 +49,7 @@ async def _find_start(today: date) -> date:
 async def _list_changed(runtime: Runtime, kind: TmdbKind, start: date, end: date) -> list[int]:
     changed: set[int] = set()
     for page in range(1, MAX_PAGE + 1):
-        changes = await runtime.tmdb.changes(kind, start, end, page)
+        changes = await runtime.catalog.tmdb.changes(kind, start, end, page)
         changed |= await _stored_numbers(kind, [change.id for change in changes.results])
         if page >= changes.total_pages:
             break

@@ -35,9 +35,9 @@ async def numbers(
 
 async def _page(runtime: Runtime, kind: TmdbKind, category: MovieCategory, number: int) -> Page:
     if category is MovieCategory.TRENDING:
-        return await runtime.tmdb.trending(kind, number)
+        return await runtime.catalog.tmdb.trending(kind, number)
     filters = _filters(kind, category, datetime.fromtimestamp(runtime.clock(), UTC).date())
-    return await runtime.tmdb.discover(kind, number, **filters)
+    return await runtime.catalog.tmdb.discover(kind, number, **filters)
 
 
 def _filters(kind: TmdbKind, category: MovieCategory, today: date) -> dict[str, str | int]:

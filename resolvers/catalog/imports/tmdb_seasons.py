@@ -25,7 +25,7 @@ async def read(runtime: Runtime, show: ShowDetails) -> list[SeasonDetails]:
         UpstreamUnavailable: TMDb did not answer for one of them.
     """
     numbers = sorted({each.season_number for each in show.seasons if each.season_number > 0})
-    requests = [runtime.tmdb.season(show.id, number) for number in numbers[:MAX_SEASONS]]
+    requests = [runtime.catalog.tmdb.season(show.id, number) for number in numbers[:MAX_SEASONS]]
     seasons = [season for season in await asyncio.gather(*requests) if season is not None]
     return [
         SeasonDetails(season.season_number, season.name, season.air_date, _deduplicate(season))

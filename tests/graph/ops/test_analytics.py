@@ -6,7 +6,6 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -22,6 +21,7 @@ from services.redis.hub import Hub
 from services.settings.settings import Settings
 from services.telemetry.live_metrics import LiveMetrics, SampleReducer
 from tests.support.operations import open_operations
+from tests.support.runtimes import with_changes
 from workers.publish_metrics import publish_metrics
 
 
@@ -49,7 +49,7 @@ LIVE = """subscription($every: Int! = 1, $after: String) {
 @pytest.fixture
 async def operator(runtime: Runtime, settings: Settings) -> AsyncIterator[Context]:
     hub = Hub(runtime.redis, pool.connect_blocking(settings), "metrics:graph", SampleReducer)
-    own = replace(runtime, metrics_hub=hub, live_metrics=LiveMetrics("one"))
+    own = with_changes(runtime, ops={"metrics_hub": hub, "live_metrics": LiveMetrics("one")})
     yield Context(own, Viewer("user_1", Role.OPERATOR, AccountTier.FREE, "login_1"))
     await hub.aclose()
 
@@ -73,7 +73,7 @@ async def first(operations: Operations, context: Context, **variables: Any) -> d
 
 
 async def test_live_metrics_reach_an_operator(operations: Operations, operator: Context) -> None:
-    operator.runtime.live_metrics.record_request(0.01, failed=True)
+    operator.runtime.ops.live_metrics.record_request(0.01, failed=True)
     await publish_metrics(operator.runtime)
     answer = await first(operations, operator)
     assert "errors" not in answer
@@ -109,7 +109,7 @@ async def test_live_metrics_are_refused_with_a_code(
     viewer = Viewer("user_2", role, AccountTier.FREE, "login_2") if role else None
     answer = await first(operations, Context(operator.runtime, viewer), **variables)
     assert [error["extensions"]["code"] for error in answer["errors"]] == [code]
-    assert not operator.runtime.metrics_hub._subscriptions
+    assert not operator.runtime.ops.metrics_hub._subscriptions
 
 
 async def test_health_is_public(operations: Operations, context: Context) -> None:

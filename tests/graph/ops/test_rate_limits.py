@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -18,6 +17,7 @@ from services.redis.pool import Client
 from services.redis.scripts import ScriptCalls
 from tests.support import titles
 from tests.support.processes import until
+from tests.support.runtimes import with_changes
 
 NOW = 1_800_000_000.0
 FILMS = """
@@ -36,7 +36,9 @@ class Limited:
         )
         windows = SlidingWindows(ScriptCalls(runtime.redis), lambda: NOW)
         limiter = RateLimiter(settings, windows)
-        self.runtime = replace(runtime, settings=settings, rate_limiter=limiter, clock=lambda: NOW)
+        self.runtime = with_changes(
+            runtime, settings=settings, ops={"rate_limiter": limiter}, clock=lambda: NOW
+        )
         self.operations = Operations(
             open_documents(settings),
             by_plan=by_plan,
@@ -94,7 +96,7 @@ async def test_an_operation_costs_what_it_built_not_what_it_might_have(
     assert cost["remaining"] == cost["limit"] - cost["actual"] == 50_000 - cost["actual"]
     assert cost["resetAt"] == "2027-01-15T08:02:00.000Z"
     # and the difference is given back
-    await limited.runtime.rate_limiter.aclose()
+    await limited.runtime.ops.rate_limiter.aclose()
     assert await points(redis) == cost["actual"]
 
 
@@ -127,12 +129,12 @@ async def test_a_cached_answer_costs_one_point(runtime: Runtime, redis: Client) 
         return isinstance(limited.operations.prepare(request, Context(runtime)), Answer)
 
     await until(is_cached, 10)
-    await limited.runtime.rate_limiter.aclose()
+    await limited.runtime.ops.rate_limiter.aclose()
     before = await points(redis)
     # when it is asked for
     cached = await limited.ask(request)
     # then it counts as one operation of one point
-    await limited.runtime.rate_limiter.aclose()
+    await limited.runtime.ops.rate_limiter.aclose()
     assert cached.stored is not None
     assert await points(redis) == before + 1
     # and who wants to know what it costs is told, which takes running it

@@ -34,7 +34,7 @@ async def test_an_operator_holds_a_breaker_and_lets_it_go(
     attempts = answer["data"]["movie"]["streamingSources"]["attempts"]
     assert {"provider": {"key": "vidking"}, "outcome": "BREAKER_OPEN"} in attempts
     assert provider_server.seen == []
-    assert (await own.breakers.snapshots())[0].reason == "they asked us to"
+    assert (await own.sources.breakers.snapshots())[0].reason == "they asked us to"
     # and a node and the list tell the same
     answer = await ask(
         "query ($id: ID!) { node(id: $id) { id ... on CircuitBreaker { state forced } } "
@@ -77,7 +77,7 @@ async def test_a_breaker_is_not_held_without_a_reason_or_in_a_wrong_way(
     payload = answer["data"]["setBreaker"]
     assert payload["breaker"] is None
     assert [(error["code"], error["path"]) for error in payload["errors"]] == [(code, path)]
-    assert [one.forced for one in await own.breakers.snapshots()] == [False]
+    assert [one.forced for one in await own.sources.breakers.snapshots()] == [False]
 
 
 async def test_a_breaker_is_no_node_for_others(ask: Ask) -> None:

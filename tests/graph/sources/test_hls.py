@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +10,15 @@ import httpx
 import m3u8
 import pytest
 
-from resolvers.context import Media, Runtime
+from resolvers.context import Runtime
+from resolvers.runtimes import Media
 from services.media.library import MediaLibrary
 from services.media.signed_urls import MediaUrlSigner
 from tests.conftest import CountCommands
 from tests.support import titles
 from tests.support.api_client import GraphQL, connect_runtime, token_for
 from tests.support.films_on_disk import film, store
+from tests.support.runtimes import with_changes
 
 NOW = 1_800_000_000.0
 FILMS = """
@@ -49,7 +50,9 @@ async def screened(
     settings = runtime.settings.model_copy(
         update={"graphql_executor": request.param, "public_url": "https://films.example/api"}
     )
-    yield replace(runtime, settings=settings, media=Media(library, addresses), clock=lambda: NOW)
+    yield with_changes(
+        runtime, settings=settings, sources={"media": Media(library, addresses)}, clock=lambda: NOW
+    )
     library.close()
 
 
@@ -71,7 +74,7 @@ async def test_a_film_of_ours_has_a_signed_address_and_its_qualities(
 ) -> None:
     token = token_for(screened)
     answer = await data(client, FILMS, {"first": 2}, token)
-    address = screened.media.addresses.sign(titles.film_id(1), "login_1", None, NOW)
+    address = screened.sources.media.addresses.sign(titles.film_id(1), "login_1", None, NOW)
     base = "https://films.example/api"
     assert answer["movies"]["nodes"] == [
         {

@@ -197,7 +197,7 @@ async def test_only_operators_change_anything(
     hold = {"id": BREAKER, "state": "OPEN", "reason": "mine"}
     assert read_codes(await ask(SET_BREAKER, role, input=hold)) == {code}
     assert await models.all_provider_settings() == []
-    assert [one.forced for one in await own.breakers.snapshots()] == [False]
+    assert [one.forced for one in await own.sources.breakers.snapshots()] == [False]
 
 
 async def test_another_process_hears_of_a_change_within_a_second(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -28,6 +27,7 @@ from services.providers.base import (
 from services.providers.chain import Chain
 from services.quality import Quality
 from tests.support.operations import Send, open_operations, run_operation
+from tests.support.runtimes import with_changes
 
 
 @strawberry.type(description="A film.")
@@ -82,7 +82,7 @@ def sources_context(context: Context) -> Context:
         Good(ProviderInfo("good", "Good", 2, is_fallback=True)),
     ]
     chain = Chain(providers, deadline_seconds=1, timeout_seconds=1)
-    return Context(replace(context.runtime, providers=chain))
+    return Context(with_changes(context.runtime, sources={"providers": chain}))
 
 
 @pytest.fixture(params=["plan", "core"])

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -25,6 +24,7 @@ from tests.support.accounts import (
     read_stored,
     register_account,
 )
+from tests.support.runtimes import with_changes
 
 SOON = datetime.fromtimestamp(START, UTC) + timedelta(hours=1)
 
@@ -37,7 +37,7 @@ async def guest(runtime: Runtime) -> AsyncIterator[Context]:
         memory: TtlCache[models.ApiKeyRecord | None] = TtlCache(
             fresh_seconds=1, stale_seconds=60, clock=lambda: now[0]
         )
-        context = Context(dataclasses.replace(cheap, api_key_cache=memory))
+        context = Context(with_changes(cheap, accounts={"api_key_cache": memory}))
         MOMENTS[id(memory)] = now
         yield context
         del MOMENTS[id(memory)]
@@ -47,7 +47,7 @@ MOMENTS: dict[int, list[float]] = {}
 
 
 def pass_seconds(context: Context, seconds: float) -> None:
-    MOMENTS[id(context.runtime.api_key_cache)][0] += seconds
+    MOMENTS[id(context.runtime.accounts.api_key_cache)][0] += seconds
     clock_of(context).now += seconds
 
 
@@ -137,7 +137,7 @@ async def test_a_revoked_key_is_refused_within_a_second_elsewhere(guest: Context
     ada = await register_account(guest)
     made = await make(ada)
     memory: TtlCache[models.ApiKeyRecord | None] = TtlCache(fresh_seconds=1, stale_seconds=60)
-    other = dataclasses.replace(guest.runtime, api_key_cache=memory)
+    other = with_changes(guest.runtime, accounts={"api_key_cache": memory})
     assert await authenticate(other, f"Bearer {made.secret}")
     await models.ApiKey.get_pymongo_collection().delete_many({})
     # when a second has passed, then it is refused there too

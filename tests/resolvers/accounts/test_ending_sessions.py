@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -31,6 +30,7 @@ from tests.support.accounts import (
     send_pending_mails,
     sign_in_as,
 )
+from tests.support.runtimes import with_changes
 
 AT = datetime.fromtimestamp(START, UTC)
 
@@ -116,12 +116,12 @@ async def test_they_end_although_what_follows_fails(guest: Context, end: End) ->
     ada = await register_account(guest)
     assert ada.viewer is not None
     (token,) = await add_logins(ada.viewer.user_id, 1)
-    guest.runtime.revocations._store = AwayStore()
+    guest.runtime.accounts.revocations._store = AwayStore()
     try:
         with pytest.raises(UpstreamUnavailable):
             await end(guest, ada)
     finally:
-        guest.runtime.revocations._store = models.RevocationStore()
+        guest.runtime.accounts.revocations._store = models.RevocationStore()
     # then the refresh tokens have ended all the same
     assert not await is_alive(guest, token)
 
@@ -129,7 +129,7 @@ async def test_they_end_although_what_follows_fails(guest: Context, end: End) ->
 async def test_what_failed_half_way_is_complete_after_another_attempt(guest: Context) -> None:
     ada, lost = await register_account(guest), await log_in(guest)
     assert lost.viewer is not None
-    revocations = guest.runtime.revocations
+    revocations = guest.runtime.accounts.revocations
     revocations._store = AwayStore()
     try:
         with pytest.raises(UpstreamUnavailable):
@@ -178,7 +178,7 @@ async def test_a_sign_in_under_way_does_not_outlive_a_reset(guest: Context) -> N
     # given somebody whose old password was just found right
     await register_account(guest)
     paused = PausedPasswords()
-    slow = Context(replace(guest.runtime, passwords=paused))
+    slow = Context(with_changes(guest.runtime, accounts={"passwords": paused}))
     late = asyncio.create_task(sign_in.login(slow, email=EMAIL, password=PASSWORD))
     await paused.checked.wait()
     # when the owner resets it meanwhile
@@ -208,7 +208,7 @@ async def test_an_account_has_at_most_a_hundred_sign_ins_and_the_oldest_end(
     assert [await is_alive(guest, token) for token in (*tokens[:2], *tokens[-2:])] == [
         True, True, False, False,
     ]  # fmt: skip
-    assert guest.runtime.revocations.is_login_revoked("login_98")
+    assert guest.runtime.accounts.revocations.is_login_revoked("login_98")
     # and the others go on
     assert await sign_in_as(guest, second)
     assert len(await sign_out.sessions(next_operation(first))) == 100

@@ -311,13 +311,15 @@ async def test_a_reset_sets_the_password_and_ends_every_sign_in(guest: Context) 
     assert {login["revoked_at"] is None for login in await read_stored(models.Login)} == {False}
     for context in (ada, elsewhere):
         assert context.viewer is not None
-        assert guest.runtime.revocations.is_revoked(context.viewer)
+        assert guest.runtime.accounts.revocations.is_revoked(context.viewer)
     assert (await read_account())["email_verified"] is True
     # and only the new password opens it, at once
     with pytest.raises(InvalidCredentials):
         await log_in(guest)
     back = await log_in(guest, password=NEW_PASSWORD)
-    assert back.viewer is not None and not guest.runtime.revocations.is_revoked(back.viewer)
+    assert back.viewer is not None and not guest.runtime.accounts.revocations.is_revoked(
+        back.viewer
+    )
     # and the owner is told
     assert (await send_pending_mails(guest)).subjects[-1] == f"{EMAIL}: Your password was changed"
 
@@ -408,7 +410,7 @@ async def test_whoever_was_in_before_the_address_was_proved_is_out(guest: Contex
     await mail_tokens.reset_password(
         next_operation(guest), await ask_for_reset(guest), NEW_PASSWORD
     )
-    assert eve.viewer is not None and guest.runtime.revocations.is_revoked(eve.viewer)
+    assert eve.viewer is not None and guest.runtime.accounts.revocations.is_revoked(eve.viewer)
     with pytest.raises(InvalidToken):
         await authenticate(guest.runtime, f"Bearer {first}")
     assert await read_stored(models.ApiKey) == []
@@ -432,7 +434,7 @@ async def test_a_confirmed_registration_ends_what_another_began(
         next_operation(stranger), (await send_pending_mails(stranger)).codes[-1]
     )
     # then only the owner gets in
-    assert eve.viewer is not None and guest.runtime.revocations.is_revoked(eve.viewer)
+    assert eve.viewer is not None and guest.runtime.accounts.revocations.is_revoked(eve.viewer)
     with pytest.raises(InvalidToken):
         await authenticate(stranger.runtime, f"Bearer {key}")
     with pytest.raises(InvalidCredentials):

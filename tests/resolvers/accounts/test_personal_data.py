@@ -137,7 +137,7 @@ async def test_a_deleted_account_is_closed_and_erased_and_its_owner_mailed(guest
     with pytest.raises(InvalidToken):
         await authenticate(guest.runtime, f"Bearer {key}")
     assert ada.viewer is not None
-    assert guest.runtime.revocations.is_revoked(ada.viewer)
+    assert guest.runtime.accounts.revocations.is_revoked(ada.viewer)
     assert (await send_pending_mails(guest)).subjects == [f"{EMAIL}: Your account was deleted"]
     # and the data go when the worker comes by
     await flush_progress(guest.runtime)
@@ -159,7 +159,7 @@ async def test_a_changed_role_ends_the_sign_ins_with_the_old_one(guest: Context)
     user_id = await personal_data.change_role(guest, EMAIL, models.Role.OPERATOR)
     # then its tokens are void, and the next sign-in has the right
     assert ada.viewer is not None
-    assert guest.runtime.revocations.is_revoked(ada.viewer)
+    assert guest.runtime.accounts.revocations.is_revoked(ada.viewer)
     clock_of(guest).now += 5
     signed_in = await sign_in.login(next_operation(guest), email=EMAIL, password=PASSWORD)
     viewer = await authenticate(guest.runtime, bearer(signed_in))

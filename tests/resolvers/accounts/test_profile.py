@@ -43,7 +43,7 @@ from workers.flush_progress import flush_progress
 
 def is_revoked(context: Context) -> bool:
     assert context.viewer is not None
-    return context.runtime.revocations.is_revoked(context.viewer)
+    return context.runtime.accounts.revocations.is_revoked(context.viewer)
 
 
 async def active_login_ids() -> list[str]:

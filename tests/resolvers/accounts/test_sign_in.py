@@ -29,6 +29,7 @@ from services.errors import (
 from services.settings.settings import Environment
 from tests.conftest import CountCommands
 from tests.support.clock import Clock
+from tests.support.runtimes import with_changes
 
 EMAIL = "ada@example.org"
 PASSWORD = "correct horse battery"
@@ -39,7 +40,7 @@ START = 1_800_000_000.0
 async def cheap(runtime: Runtime, clock: Clock) -> AsyncIterator[Runtime]:
     """The runtime with the test's clock and with passwords that cost little."""
     passwords = Passwords(memory_kib=64, passes=1)
-    yield dataclasses.replace(runtime, clock=clock, passwords=passwords)
+    yield with_changes(runtime, clock=clock, accounts={"passwords": passwords})
     passwords.close()
 
 
@@ -264,7 +265,7 @@ async def test_a_hash_of_older_costs_is_renewed_at_the_next_sign_in(guest: Conte
 
 async def test_a_crowd_of_sign_ins_is_refused_with_a_retry_delay(cheap: Runtime) -> None:
     passwords = Passwords(memory_kib=64, passes=1, max_waiting=2)
-    context = Context(dataclasses.replace(cheap, passwords=passwords))
+    context = Context(with_changes(cheap, accounts={"passwords": passwords}))
     answers = await asyncio.gather(
         *(sign_in.login(again(context), email=EMAIL, password=PASSWORD) for _ in range(12)),
         return_exceptions=True,
@@ -479,7 +480,7 @@ async def test_rights_this_version_does_not_know_are_refused(
     cheap: Runtime, claims: tuple[str, str]
 ) -> None:
     role, tier = claims
-    token = cheap.access_tokens.issue(
+    token = cheap.accounts.access_tokens.issue(
         user_id="user_1", role=role, tier=tier, login_id="login_1", now=START
     )
     with pytest.raises(InvalidToken):

@@ -32,6 +32,7 @@ from tests.support.accounts import (
     send_pending_mails,
     sign_in_as,
 )
+from tests.support.runtimes import with_changes
 
 WRONG = "wrong horse battery"
 
@@ -51,7 +52,7 @@ async def guest(runtime: Runtime) -> AsyncIterator[Context]:
     async with open_cheap_runtime(runtime, **limits) as cheap:
         windows = SlidingWindows(ScriptCalls(cheap.state_redis))
         throttles = Throttles(cheap.settings, windows)
-        guarded = dataclasses.replace(cheap, throttles=throttles)
+        guarded = with_changes(cheap, accounts={"throttles": throttles})
         yield Context(guarded, client_address="192.0.2.1")
 
 

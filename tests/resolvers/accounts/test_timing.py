@@ -3,7 +3,6 @@ test_accounts.py and test_accounts_mail.py; here the clock is asked."""
 
 from __future__ import annotations
 
-import dataclasses
 import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -18,6 +17,7 @@ from services.accounts.passwords import Passwords
 from services.errors import InvalidCredentials
 from tests.conftest import CountCommands
 from tests.support.accounts import EMAIL, PASSWORD, RecordingMailer, next_operation
+from tests.support.runtimes import with_changes
 
 UNKNOWN = "eve@example.org"  # as long as the known one
 TRIES = 200
@@ -39,7 +39,9 @@ class CountedPasswords(Passwords):
 async def guest(runtime: Runtime) -> AsyncIterator[Context]:
     # cheaper than in production, so that any other difference weighs more
     passwords = CountedPasswords(memory_kib=4096)
-    context = Context(dataclasses.replace(runtime, passwords=passwords, mailer=RecordingMailer()))
+    context = Context(
+        with_changes(runtime, accounts={"passwords": passwords, "mailer": RecordingMailer()})
+    )
     assert await sign_in.register(context, email=EMAIL, password=PASSWORD, display_name="Ada")
     await models.MailRequest.get_pymongo_collection().delete_many({})
     yield context
@@ -110,7 +112,7 @@ async def test_the_same_is_done_for_a_known_and_an_unknown_address(
     guest: Context, count_commands: CountCommands
 ) -> None:
     # given what each try asks of MongoDB, Redis, the hashing threads and the mail queue
-    passwords = guest.runtime.passwords
+    passwords = guest.runtime.accounts.passwords
     assert isinstance(passwords, CountedPasswords)
     done = []
     for email in (EMAIL, UNKNOWN):

@@ -10,7 +10,6 @@ import pytest
 import models
 from models import AccountTier, Role
 from resolvers.context import Context, Runtime, Viewer
-from resolvers.opening import open_playback
 from resolvers.ops import health_and_metrics
 from resolvers.ops.health_and_metrics import (
     HealthCheck,
@@ -32,6 +31,7 @@ from services.settings.settings import Settings
 from services.telemetry.live_metrics import LiveMetrics, SampleReducer
 from tests.support.clock import Clock
 from tests.support.fake_provider import free_port
+from tests.support.runtimes import playback_on, with_changes
 from workers.publish_metrics import publish_metrics
 
 OK = HealthCheck("a", HealthStatus.HEALTHY)
@@ -42,7 +42,9 @@ AWAY = HealthCheck("b", HealthStatus.UNHEALTHY)
 async def operator(runtime: Runtime, settings: Settings, clock: Clock) -> AsyncIterator[Context]:
     """An operator on a hub and counters of this test's own."""
     hub = Hub(runtime.redis, pool.connect_blocking(settings), "metrics:test", SampleReducer)
-    own = replace(runtime, metrics_hub=hub, live_metrics=LiveMetrics("one", clock), clock=clock)
+    own = with_changes(
+        runtime, ops={"metrics_hub": hub, "live_metrics": LiveMetrics("one", clock)}, clock=clock
+    )
     yield Context(own, Viewer("user_1", Role.OPERATOR, AccountTier.FREE, "login_1"))
     await hub.aclose()
 
@@ -50,7 +52,7 @@ async def operator(runtime: Runtime, settings: Settings, clock: Clock) -> AsyncI
 async def second(context: Context, clock: Clock, requests: int) -> None:
     """A second with this many requests, published."""
     for _ in range(requests):
-        context.runtime.live_metrics.record_request(0.01, False)
+        context.runtime.ops.live_metrics.record_request(0.01, False)
     clock.now += 1
     await publish_metrics(context.runtime)
 
@@ -128,16 +130,16 @@ async def test_only_operators_may_watch(context: Context, operator: Context) -> 
     viewer = Viewer("user_2", Role.EDITOR, AccountTier.PREMIUM, "login_2")
     with pytest.raises(Forbidden):
         live_metrics(Context(operator.runtime, viewer))
-    assert not operator.runtime.metrics_hub._subscriptions
+    assert not operator.runtime.ops.metrics_hub._subscriptions
 
 
 async def test_a_watcher_who_leaves_is_forgotten(operator: Context, clock: Clock) -> None:
     await second(operator, clock, 1)
     events = live_metrics(operator)
     await following(events)
-    assert len(operator.runtime.metrics_hub._subscriptions) == 1
+    assert len(operator.runtime.ops.metrics_hub._subscriptions) == 1
     await events.aclose()  # type: ignore[attr-defined]
-    assert not operator.runtime.metrics_hub._subscriptions
+    assert not operator.runtime.ops.metrics_hub._subscriptions
 
 
 async def test_publishing_while_redis_is_away_fails_nobody_and_forgets_nothing(
@@ -148,8 +150,8 @@ async def test_publishing_while_redis_is_away_fails_nobody_and_forgets_nothing(
         update={"redis_url": f"redis://127.0.0.1:{free_port()}/0"}
     )
     away = pool.connect(settings)
-    playback = open_playback(settings, away)
-    operator.runtime.live_metrics.record_request(0.01, False)
+    playback = playback_on(operator.runtime, settings, away)
+    operator.runtime.ops.live_metrics.record_request(0.01, False)
     clock.now += 1
     await publish_metrics(replace(operator.runtime, playback=playback))
     # then they are told once it is back

@@ -9,12 +9,12 @@ import pytest
 import models
 from models.mongo import ids
 from resolvers.context import Context, Runtime
-from resolvers.opening import open_playback
 from resolvers.playback import marks, progress
 from services.errors import NotFound, Unauthenticated, UpstreamUnavailable, ValidationFailed
 from services.redis.pool import Client
 from tests.conftest import CountCommands
 from tests.support.playback_fixtures import build_offline_report, viewer_of
+from tests.support.runtimes import playback_on
 from tests.support.titles import episode, film, film_id, season, show, show_id, store, whole_show
 from workers.flush_progress import flush_progress
 
@@ -238,7 +238,7 @@ async def test_a_long_season_costs_as_much_as_a_short_one(
 async def test_while_too_much_waits_a_mark_is_refused_and_nothing_changed(ada: Context) -> None:
     # given a shard that takes no entry more
     full = ada.runtime.settings.model_copy(update={"progress_shard_entries": 0})
-    playback = open_playback(full, ada.runtime.redis)
+    playback = playback_on(ada.runtime, full, ada.runtime.redis)
     runtime = replace(ada.runtime, playback=playback)
     # when titles are marked and dismissed
     for change in (marks.mark_watched, marks.dismiss):

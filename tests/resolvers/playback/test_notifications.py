@@ -11,7 +11,6 @@ import pytest
 import models
 from models.mongo import ids
 from resolvers.context import Context, Runtime
-from resolvers.opening import open_playback
 from resolvers.playback import marks, reports
 from resolvers.playback.notifications import stream_progress
 from services.errors import NotFound, Unauthenticated, ValidationFailed
@@ -19,6 +18,7 @@ from services.redis import pool
 from services.redis.pool import Client
 from services.settings.settings import Settings
 from tests.support.playback_fixtures import build_offline_report, start_new_session, viewer_of
+from tests.support.runtimes import playback_on
 from tests.support.titles import film, film_id, store
 from workers.flush_progress import flush_progress
 
@@ -116,7 +116,7 @@ async def test_a_late_reader_gets_the_newest_state_only(ada: Context) -> None:
 async def test_what_another_process_accepts_is_sent_here(ada: Context, settings: Settings) -> None:
     # given a second process, whose way to Redis is its own
     client = pool.connect(settings)
-    there = replace(ada.runtime, redis=client, playback=open_playback(settings, client))
+    there = replace(ada.runtime, redis=client, playback=playback_on(ada.runtime, settings, client))
     async with aclosing(await Events(stream_progress(ada)).begun(ada)) as events:
         # when it takes a report
         other = viewer_of(there)
@@ -188,4 +188,4 @@ async def test_a_stream_that_ends_leaves_nothing_behind(ada: Context) -> None:
         async with asyncio.timeout(10):
             while await is_subscribed(ada):
                 await asyncio.sleep(0.005)
-    assert ada.runtime.progress_notifications.is_connected is False
+    assert ada.runtime.playback.notifications.is_connected is False

@@ -10,7 +10,6 @@ import pytest
 import models
 from models.mongo import ids
 from resolvers.context import Context, Runtime
-from resolvers.opening import open_playback
 from resolvers.playback import progress
 from resolvers.playback.offline_batch import (
     MAX_EVENTS,
@@ -22,6 +21,7 @@ from services.errors import NotFound, Unauthenticated, UpstreamUnavailable, Vali
 from services.redis.pool import Client
 from tests.conftest import CountCommands
 from tests.support.playback_fixtures import viewer_of
+from tests.support.runtimes import playback_on
 from tests.support.titles import film, film_id, store, whole_show
 from workers.flush_progress import flush_progress
 
@@ -240,7 +240,7 @@ async def test_while_too_much_waits_a_batch_is_refused_and_may_be_sent_again(
     ada: Context,
 ) -> None:
     full = ada.runtime.settings.model_copy(update={"progress_shard_entries": 0})
-    runtime = replace(ada.runtime, playback=open_playback(full, ada.runtime.redis))
+    runtime = replace(ada.runtime, playback=playback_on(ada.runtime, full, ada.runtime.redis))
     with pytest.raises(UpstreamUnavailable):
         await send(viewer_of(runtime), event())
     assert await state(ada) is None

@@ -13,7 +13,6 @@ import pytest
 import models
 from models.mongo import ids
 from resolvers.context import Context, Runtime
-from resolvers.opening import open_playback
 from resolvers.ops import health_and_metrics
 from resolvers.playback import progress, reports, sessions
 from services.errors import SessionNotFound, UpstreamUnavailable, ValidationFailed
@@ -29,6 +28,7 @@ from tests.support.playback_fixtures import (
     viewer_of,
 )
 from tests.support.relay import Relay
+from tests.support.runtimes import playback_on
 from workers.adopt_progress import adopt_progress, look_for_repairs
 from workers.flush_progress import flush_progress
 
@@ -49,7 +49,9 @@ async def reaching(runtime: Runtime, settings: Settings, uri: str) -> AsyncItera
     )
     redis = pool.connect(own)
     try:
-        yield replace(runtime, settings=own, state_redis=redis, playback=open_playback(own, redis))
+        yield replace(
+            runtime, settings=own, state_redis=redis, playback=playback_on(runtime, own, redis)
+        )
     finally:
         await redis.aclose()
 
@@ -302,7 +304,7 @@ async def test_without_both_stores_a_report_is_refused_and_changes_nothing(
 async def test_a_shard_at_its_bound_is_written_past(runtime: Runtime, ada: Context) -> None:
     # given a stream that holds one entry, and has it
     small = ada.runtime.settings.model_copy(update={"progress_shard_entries": 1})
-    tight = replace(ada.runtime, playback=open_playback(small, ada.runtime.state_redis))
+    tight = replace(ada.runtime, playback=playback_on(ada.runtime, small, ada.runtime.state_redis))
     ada = viewer_of(tight)
     title, session = await start_film(ada)
     await report(ada, session, 0, 10.0)
@@ -421,7 +423,7 @@ async def test_a_repair_written_to_since_it_was_read_stays_open(runtime: Runtime
 
 
 async def test_an_api_process_learns_of_repairs_that_others_opened(runtime: Runtime) -> None:
-    own = replace(runtime, playback=open_playback(runtime.settings, runtime.redis))
+    own = replace(runtime, playback=playback_on(runtime, runtime.settings, runtime.redis))
     assert not own.playback.repairs.is_set
     # when another process wrote past Redis
     await models.open_repair("user_1", "movie_1")

@@ -11,7 +11,6 @@ import pytest
 import models
 from models.mongo import ids
 from resolvers.context import Context, Runtime
-from resolvers.opening import open_playback
 from resolvers.playback import continue_watching, progress, reports, sessions
 from services.cache.cache import Cache
 from services.embedded import servers
@@ -38,6 +37,7 @@ from tests.support.playback_fixtures import (
     start_new_session,
     viewer_of,
 )
+from tests.support.runtimes import playback_on
 from workers.flush_progress import flush_progress
 
 NOW = 1_800_000_000.25
@@ -354,7 +354,11 @@ async def test_without_redis_the_progress_of_the_database_is_returned(
     own = runtime.settings.model_copy(update={"redis_url": doomed_redis.uri})
     redis = pool.connect(own)
     runtime = replace(
-        runtime, settings=own, redis=redis, cache=Cache(redis), playback=open_playback(own, redis)
+        runtime,
+        settings=own,
+        redis=redis,
+        cache=Cache(redis),
+        playback=playback_on(runtime, own, redis),
     )
     ada, title = viewer_of(runtime), await film()
     session = await start_new_session(ada, title)

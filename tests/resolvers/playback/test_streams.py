@@ -13,7 +13,6 @@ import pytest
 import models
 from models.mongo import ids
 from resolvers.context import Context, Runtime
-from resolvers.opening import open_playback
 from resolvers.playback import progress, reports
 from resolvers.playback import sessions as playback
 from services.embedded import servers
@@ -26,6 +25,7 @@ from tests.conftest import CountCommands
 from tests.support.clock import Clock
 from tests.support.fake_provider import free_port
 from tests.support.playback_fixtures import PHONE, film, start_film, start_new_session, viewer_of
+from tests.support.runtimes import playback_on
 from workers.flush_progress import flush_progress
 
 START = 1_800_000_000.0
@@ -263,7 +263,7 @@ async def test_without_redis_sessions_open_uncounted_and_come_to_it_later(
     # given no Redis
     own = few.settings.model_copy(update={"redis_url": doomed_redis.uri})
     redis = pool.connect(own)
-    few = replace(few, settings=own, playback=open_playback(own, redis))
+    few = replace(few, settings=own, playback=playback_on(few, own, redis))
     port = int(doomed_redis.uri.rsplit(":", 1)[1].split("/")[0])
     title, other = await film(), await film("other")
     doomed_redis.stop()

@@ -162,7 +162,7 @@ async def test_an_open_breaker_spares_a_provider_that_fails(
 
 
 async def _breaker(runtime: Runtime) -> BreakerSnapshot:
-    snapshot = await runtime.breakers.snapshot(breaker_name("vidking"))
+    snapshot = await runtime.sources.breakers.snapshot(breaker_name("vidking"))
     assert snapshot is not None
     return snapshot
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import models
-from resolvers.context import Context, Media, Runtime
+from resolvers.context import Context, Runtime
+from resolvers.runtimes import Media
 from resolvers.sources.cached_answers import DataOrigin
 from resolvers.sources.providers import set_provider
 from resolvers.sources.sources import SourceFilter, sources_of_titles, streaming_sources
@@ -19,6 +19,7 @@ from tests.conftest import CountCommands
 from tests.support.fake_provider import FakeProvider
 from tests.support.films_on_disk import film as film_on_disk
 from tests.support.films_on_disk import store as put_on_disk
+from tests.support.runtimes import with_changes
 from tests.support.titles import store, whole_show
 from tests.support.with_providers import build_viewer_context, json_provider, open_providers
 
@@ -159,9 +160,9 @@ async def test_our_own_library_plays_for_who_is_signed_in_and_signs_for_each(
     provider_server.seen.clear()
     put_on_disk(tmp_path, TITLE.id, film_on_disk())
     library = MediaLibrary(tmp_path)
-    media = Media(library, runtime.media.addresses)
+    media = Media(library, runtime.sources.media.addresses)
     async with open_providers(runtime, json_provider("p1", provider_server.url("ok"))) as own:
-        own = replace(own, media=media)
+        own = with_changes(own, sources={"media": media})
         # when two signed-in viewers and somebody else ask
         ada, bob = build_viewer_context(own, name="ada"), build_viewer_context(own, name="bob")
         adas, bobs, nobodys = [

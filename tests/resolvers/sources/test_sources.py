@@ -24,6 +24,7 @@ from services.quality import Quality
 from services.settings.settings import Settings
 from tests.support.clock import Clock
 from tests.support.fake_provider import FakeProvider
+from tests.support.runtimes import with_changes
 
 TITLE = TitleRef("movie_1", tmdb_id=603, imdb_id="tt0133093")
 KEY = "streaming:sources:movie_1"
@@ -62,7 +63,9 @@ class Situation:
         )
         cache = Cache(self._runtime.redis, clock=self.clock)
         chain = open_chain(settings, self._client)
-        return Context(replace(self._runtime, cache=cache, clock=self.clock, providers=chain))
+        return Context(
+            with_changes(self._runtime, cache=cache, clock=self.clock, sources={"providers": chain})
+        )
 
 
 @pytest.fixture

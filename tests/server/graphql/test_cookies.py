@@ -208,7 +208,7 @@ async def test_cookies_of_a_sign_in_that_is_over_are_taken_back(
     # given a browser whose sign-in was ended elsewhere
     (login,) = await models.Login.get_pymongo_collection().find({}).to_list(None)
     await models.revoke_logins(login["user_id"], models.utc_now(), only=login["_id"])
-    await runtime.revocations.revoke_login(login["_id"], at=runtime.clock())
+    await runtime.accounts.revocations.revoke_login(login["_id"], at=runtime.clock())
     # when it asks, then it is refused like any bad token, and rid of the access cookie
     refused = await post_query(browser, VIEWER, headers=OURS)
     assert refused.status_code == 401

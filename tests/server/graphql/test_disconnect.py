@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from dataclasses import replace
 
 import pytest
 from pydantic import SecretStr
@@ -17,6 +16,7 @@ from services import http_client
 from services.providers import open_chain
 from tests.support.api_client import LiveServer, build_silent_app, serve_app
 from tests.support.fake_provider import FakeProvider
+from tests.support.runtimes import with_changes
 
 QUERY = '{ movie(by: {id: "movie_1"}) { title streamingSources { origin sources { url } } } }'
 PATIENCE_SECONDS = 20.0  # longer than any test waits: nothing here ends by itself
@@ -36,7 +36,9 @@ async def server(runtime: Runtime, provider_server: FakeProvider) -> AsyncIterat
         }
     )
     async with http_client.connect(PATIENCE_SECONDS) as outside:
-        own = replace(runtime, settings=settings, providers=open_chain(settings, outside))
+        own = with_changes(
+            runtime, settings=settings, sources={"providers": open_chain(settings, outside)}
+        )
         async with serve_app(build_silent_app(own), settings) as it:
             yield it
 

@@ -62,7 +62,7 @@ async def test_every_operation_has_a_line(logged: LiveServer, lines: io.BytesIO)
 async def test_a_stream_has_a_line_when_it_ends_and_is_no_request(
     logged: LiveServer, runtime: Runtime, lines: io.BytesIO
 ) -> None:
-    runtime.live_metrics.take_sample()
+    runtime.ops.live_metrics.take_sample()
     async with logged.socket() as socket:
         await socket.initialised(token_for(runtime, Role.OPERATOR))
         await socket.subscribe("live", "subscription Live { liveMetrics { cursor } }")
@@ -75,19 +75,19 @@ async def test_a_stream_has_a_line_when_it_ends_and_is_no_request(
         await asyncio.sleep(0.1)
     assert (stream["operation"], stream["outcome"]) == ("subscription Live", "cancelled")
     assert [line["outcome"] for line in await operations(lines)] == ["cancelled"] * 2
-    assert sum(runtime.live_metrics.take_sample().durations.values()) == 0
+    assert sum(runtime.ops.live_metrics.take_sample().durations.values()) == 0
 
 
 async def test_queries_over_a_socket_are_counted_as_requests(
     logged: LiveServer, runtime: Runtime
 ) -> None:
-    runtime.live_metrics.take_sample()
+    runtime.ops.live_metrics.take_sample()
     async with logged.socket() as socket:
         await socket.initialised()
         for number in range(3):
             await socket.answer(str(number), "{ __typename }")
     await asyncio.sleep(0.05)
-    sample = runtime.live_metrics.take_sample()
+    sample = runtime.ops.live_metrics.take_sample()
     assert (sum(sample.durations.values()), sample.failed) == (3, 0)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -19,6 +18,7 @@ from services.redis.pool import Client
 from services.redis.scripts import ScriptCalls
 from services.settings.settings import Settings
 from tests.support.api_client import LiveServer, build_silent_app, serve_app, token_for
+from tests.support.runtimes import with_changes
 
 NOW = 1_800_000_000.0
 FILMS = "{ movies(first: 3) { nodes { title } } }"
@@ -29,7 +29,9 @@ def limited(runtime: Runtime, **changes: Any) -> Runtime:
     """With limits, whose clock stands at the beginning of a minute."""
     settings = runtime.settings.model_copy(update={"rate_limit_mode": "enforce", **changes})
     windows = SlidingWindows(ScriptCalls(runtime.redis), lambda: NOW)
-    return replace(runtime, settings=settings, rate_limiter=RateLimiter(settings, windows))
+    return with_changes(
+        runtime, settings=settings, ops={"rate_limiter": RateLimiter(settings, windows)}
+    )
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,8 +12,8 @@ from starlette.applications import Starlette
 from models import AccountTier, Role
 from models.mongo import ids
 from resolvers.accounts.api_keys import NewApiKey, create_api_key
+from resolvers.accounts.opening import open_revocations
 from resolvers.context import Context, Runtime, Viewer
-from resolvers.opening import open_revocations
 from server.graphql.operation_log import OperationLog
 from server.graphql.socket_operations import SocketOperations
 from services.cache.ttl_cache import TtlCache
@@ -24,6 +23,7 @@ from services.telemetry.access_log import AccessLog
 from tests.support.api_client import LiveServer, Socket
 from tests.support.clock import Clock
 from tests.support.processes import until
+from tests.support.runtimes import with_changes
 from tests.support.sockets import ASK, LIVE, issue_token, open_client_sockets, serve_runtime
 
 T0 = 1_900_000_000.0
@@ -166,7 +166,7 @@ async def test_a_renewed_stream_goes_on_with_the_new_rights(
     async def send(message: dict[str, Any]) -> None:
         sent.append(message)
 
-    log = OperationLog(AccessLog(enabled=False), runtime.live_metrics)
+    log = OperationLog(AccessLog(enabled=False), runtime.ops.live_metrics)
     running = SocketOperations(app.state.operations, log, send)
     user_id = ids.new("user")
     before = Viewer(user_id, Role.OPERATOR, AccountTier.FREE, "login_1")
@@ -197,7 +197,7 @@ async def test_a_revoked_sign_in_loses_its_sockets_and_no_other_does(runtime: Ru
         await ended[0].subscribe("live", LIVE)
         await next_event(ended[0])
         started = time.monotonic()
-        await runtime.revocations.revoke_login("login_one")
+        await runtime.accounts.revocations.revoke_login("login_one")
         for socket in ended:
             assert await socket.closed() == SIGNED_OUT
         assert time.monotonic() - started < 5  # one second, on a machine that does nothing else
@@ -210,11 +210,11 @@ async def test_a_revoked_user_loses_sockets_opened_before_and_may_come_back(
 ) -> None:
     async with serve_runtime(runtime) as server:
         async with open_client_sockets(server, 2, issue_token(runtime)) as ended:
-            await runtime.revocations.revoke_user(ids.derive("user", "sockets", "ada"))
+            await runtime.accounts.revocations.revoke_user(ids.derive("user", "sockets", "ada"))
             for socket in ended:
                 assert await socket.closed() == SIGNED_OUT
         user_id = ids.derive("user", "sockets", "ada")
-        fresh = runtime.revocations.issue_time(user_id, time.time())
+        fresh = runtime.accounts.revocations.issue_time(user_id, time.time())
         async with open_client_sockets(server, 1, issue_token(runtime, now=fresh)) as (again,):
             assert await again.answer("1", ASK) == {"data": {"__typename": "Query"}}
 
@@ -223,9 +223,9 @@ async def test_after_renewal_the_new_sign_in_counts(socket: Socket, runtime: Run
     await socket.initialised(issue_token(runtime, login="login_one"))
     await socket.send(renewal("ping", issue_token(runtime, login="login_two")))
     assert (await socket.receive())["type"] == "pong"
-    await runtime.revocations.revoke_login("login_one")
+    await runtime.accounts.revocations.revoke_login("login_one")
     assert await socket.answer("1", ASK) == {"data": {"__typename": "Query"}}
-    await runtime.revocations.revoke_login("login_two")
+    await runtime.accounts.revocations.revoke_login("login_two")
     assert await socket.closed() == SIGNED_OUT
 
 
@@ -239,7 +239,7 @@ async def test_a_revocation_by_another_process_is_received(
 
 
 async def test_a_revoked_token_opens_nothing(socket: Socket, runtime: Runtime) -> None:
-    await runtime.revocations.revoke_login("login_ada")
+    await runtime.accounts.revocations.revoke_login("login_ada")
     token = {"authorization": f"Bearer {issue_token(runtime)}"}
     await socket.send({"type": "connection_init", "payload": token})
     assert await socket.closed() == (4403, "INVALID_TOKEN")
@@ -259,9 +259,9 @@ async def test_a_program_comes_in_with_its_key_until_that_is_revoked(
 ) -> None:
     await socket.initialised(key.secret)
     assert await rights(socket) == "FORBIDDEN"  # a user, no operator
-    await runtime.revocations.revoke_login("login_ada")  # is another matter
+    await runtime.accounts.revocations.revoke_login("login_ada")  # is another matter
     assert await socket.answer("1", ASK) == {"data": {"__typename": "Query"}}
-    await runtime.revocations.revoke_key(key.api_key.id)
+    await runtime.accounts.revocations.revoke_key(key.api_key.id)
     assert await socket.closed() == SIGNED_OUT
 
 
@@ -275,7 +275,7 @@ class Away(TtlCache[Any]):
 async def test_a_key_that_cannot_be_read_may_be_tried_again(
     runtime: Runtime, key: NewApiKey
 ) -> None:
-    away = replace(runtime, api_key_cache=Away(fresh_seconds=0, stale_seconds=0))
+    away = with_changes(runtime, accounts={"api_key_cache": Away(fresh_seconds=0, stale_seconds=0)})
     async with serve_runtime(away) as server, server.socket() as socket:
         payload = {"authorization": f"Bearer {key.secret}"}
         await socket.send({"type": "connection_init", "payload": payload})
@@ -337,8 +337,8 @@ async def test_a_cookie_that_is_over_is_forbidden_and_expires_like_any_token(
 
 
 async def test_nothing_is_left_of_sockets_that_were_signed_in(runtime: Runtime) -> None:
-    known = len(runtime.revocations._callbacks)
+    known = len(runtime.accounts.revocations._callbacks)
     async with serve_runtime(runtime) as server:
         async with open_client_sockets(server, 3, issue_token(runtime)):
-            assert len(runtime.revocations._callbacks) == known + 1
-        await until(lambda: len(runtime.revocations._callbacks) == known)
+            assert len(runtime.accounts.revocations._callbacks) == known + 1
+        await until(lambda: len(runtime.accounts.revocations._callbacks) == known)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import hashlib
 import io
 import json
@@ -28,6 +27,7 @@ from services.telemetry.access_log import AccessLog
 from services.telemetry.metrics import REGISTRY
 from tests.support.api_client import LiveServer, serve_app, token_for
 from tests.support.processes import until
+from tests.support.runtimes import with_changes
 
 BAD, OTHER = "127.0.1.2", "127.0.2.3"  # of two prefixes
 PREFIX = "127.0.1.0/24"
@@ -67,7 +67,7 @@ class Door:
 async def opened(runtime: Runtime, **changed: Any) -> AsyncIterator[Door]:
     settings = runtime.settings.model_copy(update={"abuse_mode": "enforce", **changed})
     watch, log = AbuseWatch(settings, runtime.redis), io.BytesIO()
-    own = dataclasses.replace(runtime, settings=settings, abuse_watch=watch)
+    own = with_changes(runtime, settings=settings, ops={"abuse_watch": watch})
     async with serve_app(build_app(own, access_log=AccessLog(log)), settings) as server:
         yield Door(server, watch, log)
 

@@ -6,7 +6,6 @@ import asyncio
 import socket
 import zlib
 from collections.abc import AsyncIterator, Callable
-from dataclasses import replace
 
 import httpx
 import pytest
@@ -20,6 +19,7 @@ from services.redis.scripts import ScriptCalls
 from services.telemetry.access_log import AccessLog
 from tests.support.api_client import LiveServer, build_silent_app, connect_runtime, serve_app
 from tests.support.clock import Clock
+from tests.support.runtimes import with_changes
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ async def client(runtime: Runtime, clock: Clock) -> AsyncIterator[httpx.AsyncCli
 
 def limited(runtime: Runtime, clock: Callable[[], float]) -> Runtime:
     windows = SlidingWindows(ScriptCalls(runtime.redis), clock)
-    return replace(runtime, rate_limiter=RateLimiter(runtime.settings, windows))
+    return with_changes(runtime, ops={"rate_limiter": RateLimiter(runtime.settings, windows)})
 
 
 def refused(response: httpx.Response, status: int, code: str) -> str:

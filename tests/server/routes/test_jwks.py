@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import replace
 
 import httpx
 import jwt
@@ -11,6 +10,7 @@ from resolvers.context import Runtime
 from services.accounts.token_keys import Key, generate_pem
 from services.accounts.tokens import AccessTokens
 from tests.support.api_client import connect_runtime, token_for
+from tests.support.runtimes import with_changes
 
 ADDRESS = "/.well-known/jwks.json"
 
@@ -19,7 +19,9 @@ ADDRESS = "/.well-known/jwks.json"
 def keyed(runtime: Runtime) -> Runtime:
     """As in production: two keys, the first of which signs."""
     ring = [Key.from_pem(generate_pem()), Key.from_pem(generate_pem())]
-    return replace(runtime, access_tokens=AccessTokens(ring, lifetime_seconds=900))
+    return with_changes(
+        runtime, accounts={"access_tokens": AccessTokens(ring, lifetime_seconds=900)}
+    )
 
 
 @pytest.fixture

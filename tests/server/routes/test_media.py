@@ -14,7 +14,8 @@ import httpx
 import m3u8
 import pytest
 
-from resolvers.context import Media, Runtime
+from resolvers.context import Runtime
+from resolvers.runtimes import Media
 from server.app import build_app
 from services.errors import UpstreamUnavailable
 from services.media.library import MediaLibrary
@@ -29,6 +30,7 @@ from tests.support.api_client import (
     token_for,
 )
 from tests.support.films_on_disk import content, film, rendition, segment, store
+from tests.support.runtimes import with_changes
 
 NOW = 1_800_000_000.0
 LIFETIME = 6 * 3600
@@ -49,7 +51,7 @@ class Cinema:
 
     @property
     def addresses(self) -> MediaUrlSigner:
-        return self.runtime.media.addresses
+        return self.runtime.sources.media.addresses
 
     def address(self, path: str, title_id: str = FILM, login_id: str = LOGIN) -> str:
         token = self.addresses.sign(title_id, login_id, "127.0.0.1", self.now).token
@@ -76,7 +78,9 @@ async def cinema(runtime: Runtime, tmp_path: Path) -> AsyncIterator[Cinema]:
     )
     media = Media(library, addresses, is_revoked)
     settings = runtime.settings.model_copy(update={"cors_origin": "https://player.example"})
-    cinema.runtime = replace(runtime, media=media, clock=lambda: cinema.now, settings=settings)
+    cinema.runtime = with_changes(
+        runtime, sources={"media": media}, clock=lambda: cinema.now, settings=settings
+    )
     app = build_silent_app(cinema.runtime)
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(app),
@@ -445,8 +449,8 @@ async def test_a_missing_disk_is_reported_as_such(cinema: Cinema) -> None:
             raise UpstreamUnavailable("Films cannot be read just now.")
 
     away = Away(cinema.folder)
-    media = replace(cinema.runtime.media, library=away)
-    async with connect_runtime(replace(cinema.runtime, media=media)) as client:
+    media = replace(cinema.runtime.sources.media, library=away)
+    async with connect_runtime(with_changes(cinema.runtime, sources={"media": media})) as client:
         response = await client.get(cinema.address("master.m3u8"))
     refused(response, 503, "UPSTREAM_UNAVAILABLE")
     assert response.headers["retry-after"] == "5"

@@ -315,6 +315,6 @@ async def test_stored_revocations_end_by_themselves(opened: Open) -> None:
 
 async def test_the_runtime_closes_films_with_the_sign_in(context: Context) -> None:
     runtime = context.runtime
-    assert not await runtime.media.is_revoked("login_film")
-    await runtime.revocations.revoke_login("login_film")
-    assert await runtime.media.is_revoked("login_film")
+    assert not await runtime.sources.media.is_revoked("login_film")
+    await runtime.accounts.revocations.revoke_login("login_film")
+    assert await runtime.sources.media.is_revoked("login_film")

@@ -7,13 +7,13 @@ import pytest
 from msgspec import msgpack
 
 from resolvers.context import Runtime
-from resolvers.opening import open_playback
 from services.errors import SessionNotFound, UpstreamUnavailable, ValidationFailed
 from services.playback.buffer import FLUSHED_SECONDS
 from services.playback.keys import ProgressKeys
 from services.playback.sessions import SESSION_SECONDS, ViewingSession
 from services.playback.state import Base, DeviceTag, ProgressState, Report, ReportOutcome
 from services.redis.pool import Client
+from tests.support.runtimes import playback_on
 
 USER, SESSION, FILM = "user_1", "session_1", "movie_1"
 NOW = 1_800_000_000_000
@@ -169,7 +169,7 @@ async def test_an_unknown_or_foreign_session_writes_nothing(
 async def test_a_full_shard_refuses_and_keeps_what_it_has(runtime: Runtime, redis: Client) -> None:
     # given a shard that may hold two entries, and does
     small = runtime.settings.model_copy(update={"progress_shard_entries": 2})
-    runtime = replace(runtime, playback=open_playback(small, redis))
+    runtime = replace(runtime, playback=playback_on(runtime, small, redis))
     await open_session(runtime)
     for sequence in range(2):
         await runtime.playback.progress.report(USER, heartbeat(sequence, 1.0 + sequence), NOW)
@@ -191,7 +191,7 @@ async def test_a_redis_without_room_refuses_and_writes_nothing(
     runtime: Runtime, redis: Client
 ) -> None:
     # given a session in a Redis that is full
-    runtime = replace(runtime, playback=open_playback(runtime.settings, redis))
+    runtime = replace(runtime, playback=playback_on(runtime, runtime.settings, redis))
     await open_session(runtime)
     await redis.config_set("maxmemory", "100kb")
     try:
@@ -232,7 +232,7 @@ async def test_what_completes_a_title_is_a_setting(runtime: Runtime, redis: Clie
     # given a service where half a title is enough
     changed = {"progress_completed_percent": 50, "progress_completed_least_seconds": 10}
     half = runtime.settings.model_copy(update=changed)
-    runtime = replace(runtime, playback=open_playback(half, redis))
+    runtime = replace(runtime, playback=playback_on(runtime, half, redis))
     await open_session(runtime, duration=100)
     # when half of it is watched
     reported = await runtime.playback.progress.report(USER, heartbeat(0, 50.0), NOW)

@@ -6,7 +6,6 @@ from dataclasses import replace
 import pytest
 
 from resolvers.context import Runtime
-from resolvers.opening import open_playback
 from services.errors import UpstreamUnavailable, ValidationFailed
 from services.playback.changes import MOST_CHANGES, ChangeResult, Mark, OfflineEvent
 from services.playback.keys import ProgressKeys
@@ -20,6 +19,7 @@ from services.playback.state import (
     ReportOutcome,
 )
 from services.redis.pool import Client
+from tests.support.runtimes import playback_on
 
 USER, FILM = "user_1", "movie_1"
 NOW = 1_800_000_000_000
@@ -237,7 +237,7 @@ async def test_a_full_shard_refuses_changes_and_remembers_no_event(
 ) -> None:
     # given a shard that is full
     small = runtime.settings.model_copy(update={"progress_shard_entries": 1})
-    runtime = replace(runtime, playback=open_playback(small, redis))
+    runtime = replace(runtime, playback=playback_on(runtime, small, redis))
     await offline(runtime, event("e1", 30.0, NOW - 1))
     before = await stored(runtime)
     # when more is told, marked or dismissed

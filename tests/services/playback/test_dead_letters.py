@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from resolvers.context import Runtime
-from resolvers.opening import open_playback
 from resolvers.playback import reports
 from server.commands import progress
 from services.errors import StartupError, UpstreamUnavailable
@@ -18,6 +17,7 @@ from services.redis import pool
 from services.redis.pool import Client
 from services.settings.settings import Settings
 from tests.support.playback_fixtures import film, read_stored_progress, start_new_session, viewer_of
+from tests.support.runtimes import playback_on
 from workers.flush_progress import flush_progress
 
 KEYS = ProgressKeys(8)
@@ -134,7 +134,7 @@ async def test_the_command_shows_letters_and_replays_them(
 async def test_without_redis_letters_are_an_error(runtime: Runtime, settings: Settings) -> None:
     nowhere = settings.model_copy(update={"redis_url": "redis://127.0.0.1:1/0"})
     away = pool.connect(nowhere)
-    letters = open_playback(nowhere, away).dead_letters
+    letters = playback_on(runtime, nowhere, away).dead_letters
     for call in (letters.count(), letters.list_page(0)):
         with pytest.raises(UpstreamUnavailable):
             await call

@@ -17,12 +17,13 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 from msgspec import msgpack
 
-from resolvers.context import Playback
-from resolvers.opening import open_playback
+from resolvers.playback.opening import build_playback
+from resolvers.runtimes import PlaybackRuntime
 from services.errors import ValidationFailed
 from services.playback.changes import ChangeResult, Mark, OfflineEvent
 from services.playback.conflict_rule import apply
 from services.playback.keys import ProgressKeys
+from services.playback.notifications import ProgressNotifications
 from services.playback.sessions import ViewingSession
 from services.playback.state import (
     Base,
@@ -154,7 +155,7 @@ class World:
 
     runner: asyncio.Runner
     redis: pool.Client
-    playback: Playback
+    playback: PlaybackRuntime
     keys: ProgressKeys
     machines: int = 0
 
@@ -168,7 +169,9 @@ def world(settings: Settings) -> Iterator[World]:
         redis = pool.connect(settings)
         keys = ProgressKeys(settings.progress_shards, settings.redis_key_prefix)
         runner.run(redis.flushdb())
-        yield World(runner, redis, open_playback(settings, redis), keys)
+        yield World(
+            runner, redis, build_playback(settings, redis, ProgressNotifications(redis, keys)), keys
+        )
         runner.run(redis.aclose())
 
 

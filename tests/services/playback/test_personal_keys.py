@@ -51,7 +51,7 @@ async def test_what_is_not_flushed_stays_until_it_is(runtime: Runtime) -> None:
     await flush_progress(runtime)
     await build_offline_report(ada, waiting, 60)
     keys = ProgressKeys(runtime.settings.progress_shards, runtime.settings.redis_key_prefix)
-    personal = runtime.personal_keys
+    personal = runtime.playback.personal_keys
     ids = _id(ada), _id(eve)
     # when the viewer is erased
     assert await personal.erase(ids[0], [flushed, waiting], []) is False

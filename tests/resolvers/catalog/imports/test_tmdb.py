@@ -322,7 +322,7 @@ async def test_when_nothing_of_a_batch_can_be_had_it_ends(
 async def test_a_missing_key_is_reported_and_nothing_is_written(
     runtime: Runtime, tmdb_server: FakeTmdb
 ) -> None:
-    assert not runtime.tmdb.is_on
+    assert not runtime.catalog.tmdb.is_on
     with pytest.raises(UpstreamUnavailable, match="set TMDB_API_KEY"):
         await films(runtime, 1)
     assert await rows(models.Movie) == []

@@ -1,0 +1,17 @@
+"""What a process has connected, by subject. Beneath the subjects, which open and use it."""
+
+from resolvers.runtimes.accounts import AccountsRuntime
+from resolvers.runtimes.catalog import CatalogRuntime
+from resolvers.runtimes.ops import Jobs, OpsRuntime
+from resolvers.runtimes.playback import PlaybackRuntime
+from resolvers.runtimes.sources import Media, SourcesRuntime
+
+__all__ = [
+    "AccountsRuntime",
+    "CatalogRuntime",
+    "Jobs",
+    "Media",
+    "OpsRuntime",
+    "PlaybackRuntime",
+    "SourcesRuntime",
+]
