@@ -6,7 +6,6 @@ Changes are in force in all processes within a second, and are in the audit log.
 from __future__ import annotations
 
 import ipaddress
-import sys
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Annotated
@@ -18,7 +17,7 @@ from resolvers import audit
 from resolvers.context import Context, Runtime
 from resolvers.opening import open_runtime
 from server import serving
-from server.commands.options import load_settings
+from server.commands.options import load_settings, print_line
 from services.errors import StartupError, UpstreamUnavailable
 from services.limits.abuse_rules import AbuseLevel, PrefixStatus
 from services.limits.client_address import get_network, parse_address
@@ -41,10 +40,10 @@ async def show_all(settings: Settings) -> int:
             for status in statuses:
                 is_blocked = status.level is AbuseLevel.BLOCKED
                 reason = await store.get_reason(status.prefix) if is_blocked else None
-                _print_line(_format_status(status, reason))
+                print_line(_format_status(status, reason))
         except UpstreamUnavailable as error:
             raise StartupError(_AWAY) from error
-    _print_line(f"{len(statuses)} prefixes.")
+    print_line(f"{len(statuses)} prefixes.")
     return len(statuses)
 
 
@@ -58,7 +57,7 @@ async def lift(settings: Settings, text: str) -> bool:
             raise StartupError(_AWAY) from error
         if is_lifted:
             await _record(runtime, AuditEvent.ADDRESS_LIFTED, prefix)
-    _print_line(f"{prefix}: lifted." if is_lifted else f"{prefix}: nothing was held against it.")
+    print_line(f"{prefix}: lifted." if is_lifted else f"{prefix}: nothing was held against it.")
     return is_lifted
 
 
@@ -79,7 +78,7 @@ async def block(settings: Settings, text: str, minutes: int, reason: str) -> Non
         except UpstreamUnavailable as error:
             raise StartupError(_AWAY) from error
         await _record(runtime, AuditEvent.ADDRESS_BLOCKED, prefix, minutes=minutes, reason=reason)
-    _print_line(f"{prefix}: blocked until {_format_time(until)}.")
+    print_line(f"{prefix}: blocked until {_format_time(until)}.")
 
 
 def parse_prefix(text: str) -> str:
@@ -111,11 +110,6 @@ def _format_status(status: PrefixStatus, reason: str | None) -> str:
 
 def _format_time(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
-
-
-def _print_line(line: str) -> None:
-    with suppress(BrokenPipeError):
-        sys.stdout.write(line + "\n")
 
 
 @abuse.command("list")

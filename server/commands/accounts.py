@@ -16,7 +16,7 @@ from resolvers.accounts import personal_data
 from resolvers.context import Context, Runtime
 from resolvers.opening import open_runtime
 from server import serving
-from server.commands.options import load_settings
+from server.commands.options import load_settings, print_line
 from services.errors import CodedError, StartupError
 from services.settings.settings import Settings
 
@@ -51,7 +51,7 @@ async def export_to(runtime: Runtime, email: str, out: Path | None) -> None:
             sys.stdout.write(text.decode())
         return
     _write_private(out, text)
-    _print_line(f"{out}: everything about {document['account']}.")
+    print_line(f"{out}: everything about {document['account']}.")
 
 
 def _write_private(out: Path, text: bytes) -> None:
@@ -78,7 +78,7 @@ async def delete_account(runtime: Runtime, email: str) -> None:
         user_id = await personal_data.delete(Context(runtime), email)
     except CodedError as error:
         raise StartupError(error.message) from error
-    _print_line(f"{user_id}: deleted. Its data go while workers run; see accounts_erased_total.")
+    print_line(f"{user_id}: deleted. Its data go while workers run; see accounts_erased_total.")
 
 
 async def change_role(settings: Settings, email: str, role: models.Role) -> None:
@@ -97,7 +97,7 @@ async def change_account_role(runtime: Runtime, email: str, role: models.Role) -
         user_id = await personal_data.change_role(Context(runtime), email, role)
     except CodedError as error:
         raise StartupError(error.message) from error
-    _print_line(f"{user_id}: {role.value} with the next sign-in; all sessions have ended.")
+    print_line(f"{user_id}: {role.value} with the next sign-in; all sessions have ended.")
 
 
 async def show_audit(settings: Settings, of: str | None, most: int) -> None:
@@ -118,16 +118,11 @@ async def print_audit(of: str | None, most: int) -> None:
             "request_id": entry.request_id,
             "facts": entry.facts,
         }
-        _print_line(orjson.dumps(line).decode())
+        print_line(orjson.dumps(line).decode())
 
 
 def _with_long_timeout(settings: Settings) -> Settings:
     return settings.model_copy(update={"mongodb_timeout_ms": _READ_MS})
-
-
-def _print_line(line: str) -> None:
-    with suppress(BrokenPipeError):
-        sys.stdout.write(line + "\n")
 
 
 @app.command("audit")

@@ -5,16 +5,14 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Annotated
 
 import typer
 
 import models
 from server import serving
-from server.commands.options import load_settings
+from server.commands.options import load_settings, print_line
 from services.accounts.token_keys import open_keys
 from services.errors import StartupError, UpstreamUnavailable
 from services.production_check import Finding, Severity, list_findings
@@ -32,8 +30,7 @@ async def check(settings: Settings, *, production: bool) -> bool:
     """Print the findings; return whether none is refused."""
     results = check_settings(settings) if production or settings.is_production else []
     results += await _check_stores(settings)
-    with suppress(BrokenPipeError):
-        sys.stdout.write(format_table(results) + "\n")
+    print_line(format_table(results))
     return not any(finding.severity is Severity.REFUSED for finding in results)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -25,6 +26,12 @@ def load_settings() -> Settings:
         raise StartupError("; ".join(faults) + ".") from None
     logs.configure(settings)
     return settings
+
+
+def print_line(line: str) -> None:
+    """Print a line; a reader that has enough, such as `head`, is no fault."""
+    with suppress(BrokenPipeError):
+        sys.stdout.write(line + "\n")
 
 
 def write_text(text: str, path: Path | None) -> None:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
 from server import serving
-from server.commands.options import load_settings
+from server.commands.options import load_settings, print_line
 from services.errors import StartupError, UpstreamUnavailable
 from services.playback.dead_letters import DeadLetter, DeadLetters
 from services.playback.keys import ProgressKeys
@@ -37,13 +35,13 @@ async def dead_letters(settings: Settings, *, replay: bool) -> int:
     try:
         async for letter in _iterate_letters(letters, settings.progress_shards):
             replayed = replay and await letters.replay(letter)
-            _print_line(_format_letter(letter, replayed=replayed))
+            print_line(_format_letter(letter, replayed=replayed))
             count += 1
     except UpstreamUnavailable as error:
         raise StartupError("The state Redis does not answer: see STATE_REDIS_URL.") from error
     finally:
         await redis.aclose()
-    _print_line(_format_summary(count, replay=replay))
+    print_line(_format_summary(count, replay=replay))
     return count
 
 
@@ -71,11 +69,6 @@ def _format_summary(count: int, *, replay: bool) -> str:
     if replay:
         return f"{count} put back; the next flush writes them, or sets them aside again."
     return f"{count} dead letters. --replay puts them back, once what refused them is mended."
-
-
-def _print_line(line: str) -> None:
-    with suppress(BrokenPipeError):
-        sys.stdout.write(line + "\n")
 
 
 @progress.command("dead-letters")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -13,7 +11,7 @@ from resolvers.catalog import purging
 from resolvers.context import Runtime
 from resolvers.opening import open_runtime
 from server import serving
-from server.commands.options import load_settings
+from server.commands.options import load_settings, print_line
 from services.settings.settings import Settings
 
 app = typer.Typer()
@@ -33,12 +31,12 @@ async def show(runtime: Runtime, *, retry: bool) -> int:
     waiting = await models.purges.count_waiting()
     again = await models.purges.retry_failed(purging.now(runtime)) if retry else 0
     for purge in failed:
-        _print_line(_format_purge(purge))
-    _print_line(f"{waiting.purges} waiting, {len(failed)} failed.")
+        print_line(_format_purge(purge))
+    print_line(f"{waiting.purges} waiting, {len(failed)} failed.")
     if retry:
-        _print_line(f"{again} put back; the workers try them at once.")
+        print_line(f"{again} put back; the workers try them at once.")
     elif failed:
-        _print_line("--retry puts them back, once what refused them is mended.")
+        print_line("--retry puts them back, once what refused them is mended.")
     return len(failed)
 
 
@@ -46,11 +44,6 @@ def _format_purge(purge: models.PurgeRecord) -> str:
     at = purge.created_at.isoformat(timespec="seconds")
     what = " ".join([*purge.tags, *purge.paths, *purge.prefixes])
     return f"{at}  {purge.id}  {purge.attempts} tries  {purge.error}  {what[:200]}"
-
-
-def _print_line(line: str) -> None:
-    with suppress(BrokenPipeError):
-        sys.stdout.write(line + "\n")
 
 
 @app.command("purges")
