@@ -13,11 +13,17 @@ import uvicorn
 from starlette.types import ASGIApp
 
 try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
+
+try:
     from uvloop import new_event_loop as _new_loop
 except ImportError:  # Windows
     from asyncio import new_event_loop as _new_loop  # type: ignore[assignment]
 
 from server.graphql.transport import BoundedSocket
+from server.http_protocol import ConnectionLimits, bounded_http
 from services.errors import StartupError
 from services.settings.settings import Settings
 
@@ -26,6 +32,9 @@ _SHUTDOWN_SECONDS = 10
 _MAX_MESSAGE_BYTES = 64 * 1024
 _SOCKET_PING_SECONDS = 20.0
 _SOCKET_SILENCE_SECONDS = 30.0
+_UNKNOWN_DESCRIPTORS = 2048
+_MAX_DESCRIPTORS = 1_048_576
+_RESERVED_DESCRIPTORS = 400
 
 
 def bind(settings: Settings) -> socket.socket:
@@ -50,6 +59,22 @@ def bind(settings: Settings) -> socket.socket:
     listening.listen(2048)
     listening.set_inheritable(True)
     return listening
+
+
+def raise_descriptor_limit() -> int:
+    """Raise the soft limit of open files to the hard one; return how many connections that allows.
+
+    Some descriptors stay free for stores, files and the listener.
+    """
+    if resource is None:
+        return _UNKNOWN_DESCRIPTORS - _RESERVED_DESCRIPTORS
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = _MAX_DESCRIPTORS if hard == resource.RLIM_INFINITY else hard
+    if soft < most:
+        with contextlib.suppress(OSError, ValueError):  # the system allows less than it says
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return max(soft // 2, soft - _RESERVED_DESCRIPTORS)
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:
@@ -83,9 +108,10 @@ async def serve(
     *,
     started: Callable[[], None] = lambda: None,
     stopping: Callable[[], None] = lambda: None,
+    limits: ConnectionLimits | None = None,
 ) -> None:
     """Serve until `stop` is set, then let running requests end for at most 10 s."""
-    server = Server(build_config(app))
+    server = Server(build_config(app, limits=limits))
     running = asyncio.create_task(server.serve(sockets=[listening]))
     while not server.started and not running.done():  # noqa: ASYNC110 - uvicorn has no event
         await asyncio.sleep(0.01)
@@ -100,7 +126,10 @@ async def serve(
 
 
 def build_config(
-    app: ASGIApp, *, socket_silence_seconds: float = _SOCKET_SILENCE_SECONDS
+    app: ASGIApp,
+    *,
+    socket_silence_seconds: float = _SOCKET_SILENCE_SECONDS,
+    limits: ConnectionLimits | None = None,
 ) -> uvicorn.Config:
     """Build Uvicorn's configuration.
 
@@ -115,6 +144,7 @@ def build_config(
         server_header=False,
         date_header=True,
         proxy_headers=False,  # middleware/client_address.py reads them
+        http=bounded_http(limits or ConnectionLimits()),  # type: ignore[arg-type]
         ws=BoundedSocket,
         ws_max_size=_MAX_MESSAGE_BYTES,
         ws_ping_interval=_SOCKET_PING_SECONDS,

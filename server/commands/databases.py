@@ -21,6 +21,7 @@ from server.app import build_app
 from server.commands.options import load_settings
 from server.commands.progress_bar import ProgressBar
 from server.commands.report_text import format_indexes, format_report
+from server.http_protocol import ConnectionLimits
 from services.redis import eviction
 from services.settings.settings import Settings
 
@@ -47,6 +48,7 @@ def stop_on_signals() -> asyncio.Event:
 
 async def serve(settings: Settings) -> None:
     """Run the API until it is stopped."""
+    total = serving.raise_descriptor_limit()
     listening = serving.bind(settings)
     stop = stop_on_signals()
     async with (
@@ -60,6 +62,7 @@ async def serve(settings: Settings) -> None:
             listening,
             stop,
             stopping=app.state.draining.set,
+            limits=ConnectionLimits.of(settings, total=total),
         )
 
 

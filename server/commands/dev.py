@@ -23,6 +23,7 @@ from server.app import build_app
 from server.commands.databases import stop_on_signals
 from server.commands.options import load_settings
 from server.commands.report_text import format_report
+from server.http_protocol import ConnectionLimits
 from services.embedded import servers as embedded
 from services.errors import StartupError
 from services.redis import eviction
@@ -40,6 +41,7 @@ async def run(settings: Settings) -> None:
     Raises:
         StartupError: a port is in use, a binary is missing, or DATA_DIR cannot be used.
     """
+    total = serving.raise_descriptor_limit()
     listening = serving.bind(settings)
     port = listening.getsockname()[1]
     settings = settings.model_copy(update={"port": port})
@@ -62,6 +64,7 @@ async def run(settings: Settings) -> None:
                 stop,
                 started=lambda: _print_line(_format_welcome(settings)),
                 stopping=app.state.draining.set,
+                limits=ConnectionLimits.of(settings, total=total),
             )
             _print_line("Stopping ...")
             stop_workers.set()

@@ -15,6 +15,7 @@ from pydantic_settings import SettingsConfigDict
 from services.settings.abuse import AbuseSettings
 from services.settings.accounts import AccountSettings
 from services.settings.cdn import CdnSettings
+from services.settings.connections import ConnectionSettings
 from services.settings.limits import LimitSettings
 from services.settings.sockets import SocketSettings
 
@@ -28,7 +29,14 @@ class Environment(Enum):
     PRODUCTION = "production"
 
 
-class Settings(AbuseSettings, AccountSettings, CdnSettings, LimitSettings, SocketSettings):
+class Settings(
+    AbuseSettings,
+    AccountSettings,
+    CdnSettings,
+    ConnectionSettings,
+    LimitSettings,
+    SocketSettings,
+):
     """All settings, read once at start from the environment and, if present, `.env`."""
 
     model_config = SettingsConfigDict(frozen=True, env_file=".env", extra="ignore")

@@ -46,6 +46,12 @@ cache_refreshes_failed_total = Counter(
     "Stale entries that could not be refreshed",
     registry=REGISTRY,
 )
+http_refused_total = Counter(
+    "http_refused_total",
+    "Connections and requests refused before the application saw them",
+    ["why"],
+    registry=REGISTRY,
+)
 log_lines_dropped_total = Counter(
     "log_lines_dropped_total",
     "Lines of the log that were dropped because nobody read it fast enough",

@@ -54,8 +54,8 @@ SMUGGLED: dict[str, tuple[bytes, int | None]] = {
     "no HTTP": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400),
     "Redis": (b"*1\r\n$8\r\nFLUSHALL\r\n", 400),
     "a space in the target": (b"GET /health /x HTTP/1.1\r\n" + HOST + b"\r\n", 400),
-    "a long target": (b"GET /" + b"a" * 100_000 + b" HTTP/1.1\r\n" + HOST + b"\r\n", 400),
-    "a long header": (b"GET /health HTTP/1.1\r\nx-a: " + b"a" * 200_000 + b"\r\n\r\n", 400),
+    "a long target": (b"GET /" + b"a" * 100_000 + b" HTTP/1.1\r\n" + HOST + b"\r\n", 431),
+    "a long header": (b"GET /health HTTP/1.1\r\nx-a: " + b"a" * 200_000 + b"\r\n\r\n", 431),
 }  # fmt: skip
 for _name, (_bytes, _) in SMUGGLED.items():
     record_attempt("request smuggling", _name, _bytes)

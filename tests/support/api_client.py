@@ -20,6 +20,7 @@ from models.mongo import ids
 from resolvers.context import Runtime
 from server import serving
 from server.app import build_app
+from server.http_protocol import ConnectionLimits
 from services.settings.settings import Settings
 from services.telemetry.access_log import AccessLog
 
@@ -194,6 +195,7 @@ async def serve_app(app: Starlette, settings: Settings) -> AsyncIterator[LiveSer
             stop,
             started=started.set,
             stopping=getattr(app.state, "draining", asyncio.Event()).set,
+            limits=ConnectionLimits.of(settings),
         )
     )
     async with asyncio.timeout(10):
