@@ -17,6 +17,7 @@ from services.playback import changes as progress_changes
 from services.playback.changes import MOST_CHANGES, ChangeResult, Mark, OfflineEvent, ScriptChange
 from services.playback.conflict_rule import beyond_end_error
 from services.playback.keys import ProgressKeys
+from services.playback.progress_scripts import progress_script
 from services.playback.state import (
     Base,
     BufferedProgress,
@@ -33,8 +34,8 @@ from services.redis.scripts import Script, ScriptCalls
 from services.telemetry import metrics
 
 FLUSHED_SECONDS = 7 * 86400
-_REPORT = Script("playback", "progress_common", "report_progress")
-_CHANGE = Script("playback", "progress_common", "change_progress")
+_REPORT = progress_script("report_progress")
+_CHANGE = progress_script("change_progress")
 _UNFLUSHED = Script("playback", "unflushed_progress")
 UNFLUSHED_TITLES = 500  # of one user; a flush lag holds a handful, a marked show its episodes
 _EVENTS_REMEMBERED = 2000  # of one user: the four largest batches; older repeats lose by their time

@@ -190,7 +190,8 @@ def _move_position(
 ) -> ProgressState:
     held_until_ms = 0 if updated.state == _STOPPED else now_ms + round(rules.hold_seconds * 1000)
     moves = updated.position_seconds != state.position_seconds
-    return ProgressState(
+    return replace(
+        state,
         position_seconds=updated.position_seconds,
         known_duration_seconds=updated.duration_seconds,
         completed=int(completed),
@@ -205,5 +206,4 @@ def _move_position(
         claimed_ms=updated.claimed_ms,
         held_until_ms=held_until_ms,
         dismissed_at_ms=0 if moves else state.dismissed_at_ms,
-        reset_at_ms=state.reset_at_ms,
     )

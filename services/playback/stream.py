@@ -20,6 +20,7 @@ from services.errors import UpstreamUnavailable
 from services.playback.buffer import FLUSHED_SECONDS
 from services.playback.dead_letters import ENTRY
 from services.playback.keys import ProgressKeys
+from services.playback.progress_scripts import progress_script
 from services.playback.state import BufferedProgress, decode_progress
 from services.redis.pool import Client, Failure
 from services.redis.scripts import Script, ScriptCalls
@@ -29,7 +30,7 @@ _GROUP = "flush"
 _BATCH = 500  # entries of one shard in one read
 _MAX_DELIVERIES = 5
 _DEAD_LETTERS = 10_000  # per shard, the newest
-_CONFIRM = Script("playback", "progress_common", "confirm_progress")
+_CONFIRM = progress_script("confirm_progress")
 _DROP = Script("playback", "drop_consumers")
 _RELEASE = Script("playback", "release_entries")
 

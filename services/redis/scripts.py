@@ -25,11 +25,15 @@ _UNAVAILABLE = "Redis did not answer in time."
 
 
 class Script:
-    """A Lua script, joined from `services/<subject>/lua/<name>.lua`, and its SHA-1."""
+    """A Lua script, joined from `services/<subject>/lua/<name>.lua`, and its SHA-1.
 
-    def __init__(self, subject: str, *names: str) -> None:
+    `constants` is Lua text to put before them.
+    """
+
+    def __init__(self, subject: str, *names: str, constants: str = "") -> None:
         folder = _SERVICES / subject / "lua"
-        self.text = b"\n".join((folder / f"{name}.lua").read_bytes() for name in names)
+        files = [(folder / f"{name}.lua").read_bytes() for name in names]
+        self.text = b"\n".join([constants.encode(), *files] if constants else files)
         self.sha = hashlib.sha1(self.text).hexdigest()  # noqa: S324 - Redis's own name for it
 
 

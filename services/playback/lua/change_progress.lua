@@ -20,7 +20,7 @@ for place, title in ipairs(titles) do
     needed[#needed + 1] = title[1]
   else
     local state = stored[3] and unpacked(stored[3]) or title[3]
-    rows[place] = {version = version, state = state, durable_ms = tonumber(stored[2] or state[STAMP])}
+    rows[place] = {version = version, state = state, durable_ms = tonumber(stored[2] or state[STAMP_MS])}
   end
 end
 if #needed > 0 then return {1, needed} end
@@ -38,67 +38,70 @@ local apply = {}
 
 function apply.event(row, event)
   local state, position, duration, at = row.state, event[4], event[5], math.min(event[6], now)
-  if at <= state[RESET_AT] then return false end
-  if duration <= 0 then duration = state[DURATION] end
+  if at <= state[RESET_AT_MS] then return false end
+  if duration <= 0 then duration = state[KNOWN_DURATION_SECONDS] end
   if duration > 0 and position > duration then position = duration end
   local finishes = is_completed(position, duration, percent, least_seconds)
   local is_changed = finish(state, finishes)
-  if position > state[FURTHEST] then
-    state[FURTHEST], is_changed = position, true
+  if position > state[FURTHEST_SECONDS] then
+    state[FURTHEST_SECONDS], is_changed = position, true
   end
-  if at > state[AT] then
-    state[POSITION], state[DURATION], state[AT], state[DEVICE] = position, duration, at, event[7]
-    state[COMPLETED], state[HELD_UNTIL], is_changed = finishes and 1 or 0, 0, true
-    if at > state[DISMISSED_AT] then state[DISMISSED_AT] = 0 end
+  if at > state[AT_MS] then
+    state[POSITION_SECONDS], state[KNOWN_DURATION_SECONDS] = position, duration
+    state[AT_MS], state[DEVICE_JSON] = at, event[7]
+    state[COMPLETED], state[HELD_UNTIL_MS], is_changed = finishes and 1 or 0, 0, true
+    if at > state[DISMISSED_AT_MS] then state[DISMISSED_AT_MS] = 0 end
   end
   return is_changed
 end
 
 -- The viewer's own word: sessions begun before it do not take it back.
 local function mark(state)
-  state[CLAIMED] = math.max(now, state[CLAIMED] + 1)
+  state[CLAIMED_MS] = math.max(now, state[CLAIMED_MS] + 1)
 end
 
 function apply.watched(row, change)
   local state, duration = row.state, change[4]
-  if duration <= 0 then duration = state[DURATION] end
-  local position = duration > 0 and duration or state[POSITION]
-  if state[COMPLETED] == 1 and state[POSITION] == position then return false end
+  if duration <= 0 then duration = state[KNOWN_DURATION_SECONDS] end
+  local position = duration > 0 and duration or state[POSITION_SECONDS]
+  if state[COMPLETED] == 1 and state[POSITION_SECONDS] == position then return false end
   finish(state, true)
   mark(state)
-  state[POSITION], state[DURATION], state[HELD_UNTIL] = position, duration, FOR_EVER
-  state[FURTHEST] = math.max(state[FURTHEST], position)
-  state[AT] = math.max(state[AT], math.min(change[3], now))
+  state[POSITION_SECONDS], state[KNOWN_DURATION_SECONDS] = position, duration
+  state[HELD_UNTIL_MS] = PERMANENT_HOLD_MS
+  state[FURTHEST_SECONDS] = math.max(state[FURTHEST_SECONDS], position)
+  state[AT_MS] = math.max(state[AT_MS], math.min(change[3], now))
   return true
 end
 
 function apply.unwatched(row)
   local state = row.state
-  if row.version == 0 or (state[COMPLETED] == 0 and state[POSITION] == 0 and state[FURTHEST] == 0) then
+  local is_unwatched = state[COMPLETED] == 0 and state[POSITION_SECONDS] == 0 and state[FURTHEST_SECONDS] == 0
+  if row.version == 0 or is_unwatched then
     return false
   end
   mark(state)
-  state[POSITION], state[COMPLETED], state[FURTHEST], state[HELD_UNTIL] = 0, 0, 0, 0
-  state[DISMISSED_AT], state[RESET_AT] = 0, now
+  state[POSITION_SECONDS], state[COMPLETED], state[FURTHEST_SECONDS], state[HELD_UNTIL_MS] = 0, 0, 0, 0
+  state[DISMISSED_AT_MS], state[RESET_AT_MS] = 0, now
   return true
 end
 
 function apply.dismissed(row, change)
   local state = row.state
-  if state[DISMISSED_AT] > 0 then return false end
-  state[DISMISSED_AT] = change[3]
-  if state[AT] == 0 then state[AT] = change[3] end
+  if state[DISMISSED_AT_MS] > 0 then return false end
+  state[DISMISSED_AT_MS] = change[3]
+  if state[AT_MS] == 0 then state[AT_MS] = change[3] end
   return true
 end
 
 -- Of one session's reports the later in its count; else the later in time (models/playback/documents.py).
 local function is_later(one, other)
-  local session = one[SESSION]
-  if session == other[SESSION] and one[CLAIMED] == other[CLAIMED] and one[SEQUENCE] ~= other[SEQUENCE]
-    and holds(one, session) and holds(other, session) then
+  local session = one[SESSION_ID]
+  if session == other[SESSION_ID] and one[CLAIMED_MS] == other[CLAIMED_MS]
+    and one[SEQUENCE] ~= other[SEQUENCE] and holds(one, session) and holds(other, session) then
     return one[SEQUENCE] > other[SEQUENCE]
   end
-  return one[STAMP] > other[STAMP]
+  return one[STAMP_MS] > other[STAMP_MS]
 end
 
 -- What was written past Redis meanwhile: the newer of the two, and what only grows of both.
@@ -106,15 +109,16 @@ function apply.adopted(row, change)
   local mine, theirs = row.state, change[4]
   local newer, older = mine, theirs
   if is_later(theirs, mine) then newer, older = theirs, mine end
-  local furthest, watch_count = newer[FURTHEST], math.max(newer[WATCH_COUNT], older[WATCH_COUNT])
-  if older[STAMP] > newer[RESET_AT] then furthest = math.max(furthest, older[FURTHEST]) end
-  local is_told = mine[STAMP] > theirs[STAMP]
-    or (mine[STAMP] == theirs[STAMP] and mine[SEQUENCE] == theirs[SEQUENCE])
-  if newer == mine and is_told and furthest == mine[FURTHEST] and watch_count == mine[WATCH_COUNT] then
+  local furthest, watch_count = newer[FURTHEST_SECONDS], math.max(newer[WATCH_COUNT], older[WATCH_COUNT])
+  if older[STAMP_MS] > newer[RESET_AT_MS] then furthest = math.max(furthest, older[FURTHEST_SECONDS]) end
+  local is_told = mine[STAMP_MS] > theirs[STAMP_MS]
+    or (mine[STAMP_MS] == theirs[STAMP_MS] and mine[SEQUENCE] == theirs[SEQUENCE])
+  if newer == mine and is_told and furthest == mine[FURTHEST_SECONDS]
+    and watch_count == mine[WATCH_COUNT] then
     return false
   end
-  newer[FURTHEST], newer[WATCH_COUNT] = furthest, watch_count
-  newer[STAMP] = math.max(newer[STAMP], older[STAMP])
+  newer[FURTHEST_SECONDS], newer[WATCH_COUNT] = furthest, watch_count
+  newer[STAMP_MS] = math.max(newer[STAMP_MS], older[STAMP_MS])
   row.state, row.version = newer, math.max(row.version, change[3])
   return true
 end
@@ -132,7 +136,7 @@ for i, change in ipairs(changes) do
   elseif apply[change[1]](row, change) then
     -- What is adopted was made before now: a report under way to MongoDB must stay the newer one.
     local made = change[1] == 'adopted' and 0 or now
-    row.version, row.state[STAMP] = row.version + 1, math.max(made, row.state[STAMP] + 1)
+    row.version, row.state[STAMP_MS] = row.version + 1, math.max(made, row.state[STAMP_MS] + 1)
     row.is_changed, outcomes[i] = true, 1
   else
     outcomes[i] = 2
@@ -150,7 +154,7 @@ for place, row in ipairs(rows) do
   row.packed = cmsgpack.pack(row.state)
   if row.is_changed then
     store(stream, unflushed, channel, KEYS[3 + place], user, titles[place][1], row.version,
-      row.durable_ms, row.packed, row.state[AT], '')
+      row.durable_ms, row.packed, row.state[AT_MS], '')
   end
   answers[place] = {row.version, row.durable_ms, row.packed}
 end

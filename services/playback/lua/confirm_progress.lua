@@ -5,7 +5,7 @@ local unchanged = 0
 for i = 1, #KEYS, 2 do
   local stamp, playable = tonumber(ARGV[i + 1]), ARGV[i + 2]
   local packed = redis.call('HGET', KEYS[i], 'state')
-  local is_same = packed and unpacked(packed)[STAMP] == stamp
+  local is_same = packed and unpacked(packed)[STAMP_MS] == stamp
   if is_same then
     redis.call('EXPIRE', KEYS[i], ARGV[1]) -- first: a full Redis lets a script go on that has begun
     redis.call('HSET', KEYS[i], 'durable_ms', stamp)

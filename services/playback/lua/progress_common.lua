@@ -1,15 +1,10 @@
 -- Put before the scripts that change progress (services/redis/scripts.py). A state is an array, packed as
--- services/playback/state.py has it; what an older version packed is shorter.
-local POSITION, DURATION, COMPLETED, WATCH_COUNT, FURTHEST, AT, DEVICE, STAMP, SESSION, SEQUENCE,
-  COUNTED, CLAIMED, HELD_UNTIL, DISMISSED_AT, RESET_AT = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
-local FOR_EVER = 253402300799000
+-- services/playback/state.py has it: the names of its places, NEW_STATE and PERMANENT_HOLD_MS are written
+-- from there. What an older version packed is shorter.
 
 local function unpacked(packed)
   local state = cmsgpack.unpack(packed)
-  if #state < RESET_AT then
-    local added = {0, '', -1, 0, 0, 0, 0, 0}
-    for place = #state + 1, RESET_AT do state[place] = added[place - DEVICE] end
-  end
+  for place = #state + 1, #NEW_STATE do state[place] = NEW_STATE[place] end
   return state
 end
 
@@ -27,7 +22,8 @@ end
 
 -- Whether a session has the position: nobody took it since its last report.
 local function holds(state, session)
-  return state[SESSION] == session and state[HELD_UNTIL] > 0 and state[HELD_UNTIL] < FOR_EVER
+  local until_ms = state[HELD_UNTIL_MS]
+  return state[SESSION_ID] == session and until_ms > 0 and until_ms < PERMANENT_HOLD_MS
 end
 
 -- Stores a changed state without end, queues it for MongoDB and tells of it.

@@ -25,10 +25,10 @@ local stored = redis.call('HMGET', key, 'version', 'durable_ms', 'state')
 local version, packed = tonumber(stored[1] or report[10]), stored[3] or ARGV[2]
 if not version then return 1 end
 local was = unpacked(packed)
-local durable_ms = tonumber(stored[2] or was[STAMP])
+local durable_ms = tonumber(stored[2] or was[STAMP_MS])
 
 -- A key may start a session again once the first is forgotten: what that one left is another's.
-local is_latest = was[SESSION] == id and was[CLAIMED] >= tonumber(session[10])
+local is_latest = was[SESSION_ID] == id and was[CLAIMED_MS] >= tonumber(session[10])
 local last, is_holder = tonumber(session[5]), is_latest and holds(was, id)
 if is_latest then last = math.max(last, was[SEQUENCE]) end
 if session[7] == 'STOPPED' or (sequence and sequence <= last) then
@@ -47,7 +47,7 @@ end
 
 local started, was_at = tonumber(session[10]), tonumber(session[11])
 local claimed = tonumber(session[9] or session[10])
-if is_holder then claimed = math.max(claimed, was[CLAIMED]) end
+if is_holder then claimed = math.max(claimed, was[CLAIMED_MS]) end
 local has_sought = claimed > started
 local seen = math.max(now, tonumber(session[12]) + 1)
 local heartbeat = {'sequence', sequence, 'state', state, 'seen_at', seen}
@@ -62,7 +62,7 @@ local function viewing()
 end
 local applied = 1
 if seeked then
-  claimed = math.max(now, claimed + 1, was[CLAIMED] + 1)
+  claimed = math.max(now, claimed + 1, was[CLAIMED_MS] + 1)
   note('claimed', claimed)
 end
 if (position or (is_stop and version > 0)) and redis.call('XLEN', KEYS[3]) >= shard_bound then
@@ -87,28 +87,31 @@ if position then
   end
 
   local is_kept = not seeked and not is_holder and (
-    (was[HELD_UNTIL] > now and claimed <= was[CLAIMED])
-    or (position < was[POSITION] and now - started < short_ms and not has_sought)
+    (was[HELD_UNTIL_MS] > now and claimed <= was[CLAIMED_MS])
+    or (position < was[POSITION_SECONDS] and now - started < short_ms and not has_sought)
     or (last >= 0 and position == was_at)) -- it stands still
   if is_kept then
     applied = 2
   else
-    local counted = session[8] == '1' or (is_latest and was[COUNTED] == 1)
+    local counted = session[8] == '1' or (is_latest and was[SESSION_COUNTED] == 1)
     local watch_count = was[WATCH_COUNT]
     if finishes and was[COMPLETED] == 0 and not counted then
       watch_count, counted = watch_count + 1, true -- at most once a session
       note('counted', 1)
     end
     version = version + 1
-    local at, dismissed_at = math.max(now, was[AT]), was[DISMISSED_AT]
-    if position ~= was[POSITION] then dismissed_at = 0 end
-    packed = cmsgpack.pack({position, duration, finishes and 1 or 0, watch_count,
-      math.max(position, was[FURTHEST]), at, device, math.max(now, was[STAMP] + 1), id, sequence,
-      counted and 1 or 0, claimed, is_stop and 0 or now + hold_ms, dismissed_at, was[RESET_AT]})
-    store(KEYS[3], KEYS[2], channel, key, user, playable, version, durable_ms, packed, at, viewing())
+    if position ~= was[POSITION_SECONDS] then was[DISMISSED_AT_MS] = 0 end
+    was[POSITION_SECONDS], was[KNOWN_DURATION_SECONDS] = position, duration
+    was[COMPLETED], was[WATCH_COUNT] = finishes and 1 or 0, watch_count
+    was[FURTHEST_SECONDS], was[AT_MS] = math.max(position, was[FURTHEST_SECONDS]), math.max(now, was[AT_MS])
+    was[STAMP_MS], was[DEVICE_JSON] = math.max(now, was[STAMP_MS] + 1), device
+    was[SESSION_ID], was[SEQUENCE], was[SESSION_COUNTED] = id, sequence, counted and 1 or 0
+    was[CLAIMED_MS], was[HELD_UNTIL_MS] = claimed, is_stop and 0 or now + hold_ms
+    packed = cmsgpack.pack(was)
+    store(KEYS[3], KEYS[2], channel, key, user, playable, version, durable_ms, packed, was[AT_MS], viewing())
   end
 elseif is_stop and is_holder then
-  was[HELD_UNTIL] = 0 -- whoever else plays may go on at once
+  was[HELD_UNTIL_MS] = 0 -- whoever else plays may go on at once
   packed = cmsgpack.pack(was)
   redis.call('HSET', key, 'version', version, 'durable_ms', durable_ms, 'state', packed)
   if not stored[3] then redis.call('EXPIRE', key, session_seconds) end -- MongoDB has the rest
