@@ -183,6 +183,7 @@ from models.playback.documents import (
     PlaybackState,
     ProgressRecord,
     ViewingProgress,
+    device_tag,
     is_later,
     live_progress,
     milliseconds,

@@ -13,6 +13,7 @@ from pymongo import IndexModel
 from models.accounts.documents import Device, DeviceKind, DeviceRecord
 from models.mongo import ids
 from models.mongo.base import EPOCH, IdentifiedRecord, StoredDocument
+from models.mongo.conversion import convert_by_name
 from services.playback.sessions import ViewingSession
 from services.playback.state import (
     PERMANENT_HOLD_MS,
@@ -117,28 +118,18 @@ def progress_id(user_id: str, playable_id: str) -> str:
 def live_progress(buffered: BufferedProgress) -> LiveProgress:
     """Convert buffered progress to a record."""
     state = buffered.state
-    return LiveProgress(
+    return convert_by_name(
+        state,
+        LiveProgress,
         id=progress_id(buffered.user_id, buffered.playable_id),
         user_id=buffered.user_id,
         playable_id=buffered.playable_id,
-        position_seconds=state.position_seconds,
-        duration_seconds=state.duration_seconds,
-        percent=state.percent,
-        completed=bool(state.completed),
-        watch_count=state.watch_count,
-        furthest_seconds=state.furthest_seconds,
-        last_watched_at=instant(state.at_ms),
-        last_device=_device(state.device),
         version=buffered.version,
         durable=buffered.durable,
-        stamp_ms=state.stamp_ms,
-        session_id=state.session_id,
-        sequence=state.sequence,
-        session_counted=bool(state.session_counted),
-        claimed_ms=state.claimed_ms,
-        held_until_ms=state.held_until_ms,
-        dismissed_at_ms=state.dismissed_at_ms,
-        reset_at_ms=state.reset_at_ms,
+        duration_seconds=state.duration_seconds,
+        percent=state.percent,
+        last_watched_at=instant(state.at_ms),
+        last_device=device_of(state.device),
     )
 
 
@@ -147,23 +138,12 @@ def progress_base(progress: ProgressRecord | None) -> Base:
     if progress is None:
         return Base()
     device = progress.last_device
-    tag = DeviceTag(device.key, device.name, device.kind.value) if device is not None else None
-    state = ProgressState(
-        position_seconds=progress.position_seconds,
+    state = convert_by_name(
+        progress,
+        ProgressState,
         known_duration_seconds=progress.duration_seconds or 0.0,
-        completed=int(progress.completed),
-        watch_count=progress.watch_count,
-        furthest_seconds=progress.furthest_seconds,
         at_ms=milliseconds(progress.last_watched_at),
-        device_json=device_json(tag),
-        stamp_ms=progress.stamp_ms,
-        session_id=progress.session_id,
-        sequence=progress.sequence,
-        session_counted=int(progress.session_counted),
-        claimed_ms=progress.claimed_ms,
-        held_until_ms=progress.held_until_ms,
-        dismissed_at_ms=progress.dismissed_at_ms,
-        reset_at_ms=progress.reset_at_ms,
+        device_json=device_json(None if device is None else device_tag(device)),
     )
     return Base(progress.version, state)
 
@@ -190,7 +170,7 @@ def playback_session(session: ViewingSession, heartbeat_seconds: int) -> Playbac
         id=session.session_id,
         user_id=session.user_id,
         playable_id=session.playable_id,
-        device=_device(session.device) or DeviceRecord(),
+        device=device_of(session.device) or DeviceRecord(),
         state=PlaybackState(session.state),
         position_seconds=session.position_seconds,
         duration_seconds=session.duration_seconds or None,
@@ -212,7 +192,13 @@ def milliseconds(at: datetime) -> int:
     return round(at.timestamp() * 1000)
 
 
-def _device(tag: DeviceTag | None) -> DeviceRecord | None:
+def device_tag(device: Device | DeviceRecord) -> DeviceTag:
+    """Convert a device to the tag that services know."""
+    return DeviceTag(device.key, device.name, device.kind.value)
+
+
+def device_of(tag: DeviceTag | None) -> DeviceRecord | None:
+    """Convert a device tag, or None, to a record."""
     if tag is None:
         return None
     return DeviceRecord(key=tag.key, name=tag.name, kind=DeviceKind(tag.kind))

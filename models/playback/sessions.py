@@ -17,8 +17,8 @@ from models.accounts.documents import DeviceRecord
 from models.mongo.base import utc_now
 from models.mongo.reading import database_errors, find, projection, to_records
 from models.mongo.updates import build_initial_values, build_update, encode_record
-from models.playback.documents import instant
-from models.playback.viewings import StoredSession, StoredSessionRecord, device_of
+from models.playback.documents import device_of, instant
+from models.playback.viewings import StoredSession, StoredSessionRecord
 from services.playback.sessions import ViewingSession
 
 _BESIDE_SECONDS = 1.0  # how long a start that Redis has taken waits for MongoDB

@@ -11,11 +11,10 @@ from datetime import datetime
 
 from pymongo import IndexModel
 
-from models.accounts.documents import Device, DeviceKind, DeviceRecord
+from models.accounts.documents import Device, DeviceRecord
 from models.mongo import ids
 from models.mongo.base import EPOCH, IdentifiedRecord, StoredDocument
-from models.playback.documents import instant
-from services.playback.state import DeviceTag
+from models.playback.documents import device_of, instant
 from services.playback.viewings import ViewingEntry
 
 _RETENTION_SECONDS = 30 * 86400
@@ -120,10 +119,3 @@ def viewing_record(user_id: str, playable_id: str, entry: ViewingEntry) -> Viewi
         device=device_of(entry.device),
         stamp_ms=entry.seen_ms,
     )
-
-
-def device_of(tag: DeviceTag | None) -> DeviceRecord | None:
-    """Convert a device tag, or None, to a record."""
-    if tag is None:
-        return None
-    return DeviceRecord(key=tag.key, name=tag.name, kind=DeviceKind(tag.kind))

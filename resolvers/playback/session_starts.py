@@ -14,7 +14,7 @@ from resolvers.context import Context, Viewer
 from services.errors import TooManyStreams, UpstreamUnavailable
 from services.limits.address_prefixes import shorten_address
 from services.playback.sessions import MOST_STREAMS, ViewingSession
-from services.playback.state import Base, DeviceTag
+from services.playback.state import Base
 from services.settings.settings import Settings
 from services.telemetry import metrics
 from services.telemetry.logs import get_logger
@@ -115,7 +115,7 @@ def _from_record(record: models.StoredSessionRecord) -> ViewingSession:
         session_id=record.id,
         user_id=record.user_id,
         playable_id=record.playable_id,
-        device=DeviceTag(record.device.key, record.device.name, record.device.kind.value),
+        device=models.device_tag(record.device),
         state=models.PlaybackState.PLAYING.value,
         position_seconds=record.start_position_seconds,
         duration_seconds=record.duration_seconds or 0.0,

@@ -21,7 +21,7 @@ from services.errors import (
     ValidationFailed,
 )
 from services.playback.sessions import ViewingSession
-from services.playback.state import Base, DeviceTag, Report
+from services.playback.state import Base, Report
 from services.quality import Quality
 
 _MAX_KEY_CHARACTERS = 128
@@ -63,7 +63,7 @@ async def start_playback(
         session_id=_session_id(viewer.user_id, idempotency_key),
         user_id=viewer.user_id,
         playable_id=playable_id,
-        device=DeviceTag(device.key, device.name, device.kind.value),
+        device=models.device_tag(device),
         state=models.PlaybackState.PLAYING.value,
         position_seconds=_start_position(start_at_seconds, progress, duration),
         duration_seconds=duration,

@@ -18,7 +18,6 @@ from services.playback.state import (
     Base,
     BufferedProgress,
     BufferReply,
-    DeviceTag,
     ProgressState,
     Report,
     SessionState,
@@ -104,10 +103,9 @@ async def _replace(new_progress: BufferedProgress, base: Base) -> bool:
 def _build_session(started: models.StoredSessionRecord, state: ProgressState) -> SessionState:
     """The session as it started; later reports are in the progress (conflict_rule.py)."""
     reported_seconds = state.known_duration_seconds if state.session_id == started.id else 0.0
-    device = DeviceTag(started.device.key, started.device.name, started.device.kind.value)
     return SessionState(
         session_id=started.id,
-        device_json=device_json(device),
+        device_json=device_json(models.device_tag(started.device)),
         started_ms=models.milliseconds(started.started_at),
         position_seconds=started.start_position_seconds,
         duration_seconds=reported_seconds or started.duration_seconds or 0.0,

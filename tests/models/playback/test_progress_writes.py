@@ -3,8 +3,10 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pymongo
 import pytest
+from msgspec.structs import FieldInfo
 from pymongo.errors import BulkWriteError
 
 import models
@@ -12,10 +14,11 @@ from models.mongo.reading import collect_refused_writes
 from models.playback.documents import instant, progress_id
 from resolvers.context import Runtime
 from services.errors import UpstreamUnavailable
-from services.playback.state import BufferedProgress
+from services.playback.state import Base, BufferedProgress, ProgressState, pack_state
 from tests.conftest import CountCommands
 from tests.support.playback_fixtures import read_stored_progress
 
+TV = '["tv",null,"TV"]'
 AT = datetime(2026, 11, 22, 12, 0, 0, 123_000, tzinfo=UTC)
 
 
@@ -46,6 +49,27 @@ async def test_a_written_record_reads_back_the_same(runtime: Runtime) -> None:
     assert (await models.write_progress([progress(3)])).written == 1
     records = await models.progress_by_playable("user_1", ["movie_1", "movie_2"])
     assert records == {"movie_1": progress(3)}
+
+
+async def test_every_field_of_a_state_comes_back_from_the_database(runtime: Runtime) -> None:
+    # given a state in which each field has a value that is not its default
+    values = {
+        field.name: _other_value(place, field)
+        for place, field in enumerate(msgspec.structs.fields(ProgressState), 1)
+    }
+    state = ProgressState(**values | {"completed": 1, "session_counted": 1, "device_json": TV})
+    # when it is written, and what was stored becomes a state again
+    buffered = BufferedProgress("user_1", "movie_1", 7, True, state)
+    await models.write_progress([models.live_progress(buffered)])
+    stored = await models.progress_by_playable("user_1", ["movie_1"])
+    # then it is the same, type by type
+    base = models.progress_base(stored["movie_1"])
+    assert base == Base(7, state)
+    assert pack_state(base.state) == pack_state(state)
+
+
+def _other_value(place: int, field: FieldInfo) -> float | str:
+    return f"text {place}" if isinstance(field.default, str) else type(field.default)(place)
 
 
 async def test_an_older_or_equal_stamp_changes_nothing(runtime: Runtime) -> None:
