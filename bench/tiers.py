@@ -200,9 +200,9 @@ async def _cuts(folder: Path, say: Say) -> None:
     binary = servers.find_redis_server(None)
     with servers.start_redis(folder / "redis-cut", binary=binary, persist=False) as server:
         settings = Settings(_env_file=None, redis_url=server.uri, redis_timeout_ms=5000)
-        redis, blocking = pool.connect(settings), pool.connect_blocking(settings)
+        redis = pool.connect(settings)
         cache = Cache(redis)
-        tracking = CacheTracking(blocking, cache, tracked_prefixes(""))
+        tracking = CacheTracking(redis, cache, tracked_prefixes(""))
         await tracking.start()
         try:
             killed = [await _noticed(cache, lambda: _kill(redis)) for _ in range(_CUTS)]
@@ -214,7 +214,6 @@ async def _cuts(folder: Path, say: Say) -> None:
             os.kill(server.pid, signal.SIGCONT)
             await tracking.aclose()
             await redis.aclose()
-            await blocking.aclose()
     say(f"3. a closed tracking connection is noticed after: median {_ms(median(killed))}, longest "
         f"{_ms(max(killed))} of {_CUTS}; a silent one: median {_ms(median(silent))}, longest "
         f"{_ms(max(silent))} of {_SILENCES} (2 s promised)")  # fmt: skip

@@ -62,11 +62,9 @@ async def open_cache(settings: Settings, redis: pool.Client) -> AsyncIterator[Ca
     if not cache.uses_memory or not cache.uses_redis:
         yield cache
         return
-    blocking = pool.connect_blocking(settings)
-    tracking = CacheTracking(blocking, cache, cache_keys.tracked_prefixes(prefix))
+    tracking = CacheTracking(redis, cache, cache_keys.tracked_prefixes(prefix))
     await tracking.start()
     try:
         yield cache
     finally:
         await tracking.aclose()
-        await blocking.aclose()

@@ -15,7 +15,6 @@ from services.accounts.tokens import AccessTokens
 from services.limits.sliding_window import SlidingWindows
 from services.limits.throttles import Throttles
 from services.redis import cache_keys, pool
-from services.redis.scripts import ScriptCalls
 from services.settings.settings import Settings
 
 # A media address lives up to five minutes beyond its lifetime; clocks differ.
@@ -31,7 +30,7 @@ async def open_accounts(settings: Settings, state: pool.Client) -> AsyncIterator
                 access_tokens=_build_access_tokens(settings),
                 revocations=revocations,
                 passwords=passwords,
-                throttles=Throttles(settings, SlidingWindows(ScriptCalls(state))),
+                throttles=Throttles(settings, SlidingWindows(state)),
                 mailer=open_mailer(settings),
             )
 
@@ -41,7 +40,6 @@ async def open_revocations(settings: Settings, state: pool.Client) -> AsyncItera
     """Open the list of revoked sign-ins and follow its changes."""
     revocations = Revocations(
         state,
-        pool.connect_blocking(settings, state=True),
         settings.redis_key_prefix + cache_keys.REVOCATIONS,
         models.RevocationStore(),
         lifetime_seconds=_REVOKED_LATEST_SECONDS

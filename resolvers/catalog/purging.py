@@ -18,7 +18,6 @@ from services import cdn
 from services.cdn import StaleContent
 from services.errors import UpstreamUnavailable
 from services.redis import cache_keys
-from services.redis.pool import Failure
 
 CATALOGUE = ("movie:*", "show:*", "season:*", "episode:*", "person:*", "genre:*")
 _SETTLE_SECONDS = 10.0  # besides MongoDB's own deadline; then a change is made, or never will be
@@ -108,11 +107,8 @@ async def forget(runtime: Runtime, purge: models.PurgeRecord) -> None:
     if cache.has_pending:
         await cache.flush_pending()
     if purge.is_everything:
-        try:
-            for pattern in CATALOGUE:
-                await cache.invalidate_pattern(pattern)
-        except Failure as error:
-            raise UpstreamUnavailable("Redis did not answer in time.") from error
+        for pattern in CATALOGUE:
+            await cache.invalidate_pattern(pattern)
     else:
         # Another editor may have moved the film while this change was on its way.
         now_there = await models.movie_to_edit(purge.movie_id, None)

@@ -14,7 +14,6 @@ from services.limits.sliding_window import SlidingWindows
 from services.redis import cache_keys, job_queue, pool
 from services.redis.hub import Hub
 from services.redis.job_queue import JobQueue
-from services.redis.scripts import ScriptCalls
 from services.settings.settings import Settings
 from services.telemetry import live_metrics
 from services.telemetry.live_metrics import LiveMetrics, Point
@@ -43,19 +42,18 @@ async def open_ops(
 
 def _build_metrics_hub(settings: Settings, redis: pool.Client) -> Hub[Point]:
     stream = settings.redis_key_prefix + cache_keys.METRICS_STREAM
-    return Hub(redis, pool.connect_blocking(settings), stream, live_metrics.SampleReducer)
+    return Hub(redis, stream, live_metrics.SampleReducer)
 
 
 @asynccontextmanager
 async def _open_jobs(settings: Settings, state: pool.Client) -> AsyncIterator[Jobs]:
-    blocking = pool.connect_blocking(settings, state=True)
     stream = settings.redis_key_prefix + cache_keys.JOBS_CHANGED
-    async with aclosing(Hub(state, blocking, stream, job_queue.JobChangeReducer)) as changed:
+    async with aclosing(Hub(state, stream, job_queue.JobChangeReducer)) as changed:
         yield Jobs(JobQueue(state, settings.redis_key_prefix), changed)
 
 
 def _build_rate_limiter(settings: Settings, redis: pool.Client) -> RateLimiter:
-    return RateLimiter(settings, SlidingWindows(ScriptCalls(redis)))
+    return RateLimiter(settings, SlidingWindows(redis))
 
 
 @asynccontextmanager

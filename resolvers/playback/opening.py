@@ -18,15 +18,13 @@ from services.playback.sessions import SESSION_SECONDS, ViewingSessions
 from services.playback.state import Rules
 from services.playback.stream import ProgressStream
 from services.redis import pool
-from services.redis.scripts import ScriptCalls
 from services.settings.settings import Settings
 
 
 @asynccontextmanager
 async def open_playback(settings: Settings, state: pool.Client) -> AsyncIterator[PlaybackRuntime]:
     """Open playback on `state`, a Redis that never evicts, and look for open repairs."""
-    blocking = pool.connect_blocking(settings, state=True)
-    async with aclosing(ProgressNotifications(blocking, _keys(settings))) as notifications:
+    async with aclosing(ProgressNotifications(state, _keys(settings))) as notifications:
         playback = build_playback(settings, state, notifications)
         await _check_repairs(playback.repairs)
         yield playback
@@ -36,23 +34,20 @@ def build_playback(
     settings: Settings, state: pool.Client, notifications: ProgressNotifications
 ) -> PlaybackRuntime:
     """Build playback's stores; they share their client and have nothing to close."""
-    scripts, keys = ScriptCalls(state), _keys(settings)
-    dead_letters = DeadLetters(state, scripts, keys)
+    keys = _keys(settings)
+    dead_letters = DeadLetters(state, keys)
     return PlaybackRuntime(
         sessions=ViewingSessions(
-            state, scripts, keys, heartbeat_seconds=settings.playback_heartbeat_seconds
+            state, keys, heartbeat_seconds=settings.playback_heartbeat_seconds
         ),
         progress=ProgressBuffer(
             state,
-            scripts,
             keys,
             session_seconds=SESSION_SECONDS,
             shard_entries=settings.progress_shard_entries,
             rules=_progress_rules(settings),
         ),
-        stream=ProgressStream(
-            state, scripts, keys, claim_idle_seconds=settings.progress_claim_idle_seconds
-        ),
+        stream=ProgressStream(state, keys, claim_idle_seconds=settings.progress_claim_idle_seconds),
         dead_letters=dead_letters,
         repairs=RepairFlag(),
         personal_keys=PersonalKeys(state, keys, dead_letters),

@@ -16,7 +16,6 @@ from services.providers import Chain, open_chain
 from services.providers.overrides import ProviderSettings
 from services.redis import cache_keys, pool
 from services.redis.hub import Hub
-from services.redis.scripts import ScriptCalls
 from services.settings.settings import Settings
 
 
@@ -45,13 +44,12 @@ async def open_sources(
 
 def _build_breakers(settings: Settings, state: pool.Client) -> CircuitBreakers:
     rules = BreakerRules.of(settings)
-    return CircuitBreakers(ScriptCalls(state), rules, prefix=settings.redis_key_prefix)
+    return CircuitBreakers(state, rules, prefix=settings.redis_key_prefix)
 
 
 def _build_breaker_hub(settings: Settings, state: pool.Client) -> Hub[BreakerSnapshot]:
-    blocking = pool.connect_blocking(settings, state=True)
     stream = settings.redis_key_prefix + cache_keys.BREAKERS_CHANGED
-    return Hub(state, blocking, stream, breaker.BreakerChangeReducer)
+    return Hub(state, stream, breaker.BreakerChangeReducer)
 
 
 @asynccontextmanager

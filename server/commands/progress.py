@@ -14,7 +14,6 @@ from services.errors import StartupError, UpstreamUnavailable
 from services.playback.dead_letters import DeadLetter, DeadLetters
 from services.playback.keys import ProgressKeys
 from services.redis import pool
-from services.redis.scripts import ScriptCalls
 from services.settings.settings import Settings
 
 app = typer.Typer()
@@ -31,7 +30,7 @@ async def dead_letters(settings: Settings, *, replay: bool) -> int:
     count = 0
     redis = pool.connect(settings, state=True)
     keys = ProgressKeys(settings.progress_shards, settings.redis_key_prefix)
-    letters = DeadLetters(redis, ScriptCalls(redis), keys)
+    letters = DeadLetters(redis, keys)
     try:
         async for letter in _iterate_letters(letters, settings.progress_shards):
             replayed = replay and await letters.replay(letter)

@@ -15,7 +15,8 @@ from enum import Enum
 from typing import Any, NamedTuple, Protocol
 
 from services.errors import UpstreamUnavailable
-from services.redis.pool import Client, Failure
+from services.redis.guard import Failure
+from services.redis.link import RedisLink
 from services.telemetry import metrics
 from services.telemetry.logs import get_logger
 
@@ -81,8 +82,7 @@ class Revocations:
 
     def __init__(
         self,
-        redis: Client,
-        blocking: Client,
+        redis: RedisLink,
         stream: str,
         store: RevocationRepository,
         *,
@@ -91,7 +91,7 @@ class Revocations:
         max_active: int = _MAX_ACTIVE,
     ) -> None:
         self._redis = redis
-        self._blocking = blocking
+        self._blocking = redis.connect_blocking()
         self._stream = stream
         self._store = store
         self._lifetime_seconds = lifetime_seconds
@@ -199,9 +199,9 @@ class Revocations:
                 approximate=True,
             )
         try:
-            await pipeline.execute()
-        except Failure:
-            metrics.redis_errors_total.inc()
+            with self._redis.translate_errors():
+                await pipeline.execute()
+        except UpstreamUnavailable:
             self._unpublished.extend(revocations)
 
     # ---- learning

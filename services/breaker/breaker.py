@@ -27,7 +27,7 @@ from services.breaker.rules import (
 )
 from services.breaker.shared_state import SharedState
 from services.errors import UpstreamUnavailable, ValidationFailed
-from services.redis.scripts import ScriptCalls
+from services.redis.link import RedisLink
 from services.telemetry import metrics
 from services.telemetry.logs import get_logger
 
@@ -273,17 +273,17 @@ class CircuitBreaker:
 
 
 class CircuitBreakers:
-    """All breakers of a process, by name; without `scripts` they are not shared."""
+    """All breakers of a process, by name; without `redis` they are not shared."""
 
     def __init__(
         self,
-        scripts: ScriptCalls | None = None,
+        redis: RedisLink | None = None,
         rules: BreakerRules | None = None,
         *,
         prefix: str = "",
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._shared = SharedState(scripts, rules or BreakerRules(), prefix, clock)
+        self._shared = SharedState(redis, rules or BreakerRules(), prefix, clock)
         self._breakers: dict[str, CircuitBreaker] = {}
 
     def of(self, name: str, *, slow_seconds: float = math.inf) -> CircuitBreaker:

@@ -1,6 +1,6 @@
 """The breakers' state in Redis: one script call does one step of one breaker.
 
-A failed call stops further ones for a second, so that requests do not wait for Redis in turn.
+The link's guard stops calls for a second after a failure: requests do not wait for Redis in turn.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from services.breaker.rules import BUCKETS, BreakerRules, BreakerStatus, decode_
 from services.errors import UpstreamUnavailable
 from services.redis import cache_keys
 from services.redis.hub import MAX_ENTRIES
-from services.redis.pool import Guard
-from services.redis.scripts import Script, ScriptCalls
+from services.redis.link import RedisLink
+from services.redis.scripts import Script
 
 _STEP = Script("breaker", "breaker_step")
 _KEEP_MS = 86_400_000
@@ -28,16 +28,15 @@ class SharedState:
 
     def __init__(
         self,
-        scripts: ScriptCalls | None,
+        redis: RedisLink | None,
         rules: BreakerRules,
         prefix: str,
         clock: Callable[[], float],
     ) -> None:
         self.rules = rules
-        self.is_up = scripts is not None  # until a call shows otherwise
-        self._scripts = scripts
+        self.is_up = redis is not None  # until a call shows otherwise
+        self._redis = redis
         self._clock = clock
-        self._guard = Guard()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._key = prefix + cache_keys.BREAKER
         self._stream = prefix + cache_keys.BREAKERS_CHANGED
@@ -60,7 +59,7 @@ class SharedState:
 
     def allows_calls(self) -> bool:
         """Whether there is a Redis that has not just failed."""
-        return self._scripts is not None and self._guard.allows_calls()
+        return self._redis is not None and self._redis.guard.allows_calls()
 
     async def step(self, name: str, **step: Any) -> BreakerStatus:
         """Run one step of one breaker; `step` holds the fields that the script reads.
@@ -68,16 +67,15 @@ class SharedState:
         Raises:
             UpstreamUnavailable: Redis is away.
         """
-        if self._scripts is None:
+        if self._redis is None:
             raise UpstreamUnavailable("There is no Redis that breakers could be shared through.")
         common = {"name": name, "now": self.now_ms(), "rules": self._rules, "entries": MAX_ENTRIES}
         packed = _encode(common | {"counts": [], "ended": [], "backoff_until_ms": 0} | step)
         try:
-            answer = await self._scripts.call(
+            answer = await self._redis.scripts.call(
                 _STEP, 2, self._key.format(name), self._stream, packed
             )
         except UpstreamUnavailable:
-            self._guard.record_failure()
             self.is_up = False
             raise
         self.is_up = True

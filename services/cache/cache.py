@@ -20,8 +20,8 @@ from services.cache.lists import ListDescriptions, ListIndex, ListRegistration
 from services.cache.pending import PendingInvalidations
 from services.errors import UpstreamUnavailable
 from services.redis.cache_keys import CHANGED, LEASE, Kind, tracked_prefixes
-from services.redis.pool import Client, Failure, Guard
-from services.redis.scripts import Script, ScriptCalls
+from services.redis.link import RedisLink
+from services.redis.scripts import Script
 
 _MEMORY_SECONDS = 60  # bounds the harm of a missed invalidation
 _JITTER = 0.1  # spreads the expiry of what was written together
@@ -54,7 +54,7 @@ class Cache:
 
     def __init__(
         self,
-        redis: Client,
+        redis: RedisLink,
         *,
         tiers: str = "answers,memory,redis",
         prefix: str = "",
@@ -62,9 +62,7 @@ class Cache:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._redis = redis
-        self._scripts = ScriptCalls(redis)
         self.lists = ListIndex(redis, prefix)
-        self._guard = Guard()
         self._prefix = prefix
         self._lease, self._changed = prefix + LEASE, prefix + CHANGED
         self._memory: dict[str, Entry] = {}
@@ -95,7 +93,7 @@ class Cache:
     @property
     def uses_redis(self) -> bool:
         """Whether Redis is enabled and has not just failed."""
-        return self._uses_redis and self._guard.allows_calls()
+        return self._uses_redis and self._redis.guard.allows_calls()
 
     def on_invalidate(self, listener: Callable[[Iterable[str] | None], None]) -> None:
         """Register a listener; it gets the invalidated keys, or None for all."""
@@ -152,9 +150,9 @@ class Cache:
             return {}
         since = self.changes
         try:
-            values = await self._redis.mget([self._prefix + key for key in keys])
-        except Failure:
-            self._guard.record_failure()
+            with self._redis.translate_errors():
+                values = await self._redis.mget([self._prefix + key for key in keys])
+        except UpstreamUnavailable:
             return {}
         entries = {}
         for key, raw in zip(keys, values, strict=True):
@@ -278,7 +276,7 @@ class Cache:
             try:
                 for prefix in tracked_prefixes(""):
                     await self.invalidate_pattern(prefix + "*")
-            except Failure:
+            except UpstreamUnavailable:
                 self._pending.covers_all = True
 
     async def register_lists(self, lists: ListDescriptions) -> ListRegistration:
@@ -290,7 +288,6 @@ class Cache:
             return ListRegistration(False)
         registration = await self.lists.register(lists)
         if registration is None:
-            self._guard.record_failure()
             return ListRegistration(False)
         for tag in registration.full:
             await self.invalidate_lists([tag])
@@ -306,18 +303,19 @@ class Cache:
         try:
             for first in range(0, len(names), _BATCH):
                 marked += await self._mark_stale_batch(names[first : first + _BATCH])
-        except Failure:
-            self._guard.record_failure()
+        except UpstreamUnavailable:
+            pass  # what was not marked expires by itself
         return marked
 
     async def _mark_stale_batch(self, names: list[str]) -> int:
-        values = await self._redis.mget([self._prefix + key for key in names])
-        pipeline = self._redis.pipeline(transaction=False)
-        for name, value in zip(names, values, strict=True):
-            body = encode_stale(value, self._clock()) if value is not None else None
-            if body is not None:
-                pipeline.set(self._prefix + name, body, keepttl=True, xx=True)
-        return len(await pipeline.execute())
+        with self._redis.translate_errors():
+            values = await self._redis.mget([self._prefix + key for key in names])
+            pipeline = self._redis.pipeline(transaction=False)
+            for name, value in zip(names, values, strict=True):
+                body = encode_stale(value, self._clock()) if value is not None else None
+                if body is not None:
+                    pipeline.set(self._prefix + name, body, keepttl=True, xx=True)
+            return len(await pipeline.execute())
 
     def invalidate_local(self, keys: Iterable[str] | None) -> None:
         """Drop entries (None: all) of this process, and what listeners built from them."""
@@ -351,11 +349,16 @@ class Cache:
         self.invalidate_local(None)
 
     async def invalidate_pattern(self, pattern: str) -> int:
-        """Drop every key of a pattern such as `movie:*`; returns how many Redis had."""
+        """Drop every key of a pattern such as `movie:*`; returns how many Redis had.
+
+        Raises:
+            UpstreamUnavailable: Redis is away; some may be dropped.
+        """
         self.clear_memory()
-        # Leases first, so that values being read now are not stored.
-        await self._drop_all(self._lease + self._prefix + pattern)
-        return await self._drop_all(self._prefix + pattern)
+        with self._redis.translate_errors():
+            # Leases first, so that values being read now are not stored.
+            await self._drop_all(self._lease + self._prefix + pattern)
+            return await self._drop_all(self._prefix + pattern)
 
     async def _drop_all(self, pattern: str) -> int:
         dropped = 0
@@ -373,9 +376,8 @@ class Cache:
         """Call a script; None when Redis is away."""
         names = [self._prefix + key for key in keys]
         try:
-            return await self._scripts.call(script, len(names), *names, *args)
+            return await self._redis.scripts.call(script, len(names), *names, *args)
         except UpstreamUnavailable:
-            self._guard.record_failure()
             return None
 
     def _encode_entries(

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
+from services.errors import UpstreamUnavailable
 from services.redis.cache_keys import CHANGED, DAY, LISTS
-from services.redis.pool import Client, Failure
+from services.redis.link import RedisLink
 
 _SECONDS = 2 * DAY
 _MAX_LISTS = 20_000  # under one tag; beyond it the tag is emptied
@@ -31,7 +32,7 @@ class ListRegistration(NamedTuple):
 class ListIndex:
     """Access to the index in Redis; one per process."""
 
-    def __init__(self, redis: Client, prefix: str) -> None:
+    def __init__(self, redis: RedisLink, prefix: str) -> None:
         self._redis = redis
         self._prefix = prefix
 
@@ -48,8 +49,9 @@ class ListIndex:
             pipeline.hlen(self._tag_key(tag))
             pipeline.exists(self._changed_key(tag))  # after HSET: a change marks before it looks
         try:
-            answers = await pipeline.execute()
-        except Failure:
+            with self._redis.translate_errors():
+                answers = await pipeline.execute()
+        except UpstreamUnavailable:
             return None
         sizes = zip(by_tag, answers[2::4], strict=True)
         full = tuple(tag for tag, size in sizes if size > _MAX_LISTS)
@@ -74,8 +76,9 @@ class ListIndex:
         for tag in names:
             pipeline.hgetall(self._tag_key(tag))
         try:
-            answers = await pipeline.execute()
-        except Failure:
+            with self._redis.translate_errors():
+                answers = await pipeline.execute()
+        except UpstreamUnavailable:
             return None
         hashes = answers[-len(names) :] if names else []
         return {key.decode(): text for one in hashes for key, text in one.items()}
@@ -91,8 +94,9 @@ class ListIndex:
         for tag in tags:
             pipeline.hdel(self._tag_key(tag), *keys)
         try:
-            await pipeline.execute()
-        except Failure:
+            with self._redis.translate_errors():
+                await pipeline.execute()
+        except UpstreamUnavailable:
             return  # an entry too many does no harm
 
     def _tag_key(self, tag: str) -> str:

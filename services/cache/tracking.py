@@ -13,7 +13,7 @@ from typing import Any
 from redis.asyncio.client import PubSub
 
 from services.cache.cache import Cache
-from services.redis.pool import Client
+from services.redis.link import RedisLink
 from services.telemetry.logs import get_logger
 
 log = get_logger("cache_tracking")
@@ -25,10 +25,10 @@ _RETRY_SECONDS = (0.05, 0.2, 0.5, 1.0)
 
 
 class CacheTracking:
-    """The tracking connection of one process; `redis` is a client for blocking reads."""
+    """The tracking connection of one process; it has a client of its own."""
 
-    def __init__(self, redis: Client, cache: Cache, prefixes: Iterable[str]) -> None:
-        self._redis = redis
+    def __init__(self, redis: RedisLink, cache: Cache, prefixes: Iterable[str]) -> None:
+        self._blocking = redis.connect_blocking()
         self._cache = cache
         self._prefixes = list(prefixes)
         self._listening = asyncio.Event()
@@ -51,6 +51,7 @@ class CacheTracking:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+        await self._blocking.aclose()
 
     @property
     def is_listening(self) -> bool:
@@ -61,7 +62,7 @@ class CacheTracking:
         tries = 0
         while not self._closed:  # Python 3.11's wait_for may swallow the cancellation
             try:
-                async with self._redis.pubsub() as pubsub:
+                async with self._blocking.pubsub() as pubsub:
                     await self._listen(pubsub)
             except Exception as error:  # whatever it is, changes are not reported any more
                 log.info("cache_tracking_lost", error=repr(error))
@@ -100,6 +101,11 @@ class CacheTracking:
         )
         await connection.read_response()
         await pubsub.subscribe(_CHANNEL)
+        # Until Redis confirms, changes are reported to nobody.
+        while (message := await self._read_message(pubsub, _START_SECONDS)) is not None:
+            if message["type"] == "subscribe":
+                return
+        raise TimeoutError("no confirmation of the subscription")
 
     async def _read_message(self, pubsub: PubSub, seconds: float) -> dict[str, Any] | None:
         message: dict[str, Any] | None = await pubsub.get_message(timeout=seconds)

@@ -10,21 +10,18 @@ from typing import Any
 
 import msgspec
 
-from services.errors import UpstreamUnavailable
 from services.redis.cache_keys import PURGES_READY
-from services.redis.pool import Client, Failure
-from services.telemetry import metrics
+from services.redis.link import RedisLink
 
 _MAX_MESSAGES = 10_000
 _AT_ONCE = 500
-_UNAVAILABLE = "Redis did not answer in time."
 _Message = tuple[str, list[str]]
 
 
 class PurgeOutbox:
     """Queue of purges that are ready, one object per process; `redis` is that of the state."""
 
-    def __init__(self, redis: Client, prefix: str = "") -> None:
+    def __init__(self, redis: RedisLink, prefix: str = "") -> None:
         self._redis = redis
         self._key = prefix + PURGES_READY
 
@@ -38,11 +35,8 @@ class PurgeOutbox:
         pipeline = self._redis.pipeline(transaction=False)
         pipeline.rpush(self._key, msgspec.msgpack.encode(message))
         pipeline.ltrim(self._key, -_MAX_MESSAGES, -1)
-        try:
+        with self._redis.translate_errors():
             await pipeline.execute()
-        except Failure as error:
-            metrics.redis_errors_total.inc()
-            raise UpstreamUnavailable(_UNAVAILABLE) from error
 
     async def pop_ready(self) -> dict[str, list[str]]:
         """Take the oldest ready purges, ids with tags, once each; empty when there are none.
@@ -50,9 +44,6 @@ class PurgeOutbox:
         Raises:
             UpstreamUnavailable: Redis is away.
         """
-        try:
+        with self._redis.translate_errors():
             messages: Any = await self._redis.lpop(self._key, _AT_ONCE)
-        except Failure as error:
-            metrics.redis_errors_total.inc()
-            raise UpstreamUnavailable(_UNAVAILABLE) from error
         return dict(msgspec.msgpack.decode(message, type=_Message) for message in messages or ())

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from services.errors import UpstreamUnavailable
 from services.limits.abuse_rules import (
     BURST_SECONDS,
     DOCUMENT_POINTS,
@@ -21,9 +20,8 @@ from services.limits.abuse_rules import (
     PrefixStatus,
 )
 from services.redis import cache_keys
-from services.redis.pool import Client, Failure
-from services.redis.scripts import Script, ScriptCalls
-from services.telemetry import metrics
+from services.redis.link import RedisLink
+from services.redis.scripts import Script
 
 _COUNT = Script("limits", "abuse_common", "abuse_count")
 _LIST_STATUSES = Script("limits", "abuse_common", "abuse_statuses")
@@ -46,9 +44,9 @@ class AbuseStore:
         key_prefix: REDIS_KEY_PREFIX.
     """
 
-    def __init__(self, redis: Client, rules: AbuseRules, key_prefix: str = "") -> None:
+    def __init__(self, redis: RedisLink, rules: AbuseRules, key_prefix: str = "") -> None:
         self._redis = redis
-        self._scripts = ScriptCalls(redis)
+        self._scripts = redis.scripts
         self._key_prefix = key_prefix
         self._statuses = key_prefix + cache_keys.ABUSE_STATUSES
         self._rules = rules
@@ -101,31 +99,25 @@ class AbuseStore:
         status = f"{int(AbuseLevel.BLOCKED)} 0 {_ms(now)} {_ms(until)}"
         fields: dict[Any, Any] = {"score": 0, "at": _ms(now), "until": _ms(until)}
         fields["reason"] = reason[:_REASON_CHARACTERS]
-        try:
+        with self._redis.translate_errors():
             async with self._redis.pipeline(transaction=True) as pipeline:
                 pipeline.hset(key, mapping=fields)
                 pipeline.pexpire(key, _ms(until - now) + 60_000)
                 pipeline.hset(self._statuses, prefix, status)
                 await pipeline.execute()
-        except Failure as error:
-            raise _redis_unavailable() from error
 
     async def lift(self, prefix: str) -> bool:
         """Delete a prefix's score and status; false when it had none."""
-        try:
+        with self._redis.translate_errors():
             async with self._redis.pipeline(transaction=True) as pipeline:
                 pipeline.hdel(self._statuses, prefix)
                 pipeline.delete(*self._keys(prefix))
                 return any(await pipeline.execute())
-        except Failure as error:
-            raise _redis_unavailable() from error
 
     async def get_reason(self, prefix: str) -> str | None:
         """Return the reason that an operator gave for a block."""
-        try:
+        with self._redis.translate_errors():
             raw = await self._redis.hget(self._keys(prefix)[0], "reason")
-        except Failure as error:
-            raise _redis_unavailable() from error
         return raw.decode("utf-8", "replace") if isinstance(raw, bytes) else raw
 
     def _keys(self, prefix: str) -> tuple[str, str]:
@@ -149,8 +141,3 @@ def _parse_status(prefix: str, raw: bytes) -> PrefixStatus:
 
 def _ms(seconds: float) -> int:
     return round(seconds * 1000)
-
-
-def _redis_unavailable() -> UpstreamUnavailable:
-    metrics.redis_errors_total.inc()
-    return UpstreamUnavailable("Redis did not answer in time.", retry_after_seconds=1)

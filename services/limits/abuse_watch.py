@@ -35,7 +35,7 @@ from services.limits.client_address import (
     parse_address,
     parse_networks,
 )
-from services.redis.pool import Client, Guard
+from services.redis.link import RedisLink
 from services.settings.settings import Settings
 from services.telemetry import metrics
 from services.telemetry.logs import get_logger
@@ -86,7 +86,7 @@ class AbuseWatch:
     """The abuse watch of one process. `clock` returns seconds since 1970."""
 
     def __init__(
-        self, settings: Settings, redis: Client, clock: Callable[[], float] = time.time
+        self, settings: Settings, redis: RedisLink, clock: Callable[[], float] = time.time
     ) -> None:
         self.is_on = settings.abuse_mode != "off"
         self.enforces = settings.abuse_mode == "enforce"
@@ -105,7 +105,6 @@ class AbuseWatch:
         self._pending: dict[str, _PrefixNotes] = {}
         self._statuses: dict[str, PrefixStatus] = {}
         self._local_scores: OrderedDict[str, LocalScore] = OrderedDict()
-        self._guard = Guard()
         self._is_away = False
         self._refreshed_at = 0.0
         self._wake = asyncio.Event()
@@ -257,16 +256,15 @@ class AbuseWatch:
         """Send the pending signals, and fetch all statuses when the last ones are old."""
         batch = list(self._pending)[:_FLUSHED_PREFIXES]
         signals_by_prefix = {prefix: self._pending.pop(prefix).drain() for prefix in batch}
-        if self._guard.allows_calls():
-            try:
-                await self._flush(signals_by_prefix)
-                if time.monotonic() - self._refreshed_at >= _REFRESH_SECONDS:
-                    await self.refresh()
-            except UpstreamUnavailable as error:
-                self._switch_to_local(error)
-            else:
-                self._switch_to_redis()
-                return
+        try:
+            await self._flush(signals_by_prefix)
+            if time.monotonic() - self._refreshed_at >= _REFRESH_SECONDS:
+                await self.refresh()
+        except UpstreamUnavailable as error:
+            self._switch_to_local(error)
+        else:
+            self._switch_to_redis()
+            return
         self._count_locally(signals_by_prefix)
 
     async def _flush(self, signals_by_prefix: dict[str, AbuseSignals]) -> None:
@@ -334,7 +332,6 @@ class AbuseWatch:
                 self._local_scores.popitem(last=False)
 
     def _switch_to_local(self, error: Exception) -> None:
-        self._guard.record_failure()
         if not self._is_away:
             self._is_away = True
             log.warning("abuse_redis_unavailable", error=repr(error.__cause__ or error))

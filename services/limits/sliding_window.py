@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from services.errors import UpstreamUnavailable
-from services.redis.pool import Guard
-from services.redis.scripts import Script, ScriptCalls
+from services.redis.link import RedisLink
+from services.redis.scripts import Script
 from services.telemetry import metrics
 from services.telemetry.logs import get_logger
 
@@ -23,7 +23,6 @@ log = get_logger("sliding_window")
 _ACQUIRE = Script("limits", "sliding_window", "sliding_window_acquire")
 _RELEASE = Script("limits", "sliding_window", "sliding_window_release")
 _MAX_LOCAL = 50_000
-_PAUSE_SECONDS = 1.0
 NEWEST = -1
 REQUESTS, POINTS = 1, 2
 
@@ -139,10 +138,9 @@ class SlidingWindows:
         clock: seconds since 1970; None: Redis's own clock, the same for all processes.
     """
 
-    def __init__(self, scripts: ScriptCalls, clock: Callable[[], float] | None = None) -> None:
-        self._scripts = scripts
+    def __init__(self, redis: RedisLink, clock: Callable[[], float] | None = None) -> None:
+        self._scripts = redis.scripts
         self._clock = clock
-        self._guard = Guard(_PAUSE_SECONDS)
         self._local: OrderedDict[str, LocalWindow] = OrderedDict()
         self._is_away = False
 
@@ -164,18 +162,17 @@ class SlidingWindows:
             prefetch_requests: counted in addition, if half of the limit stays free.
             prefetch_points: likewise.
         """
-        if self._guard.allows_calls():
-            length_ms, most, most_points = limits
-            sizes = (most, requests, prefetch_requests, most_points, points, prefetch_points)
-            try:
-                answer = await self._scripts.call(
-                    _ACQUIRE, 1, key, length_ms, self._script_clock_ms(), *sizes
-                )
-            except UpstreamUnavailable as error:
-                self._switch_to_local(error)
-            else:
-                self._switch_to_redis()
-                return WindowResult(*answer)
+        length_ms, most, most_points = limits
+        sizes = (most, requests, prefetch_requests, most_points, points, prefetch_points)
+        try:
+            answer = await self._scripts.call(
+                _ACQUIRE, 1, key, length_ms, self._script_clock_ms(), *sizes
+            )
+        except UpstreamUnavailable as error:
+            self._switch_to_local(error)
+        else:
+            self._switch_to_redis()
+            return WindowResult(*answer)
         metrics.rate_limit_fallbacks_total.inc()
         return self._window(key).acquire(limits, requests, points, self._now_ms())
 
@@ -197,7 +194,7 @@ class SlidingWindows:
         bucket = result.bucket if result is not None else NEWEST
         if key in self._local and (result is None or result.is_local):
             self._local[key].release(limits, bucket, requests, points, self._now_ms())
-        if (result is not None and result.is_local) or not self._guard.allows_calls():
+        if result is not None and result.is_local:
             return
         args = (limits.window_ms, self._script_clock_ms(), bucket, requests, points)
         try:
@@ -219,7 +216,6 @@ class SlidingWindows:
         return window
 
     def _switch_to_local(self, error: Exception) -> None:
-        self._guard.record_failure()
         if not self._is_away:
             self._is_away = True
             log.warning("limits_redis_unavailable", error=repr(error.__cause__ or error))

@@ -29,8 +29,8 @@ from services.playback.state import (
     pack_state,
     validate_seconds,
 )
-from services.redis.pool import Client, Failure, Guard
-from services.redis.scripts import Script, ScriptCalls
+from services.redis.link import RedisLink
+from services.redis.scripts import Script
 from services.telemetry import metrics
 
 FLUSHED_SECONDS = 7 * 86400
@@ -50,8 +50,7 @@ class ProgressBuffer:
 
     def __init__(
         self,
-        redis: Client,
-        scripts: ScriptCalls,
+        redis: RedisLink,
         keys: ProgressKeys,
         *,
         session_seconds: int,
@@ -60,10 +59,7 @@ class ProgressBuffer:
     ) -> None:
         self.rules = rules
         self._redis = redis
-        self._scripts = scripts
         self._keys = keys
-        self._guard = Guard()
-        self._reports_guard = Guard()  # a full Redis still reads
         self._shard_entries = shard_entries
         self._limits = (session_seconds, shard_entries)
         self._completion = (rules.completed_percent, rules.completed_least_seconds)
@@ -87,14 +83,13 @@ class ProgressBuffer:
         """
         validate_seconds(report.position_seconds, report.duration_seconds)
         keys = self._report_keys(user_id, report.session_id)
-        if not self._reports_guard.allows_calls():
+        if not self._redis.guard.allows_writes():  # a full Redis still reads
             raise UpstreamUnavailable("Redis did not answer in time.", retry_after_seconds=1)
         try:
-            answer = await self._scripts.call(
+            answer = await self._redis.scripts.call(
                 _REPORT, 3, *keys, *self._pack_report(user_id, report, now_ms, base)
             )
         except UpstreamUnavailable:
-            self._reports_guard.record_failure()
             _FAILED.inc()
             raise
         reported = self._decode_reply(user_id, answer)
@@ -183,16 +178,12 @@ class ProgressBuffer:
         """
         if not playable_ids:
             return {}
-        self._refuse_while_away()
         pipeline = self._redis.pipeline(transaction=False)
         for playable_id in playable_ids:
             key = self._keys.progress(user_id, playable_id)
             pipeline.hmget(key, "version", "durable_ms", "state")
-        try:
+        with self._redis.translate_errors():
             rows = await pipeline.execute()
-        except Failure as error:
-            self._guard.record_failure()
-            raise UpstreamUnavailable("Redis did not answer in time.") from error
         return {
             playable_id: decode_progress(user_id, playable_id, *row)
             for playable_id, row in zip(playable_ids, rows, strict=True)
@@ -205,17 +196,12 @@ class ProgressBuffer:
         Raises:
             UpstreamUnavailable: Redis is away.
         """
-        self._refuse_while_away()
         before, after = self._keys.progress(user_id, "\0").split("\0")
-        rows = await self._scripts.call(
+        rows = await self._redis.scripts.call(
             _UNFLUSHED, 1, self._keys.unflushed(user_id), before, after, UNFLUSHED_TITLES
         )
         decoded = (decode_progress(user_id, row[0].decode(), *row[1:]) for row in rows)
         return [progress for progress in decoded if progress is not None]
-
-    def _refuse_while_away(self) -> None:
-        if not self._guard.allows_calls():
-            raise UpstreamUnavailable("Redis did not answer in time.")
 
     async def _change(
         self, user_id: str, changes: Sequence[ScriptChange], now_ms: int, bases: Mapping[str, Base]
@@ -234,7 +220,7 @@ class ProgressBuffer:
                 progress_changes.pack_changes(titles, changes),
             )
         )  # fmt: skip
-        answer = await self._scripts.call(
+        answer = await self._redis.scripts.call(
             _CHANGE, 3 + len(titles),
             keys.unflushed(user_id), keys.offline_events(user_id), keys.stream(shard),
             *(keys.progress(user_id, title) for title in titles),

@@ -8,16 +8,13 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from services.errors import UpstreamUnavailable
 from services.playback.keys import ProgressKeys
-from services.redis.pool import Client, Failure
-from services.redis.scripts import Script, ScriptCalls
-from services.telemetry import metrics
+from services.redis.link import RedisLink
+from services.redis.scripts import Script
 
 ENTRY = b"entry"  # the field that keeps the id an entry had in its stream
 _BATCH = 100
 _REPLAY = Script("playback", "replay_dead_letter")
-_UNAVAILABLE = "Redis did not answer in time."
 
 
 class DeadLetter(NamedTuple):
@@ -50,9 +47,8 @@ class DeadLetter(NamedTuple):
 class DeadLetters:
     """Dead letters of all shards, one object per process."""
 
-    def __init__(self, redis: Client, scripts: ScriptCalls, keys: ProgressKeys) -> None:
+    def __init__(self, redis: RedisLink, keys: ProgressKeys) -> None:
         self._redis = redis
-        self._scripts = scripts
         self._keys = keys
 
     async def count(self) -> int:
@@ -64,10 +60,8 @@ class DeadLetters:
         pipeline = self._redis.pipeline(transaction=False)
         for shard in self._keys.shards:
             pipeline.xlen(self._keys.dead_letters(shard))
-        try:
+        with self._redis.translate_errors():
             return sum(await pipeline.execute())
-        except Failure as error:
-            raise _unavailable_error(error) from error
 
     async def list_page(self, shard: int, after: str | None = None) -> list[DeadLetter]:
         """List up to 100 of one shard, oldest first, after the letter `after`.
@@ -76,12 +70,10 @@ class DeadLetters:
             UpstreamUnavailable: Redis is away.
         """
         start = f"({after}" if after is not None else "-"
-        try:
+        with self._redis.translate_errors():
             rows: Any = await self._redis.xrange(
                 self._keys.dead_letters(shard), min=start, count=_BATCH
             )
-        except Failure as error:
-            raise _unavailable_error(error) from error
         return [_decode_letter(shard, *row) for row in rows]
 
     async def replay(self, letter: DeadLetter) -> bool:
@@ -93,14 +85,9 @@ class DeadLetters:
             UpstreamUnavailable: Redis is away, or full; ask whether it is still here.
         """
         keys = self._keys.dead_letters(letter.shard), self._keys.stream(letter.shard)
-        return bool(await self._scripts.call(_REPLAY, 2, *keys, letter.letter_id, ENTRY))
+        return bool(await self._redis.scripts.call(_REPLAY, 2, *keys, letter.letter_id, ENTRY))
 
 
 def _decode_letter(shard: int, letter_id: bytes, fields: dict[bytes, bytes]) -> DeadLetter:
     own_fields = {name: value for name, value in fields.items() if name != ENTRY}
     return DeadLetter(shard, letter_id.decode(), fields.get(ENTRY, b"?").decode(), own_fields)
-
-
-def _unavailable_error(error: BaseException) -> UpstreamUnavailable:
-    metrics.redis_errors_total.inc()
-    return UpstreamUnavailable(_UNAVAILABLE, retry_after_seconds=1)

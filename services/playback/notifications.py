@@ -18,7 +18,8 @@ from redis.asyncio.client import PubSub
 from services.errors import TooManyStreams
 from services.playback.keys import ProgressKeys
 from services.redis.cancellation import raise_if_cancelled
-from services.redis.pool import Client, Failure
+from services.redis.guard import Failure
+from services.redis.link import RedisLink
 from services.telemetry import metrics
 from services.telemetry.logs import get_logger
 
@@ -90,12 +91,12 @@ class _Channel:
 
 
 class ProgressNotifications:
-    """Hub of progress changes, one per process; `blocking` is closed with it."""
+    """Hub of progress changes, one per process."""
 
     def __init__(
-        self, blocking: Client, keys: ProgressKeys, *, most_listeners: int = 10_000
+        self, redis: RedisLink, keys: ProgressKeys, *, most_listeners: int = 10_000
     ) -> None:
-        self._redis = blocking
+        self._blocking = redis.connect_blocking()
         self._keys = keys
         self._most_listeners = most_listeners
         self._channels: dict[str, _Channel] = {}
@@ -135,7 +136,7 @@ class ProgressNotifications:
         for listener in self._all_listeners():
             listener.close()
         await self._stop_reading()
-        await self._redis.aclose()
+        await self._blocking.aclose()
 
     @property
     def is_connected(self) -> bool:
@@ -182,7 +183,7 @@ class ProgressNotifications:
         pause_seconds = 0.05
         while self._is_reading:
             try:
-                async with self._redis.pubsub() as pubsub:
+                async with self._blocking.pubsub() as pubsub:
                     try:
                         await self._subscribe_all(pubsub)
                         pause_seconds = 0.05

@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
-from services.errors import UpstreamUnavailable
 from services.playback.dead_letters import DeadLetters
 from services.playback.keys import ProgressKeys
-from services.redis.pool import Client, Failure
+from services.redis.link import RedisLink
 
 _BATCH = 500
 
@@ -20,7 +19,7 @@ _BATCH = 500
 class PersonalKeys:
     """Keys of one person in the state's Redis, one object per process."""
 
-    def __init__(self, redis: Client, keys: ProgressKeys, dead_letters: DeadLetters) -> None:
+    def __init__(self, redis: RedisLink, keys: ProgressKeys, dead_letters: DeadLetters) -> None:
         self._redis = redis
         self._keys = keys
         self._dead_letters = dead_letters
@@ -35,7 +34,7 @@ class PersonalKeys:
         Raises:
             UpstreamUnavailable: Redis is away; erasing again does no harm.
         """
-        try:
+        with self._redis.translate_errors():
             unflushed = await self._members(self._keys.unflushed(user_id))
             sessions = {*session_ids, *await self._members(self._keys.viewing(user_id))}
             titles = set(playable_ids) - unflushed
@@ -43,8 +42,6 @@ class PersonalKeys:
             if not unflushed:
                 await self._redis.delete(self._keys.unflushed(user_id))
             await self._erase_dead_letters(user_id)
-        except Failure as error:
-            raise UpstreamUnavailable("Redis did not answer in time.") from error
         return not unflushed
 
     async def _members(self, key: str) -> set[str]:

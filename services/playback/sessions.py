@@ -11,13 +11,13 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
-from services.errors import TooManyStreams, UpstreamUnavailable
+from services.errors import TooManyStreams
 from services.playback.buffer import FLUSHED_SECONDS
 from services.playback.keys import ProgressKeys
 from services.playback.state import Base, DeviceTag, device_json, pack_state
 from services.playback.state import ProgressState as _State
-from services.redis.pool import Client, Failure
-from services.redis.scripts import Script, ScriptCalls
+from services.redis.link import RedisLink
+from services.redis.scripts import Script
 
 SESSION_SECONDS = 3600
 MOST_STREAMS = 100  # of one user, whatever the settings say
@@ -45,11 +45,8 @@ class ViewingSession(NamedTuple):
 class ViewingSessions:
     """Playback sessions of all users, one object per process."""
 
-    def __init__(
-        self, redis: Client, scripts: ScriptCalls, keys: ProgressKeys, *, heartbeat_seconds: int
-    ) -> None:
+    def __init__(self, redis: RedisLink, keys: ProgressKeys, *, heartbeat_seconds: int) -> None:
         self._redis = redis
-        self._scripts = scripts
         self._keys = keys
         self.silent_after_ms = heartbeat_seconds * _MISSED_HEARTBEATS * 1000
 
@@ -71,7 +68,7 @@ class ViewingSessions:
         """
         user_id = session.user_id
         progress_key = self._keys.progress(user_id, session.playable_id)
-        flat = await self._scripts.call(
+        flat = await self._redis.scripts.call(
             _START, 3,
             self._keys.session(user_id, session.session_id), progress_key,
             self._keys.viewing(user_id),
@@ -98,10 +95,8 @@ class ViewingSessions:
         pipeline = self._redis.pipeline(transaction=False)
         for session_id in session_ids:
             pipeline.hgetall(self._keys.session(user_id, session_id))
-        try:
+        with self._redis.translate_errors():
             rows: list[dict[Any, Any]] = await pipeline.execute()
-        except Failure as error:
-            raise UpstreamUnavailable("Redis did not answer in time.") from error
         return {
             session_id: _decode_session(session_id, row)
             for session_id, row in zip(session_ids, rows, strict=True)
@@ -123,7 +118,7 @@ class ViewingSessions:
             UpstreamUnavailable: Redis is away.
         """
         before, after = self._keys.session(user_id, "\0").split("\0")
-        rows = await self._scripts.call(
+        rows = await self._redis.scripts.call(
             _PLAYING, 1, self._keys.viewing(user_id),
             before, after, now_ms - self.silent_after_ms, MOST_STREAMS,
         )  # fmt: skip

@@ -10,20 +10,18 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection
 from typing import Any, NamedTuple
 
 from redis.exceptions import ResponseError
 
-from services.errors import UpstreamUnavailable
 from services.playback.buffer import FLUSHED_SECONDS
 from services.playback.dead_letters import ENTRY
 from services.playback.keys import ProgressKeys
 from services.playback.progress_scripts import progress_script
 from services.playback.state import BufferedProgress, decode_progress
-from services.redis.pool import Client, Failure
-from services.redis.scripts import Script, ScriptCalls
+from services.redis.link import RedisLink
+from services.redis.scripts import Script
 from services.telemetry import metrics
 
 _GROUP = "flush"
@@ -56,14 +54,12 @@ class ProgressStream:
 
     def __init__(
         self,
-        redis: Client,
-        scripts: ScriptCalls,
+        redis: RedisLink,
         keys: ProgressKeys,
         *,
         claim_idle_seconds: float,
     ) -> None:
         self._redis = redis
-        self._scripts = scripts
         self._keys = keys
         self._claim_idle_ms = int(claim_idle_seconds * 1000)
 
@@ -73,7 +69,7 @@ class ProgressStream:
         Raises:
             UpstreamUnavailable: Redis is away.
         """
-        with _translate_errors():
+        with self._redis.translate_errors():
             try:
                 return await self._read(consumer)
             except ResponseError as error:
@@ -96,7 +92,7 @@ class ProgressStream:
                 keys.append(self._keys.progress(progress.user_id, progress.playable_id))
                 keys.append(self._keys.unflushed(progress.user_id))
                 arguments += [progress.state.stamp_ms, progress.playable_id]
-            await self._scripts.call(_CONFIRM, len(keys), *keys, *arguments)
+            await self._redis.scripts.call(_CONFIRM, len(keys), *keys, *arguments)
             await self._remove(shard, entries)
             metrics.progress_flushed_total.inc(len(entries))
 
@@ -107,7 +103,7 @@ class ProgressStream:
             UpstreamUnavailable: Redis is away.
         """
         moved = 0
-        with _translate_errors():
+        with self._redis.translate_errors():
             for shard, entries in _group_by_shard(deliveries).items():
                 exhausted = [
                     entry
@@ -129,7 +125,7 @@ class ProgressStream:
         for shard in self._keys.shards:
             pipeline.xlen(self._keys.stream(shard))
             pipeline.xrange(self._keys.stream(shard), count=1)
-        with _translate_errors():
+        with self._redis.translate_errors():
             answers = await pipeline.execute()
         firsts = [int(entry_id.split(b"-")[0]) for ((entry_id, _),) in filter(None, answers[1::2])]
         oldest = max(0.0, time.time() - min(firsts) / 1000) if firsts else 0.0
@@ -153,7 +149,9 @@ class ProgressStream:
 
     async def _drop_consumers(self, consumer: str, idle_ms: int) -> None:
         for shard in self._keys.shards:
-            await self._scripts.call(_DROP, 1, self._keys.stream(shard), _GROUP, consumer, idle_ms)
+            await self._redis.scripts.call(
+                _DROP, 1, self._keys.stream(shard), _GROUP, consumer, idle_ms
+            )
 
     async def _create_groups(self) -> None:
         """From the stream's beginning: what came before the first worker is flushed too."""
@@ -193,7 +191,7 @@ class ProgressStream:
     ) -> None:
         if not entries:
             return
-        await self._scripts.call(
+        await self._redis.scripts.call(
             _RELEASE, 2, self._keys.stream(shard), self._keys.dead_letters(shard),
             _GROUP, _DEAD_LETTERS if keep_copies else 0, ENTRY,
             *(entry.entry_id for entry in entries),
@@ -226,12 +224,3 @@ def _select_newest(entries: Collection[Delivery]) -> Collection[BufferedProgress
         if key not in newest or newest[key].state.stamp_ms < progress.state.stamp_ms:
             newest[key] = progress
     return newest.values()
-
-
-@contextmanager
-def _translate_errors() -> Iterator[None]:
-    try:
-        yield
-    except Failure as error:
-        metrics.redis_errors_total.inc()
-        raise UpstreamUnavailable("Redis did not answer in time.") from error

@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 from redis.exceptions import ResponseError
 
 from services.errors import StartupError
-from services.redis.pool import Client, Failure
+from services.redis.guard import Failure
+from services.redis.link import RedisLink
 from services.telemetry.logs import get_logger
 
 _RETRY_SECONDS = 2.0  # while it is away
@@ -32,7 +33,7 @@ class EvictionReport(NamedTuple):
     warnings: list[str]
 
 
-async def check_eviction_policy(redis: Client) -> EvictionReport:
+async def check_eviction_policy(redis: RedisLink) -> EvictionReport:
     """Read the server's settings and judge them.
 
     Raises:
@@ -54,7 +55,7 @@ async def check_eviction_policy(redis: Client) -> EvictionReport:
 
 
 @asynccontextmanager
-async def watch_eviction_policy(redis: Client) -> AsyncIterator[None]:
+async def watch_eviction_policy(redis: RedisLink) -> AsyncIterator[None]:
     """Check the server now and every minute while the context is open.
 
     A server that is away is checked as soon as it answers.
@@ -74,7 +75,7 @@ async def watch_eviction_policy(redis: Client) -> AsyncIterator[None]:
         await asyncio.wait([watcher])
 
 
-async def _watch_loop(redis: Client, warned: set[str], *, is_away: bool) -> None:
+async def _watch_loop(redis: RedisLink, warned: set[str], *, is_away: bool) -> None:
     """Check again and again; an unfit server is logged as an error, for stopping helps nobody."""
     while True:
         await asyncio.sleep(_RETRY_SECONDS if is_away else _RECHECK_SECONDS)
@@ -84,7 +85,7 @@ async def _watch_loop(redis: Client, warned: set[str], *, is_away: bool) -> None
             log.error("state_redis_rejected", why=report.refusal)
 
 
-async def _check_and_log(redis: Client, warned: set[str]) -> EvictionReport | None:
+async def _check_and_log(redis: RedisLink, warned: set[str]) -> EvictionReport | None:
     """Check once and log each warning once; None while the server is away."""
     try:
         report = await check_eviction_policy(redis)
@@ -100,7 +101,7 @@ async def _check_and_log(redis: Client, warned: set[str]) -> EvictionReport | No
     return report
 
 
-async def _read_settings(redis: Client) -> dict[str, str]:
+async def _read_settings(redis: RedisLink) -> dict[str, str]:
     """Read the settings by CONFIG GET, or by INFO, which managed servers often allow alone."""
     values: dict[str, str] = {}
     for name in ("maxmemory", "maxmemory-policy", "appendonly", "save"):
@@ -112,7 +113,7 @@ async def _read_settings(redis: Client) -> dict[str, str]:
     return values
 
 
-async def _read_info(redis: Client) -> dict[str, str]:
+async def _read_info(redis: RedisLink) -> dict[str, str]:
     try:
         memory: dict[str, Any] = await redis.info("memory")
         persistence: dict[str, Any] = await redis.info("persistence")

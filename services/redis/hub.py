@@ -15,9 +15,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from services.errors import InvalidCursor, TooManyStreams, UpstreamUnavailable
+from services.errors import InvalidCursor, TooManyStreams
 from services.redis.cancellation import raise_if_cancelled
-from services.redis.pool import Client, Failure
+from services.redis.guard import Failure
+from services.redis.link import RedisLink
 from services.telemetry import metrics
 
 T = TypeVar("T")
@@ -143,10 +144,10 @@ class Hub(Generic[T]):
     """
 
     def __init__(
-        self, redis: Client, blocking: Client, stream: str, new_reducer: Callable[[], Reducer[T]]
+        self, redis: RedisLink, stream: str, new_reducer: Callable[[], Reducer[T]]
     ) -> None:
         self._redis = redis
-        self._blocking = blocking
+        self._blocking = redis.connect_blocking()
         self._stream = stream
         self._new_reducer = new_reducer
         self._reducer = new_reducer()
@@ -162,11 +163,8 @@ class Hub(Generic[T]):
             UpstreamUnavailable: Redis did not answer in time; the message may be lost.
         """
         entry: dict[bytes | str, bytes] = {_FIELD: body}
-        try:
+        with self._redis.translate_errors():
             await self._redis.xadd(self._stream, entry, maxlen=MAX_ENTRIES, approximate=True)  # type: ignore[arg-type]
-        except Failure as error:
-            metrics.redis_errors_total.inc()
-            raise UpstreamUnavailable("Redis did not answer in time.") from error
 
     @contextmanager
     def subscribe(self, capacity: int = 1) -> Iterator[Subscription[T]]:
@@ -200,11 +198,8 @@ class Hub(Generic[T]):
         pipeline = self._redis.pipeline(transaction=False)
         pipeline.xrange(self._stream, count=1)
         pipeline.xrange(self._stream, min=start, count=2 * MAX_ENTRIES)
-        try:
+        with self._redis.translate_errors():
             oldest, entries = await pipeline.execute()
-        except Failure as error:
-            metrics.redis_errors_total.inc()
-            raise UpstreamUnavailable("Redis did not answer in time.") from error
         generations: dict[int, Message[T]] = {}
         reducer = self._new_reducer()
         for message in _parse_messages(entries, reducer):

@@ -13,13 +13,11 @@ from redis.exceptions import ResponseError
 
 from services.errors import UpstreamUnavailable
 from services.redis import cache_keys
-from services.redis.pool import Client, Failure
-from services.telemetry import metrics
+from services.redis.link import RedisLink
 
 MAX_ENTRIES = 1000
 _GROUP = "workers"
 _FIELD = b"job"
-_UNAVAILABLE = "Redis did not answer in time."
 
 
 class JobChangeReducer:
@@ -36,7 +34,7 @@ class JobChangeReducer:
 class JobQueue:
     """One per process."""
 
-    def __init__(self, redis: Client, prefix: str = "") -> None:
+    def __init__(self, redis: RedisLink, prefix: str = "") -> None:
         self._redis = redis
         self._prefix = prefix
         self._stream = prefix + cache_keys.JOB_QUEUE
@@ -47,13 +45,10 @@ class JobQueue:
         Raises:
             UpstreamUnavailable: Redis is away; workers will find the job in MongoDB.
         """
-        try:
+        with self._redis.translate_errors():
             await self._redis.xadd(
                 self._stream, {_FIELD: job_id}, maxlen=MAX_ENTRIES, approximate=True
             )
-        except Failure as error:
-            metrics.redis_errors_total.inc()
-            raise UpstreamUnavailable(_UNAVAILABLE) from error
 
     async def pop(self) -> str | None:
         """Return the id of a job that no other worker got; None when the queue is empty.
@@ -61,7 +56,7 @@ class JobQueue:
         Raises:
             UpstreamUnavailable: Redis is away.
         """
-        try:
+        with self._redis.translate_errors():
             try:
                 return await self._pop()
             except ResponseError as error:
@@ -69,9 +64,6 @@ class JobQueue:
                     raise
             await self._create_group()  # the first time, or Redis came back empty
             return await self._pop()
-        except Failure as error:
-            metrics.redis_errors_total.inc()
-            raise UpstreamUnavailable(_UNAVAILABLE) from error
 
     async def claim_period(self, name: str, seconds: float) -> bool:
         """Claim a periodic task; true for one caller of all processes every `seconds`.
@@ -80,15 +72,12 @@ class JobQueue:
             UpstreamUnavailable: Redis is away.
         """
         key = self._prefix + cache_keys.PERIOD_CLAIM.format(name)
-        try:
+        with self._redis.translate_errors():
             return bool(await self._redis.set(key, 1, nx=True, px=int(seconds * 1000)))
-        except Failure as error:
-            metrics.redis_errors_total.inc()
-            raise UpstreamUnavailable(_UNAVAILABLE) from error
 
     async def release_period(self, name: str) -> None:
         """Release a claim whose task did not run, so that the next caller gets it."""
-        with suppress(*Failure):
+        with suppress(UpstreamUnavailable), self._redis.translate_errors():
             await self._redis.delete(self._prefix + cache_keys.PERIOD_CLAIM.format(name))
 
     async def _pop(self) -> str | None:

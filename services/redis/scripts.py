@@ -12,16 +12,16 @@ import hashlib
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
 
 from services.errors import UpstreamUnavailable
-from services.redis.pool import Client, Failure
-from services.telemetry import metrics
+from services.redis.guard import Guard, is_failure
 
 _SERVICES = Path(__file__).parents[1]
 _PIPELINE_CALLS = 200  # in one pipeline: about 3 ms of Redis's time
 _WAITING_CALLS = 10_000  # beyond it calls are refused with a Retry-After
-_UNAVAILABLE = "Redis did not answer in time."
+_TOO_MANY = "Too many calls wait for Redis."
 
 
 class Script:
@@ -44,10 +44,11 @@ class _Call(NamedTuple):
 
 
 class ScriptCalls:
-    """One per process."""
+    """Queue of calls to one server; a link has one (link.py)."""
 
-    def __init__(self, redis: Client) -> None:
+    def __init__(self, redis: Redis, guard: Guard) -> None:
         self._redis = redis
+        self._guard = guard
         self._waiting: list[_Call] = []
         self._sender: asyncio.Task[None] | None = None
 
@@ -61,8 +62,9 @@ class ScriptCalls:
         Raises:
             UpstreamUnavailable: Redis is away, full or refused; the script may or may not have run.
         """
+        self._guard.check()
         if len(self._waiting) >= _WAITING_CALLS:
-            raise UpstreamUnavailable(_UNAVAILABLE, retry_after_seconds=1)
+            raise UpstreamUnavailable(_TOO_MANY, retry_after_seconds=1)
         call = _Call(script, (key_count, *parts), asyncio.get_running_loop().create_future())
         self._waiting.append(call)
         if self._sender is None:
@@ -76,21 +78,28 @@ class ScriptCalls:
                 calls = self._waiting[:_PIPELINE_CALLS]
                 del self._waiting[:_PIPELINE_CALLS]
                 await self._send(calls)
+        except BaseException as error:  # cancelled: nobody would send what still waits
+            waiting, self._waiting = self._waiting, []
+            self._fail(waiting, error)
+            raise
         finally:
             self._sender = None
 
     async def _send(self, calls: list[_Call]) -> None:
         try:
-            unknown = _settle(calls, await self._execute(calls))
+            unknown = self._settle(calls, await self._execute(calls))
             if unknown:
                 for text in {call.script.text for call in unknown}:
                     await self._redis.script_load(text)
-                _settle(unknown, await self._execute(unknown), final=True)
-        except Failure as error:
-            metrics.redis_errors_total.inc()
-            _fail(calls, error)
+                self._settle(unknown, await self._execute(unknown), final=True)
+        except Exception as error:
+            if is_failure(error) or len(calls) == 1:
+                self._fail(calls, error)
+                return
+            for call in calls:  # one that cannot be packed must not fail its neighbours
+                await self._send([call])
         except BaseException as error:
-            _fail(calls, error)  # or their callers would wait for ever
+            self._fail(calls, error)  # or their callers would wait for ever
             raise
 
     async def _execute(self, calls: list[_Call]) -> list[Any]:
@@ -99,24 +108,24 @@ class ScriptCalls:
             pipeline.execute_command("EVALSHA", script.sha, *parts)
         return await pipeline.execute(raise_on_error=False)
 
+    def _settle(
+        self, calls: list[_Call], answers: list[Any], *, final: bool = False
+    ) -> list[_Call]:
+        """Set each call's result; returns the calls whose script Redis does not have."""
+        unknown = []
+        for call, answer in zip(calls, answers, strict=True):
+            if isinstance(answer, NoScriptError) and not final:
+                unknown.append(call)
+            elif isinstance(answer, Exception):
+                self._fail([call], answer)
+            elif not call.answer.done():  # a cancelled caller left
+                call.answer.set_result(answer)
+        return unknown
 
-def _settle(calls: list[_Call], answers: list[Any], *, final: bool = False) -> list[_Call]:
-    """Set each call's result; returns the calls whose script Redis does not have."""
-    unknown = []
-    for call, answer in zip(calls, answers, strict=True):
-        if isinstance(answer, NoScriptError) and not final:
-            unknown.append(call)
-        elif isinstance(answer, Exception):
-            metrics.redis_errors_total.inc()
-            _fail([call], answer)
-        elif not call.answer.done():  # a cancelled caller left
-            call.answer.set_result(answer)
-    return unknown
-
-
-def _fail(calls: list[_Call], error: BaseException) -> None:
-    for call in calls:
-        if not call.answer.done():
-            unavailable = UpstreamUnavailable(_UNAVAILABLE, retry_after_seconds=1)
-            unavailable.__cause__ = error
-            call.answer.set_exception(unavailable)
+    def _fail(self, calls: list[_Call], error: BaseException) -> None:
+        """Fail the calls at once; faults of ours reach their caller as they are."""
+        for call in calls:
+            if call.answer.done():
+                continue
+            is_ours = isinstance(error, Exception) and not is_failure(error)
+            call.answer.set_exception(error if is_ours else self._guard.translate(error))

@@ -14,7 +14,6 @@ import models
 from resolvers.context import Runtime
 from services.limits.sliding_window import SlidingWindows
 from services.limits.throttles import Throttles
-from services.redis.scripts import ScriptCalls
 from tests.attacks.payloads import (
     answers,
     assert_nothing_leaks,
@@ -178,7 +177,7 @@ async def test_a_strange_name_breaks_nothing(client: httpx.AsyncClient, name: st
 async def throttled(hardened: Runtime) -> AsyncIterator[httpx.AsyncClient]:
     """With the limits of production on tries to sign in."""
     settings = hardened.settings.model_copy(update={"throttles": True})
-    throttles = Throttles(settings, SlidingWindows(ScriptCalls(hardened.state_redis)))
+    throttles = Throttles(settings, SlidingWindows(hardened.state_redis))
     changed = with_changes(hardened, settings=settings, accounts={"throttles": throttles})
     async with connect_runtime(changed) as client:
         yield client

@@ -15,7 +15,6 @@ from services.limits.rate_limit import RateLimiter
 from services.limits.sliding_window import SlidingWindows, WindowLimits, WindowResult
 from services.redis import pool
 from services.redis.pool import Client
-from services.redis.scripts import ScriptCalls
 from services.settings.settings import Settings
 from tests.support.api_client import build_silent_app, connect_app
 from tests.support.playback_fixtures import build_offline_report, film, viewer_of
@@ -108,7 +107,7 @@ async def test_scripts_gathered_in_one_pipeline_keep_their_answers_apart(
     relay: Relay, one_connection: Client
 ) -> None:
     # given limits, each of another number, that are asked for at once through one connection
-    windows = SlidingWindows(ScriptCalls(one_connection))
+    windows = SlidingWindows(one_connection)
     relay.delay_seconds = _DELAY_SECONDS / 3
     for _ in range(2):
         tasks = [
@@ -150,7 +149,7 @@ async def delayed(relay: Relay, runtime: Runtime) -> AsyncIterator[Runtime]:
         state_redis=redis,
         cache=Cache(redis, tiers="redis"),
         playback=playback_on(runtime, settings, redis),
-        ops={"rate_limiter": RateLimiter(settings, SlidingWindows(ScriptCalls(redis)))},
+        ops={"rate_limiter": RateLimiter(settings, SlidingWindows(redis))},
     )
     await redis.aclose()
 

@@ -64,7 +64,7 @@ async def track_cache(
 ) -> AsyncIterator[CacheTracking]:
     """The cache's memory kept right, perhaps through a relay."""
     address = {"redis_url": relay.uri} if relay is not None else {}
-    redis = pool.connect_blocking(settings.model_copy(update=address))
+    redis = pool.connect(settings.model_copy(update=address))
     tracking = CacheTracking(redis, cache, tracked_prefixes(prefix))
     await tracking.start(wait_seconds=2.0)
     try:

@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Any
 
+from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 
-from services.redis import pool
-from services.redis.pool import Client
+from services.redis.link import RedisLink
 from services.settings.settings import Settings
 
 
@@ -26,7 +26,7 @@ class _DeafPubSub(PubSub):
             self.has_swallowed = True
 
 
-class _DeafClient(Client):
+class _DeafClient(Redis):
     has_swallowed = False
 
     async def execute_command(self, *arguments: Any, **options: Any) -> Any:
@@ -41,9 +41,14 @@ class _DeafClient(Client):
         return _DeafPubSub(self.connection_pool, **options)
 
 
-def connect(settings: Settings) -> Client:
-    """For blocking reads."""
-    return _DeafClient(connection_pool=pool.connect_blocking(settings).connection_pool)
+class _DeafLink(RedisLink):
+    def connect_blocking(self) -> Redis:
+        return _DeafClient.from_pool(super().connect_blocking().connection_pool)
+
+
+def connect(settings: Settings) -> RedisLink:
+    """A link whose blocking clients are of that kind."""
+    return _DeafLink(settings.redis_url or "", timeout_seconds=2, max_connections=10)
 
 
 async def assert_ends_when_cancelled(events: AsyncIterator[Any]) -> None:

@@ -19,7 +19,6 @@ from services.breaker.breaker import BreakerRules, CircuitBreakers
 from services.cache.cache import Cache
 from services.providers import open_chain
 from services.providers.overrides import ProviderSettings
-from services.redis.scripts import ScriptCalls
 from tests.support.api_client import GraphQL, build_silent_app, token_for
 from tests.support.fake_provider import FakeProvider
 from tests.support.runtimes import with_changes
@@ -44,7 +43,7 @@ async def open_providers(
     } | changes
     settings = runtime.settings.model_copy(update=update)
     changed = ProviderSettings()
-    breakers = CircuitBreakers(ScriptCalls(runtime.state_redis), BreakerRules.of(settings))
+    breakers = CircuitBreakers(runtime.state_redis, BreakerRules.of(settings))
     async with http_client.connect(settings.provider_timeout_seconds) as client:
         yield with_changes(
             runtime,

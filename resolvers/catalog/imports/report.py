@@ -9,7 +9,7 @@ from typing import TypeVar
 import models
 from resolvers.catalog import purging
 from resolvers.context import Runtime
-from services.redis.pool import Failure
+from services.errors import UpstreamUnavailable
 
 D = TypeVar("D", bound=models.StoredDocument)
 ImportProgress = Callable[[str, int, int], None]  # stage, done, of how many
@@ -94,5 +94,5 @@ class Writer:
         cache = self._runtime.cache
         try:
             return sum([await cache.invalidate_pattern(pattern) for pattern in purging.CATALOGUE])
-        except Failure:
+        except UpstreamUnavailable:
             return None

@@ -16,7 +16,6 @@ from graph.ops.analytics import AnalyticsQuery, AnalyticsSubscription, set_schem
 from graph.schema import CONFIG
 from models import AccountTier, Role
 from resolvers.context import Context, Runtime, Viewer
-from services.redis import pool
 from services.redis.hub import Hub
 from services.settings.settings import Settings
 from services.telemetry.live_metrics import LiveMetrics, SampleReducer
@@ -48,7 +47,7 @@ LIVE = """subscription($every: Int! = 1, $after: String) {
 
 @pytest.fixture
 async def operator(runtime: Runtime, settings: Settings) -> AsyncIterator[Context]:
-    hub = Hub(runtime.redis, pool.connect_blocking(settings), "metrics:graph", SampleReducer)
+    hub = Hub(runtime.redis, "metrics:graph", SampleReducer)
     own = with_changes(runtime, ops={"metrics_hub": hub, "live_metrics": LiveMetrics("one")})
     yield Context(own, Viewer("user_1", Role.OPERATOR, AccountTier.FREE, "login_1"))
     await hub.aclose()

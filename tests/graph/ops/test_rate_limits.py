@@ -14,7 +14,6 @@ from resolvers.context import Context, Runtime
 from services.limits.rate_limit import RateLimiter
 from services.limits.sliding_window import SlidingWindows
 from services.redis.pool import Client
-from services.redis.scripts import ScriptCalls
 from tests.support import titles
 from tests.support.processes import until
 from tests.support.runtimes import with_changes
@@ -34,7 +33,7 @@ class Limited:
         settings = runtime.settings.model_copy(
             update={"rate_limit_mode": "enforce", "graphql_introspection": True, **changes}
         )
-        windows = SlidingWindows(ScriptCalls(runtime.redis), lambda: NOW)
+        windows = SlidingWindows(runtime.redis, lambda: NOW)
         limiter = RateLimiter(settings, windows)
         self.runtime = with_changes(
             runtime, settings=settings, ops={"rate_limiter": limiter}, clock=lambda: NOW

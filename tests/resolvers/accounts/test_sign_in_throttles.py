@@ -16,7 +16,6 @@ from resolvers.context import Context, Runtime
 from services.errors import InvalidCredentials, InvalidToken, RateLimited, TokenReused
 from services.limits.sliding_window import SlidingWindows
 from services.limits.throttles import Throttles
-from services.redis.scripts import ScriptCalls
 from tests.support.accounts import (
     EMAIL,
     NEW_PASSWORD,
@@ -50,7 +49,7 @@ async def guest(runtime: Runtime) -> AsyncIterator[Context]:
         "registrations_per_address": 2,
     }
     async with open_cheap_runtime(runtime, **limits) as cheap:
-        windows = SlidingWindows(ScriptCalls(cheap.state_redis))
+        windows = SlidingWindows(cheap.state_redis)
         throttles = Throttles(cheap.settings, windows)
         guarded = with_changes(cheap, accounts={"throttles": throttles})
         yield Context(guarded, client_address="192.0.2.1")

@@ -41,7 +41,7 @@ AWAY = HealthCheck("b", HealthStatus.UNHEALTHY)
 @pytest.fixture
 async def operator(runtime: Runtime, settings: Settings, clock: Clock) -> AsyncIterator[Context]:
     """An operator on a hub and counters of this test's own."""
-    hub = Hub(runtime.redis, pool.connect_blocking(settings), "metrics:test", SampleReducer)
+    hub = Hub(runtime.redis, "metrics:test", SampleReducer)
     own = with_changes(
         runtime, ops={"metrics_hub": hub, "live_metrics": LiveMetrics("one", clock)}, clock=clock
     )

@@ -15,7 +15,6 @@ from resolvers.context import Runtime
 from services.limits.rate_limit import RateLimiter
 from services.limits.sliding_window import SlidingWindows
 from services.redis.pool import Client
-from services.redis.scripts import ScriptCalls
 from services.settings.settings import Settings
 from tests.support.api_client import LiveServer, build_silent_app, serve_app, token_for
 from tests.support.runtimes import with_changes
@@ -28,7 +27,7 @@ App = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]
 def limited(runtime: Runtime, **changes: Any) -> Runtime:
     """With limits, whose clock stands at the beginning of a minute."""
     settings = runtime.settings.model_copy(update={"rate_limit_mode": "enforce", **changes})
-    windows = SlidingWindows(ScriptCalls(runtime.redis), lambda: NOW)
+    windows = SlidingWindows(runtime.redis, lambda: NOW)
     return with_changes(
         runtime, settings=settings, ops={"rate_limiter": RateLimiter(settings, windows)}
     )

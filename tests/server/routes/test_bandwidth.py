@@ -15,7 +15,6 @@ from server.app import build_app
 from server.routes.bandwidth import MAX_BYTES, MAX_RUNNING, PER_MINUTE
 from services.limits.rate_limit import RateLimiter
 from services.limits.sliding_window import SlidingWindows
-from services.redis.scripts import ScriptCalls
 from services.telemetry.access_log import AccessLog
 from tests.support.api_client import LiveServer, build_silent_app, connect_runtime, serve_app
 from tests.support.clock import Clock
@@ -29,7 +28,7 @@ async def client(runtime: Runtime, clock: Clock) -> AsyncIterator[httpx.AsyncCli
 
 
 def limited(runtime: Runtime, clock: Callable[[], float]) -> Runtime:
-    windows = SlidingWindows(ScriptCalls(runtime.redis), clock)
+    windows = SlidingWindows(runtime.redis, clock)
     return with_changes(runtime, ops={"rate_limiter": RateLimiter(runtime.settings, windows)})
 
 

@@ -74,10 +74,8 @@ async def process(
         update={"redis_url": redis_url or settings.redis_url, "redis_timeout_ms": 500}
     )
     redis = pool.connect(own)
-    blocking = pool.connect_blocking(own)
     revocations = Revocations(
         redis,
-        blocking,
         STREAM,
         store or models.RevocationStore(),
         **{"lifetime_seconds": LIFETIME, **options},

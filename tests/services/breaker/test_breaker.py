@@ -25,7 +25,6 @@ from services.breaker.breaker import (
 from services.errors import UpstreamUnavailable, ValidationFailed
 from services.redis import cache_keys, pool
 from services.redis.pool import Client
-from services.redis.scripts import ScriptCalls
 from services.settings.settings import Settings
 from services.telemetry import metrics
 from tests.conftest import CountCommands
@@ -42,8 +41,7 @@ class Process:
     """One process's breaker of NAME."""
 
     def __init__(self, redis: Client | None, clock: Any, rules: BreakerRules | None = None) -> None:
-        scripts = ScriptCalls(redis) if redis is not None else None
-        self.all = CircuitBreakers(scripts, rules, clock=clock)
+        self.all = CircuitBreakers(redis, rules, clock=clock)
         self.one: CircuitBreaker = self.all.of(NAME, slow_seconds=SLOW_SECONDS)
 
     async def call(self, verdict: CallOutcome = CallOutcome.OK, seconds: float = 0.1) -> bool:
@@ -488,12 +486,11 @@ _OTHER_PROCESS = """
 import asyncio, sys
 from services.redis import pool
 from services.breaker.breaker import CircuitBreakers, Permit, CallOutcome
-from services.redis.scripts import ScriptCalls
 from services.settings.settings import Settings
 
 async def main():
     client = pool.connect(Settings(_env_file=None, redis_url=sys.argv[1]))
-    breakers = CircuitBreakers(ScriptCalls(client))
+    breakers = CircuitBreakers(client)
     breaker = breakers.of("provider-acme", slow_seconds=1)
     for _ in range(20):
         breaker.record(Permit(), CallOutcome.FAILED, 0.1)

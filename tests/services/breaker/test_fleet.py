@@ -10,7 +10,6 @@ from datetime import timedelta
 from services.breaker.breaker import BreakerRules, CallOutcome, CircuitBreakers, Permit
 from services.redis import cache_keys
 from services.redis.pool import Client
-from services.redis.scripts import ScriptCalls
 from services.settings.settings import Settings
 from tests.support.processes import ROOT
 
@@ -19,12 +18,11 @@ _PROBER = """
 import asyncio, sys
 from services.redis import pool
 from services.breaker.breaker import CircuitBreakers
-from services.redis.scripts import ScriptCalls
 from services.settings.settings import Settings
 
 async def main():
     client = pool.connect(Settings(_env_file=None, redis_url=sys.argv[1]))
-    breakers = CircuitBreakers(ScriptCalls(client))
+    breakers = CircuitBreakers(client)
     breaker = breakers.of("provider-acme", slow_seconds=1)
     while (await breakers.snapshot("provider-acme")).state.value != "OPEN":
         await asyncio.sleep(0.05)  # a busy machine: Redis was not heard of yet
@@ -44,7 +42,7 @@ async def test_two_real_processes_get_three_probes_between_them(
 ) -> None:
     # given a breaker that opened a minute ago
     past = timedelta(minutes=1, seconds=5).total_seconds()
-    before = CircuitBreakers(ScriptCalls(redis), BreakerRules(), clock=lambda: time.time() - past)
+    before = CircuitBreakers(redis, BreakerRules(), clock=lambda: time.time() - past)
     one = before.of(NAME, slow_seconds=1)
     for _ in range(20):
         one.record(Permit(), CallOutcome.FAILED, 0.1)

@@ -258,8 +258,8 @@ async def test_closing_ends_a_listening_that_cannot_be_cancelled(
 ) -> None:
     # given a connection whose library swallows being cancelled
     cache = Cache(redis)
-    async with swallowed_cancellation.connect(settings) as blocking:
-        tracking = CacheTracking(blocking, cache, tracked_prefixes(""))
+    async with swallowed_cancellation.connect(settings) as deaf:
+        tracking = CacheTracking(deaf, cache, tracked_prefixes(""))
         await tracking.start(wait_seconds=10)
         assert tracking.is_listening
         # when the tracking is closed, it ends all the same

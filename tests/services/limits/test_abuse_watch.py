@@ -427,7 +427,7 @@ async def test_without_redis_a_process_counts_alone(
         assert level(watch) < AbuseLevel.BLOCKED
         # and when it is back, what all know counts
         relay.mend()
-        watch._guard = pool.Guard()
+        own.guard.record_connection()  # as the first new connection does
         await watch.sync()
         assert level(watch) is AbuseLevel.NORMAL
         await own.aclose()

@@ -15,7 +15,6 @@ from services.limits.rate_limit import Admission, QuotaKey, RateLimiter
 from services.limits.sliding_window import SlidingWindows
 from services.redis import pool
 from services.redis.pool import Client
-from services.redis.scripts import ScriptCalls
 from services.settings.settings import Settings
 from services.telemetry.metrics import REGISTRY
 from tests.conftest import CountCommands
@@ -39,7 +38,7 @@ def limited(settings: Settings, redis: Client) -> Change:
 async def process(settings: Settings, clock: Clock) -> AsyncIterator[RateLimiter]:
     """A limiter with connections of its own."""
     client = pool.connect(settings)
-    limiter = RateLimiter(settings, SlidingWindows(ScriptCalls(client), clock), clock)
+    limiter = RateLimiter(settings, SlidingWindows(client, clock), clock)
     try:
         yield limiter
     finally:

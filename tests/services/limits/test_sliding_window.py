@@ -22,7 +22,6 @@ from services.limits.sliding_window import (
 )
 from services.redis import pool
 from services.redis.pool import Client
-from services.redis.scripts import ScriptCalls
 from services.settings.settings import Settings
 from tests.support.clock import Clock
 
@@ -51,7 +50,7 @@ def storage_on(clock: Clock) -> memory.MemoryStorage:
 
 
 def in_redis(redis: Client, clock: Clock) -> SlidingWindows:
-    return SlidingWindows(ScriptCalls(redis), clock)
+    return SlidingWindows(redis, clock)
 
 
 STEPS = st.lists(
@@ -220,7 +219,7 @@ async def test_a_window_is_gone_when_nothing_of_it_counts(redis: Client) -> None
 
 async def test_without_a_clock_redis_tells_the_time(redis: Client) -> None:
     seconds, _ = await redis.time()
-    result = await SlidingWindows(ScriptCalls(redis)).acquire("window", WindowLimits(MINUTE_MS, 5))
+    result = await SlidingWindows(redis).acquire("window", WindowLimits(MINUTE_MS, 5))
     assert 0 <= result.bucket - seconds // 60 <= 1
 
 
@@ -235,7 +234,7 @@ async def test_a_clock_that_goes_back_over_the_edge_forgets_nothing(redis: Clien
 async def test_without_redis_the_process_counts_alone(settings: Settings) -> None:
     without_redis = settings.model_copy(update={"redis_url": "redis://127.0.0.1:1/0"})
     client = pool.connect(without_redis)
-    windows, limits = SlidingWindows(ScriptCalls(client)), WindowLimits(MINUTE_MS, 3, 100)
+    windows, limits = SlidingWindows(client), WindowLimits(MINUTE_MS, 3, 100)
     try:
         # when five are taken
         results = [await windows.acquire("window", limits, 1, 1) for _ in range(5)]

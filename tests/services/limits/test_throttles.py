@@ -11,7 +11,6 @@ from services.limits.sliding_window import SlidingWindows
 from services.limits.throttles import Throttle, Throttles
 from services.redis import pool
 from services.redis.pool import Client
-from services.redis.scripts import ScriptCalls
 from services.settings.settings import Settings
 from services.telemetry.metrics import REGISTRY
 from tests.support.clock import Clock
@@ -23,7 +22,7 @@ ANN = "ann@example.com"
 @pytest.fixture
 def throttles(settings: Settings, redis: Client, clock: Clock) -> Throttles:
     on = settings.model_copy(update={"throttles": True})
-    return Throttles(on, SlidingWindows(ScriptCalls(redis), clock))
+    return Throttles(on, SlidingWindows(redis, clock))
 
 
 async def tries(
@@ -160,7 +159,7 @@ async def test_without_redis_each_process_counts_for_itself(
     )
     client = pool.connect(without_redis)
     try:
-        throttles = Throttles(without_redis, SlidingWindows(ScriptCalls(client), clock))
+        throttles = Throttles(without_redis, SlidingWindows(client, clock))
         assert await tries(throttles, 15, Throttle.LOGIN, ANN, HOME) == 10
     finally:
         await client.aclose()

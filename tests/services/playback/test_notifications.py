@@ -20,7 +20,7 @@ FILM, OTHER = "movie_1", "movie_2"
 
 @pytest.fixture
 async def notifications(runtime: Runtime) -> AsyncIterator[ProgressNotifications]:
-    notifications = ProgressNotifications(pool.connect_blocking(runtime.settings), KEYS)
+    notifications = ProgressNotifications(runtime.redis, KEYS)
     yield notifications
     await notifications.aclose()
 
@@ -145,7 +145,7 @@ async def test_after_a_break_everybody_may_have_missed_something(
 async def test_without_redis_a_listener_waits(runtime: Runtime) -> None:
     # given a Redis that is away
     settings = runtime.settings.model_copy(update={"redis_url": "redis://127.0.0.1:1/0"})
-    notifications = ProgressNotifications(pool.connect_blocking(settings), KEYS)
+    notifications = ProgressNotifications(pool.connect(settings), KEYS)
     # when somebody listens
     async with notifications.listen(ADA) as listener:
         # then nothing is told but what may be read elsewhere, and it ends when it should
@@ -171,8 +171,7 @@ async def test_closing_ends_every_listener(
 
 
 async def test_there_is_an_end_to_listeners(runtime: Runtime) -> None:
-    blocking = pool.connect_blocking(runtime.settings)
-    notifications = ProgressNotifications(blocking, KEYS, most_listeners=1)
+    notifications = ProgressNotifications(runtime.redis, KEYS, most_listeners=1)
     async with notifications.listen(ADA):
         with pytest.raises(TooManyStreams):
             async with notifications.listen(BOB):

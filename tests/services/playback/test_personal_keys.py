@@ -10,7 +10,6 @@ from services.playback.dead_letters import DeadLetters
 from services.playback.keys import ProgressKeys
 from services.playback.personal_keys import PersonalKeys
 from services.redis import pool
-from services.redis.scripts import ScriptCalls
 from services.settings.settings import Settings
 from tests.support.fake_provider import free_port
 from tests.support.playback_fixtures import build_offline_report, film, viewer_of
@@ -21,7 +20,7 @@ KEYS = ProgressKeys(1)
 
 def of(runtime: Runtime, client: pool.Client | None = None) -> PersonalKeys:
     redis = client or runtime.state_redis
-    return PersonalKeys(redis, KEYS, DeadLetters(redis, ScriptCalls(redis), KEYS))
+    return PersonalKeys(redis, KEYS, DeadLetters(redis, KEYS))
 
 
 async def names(runtime: Runtime) -> set[str]:

@@ -36,7 +36,7 @@ class Unreduced:
 @asynccontextmanager
 async def opened(settings: Settings) -> AsyncIterator[Hub[int]]:
     redis = pool.connect(settings)
-    hub: Hub[int] = Hub(redis, pool.connect_blocking(settings), STREAM, Unreduced)
+    hub: Hub[int] = Hub(redis, STREAM, Unreduced)
     try:
         yield hub
     finally:
@@ -196,13 +196,14 @@ async def test_closing_ends_a_reading_that_cannot_be_cancelled(
     settings: Settings, redis: Client
 ) -> None:
     # given a hub whose reading is under way
-    hub: Hub[int] = Hub(redis, swallowed_cancellation.connect(settings), STREAM, Unreduced)
-    with hub.subscribe() as subscription:
-        await publish(hub, 1)
-        assert await following(subscription) == ([1], False)
-        # when the cancelling is swallowed, it ends all the same
-        async with asyncio.timeout(15):
-            await hub.aclose()
+    async with swallowed_cancellation.connect(settings) as deaf:
+        hub: Hub[int] = Hub(deaf, STREAM, Unreduced)
+        with hub.subscribe() as subscription:
+            await publish(hub, 1)
+            assert await following(subscription) == ([1], False)
+            # when the cancelling is swallowed, it ends all the same
+            async with asyncio.timeout(15):
+                await hub.aclose()
     names = {task.get_name() for task in asyncio.all_tasks()}
     assert f"hub {STREAM}" not in names
 

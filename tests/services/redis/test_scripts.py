@@ -28,7 +28,7 @@ async def start(scripts: ScriptCalls, name: str, value: str) -> dict[bytes, byte
 async def test_a_script_redis_does_not_know_is_loaded_and_run(redis: Client) -> None:
     # given a Redis that forgot every script
     await redis.script_flush()
-    scripts = ScriptCalls(redis)
+    scripts = redis.scripts
     # when one is called
     answer = await start(scripts, "s", "value")
     # then it ran, once
@@ -39,7 +39,7 @@ async def test_calls_of_one_moment_leave_in_one_pipeline(
     redis: Client, count_commands: CountCommands
 ) -> None:
     # given a client whose connections are counted
-    scripts = ScriptCalls(redis)
+    scripts = redis.scripts
     await scripts.call(UNFLUSHED, 1, "none", "a", "b", 10)
     before = (await redis.info("stats"))["total_reads_processed"]
     # when fifty calls are made at once
@@ -54,7 +54,7 @@ async def test_calls_of_one_moment_leave_in_one_pipeline(
 
 async def test_answers_reach_their_callers(redis: Client) -> None:
     # given sessions that differ
-    scripts = ScriptCalls(redis)
+    scripts = redis.scripts
     # when they are opened together, and one caller leaves
     calls = [asyncio.create_task(start(scripts, f"s{number}", str(number))) for number in range(20)]
     await asyncio.sleep(0)
@@ -72,7 +72,7 @@ async def test_answers_reach_their_callers(redis: Client) -> None:
 async def test_one_failing_script_fails_only_its_caller(redis: Client) -> None:
     # given a key of the wrong type
     await redis.set("text", "not a hash")
-    scripts = ScriptCalls(redis)
+    scripts = redis.scripts
     # when two calls share a pipeline and one of them cannot work
     good, bad = await asyncio.gather(
         scripts.call(UNFLUSHED, 1, "none", "a", "b", 10),
@@ -90,7 +90,7 @@ async def test_a_dead_redis_is_an_error_that_may_be_tried_again(
     # given a Redis that died
     server = servers.start_redis(tmp_path, binary=servers.find_redis_server(None), persist=False)
     redis = pool.connect(settings.model_copy(update={"redis_url": server.uri}))
-    scripts = ScriptCalls(redis)
+    scripts = redis.scripts
     assert await scripts.call(UNFLUSHED, 1, "none", "a", "b", 10) == []
     server.stop()
     # when it is called

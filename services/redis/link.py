@@ -1,0 +1,93 @@
+"""The link to one Redis server: what every part of a process that uses it shares.
+
+The cache's server and that of the state may be one; then there is one link. It is the client of
+short commands, has the guard and the queue of script calls, and makes clients for blocking reads.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from services.errors import StartupError
+from services.redis.connection import GuardedConnection
+from services.redis.guard import ErrorTranslation, Guard
+from services.redis.scripts import ScriptCalls
+
+
+class RedisLink(Redis):
+    """Client for short commands: bounded waits for connection and answer, no retry.
+
+    The library's defaults retry for seconds; commands end within REDIS_TIMEOUT_MS here.
+
+    Args:
+        address: a URL, redis://, rediss:// or unix://.
+        name: of the server, in logs.
+
+    Raises:
+        StartupError: the address cannot be read.
+    """
+
+    def __init__(
+        self, address: str, *, timeout_seconds: float, max_connections: int, name: str = "redis"
+    ) -> None:
+        self.guard = Guard(name)
+        self._options = {
+            "connection_class": GuardedConnection,
+            "guard": self.guard,
+            "protocol": 2,
+            "max_connections": max_connections,
+            "socket_connect_timeout": timeout_seconds,
+            "retry": Retry(NoBackoff(), 0),
+        }
+        self._address = address
+        self._timeout_seconds = timeout_seconds
+        pool = self._build_pool(timeout=timeout_seconds, socket_timeout=timeout_seconds)
+        super().__init__(connection_pool=pool)
+        self.auto_close_connection_pool = True
+        self.scripts = ScriptCalls(self, self.guard)
+        self._translation = ErrorTranslation(self.guard)
+
+    def translate_errors(self) -> ErrorTranslation:
+        """Guard the commands of a `with` block.
+
+        Raises:
+            UpstreamUnavailable: Redis is away, refused, or failed a moment ago.
+        """
+        return self._translation
+
+    def connect_blocking(self) -> Redis:
+        """Build a client for commands that block in Redis (XREAD, pub/sub): no read deadline."""
+        return Redis.from_pool(self._build_pool(socket_timeout=None))
+
+    def _build_pool(self, **options: Any) -> BlockingConnectionPool:
+        if not is_readable_address(self._address):
+            raise StartupError(
+                "REDIS_URL or STATE_REDIS_URL is not an address such as "
+                "redis://:password@host:6379/0; in a password write / as %2F, # as %23, @ as %40."
+            )
+        return BlockingConnectionPool.from_url(self._address, **self._options, **options)
+
+
+def is_readable_address(address: str) -> bool:
+    """Whether a Redis URL is read as it is meant: a bare `/`, `#` or `?` ends a password early."""
+    try:
+        parts = urlsplit(address)
+        if parts.scheme == "unix":
+            return bool(parts.path)
+        has_port = parts.port != 0
+    except ValueError:
+        return False
+    database = parts.path.strip("/")
+    return (
+        parts.scheme in ("redis", "rediss")
+        and bool(parts.hostname)
+        and has_port
+        and not parts.fragment
+        and (database == "" or database.isdecimal())
+        and "@" not in parts.query
+    )
