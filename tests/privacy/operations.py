@@ -41,9 +41,9 @@ _UNIONS_AND_NODES = {"Node", "SearchResult"}
 # What arguments get that are no ids: by name, else by type.
 _BY_NAME: dict[str, Any] = {
     "email": "ada-of-the-marker@example.org",
-    "password": "bobs long password",
-    "currentPassword": "bobs long password",
-    "newPassword": "bobs other password",
+    "password": "bobs velvet cactus lamp",
+    "currentPassword": "bobs velvet cactus lamp",
+    "newPassword": "bobs second velvet cactus",
     "displayName": "Bob",
     "key": "bobs-device",
     "deviceKey": "bobs-device",

@@ -30,8 +30,8 @@ from tests.support.api_client import GraphQL, connect_runtime
 from tests.support.runtimes import with_changes
 from workers.flush_progress import flush_progress
 
-EMAIL, PASSWORD = "ada-of-the-marker@example.org", "adas long password"
-BOBS_EMAIL, BOBS_PASSWORD = "bob@example.org", "bobs long password"
+EMAIL, PASSWORD = "ada-of-the-marker@example.org", "adas velvet cactus lamp"
+BOBS_EMAIL, BOBS_PASSWORD = "bob@example.org", "bobs velvet cactus lamp"
 POSITION, DURATION = 1237.25, 4321.75
 FILM, SHOW, EPISODE, LATER = (
     titles.film_id(1),

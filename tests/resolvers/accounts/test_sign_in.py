@@ -130,7 +130,7 @@ async def test_an_address_has_one_account(guest: Context, address: str) -> None:
     before = await everything()
     with pytest.raises(AlreadyExists) as refused:
         await sign_in.register(
-            again(guest), email=address, password="another password", display_name="Eve"
+            again(guest), email=address, password="another velvet cactus", display_name="Eve"
         )
     assert refused.value.path == ["email"]
     assert await everything() == before
@@ -182,7 +182,7 @@ async def test_the_limits_themselves_are_accepted(guest: Context) -> None:
     signed_in = await sign_in.register(
         guest,
         email=EMAIL,
-        password="zebra 1lampe",
+        password="vex1 lampuso",
         display_name="é" * 80,
         device=models.Device(key="k" * 128, name="n" * 80),
     )

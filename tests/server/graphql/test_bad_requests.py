@@ -238,7 +238,8 @@ async def test_a_refused_mutation_has_changed_nothing(
     client: httpx.AsyncClient, runtime: Runtime
 ) -> None:
     register = """
-    mutation { register(input: {email: "a@b.test", password: "a long password", displayName: "A"}) {
+    mutation { register(input: {email: "a@b.test", password: "velvet cactus lamp",
+      displayName: "A"}) {
       viewer { id } } }"""
     headers = {"authorization": f"Bearer {expired(runtime)}"}
     refused(

@@ -27,7 +27,7 @@ from tests.support.processes import until
 ASK = "{ __typename }"
 LIVE = "subscription { liveMetrics { cursor } }"
 REGISTER = """mutation { register(input: {
-  email: "ada@example.org", password: "a long password", displayName: "Ada"
+  email: "ada@example.org", password: "velvet cactus lamp", displayName: "Ada"
 }) { viewer { displayName } errors { code } } }"""
 
 
