@@ -2,43 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated
 
 import strawberry
 
-import models
 from graph.accounts.accounts import Viewer
 from graph.accounts.preferences import UpdateProfileInput
-from graph.base.errors import UserError
 from graph.base.extension import extend
 from graph.base.fields import plain, resolver
 from graph.base.info import Info
-from graph.base.payloads import (
-    Acknowledgement,
-    AcknowledgePayload,
-    acknowledge,
-    capture_user_errors,
-)
+from graph.base.payloads import AcknowledgePayload, acknowledge, build_payload, payload
 from graph.base.roots import Mutation
 from graph.base.scalars import EmailAddress
 from models import Role
 from resolvers.accounts import mail_tokens, profile
-from services import errors
 
 
-@strawberry.type(description="Result of a change to the account; `errors` says why it failed.")
+@payload("Result of a change to the account; `errors` says why it failed.")
 class ViewerPayload:
     viewer: Viewer | None = plain(
         "The viewer after the change; null on failure, or if nobody is signed in."
     )
-    errors: list[UserError] = plain("Why the mutation failed; empty on success.")
-
-
-@dataclass(frozen=True, slots=True)
-class ViewerAnswer:
-    viewer: models.UserRecord | None
-    errors: list[errors.UserError]
 
 
 @strawberry.input(description="E-mail address of an account.")
@@ -77,10 +61,8 @@ class DeleteAccountInput:
 async def _verify_email(
     info: Info,
     input: Annotated[VerifyEmailInput, strawberry.argument(description="The verification code.")],
-) -> ViewerAnswer:
-    return ViewerAnswer(
-        *await capture_user_errors(mail_tokens.verify_email(info.context, input.token))
-    )
+) -> ViewerPayload:
+    return await build_payload(ViewerPayload, mail_tokens.verify_email(info.context, input.token))
 
 
 async def _resend_verification(
@@ -88,7 +70,7 @@ async def _resend_verification(
     input: Annotated[
         EmailInput, strawberry.argument(description="The address to send the e-mail to.")
     ],
-) -> Acknowledgement:
+) -> AcknowledgePayload:
     return await acknowledge(mail_tokens.resend_verification(info.context, input.email))
 
 
@@ -97,7 +79,7 @@ async def _request_password_reset(
     input: Annotated[
         EmailInput, strawberry.argument(description="The address to send the e-mail to.")
     ],
-) -> Acknowledgement:
+) -> AcknowledgePayload:
     return await acknowledge(mail_tokens.request_password_reset(info.context, input.email))
 
 
@@ -106,7 +88,7 @@ async def _reset_password(
     input: Annotated[
         ResetPasswordInput, strawberry.argument(description="The reset code and the new password.")
     ],
-) -> Acknowledgement:
+) -> AcknowledgePayload:
     call = mail_tokens.reset_password(info.context, input.token, input.new_password)
     return await acknowledge(call)
 
@@ -116,7 +98,7 @@ async def _change_password(
     input: Annotated[
         ChangePasswordInput, strawberry.argument(description="The current and the new password.")
     ],
-) -> Acknowledgement:
+) -> AcknowledgePayload:
     call = profile.change_password(info.context, input.current_password, input.new_password)
     return await acknowledge(call)
 
@@ -124,10 +106,8 @@ async def _change_password(
 async def _update_profile(
     info: Info,
     input: Annotated[UpdateProfileInput, strawberry.argument(description="The fields to change.")],
-) -> ViewerAnswer:
-    return ViewerAnswer(
-        *await capture_user_errors(profile.update_profile(info.context, input.changes()))
-    )
+) -> ViewerPayload:
+    return await build_payload(ViewerPayload, profile.update_profile(info.context, input.changes()))
 
 
 async def _delete_account(
@@ -136,7 +116,7 @@ async def _delete_account(
         DeleteAccountInput,
         strawberry.argument(description="The current password, as confirmation."),
     ],
-) -> Acknowledgement:
+) -> AcknowledgePayload:
     return await acknowledge(profile.delete_account(info.context, input.password))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated
 
 import strawberry
@@ -13,16 +12,14 @@ from graph.accounts.preferences import Preferences
 from graph.accounts.sessions import ViewerSessions
 from graph.accounts.tiers import AccountTier
 from graph.base.devices import DeviceInput
-from graph.base.errors import UserError
 from graph.base.extension import extend
 from graph.base.fields import plain, resolver
 from graph.base.info import Info
 from graph.base.node import Node, node_type
-from graph.base.payloads import capture_user_errors
+from graph.base.payloads import build_payload, payload
 from graph.base.roots import Mutation, Query
 from graph.base.scalars import DateTime, EmailAddress
 from resolvers.accounts import sign_in
-from services import errors
 
 
 @node_type(
@@ -55,7 +52,7 @@ class AuthTokens:
     )
 
 
-@strawberry.type(description="Result of signing in; `errors` says why it failed.")
+@payload("Result of signing in; `errors` says why it failed.")
 class AuthPayload:
     tokens: AuthTokens | None = plain(
         "The new tokens; null on failure, or if the e-mail address must be verified first."
@@ -63,7 +60,6 @@ class AuthPayload:
     viewer: Viewer | None = plain(
         "The signed-in user; null on failure, or if the e-mail address must be verified first."
     )
-    errors: list[UserError] = plain("Why the mutation failed; empty on success.")
 
 
 @strawberry.input(description="The details of a new account.")
@@ -100,23 +96,10 @@ class RefreshTokensInput:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class AuthAnswer:
-    tokens: sign_in.Tokens | None
-    viewer: models.UserRecord | None
-    errors: list[errors.UserError]
-
-
-def _answer(signed_in: sign_in.SignInResult | None, failed: list[errors.UserError]) -> AuthAnswer:
-    if signed_in is None:
-        return AuthAnswer(None, None, failed)
-    return AuthAnswer(signed_in.tokens, signed_in.viewer, failed)
-
-
 async def _register(
     info: Info,
     input: Annotated[RegisterInput, strawberry.argument(description="The new account's details.")],
-) -> AuthAnswer:
+) -> AuthPayload:
     call = sign_in.register(
         info.context,
         email=input.email,
@@ -124,28 +107,28 @@ async def _register(
         display_name=input.display_name,
         device=input.device.device() if input.device else None,
     )
-    return _answer(*await capture_user_errors(call))
+    return await build_payload(AuthPayload, call)
 
 
 async def _login(
     info: Info,
     input: Annotated[LoginInput, strawberry.argument(description="The credentials.")],
-) -> AuthAnswer:
+) -> AuthPayload:
     call = sign_in.login(
         info.context,
         email=input.email,
         password=input.password,
         device=input.device.device() if input.device else None,
     )
-    return _answer(*await capture_user_errors(call))
+    return await build_payload(AuthPayload, call)
 
 
 async def _refresh_tokens(
     info: Info,
     input: Annotated[RefreshTokensInput, strawberry.argument(description="The refresh token.")],
-) -> AuthAnswer:
-    return _answer(
-        *await capture_user_errors(sign_in.refresh_tokens(info.context, input.refresh_token))
+) -> AuthPayload:
+    return await build_payload(
+        AuthPayload, sign_in.refresh_tokens(info.context, input.refresh_token)
     )
 
 

@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated
 
 import strawberry
 
 import models
-from graph.base.errors import UserError
 from graph.base.extension import extend
 from graph.base.fields import plain, resolver
 from graph.base.info import Info
 from graph.base.node import Node, node_type
-from graph.base.payloads import (
-    Acknowledgement,
-    AcknowledgePayload,
-    NodeInput,
-    acknowledge,
-    capture_user_errors,
-)
+from graph.base.payloads import AcknowledgePayload, NodeInput, acknowledge, build_payload, payload
 from graph.base.roots import Mutation
 from graph.base.scalars import DateTime
 from models import Role
 from resolvers.accounts import api_keys
-from services import errors
 
 
 @node_type(
@@ -68,38 +59,27 @@ class CreateApiKeyInput:
     )
 
 
-@strawberry.type(description="Result of creating an API key; `errors` says why it failed.")
+@payload("Result of creating an API key; `errors` says why it failed.")
 class CreateApiKeyPayload:
     api_key: ApiKey | None = plain("The new key; null on failure.")
     secret: str | None = plain(
         "The secret to send as `Authorization: Bearer <secret>`. It is not "
         "stored and cannot be shown again. Null on failure."
     )
-    errors: list[UserError] = plain("Why the mutation failed; empty on success.")
-
-
-@dataclass(frozen=True, slots=True)
-class CreateApiKeyAnswer:
-    api_key: models.ApiKeyRecord | None
-    secret: str | None
-    errors: list[errors.UserError]
 
 
 async def _create(
     info: Info,
     input: Annotated[CreateApiKeyInput, strawberry.argument(description="The new key's details.")],
-) -> CreateApiKeyAnswer:
-    made, failed = await capture_user_errors(
-        api_keys.create_api_key(info.context, input.name, input.expires_at)
+) -> CreateApiKeyPayload:
+    return await build_payload(
+        CreateApiKeyPayload, api_keys.create_api_key(info.context, input.name, input.expires_at)
     )
-    if made is None:
-        return CreateApiKeyAnswer(None, None, failed)
-    return CreateApiKeyAnswer(made.api_key, made.secret, failed)
 
 
 async def _revoke(
     info: Info, input: Annotated[NodeInput, strawberry.argument(description="The key to revoke.")]
-) -> Acknowledgement:
+) -> AcknowledgePayload:
     return await acknowledge(api_keys.revoke_api_key(info.context, input.id))
 
 

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated
 
 import strawberry
 
 from graph.base.devices import Device
-from graph.base.errors import UserError
 from graph.base.extension import extend
 from graph.base.fields import plain, resolver
 from graph.base.info import Info
 from graph.base.node import Node, node_type
-from graph.base.payloads import capture_user_errors
+from graph.base.payloads import build_payload, payload
 from graph.base.roots import Mutation
 from graph.base.scalars import DateTime
 from models import Role
 from resolvers.accounts import sign_out
-from services import errors
 
 
 @node_type(
@@ -62,16 +59,11 @@ class LogoutInput:
     )
 
 
-@strawberry.type(description="Result of ending sessions; `errors` says why it failed.")
+@payload(
+    "Result of ending sessions; `errors` says why it failed.", defaults={"revoked_sessions": 0}
+)
 class LogoutPayload:
     revoked_sessions: int = plain("How many sessions ended; 0 on failure.")
-    errors: list[UserError] = plain("Why the mutation failed; empty on success.")
-
-
-@dataclass(frozen=True, slots=True)
-class LogoutAnswer:
-    revoked_sessions: int
-    errors: list[errors.UserError]
 
 
 async def _logout(
@@ -80,11 +72,10 @@ async def _logout(
         LogoutInput | None,
         strawberry.argument(description="The sessions to end; without it, the current one."),
     ] = None,
-) -> LogoutAnswer:
+) -> LogoutPayload:
     target = input or LogoutInput()
     call = sign_out.logout(info.context, target.session_id, everywhere=bool(target.everywhere))
-    ended, failed = await capture_user_errors(call)
-    return LogoutAnswer(ended or 0, failed)
+    return await build_payload(LogoutPayload, call)
 
 
 @extend(Mutation)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
-from dataclasses import dataclass, replace
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Any, TypeVar
 
 import strawberry
 
@@ -43,21 +44,55 @@ class NodeInput:
     id: strawberry.ID = strawberry.field(description="Global id of the object.")
 
 
-@strawberry.type(
-    description="Result of a mutation that returns no object; `errors` says why it failed."
-)
+_RESULTS: dict[type, dict[str, Any]] = {}  # of each payload type: its results' names and defaults
+
+
+def payload(
+    description: str,
+    *,
+    errors: str = "Why the mutation failed; empty on success.",
+    defaults: Mapping[str, Any] = MappingProxyType({}),
+) -> Callable[[type[T]], type[T]]:
+    """Make the decorated class, whose fields are a mutation's results, its payload type.
+
+    Args:
+        errors: description of the field that is added to the results.
+        defaults: values of results on failure; null where none is named.
+    """
+
+    def register(cls: type[T]) -> type[T]:
+        _RESULTS[cls] = {name: defaults.get(name) for name in cls.__annotations__}
+        cls.__annotations__["errors"] = list[UserError]
+        cls.errors = plain(errors)  # type: ignore[attr-defined]
+        return strawberry.type(cls, description=description)
+
+    return register
+
+
+async def build_payload(payload_type: type[T], call: Awaitable[object]) -> T:
+    """Await the call and return its outcome as the payload type shows it.
+
+    The call's result is the payload's one result; of several, it has an attribute for each.
+
+    Raises:
+        Unauthenticated, Forbidden, UpstreamUnavailable, OperationTimeout: stay errors of the field.
+    """
+    result, failures = await capture_user_errors(call)
+    values = _RESULTS[payload_type]
+    if result is not None:
+        is_single = len(values) == 1
+        values = {name: result if is_single else getattr(result, name) for name in values}
+    build: Callable[..., T] = payload_type
+    return build(**values, errors=failures)
+
+
+@payload("Result of a mutation that returns no object; `errors` says why it failed.")
 class AcknowledgePayload:
     accepted: bool = plain("Whether the change was made or scheduled.")
-    errors: list[UserError] = plain("Why the mutation failed; empty on success.")
 
 
-@dataclass(frozen=True, slots=True)
-class Acknowledgement:
-    accepted: bool
-    errors: list[errors.UserError]
-
-
-async def acknowledge(call: Awaitable[object]) -> Acknowledgement:
-    """Await the call and return its outcome as AcknowledgePayload shows it."""
-    _, failed = await capture_user_errors(call)
-    return Acknowledgement(not failed, failed)
+async def acknowledge(call: Awaitable[object]) -> AcknowledgePayload:
+    """Await the call and return whether it succeeded."""
+    _, failures = await capture_user_errors(call)
+    build: Callable[..., AcknowledgePayload] = AcknowledgePayload
+    return build(accepted=not failures, errors=failures)

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated
 
 import strawberry
 
-from graph.base.errors import UserError
 from graph.base.extension import extend
 from graph.base.fields import plain, resolver
 from graph.base.info import Info
-from graph.base.payloads import capture_user_errors
+from graph.base.payloads import build_payload, payload
 from graph.base.roots import Mutation
 from models import Role
 from resolvers.catalog import invalidation
-from services import errors
 
 
 @strawberry.input(description="Cache entries to purge.")
@@ -31,33 +28,22 @@ class PurgeCacheInput:
     )
 
 
-@strawberry.type(description="Result of a cache purge; `errors` says why it failed.")
+@payload("Result of a cache purge; `errors` says why it failed.", defaults={"keys_purged": 0})
 class PurgeCachePayload:
     keys_purged: int = plain("Number of entries purged; 0 on failure.")
     cdn_purge_id: str | None = plain(
         "Id of the queued CDN purge; null without a CDN or on failure."
     )
-    errors: list[UserError] = plain("Why the mutation failed; empty on success.")
-
-
-@dataclass(frozen=True, slots=True)
-class PurgeAnswer:
-    keys_purged: int
-    errors: list[errors.UserError]
-    cdn_purge_id: str | None = None
 
 
 async def _purge(
     info: Info,
     input: Annotated[PurgeCacheInput, strawberry.argument(description="The tags to purge.")],
-) -> PurgeAnswer:
+) -> PurgeCachePayload:
     soft = input.soft is not False
-    purged, failed = await capture_user_errors(
-        invalidation.purge(info.context, input.tags, soft=soft)
+    return await build_payload(
+        PurgeCachePayload, invalidation.purge(info.context, input.tags, soft=soft)
     )
-    if purged is None:
-        return PurgeAnswer(0, failed)
-    return PurgeAnswer(purged.entries, failed, purged.cdn_purge_id)
 
 
 @extend(Mutation)

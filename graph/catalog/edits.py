@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated, Any
 
 import strawberry
 
-import models
-from graph.base.errors import UserError
 from graph.base.extension import extend
 from graph.base.fields import plain, resolver
 from graph.base.info import Info
-from graph.base.payloads import (
-    Acknowledgement,
-    AcknowledgePayload,
-    NodeInput,
-    acknowledge,
-    capture_user_errors,
-)
+from graph.base.payloads import AcknowledgePayload, NodeInput, acknowledge, build_payload, payload
 from graph.base.roots import Mutation
 from graph.base.scalars import URL, Date
 from graph.catalog.catalog import Movie
 from models import Role
 from resolvers.catalog import edits
-from services import errors
 
 # Field of the input -> field of the stored film.
 _STORED_AS = {
@@ -93,40 +83,29 @@ class UpsertMovieInput:
         }
 
 
-@strawberry.type(description="Result of a change to a film; `errors` says why it failed.")
+@payload("Result of a change to a film; `errors` says why it failed.", defaults={"purged_tags": []})
 class MoviePayload:
     movie: Movie | None = plain("The film after the change; null on failure.")
     purged_tags: list[str] = plain("Cache tags that the change invalidated, such as `movie:<id>`.")
-    errors: list[UserError] = plain("Why the mutation failed; empty on success.")
-
-
-@dataclass(frozen=True, slots=True)
-class MovieAnswer:
-    movie: models.MovieRecord | None
-    purged_tags: list[str]
-    errors: list[errors.UserError]
 
 
 async def _upsert_movie(
     info: Info,
     input: Annotated[UpsertMovieInput, strawberry.argument(description="The fields of the film.")],
-) -> MovieAnswer:
+) -> MoviePayload:
     call = edits.upsert_movie(
         info.context,
         input.changes(),
         id_=input.id or None,
         expected_version=input.expected_version,
     )
-    upserted, failed = await capture_user_errors(call)
-    if upserted is None:
-        return MovieAnswer(None, [], failed)
-    return MovieAnswer(upserted.movie, upserted.purged_tags, failed)
+    return await build_payload(MoviePayload, call)
 
 
 async def _delete_movie(
     info: Info,
     input: Annotated[NodeInput, strawberry.argument(description="Id of the film to delete.")],
-) -> Acknowledgement:
+) -> AcknowledgePayload:
     return await acknowledge(edits.delete_movie(info.context, input.id))
 
 

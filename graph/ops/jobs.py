@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from typing import Annotated
 
 import strawberry
 
 import models
 from graph.base.enums import describe_enum
-from graph.base.errors import UserError
 from graph.base.extension import extend
 from graph.base.fields import plain, resolver, subscription
 from graph.base.info import Info
 from graph.base.node import Node, node_type
-from graph.base.payloads import capture_user_errors
+from graph.base.payloads import build_payload, payload
 from graph.base.roots import Mutation, Subscription
 from graph.base.scalars import DateTime
 from graph.catalog.categories import MovieCategory
 from models import Role
 from resolvers.ops import jobs
-from services import errors
 
 describe_enum(
     models.JobState,
@@ -51,10 +48,12 @@ class Job(Node):
     finished_at: DateTime | None = plain("When the job finished; null while it has not.")
 
 
-@strawberry.type(description="Result of starting a job; `errors` says why it failed.")
+@payload(
+    "Result of starting a job; `errors` says why it failed.",
+    errors="Why no job was started; empty on success.",
+)
 class JobPayload:
     job: Job | None = plain("The started job; null on failure.")
-    errors: list[UserError] = plain("Why no job was started; empty on success.")
 
 
 @strawberry.input(description="Titles to import from TMDb: either `tmdbIds` or `category`.")
@@ -81,16 +80,10 @@ class WarmCacheInput:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class JobAnswer:
-    job: models.JobRecord | None
-    errors: list[errors.UserError]
-
-
 async def _import_from_tmdb(
     info: Info,
     input: Annotated[ImportFromTmdbInput, strawberry.argument(description="The titles to import.")],
-) -> JobAnswer:
+) -> JobPayload:
     call = jobs.import_from_tmdb(
         info.context,
         tmdb_ids=input.tmdb_ids,
@@ -98,7 +91,7 @@ async def _import_from_tmdb(
         pages=1 if input.pages is None else input.pages,
         tv=bool(input.tv),
     )
-    return JobAnswer(*await capture_user_errors(call))
+    return await build_payload(JobPayload, call)
 
 
 async def _warm_cache(
@@ -107,13 +100,13 @@ async def _warm_cache(
         WarmCacheInput | None,
         strawberry.argument(description="Size of the warm-up; without it, 100 films."),
     ] = None,
-) -> JobAnswer:
+) -> JobPayload:
     first = input.first if input is not None else None
-    return JobAnswer(*await capture_user_errors(jobs.warm_cache(info.context, first)))
+    return await build_payload(JobPayload, jobs.warm_cache(info.context, first))
 
 
-async def _flush_progress(info: Info) -> JobAnswer:
-    return JobAnswer(*await capture_user_errors(jobs.flush_progress(info.context)))
+async def _flush_progress(info: Info) -> JobPayload:
+    return await build_payload(JobPayload, jobs.flush_progress(info.context))
 
 
 def _job_changed(

@@ -15,7 +15,7 @@ from graph.base.fields import computed, plain, relation, resolver
 from graph.base.info import Info
 from graph.base.node import Node, node_type
 from graph.base.paging import After, First, PageInfo
-from graph.base.payloads import Acknowledgement, AcknowledgePayload, acknowledge
+from graph.base.payloads import AcknowledgePayload, acknowledge
 from graph.base.roots import Mutation
 from graph.base.scalars import DateTime
 from graph.catalog.catalog import Playable
@@ -151,7 +151,7 @@ async def _delete_history(
     input: Annotated[
         DeleteHistoryInput, strawberry.argument(description="The viewings to delete.")
     ],
-) -> Acknowledgement:
+) -> AcknowledgePayload:
     call = history.delete_history(
         info.context,
         viewing_id=unset_to_none(input.viewing_id),

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
 from typing import Annotated
 
 import strawberry
 
 import models
-from graph.base.errors import UserError
 from graph.base.extension import extend
 from graph.base.fields import plain, resolver, subscription
 from graph.base.info import Info
-from graph.base.payloads import capture_user_errors
+from graph.base.payloads import build_payload, payload
 from graph.base.roots import Mutation, Subscription
 from graph.base.scalars import DateTime
 from graph.playback.progress import ViewingProgress
-from graph.playback.sessions import ProgressAnswer, ProgressPayload
+from graph.playback.sessions import ProgressPayload
 from models import Role
 from resolvers.playback import marks, notifications, offline_batch
-from resolvers.playback.reports import ReportResult
-from services import errors
 
 
 @strawberry.input(description="A film or an episode, by its global id.")
@@ -70,7 +66,11 @@ class ReportProgressBatchInput:
     )
 
 
-@strawberry.type(description="Result of an offline batch; `errors` says why it was rejected.")
+@payload(
+    "Result of an offline batch; `errors` says why it was rejected.",
+    errors="Why the batch was rejected as a whole; empty on success.",
+    defaults={"progress": [], "applied": 0, "ignored": 0},
+)
 class ProgressBatchPayload:
     progress: list[ViewingProgress] = plain(
         "Progress after the batch, one per title in it.", assumed_size=50
@@ -79,15 +79,6 @@ class ProgressBatchPayload:
     ignored: int = plain(
         "Number of events ignored as duplicates or older than the stored progress."
     )
-    errors: list[UserError] = plain("Why the batch was rejected as a whole; empty on success.")
-
-
-@dataclass(frozen=True, slots=True)
-class BatchAnswer:
-    progress: list[models.LiveProgress]
-    applied: int
-    ignored: int
-    errors: list[errors.UserError]
 
 
 async def _report_progress_batch(
@@ -95,7 +86,7 @@ async def _report_progress_batch(
     input: Annotated[
         ReportProgressBatchInput, strawberry.argument(description="The offline events.")
     ],
-) -> BatchAnswer:
+) -> ProgressBatchPayload:
     events = [
         offline_batch.OfflineReport(
             one.playable_id,
@@ -108,17 +99,16 @@ async def _report_progress_batch(
         for one in input.events
     ]
     call = offline_batch.report_progress_batch(info.context, events, input.sent_at)
-    done, failed = await capture_user_errors(call)
-    if done is None:
-        return BatchAnswer([], 0, 0, failed)
-    return BatchAnswer(done.progress, done.applied, done.ignored, failed)
+    return await build_payload(ProgressBatchPayload, call)
 
 
 async def _mark_watched(
     info: Info,
     input: Annotated[MarkWatchedInput, strawberry.argument(description="The title to mark.")],
-) -> ProgressAnswer:
-    return await _answer(marks.mark_watched(info.context, input.id, input.watched_at))
+) -> ProgressPayload:
+    return await build_payload(
+        ProgressPayload, marks.mark_watched(info.context, input.id, input.watched_at)
+    )
 
 
 async def _mark_unwatched(
@@ -129,22 +119,17 @@ async def _mark_unwatched(
             description="The title to mark; the id may also be a season's or a show's."
         ),
     ],
-) -> ProgressAnswer:
-    return await _answer(marks.mark_unwatched(info.context, input.playable_id))
+) -> ProgressPayload:
+    return await build_payload(
+        ProgressPayload, marks.mark_unwatched(info.context, input.playable_id)
+    )
 
 
 async def _dismiss(
     info: Info,
     input: Annotated[PlayableInput, strawberry.argument(description="The title to dismiss.")],
-) -> ProgressAnswer:
-    return await _answer(marks.dismiss(info.context, input.playable_id))
-
-
-async def _answer(call: Awaitable[ReportResult]) -> ProgressAnswer:
-    applied, failed = await capture_user_errors(call)
-    if applied is None:
-        return ProgressAnswer(None, False, failed)
-    return ProgressAnswer(applied.progress, applied.applied, failed)
+) -> ProgressPayload:
+    return await build_payload(ProgressPayload, marks.dismiss(info.context, input.playable_id))
 
 
 def _progress_changed(

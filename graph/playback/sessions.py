@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
-from dataclasses import dataclass
 from typing import Annotated
 
 import strawberry
@@ -12,19 +10,17 @@ import loaders
 import models
 from graph.base.devices import Device, DeviceInput
 from graph.base.enums import describe_enum
-from graph.base.errors import UserError
 from graph.base.extension import extend
 from graph.base.fields import plain, relation, resolver
 from graph.base.info import Info
 from graph.base.node import Node, node_type
-from graph.base.payloads import capture_user_errors
+from graph.base.payloads import build_payload, payload
 from graph.base.roots import Mutation, Query
 from graph.base.scalars import DateTime
 from graph.catalog.catalog import Playable
 from graph.playback.progress import ViewingProgress
 from models import Role
 from resolvers.playback import reports, sessions
-from services import errors
 from services.quality import Quality
 
 describe_enum(
@@ -129,36 +125,22 @@ class StopPlaybackInput:
     )
 
 
-@strawberry.type(description="Result of starting playback; `errors` says why it failed.")
+@payload("Result of starting playback; `errors` says why it failed.")
 class PlaybackPayload:
     session: PlaybackSession | None = plain("The new session; null on failure.")
     progress: ViewingProgress | None = plain(
         "The viewer's progress before this session; null if not started."
     )
-    errors: list[UserError] = plain("Why the mutation failed; empty on success.")
 
 
-@strawberry.type(description="Result of a change to progress; `errors` says why it failed.")
+@payload(
+    "Result of a change to progress; `errors` says why it failed.", defaults={"applied": False}
+)
 class ProgressPayload:
     progress: ViewingProgress | None = plain("The progress after the change; null on failure.")
     applied: bool = plain(
         "Whether the progress changed; false for a failed, repeated or outdated report."
     )
-    errors: list[UserError] = plain("Why the mutation failed; empty on success.")
-
-
-@dataclass(frozen=True, slots=True)
-class StartAnswer:
-    session: models.PlaybackSession | None
-    progress: models.LiveProgress | None
-    errors: list[errors.UserError]
-
-
-@dataclass(frozen=True, slots=True)
-class ProgressAnswer:
-    progress: models.LiveProgress | None
-    applied: bool
-    errors: list[errors.UserError]
 
 
 async def _start_playback(
@@ -166,7 +148,7 @@ async def _start_playback(
     input: Annotated[
         StartPlaybackInput, strawberry.argument(description="The title and the device.")
     ],
-) -> StartAnswer:
+) -> PlaybackPayload:
     call = sessions.start_playback(
         info.context,
         input.playable_id,
@@ -175,16 +157,13 @@ async def _start_playback(
         start_at_seconds=input.start_at_seconds,
         idempotency_key=input.idempotency_key,
     )
-    started, failed = await capture_user_errors(call)
-    if started is None:
-        return StartAnswer(None, None, failed)
-    return StartAnswer(started.session, started.progress, failed)
+    return await build_payload(PlaybackPayload, call)
 
 
 async def _report_progress(
     info: Info,
     input: Annotated[ReportProgressInput, strawberry.argument(description="The report.")],
-) -> ProgressAnswer:
+) -> ProgressPayload:
     call = reports.report_progress(
         info.context,
         input.session_id,
@@ -195,7 +174,7 @@ async def _report_progress(
         quality=input.quality,
         seeked=bool(input.seeked),
     )
-    return await _answer(call)
+    return await build_payload(ProgressPayload, call)
 
 
 async def _stop_playback(
@@ -203,16 +182,9 @@ async def _stop_playback(
     input: Annotated[
         StopPlaybackInput, strawberry.argument(description="The session and its final position.")
     ],
-) -> ProgressAnswer:
+) -> ProgressPayload:
     call = sessions.stop_playback(info.context, input.session_id, input.position_seconds)
-    return await _answer(call)
-
-
-async def _answer(call: Awaitable[reports.ReportResult]) -> ProgressAnswer:
-    applied, failed = await capture_user_errors(call)
-    if applied is None:
-        return ProgressAnswer(None, False, failed)
-    return ProgressAnswer(applied.progress, applied.applied, failed)
+    return await build_payload(ProgressPayload, call)
 
 
 async def _playback_session(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated
 
 import strawberry
@@ -11,17 +10,15 @@ from strawberry import Parent
 import loaders
 import models
 from graph.accounts.accounts import Viewer
-from graph.base.errors import UserError
 from graph.base.extension import extend
 from graph.base.fields import computed, plain, relation, resolver
 from graph.base.info import Info, requested_fields
 from graph.base.paging import After, First, PageInfo
-from graph.base.payloads import NodeInput, capture_user_errors
+from graph.base.payloads import NodeInput, build_payload, payload
 from graph.base.roots import Mutation
 from graph.catalog.catalog import Title
 from models import Role
 from resolvers.playback import watchlist
-from services import errors
 
 
 def _own_id(title: Parent[models.TitleRecord]) -> str:
@@ -80,33 +77,24 @@ class ViewerWatchlist:
     )
 
 
-@strawberry.type(description="Result of a change to the watchlist; `errors` says why it failed.")
+@payload("Result of a change to the watchlist; `errors` says why it failed.")
 class TitlePayload:
     title: Title | None = plain("The title; null on failure, or if it left the catalogue.")
-    errors: list[UserError] = plain("Why the mutation failed; empty on success.")
-
-
-@dataclass(frozen=True, slots=True)
-class TitleAnswer:
-    title: models.TitleRecord | None
-    errors: list[errors.UserError]
 
 
 async def _add(
     info: Info,
     input: Annotated[NodeInput, strawberry.argument(description="Id of the film or show to add.")],
-) -> TitleAnswer:
-    return TitleAnswer(
-        *await capture_user_errors(watchlist.add_to_watchlist(info.context, input.id))
-    )
+) -> TitlePayload:
+    return await build_payload(TitlePayload, watchlist.add_to_watchlist(info.context, input.id))
 
 
 async def _remove(
     info: Info,
     input: Annotated[NodeInput, strawberry.argument(description="Id of the title to remove.")],
-) -> TitleAnswer:
-    return TitleAnswer(
-        *await capture_user_errors(watchlist.remove_from_watchlist(info.context, input.id))
+) -> TitlePayload:
+    return await build_payload(
+        TitlePayload, watchlist.remove_from_watchlist(info.context, input.id)
     )
 
 

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from typing import Annotated
 
 import strawberry
 
 from graph.base.enums import describe_enum
-from graph.base.errors import UserError
 from graph.base.extension import extend
 from graph.base.fields import computed, plain, resolver, subscription
 from graph.base.info import Info
 from graph.base.node import Node, node_type
-from graph.base.payloads import capture_user_errors
+from graph.base.payloads import build_payload, payload
 from graph.base.roots import Mutation, Query, Subscription
 from graph.base.scalars import DateTime
 from models import Role
 from resolvers.sources import breakers
-from services import errors
 from services.breaker.breaker import BreakerSnapshot, BreakerState
 
 describe_enum(
@@ -75,16 +72,9 @@ class SetBreakerInput:
     )
 
 
-@strawberry.type(description="Result of changing a breaker; `errors` says why it failed.")
+@payload("Result of changing a breaker; `errors` says why it failed.")
 class BreakerPayload:
     breaker: CircuitBreaker | None = plain("The breaker after the change; null on failure.")
-    errors: list[UserError] = plain("Why the mutation failed; empty on success.")
-
-
-@dataclass(frozen=True, slots=True)
-class BreakerAnswer:
-    breaker: BreakerSnapshot | None
-    errors: list[errors.UserError]
 
 
 async def _circuit_breakers(info: Info) -> list[BreakerSnapshot]:
@@ -96,9 +86,9 @@ async def _set_breaker(
     input: Annotated[
         SetBreakerInput, strawberry.argument(description="The breaker, its state and the reason.")
     ],
-) -> BreakerAnswer:
+) -> BreakerPayload:
     call = breakers.set_breaker(info.context, input.id, input.state, input.reason)
-    return BreakerAnswer(*await capture_user_errors(call))
+    return await build_payload(BreakerPayload, call)
 
 
 def _breaker_changed(info: Info) -> AsyncIterator[BreakerSnapshot]:

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated
 
 import strawberry
 
-from graph.base.errors import UserError
 from graph.base.extension import extend
 from graph.base.fields import batched, computed, plain, resolver
 from graph.base.info import Info
 from graph.base.node import Node, node_type
-from graph.base.payloads import capture_user_errors
+from graph.base.payloads import build_payload, payload
 from graph.base.roots import Mutation, Query
 from graph.base.scalars import DateTime
 from graph.sources.breakers import CircuitBreaker
 from models import Role
 from resolvers.sources import breakers, provider_status, providers
-from services import errors
 from services.breaker.breaker import BreakerSnapshot
 from services.providers.base import ProviderInfo
 
@@ -122,16 +119,9 @@ class SetProviderInput:
     )
 
 
-@strawberry.type(description="Result of changing a provider; `errors` says why it failed.")
+@payload("Result of changing a provider; `errors` says why it failed.")
 class ProviderPayload:
     provider: Provider | None = plain("The provider after the change; null on failure.")
-    errors: list[UserError] = plain("Why the mutation failed; empty on success.")
-
-
-@dataclass(frozen=True, slots=True)
-class ProviderAnswer:
-    provider: ProviderInfo | None
-    errors: list[errors.UserError]
 
 
 async def _providers(info: Info) -> list[ProviderInfo]:
@@ -143,7 +133,7 @@ async def _set_provider(
     input: Annotated[
         SetProviderInput, strawberry.argument(description="The provider and its new settings.")
     ],
-) -> ProviderAnswer:
+) -> ProviderPayload:
     call = providers.set_provider(
         info.context,
         input.id,
@@ -151,7 +141,7 @@ async def _set_provider(
         priority=input.priority,
         rollout_percent=input.rollout_percent,
     )
-    return ProviderAnswer(*await capture_user_errors(call))
+    return await build_payload(ProviderPayload, call)
 
 
 @extend(Query)

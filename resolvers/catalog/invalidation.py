@@ -24,7 +24,7 @@ _MOST_CHARACTERS = 500
 class PurgeResult(NamedTuple):
     """The result of a purge; `cdn_purge_id` is None without a CDN to purge."""
 
-    entries: int
+    keys_purged: int
     cdn_purge_id: str | None
 
 
