@@ -2,16 +2,87 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any, Generic, Self, TypeVar
 
 from models.mongo import ids
+from services import cursors
 from services.errors import ValidationFailed
 
 PAGE_SIZE = 20
-
-
 MAX_PAGE_SIZE = 100
+T = TypeVar("T")
+
+
+def _entry_itself(entry: Any) -> Any:
+    return entry
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """One page of a list; cursors are signed when they are read.
+
+    `entries` are what the list consists of, in order. One whose node no longer exists (None) has no
+    edge, but its cursor may bound the page, so that paging continues behind it.
+    """
+
+    entries: Sequence[Any]
+    has_next_page: bool
+    has_previous_page: bool
+    secret: bytes
+    order: str
+    position_of: Callable[[Any], cursors.Position]
+    node_of: Callable[[Any], T | None] = _entry_itself
+
+    @property
+    def nodes(self) -> list[T]:
+        """The nodes that exist, in order."""
+        return [node for _, node in self._present()]
+
+    @property
+    def edges(self) -> list[Edge[T]]:
+        """The nodes that exist with their cursors, in order."""
+        return [Edge(self, entry, node) for entry, node in self._present()]
+
+    @property
+    def page_info(self) -> Self:
+        """The page's bounds, which it has itself."""
+        return self
+
+    @property
+    def start_cursor(self) -> str | None:
+        """The first entry's cursor; None for an empty page."""
+        return self.cursor(self.entries[0]) if self.entries else None
+
+    @property
+    def end_cursor(self) -> str | None:
+        """The last entry's cursor; None for an empty page."""
+        return self.cursor(self.entries[-1]) if self.entries else None
+
+    def cursor(self, entry: Any) -> str:
+        """An entry's signed cursor."""
+        return cursors.encode(self.secret, self.order, self.position_of(entry))
+
+    def _present(self) -> Iterator[tuple[Any, T]]:
+        for entry in self.entries:
+            node = self.node_of(entry)
+            if node is not None:
+                yield entry, node
+
+
+@dataclass(frozen=True, slots=True)
+class Edge(Generic[T]):
+    """A node at its place in a page."""
+
+    page: Page[T]
+    entry: Any
+    node: T
+
+    @property
+    def cursor(self) -> str:
+        """The entry's signed cursor."""
+        return self.page.cursor(self.entry)
 
 
 @dataclass(frozen=True, slots=True)

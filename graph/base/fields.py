@@ -2,7 +2,8 @@
 
 plain      an attribute of the parent record
 computed   a function of one parent, without waiting
-relation   a function of one parent that names keys; a loader turns all parents' keys into things
+relation   an attribute of the parent, or a function of it, that names keys; a loader turns all
+           parents' keys into things
 batched    an async function of all parents of a level, one result each
 resolver   an async function of one parent: root fields, and what cannot be batched
 """
@@ -49,6 +50,7 @@ class Spec:
     needs: frozenset[str] = frozenset()
     child_projection: str | None = None
     loader: type[CachedLoader[Any]] | None = None
+    keys: str | None = None  # of a relation: the parent's attribute that has them
     requires: Role | None = None
     cost: int = 0  # beyond the things it answers with, which cost 1 each
     assumed_size: int | None = None  # of a list without a slicing argument
@@ -68,6 +70,11 @@ class Field(StrawberryField):
         """How the field is resolved."""
         return self.metadata[_SPEC]  # type: ignore[no-any-return]
 
+    @property
+    def is_basic_field(self) -> bool:
+        """Whether graphql-core needs no context for it: not where a loader has the value."""
+        return self.spec.keys is None and super().is_basic_field
+
     def get_result(self, source: Any, info: Any, args: list[Any], kwargs: Any) -> Any:
         """Resolve the field for one parent under graphql-core, as the plan does for a level.
 
@@ -81,7 +88,10 @@ class Field(StrawberryField):
             info.context.require(spec.requires)
         if spec.kind is FieldKind.BATCHED:
             return self._run_in_batch(source, info, kwargs)
-        result: Any = super().get_result(source, info, args, kwargs)
+        if spec.keys is not None:
+            result: Any = getattr(source, spec.keys)
+        else:
+            result = super().get_result(source, info, args, kwargs)
         if spec.loader is not None:
             return load(info.context, spec.loader, result)
         return result
@@ -178,16 +188,20 @@ def computed(function: Callable[..., Any], description: str, **options: Any) -> 
 
 
 def relation(
-    keys: Callable[..., Key | Collection[str]],
+    keys: str | Callable[..., Key | Collection[str]],
     loader: type[CachedLoader[Any]],
     description: str,
     **options: Any,
 ) -> Any:
-    """Declare a field whose `keys(parent, **arguments)` are loaded once for all parents.
+    """Declare a field whose keys are loaded once for all parents.
 
     Args:
-        keys: returns one key, None, or several keys.
+        keys: the parent's attribute that has one key, None, or several keys; or `keys(parent,
+            **arguments)`, which returns them, with the record fields read in `needs`.
     """
+    if isinstance(keys, str):
+        options = {"needs": [keys], "keys": keys, **options}
+        return _field(FieldKind.RELATION, description, None, loader=loader, **options)
     return _field(FieldKind.RELATION, description, keys, loader=loader, **options)
 
 

@@ -9,16 +9,17 @@ from strawberry import Parent
 
 import loaders
 import models
+from graph.base.connections import connection
 from graph.base.enums import describe_enum
 from graph.base.extension import extend
 from graph.base.fields import batched, computed, plain, relation, resolver
 from graph.base.info import Info, requested_fields
 from graph.base.node import Node, node_type
-from graph.base.paging import After, Before, Count, First, Last, PageInfo
+from graph.base.paging import After, Before, Count, First, Last
 from graph.base.roots import Query
 from graph.base.scalars import Date, DateTime, LanguageTag
 from graph.catalog.categories import MovieCategory
-from graph.catalog.images import Image, ImageRef
+from graph.catalog.images import Image, image
 from graph.catalog.inputs import MovieBy, MovieFilter, MovieOrder, unset_to_none
 from resolvers import paging
 from resolvers.catalog import browse
@@ -42,18 +43,6 @@ OfDepartment = Annotated[
 ]
 
 
-def _poster(title: Parent[models.TitleRecord]) -> ImageRef | None:
-    return ImageRef(title.poster_path) if title.poster_path else None
-
-
-def _backdrop(title: Parent[models.TitleRecord]) -> ImageRef | None:
-    return ImageRef(title.backdrop_path) if title.backdrop_path else None
-
-
-def _genre_ids(title: Parent[models.TitleRecord]) -> list[str]:
-    return title.genre_ids
-
-
 def _credits(
     title: Parent[models.TitleRecord], first: First = 20, department: OfDepartment = None
 ) -> list[models.CreditRecord]:
@@ -70,17 +59,14 @@ class Title(Node):
     vote_count: int = plain("Number of ratings behind `rating`.")
     views: int = plain("Number of times it was watched on this service.")
     genres: list[Genre] = relation(
-        _genre_ids,
+        "genre_ids",
         loaders.GenreById,
         "Genres, most relevant first.",
-        needs=["genre_ids"],
         assumed_size=3,
     )
-    poster: Image | None = computed(
-        _poster, "Poster in portrait format; null if there is none.", needs=["poster_path"]
-    )
-    backdrop: Image | None = computed(
-        _backdrop, "Backdrop in landscape format; null if there is none.", needs=["backdrop_path"]
+    poster: Image | None = image("poster_path", "Poster in portrait format; null if there is none.")
+    backdrop: Image | None = image(
+        "backdrop_path", "Backdrop in landscape format; null if there is none."
     )
     credits: list[Credit] = computed(
         _credits, "Cast and crew in billing order.", needs=["credits"], child_projection="credits"
@@ -127,7 +113,7 @@ async def _genre_movies(
     ] = None,
     first: First = 20,
     after: After = None,
-) -> list[browse.MovieConnection]:
+) -> list[browse.MoviePage]:
     return await browse.movies_of_genres(
         info.context,
         genres,
@@ -146,10 +132,6 @@ class Genre(Node):
     )
 
 
-def _photo(person: Parent[models.PersonRecord]) -> ImageRef | None:
-    return ImageRef(person.photo_path) if person.photo_path else None
-
-
 async def _person_credits(
     people: Parent[list[models.PersonRecord]],
     info: Info,
@@ -163,77 +145,31 @@ async def _person_credits(
 class Person(Node):
     tmdb_id: int | None = plain("Id in TMDb; null if the person is not in TMDb.")
     name: str = plain("Name as credited.")
-    photo: Image | None = computed(_photo, "Portrait; null if there is none.", needs=["photo_path"])
+    photo: Image | None = image("photo_path", "Portrait; null if there is none.")
     biography: str | None = plain("Short biography; null if there is none.")
     credits: list[Credit] = batched(
         _person_credits, "The person's credits, most popular title first.", needs=["id"]
     )
 
 
-def _person_id(credit: Parent[models.CreditRecord]) -> str:
-    return credit.person_id
-
-
-def _title_id(credit: Parent[models.CreditRecord]) -> str:
-    return credit.title_id
-
-
 @strawberry.type(description="A person's work on a title.")
 class Credit:
-    person: Person = relation(
-        _person_id, loaders.PersonById, "The person credited.", needs=["person_id"]
-    )
-    title: Title = relation(_title_id, loaders.TitleById, "The title credited.", needs=["title_id"])
+    person: Person = relation("person_id", loaders.PersonById, "The person credited.")
+    title: Title = relation("title_id", loaders.TitleById, "The title credited.")
     department: models.Department = plain("Department of the work.")
     character: str | None = plain("Character played; null for crew.")
     job: str | None = plain("Job title, such as Director; null for cast.")
     order: int | None = plain("Position in the billing, 0 first; null if unbilled.")
 
 
-def _cursor(edge: Parent[tuple[browse.MovieConnection, models.MovieRecord]]) -> str:
-    connection, movie = edge
-    return connection.cursor(movie)
-
-
-def _edge_node(
-    edge: Parent[tuple[browse.MovieConnection, models.MovieRecord]],
-) -> models.MovieRecord:
-    return edge[1]
-
-
-@strawberry.type(description="An edge of a list of films.")
-class MovieEdge:
-    cursor: str = computed(_cursor, "Opaque cursor of this film; pass it as `after` or `before`.")
-    node: Movie = computed(_edge_node, "The film.", child_projection="")
-
-
-def _edges(
-    connection: Parent[browse.MovieConnection],
-) -> list[tuple[browse.MovieConnection, models.MovieRecord]]:
-    return [(connection, movie) for movie in connection.nodes]
-
-
-def _page_info(connection: Parent[browse.MovieConnection]) -> browse.PageBounds:
-    return browse.PageBounds(connection)
-
-
 async def _movie_counts(
-    connections: Parent[list[browse.MovieConnection]], info: Info
+    connections: Parent[list[browse.MoviePage]], info: Info
 ) -> list[models.Count | None]:
     return await browse.count_movies(info.context, connections)
 
 
-@strawberry.type(description="A page of films (Relay connection).")
+@connection(Movie, "films", "film", item="film", items="films", cursor_use="`after` or `before`")
 class MovieConnection:
-    edges: list[MovieEdge] = computed(
-        _edges, "The films of this page with their cursors.", child_projection=""
-    )
-    nodes: list[Movie] = plain(
-        "The films of this page, without their edges.", needs=[], child_projection=""
-    )
-    page_info: PageInfo = computed(
-        _page_info, "Relay page info: cursors and whether more pages follow."
-    )
     total_count: Count | None = batched(
         _movie_counts,
         "Length of the whole list; null if it was not counted. Counted only when selected.",
@@ -241,13 +177,9 @@ class MovieConnection:
     )
 
 
-def _figures_genre(figures: Parent[models.GenreFigures]) -> str:
-    return figures.genre_id
-
-
 @strawberry.type(description="Statistics of one genre.")
 class GenreStatistics:
-    genre: Genre = relation(_figures_genre, loaders.GenreById, "The genre.", needs=["genre_id"])
+    genre: Genre = relation("genre_id", loaders.GenreById, "The genre.")
     count: int = plain("Number of films in the genre.")
     average_rating: float | None = plain(
         "Mean rating of the rated films, 0 to 10; null if none is rated."
@@ -275,7 +207,7 @@ async def _movies(
     after: After = None,
     last: Last = None,
     before: Before = None,
-) -> browse.MovieConnection:
+) -> browse.MoviePage:
     return await browse.movies(
         info.context,
         paging.PageArguments(first, after, last, before),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import strawberry
 
@@ -96,3 +96,13 @@ class Image:
     src_set: str = computed(
         _src_set, "URLs of several widths in the format of the HTML `srcset` attribute."
     )
+
+
+def image(attribute: str, description: str) -> Any:
+    """Declare a field that is the image whose path the record has under this name."""
+
+    def ref(record: strawberry.Parent[Any]) -> ImageRef | None:
+        path = getattr(record, attribute)
+        return ImageRef(path) if path else None
+
+    return computed(ref, description, needs=[attribute])

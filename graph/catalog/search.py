@@ -8,16 +8,18 @@ import strawberry
 from strawberry import Parent
 
 import models
+from graph.base.connections import connection
 from graph.base.enums import describe_enum
 from graph.base.extension import extend
-from graph.base.fields import computed, plain, resolver
+from graph.base.fields import computed, resolver
 from graph.base.info import Info, requested_fields
-from graph.base.paging import After, First, PageInfo
+from graph.base.paging import After, First
 from graph.base.roots import Query
 from graph.catalog.catalog import Movie, Person
 from graph.catalog.inputs import MovieFilter
 from graph.catalog.shows import TvShow
 from resolvers.catalog import search
+from resolvers.paging import Edge, Page
 
 describe_enum(
     models.SearchKind,
@@ -30,28 +32,26 @@ SearchResult = Annotated[
 ]
 
 
-@strawberry.type(description="An edge of the search results.")
-class SearchEdge:
-    cursor: str = plain("Opaque cursor of this item; pass it as `after`.")
-    node: SearchResult = plain("The search result.", needs=[], child_projection="")
-    score: float = plain("Relevance score; higher is a better match.")
+def _score(edge: Parent[Edge[search.SearchResult]]) -> float:
+    score: float = edge.entry.score
+    return score
 
 
-def _page_info(connection: Parent[search.SearchConnection]) -> search.SearchConnection:
-    return connection
+class _Scored:
+    score: float = computed(_score, "Relevance score; higher is a better match.")
 
 
-@strawberry.type(description="A page of search results, best match first (Relay connection).")
+@connection(
+    SearchResult,
+    "search results, best match first",
+    "search result",
+    items="results",
+    edges_of="the search results",
+    edges_with="cursors and scores",
+    edge_fields=_Scored,
+)
 class SearchConnection:
-    edges: list[SearchEdge] = plain(
-        "The results of this page with cursors and scores.", needs=[], child_projection=""
-    )
-    nodes: list[SearchResult] = plain(
-        "The results of this page, without their edges.", needs=[], child_projection=""
-    )
-    page_info: PageInfo = computed(
-        _page_info, "Relay page info: cursors and whether more pages follow."
-    )
+    pass
 
 
 async def _search(
@@ -75,7 +75,7 @@ async def _search(
     ] = None,
     first: First = 20,
     after: After = None,
-) -> search.SearchConnection:
+) -> Page[search.SearchResult]:
     return await search.search(
         info.context,
         query,

@@ -9,16 +9,17 @@ from strawberry import Parent
 
 import loaders
 import models
+from graph.base.connections import connection
 from graph.base.enums import describe_enum
 from graph.base.extension import extend
-from graph.base.fields import batched, computed, plain, relation, resolver
+from graph.base.fields import batched, plain, relation, resolver
 from graph.base.info import Info, requested_fields
 from graph.base.node import Node, node_type
-from graph.base.paging import After, Count, First, PageInfo
+from graph.base.paging import After, Count, First
 from graph.base.roots import Query
 from graph.base.scalars import Date
 from graph.catalog.catalog import Playable, Title
-from graph.catalog.images import Image, ImageRef
+from graph.catalog.images import Image, image
 from graph.catalog.inputs import MovieFilter, MovieOrder, TvShowBy, unset_to_none
 from resolvers import paging
 from resolvers.catalog import browse, shows
@@ -76,18 +77,6 @@ class TvShow(Title, Node):
     )
 
 
-def _show_id(part: Parent[models.SeasonRecord | models.EpisodeRecord]) -> str:
-    return part.show_id
-
-
-def _season_id(episode: Parent[models.EpisodeRecord]) -> str:
-    return episode.season_id
-
-
-def _still(episode: Parent[models.EpisodeRecord]) -> ImageRef | None:
-    return ImageRef(episode.still_path) if episode.still_path else None
-
-
 async def _episodes(
     parents: Parent[list[models.SeasonRecord]], info: Info
 ) -> list[list[models.EpisodeRecord]]:
@@ -96,9 +85,7 @@ async def _episodes(
 
 @node_type("season", models.SeasonRecord, loaders.SeasonById, "A season of a show.")
 class Season(Node):
-    show: TvShow = relation(
-        _show_id, loaders.ShowById, "The show of this season.", needs=["show_id"]
-    )
+    show: TvShow = relation("show_id", loaders.ShowById, "The show of this season.")
     number: int = plain("Season number; 0 for specials.")
     name: str | None = plain("Name of the season; null if it has none of its own.")
     air_date: Date | None = plain("Air date of the first episode; null if unknown.")
@@ -109,64 +96,25 @@ class Season(Node):
 
 @node_type("episode", models.EpisodeRecord, loaders.EpisodeById, "An episode of a show.")
 class Episode(Playable, Node):
-    show: TvShow = relation(
-        _show_id, loaders.ShowById, "The show of this episode.", needs=["show_id"]
-    )
-    season: Season = relation(
-        _season_id, loaders.SeasonById, "The season of this episode.", needs=["season_id"]
-    )
+    show: TvShow = relation("show_id", loaders.ShowById, "The show of this episode.")
+    season: Season = relation("season_id", loaders.SeasonById, "The season of this episode.")
     number: int = plain("Episode number within its season.")
     name: str | None = plain("Name of the episode; null if unknown.")
     overview: str | None = plain("Plot summary; null if unknown.")
     air_date: Date | None = plain("Date of first broadcast; null if unknown.")
-    still: Image | None = computed(
-        _still, "Still image from the episode; null if there is none.", needs=["still_path"]
+    still: Image | None = image(
+        "still_path", "Still image from the episode; null if there is none."
     )
 
 
-Edge = tuple[browse.ShowConnection, models.ShowRecord]
-
-
-def _cursor(edge: Parent[Edge]) -> str:
-    connection, show = edge
-    return connection.cursor(show)
-
-
-def _edge_node(edge: Parent[Edge]) -> models.ShowRecord:
-    return edge[1]
-
-
-@strawberry.type(description="An edge of a list of shows.")
-class TvShowEdge:
-    cursor: str = computed(_cursor, "Opaque cursor of this show; pass it as `after`.")
-    node: TvShow = computed(_edge_node, "The show.", child_projection="")
-
-
-def _edges(connection: Parent[browse.ShowConnection]) -> list[Edge]:
-    return [(connection, show) for show in connection.nodes]
-
-
-def _page_info(connection: Parent[browse.ShowConnection]) -> browse.PageBounds:
-    return browse.PageBounds(connection)
-
-
 async def _show_counts(
-    connections: Parent[list[browse.ShowConnection]], info: Info
+    connections: Parent[list[browse.ShowPage]], info: Info
 ) -> list[models.Count | None]:
     return await browse.count_shows(info.context, connections)
 
 
-@strawberry.type(description="A page of shows (Relay connection).")
+@connection(TvShow, "shows", "show", item="show", items="shows")
 class TvShowConnection:
-    edges: list[TvShowEdge] = computed(
-        _edges, "The shows of this page with their cursors.", child_projection=""
-    )
-    nodes: list[TvShow] = plain(
-        "The shows of this page, without their edges.", needs=[], child_projection=""
-    )
-    page_info: PageInfo = computed(
-        _page_info, "Relay page info: cursors and whether more pages follow."
-    )
     total_count: Count | None = batched(
         _show_counts,
         "Length of the whole list; null if it was not counted. Counted only when selected.",
@@ -185,7 +133,7 @@ async def _tv_shows(
     ] = None,
     first: First = None,
     after: After = None,
-) -> browse.ShowConnection:
+) -> browse.ShowPage:
     return await shows.shows(
         info.context,
         paging.PageArguments(first, after),

@@ -9,12 +9,13 @@ import strawberry
 import loaders
 import models
 from graph.accounts.accounts import Viewer
+from graph.base.connections import connection
 from graph.base.devices import Device
 from graph.base.extension import extend
-from graph.base.fields import computed, plain, relation, resolver
+from graph.base.fields import plain, relation, resolver
 from graph.base.info import Info
 from graph.base.node import Node, node_type
-from graph.base.paging import After, First, PageInfo
+from graph.base.paging import After, First
 from graph.base.payloads import AcknowledgePayload, acknowledge
 from graph.base.roots import Mutation
 from graph.base.scalars import DateTime
@@ -22,11 +23,8 @@ from graph.catalog.catalog import Playable
 from graph.catalog.inputs import unset_to_none
 from graph.playback.sessions import PlaybackSession
 from models import Role
+from resolvers.paging import Page
 from resolvers.playback import history, sessions
-
-
-def _playable_id(viewing: strawberry.Parent[models.ViewingRecord]) -> str:
-    return viewing.playable_id
 
 
 @node_type(
@@ -37,10 +35,9 @@ def _playable_id(viewing: strawberry.Parent[models.ViewingRecord]) -> str:
 )
 class Viewing(Node):
     playable: Playable | None = relation(
-        _playable_id,
+        "playable_id",
         loaders.PlayableById,
         "The title watched; null if it left the catalogue.",
-        needs=["playable_id"],
     )
     started_at: DateTime = plain("When the viewing started.")
     ended_at: DateTime | None = plain(
@@ -52,43 +49,9 @@ class Viewing(Node):
     device: Device | None = plain("The device it was watched on; null if unknown.")
 
 
-Edge = tuple[history.History, models.ViewingRecord]
-
-
-def _cursor(edge: strawberry.Parent[Edge]) -> str:
-    page, viewing = edge
-    return page.cursor(viewing)
-
-
-def _edge_node(edge: strawberry.Parent[Edge]) -> models.ViewingRecord:
-    return edge[1]
-
-
-@strawberry.type(description="An edge of a list of viewings.")
-class ViewingEdge:
-    cursor: str = computed(_cursor, "Opaque cursor of this item; pass it as `after`.")
-    node: Viewing = computed(_edge_node, "The viewing.", child_projection="")
-
-
-def _edges(page: strawberry.Parent[history.History]) -> list[Edge]:
-    return [(page, viewing) for viewing in page.nodes]
-
-
-def _page_info(page: strawberry.Parent[history.History]) -> history.History:
-    return page
-
-
-@strawberry.type(description="A page of viewings (Relay connection).")
+@connection(Viewing, "viewings", "viewing")
 class ViewingConnection:
-    edges: list[ViewingEdge] = computed(
-        _edges, "The items of this page with their cursors.", child_projection=""
-    )
-    nodes: list[Viewing] = plain(
-        "The items of this page, without their edges.", needs=[], child_projection=""
-    )
-    page_info: PageInfo = computed(
-        _page_info, "Relay page info: cursors and whether more pages follow."
-    )
+    pass
 
 
 async def _history(
@@ -105,7 +68,7 @@ async def _history(
         DateTime | None,
         strawberry.argument(description="Return viewings that started before this time."),
     ] = None,
-) -> history.History:
+) -> Page[models.ViewingRecord]:
     return await history.history(info.context, first, after, since=from_, until=to)
 
 

@@ -9,21 +9,19 @@ import strawberry
 import loaders
 import models
 from graph.accounts.accounts import Viewer
+from graph.base.connections import connection
 from graph.base.devices import Device
 from graph.base.extension import extend
-from graph.base.fields import batched, computed, plain, relation, resolver
+from graph.base.fields import batched, plain, relation, resolver
 from graph.base.info import Info
 from graph.base.node import Node, node_type
-from graph.base.paging import After, First, PageInfo
+from graph.base.paging import After, First
 from graph.base.scalars import DateTime
 from graph.catalog.catalog import Playable
 from graph.catalog.shows import Episode, TvShow
 from models import Role
+from resolvers.paging import Page
 from resolvers.playback import continue_watching, next_up, progress
-
-
-def _playable_id(progress: strawberry.Parent[models.LiveProgress]) -> str:
-    return progress.playable_id
 
 
 @node_type(
@@ -34,10 +32,9 @@ def _playable_id(progress: strawberry.Parent[models.LiveProgress]) -> str:
 )
 class ViewingProgress(Node):
     playable: Playable | None = relation(
-        _playable_id,
+        "playable_id",
         loaders.PlayableById,
         "The title; null if it left the catalogue.",
-        needs=["playable_id"],
     )
     position_seconds: float = plain("Last position in seconds.")
     duration_seconds: float | None = plain(
@@ -61,49 +58,9 @@ class ViewingProgress(Node):
     )
 
 
-Edge = tuple[continue_watching.ProgressConnection, continue_watching.Item]
-
-
-def _cursor(edge: strawberry.Parent[Edge]) -> str:
-    connection, item = edge
-    return connection.cursor(item)
-
-
-def _edge_node(edge: strawberry.Parent[Edge]) -> models.LiveProgress:
-    return edge[1].progress
-
-
-@strawberry.type(description="An edge of a list of progress.")
-class ViewingProgressEdge:
-    cursor: str = computed(_cursor, "Opaque cursor of this item; pass it as `after`.")
-    node: ViewingProgress = computed(_edge_node, "The progress.", child_projection="")
-
-
-def _edges(connection: strawberry.Parent[continue_watching.ProgressConnection]) -> list[Edge]:
-    return [(connection, item) for item in connection.items]
-
-
-def _page_info(
-    connection: strawberry.Parent[continue_watching.ProgressConnection],
-) -> continue_watching.ProgressConnection:
-    return connection
-
-
-@strawberry.type(description="A page of progress (Relay connection).")
+@connection(ViewingProgress, "progress", "progress")
 class ViewingProgressConnection:
-    edges: list[ViewingProgressEdge] = computed(
-        _edges, "The items of this page with their cursors.", child_projection=""
-    )
-    nodes: list[ViewingProgress] = plain(
-        "The items of this page, without their edges.", needs=[], child_projection=""
-    )
-    page_info: PageInfo = computed(
-        _page_info, "Relay page info: cursors and whether more pages follow."
-    )
-
-
-def _own_id(title: strawberry.Parent[models.MovieRecord | models.EpisodeRecord]) -> str:
-    return title.id
+    pass
 
 
 @extend(Playable)
@@ -111,10 +68,9 @@ class TitleProgress:
     """Fields of films and episodes about progress."""
 
     progress: ViewingProgress | None = relation(
-        _own_id,
+        "id",
         loaders.ProgressByPlayableId,
         "The viewer's progress; null if not started, or if nobody is signed in.",
-        needs=["id"],
         is_private=True,
     )
 
@@ -163,7 +119,7 @@ async def _continue_watching(
             "episode is completed."
         ),
     ] = True,
-) -> continue_watching.ProgressConnection:
+) -> Page[models.LiveProgress]:
     return await continue_watching.continue_watching(
         info.context, first, after, include_next_up=include_next_up is not False
     )

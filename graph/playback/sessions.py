@@ -38,10 +38,6 @@ describe_enum(
 )
 
 
-def _playable_id(session: strawberry.Parent[models.PlaybackSession]) -> str:
-    return session.playable_id
-
-
 @node_type(
     "session",
     models.PlaybackSession,
@@ -50,10 +46,9 @@ def _playable_id(session: strawberry.Parent[models.PlaybackSession]) -> str:
 )
 class PlaybackSession(Node):
     playable: Playable | None = relation(
-        _playable_id,
+        "playable_id",
         loaders.PlayableById,
         "The title playing; null if it left the catalogue.",
-        needs=["playable_id"],
     )
     device: Device = plain("The device it plays on.")
     state: models.PlaybackState = plain("State of the player.")

@@ -5,24 +5,21 @@ from __future__ import annotations
 from typing import Annotated
 
 import strawberry
-from strawberry import Parent
 
 import loaders
 import models
 from graph.accounts.accounts import Viewer
+from graph.base.connections import connection
 from graph.base.extension import extend
-from graph.base.fields import computed, plain, relation, resolver
+from graph.base.fields import plain, relation, resolver
 from graph.base.info import Info, requested_fields
-from graph.base.paging import After, First, PageInfo
+from graph.base.paging import After, First
 from graph.base.payloads import NodeInput, build_payload, payload
 from graph.base.roots import Mutation
 from graph.catalog.catalog import Title
 from models import Role
+from resolvers.paging import Page
 from resolvers.playback import watchlist
-
-
-def _own_id(title: Parent[models.TitleRecord]) -> str:
-    return title.id
 
 
 @extend(Title)
@@ -30,38 +27,21 @@ class TitleWatchlist:
     """Fields of films and shows about the watchlist."""
 
     on_watchlist: bool | None = relation(
-        _own_id,
+        "id",
         loaders.OnWatchlistByTitleId,
         "Whether the title is on the viewer's watchlist; null if nobody is signed in.",
-        needs=["id"],
         is_private=True,
     )
 
 
-@strawberry.type(description="An edge of a list of titles.")
-class TitleEdge:
-    cursor: str = plain("Opaque cursor of this item; pass it as `after`.")
-    node: Title = plain("The film or show.", needs=[], child_projection="")
-
-
-def _page_info(page: Parent[watchlist.Watchlist]) -> watchlist.Watchlist:
-    return page
-
-
-@strawberry.type(description="A page of films and shows (Relay connection).")
+@connection(Title, "films and shows", "film or show", items="titles", edges_of="a list of titles")
 class TitleConnection:
-    edges: list[TitleEdge] = plain(
-        "The titles of this page with their cursors.", needs=[], child_projection=""
-    )
-    nodes: list[Title] = plain(
-        "The titles of this page, without their edges.", needs=[], child_projection=""
-    )
-    page_info: PageInfo = computed(
-        _page_info, "Relay page info: cursors and whether more pages follow."
-    )
+    pass
 
 
-async def _watchlist(info: Info, first: First = 20, after: After = None) -> watchlist.Watchlist:
+async def _watchlist(
+    info: Info, first: First = 20, after: After = None
+) -> Page[models.TitleRecord]:
     return await watchlist.watchlist(info.context, first, after, requested_fields(info))
 
 

@@ -9,7 +9,7 @@ import strawberry
 
 from graph.base.enums import describe_enum
 from graph.base.extension import extend
-from graph.base.fields import computed, plain, resolver, subscription
+from graph.base.fields import plain, resolver, subscription
 from graph.base.info import Info
 from graph.base.node import Node, node_type
 from graph.base.payloads import build_payload, payload
@@ -30,14 +30,6 @@ describe_enum(
 )
 
 
-def _breaker_id(breaker: strawberry.Parent[BreakerSnapshot]) -> str:
-    return breaker.id
-
-
-def _failure_rate(breaker: strawberry.Parent[BreakerSnapshot]) -> float:
-    return breaker.failure_rate
-
-
 @node_type(
     "breaker",
     BreakerSnapshot,
@@ -46,15 +38,13 @@ def _failure_rate(breaker: strawberry.Parent[BreakerSnapshot]) -> float:
     "shared by all processes.",
 )
 class CircuitBreaker(Node):
-    id: strawberry.ID = computed(
-        _breaker_id, "Opaque global id; accepted by `node` and `setBreaker`."
-    )
+    id: strawberry.ID = plain("Opaque global id; accepted by `node` and `setBreaker`.")
     name: str = plain("Name of the protected service, such as provider-acme.")
     state: BreakerState = plain("Current state.")
     calls: int = plain("Number of calls within the breaker's time window.")
     failures: int = plain("Number of failed calls within the window.")
     slow_calls: int = plain("Number of slow calls within the window, failed or not.")
-    failure_rate: float = computed(_failure_rate, "Share of calls that failed, 0 to 1.")
+    failure_rate: float = plain("Share of calls that failed, 0 to 1.")
     opened_at: DateTime | None = plain("When the breaker last opened; null while it is closed.")
     retry_at: DateTime | None = plain("When calls may pass again; null if unknown.")
     forced: bool = plain("Whether an operator forced this state.")

@@ -5,67 +5,41 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 import loaders
 import models
 from models.mongo import ids
 from resolvers.context import Context
-from resolvers.paging import PAGE_SIZE, PageArguments, require_kind, validate_size
+from resolvers.paging import PAGE_SIZE, Page, PageArguments, require_kind, validate_size
 from services import cursors
 
 T = TypeVar("T", bound=models.TitleRecord)
 
 
-@dataclass(frozen=True, slots=True)
-class TitleConnection(Generic[T]):
-    """A page of titles and what is needed to build cursors for them."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TitlePage(Page[T]):
+    """A page of titles, and the query whose list may be counted."""
 
-    nodes: list[T]
-    page: models.MoviePage
     query: models.MovieQuery
-    secret: bytes
-
-    def cursor(self, title: T) -> str:
-        """The signed cursor of a title of this page."""
-        order = self.query.order
-        position = cursors.Position(models.sort_value(title, order), title.id)
-        return cursors.encode(self.secret, order.name, position)
 
 
-MovieConnection = TitleConnection[models.MovieRecord]
-ShowConnection = TitleConnection[models.ShowRecord]
+MoviePage = TitlePage[models.MovieRecord]
+ShowPage = TitlePage[models.ShowRecord]
 
 
-@dataclass(frozen=True, slots=True)
-class PageBounds:
-    """Page info of a connection; cursors are built only when read."""
+def build_title_page(
+    nodes: Sequence[T], page: models.MoviePage, query: models.MovieQuery, secret: bytes
+) -> TitlePage[T]:
+    """Build the page of these titles, whose cursors are made for the query's order."""
+    order = query.order
 
-    connection: MovieConnection | ShowConnection
+    def position(title: T) -> cursors.Position:
+        return cursors.Position(models.sort_value(title, order), title.id)
 
-    @property
-    def has_next_page(self) -> bool:
-        """Whether titles follow the page."""
-        return self.connection.page.has_next
-
-    @property
-    def has_previous_page(self) -> bool:
-        """Whether titles precede the page."""
-        return self.connection.page.has_previous
-
-    @property
-    def start_cursor(self) -> str | None:
-        """Cursor of the first title, or None."""
-        return self._cursor(0)
-
-    @property
-    def end_cursor(self) -> str | None:
-        """Cursor of the last title, or None."""
-        return self._cursor(-1)
-
-    def _cursor(self, at: int) -> str | None:
-        connection: TitleConnection[Any] = self.connection
-        return connection.cursor(connection.nodes[at]) if connection.nodes else None
+    return TitlePage(
+        nodes, page.has_next, page.has_previous, secret, order.name, position, query=query
+    )
 
 
 async def movies(
@@ -76,7 +50,7 @@ async def movies(
     filter_: models.MovieFilter | None = None,
     order: models.MovieOrder | None = None,
     fields: loaders.Fields = None,
-) -> MovieConnection:
+) -> MoviePage:
     """A page of films. Ids are cached for 5 minutes, films for an hour.
 
     Raises:
@@ -100,7 +74,7 @@ async def movies(
     assert page is not None  # a page may be empty, but it exists
     films = context.loader(loaders.MovieById)
     nodes = loaders.in_order(await films.many(page.ids, fields), page.ids)
-    return TitleConnection(nodes, page, query, secret)
+    return build_title_page(nodes, page, query, secret)
 
 
 async def movies_of_genres(
@@ -110,7 +84,7 @@ async def movies_of_genres(
     *,
     order: models.MovieOrder | None = None,
     fields: loaders.Fields = None,
-) -> list[MovieConnection]:
+) -> list[MoviePage]:
     """A page of each genre: one command for all their ids, one for all their films.
 
     Raises:
@@ -135,13 +109,13 @@ async def movies_of_genres(
         loaders.MovieById, [id_ for page in pages for id_ in page.ids], read_fields
     )
     return [
-        TitleConnection(loaders.in_order(films, page.ids), page, query, secret)
+        build_title_page(loaders.in_order(films, page.ids), page, query, secret)
         for page, query in zip(pages, queries, strict=True)
     ]
 
 
 async def count_movies(
-    context: Context, connections: Sequence[MovieConnection]
+    context: Context, connections: Sequence[MoviePage]
 ) -> list[models.Count | None]:
     """Lengths of these pages' lists; cached for 5 minutes."""
     loader = context.loader(loaders.MovieCountByQuery)
@@ -149,7 +123,7 @@ async def count_movies(
 
 
 async def count_shows(
-    context: Context, connections: Sequence[ShowConnection]
+    context: Context, connections: Sequence[ShowPage]
 ) -> list[models.Count | None]:
     """Lengths of these pages' lists of shows."""
     loader = context.loader(loaders.ShowCountByQuery)
@@ -158,7 +132,7 @@ async def count_shows(
 
 async def _load_counts(
     loader: loaders.MovieCountByQuery | loaders.ShowCountByQuery,
-    connections: Sequence[TitleConnection[Any]],
+    connections: Sequence[TitlePage[Any]],
 ) -> list[models.Count | None]:
     keys = [loader.key_for(one.query.list_key(), one.query) for one in connections]
     counts = await loader.many(keys)

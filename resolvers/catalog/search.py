@@ -2,66 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import loaders
 import models
 from resolvers.context import Context
-from resolvers.paging import validate_size
+from resolvers.paging import Page, validate_size
 from services import cursors
 from services.errors import InvalidCursor, ValidationFailed
 
 MOST_CHARACTERS = 100
 _ORDER = "search"
 SearchResult = models.MovieRecord | models.ShowRecord | models.PersonRecord
-
-
-@dataclass(frozen=True, slots=True)
-class SearchEdge:
-    cursor: str
-    node: SearchResult
-    score: float
-
-
-@dataclass(frozen=True, slots=True)
-class SearchConnection:
-    """A page of hits; a hit whose record no longer exists has no edge."""
-
-    hits: list[models.SearchHit]
-    nodes_by_id: dict[str, SearchResult | None]
-    has_next_page: bool
-    has_previous_page: bool
-    secret: bytes
-
-    @property
-    def nodes(self) -> list[SearchResult]:
-        """Records of the hits, best first."""
-        return [node for _, node in self._present()]
-
-    @property
-    def edges(self) -> list[SearchEdge]:
-        """Edges of the hits, best first."""
-        return [SearchEdge(self._cursor(hit), node, hit.score) for hit, node in self._present()]
-
-    @property
-    def start_cursor(self) -> str | None:
-        """Cursor of the first hit, or None."""
-        return self._cursor(self.hits[0]) if self.hits else None
-
-    @property
-    def end_cursor(self) -> str | None:
-        """Cursor of the last hit, or None."""
-        return self._cursor(self.hits[-1]) if self.hits else None
-
-    def _present(self) -> Iterator[tuple[models.SearchHit, SearchResult]]:
-        for hit in self.hits:
-            node = self.nodes_by_id[hit.id]
-            if node is not None:
-                yield hit, node
-
-    def _cursor(self, hit: models.SearchHit) -> str:
-        return cursors.encode(self.secret, _ORDER, cursors.Position(hit.score, hit.id))
 
 
 async def search(
@@ -73,7 +25,7 @@ async def search(
     first: int | None = None,
     after: str | None = None,
     fields: loaders.Fields = None,
-) -> SearchConnection:
+) -> Page[SearchResult]:
     """One page of records with any of the words, best first; hits are cached for a minute.
 
     The filter is for titles. The query is text: nothing in it is an operator.
@@ -96,8 +48,14 @@ async def search(
     nodes_by_id = await context.load_many(
         loaders.SearchResultById, [hit.id for hit in page], fields
     )
-    return SearchConnection(
-        page, nodes_by_id, len(hits) > search_query.size, after is not None, secret
+    return Page(
+        page,
+        len(hits) > search_query.size,
+        after is not None,
+        secret,
+        _ORDER,
+        position_of=lambda hit: cursors.Position(hit.score, hit.id),
+        node_of=lambda hit: nodes_by_id[hit.id],
     )
 
 

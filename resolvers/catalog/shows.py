@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import loaders
 import models
 from models.mongo import ids
-from resolvers.catalog.browse import ShowConnection, TitleConnection, position_of
+from resolvers.catalog.browse import ShowPage, build_title_page, position_of
 from resolvers.context import Context
 from resolvers.paging import PageArguments, require_kind
 
@@ -19,7 +19,7 @@ async def shows(
     filter_: models.MovieFilter | None = None,
     order: models.MovieOrder | None = None,
     fields: loaders.Fields = None,
-) -> ShowConnection:
+) -> ShowPage:
     """A page of shows. Ids are cached for 5 minutes, shows for an hour.
 
     Raises:
@@ -40,7 +40,7 @@ async def shows(
     page = await pages.load_one(pages.key_for(query.key(), query), fields)
     assert page is not None  # a page may be empty, but it exists
     records = await context.load_many(loaders.ShowById, page.ids, fields)
-    return TitleConnection(loaders.in_order(records, page.ids), page, query, secret)
+    return build_title_page(loaders.in_order(records, page.ids), page, query, secret)
 
 
 async def show(

@@ -48,7 +48,7 @@ async def warm(context: Context, first: int, progress: WarmingProgress) -> int:
         await _beside(context, page.nodes)
         done += len(page.nodes)
         progress(done, total)
-        if not page.page.has_next or not page.nodes:
+        if not page.has_next_page or not page.nodes:
             break
         after = page.cursor(page.nodes[-1])
     return done

@@ -7,14 +7,13 @@ left out until it is watched again. Reads, never writes; reaches back over 4,000
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import loaders
 import models
 from models.mongo import ids
 from resolvers.context import Context
-from resolvers.paging import PAGE_SIZE, validate_size
+from resolvers.paging import PAGE_SIZE, Page, validate_size
 from resolvers.playback.next_up import find_next, is_begun, is_watched
 from resolvers.playback.progress import pick_newest, read_unflushed
 from services import cursors
@@ -44,42 +43,13 @@ class _Watched(NamedTuple):
         return models.milliseconds(self.progress.last_watched_at), self.progress.id
 
 
-@dataclass(frozen=True, slots=True)
-class ProgressConnection:
-    """A page of progress, with what its cursors are made from."""
-
-    items: list[Item]
-    has_next_page: bool
-    has_previous_page: bool
-    secret: bytes
-
-    @property
-    def nodes(self) -> list[models.LiveProgress]:
-        """The progress of each item."""
-        return [item.progress for item in self.items]
-
-    @property
-    def start_cursor(self) -> str | None:
-        """The first item's cursor; None for an empty page."""
-        return self.cursor(self.items[0]) if self.items else None
-
-    @property
-    def end_cursor(self) -> str | None:
-        """The last item's cursor; None for an empty page."""
-        return self.cursor(self.items[-1]) if self.items else None
-
-    def cursor(self, item: Item) -> str:
-        """An item's signed cursor."""
-        return cursors.encode(self.secret, _ORDER, cursors.Position(*item.place))
-
-
 async def continue_watching(
     context: Context,
     first: int | None = None,
     after: str | None = None,
     *,
     include_next_up: bool = True,
-) -> ProgressConnection:
+) -> Page[models.LiveProgress]:
     """One page of the viewer's own list.
 
     A next episode that was never begun has no progress: it is listed with version 0 and position 0.
@@ -100,7 +70,15 @@ async def continue_watching(
                 break
         if len(items) > size:
             break
-    return ProgressConnection(items[:size], len(items) > size, after is not None, secret)
+    return Page(
+        items[:size],
+        len(items) > size,
+        after is not None,
+        secret,
+        _ORDER,
+        position_of=lambda item: cursors.Position(*item.place),
+        node_of=lambda item: item.progress,
+    )
 
 
 async def _read_watched(context: Context, user_id: str) -> AsyncIterator[list[_Watched]]:

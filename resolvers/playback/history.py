@@ -6,43 +6,17 @@ Read from MongoDB, where workers/flush_progress.py writes it a moment after the 
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import models
 from models.mongo import ids
 from resolvers.context import Context
-from resolvers.paging import validate_size
+from resolvers.paging import Page, validate_size
 from services import cursors
 from services.errors import NotFound, ValidationFailed
 
 PAGE_SIZE = 50
 _ORDER = "history"
-
-
-@dataclass(frozen=True, slots=True)
-class History:
-    """A page of viewings, with what its cursors are made from."""
-
-    nodes: list[models.ViewingRecord]
-    has_next_page: bool
-    has_previous_page: bool
-    secret: bytes
-
-    @property
-    def start_cursor(self) -> str | None:
-        """The first viewing's cursor; None for an empty page."""
-        return self.cursor(self.nodes[0]) if self.nodes else None
-
-    @property
-    def end_cursor(self) -> str | None:
-        """The last viewing's cursor; None for an empty page."""
-        return self.cursor(self.nodes[-1]) if self.nodes else None
-
-    def cursor(self, viewing: models.ViewingRecord) -> str:
-        """A viewing's signed cursor."""
-        at_ms = models.milliseconds(viewing.started_at)
-        return cursors.encode(self.secret, _ORDER, cursors.Position(at_ms, viewing.id))
 
 
 async def history(
@@ -52,7 +26,7 @@ async def history(
     *,
     since: datetime | None = None,
     until: datetime | None = None,
-) -> History:
+) -> Page[models.ViewingRecord]:
     """One page of the viewer's viewings begun from `since` on and before `until`, newest first.
 
     Raises:
@@ -66,7 +40,11 @@ async def history(
         viewer.user_id, since=since, until=until, before=before, limit=size + 1
     )
     nodes = models.infer_ends(rows[:size], _silence_cutoff(context))
-    return History(nodes, len(rows) > size, after is not None, secret)
+    return Page(nodes, len(rows) > size, after is not None, secret, _ORDER, _position)
+
+
+def _position(viewing: models.ViewingRecord) -> cursors.Position:
+    return cursors.Position(models.milliseconds(viewing.started_at), viewing.id)
 
 
 async def viewings_by_id(

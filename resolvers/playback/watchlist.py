@@ -5,15 +5,12 @@ Adding and removing may be repeated. Only the viewer sees or changes it; watchin
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 import loaders
 import models
 from resolvers.context import Context
-from resolvers.paging import PAGE_SIZE, require_kind, validate_size
+from resolvers.paging import PAGE_SIZE, Page, require_kind, validate_size
 from services import cursors
 from services.errors import NotFound, ValidationFailed
 
@@ -21,63 +18,12 @@ MAX_TITLES = 1_000
 _ORDER = "watchlist"
 
 
-@dataclass(frozen=True, slots=True)
-class WatchlistItem:
-    """A title at its place on the list."""
-
-    entry: models.WatchlistEntryRecord
-    node: models.TitleRecord
-    secret: bytes
-
-    @property
-    def cursor(self) -> str:
-        """The entry's signed cursor."""
-        return _cursor(self.secret, self.entry)
-
-
-@dataclass(frozen=True, slots=True)
-class Watchlist:
-    """One page. Deleted titles have an entry, so that paging continues behind them."""
-
-    entries: list[models.WatchlistEntryRecord]
-    titles: dict[str, Any]
-    has_next_page: bool
-    has_previous_page: bool
-    secret: bytes
-
-    @property
-    def edges(self) -> list[WatchlistItem]:
-        """The entries whose title exists."""
-        return list(self._present())
-
-    @property
-    def nodes(self) -> list[models.TitleRecord]:
-        """The titles that exist."""
-        return [item.node for item in self._present()]
-
-    @property
-    def start_cursor(self) -> str | None:
-        """The first entry's cursor; None for an empty page."""
-        return _cursor(self.secret, self.entries[0]) if self.entries else None
-
-    @property
-    def end_cursor(self) -> str | None:
-        """The last entry's cursor; None for an empty page."""
-        return _cursor(self.secret, self.entries[-1]) if self.entries else None
-
-    def _present(self) -> Iterator[WatchlistItem]:
-        for entry in self.entries:
-            title = self.titles[entry.title_id]
-            if title is not None:
-                yield WatchlistItem(entry, title, self.secret)
-
-
 async def watchlist(
     context: Context,
     first: int | None = None,
     after: str | None = None,
     fields: loaders.Fields = None,
-) -> Watchlist:
+) -> Page[models.TitleRecord]:
     """One page of the viewer's own list, newest first.
 
     Raises:
@@ -90,7 +36,15 @@ async def watchlist(
     entries = await models.read_watchlist(viewer.user_id, before=before, limit=size + 1)
     page = entries[:size]
     titles = await context.load_many(loaders.TitleById, [entry.title_id for entry in page], fields)
-    return Watchlist(page, titles, len(entries) > size, after is not None, secret)
+    return Page(
+        page,
+        len(entries) > size,
+        after is not None,
+        secret,
+        _ORDER,
+        position_of=_position,
+        node_of=lambda entry: titles[entry.title_id],
+    )
 
 
 async def add_to_watchlist(context: Context, title_id: str) -> models.TitleRecord:
@@ -135,6 +89,5 @@ async def _title(context: Context, title_id: str) -> models.TitleRecord:
     return title
 
 
-def _cursor(secret: bytes, entry: models.WatchlistEntryRecord) -> str:
-    position = cursors.Position(models.milliseconds(entry.added_at), entry.id)
-    return cursors.encode(secret, _ORDER, position)
+def _position(entry: models.WatchlistEntryRecord) -> cursors.Position:
+    return cursors.Position(models.milliseconds(entry.added_at), entry.id)

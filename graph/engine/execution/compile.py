@@ -7,6 +7,7 @@ plan never looks at the document again.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from operator import attrgetter
 from typing import Any
 
 from graphql import (
@@ -253,8 +254,9 @@ class _Compiler:
             definition=definition,
             spec=field.spec,
             attribute=field.python_name or name,
-            function=resolver.wrapped_func if resolver else None,  # type: ignore[arg-type]
-            takes_parent=bool(resolver and resolver.parent_parameter),
+            function=_function(field),
+            takes_parent=field.spec.keys is not None
+            or bool(resolver and resolver.parent_parameter),
             takes_info=bool(resolver and resolver.info_parameter),
             arguments=argument_reader(definition, field, nodes[0], self._config, self._scalars),
             type=definition.type,
@@ -297,6 +299,12 @@ class _Compiler:
             is_inline=False,
             needs=frozenset(),
         )
+
+
+def _function(field: Field) -> Any:
+    if field.spec.keys is not None:
+        return attrgetter(field.spec.keys)
+    return field.base_resolver.wrapped_func if field.base_resolver else None
 
 
 def _is_inline(spec: Spec, list_depth: int, children: Mapping[str, GroupPlan]) -> bool:

@@ -77,11 +77,10 @@ async def test_films_that_come_and_go_disturb_no_page(runtime: Runtime, story: S
         page = await browse.movies(context.for_event(), arguments, order=story.order)
         ids = [film.id for film in page.nodes]
         seen = ids + seen if story.backwards else seen + ids
-        bounds = browse.PageBounds(page)
-        more = bounds.has_previous_page if story.backwards else bounds.has_next_page
+        more = page.has_previous_page if story.backwards else page.has_next_page
         if not more or not ids:
             break
-        arguments = _arguments(story, bounds.start_cursor if story.backwards else bounds.end_cursor)
+        arguments = _arguments(story, page.start_cursor if story.backwards else page.end_cursor)
         # and between them films come and go
         new, removed = next(steps, ([], []))
         for value in new:

@@ -1,0 +1,76 @@
+"""Relay connections: the Connection and Edge types of a list, built from the type of its nodes.
+
+Their values are `resolvers.paging.Page` and its edges.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import strawberry
+
+from graph.base.fields import plain
+from graph.base.paging import PageInfo
+
+T = TypeVar("T")
+
+
+def connection(
+    node: Any,
+    contents: str,
+    one: str,
+    *,
+    item: str = "item",
+    items: str = "items",
+    edges_of: str | None = None,
+    edges_with: str = "their cursors",
+    cursor_use: str = "`after`",
+    edge_fields: type = object,
+) -> Callable[[type[T]], type[T]]:
+    """Make the decorated class a connection of `node`; its own fields follow the common ones.
+
+    Args:
+        contents: what a page is of, as in "A page of films".
+        one: a node in words; `item` and `items` are what cursors and lists call nodes.
+        edges_of: what an edge is of; by default a list of `contents`.
+        edges_with: what edges have besides nodes.
+        cursor_use: arguments that take an edge's cursor.
+        edge_fields: further fields of the edge type.
+    """
+
+    def build(cls: type[T]) -> type[T]:
+        edge = _build_edge(cls, node, edge_fields)
+        edge.cursor = plain(f"Opaque cursor of this {item}; pass it as {cursor_use}.", needs=[])
+        edge.node = plain(f"The {one}.", needs=[], child_projection="")
+        of = edges_of or f"a list of {contents}"
+        edge = strawberry.type(edge, description=f"An edge of {of}.")
+        own = cls.__annotations__
+        cls.__annotations__ = {
+            "edges": list[edge],  # type: ignore[valid-type]
+            "nodes": list[node],
+            "page_info": PageInfo,
+            **own,
+        }
+        target: Any = cls
+        target.edges = plain(
+            f"The {items} of this page with {edges_with}.", needs=[], child_projection=""
+        )
+        target.nodes = plain(
+            f"The {items} of this page, without their edges.", needs=[], child_projection=""
+        )
+        target.page_info = plain(
+            "Relay page info: cursors and whether more pages follow.", needs=[]
+        )
+        return strawberry.type(cls, description=f"A page of {contents} (Relay connection).")
+
+    return build
+
+
+def _build_edge(connection_type: type, node: Any, fields: type) -> Any:
+    """Return the class of the edge type, named after the connection."""
+    name = connection_type.__name__.replace("Connection", "Edge")
+    annotations = {"cursor": str, "node": node, **vars(fields).get("__annotations__", {})}
+    own = {key: value for key, value in vars(fields).items() if key in annotations}
+    module = connection_type.__module__
+    return type(name, (), {"__annotations__": annotations, "__module__": module, **own})
