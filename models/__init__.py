@@ -131,10 +131,10 @@ from models.catalog.shows import (
 )
 from models.catalog.statistics import GenreFigures, figures_by_genre
 from models.catalog.writes import BATCH, Changes, batches, upsert
-from models.database import DOCUMENTS, connect_database
+from models.database import connect_database
 from models.indexes import IndexPlan, apply_indexes, plan_indexes
 from models.mongo import ids
-from models.mongo.base import EPOCH, IdentifiedRecord, Record, StoredDocument, utc_now
+from models.mongo.base import DOCUMENTS, EPOCH, IdentifiedRecord, Record, StoredDocument, utc_now
 from models.mongo.read_preference import collection_for_reads, read_from_primary
 from models.mongo.reading import Fields, find, find_by_id
 from models.ops import purges

@@ -5,53 +5,15 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from beanie import Document, init_beanie
+from beanie import init_beanie
 from pymongo import AsyncMongoClient
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import PyMongoError
 from pymongo.monitoring import CommandListener
 
-from models.accounts.api_keys import ApiKey
-from models.accounts.documents import Login, User
-from models.accounts.mails import MailRequest, MailToken
-from models.accounts.revocations import RevokedAccess
-from models.catalog.documents import Episode, Genre, Movie, Person, Season, Show
-from models.catalog.imported_titles import ImportedTitle
-from models.ops.audit import AuditEntry
-from models.ops.jobs import Job
-from models.ops.provider_settings import ProviderSetting
-from models.ops.purges import Purge
-from models.playback.documents import ViewingProgress
-from models.playback.progress_repairs import ProgressRepair
-from models.playback.viewings import StoredSession, Viewing
-from models.playback.watchlist import WatchlistEntry
+from models.mongo.base import DOCUMENTS
 from services.errors import StartupError
 from services.settings.settings import Settings
-
-DOCUMENTS: Sequence[type[Document]] = (
-    User,
-    Login,
-    RevokedAccess,
-    ApiKey,
-    MailRequest,
-    MailToken,
-    AuditEntry,
-    Movie,
-    Show,
-    Season,
-    Episode,
-    Person,
-    Genre,
-    ViewingProgress,
-    ProgressRepair,
-    StoredSession,
-    Viewing,
-    ImportedTitle,
-    Job,
-    WatchlistEntry,
-    ProviderSetting,
-    Purge,
-)
 
 
 @asynccontextmanager

@@ -19,7 +19,7 @@ from beanie import Document
 from pymongo import IndexModel
 from pymongo.errors import OperationFailure
 
-from models.database import DOCUMENTS
+from models.mongo.base import DOCUMENTS
 from models.mongo.reading import database_errors
 from services.errors import StartupError
 

@@ -12,6 +12,7 @@ from models.mongo.updates import build_update
 
 
 class ApiKey(StoredDocument):
+    id_kind = "apikey"
     user_id: str
     name: str
     prefix: str

@@ -66,6 +66,7 @@ class User(StoredDocument):
     pass is due. `session_epoch` grows when all sign-ins end: those of an earlier one are over.
     """
 
+    id_kind = "user"
     email: str
     email_verified: bool = False
     password_hash: str
@@ -98,6 +99,7 @@ class Login(StoredDocument):
     `session_epoch` is the account's when the password was checked.
     """
 
+    id_kind = "login"
     user_id: str
     device: Device | None = None
     token_hash: str

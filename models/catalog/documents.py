@@ -61,6 +61,7 @@ class _Title(StoredDocument):
 
 
 class Movie(_Title):
+    id_kind = "movie"
     tagline: str | None = None
     release_date: str | None = None  # ISO date: sorts as text, needs no conversion
     runtime_seconds: int | None = None
@@ -85,6 +86,7 @@ class Movie(_Title):
 
 
 class Show(_Title):
+    id_kind = "show"
     status: ShowStatus = ShowStatus.ENDED
     season_count: int = 0
     episode_count: int = 0
@@ -96,6 +98,7 @@ class Show(_Title):
 
 
 class Season(StoredDocument):
+    id_kind = "season"
     show_id: str
     number: int
     name: str | None = None
@@ -107,6 +110,7 @@ class Season(StoredDocument):
 
 
 class Episode(StoredDocument):
+    id_kind = "episode"
     show_id: str
     season_id: str
     season_number: int
@@ -128,6 +132,7 @@ class Episode(StoredDocument):
 
 
 class Person(StoredDocument):
+    id_kind = "person"
     tmdb_id: int | None = None
     name: str
     biography: str | None = None
@@ -142,6 +147,7 @@ class Person(StoredDocument):
 
 
 class Genre(StoredDocument):
+    id_kind = "genre"
     slug: str
     name: str
 

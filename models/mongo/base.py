@@ -8,10 +8,13 @@ data.
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any, ClassVar
 
 import msgspec
 from beanie import Document
 from pydantic import Field
+
+from models.mongo import ids
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -24,14 +27,28 @@ def utc_now() -> datetime:
 class StoredDocument(Document):
     """Base of all documents.
 
-    `version` grows by one with every write; `schema_version` says how to upgrade on read.
+    `version` grows by one with every write; `schema_version` says how to upgrade on read. A
+    subclass is registered where it is defined, but for one with an underscore, which is a base.
     """
+
+    id_kind: ClassVar[str | None] = None  # of its public ids; None where it has none
 
     id: str  # type: ignore[assignment]  # our ids are text
     version: int = 1
     schema_version: int = 1
     created_at: datetime = Field(default_factory=utc_now)
     updated_at: datetime = Field(default_factory=utc_now)
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        super().__pydantic_init_subclass__(**kwargs)
+        if not cls.__name__.startswith("_"):
+            DOCUMENTS.append(cls)
+            if cls.id_kind is not None:
+                ids.KINDS.add(cls.id_kind)
+
+
+DOCUMENTS: list[type[StoredDocument]] = []  # every document, in the order of definition
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, gc=False):

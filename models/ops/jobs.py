@@ -38,6 +38,7 @@ class JobState(Enum):
 class Job(StoredDocument):
     """A job. `heartbeat_at` is the last sign of life; only `worker` may update the job."""
 
+    id_kind = "job"
     kind: str
     arguments: dict[str, Any] = {}
     state: JobState = JobState.QUEUED

@@ -37,6 +37,7 @@ class Purge(StoredDocument):
     dropped it. `lease`: of the worker that processes it, until `due_at`.
     """
 
+    id_kind = "purge"
     state: PurgeState = PurgeState.WAITING
     movie_id: str | None = None
     keys: list[str] = []

@@ -40,6 +40,7 @@ class ViewingProgress(StoredDocument):
     Fields have the meaning they have in services' ProgressState; an instant of 0 means never.
     """
 
+    id_kind = "progress"
     user_id: str
     playable_id: str
     position_seconds: float

@@ -26,6 +26,7 @@ class StoredSession(StoredDocument):
     `in_redis` is False from a start without Redis until Redis knows the session.
     """
 
+    id_kind = "session"
     user_id: str
     playable_id: str
     device: Device
@@ -53,6 +54,7 @@ class Viewing(StoredDocument):
     A deleted viewing keeps its ids, `deleted_at` and a stamp above all others.
     """
 
+    id_kind = "viewing"
     user_id: str
     playable_id: str
     started_at: datetime
