@@ -39,38 +39,33 @@ def connection(
         edge_fields: further fields of the edge type.
     """
 
+    cursor = f"Opaque cursor of this {item}; pass it as {cursor_use}."
+    of = edges_of or f"a list of {contents}"
+
     def build(cls: type[T]) -> type[T]:
-        edge = _build_edge(cls, node, edge_fields)
-        edge.cursor = plain(f"Opaque cursor of this {item}; pass it as {cursor_use}.", needs=[])
-        edge.node = plain(f"The {one}.", needs=[], child_projection="")
-        of = edges_of or f"a list of {contents}"
-        edge = strawberry.type(edge, description=f"An edge of {of}.")
-        own = cls.__annotations__
-        cls.__annotations__ = {
-            "edges": list[edge],  # type: ignore[valid-type]
-            "nodes": list[node],
-            "page_info": PageInfo,
-            **own,
-        }
-        target: Any = cls
-        target.edges = plain(
-            f"The {items} of this page with {edges_with}.", needs=[], child_projection=""
-        )
-        target.nodes = plain(
-            f"The {items} of this page, without their edges.", needs=[], child_projection=""
-        )
-        target.page_info = plain(
-            "Relay page info: cursors and whether more pages follow.", needs=[]
-        )
+        edge = _build_edge(cls, node, edge_fields, cursor, f"The {one}.")
+        edge_type = strawberry.type(edge, description=f"An edge of {of}.")
+        _add_fields(cls, edge_type, node, f"The {items} of this page", edges_with)
         return strawberry.type(cls, description=f"A page of {contents} (Relay connection).")
 
     return build
 
 
-def _build_edge(connection_type: type, node: Any, fields: type) -> Any:
+def _build_edge(connection_type: type, node: Any, fields: type, cursor: str, about: str) -> Any:
     """Return the class of the edge type, named after the connection."""
     name = connection_type.__name__.replace("Connection", "Edge")
     annotations = {"cursor": str, "node": node, **vars(fields).get("__annotations__", {})}
-    own = {key: value for key, value in vars(fields).items() if key in annotations}
+    members = {key: value for key, value in vars(fields).items() if key in annotations}
+    members["cursor"] = plain(cursor, needs=[])
+    members["node"] = plain(about, needs=[], child_projection="")
     module = connection_type.__module__
-    return type(name, (), {"__annotations__": annotations, "__module__": module, **own})
+    return type(name, (), {"__annotations__": annotations, "__module__": module, **members})
+
+
+def _add_fields(target: Any, edge: Any, node: Any, nodes: str, edges_with: str) -> None:
+    """Add what every connection has, before the fields of its own."""
+    common = {"edges": list[edge], "nodes": list[node], "page_info": PageInfo}
+    target.__annotations__ = common | target.__annotations__
+    target.edges = plain(f"{nodes} with {edges_with}.", needs=[], child_projection="")
+    target.nodes = plain(f"{nodes}, without their edges.", needs=[], child_projection="")
+    target.page_info = plain("Relay page info: cursors and whether more pages follow.", needs=[])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import loaders
 import models
@@ -48,15 +48,18 @@ async def search(
     nodes_by_id = await context.load_many(
         loaders.SearchResultById, [hit.id for hit in page], fields
     )
-    return Page(
-        page,
-        len(hits) > search_query.size,
-        after is not None,
-        secret,
-        _ORDER,
-        position_of=lambda hit: cursors.Position(hit.score, hit.id),
-        node_of=lambda hit: nodes_by_id[hit.id],
-    )
+    has_next = len(hits) > search_query.size
+    return Page(page, has_next, after is not None, secret, _ORDER, _position, _node_of(nodes_by_id))
+
+
+def _position(hit: models.SearchHit) -> cursors.Position:
+    return cursors.Position(hit.score, hit.id)
+
+
+def _node_of(
+    nodes_by_id: Mapping[str, SearchResult | None],
+) -> Callable[[models.SearchHit], SearchResult | None]:
+    return lambda hit: nodes_by_id[hit.id]
 
 
 def _words(query: str) -> str:
