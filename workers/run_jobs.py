@@ -12,7 +12,7 @@ import secrets
 import socket
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import models
@@ -94,19 +94,33 @@ async def _next(runtime: Runtime, worker: str) -> JobRecord | None:
     silent_since = at - timedelta(seconds=runtime.settings.job_claim_idle_seconds)
     with suppress(UpstreamUnavailable):  # Redis is unavailable: look in MongoDB only
         while (job_id := await runtime.ops.jobs.queue.pop()) is not None:
-            job = await models.claim_job(worker, at, silent_since, job_id)
+            job = await _claim(runtime, worker, at, silent_since, job_id)
             if job is not None:
                 return job
-    return await models.claim_job(worker, at, silent_since)
+    return await _claim(runtime, worker, at, silent_since)
+
+
+async def _claim(
+    runtime: Runtime, worker: str, at: datetime, silent_since: datetime, job_id: str | None = None
+) -> JobRecord | None:
+    """Claim a job; a cancelled call puts back what MongoDB handed out meanwhile."""
+    claim = asyncio.create_task(models.claim_job(worker, at, silent_since, job_id))
+    try:
+        return await asyncio.shield(claim)
+    except asyncio.CancelledError:
+        with suppress(UpstreamUnavailable):
+            if (job := await claim) is not None:
+                await _put_back(runtime, job.id, worker)
+        raise
 
 
 async def _run(
     runtime: Runtime, job: JobRecord, worker: str, runners: Mapping[str, Runner]
 ) -> None:
     progress = JobProgress(job.done, job.total)
-    await _publish(runtime, job.id)
     running = asyncio.create_task(_outcome(runtime, job, progress, runners.get(job.kind)))
     try:
+        await _publish(runtime, job.id)
         mine = await _heartbeat_loop(runtime, job.id, worker, running, progress)
     except asyncio.CancelledError:
         await _put_back(runtime, job.id, worker)
