@@ -9,6 +9,8 @@ import models
 from loaders.base import CachedLoader, Fields
 from loaders.tiers import CacheTier
 
+__all__ = ["PrivateLoader", "UserByIdUnscoped"]
+
 V = TypeVar("V")
 
 

@@ -22,6 +22,8 @@ from services.cache.read_counts import count_reads
 from services.redis.cache_keys import Kind
 from services.telemetry import metrics
 
+__all__ = ["CacheHits", "CachedLoader", "Fields", "in_order"]
+
 V = TypeVar("V")
 L = TypeVar("L", bound="CachedLoader[Any]")
 Fields = frozenset[str] | None

@@ -12,6 +12,8 @@ from services.playback.buffer import ProgressBuffer
 from services.playback.repairs import RepairFlag
 from services.playback.state import BufferedProgress
 
+__all__ = ["OnWatchlistByTitleId", "ProgressByPlayableId"]
+
 V = TypeVar("V")
 
 

@@ -14,6 +14,8 @@ from loaders.query_loader import QueryLoader
 from services.cache.cache import Codec
 from services.redis import cache_keys
 
+__all__ = ["SearchPageByQuery", "SearchQuery"]
+
 
 @dataclass(frozen=True, slots=True)
 class SearchQuery:
