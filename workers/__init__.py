@@ -14,6 +14,7 @@ from typing import Literal
 
 from resolvers.context import Runtime
 from services.errors import UpstreamUnavailable
+from services.supervision import SupervisedTask
 from services.telemetry import metrics
 from services.telemetry.logs import get_logger
 from workers.adopt_progress import adopt_progress, look_for_repairs
@@ -75,9 +76,22 @@ async def run_workers(
         KeyError: there is no worker of this name.
     """
     chosen = {name: timetable[name] for name in names}
-    async with asyncio.TaskGroup() as group:
-        for name, worker in chosen.items():
-            group.create_task(_run_periodically(runtime, name, worker, stop), name=name)
+    tasks = [_supervise(runtime, name, worker, stop) for name, worker in chosen.items()]
+    for task in tasks:
+        task.start()
+    try:
+        await stop.wait()
+        await asyncio.gather(*(task.join() for task in tasks))
+    finally:
+        await asyncio.gather(*(task.aclose() for task in tasks))
+
+
+def _supervise(runtime: Runtime, name: str, worker: Worker, stop: asyncio.Event) -> SupervisedTask:
+    async def work() -> None:
+        await _run_periodically(runtime, name, worker, stop, task)
+
+    task = SupervisedTask(name, work)
+    return task
 
 
 def names_for(where: Literal["worker", "api"]) -> list[str]:
@@ -86,10 +100,11 @@ def names_for(where: Literal["worker", "api"]) -> list[str]:
 
 
 async def _run_periodically(
-    runtime: Runtime, name: str, worker: Worker, stop: asyncio.Event
+    runtime: Runtime, name: str, worker: Worker, stop: asyncio.Event, task: SupervisedTask
 ) -> None:
     while not stop.is_set():
-        await _run_once(name, worker.run(runtime), worker.run_seconds, stop)
+        if await _run_once(name, worker.run(runtime), worker.run_seconds, stop):
+            task.record_success()
         pause_seconds = worker.every_seconds * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311
         with suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), pause_seconds)
@@ -99,7 +114,8 @@ async def _run_periodically(
 
 async def _run_once(
     name: str, run: Awaitable[object], seconds: float | None, stop: asyncio.Event
-) -> None:
+) -> bool:
+    """Run once and log a failure; returns whether it went well."""
     try:
         if seconds is None:
             await _run_until_stopped(run, stop)
@@ -113,6 +129,8 @@ async def _run_once(
         log.error("worker_failed", worker=name, error=repr(error), exc_info=error)
     else:
         metrics.worker_runs_total.labels(name, "done").inc()
+        return True
+    return False
 
 
 async def _run_until_stopped(run: Awaitable[object], stop: asyncio.Event) -> None:

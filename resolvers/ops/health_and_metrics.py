@@ -19,6 +19,7 @@ from services.errors import UpstreamUnavailable, ValidationFailed
 from services.redis import pool
 from services.redis.hub import Batch, Hub, Id, Subscription, parse_cursor
 from services.redis.pool import Failure
+from services.supervision import list_tasks
 from services.telemetry.live_metrics import Point
 from services.version import VERSION
 
@@ -197,4 +198,5 @@ def readiness(report: Health, *, draining: bool) -> tuple[int, dict[str, object]
     return 200 if serves else 503, {
         "status": "draining" if draining else report.status.value.lower(),
         "checks": {check.name: check.status.value.lower() for check in report.checks},
+        "tasks": {name: status.value for name, status in list_tasks().items()},
     }

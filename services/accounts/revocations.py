@@ -14,7 +14,10 @@ from contextlib import suppress
 from enum import Enum
 from typing import Any, NamedTuple, Protocol
 
+from redis.asyncio import Redis
+
 from services.errors import UpstreamUnavailable
+from services.redis.follower import Follower
 from services.redis.guard import Failure
 from services.redis.link import RedisLink
 from services.telemetry import metrics
@@ -91,7 +94,6 @@ class Revocations:
         max_active: int = _MAX_ACTIVE,
     ) -> None:
         self._redis = redis
-        self._blocking = redis.connect_blocking()
         self._stream = stream
         self._store = store
         self._lifetime_seconds = lifetime_seconds
@@ -103,7 +105,10 @@ class Revocations:
         self._unpublished: deque[Revocation] = deque(maxlen=_MAX_STREAM_ENTRIES)
         self._callbacks: list[Callable[[Revocation], None]] = []
         self._read_at: float | None = None
-        self._follower: asyncio.Task[None] | None = None
+        self._last: bytes | None = None  # read from there on; None: from the stream's end
+        self._follower = Follower(
+            redis, "revocations", self._follow, longest_pause_seconds=_PAUSE_SECONDS
+        )
         self._publishing: set[asyncio.Task[None]] = set()
 
     # ---- asking
@@ -251,49 +256,39 @@ class Revocations:
 
     async def start(self) -> None:
         """Load the revocations in force, then follow the stream in a task."""
-        last = await self._end_of_stream()
+        with suppress(*Failure):
+            self._last = await self._end_of_stream(self._follower.blocking)
         await self._read_store()
-        self._follower = asyncio.create_task(self._follow(last))
+        self._follower.start()
 
     async def aclose(self) -> None:
         """Finish writes under way, then end the follower and its connection."""
         await asyncio.gather(*self._publishing, return_exceptions=True)
-        if self._follower is not None:
-            self._follower.cancel()
-            await asyncio.gather(self._follower, return_exceptions=True)
-        await self._blocking.aclose()
+        await self._follower.aclose()
 
-    async def _follow(self, last: bytes | None) -> None:
-        while True:
-            if last is not None:
-                await self._read_stream(last)
+    async def _follow(self, blocking: Redis) -> None:
+        """Follow the stream until Redis fails; then MongoDB is read before each new try."""
+        last, self._last = self._last, None
+        if last is None:
+            try:
+                last = await self._end_of_stream(blocking)  # first: what comes after is read
+            finally:
                 await self._read_store()
-            await asyncio.sleep(_PAUSE_SECONDS)
-            last = await self._end_of_stream()  # first: what comes after is read from there
-            await self._read_store()
+        while True:
+            self._follower.check()
+            async with asyncio.timeout(_BLOCK_SECONDS + _SILENCE_SECONDS):
+                reply: Any = await blocking.xread(
+                    {self._stream: last}, count=1000, block=int(_BLOCK_SECONDS * 1000)
+                )
+            entries = reply[0][1] if reply else []
+            self.apply(_parse_entries(entries))
+            last = entries[-1][0] if entries else last
+            self._follower.record_success()
 
-    async def _read_stream(self, last: bytes) -> None:
-        """Until Redis fails."""
-        try:
-            while True:
-                async with asyncio.timeout(_BLOCK_SECONDS + _SILENCE_SECONDS):
-                    reply: Any = await self._blocking.xread(
-                        {self._stream: last}, count=1000, block=int(_BLOCK_SECONDS * 1000)
-                    )
-                entries = reply[0][1] if reply else []
-                self.apply(_parse_entries(entries))
-                last = entries[-1][0] if entries else last
-        except Failure as error:
-            metrics.redis_errors_total.inc()
-            log.warning("revocations_redis_unavailable", error=repr(error)[:200])
-
-    async def _end_of_stream(self) -> bytes | None:
-        """None while Redis is away. Tells it first what it could not be told before."""
-        try:
-            async with asyncio.timeout(_SILENCE_SECONDS):
-                entries: Any = await self._blocking.xrevrange(self._stream, count=1)
-        except Failure:
-            return None
+    async def _end_of_stream(self, blocking: Redis) -> bytes:
+        """Return the newest id. Publishes first what could not be published before."""
+        async with asyncio.timeout(_SILENCE_SECONDS):
+            entries: Any = await blocking.xrevrange(self._stream, count=1)
         unpublished = list(self._unpublished)
         self._unpublished.clear()
         if unpublished:

@@ -12,6 +12,7 @@ import secrets
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import suppress
 from enum import IntEnum
 from typing import Any
 
@@ -76,6 +77,7 @@ class Cache:
         self.trusts_memory = True  # off while Redis does not report changes
         self.changes = 0  # number of invalidations
         self._pending = PendingInvalidations()
+        self._is_flushing = False  # what is being sent has not arrived
         self._invalidated: OrderedDict[str, int] = OrderedDict()
         self._all_invalidated = 0  # the keys of invalidations up to this one are not known
         self._listeners: list[Callable[[Iterable[str] | None], None]] = []
@@ -264,20 +266,22 @@ class Cache:
     @property
     def has_pending(self) -> bool:
         """Whether invalidations wait for Redis to come back."""
-        return bool(self._pending)
+        return bool(self._pending) or self._is_flushing
 
     async def flush_pending(self) -> None:
         """Apply in Redis the invalidations that were pending while it was away."""
         pending, self._pending = self._pending, PendingInvalidations()
-        await self.invalidate(pending.keys)
-        if pending.tags:
-            await self.invalidate_lists(pending.tags)
-        if pending.covers_all:
-            try:
-                for prefix in tracked_prefixes(""):
-                    await self.invalidate_pattern(prefix + "*")
-            except UpstreamUnavailable:
-                self._pending.covers_all = True
+        self._is_flushing = True
+        try:
+            await self.invalidate(pending.keys)
+            if pending.tags:
+                await self.invalidate_lists(pending.tags)
+            for prefix in tracked_prefixes("") if pending.covers_all else ():
+                await self.invalidate_pattern(prefix + "*")
+        except UpstreamUnavailable:
+            self._pending.covers_all = True
+        finally:
+            self._is_flushing = False
 
     async def register_lists(self, lists: ListDescriptions) -> ListRegistration:
         """Register lists before they are read, so that a change from then on invalidates them.
@@ -300,11 +304,9 @@ class Cache:
         if not names or not self.uses_redis:
             return 0
         marked = 0
-        try:
+        with suppress(UpstreamUnavailable):  # what was not marked expires by itself
             for first in range(0, len(names), _BATCH):
                 marked += await self._mark_stale_batch(names[first : first + _BATCH])
-        except UpstreamUnavailable:
-            pass  # what was not marked expires by itself
         return marked
 
     async def _mark_stale_batch(self, names: list[str]) -> int:

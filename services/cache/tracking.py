@@ -10,9 +10,11 @@ import asyncio
 from collections.abc import Iterable
 from typing import Any
 
+from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 
 from services.cache.cache import Cache
+from services.redis.follower import Follower, next_message
 from services.redis.link import RedisLink
 from services.telemetry.logs import get_logger
 
@@ -21,24 +23,28 @@ _CHANNEL = "__redis__:invalidate"
 _QUIET_SECONDS = 0.7  # then a PING
 _PONG_SECONDS = 0.7
 _START_SECONDS = 2.0  # to connect and start tracking
-_RETRY_SECONDS = (0.05, 0.2, 0.5, 1.0)
+_LONGEST_PAUSE_SECONDS = 1.0
 
 
 class CacheTracking:
     """The tracking connection of one process; it has a client of its own."""
 
     def __init__(self, redis: RedisLink, cache: Cache, prefixes: Iterable[str]) -> None:
-        self._blocking = redis.connect_blocking()
         self._cache = cache
         self._prefixes = list(prefixes)
         self._listening = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
-        self._closed = False
+        self._follower = Follower(
+            redis,
+            "cache tracking",
+            self._listen,
+            on_gap=self._stop_trusting_memory,
+            longest_pause_seconds=_LONGEST_PAUSE_SECONDS,
+        )
 
     async def start(self, wait_seconds: float = 1.0) -> None:
         """Start listening; waits at most `wait_seconds` for Redis, which may be away."""
         self._cache.trusts_memory = False
-        self._task = asyncio.create_task(self._listen_loop())
+        self._follower.start()
         try:
             async with asyncio.timeout(wait_seconds):
                 await self._listening.wait()
@@ -46,48 +52,36 @@ class CacheTracking:
             log.warning("cache_memory_disabled", reason="Redis did not answer")
 
     async def aclose(self) -> None:
-        """Stop listening and wait for the end of the task."""
-        self._closed = True
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-        await self._blocking.aclose()
+        """Stop listening, and trusting memory."""
+        await self._follower.aclose()
+        self._stop_trusting_memory()
 
     @property
     def is_listening(self) -> bool:
         """Whether Redis reports changes at the moment."""
         return self._listening.is_set()
 
-    async def _listen_loop(self) -> None:
-        tries = 0
-        while not self._closed:  # Python 3.11's wait_for may swallow the cancellation
-            try:
-                async with self._blocking.pubsub() as pubsub:
-                    await self._listen(pubsub)
-            except Exception as error:  # whatever it is, changes are not reported any more
-                log.info("cache_tracking_lost", error=repr(error))
-            tries = 0 if self._listening.is_set() else tries + 1
-            self._stop_trusting_memory()
-            await asyncio.sleep(_RETRY_SECONDS[min(tries, len(_RETRY_SECONDS) - 1)])
+    async def _listen(self, blocking: Redis) -> None:
+        async with blocking.pubsub() as pubsub:
+            async with asyncio.timeout(_START_SECONDS):
+                await self._track(pubsub)
+            await self._cache.flush_pending()
+            self._cache.invalidate_local(None)  # earlier changes were not reported
+            self._cache.trusts_memory = True
+            self._listening.set()
+            self._follower.record_success()
+            while True:
+                await self._apply_next(pubsub)
 
-    async def _listen(self, pubsub: PubSub) -> None:
-        async with asyncio.timeout(_START_SECONDS):
-            await self._track(pubsub)
-        await self._cache.flush_pending()
-        self._cache.invalidate_local(None)  # earlier changes were not reported
-        self._cache.trusts_memory = True
-        self._listening.set()
-        while not self._closed:
-            if self._cache.has_pending:
-                await self._cache.flush_pending()
-            message = await self._read_message(pubsub, _QUIET_SECONDS)
-            if message is None:
-                await pubsub.ping()
-                message = await self._read_message(pubsub, _PONG_SECONDS)
-                if message is None:
-                    raise TimeoutError("no pong")
-            if message["type"] == "message":
-                self._cache.apply_invalidations(message["data"])
+    async def _apply_next(self, pubsub: PubSub) -> None:
+        self._follower.check()
+        if self._cache.has_pending:
+            await self._cache.flush_pending()
+        message = await next_message(
+            pubsub, quiet_seconds=_QUIET_SECONDS, pong_seconds=_PONG_SECONDS
+        )
+        if message is not None and message["type"] == "message":
+            self._cache.apply_invalidations(message["data"])
 
     async def _track(self, pubsub: PubSub) -> None:
         """Start tracking; with RESP2, changes are redirected to the subscribing connection."""
@@ -102,14 +96,10 @@ class CacheTracking:
         await connection.read_response()
         await pubsub.subscribe(_CHANNEL)
         # Until Redis confirms, changes are reported to nobody.
-        while (message := await self._read_message(pubsub, _START_SECONDS)) is not None:
+        while (message := await pubsub.get_message(timeout=_START_SECONDS)) is not None:
             if message["type"] == "subscribe":
                 return
         raise TimeoutError("no confirmation of the subscription")
-
-    async def _read_message(self, pubsub: PubSub, seconds: float) -> dict[str, Any] | None:
-        message: dict[str, Any] | None = await pubsub.get_message(timeout=seconds)
-        return message
 
     def _stop_trusting_memory(self) -> None:
         self._listening.clear()

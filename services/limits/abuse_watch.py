@@ -37,6 +37,7 @@ from services.limits.client_address import (
 )
 from services.redis.link import RedisLink
 from services.settings.settings import Settings
+from services.supervision import SupervisedTask
 from services.telemetry import metrics
 from services.telemetry.logs import get_logger
 
@@ -108,7 +109,7 @@ class AbuseWatch:
         self._is_away = False
         self._refreshed_at = 0.0
         self._wake = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._task = SupervisedTask("abuse watch", self._run)
 
     def __len__(self) -> int:
         """Return how many prefixes are in this process's memory."""
@@ -226,23 +227,19 @@ class AbuseWatch:
         """Synchronize once and then regularly, in a task."""
         if self.is_on:
             await self.sync()
-            self._task = asyncio.create_task(self._run())
+            self._task.start()
 
     async def aclose(self) -> None:
         """Stop the task and wait for its end."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await self._task.aclose()
 
     async def _run(self) -> None:
         while True:
             await asyncio.sleep(_FLUSH_SECONDS)
             if not self._pending:
                 await self._wait_for_notes()
-            try:
-                await self.sync()
-            except Exception as error:  # the watch goes on, whatever it was
-                log.error("abuse_watch_failed", exc_info=error)
+            await self.sync()
+            self._task.record_success()
 
     async def _wait_for_notes(self) -> None:
         self._wake.clear()

@@ -8,27 +8,24 @@ it is told to resync: every title may have changed.
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any, NamedTuple
 
+from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 
 from services.errors import TooManyStreams
 from services.playback.keys import ProgressKeys
 from services.redis.cancellation import raise_if_cancelled
+from services.redis.follower import Follower, next_message
 from services.redis.guard import Failure
 from services.redis.link import RedisLink
-from services.telemetry import metrics
-from services.telemetry.logs import get_logger
 
-log = get_logger("progress_notifications")
 _MOST_TITLES = 200  # of one listener, unread
 _WAIT_SECONDS = 1.0  # for a new listener's channel; without it they begin a moment later
 _QUIET_SECONDS = 5.0  # then a PING
 _PONG_SECONDS = 2.0
-_LONGEST_PAUSE_SECONDS = 2.0
 
 
 class Changes(NamedTuple):
@@ -96,13 +93,13 @@ class ProgressNotifications:
     def __init__(
         self, redis: RedisLink, keys: ProgressKeys, *, most_listeners: int = 10_000
     ) -> None:
-        self._blocking = redis.connect_blocking()
+        self._redis = redis
         self._keys = keys
         self._most_listeners = most_listeners
         self._channels: dict[str, _Channel] = {}
         self._count = 0
         self._pubsub: PubSub | None = None
-        self._reader: asyncio.Task[None] | None = None
+        self._follower: Follower | None = None
         self._closed = False
 
     @asynccontextmanager
@@ -136,7 +133,6 @@ class ProgressNotifications:
         for listener in self._all_listeners():
             listener.close()
         await self._stop_reading()
-        await self._blocking.aclose()
 
     @property
     def is_connected(self) -> bool:
@@ -144,8 +140,8 @@ class ProgressNotifications:
         return self._pubsub is not None
 
     async def _subscribe(self, name: str, channel: _Channel) -> None:
-        if self._reader is None:
-            self._reader = asyncio.create_task(self._read_loop(), name="progress notifications")
+        if self._follower is None:
+            self._follower = self._start_reading()
         elif self._pubsub is not None and not channel.is_subscribed.is_set():
             with suppress(*Failure):  # the reader notices the same, and begins anew
                 await self._pubsub.subscribe(name)
@@ -168,33 +164,33 @@ class ProgressNotifications:
             with suppress(*Failure):
                 await self._pubsub.unsubscribe(name)
 
+    def _start_reading(self) -> Follower:
+        async def read(blocking: Redis) -> None:
+            await self._read(follower, blocking)
+
+        follower = Follower(self._redis, "progress notifications", read)
+        follower.start()
+        return follower
+
     async def _stop_reading(self) -> None:
-        reader, self._reader = self._reader, None
-        if reader is not None:
-            reader.cancel()
-            await asyncio.gather(reader, return_exceptions=True)
+        follower, self._follower = self._follower, None
+        if follower is not None:
+            await follower.aclose()
 
-    @property
-    def _is_reading(self) -> bool:
-        """Asked by the reader, whose being cancelled may be swallowed likewise."""
-        return self._reader is asyncio.current_task()
-
-    async def _read_loop(self) -> None:
-        pause_seconds = 0.05
-        while self._is_reading:
+    async def _read(self, follower: Follower, blocking: Redis) -> None:
+        async with blocking.pubsub() as pubsub:
             try:
-                async with self._blocking.pubsub() as pubsub:
-                    try:
-                        await self._subscribe_all(pubsub)
-                        pause_seconds = 0.05
-                        await self._read(pubsub)
-                    finally:
-                        self._on_connection_lost(pubsub)
-            except Exception as error:  # whatever it is, no message comes any more
-                metrics.redis_errors_total.inc()
-                log.info("progress_notifications_lost", error=repr(error))
-            await asyncio.sleep(pause_seconds * random.uniform(0.5, 1))  # noqa: S311
-            pause_seconds = min(2 * pause_seconds, _LONGEST_PAUSE_SECONDS)
+                await self._subscribe_all(pubsub)
+                while True:
+                    follower.check()
+                    message = await next_message(
+                        pubsub, quiet_seconds=_QUIET_SECONDS, pong_seconds=_PONG_SECONDS
+                    )
+                    follower.record_success()
+                    if message is not None:
+                        self._dispatch(message)
+            finally:
+                self._on_connection_lost(pubsub)
 
     async def _subscribe_all(self, pubsub: PubSub) -> None:
         first = list(self._channels)
@@ -211,16 +207,6 @@ class ProgressNotifications:
         self._pubsub = None
         for channel in self._channels.values():
             channel.is_subscribed.clear()
-
-    async def _read(self, pubsub: PubSub) -> None:
-        while self._is_reading:
-            message = await _next_message(pubsub, _QUIET_SECONDS)
-            if message is None:
-                await pubsub.ping()
-                message = await _next_message(pubsub, _PONG_SECONDS)
-                if message is None:
-                    raise TimeoutError("no pong")
-            self._dispatch(message)
 
     def _dispatch(self, message: dict[str, Any]) -> None:
         name = (message["channel"] or b"").decode()
@@ -244,8 +230,3 @@ class ProgressNotifications:
             for listeners in channel.listeners.values()
             for listener in listeners
         ]
-
-
-async def _next_message(pubsub: PubSub, seconds: float) -> dict[str, Any] | None:
-    message: dict[str, Any] | None = await pubsub.get_message(timeout=seconds)
-    return message

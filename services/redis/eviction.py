@@ -17,6 +17,7 @@ from redis.exceptions import ResponseError
 from services.errors import StartupError
 from services.redis.guard import Failure
 from services.redis.link import RedisLink
+from services.supervision import SupervisedTask
 from services.telemetry.logs import get_logger
 
 _RETRY_SECONDS = 2.0  # while it is away
@@ -67,20 +68,22 @@ async def watch_eviction_policy(redis: RedisLink) -> AsyncIterator[None]:
     report = await _check_and_log(redis, warned)
     if report is not None and report.refusal is not None:
         raise StartupError(report.refusal)
-    watcher = asyncio.create_task(_watch_loop(redis, warned, is_away=report is None))
+    watcher = SupervisedTask("redis settings", lambda: _watch_loop(redis, warned, watcher))
+    watcher.start()
     try:
         yield
     finally:
-        watcher.cancel()
-        await asyncio.wait([watcher])
+        await watcher.aclose()
 
 
-async def _watch_loop(redis: RedisLink, warned: set[str], *, is_away: bool) -> None:
+async def _watch_loop(redis: RedisLink, warned: set[str], task: SupervisedTask) -> None:
     """Check again and again; an unfit server is logged as an error, for stopping helps nobody."""
+    is_away = "away" in warned
     while True:
         await asyncio.sleep(_RETRY_SECONDS if is_away else _RECHECK_SECONDS)
         report = await _check_and_log(redis, warned)
         is_away = report is None
+        task.record_success()
         if report is not None and report.refusal is not None:
             log.error("state_redis_rejected", why=report.refusal)
 

@@ -8,18 +8,18 @@ stream id is the cursor.
 from __future__ import annotations
 
 import asyncio
-import random
 import re
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Generic, NamedTuple, TypeVar
 
+from redis.asyncio import Redis
+
 from services.errors import InvalidCursor, TooManyStreams
 from services.redis.cancellation import raise_if_cancelled
-from services.redis.guard import Failure
+from services.redis.follower import Follower
 from services.redis.link import RedisLink
-from services.telemetry import metrics
 
 T = TypeVar("T")
 Id = tuple[int, int]
@@ -29,7 +29,6 @@ MAX_ENTRIES = 600
 MAX_SUBSCRIBERS = 10_000
 _FIELD = b"body"
 _BLOCK_SECONDS = 2.0
-_LONGEST_PAUSE_SECONDS = 2.0
 _LOOK_BACK_MS = 3000  # what a reducer must read before its first message is complete
 
 
@@ -147,13 +146,13 @@ class Hub(Generic[T]):
         self, redis: RedisLink, stream: str, new_reducer: Callable[[], Reducer[T]]
     ) -> None:
         self._redis = redis
-        self._blocking = redis.connect_blocking()
         self._stream = stream
         self._new_reducer = new_reducer
         self._reducer = new_reducer()
         self._newest: Message[T] | None = None
         self._subscriptions: set[Subscription[T]] = set()
-        self._reader: asyncio.Task[None] | None = None
+        self._last: Id | None = None
+        self._follower = Follower(redis, f"hub {stream}", self._read, on_gap=self._mark_gaps)
         self._closed = False
 
     async def publish(self, body: bytes) -> None:
@@ -181,8 +180,8 @@ class Hub(Generic[T]):
             subscription.put(self._newest)
         if self._closed:
             subscription.close()
-        elif self._reader is None:
-            self._reader = asyncio.create_task(self._read_loop(), name=f"hub {self._stream}")
+        else:
+            self._follower.start()
         try:
             yield subscription
         finally:
@@ -212,35 +211,31 @@ class Hub(Generic[T]):
         self._closed = True
         for subscription in self._subscriptions:
             subscription.close()
-        if self._reader is not None:
-            self._reader.cancel()
-            await asyncio.gather(self._reader, return_exceptions=True)
-        await self._blocking.aclose()
+        await self._follower.aclose()
 
-    async def _read_loop(self) -> None:
-        last: Id | None = None
-        pause_seconds = 0.05
-        while not self._closed:  # a driver may swallow the cancellation
-            try:
-                async with asyncio.timeout(2 * _BLOCK_SECONDS):
-                    last = await (self._read_newest() if last is None else self._read_after(last))
-                pause_seconds = 0.05
-            except Failure:
-                metrics.redis_errors_total.inc()
-                for subscription in self._subscriptions:
-                    subscription.mark_gap()  # publishers could not write either
-                await asyncio.sleep(pause_seconds * random.uniform(0.5, 1))  # noqa: S311
-                pause_seconds = min(2 * pause_seconds, _LONGEST_PAUSE_SECONDS)
+    async def _read(self, blocking: Redis) -> None:
+        while True:
+            self._follower.check()
+            async with asyncio.timeout(2 * _BLOCK_SECONDS):
+                if self._last is None:
+                    self._last = await self._read_newest(blocking)
+                else:
+                    self._last = await self._read_after(blocking, self._last)
+            self._follower.record_success()
 
-    async def _read_newest(self) -> Id:
+    def _mark_gaps(self) -> None:
+        for subscription in self._subscriptions:
+            subscription.mark_gap()  # publishers could not write either
+
+    async def _read_newest(self, blocking: Redis) -> Id:
         """Deliver the newest message only; the entries it was reduced from are read silently."""
-        entries: Any = await self._blocking.xrevrange(self._stream, count=32)
+        entries: Any = await blocking.xrevrange(self._stream, count=32)
         messages = list(_parse_messages(entries[::-1], self._reducer))
         self._deliver(messages[-1:])
         return messages[-1].id if messages else (0, 0)
 
-    async def _read_after(self, last: Id) -> Id:
-        response: Any = await self._blocking.xread(
+    async def _read_after(self, blocking: Redis, last: Id) -> Id:
+        response: Any = await blocking.xread(
             {self._stream: format_cursor(last)}, count=100, block=int(_BLOCK_SECONDS * 1000)
         )
         entries = response[0][1] if response else []

@@ -189,6 +189,12 @@ abuse_delayed_total = Counter(
 abuse_refused_total = Counter(
     "abuse_refused_total", "Requests that the abuse watch refused", ["why"], registry=REGISTRY
 )
+task_failures_total = Counter(
+    "task_failures_total",
+    "Failures of endless tasks, which are started again",
+    ["task"],
+    registry=REGISTRY,
+)
 worker_runs_total = Counter(
     "worker_runs_total", "Runs of background workers", ["worker", "outcome"], registry=REGISTRY
 )

@@ -1,8 +1,10 @@
-"""A TCP relay to a server that can fall silent or be cut off, while the server itself goes on."""
+"""A TCP relay to a server that can fall silent, be cut off or reset, while the server goes on."""
 
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
@@ -14,10 +16,13 @@ class Relay:
     def __init__(self, uri: str) -> None:
         self._target = urlsplit(uri)
         self._open: set[asyncio.StreamWriter] = set()
+        self._clients: set[asyncio.StreamWriter] = set()
         self._is_cut = False
         self.is_silent = False  # what is sent is swallowed, both ways
         self.is_mute = False  # what the server answers is swallowed; it hears all
         self.delay_seconds = 0.0  # of each piece the server answers
+        self.resets_after_answers = False  # each connection, a moment after each answer
+        self.halves_answers = False  # half of an answer, then the connection is closed
         self.port = 0
 
     @property
@@ -30,8 +35,14 @@ class Relay:
         for writer in self._open:
             writer.close()
 
+    def reset(self) -> None:
+        """Ends what is open with RST, as a firewall or a killed container does."""
+        for writer in list(self._clients):
+            _reset(writer)
+
     def mend(self) -> None:
         self._is_cut = self.is_silent = self.is_mute = False
+        self.resets_after_answers = self.halves_answers = False
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._is_cut:
@@ -40,12 +51,14 @@ class Relay:
         host, port = self._target.hostname, self._target.port
         from_target, to_target = await asyncio.open_connection(host, port)
         self._open |= {writer, to_target}
+        self._clients.add(writer)
         try:
             await asyncio.gather(
                 self._pump(reader, to_target), self._pump(from_target, writer, is_answer=True)
             )
         finally:
             self._open -= {writer, to_target}
+            self._clients.discard(writer)
 
     async def _pump(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, is_answer: bool = False
@@ -54,13 +67,25 @@ class Relay:
             while data := await reader.read(65536):
                 if is_answer and self.delay_seconds:
                     await asyncio.sleep(self.delay_seconds)
+                if is_answer and self.halves_answers:
+                    writer.write(data[: len(data) // 2])
+                    return
                 if not self.is_silent and not (self.is_mute and is_answer):
                     writer.write(data)
                     await writer.drain()
+                if is_answer and self.resets_after_answers:
+                    asyncio.get_running_loop().call_later(0.005, _reset, writer)
         except OSError:
             pass
         finally:
             writer.close()
+
+
+def _reset(writer: asyncio.StreamWriter) -> None:
+    raw = writer.transport.get_extra_info("socket")
+    if raw is not None and raw.fileno() >= 0:
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        writer.transport.abort()
 
 
 @asynccontextmanager
