@@ -3,6 +3,7 @@
 from models.accounts.api_keys import (
     ApiKey,
     ApiKeyRecord,
+    ApiKeyScope,
     api_key_of,
     api_keys_of,
     delete_api_key,
@@ -32,6 +33,7 @@ from models.accounts.edits import (
     mark_deleted,
     reset_password,
     set_role,
+    set_tier,
     verify_email,
 )
 from models.accounts.logins import (
@@ -68,6 +70,7 @@ from models.accounts.writes import (
     credential_by_id,
     credential_of,
     insert_user,
+    list_users,
     registered_emails,
     replace_password_hash,
     users_by_id,

@@ -27,7 +27,6 @@ from models.playback.watchlist import WatchlistEntry
 
 _BATCH = 2000
 _AUDITED = "the audit log is only added to; it names ids and networks, and forgets by itself"
-_AUDITED = "who did what is asked after it is done; entries go when AUDIT_DAYS are over"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +69,6 @@ PERSONAL_DATA: Sequence[PersonalData] = (
         owner="subject",
         retention_reason="tokens of the account stay refused while they live, minutes",
     ),
-    PersonalData(AuditEntry, owner="actor", retention_reason=_AUDITED),
-    PersonalData(AuditEntry, owner="subject", retention_reason=_AUDITED),
     PersonalData(AuditEntry, owner="actor", retention_reason=_AUDITED),
     PersonalData(AuditEntry, owner="subject", retention_reason=_AUDITED),
     PersonalData(User, owner="_id", secrets=("password_hash",)),

@@ -41,6 +41,7 @@ class Viewer:
     login_id: str
     issued_at: float = field(default=0.0, compare=False)
     expires_at: float = field(default=math.inf, compare=False)
+    scopes: frozenset[models.ApiKeyScope] | None = None  # of an API key; None: a person's rights
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +155,16 @@ class Context:
         if self.viewer.role.rank < role.rank:
             raise Forbidden(f"This needs the role {role.value}.")
         return self.viewer
+
+    def require_scope(self, scope: models.ApiKeyScope) -> None:
+        """Check that the viewer may do this: people may, API keys with this scope.
+
+        Raises:
+            Forbidden: an API key without the scope.
+        """
+        scopes = self.viewer.scopes if self.viewer is not None else None
+        if scopes is not None and scope not in scopes:
+            raise Forbidden(f"This needs an API key with the scope {scope.value}.")
 
     def for_event(self) -> Context:
         """A context of the same viewer with fresh loaders, so an event sees current data."""

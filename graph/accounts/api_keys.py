@@ -7,6 +7,7 @@ from typing import Annotated
 import strawberry
 
 import models
+from graph.base.enums import describe_enum
 from graph.base.extension import extend
 from graph.base.fields import plain, resolver
 from graph.base.info import Info
@@ -16,6 +17,15 @@ from graph.base.roots import Mutation
 from graph.base.scalars import DateTime
 from models import Role
 from resolvers.accounts import api_keys
+
+describe_enum(
+    models.ApiKeyScope,
+    "What an API key may do.",
+    {
+        "READ": "Queries and subscriptions, the owner's own data among them.",
+        "PLAYBACK": "Mutations about playback, progress, history and the watchlist.",
+    },
+)
 
 
 @node_type(
@@ -27,11 +37,14 @@ from resolvers.accounts import api_keys
 class ApiKey(Node):
     name: str = plain("The name the owner gave the key.")
     prefix: str = plain("The first characters of the key after `marquee_`, to recognize it by.")
+    scopes: list[models.ApiKeyScope] = plain("What the key may do.")
     created_at: DateTime = plain("When the key was created.")
     last_used_at: DateTime | None = plain(
         "When the key was last used, to the minute; null if never."
     )
-    expires_at: DateTime | None = plain("When the key expires; null if it does not expire.")
+    expires_at: DateTime | None = plain(
+        "When the key expires; null for a key made before keys had to expire."
+    )
 
 
 async def _api_keys(info: Info) -> list[models.ApiKeyRecord]:
@@ -54,8 +67,14 @@ class ViewerApiKeys:
 @strawberry.input(description="The details of a new API key.")
 class CreateApiKeyInput:
     name: str = strawberry.field(description="A name for the key: one line, 1 to 80 characters.")
+    password: str = strawberry.field(description="The account's current password.")
+    scopes: list[models.ApiKeyScope] | None = strawberry.field(
+        default=None, description="What the key may do; null for `READ` alone."
+    )
     expires_at: DateTime | None = strawberry.field(
-        default=None, description="When the key expires, in the future; null for never."
+        default=None,
+        description="When the key expires: in the future, by default at most 366 days ahead; "
+        "null for the latest there may be.",
     )
 
 
@@ -73,7 +92,14 @@ async def _create(
     input: Annotated[CreateApiKeyInput, strawberry.argument(description="The new key's details.")],
 ) -> CreateApiKeyPayload:
     return await build_payload(
-        CreateApiKeyPayload, api_keys.create_api_key(info.context, input.name, input.expires_at)
+        CreateApiKeyPayload,
+        api_keys.create_api_key(
+            info.context,
+            input.name,
+            input.password,
+            scopes=input.scopes,
+            expires_at=input.expires_at,
+        ),
     )
 
 
@@ -87,7 +113,8 @@ async def _revoke(
 class ApiKeysMutation:
     create_api_key: CreateApiKeyPayload = resolver(
         _create,
-        "Creates an API key with the rights of the USER role; at most 20 per viewer.",
+        "Creates an API key with rights of the USER role and the limits of the account's tier; "
+        "at most 20 per viewer.",
         requires=Role.USER,
         is_exclusive=True,
     )

@@ -22,6 +22,7 @@ from graph.engine.answers import AnswerKey, Answers, StoredAnswer
 from graph.engine.documents import Document, Documents, Operation
 from graph.engine.execution.state import Run
 from loaders import CacheHits
+from models import ApiKeyScope
 from resolvers.context import Context
 from resolvers.ops import abuse, rate_limits
 from services.errors import (
@@ -35,6 +36,11 @@ from services.errors import (
 )
 
 _MAX_VARIABLE_ERRORS = 5
+_SCOPES = {
+    "query": ApiKeyScope.READ,
+    "subscription": ApiKeyScope.READ,
+    "mutation": ApiKeyScope.PLAYBACK,
+}
 _NO_VARIABLES = VariableValues({}, {})
 _LEVELS = ("memory", "redis", "database", "stale")
 
@@ -134,6 +140,7 @@ class Operations:
             if document.errors:
                 return refusal(document.errors, context)
             operation = document.operation(request.operation_name)
+            context.require_scope(_SCOPES[operation.kind])
         except CodedError as error:
             return refusal([GraphQLError(error.message, original_error=error)], context)
         if request.include_cache_hits and not context.runtime.settings.is_production:

@@ -1,30 +1,57 @@
-"""API keys in MongoDB, stored as hashes. Revoking a key deletes it."""
+"""API keys in MongoDB, stored as hashes. Revoking a key deletes it.
+
+Each key of an account has a place of its own (`slot`), unique in MongoDB: of any number who create
+keys at once exactly as many succeed as there are places.
+"""
 
 from __future__ import annotations
 
+import secrets
 from datetime import datetime, timedelta
+from enum import Enum
 
 from pymongo import IndexModel
+from pymongo.errors import DuplicateKeyError
 
 from models.mongo.base import EPOCH, IdentifiedRecord, StoredDocument
 from models.mongo.reading import database_errors, find
 from models.mongo.updates import build_update
 
+_SECRET_INDEX = "secret_hash"  # noqa: S105 - an index, not a secret
+
+
+class ApiKeyScope(Enum):
+    """Rights of a key: READ queries and subscriptions, PLAYBACK mutations of a viewer's own."""
+
+    READ = "READ"
+    PLAYBACK = "PLAYBACK"
+
 
 class ApiKey(StoredDocument):
+    """A key. `key_epoch` is the account's when it was made: a password reset ends earlier ones."""
+
     id_kind = "apikey"
     user_id: str
     name: str
     prefix: str
     secret_hash: str
+    scopes: list[ApiKeyScope] = []
+    key_epoch: int = 0
+    slot: int | None = None
     last_used_at: datetime | None = None
     expires_at: datetime | None = None
 
     class Settings:
         name = "api_keys"
         indexes = [
-            IndexModel([("secret_hash", 1)], name="secret_hash", unique=True),
+            IndexModel([("secret_hash", 1)], name=_SECRET_INDEX, unique=True),
             IndexModel([("user_id", 1), ("created_at", -1)], name="user"),
+            IndexModel(
+                [("user_id", 1), ("slot", 1)],
+                name="slot",
+                unique=True,
+                partialFilterExpression={"slot": {"$type": "number"}},
+            ),
         ]
 
 
@@ -34,6 +61,8 @@ class ApiKeyRecord(IdentifiedRecord, frozen=True):
     user_id: str = ""
     name: str = ""
     prefix: str = ""
+    scopes: list[ApiKeyScope] = []
+    key_epoch: int = 0
     created_at: datetime = EPOCH
     last_used_at: datetime | None = None
     expires_at: datetime | None = None
@@ -41,14 +70,26 @@ class ApiKeyRecord(IdentifiedRecord, frozen=True):
 
 async def insert_api_key(key: ApiKey, most: int) -> bool:
     """Insert a key unless the account has `most` already; False: nothing changed."""
-    collection = ApiKey.get_pymongo_collection()
     with database_errors():
-        await key.insert()
-        # After the insert: of two that race for the last place, neither can slip over the bound.
-        count = await collection.count_documents({"user_id": key.user_id}, limit=most + 1)
-        if count > most:
-            await collection.delete_one({"_id": key.id})
-    return count <= most
+        while (slot := await _choose_slot(key.user_id, most)) is not None:
+            key.slot = slot
+            try:
+                await key.insert()
+            except DuplicateKeyError as error:
+                if _SECRET_INDEX in str(error):
+                    raise
+                continue  # somebody took the place: fewer are free now
+            return True
+    return False
+
+
+async def _choose_slot(user_id: str, most: int) -> int | None:
+    """A free place, drawn so that two rarely choose the same; None if there is none."""
+    collection = ApiKey.get_pymongo_collection()
+    rows = await collection.find({"user_id": user_id}, {"slot": 1}).limit(most + 1).to_list(None)
+    taken = {row.get("slot") for row in rows}
+    free = [slot for slot in range(most) if slot not in taken]
+    return secrets.choice(free) if len(rows) < most else None
 
 
 async def api_keys_of(user_id: str, most: int) -> list[ApiKeyRecord]:

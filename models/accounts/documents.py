@@ -63,7 +63,8 @@ class User(StoredDocument):
     """An account. `email` is folded to lower case, `password_hash` is encoded argon2id.
 
     `deleted_at` marks an account whose data are being erased; `erase_at` is when the next erasure
-    pass is due. `session_epoch` grows when all sign-ins end: those of an earlier one are over.
+    pass is due. `session_epoch` grows when all sign-ins end: those of an earlier one are over;
+    `key_epoch` likewise for API keys.
     """
 
     id_kind = "user"
@@ -75,6 +76,7 @@ class User(StoredDocument):
     tier: AccountTier = AccountTier.FREE
     preferences: Preferences = Preferences()
     session_epoch: int = 0
+    key_epoch: int = 0
     deleted_at: datetime | None = None
     erase_at: datetime | None = None
 
@@ -150,6 +152,7 @@ class UserRecord(IdentifiedRecord, frozen=True):
     tier: AccountTier = AccountTier.FREE
     preferences: PreferencesRecord = PreferencesRecord()
     session_epoch: int = 0
+    key_epoch: int = 0
     created_at: datetime = EPOCH
 
 
@@ -161,6 +164,7 @@ class CredentialRecord(IdentifiedRecord, frozen=True):
     display_name: str = ""
     password_hash: str = ""
     session_epoch: int = 0
+    key_epoch: int = 0
 
 
 class LoginRecord(IdentifiedRecord, frozen=True):

@@ -5,16 +5,19 @@ What ends all sign-ins does so in the same command: the account's `session_epoch
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
 from pymongo import ReturnDocument
 
-from models.accounts.documents import Role, User, UserRecord
+from models.accounts.documents import AccountTier, Role, User, UserRecord
 from models.accounts.mails import RegistrationRecord
 from models.mongo.reading import database_errors, projection, to_records
 from models.mongo.updates import build_revision, encode_record
+
+_SESSIONS = ("session_epoch",)
+_EVERYTHING = ("session_epoch", "key_epoch")
 
 
 async def edit_profile(
@@ -30,12 +33,16 @@ async def verify_email(
     """Mark the address as verified; None if the account has another address by now.
 
     The first proof of an address gives the account the password and name of the registration that
-    was proved: somebody else may have registered the address before.
+    was proved, and ends all that came before: somebody else may have registered the address.
     """
     where = {"_id": user_id, "email": email, "deleted_at": None}
     if registration is not None:
-        first = {"email_verified": True, **encode_record(registration)}
-        user = await _edit(where | {"email_verified": False}, first, now)
+        first = {
+            "email_verified": True,
+            "password_hash": registration.password_hash,
+            "display_name": registration.display_name,
+        }
+        user = await _edit(where | {"email_verified": False}, first, now, ends=_EVERYTHING)
         if user is not None:
             return user
     return await _edit(where, {"email_verified": True}, now)
@@ -51,10 +58,10 @@ async def forget_password(user_id: str, password_hash: str, now: datetime) -> No
 
 
 async def reset_password(user_id: str, email: str, password_hash: str, now: datetime) -> bool:
-    """Set a new password, verify the address of the reset mail, and end all sign-ins."""
+    """Set a new password, verify the mail's address, and end all sign-ins and API keys."""
     where = {"_id": user_id, "email": email, "deleted_at": None}
     changes = {"password_hash": password_hash, "email_verified": True}
-    return await _edit(where, changes, now, ends_sessions=True) is not None
+    return await _edit(where, changes, now, ends=_EVERYTHING) is not None
 
 
 async def change_password(
@@ -66,18 +73,23 @@ async def change_password(
         The account, None if the password changed meanwhile or the account is deleted.
     """
     where = {"_id": user_id, "password_hash": old_hash, "deleted_at": None}
-    return await _edit(where, {"password_hash": new_hash}, now, ends_sessions=True)
+    return await _edit(where, {"password_hash": new_hash}, now, ends=_SESSIONS)
+
+
+async def set_tier(user_id: str, tier: AccountTier, now: datetime) -> UserRecord | None:
+    """Set the tier; None if the account no longer exists."""
+    return await _edit({"_id": user_id, "deleted_at": None}, {"tier": tier.value}, now)
 
 
 async def end_sessions(user_id: str, now: datetime) -> None:
     """End all sign-ins of an account, deleted or not, whatever their number."""
-    await _edit({"_id": user_id}, {}, now, ends_sessions=True)
+    await _edit({"_id": user_id}, {}, now, ends=_SESSIONS)
 
 
 async def set_role(user_id: str, role: Role, now: datetime) -> UserRecord | None:
     """Set the role and end all sign-ins; None if the account no longer exists."""
     where = {"_id": user_id, "deleted_at": None}
-    return await _edit(where, {"role": role.value}, now, ends_sessions=True)
+    return await _edit(where, {"role": role.value}, now, ends=_SESSIONS)
 
 
 async def mark_deleted(user_id: str, password_hash: str, now: datetime) -> bool:
@@ -91,7 +103,7 @@ async def mark_deleted(user_id: str, password_hash: str, now: datetime) -> bool:
     ).model_dump(mode="json", include={"email", "email_verified", "display_name", "preferences"})
     changes = {**blank, "password_hash": "", "deleted_at": now, "erase_at": now}
     where = {"_id": user_id, "password_hash": password_hash, "deleted_at": None}
-    return await _edit(where, changes, now, ends_sessions=True) is not None
+    return await _edit(where, changes, now, ends=_SESSIONS) is not None
 
 
 async def _edit(
@@ -99,13 +111,13 @@ async def _edit(
     changes: dict[str, Any],
     now: datetime,
     *,
-    ends_sessions: bool = False,
+    ends: Collection[str] = (),
 ) -> UserRecord | None:
-    epochs = {"session_epoch": 1} if ends_sessions else {}
+    """Change an account; `ends` are the epochs that grow."""
     with database_errors():
         row = await User.get_pymongo_collection().find_one_and_update(
             where,
-            build_revision(User, changes, now, **epochs),
+            build_revision(User, changes, now, **dict.fromkeys(ends, 1)),
             projection(UserRecord, None),
             return_document=ReturnDocument.AFTER,
         )

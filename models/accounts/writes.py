@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import datetime
+from typing import Any
 
 from pymongo.errors import DuplicateKeyError
 
-from models.accounts.documents import CredentialRecord, User, UserRecord
+from models.accounts.documents import AccountTier, CredentialRecord, Role, User, UserRecord
 from models.mongo.reading import Fields, database_errors, find
 from models.mongo.updates import build_revision
 
@@ -40,6 +41,14 @@ async def users_by_id(ids: Collection[str], fields: Fields = None) -> dict[str, 
     where = {"_id": {"$in": list(ids)}, "deleted_at": None}
     records = await find(User, UserRecord, where, fields=fields, limit=len(ids))
     return {user.id: user for user in records}
+
+
+async def list_users(role: Role | None, tier: AccountTier | None, most: int) -> list[UserRecord]:
+    """Accounts that are not deleted, of a role and a tier if given, newest first."""
+    where: dict[str, Any] = {"deleted_at": None}
+    where |= {"role": role.value} if role is not None else {}
+    where |= {"tier": tier.value} if tier is not None else {}
+    return await find(User, UserRecord, where, sort=[("created_at", -1)], limit=most)
 
 
 async def registered_emails(emails: list[str]) -> set[str]:

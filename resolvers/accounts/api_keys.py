@@ -1,7 +1,7 @@
-"""API keys: how programs sign in, with a plain user's rights and machines' limits.
+"""API keys: how programs sign in, with a part of a plain user's rights and the account's tier.
 
-A key is shown once and stored as a hash. Each process reads a key at most once a second, and learns
-of its revocation within one (services/accounts/revocations.py).
+A key is shown once, stored as a hash, and ends. Each process reads a key and its account at most
+once a second, and learns of a revocation within one (services/accounts/revocations.py).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import models
 from models import AuditEvent
 from resolvers import audit
 from resolvers.accounts.input import is_person, now, require_person, validate_line
+from resolvers.accounts.password_check import reauthenticate
 from resolvers.context import Context, Runtime, Viewer
 from services.accounts.secret_codes import KEY_SCHEME, ApiKeyText
 from services.accounts.tokens import reject_token
@@ -33,6 +34,14 @@ class NewApiKey:
     secret: str
 
 
+@dataclass(frozen=True, slots=True)
+class _UsableKey:
+    """A key with the tier that its account has now."""
+
+    key: models.ApiKeyRecord
+    tier: models.AccountTier
+
+
 def is_api_key(token: str) -> bool:
     """Whether the token has the form of an API key."""
     return token.startswith(KEY_SCHEME)
@@ -49,29 +58,40 @@ async def authenticate_key(runtime: Runtime, token: str) -> Viewer:
     if text is None:
         reject_token()
     hashed = text.hash
-    key = await runtime.accounts.api_key_cache.get(hashed, lambda: _read(runtime, hashed))
-    if key is None or _is_expired(key, runtime):
+    usable = await runtime.accounts.api_key_cache.get(hashed, lambda: _read(runtime, hashed))
+    if usable is None or _is_expired(usable.key, runtime):
         reject_token()
-    viewer = Viewer(
-        key.user_id,
-        models.Role.USER,
-        models.AccountTier.API,
-        key.id,
-        issued_at=math.inf,  # what ends a user's tokens ends no key
-        expires_at=key.expires_at.timestamp() if key.expires_at else math.inf,
-    )
+    viewer = _build_viewer(usable)
     if runtime.accounts.revocations.is_revoked(viewer):
         reject_token()
     return viewer
 
 
-async def _read(runtime: Runtime, hashed: str) -> models.ApiKeyRecord | None:
+def _build_viewer(usable: _UsableKey) -> Viewer:
+    key = usable.key
+    return Viewer(
+        key.user_id,
+        models.Role.USER,
+        usable.tier,
+        key.id,
+        issued_at=math.inf,  # what ends a user's tokens ends no key
+        expires_at=key.expires_at.timestamp() if key.expires_at else math.inf,
+        scopes=frozenset(key.scopes or models.ApiKeyScope),  # keys made before scopes have all
+    )
+
+
+async def _read(runtime: Runtime, hashed: str) -> _UsableKey | None:
+    """A key that may be used; None for one that is unknown, expired, or ended with a reset."""
     key = await models.api_key_of(hashed)
-    if key is not None and not _is_expired(key, runtime):
-        at = datetime.fromtimestamp(runtime.clock(), UTC)
-        if key.last_used_at is None or at - key.last_used_at >= _USE_NOTED_EVERY:
-            await models.use_api_key(key.id, at, _USE_NOTED_EVERY)
-    return key
+    if key is None or _is_expired(key, runtime):
+        return None
+    user = (await models.users_by_id([key.user_id])).get(key.user_id)
+    if user is None or user.key_epoch != key.key_epoch:
+        return None
+    at = datetime.fromtimestamp(runtime.clock(), UTC)
+    if key.last_used_at is None or at - key.last_used_at >= _USE_NOTED_EVERY:
+        await models.use_api_key(key.id, at, _USE_NOTED_EVERY)
+    return _UsableKey(key, user.tier)
 
 
 def _is_expired(key: models.ApiKeyRecord, runtime: Runtime) -> bool:
@@ -95,18 +115,29 @@ async def api_keys_by_id(context: Context, ids: Sequence[str]) -> dict[str, mode
 
 
 async def create_api_key(
-    context: Context, name: str, expires_at: datetime | None = None
+    context: Context,
+    name: str,
+    password: str,
+    *,
+    scopes: Sequence[models.ApiKeyScope] | None = None,
+    expires_at: datetime | None = None,
 ) -> NewApiKey:
-    """Create a key for the viewer.
+    """Create a key for the viewer, who enters the password again.
+
+    Args:
+        scopes: the key's rights; None: READ alone.
+        expires_at: the key's end; None: the latest there may be.
 
     Raises:
-        ValidationFailed: an unfit name, an end in the past, or as many keys as there may be.
-        Unauthenticated, Forbidden, UpstreamUnavailable.
+        ValidationFailed: an unfit name or end, no scope, or as many keys as there may be.
+        InvalidCredentials: a wrong password.
+        Unauthenticated, Forbidden, RateLimited, OperationTimeout, UpstreamUnavailable.
     """
     viewer, at = require_person(context), now(context)
     line = validate_line(name, MAX_NAME_CHARACTERS, ["name"])
-    if expires_at is not None and expires_at <= at:
-        raise ValidationFailed("A key has to end in the future.", path=["expiresAt"])
+    chosen = _validate_scopes(scopes)
+    end = _validate_end(context, expires_at)
+    credential = await reauthenticate(context, viewer, password, "password")
     text = ApiKeyText.new()
     key = models.ApiKey(
         id=models.ids.new("apikey"),
@@ -114,22 +145,54 @@ async def create_api_key(
         name=line,
         prefix=text.prefix,
         secret_hash=text.hash,
-        expires_at=expires_at,
+        scopes=chosen,
+        key_epoch=credential.key_epoch,
+        expires_at=end,
         created_at=at,
         updated_at=at,
     )
     if not await models.insert_api_key(key, MOST_KEYS):
         raise ValidationFailed(f"An account has at most {MOST_KEYS} keys: revoke one first.")
-    await audit.record(context, AuditEvent.API_KEY_CREATED, subject=key.id, prefix=text.prefix)
-    record = models.ApiKeyRecord(
+    await audit.record(
+        context,
+        AuditEvent.API_KEY_CREATED,
+        subject=key.id,
+        prefix=text.prefix,
+        scopes=[scope.value for scope in chosen],
+    )
+    return NewApiKey(_build_record(key), text.text)
+
+
+def _build_record(key: models.ApiKey) -> models.ApiKeyRecord:
+    return models.ApiKeyRecord(
         id=key.id,
         user_id=key.user_id,
-        name=line,
-        prefix=text.prefix,
-        created_at=at,
-        expires_at=expires_at,
+        name=key.name,
+        prefix=key.prefix,
+        scopes=key.scopes,
+        key_epoch=key.key_epoch,
+        created_at=key.created_at,
+        expires_at=key.expires_at,
     )
-    return NewApiKey(record, text.text)
+
+
+def _validate_scopes(scopes: Sequence[models.ApiKeyScope] | None) -> list[models.ApiKeyScope]:
+    if scopes is None:
+        return [models.ApiKeyScope.READ]
+    if not scopes:
+        raise ValidationFailed("A key needs a scope.", path=["scopes"])
+    return [scope for scope in models.ApiKeyScope if scope in scopes]
+
+
+def _validate_end(context: Context, expires_at: datetime | None) -> datetime:
+    days = context.runtime.settings.api_key_days
+    latest = now(context) + timedelta(days=days)
+    if expires_at is None:
+        return latest
+    if not now(context) < expires_at <= latest:
+        message = f"A key has to end in the future, within {days} days."
+        raise ValidationFailed(message, path=["expiresAt"])
+    return expires_at
 
 
 async def revoke_api_key(context: Context, key_id: str) -> None:

@@ -186,7 +186,7 @@ async def _create_login(
         token_hash=token.hash,
         session_epoch=session_epoch,
         last_used_at=at,
-        expires_at=_refresh_deadline(context),
+        expires_at=_refresh_deadline(context, at),
         created_at=at,
         updated_at=at,
     )
@@ -213,7 +213,7 @@ async def _issue_successor(
 ) -> RefreshToken:
     if record.token_hash == presented.hash:
         token = RefreshToken.new()
-        if await models.rotate_login(record.id, _build_rotation(context, presented, token)):
+        if await models.rotate_login(record.id, _build_rotation(context, record, presented, token)):
             metrics.sign_ins_total.labels("refreshed").inc()
             return token
         record = _require_active(
@@ -230,7 +230,7 @@ async def _issue_successor(
 
 
 def _build_rotation(
-    context: Context, used: RefreshToken, successor: RefreshToken
+    context: Context, login: models.LoginRecord, used: RefreshToken, successor: RefreshToken
 ) -> models.Rotation:
     return models.Rotation(
         used_hash=used.hash,
@@ -238,7 +238,7 @@ def _build_rotation(
         sealed_successor=used.seal(successor),
         user_agent=_user_agent(context),
         now=now(context),
-        expires_at=_refresh_deadline(context),
+        expires_at=_refresh_deadline(context, login.created_at),
     )
 
 
@@ -301,5 +301,8 @@ def _user_agent(context: Context) -> str | None:
     return context.user_agent[:_MAX_USER_AGENT_CHARACTERS] if context.user_agent else None
 
 
-def _refresh_deadline(context: Context) -> datetime:
-    return now(context) + timedelta(seconds=context.runtime.settings.refresh_token_seconds)
+def _refresh_deadline(context: Context, signed_in_at: datetime) -> datetime:
+    """End of a sign-in that is used now: unused for too long, or too old."""
+    settings = context.runtime.settings
+    unused = now(context) + timedelta(seconds=settings.refresh_token_seconds)
+    return min(unused, signed_in_at + timedelta(seconds=settings.sign_in_seconds))

@@ -1,9 +1,10 @@
-"""`python -m server account ...` and `audit`: export or delete an account, change its role."""
+"""`python -m server account ...` and `audit`: find, change, export or delete an account."""
 
 from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +13,7 @@ import orjson
 import typer
 
 import models
-from resolvers.accounts import personal_data
+from resolvers.accounts import administration, personal_data
 from resolvers.context import Context, Runtime
 from resolvers.opening import open_runtime
 from server import serving
@@ -100,6 +101,57 @@ async def change_account_role(runtime: Runtime, email: str, role: models.Role) -
     print_line(f"{user_id}: {role.value} with the next sign-in; all sessions have ended.")
 
 
+async def change_tier(runtime: Runtime, email: str, tier: models.AccountTier) -> None:
+    """Change an account's tier.
+
+    Raises:
+        StartupError: there is no such account, or a store does not answer.
+    """
+    try:
+        user = await administration.set_tier(Context(runtime), email, tier)
+    except CodedError as error:
+        raise StartupError(error.message) from error
+    _print_line(f"{user.id}: {user.tier.value}; its sessions follow with their next refresh.")
+
+
+async def print_accounts(
+    runtime: Runtime, role: models.Role | None, tier: models.AccountTier | None, most: int
+) -> None:
+    """Print accounts, one JSON object a line, newest first."""
+    for user in await administration.list_accounts(role, tier, most):
+        _print_account(user)
+
+
+async def print_account(runtime: Runtime, text: str) -> None:
+    """Print the account with this address or id.
+
+    Raises:
+        StartupError: there is no such account, or a store does not answer.
+    """
+    try:
+        _print_account(await administration.find_account(Context(runtime), text))
+    except CodedError as error:
+        raise StartupError(error.message) from error
+
+
+def _print_account(user: models.UserRecord) -> None:
+    line = {
+        "id": user.id,
+        "email": user.email,
+        "email_verified": user.email_verified,
+        "display_name": user.display_name,
+        "role": user.role.value,
+        "tier": user.tier.value,
+        "created_at": user.created_at,
+    }
+    _print_line(orjson.dumps(line).decode())
+
+
+async def _run(settings: Settings, call: Callable[[Runtime], Awaitable[None]]) -> None:
+    async with open_runtime(_with_long_timeout(settings)) as runtime:
+        await call(runtime)
+
+
 async def show_audit(settings: Settings, of: str | None, most: int) -> None:
     """Print the newest audit entries."""
     async with open_runtime(_with_long_timeout(settings)):
@@ -163,3 +215,32 @@ def role_command(
 ) -> None:
     """Give an account another role and end its sessions."""
     serving.run(change_role(load_settings(), email, role))
+
+
+@account.command("tier")
+def tier_command(
+    email: Annotated[str, typer.Argument(help="The account's address.")],
+    tier: Annotated[models.AccountTier, typer.Argument(help="FREE, PREMIUM or API.")],
+) -> None:
+    """Give an account another tier, which its API keys have as well."""
+    serving.run(_run(load_settings(), lambda runtime: change_tier(runtime, email, tier)))
+
+
+@account.command("list")
+def list_command(
+    role: Annotated[models.Role | None, typer.Option(help="Only accounts of this role.")] = None,
+    tier: Annotated[
+        models.AccountTier | None, typer.Option(help="Only accounts of this tier.")
+    ] = None,
+    last: Annotated[int, typer.Option(min=1, max=1_000, help="How many at most.")] = 100,
+) -> None:
+    """Print accounts, the newest first, one JSON object a line."""
+    serving.run(_run(load_settings(), lambda runtime: print_accounts(runtime, role, tier, last)))
+
+
+@account.command("find")
+def find_command(
+    who: Annotated[str, typer.Argument(help="An address, or an account's id.")],
+) -> None:
+    """Print one account as a JSON object."""
+    serving.run(_run(load_settings(), lambda runtime: print_account(runtime, who)))

@@ -14,6 +14,15 @@ class AccountSettings(BaseSettings):
         description="Sign-in only with a proved address; then `register` answers the same whether "
         "an address has an account or not; default only in production",
     )
+    sign_in_seconds: int = Field(
+        90 * 86400,
+        ge=60,
+        le=10 * 366 * 86400,
+        description="Longest life of a sign-in, however often it is refreshed",
+    )
+    api_key_days: int = Field(
+        366, ge=1, le=3660, description="Longest life of an API key; those without an end get it"
+    )
     public_web_url: str = Field(
         "",
         description="Address of the web client that mailed links lead to; empty: mails hold the "

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import models
-from resolvers.accounts import sign_in
+from resolvers.accounts import api_keys, sign_in
 from resolvers.accounts.authentication import authenticate
 from resolvers.accounts.mail_requests import send_next
 from resolvers.accounts.sign_in import SignInResult
@@ -107,6 +107,13 @@ async def log_in(context: Context, email: str = EMAIL, password: str = PASSWORD)
         next_operation(context, viewer=None), email=email, password=password
     )
     return await sign_in_as(context, signed_in)
+
+
+async def create_key(
+    context: Context, password: str = PASSWORD, **options: Any
+) -> api_keys.NewApiKey:
+    """A key of who is signed in."""
+    return await api_keys.create_api_key(next_operation(context), "script", password, **options)
 
 
 def bearer(signed_in: SignInResult) -> str:

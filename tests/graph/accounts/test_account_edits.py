@@ -44,11 +44,12 @@ PROFILE = f"""mutation($input: UpdateProfileInput!) {{ updateProfile(input: $inp
   viewer {{ displayName preferences {{
     language audioLanguages subtitleLanguages maxQuality autoplayNext }} }} {ERRORS} }} }}"""
 CREATE_KEY = f"""mutation($input: CreateApiKeyInput!) {{ createApiKey(input: $input) {{
-  apiKey {{ id name prefix createdAt lastUsedAt expiresAt }} secret {ERRORS} }} }}"""
+  apiKey {{ id name prefix createdAt lastUsedAt expiresAt scopes }} secret {ERRORS} }} }}"""
 LOGOUT = f"""mutation($input: LogoutInput) {{
   logout(input: $input) {{ revokedSessions {ERRORS} }} }}"""
 SESSIONS = """{ viewer { sessions { id current createdAt lastUsedAt device { key kind } }
   apiKeys { id prefix } } }"""
+END = "2027-06-01T00:00:00.000Z"
 DONE = {"accepted": True, "errors": []}
 
 
@@ -185,10 +186,12 @@ async def test_nobody_changes_their_rights_or_their_address(send: Send, extra: s
 async def test_keys_come_and_go(send: Send) -> None:
     # given a key made by somebody signed in
     token = await ada(send)
-    made = (await send(CREATE_KEY, token, input={"name": "script"}))["data"]["createApiKey"]
+    details = {"name": "script", "password": PASSWORD, "expiresAt": END}
+    made = (await send(CREATE_KEY, token, input=details))["data"]["createApiKey"]
     assert made["errors"] == []
     key = made["apiKey"]
-    assert (key["name"], key["lastUsedAt"], key["expiresAt"]) == ("script", None, None)
+    assert (key["name"], key["lastUsedAt"], key["expiresAt"]) == ("script", None, END)
+    assert key["scopes"] == ["READ"]
     assert made["secret"].startswith(f"marquee_{key['prefix']}_")
     # when a program comes with it, then it is let in, and kept from what is its owner's alone
     answer = await send("{ viewer { displayName tier } }", made["secret"])
@@ -196,8 +199,17 @@ async def test_keys_come_and_go(send: Send) -> None:
     hidden = await send(SESSIONS, made["secret"])
     assert hidden["data"] == {"viewer": {"sessions": None, "apiKeys": None}}
     assert [one["extensions"]["code"] for one in hidden["errors"]] == ["FORBIDDEN"] * 2
-    another = await send(CREATE_KEY, made["secret"], input={"name": "another"})
+    another = await send(CREATE_KEY, made["secret"], input={**details, "name": "another"})
     assert another["errors"][0]["extensions"]["code"] == "FORBIDDEN"
+    # nor does one that may only read report or change anything
+    report = await send(LOGOUT, made["secret"])
+    assert report["errors"][0]["message"] == "This needs an API key with the scope PLAYBACK."
+    details = {**details, "scopes": ["PLAYBACK"]}
+    writer = (await send(CREATE_KEY, token, input=details))["data"]["createApiKey"]
+    refused = await send("{ viewer { displayName } }", writer["secret"])
+    assert refused["errors"][0]["extensions"]["code"] == "FORBIDDEN"
+    assert "data" not in refused
+    await send(REVOKE, token, input={"id": writer["apiKey"]["id"]})
     # and its owner finds it by its id, and ends it
     node = "query($id: ID!) { node(id: $id) { __typename id ... on ApiKey { prefix } } }"
     expected = {"__typename": "ApiKey", "id": key["id"], "prefix": key["prefix"]}
@@ -249,7 +261,7 @@ async def test_an_account_is_deleted_with_its_password_only(send: Send) -> None:
     [
         (CHANGE, {"currentPassword": PASSWORD, "newPassword": NEW_PASSWORD}),
         (PROFILE, {"displayName": "Eve"}),
-        (CREATE_KEY, {"name": "script"}),
+        (CREATE_KEY, {"name": "script", "password": PASSWORD}),
         (REVOKE, {"id": "apikey_1"}),
         (LOGOUT, {"everywhere": True}),
         (DELETE, {"password": PASSWORD}),

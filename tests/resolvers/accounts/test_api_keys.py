@@ -4,21 +4,31 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
 import models
 from models import AccountTier, Role
-from resolvers.accounts import api_keys
+from resolvers.accounts import administration, api_keys
 from resolvers.accounts.authentication import authenticate
 from resolvers.context import Context, Runtime, Viewer
 from services.accounts.secret_codes import ApiKeyText
 from services.cache.ttl_cache import TtlCache
-from services.errors import InvalidToken, UpstreamUnavailable, ValidationFailed
+from services.errors import (
+    Forbidden,
+    InvalidCredentials,
+    InvalidToken,
+    UpstreamUnavailable,
+    ValidationFailed,
+)
 from tests.conftest import CountCommands
 from tests.support.accounts import (
+    EMAIL,
+    PASSWORD,
     START,
     clock_of,
+    create_key,
     next_operation,
     open_cheap_runtime,
     read_stored,
@@ -26,6 +36,7 @@ from tests.support.accounts import (
 )
 from tests.support.runtimes import with_changes
 
+READ = frozenset({models.ApiKeyScope.READ})
 SOON = datetime.fromtimestamp(START, UTC) + timedelta(hours=1)
 
 
@@ -34,9 +45,7 @@ async def guest(runtime: Runtime) -> AsyncIterator[Context]:
     """Keys are remembered for a moment that does not pass by itself."""
     async with open_cheap_runtime(runtime) as cheap:
         now = [0.0]
-        memory: TtlCache[models.ApiKeyRecord | None] = TtlCache(
-            fresh_seconds=1, stale_seconds=60, clock=lambda: now[0]
-        )
+        memory: TtlCache[Any] = TtlCache(fresh_seconds=1, stale_seconds=60, clock=lambda: now[0])
         context = Context(with_changes(cheap, accounts={"api_key_cache": memory}))
         MOMENTS[id(memory)] = now
         yield context
@@ -52,7 +61,9 @@ def pass_seconds(context: Context, seconds: float) -> None:
 
 
 async def make(context: Context, expires_at: datetime | None = None) -> api_keys.NewApiKey:
-    return await api_keys.create_api_key(next_operation(context), "  My script ", expires_at)
+    return await api_keys.create_api_key(
+        next_operation(context), "  My script ", PASSWORD, expires_at=expires_at
+    )
 
 
 async def enter(context: Context, secret: str) -> Viewer | None:
@@ -85,10 +96,12 @@ async def test_a_key_lets_a_program_in_as_a_plain_user(guest: Context) -> None:
     ada = await register_account(guest)
     await models.User.get_pymongo_collection().update_one({}, {"$set": {"role": "OPERATOR"}})
     made = await make(ada)
-    # then it has the rights of a user and the limits of a program
+    # then it has the rights of a user and the limits of its owner
     viewer = await enter(guest, made.secret)
     assert ada.viewer is not None
-    assert viewer == Viewer(ada.viewer.user_id, Role.USER, AccountTier.API, made.api_key.id)
+    assert viewer == Viewer(
+        ada.viewer.user_id, Role.USER, AccountTier.FREE, made.api_key.id, scopes=READ
+    )
     # and is neither seen nor changed by itself
     program = next_operation(guest, viewer=viewer)
     assert await api_keys.api_keys_by_id(program, [made.api_key.id]) == {}
@@ -102,12 +115,12 @@ async def test_a_key_seen_lately_costs_nothing(
     await count_commands.reset()
     # when it comes a hundred times within a second, then it was read once, and its use noted
     await asyncio.gather(*(enter(guest, made.secret) for _ in range(100)))
-    assert count_commands.mongo == ["api_keys.find", "api_keys.update"]
+    assert count_commands.mongo == ["api_keys.find", "users.find", "api_keys.update"]
     assert await count_commands.redis_commands() == {}
     # and a second later once more, without another note
     pass_seconds(guest, 1)
     await enter(guest, made.secret)
-    assert count_commands.mongo[2:] == ["api_keys.find"]
+    assert count_commands.mongo[3:] == ["api_keys.find", "users.find"]
 
 
 async def test_the_last_use_is_noted_to_the_minute(guest: Context) -> None:
@@ -136,7 +149,7 @@ async def test_a_revoked_key_is_refused_within_a_second_elsewhere(guest: Context
     # given another process that has just seen the key, and hears of nothing
     ada = await register_account(guest)
     made = await make(ada)
-    memory: TtlCache[models.ApiKeyRecord | None] = TtlCache(fresh_seconds=1, stale_seconds=60)
+    memory: TtlCache[Any] = TtlCache(fresh_seconds=1, stale_seconds=60)
     other = with_changes(guest.runtime, accounts={"api_key_cache": memory})
     assert await authenticate(other, f"Bearer {made.secret}")
     await models.ApiKey.get_pymongo_collection().delete_many({})
@@ -173,6 +186,8 @@ async def test_a_key_ends_in_time(guest: Context) -> None:
         ("x" * 81, None, ["name"]),
         ("script", datetime.fromtimestamp(START, UTC), ["expiresAt"]),
         ("script", datetime.fromtimestamp(START - 1, UTC), ["expiresAt"]),
+        ("script", datetime.fromtimestamp(START + 366 * 86_400 + 1, UTC), ["expiresAt"]),
+        ("script", datetime.max.replace(tzinfo=UTC), ["expiresAt"]),
     ],
 )
 async def test_an_unfit_key_is_not_made(
@@ -180,27 +195,99 @@ async def test_an_unfit_key_is_not_made(
 ) -> None:
     ada = await register_account(guest)
     with pytest.raises(ValidationFailed) as refused:
-        await api_keys.create_api_key(next_operation(ada), name, expires_at)
+        await api_keys.create_api_key(next_operation(ada), name, PASSWORD, expires_at=expires_at)
     assert refused.value.path == path
     assert await read_stored(models.ApiKey) == []
 
 
-async def test_twenty_keys_are_enough_also_in_a_race(guest: Context) -> None:
+@pytest.mark.parametrize("before", [0, 15, 20])
+async def test_of_forty_in_a_race_exactly_as_many_are_made_as_there_may_be(
+    guest: Context, before: int
+) -> None:
+    # given an account with some keys
     ada = await register_account(guest)
-    for _ in range(15):
+    for _ in range(before):
         await make(ada)
-    answers = await asyncio.gather(*(make(ada) for _ in range(10)), return_exceptions=True)
-    count = len(await read_stored(models.ApiKey))
-    assert count <= 20
-    assert count - 15 == sum(isinstance(answer, api_keys.NewApiKey) for answer in answers)
-    # and with one revoked there is room again
-    for _ in range(20 - count):
-        await make(ada)
-    with pytest.raises(ValidationFailed):
-        await make(ada)
+    # when forty more are asked for at once
+    answers = await asyncio.gather(*(make(ada) for _ in range(40)), return_exceptions=True)
+    # then those there is room for are made, and the others told so
+    made = [answer for answer in answers if isinstance(answer, api_keys.NewApiKey)]
+    refused = [answer for answer in answers if isinstance(answer, ValidationFailed)]
+    assert (len(made), len(refused)) == (20 - before, 20 + before)
+    assert len(await read_stored(models.ApiKey)) == 20
+    # and with one revoked there is room again, for one
     (newest, *_) = await api_keys.api_keys(next_operation(ada))
     await api_keys.revoke_api_key(next_operation(ada), newest.id)
     await make(ada)
+    with pytest.raises(ValidationFailed):
+        await make(ada)
+
+
+async def test_a_key_needs_the_password(guest: Context) -> None:
+    # given a sign-in that somebody else took over
+    ada = await register_account(guest)
+    for wrong in ("", PASSWORD + " ", "wrong horse battery"):
+        with pytest.raises(InvalidCredentials) as refused:
+            await create_key(ada, wrong)
+        assert refused.value.path == ["password"]
+    assert await read_stored(models.ApiKey) == []
+
+
+async def test_a_key_without_an_end_gets_one(guest: Context) -> None:
+    made = await make(await register_account(guest))
+    assert made.api_key.expires_at == datetime.fromtimestamp(START, UTC) + timedelta(days=366)
+
+
+@pytest.mark.parametrize("tier", AccountTier)
+async def test_a_key_has_the_tier_that_its_account_has_now(
+    guest: Context, tier: AccountTier
+) -> None:
+    ada = await register_account(guest)
+    made = await make(ada)
+    assert (await enter(guest, made.secret) or ada.viewer).tier is AccountTier.FREE  # type: ignore[union-attr]
+    await administration.set_tier(next_operation(guest), EMAIL, tier)
+    pass_seconds(guest, 1)
+    viewer = await enter(guest, made.secret)
+    assert viewer is not None and viewer.tier is tier
+
+
+async def test_a_key_made_while_the_password_was_reset_opens_nothing(guest: Context) -> None:
+    # given a key stored after the reset by somebody whose old password was right before it
+    ada = await register_account(guest)
+    made = await make(ada)
+    await models.User.get_pymongo_collection().update_one({}, {"$inc": {"key_epoch": 1}})
+    # then it is refused
+    with pytest.raises(InvalidToken):
+        await enter(guest, made.secret)
+
+
+@pytest.mark.parametrize(
+    ("scopes", "granted"),
+    [
+        (None, {"READ"}),
+        ([models.ApiKeyScope.PLAYBACK], {"PLAYBACK"}),
+        ([models.ApiKeyScope.PLAYBACK, models.ApiKeyScope.READ] * 3, {"READ", "PLAYBACK"}),
+    ],
+)
+async def test_a_key_has_the_scopes_it_was_made_with(
+    guest: Context, scopes: list[models.ApiKeyScope] | None, granted: set[str]
+) -> None:
+    made = await create_key(await register_account(guest), scopes=scopes)
+    assert sorted(scope.value for scope in made.api_key.scopes) == sorted(granted)
+    viewer = await enter(guest, made.secret)
+    program = next_operation(guest, viewer=viewer)
+    for scope in models.ApiKeyScope:
+        if scope.value in granted:
+            program.require_scope(scope)
+        else:
+            with pytest.raises(Forbidden):
+                program.require_scope(scope)
+
+
+async def test_a_key_without_any_scope_is_not_made(guest: Context) -> None:
+    with pytest.raises(ValidationFailed) as refused:
+        await create_key(await register_account(guest), scopes=[])
+    assert refused.value.path == ["scopes"]
 
 
 @pytest.mark.parametrize(

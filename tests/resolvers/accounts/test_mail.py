@@ -10,7 +10,7 @@ import pytest
 
 import models
 from models import MailPurpose
-from resolvers.accounts import api_keys, mail_tokens, sign_in
+from resolvers.accounts import mail_tokens, sign_in
 from resolvers.accounts.authentication import authenticate
 from resolvers.context import Context, Runtime
 from services.accounts.secret_codes import hash_code
@@ -27,6 +27,7 @@ from tests.support.accounts import (
     NEW_PASSWORD,
     PASSWORD,
     clock_of,
+    create_key,
     log_in,
     mails_of,
     next_operation,
@@ -405,7 +406,7 @@ async def test_an_invalid_address_is_reported(guest: Context) -> None:
 async def test_whoever_was_in_before_the_address_was_proved_is_out(guest: Context) -> None:
     # given somebody who took another's address, is signed in and has a key
     eve = await register_account(guest)
-    first = (await api_keys.create_api_key(next_operation(eve), "script")).secret
+    first = (await create_key(eve)).secret
     # when the owner of the address resets the password, then neither opens anything
     await mail_tokens.reset_password(
         next_operation(guest), await ask_for_reset(guest), NEW_PASSWORD
@@ -416,7 +417,7 @@ async def test_whoever_was_in_before_the_address_was_proved_is_out(guest: Contex
     assert await read_stored(models.ApiKey) == []
     # and a later reset ends the keys made since
     ada = await log_in(guest, password=NEW_PASSWORD)
-    second = (await api_keys.create_api_key(next_operation(ada), "script")).secret
+    second = (await create_key(ada, NEW_PASSWORD)).secret
     await mail_tokens.reset_password(next_operation(guest), await ask_for_reset(guest), PASSWORD)
     with pytest.raises(InvalidToken):
         await authenticate(guest.runtime, f"Bearer {second}")
@@ -427,7 +428,7 @@ async def test_a_confirmed_registration_ends_what_another_began(
 ) -> None:
     # given an address that somebody took while none had to be proved
     eve = await register_account(guest)
-    key = (await api_keys.create_api_key(next_operation(eve), "script")).secret
+    key = (await create_key(eve)).secret
     # when its owner registers, now that they have to be, and confirms it
     await register(stranger, NEW_PASSWORD, "Ada")
     await mail_tokens.verify_email(

@@ -10,7 +10,7 @@ import pytest
 import models
 from models import AuditEvent
 from resolvers import audit
-from resolvers.accounts import api_keys, mail_tokens, personal_data, sign_in
+from resolvers.accounts import mail_tokens, personal_data, sign_in
 from resolvers.accounts.authentication import authenticate
 from resolvers.context import Context
 from resolvers.playback import reports, sessions
@@ -21,6 +21,7 @@ from tests.support.accounts import (
     START,
     bearer,
     clock_of,
+    create_key,
     log_in,
     next_operation,
     read_account,
@@ -58,7 +59,7 @@ async def test_an_export_has_all_of_one_person_and_nothing_of_another(guest: Con
     eve = await register_account(guest, EVE)
     ada = await register_account(guest)
     playable = await watched(ada)
-    await api_keys.create_api_key(next_operation(ada), "script")
+    await create_key(ada)
     await audit.record(next_operation(ada), AuditEvent.PASSWORD_CHANGED)
     assert ada.viewer is not None and eve.viewer is not None
     # when her data are asked for
@@ -83,7 +84,7 @@ async def test_an_export_has_all_of_one_person_and_nothing_of_another(guest: Con
 async def test_an_export_holds_no_secret(guest: Context) -> None:
     # given somebody with a password, a sign-in, a key and a code by mail
     ada = await register_account(guest)
-    key = await api_keys.create_api_key(next_operation(ada), "script")
+    key = await create_key(ada)
     await mail_tokens.request_password_reset(next_operation(guest), EMAIL)
     await send_pending_mails(guest)
     hashes = [
@@ -128,7 +129,7 @@ async def test_a_deleted_account_is_closed_and_erased_and_its_owner_mailed(guest
     # given somebody signed in, with a key
     ada = await register_account(guest)
     await watched(ada)
-    key = (await api_keys.create_api_key(next_operation(ada), "script")).secret
+    key = (await create_key(ada)).secret
     # when an operator deletes the account
     user_id = await personal_data.delete(guest, EMAIL)
     # then nothing opens it any more, and the person is told

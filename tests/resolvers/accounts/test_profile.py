@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import models
-from resolvers.accounts import api_keys, mail_tokens, profile, sign_in, sign_out
+from resolvers.accounts import mail_tokens, profile, sign_in, sign_out
 from resolvers.accounts.authentication import authenticate
 from resolvers.context import Browser, Context, Runtime
 from resolvers.playback import reports, sessions
@@ -28,6 +28,7 @@ from tests.support.accounts import (
     PASSWORD,
     START,
     clock_of,
+    create_key,
     log_in,
     next_operation,
     read_account,
@@ -297,7 +298,7 @@ async def watched(context: Context) -> None:
     await flush_progress(context.runtime)
     at = datetime.fromtimestamp(START, UTC)
     await models.add_to_watchlist(context.viewer.user_id, playable, at, 10)
-    await api_keys.create_api_key(next_operation(context), "script")
+    await create_key(context)
     job = models.Job(id="job_1", kind="x", created_by=context.viewer.user_id, heartbeat_at=at)
     await job.insert()
     repair = models.ProgressRepair(
@@ -331,7 +332,7 @@ async def delete(context: Context) -> str:
 async def test_a_deleted_account_is_nobodys_at_once(guest: Context) -> None:
     # given somebody signed in twice, with a key
     ada, elsewhere = await register_account(guest), await log_in(guest)
-    key = (await api_keys.create_api_key(next_operation(ada), "script")).secret
+    key = (await create_key(ada)).secret
     # when the account is deleted, and before anything is erased
     await profile.delete_account(
         next_operation(ada, browser=(browser := Browser("token"))), PASSWORD
@@ -438,7 +439,7 @@ async def test_without_the_password_nothing_is_deleted(guest: Context, password:
 
 async def test_deleting_needs_somebody_signed_in_by_password(guest: Context) -> None:
     ada = await register_account(guest)
-    secret = (await api_keys.create_api_key(next_operation(ada), "script")).secret
+    secret = (await create_key(ada)).secret
     program = next_operation(guest, viewer=await authenticate(guest.runtime, f"Bearer {secret}"))
     before = await read_account()
     for context, error in ((program, Forbidden), (guest, Unauthenticated)):
@@ -447,7 +448,7 @@ async def test_deleting_needs_somebody_signed_in_by_password(guest: Context) -> 
             profile.change_password(next_operation(context), PASSWORD, NEW_PASSWORD),
             profile.update_profile(next_operation(context), {"language": "de"}),
             sign_out.logout(next_operation(context), everywhere=True),
-            api_keys.create_api_key(next_operation(context), "another"),
+            create_key(context),
         ):
             with pytest.raises(error):
                 await call

@@ -105,6 +105,7 @@ async def test_registering_makes_an_account_and_signs_it_in(guest: Context) -> N
             "autoplay_next": True,
         },
         "session_epoch": 0,
+        "key_epoch": 0,
         "deleted_at": None,
         "erase_at": None,
     }

@@ -22,6 +22,7 @@ from tests.support.accounts import (
     PASSWORD,
     bearer,
     clock_of,
+    create_key,
     log_in,
     next_operation,
     open_cheap_runtime,
@@ -196,7 +197,7 @@ async def test_what_happens_to_an_account_is_in_the_audit_log(runtime: Runtime) 
         for email in (EMAIL, "nobody@example.org"):
             with pytest.raises(InvalidCredentials):
                 await accounts.login(next_operation(guest), email=email, password=WRONG)
-        made = await api_keys.create_api_key(next_operation(ada), "script")
+        made = await create_key(ada)
         await api_keys.revoke_api_key(next_operation(ada), made.api_key.id)
         with pytest.raises(InvalidCredentials):
             await profile.change_password(next_operation(ada), WRONG, NEW_PASSWORD)
@@ -212,13 +213,14 @@ async def test_what_happens_to_an_account_is_in_the_audit_log(runtime: Runtime) 
         await profile.delete_account(next_operation(last), PASSWORD)
         # then each is told with whom it was done to
         user, first = ada.viewer.user_id, ada.viewer.login_id
+        created = {"prefix": made.api_key.prefix, "scopes": ["READ"]}
         assert await events() == [
             ("REGISTERED", user, {}),
             ("SIGNED_IN", user, {"session": first}),
             ("EMAIL_VERIFIED", user, {}),
             ("SIGN_IN_REFUSED", user, {}),
             ("SIGN_IN_REFUSED", None, {}),
-            ("API_KEY_CREATED", made.api_key.id, {"prefix": made.api_key.prefix}),
+            ("API_KEY_CREATED", made.api_key.id, created),
             ("API_KEY_REVOKED", made.api_key.id, {}),
             ("PASSWORD_REFUSED", user, {}),
             ("PASSWORD_CHANGED", user, {}),

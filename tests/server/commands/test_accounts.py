@@ -131,3 +131,53 @@ async def test_the_audit_log_is_printed_newest_first_and_by_whom(
         "request-1",
         {"sessions": 2},
     )
+
+
+async def test_the_tier_of_an_account_is_changed_and_audited(
+    ada: str, runtime: Runtime, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await accounts.change_tier(runtime, EMAIL, models.AccountTier.PREMIUM)
+    assert capsys.readouterr().out.startswith(f"{ada}: PREMIUM; ")
+    (user,) = await models.list_users(None, models.AccountTier.PREMIUM, 10)
+    assert user.id == ada
+    (entry,) = await models.audit_entries(10)
+    assert (entry.event, entry.actor) == (AuditEvent.TIER_CHANGED, None)
+    assert entry.facts == {"tier": "PREMIUM", "by": "command line"}
+    with pytest.raises(StartupError, match="no account of this address"):
+        await accounts.change_tier(runtime, "eve@example.org", models.AccountTier.API)
+
+
+async def test_accounts_are_listed_and_found(
+    ada: str, runtime: Runtime, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # given an operator beside, registered later, and an account that was deleted
+    for name, role, deleted_at in (
+        ("olga", models.Role.OPERATOR, None),
+        ("gone", models.Role.USER, models.utc_now()),
+    ):
+        user = models.User(
+            id=f"user_{name}",
+            email=f"{name}@example.org",
+            password_hash="-",
+            display_name=name,
+            role=role,
+            deleted_at=deleted_at,
+        )
+        assert await models.insert_user(user)
+
+    async def listed(role: models.Role | None, most: int) -> list[str]:
+        await accounts.print_accounts(runtime, role, None, most)
+        lines = capsys.readouterr().out.splitlines()
+        assert "password_hash" not in "".join(lines)
+        return [orjson.loads(line)["id"] for line in lines]
+
+    assert await listed(None, 10) == ["user_olga", ada]
+    assert await listed(None, 1) == ["user_olga"]
+    assert await listed(models.Role.OPERATOR, 10) == ["user_olga"]
+    # and one is found by address or id
+    for text in (" ADA@example.org", ada):
+        await accounts.print_account(runtime, text)
+        assert orjson.loads(capsys.readouterr().out)["email"] == EMAIL
+    for text in ("gone@example.org", "user_gone", "user_none"):
+        with pytest.raises(StartupError, match="no such account"):
+            await accounts.print_account(runtime, text)

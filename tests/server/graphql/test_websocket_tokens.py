@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from starlette.applications import Starlette
 
+import models
 from models import AccountTier, Role
 from models.mongo import ids
 from resolvers.accounts.api_keys import NewApiKey, create_api_key
@@ -250,8 +251,17 @@ async def test_a_revoked_token_opens_nothing(socket: Socket, runtime: Runtime) -
 
 @pytest.fixture
 async def key(runtime: Runtime) -> NewApiKey:
-    viewer = Viewer(ids.derive("user", "sockets", "ada"), Role.USER, AccountTier.FREE, "login_ada")
-    return await create_api_key(Context(runtime, viewer), "My script")
+    password = "correct horse battery"
+    hashed = await runtime.passwords.hash(password)
+    user = models.User(
+        id=ids.derive("user", "sockets", "ada"),
+        email="ada@example.org",
+        password_hash=hashed,
+        display_name="Ada",
+    )
+    assert await models.insert_user(user)
+    viewer = Viewer(user.id, Role.USER, AccountTier.FREE, "login_ada")
+    return await create_api_key(Context(runtime, viewer), "My script", password)
 
 
 async def test_a_program_comes_in_with_its_key_until_that_is_revoked(

@@ -1,0 +1,65 @@
+"""Changes that administrators make to others' accounts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import strawberry
+
+from graph.accounts.tiers import AccountTier
+from graph.base.errors import UserError
+from graph.base.extension import extend
+from graph.base.fields import plain, resolver
+from graph.base.info import Info
+from graph.base.payloads import capture_user_errors
+from graph.base.roots import Mutation
+from graph.base.scalars import EmailAddress
+from models import Role
+from resolvers.accounts import administration
+from services import errors
+
+
+@strawberry.input(description="An account and its new tier.")
+class SetAccountTierInput:
+    email: EmailAddress = strawberry.field(
+        description="The account's e-mail address, case-insensitive."
+    )
+    tier: AccountTier = strawberry.field(description="The new tier.")
+
+
+@strawberry.type(description="Result of setting a tier; `errors` says why it failed.")
+class SetAccountTierPayload:
+    account_id: strawberry.ID | None = plain("Id of the account; null on failure.")
+    tier: AccountTier | None = plain("The account's tier now; null on failure.")
+    errors: list[UserError] = plain("Why the mutation failed; empty on success.")
+
+
+@dataclass(frozen=True, slots=True)
+class SetAccountTierAnswer:
+    account_id: str | None
+    tier: AccountTier | None
+    errors: list[errors.UserError]
+
+
+async def _set_account_tier(
+    info: Info,
+    input: Annotated[
+        SetAccountTierInput, strawberry.argument(description="The account and its new tier.")
+    ],
+) -> SetAccountTierAnswer:
+    call = administration.set_tier_as_admin(info.context, input.email, input.tier)
+    user, failed = await capture_user_errors(call)
+    if user is None:
+        return SetAccountTierAnswer(None, None, failed)
+    return SetAccountTierAnswer(user.id, user.tier, failed)
+
+
+@extend(Mutation)
+class AdministrationMutation:
+    set_account_tier: SetAccountTierPayload = resolver(
+        _set_account_tier,
+        "Sets an account's tier: for its API keys within a second, for its sessions with their "
+        "next refresh.",
+        requires=Role.ADMIN,
+    )
