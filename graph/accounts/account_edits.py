@@ -35,6 +35,12 @@ class EmailInput:
 @strawberry.input(description="Verification code for an e-mail address.")
 class VerifyEmailInput:
     token: str = strawberry.field(description="The verification code from the e-mail.")
+    password: str | None = strawberry.field(
+        default=None,
+        description="The password chosen at registration. Without it, and without being signed in "
+        "to the account, the code proves the address alone: where addresses must be verified "
+        "before signing in, the account then has no password until `resetPassword`.",
+    )
 
 
 @strawberry.input(description="A reset code and the new password.")
@@ -62,7 +68,8 @@ async def _verify_email(
     info: Info,
     input: Annotated[VerifyEmailInput, strawberry.argument(description="The verification code.")],
 ) -> ViewerPayload:
-    return await build_payload(ViewerPayload, mail_tokens.verify_email(info.context, input.token))
+    call = mail_tokens.verify_email(info.context, input.token, input.password)
+    return await build_payload(ViewerPayload, call)
 
 
 async def _resend_verification(

@@ -28,24 +28,27 @@ async def edit_profile(
 
 
 async def verify_email(
-    user_id: str, email: str, registration: RegistrationRecord | None, now: datetime
+    user_id: str,
+    email: str,
+    now: datetime,
+    registration: RegistrationRecord | None,
+    *,
+    drops_password: bool,
 ) -> UserRecord | None:
     """Mark the address as verified; None if the account has another address by now.
 
-    The first proof of an address gives the account the password and name of the registration that
-    was proved, and ends all that came before: somebody else may have registered the address.
+    The first proof may give the account the password and name of a registration, or take the
+    password that somebody chose who proved nothing; both end all that came before.
     """
     where = {"_id": user_id, "email": email, "deleted_at": None}
+    first: dict[str, Any] = {"email_verified": True}
     if registration is not None:
-        first = {
-            "email_verified": True,
-            "password_hash": registration.password_hash,
-            "display_name": registration.display_name,
-        }
-        user = await _edit(where | {"email_verified": False}, first, now, ends=_EVERYTHING)
-        if user is not None:
-            return user
-    return await _edit(where, {"email_verified": True}, now)
+        first |= encode_record(registration)
+    elif drops_password:
+        first["password_hash"] = ""
+    ends = _EVERYTHING if len(first) > 1 else ()
+    user = await _edit(where | {"email_verified": False}, first, now, ends=ends)
+    return user or await _edit(where, {"email_verified": True}, now)
 
 
 async def forget_password(user_id: str, password_hash: str, now: datetime) -> None:

@@ -19,12 +19,13 @@ from models.mongo.updates import build_update
 
 
 class MailPurpose(Enum):
-    """Reasons for a mail. REGISTER carries a new account; the last two are notices."""
+    """Reasons for a mail. REGISTER carries a new account; the last three are notices."""
 
     REGISTER = "REGISTER"
     VERIFY_EMAIL = "VERIFY_EMAIL"
     RESET_PASSWORD = "RESET_PASSWORD"  # noqa: S105 - a purpose, not a password
     PASSWORD_CHANGED = "PASSWORD_CHANGED"  # noqa: S105 - likewise
+    PASSWORD_WAS_RESET = "PASSWORD_WAS_RESET"  # noqa: S105 - likewise
     ACCOUNT_DELETED = "ACCOUNT_DELETED"
 
 

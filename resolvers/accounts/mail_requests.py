@@ -88,6 +88,8 @@ async def _build_mail(runtime: Runtime, request: models.MailRequestRecord) -> Ma
     web_url, email = runtime.settings.public_web_url, request.email
     if request.purpose is MailPurpose.PASSWORD_CHANGED:
         return mail_texts.build_password_changed_mail(email, web_url)
+    if request.purpose is MailPurpose.PASSWORD_WAS_RESET:
+        return mail_texts.build_password_reset_notice(email, web_url)
     if request.purpose is MailPurpose.ACCOUNT_DELETED:
         return mail_texts.build_account_deleted_mail(email)
     if request.registration is not None:

@@ -111,7 +111,7 @@ async def change_tier(runtime: Runtime, email: str, tier: models.AccountTier) ->
         user = await administration.set_tier(Context(runtime), email, tier)
     except CodedError as error:
         raise StartupError(error.message) from error
-    _print_line(f"{user.id}: {user.tier.value}; its sessions follow with their next refresh.")
+    print_line(f"{user.id}: {user.tier.value}; its sessions follow with their next refresh.")
 
 
 async def print_accounts(
@@ -144,7 +144,7 @@ def _print_account(user: models.UserRecord) -> None:
         "tier": user.tier.value,
         "created_at": user.created_at,
     }
-    _print_line(orjson.dumps(line).decode())
+    print_line(orjson.dumps(line).decode())
 
 
 async def _run(settings: Settings, call: Callable[[Runtime], Awaitable[None]]) -> None:

@@ -17,7 +17,11 @@ def build_verification_mail(to: str, code: str, web_url: str) -> Mail:
     """Build the mail with the code that proves an address."""
     action = _describe_action(web_url, "verify-email", code)
     text = f"Somebody, surely you, gave this address to Marquee. To prove it, {action}"
-    return _compose(to, "Prove your address", text, "This works once, for 24 hours.", _IGNORE)
+    second_step = (
+        "Enter the password you chose with it. If you chose none, somebody else gave your address."
+    )
+    terms = "This works once, for 24 hours."
+    return _compose(to, "Prove your address", text, second_step, terms, _IGNORE)
 
 
 def build_already_registered_mail(to: str, web_url: str) -> Mail:
@@ -42,6 +46,16 @@ def build_password_changed_mail(to: str, web_url: str) -> Mail:
         "The password of your account was changed, and it was signed out elsewhere. "
         "API keys go on working: revoke those that you do not know.\n\n"
         "If it was not you, have the password reset now."
+    )
+    return _compose(to, "Your password was changed", text, web_url)
+
+
+def build_password_reset_notice(to: str, web_url: str) -> Mail:
+    """Build the notice of a password that was reset."""
+    text = (
+        "The password of your account was reset by a mail to this address. "
+        "It was signed out everywhere, and its API keys have ended.\n\n"
+        "If it was not you, have the password reset now, and look after your mailbox."
     )
     return _compose(to, "Your password was changed", text, web_url)
 

@@ -53,7 +53,8 @@ REPORT = f"""mutation ($id: ID!, $at: Float!, $of: Float, $number: Int!) {{ repo
 sessionId: $id, sequence: $number, positionSeconds: $at, durationSeconds: $of}}) {{
 progress {{ id }} {_ERRORS} }} }}"""
 WATCHLIST = f"mutation ($id: ID!) {{ addToWatchlist(input: {{id: $id}}) {{ {_ERRORS} }} }}"
-KEY = f"""mutation ($name: String!) {{ createApiKey(input: {{name: $name}}) {{ secret
+KEY = f"""mutation ($name: String!, $password: String!) {{
+createApiKey(input: {{name: $name, password: $password, scopes: [READ, PLAYBACK]}}) {{ secret
 apiKey {{ id prefix }} {_ERRORS} }} }}"""
 PROFILE = f"""mutation {{ updateProfile(input: {{language: "kw", audioLanguages: ["gv"],
 subtitleLanguages: ["yi"]}}) {{ {_ERRORS} }} }}"""
@@ -216,7 +217,7 @@ async def _fill(world: World) -> None:
     await world.ask(PROFILE, token)
     await world.ask(WATCHLIST, token, id=LATER)
     await world.ask(WATCHLIST, token, id=SHOW)
-    key = await world.ask(KEY, token, name="Adas marked key")
+    key = await world.ask(KEY, token, name="Adas marked key", password=PASSWORD)
     world.hls_url = (await world.ask(HLS, token, id=FILM))["hls"]["masterPlaylistUrl"]
     await _know(world, key)
 

@@ -93,7 +93,7 @@ async def test_a_registration_to_be_proved_answers_the_same_for_every_address(
     refused = await send(LOGIN, verified=True, input=login)
     # then a right password is told what is missing
     assert refused["data"]["login"]["errors"] == [{"code": "EMAIL_NOT_VERIFIED", "path": None}]
-    verified = await send(VERIFY, input={"token": code})
+    verified = await send(VERIFY, verified=True, input={"token": code, "password": PASSWORD})
     assert verified == {"data": {"verifyEmail": {"viewer": None, "errors": []}}}
     # and an address with an account answers as one without
     assert await send(REGISTER, verified=True, input=fields) == nothing

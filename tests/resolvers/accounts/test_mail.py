@@ -80,8 +80,8 @@ async def test_registering_signs_nobody_in_until_the_address_is_proved(stranger:
     with pytest.raises(InvalidCredentials):
         await log_in(stranger, password="wrong horse battery")
     assert await read_stored(models.Login) == []
-    # when the code is used
-    await mail_tokens.verify_email(next_operation(stranger), code)
+    # when the code is used by whoever knows the password
+    await mail_tokens.verify_email(next_operation(stranger), code, PASSWORD)
     # then its owner may sign in, and the code is gone
     assert (await read_account())["email_verified"] is True
     assert await read_stored(models.MailToken) == []
@@ -130,8 +130,13 @@ async def test_who_proves_the_address_gets_it_whoever_registered_it_first(
     for password in (PASSWORD, NEW_PASSWORD):
         with pytest.raises(InvalidCredentials):
             await log_in(stranger, password=password)
+    # when the owner opens the first of the two mails, then it does not fit the owner's password
+    with pytest.raises(InvalidCredentials) as refused:
+        await mail_tokens.verify_email(next_operation(stranger), eves, PASSWORD)
+    assert refused.value.path == ["password"]
+    assert (await read_account())["email_verified"] is False
     # when the owner confirms theirs
-    await mail_tokens.verify_email(next_operation(stranger), adas)
+    await mail_tokens.verify_email(next_operation(stranger), adas, PASSWORD)
     # then it is the owner's password that opens it, under the owner's name
     assert (await read_account())["display_name"] == "Ada"
     assert (await log_in(stranger)).viewer
@@ -139,7 +144,66 @@ async def test_who_proves_the_address_gets_it_whoever_registered_it_first(
         await log_in(stranger, password=NEW_PASSWORD)
     # and the other's code does nothing any more
     with pytest.raises(InvalidToken):
-        await mail_tokens.verify_email(next_operation(stranger), eves)
+        await mail_tokens.verify_email(next_operation(stranger), eves, NEW_PASSWORD)
+
+
+@pytest.mark.parametrize("is_resent", [False, True])
+@pytest.mark.parametrize("registers_too", [False, True])
+async def test_a_proof_without_the_password_proves_the_address_alone(
+    stranger: Context, is_resent: bool, registers_too: bool
+) -> None:
+    # given somebody who registers another's address, and has the mail sent again
+    await register(stranger, NEW_PASSWORD, "Eve")
+    await send_pending_mails(stranger)
+    if is_resent:
+        await mail_tokens.resend_verification(next_operation(stranger), EMAIL)
+    code = (await send_pending_mails(stranger)).codes[-1]
+    if registers_too:
+        await register(stranger, PASSWORD, "Ada")
+        await send_pending_mails(stranger)
+    # when the owner of the address opens that mail
+    await mail_tokens.verify_email(next_operation(stranger), code)
+    # then the address is proved, and neither password opens the account
+    assert (await read_account())["email_verified"] is True
+    for password in (PASSWORD, NEW_PASSWORD, ""):
+        with pytest.raises(InvalidCredentials):
+            await log_in(stranger, password=password)
+    # and the owner's way in is a new one
+    await mail_tokens.reset_password(
+        next_operation(stranger), await ask_for_reset(stranger), PASSWORD
+    )
+    assert (await log_in(stranger)).viewer
+
+
+async def test_a_proof_without_the_password_ends_what_another_began(
+    guest: Context, stranger: Context
+) -> None:
+    # given somebody who took another's address while none had to be proved, and has a key
+    eve = await register_account(guest)
+    key = (await create_key(eve)).secret
+    # when the owner of the address proves it, now that they have to be
+    await mail_tokens.resend_verification(next_operation(stranger), EMAIL)
+    code = (await send_pending_mails(stranger)).codes[-1]
+    await mail_tokens.verify_email(next_operation(stranger), code)
+    # then that one is out
+    assert eve.viewer is not None
+    assert guest.runtime.accounts.revocations.is_revoked(eve.viewer)
+    with pytest.raises(InvalidToken):
+        await authenticate(stranger.runtime, f"Bearer {key}")
+    with pytest.raises(InvalidCredentials):
+        await log_in(stranger)
+
+
+async def test_who_is_signed_in_proves_the_address_without_the_password(
+    guest: Context, stranger: Context
+) -> None:
+    ada = await register_account(guest)
+    await mail_tokens.resend_verification(next_operation(stranger), EMAIL)
+    code = (await send_pending_mails(stranger)).codes[-1]
+    signed_in = next_operation(stranger, viewer=ada.viewer)
+    user = await mail_tokens.verify_email(signed_in, code)
+    assert user is not None and user.email_verified
+    assert (await log_in(stranger)).viewer
 
 
 async def test_a_code_sent_again_proves_the_address_and_sets_no_password(
@@ -432,7 +496,7 @@ async def test_a_confirmed_registration_ends_what_another_began(
     # when its owner registers, now that they have to be, and confirms it
     await register(stranger, NEW_PASSWORD, "Ada")
     await mail_tokens.verify_email(
-        next_operation(stranger), (await send_pending_mails(stranger)).codes[-1]
+        next_operation(stranger), (await send_pending_mails(stranger)).codes[-1], NEW_PASSWORD
     )
     # then only the owner gets in
     assert eve.viewer is not None and guest.runtime.accounts.revocations.is_revoked(eve.viewer)

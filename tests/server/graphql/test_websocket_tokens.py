@@ -252,7 +252,7 @@ async def test_a_revoked_token_opens_nothing(socket: Socket, runtime: Runtime) -
 @pytest.fixture
 async def key(runtime: Runtime) -> NewApiKey:
     password = "correct horse battery"
-    hashed = await runtime.passwords.hash(password)
+    hashed = await runtime.accounts.passwords.hash(password)
     user = models.User(
         id=ids.derive("user", "sockets", "ada"),
         email="ada@example.org",
