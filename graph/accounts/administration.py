@@ -30,14 +30,12 @@ class SetAccountTierInput:
 
 @strawberry.type(description="Result of setting a tier; `errors` says why it failed.")
 class SetAccountTierPayload:
-    account_id: strawberry.ID | None = plain("Id of the account; null on failure.")
     tier: AccountTier | None = plain("The account's tier now; null on failure.")
     errors: list[UserError] = plain("Why the mutation failed; empty on success.")
 
 
 @dataclass(frozen=True, slots=True)
 class SetAccountTierAnswer:
-    account_id: str | None
     tier: AccountTier | None
     errors: list[errors.UserError]
 
@@ -51,8 +49,8 @@ async def _set_account_tier(
     call = administration.set_tier_as_admin(info.context, input.email, input.tier)
     user, failed = await capture_user_errors(call)
     if user is None:
-        return SetAccountTierAnswer(None, None, failed)
-    return SetAccountTierAnswer(user.id, user.tier, failed)
+        return SetAccountTierAnswer(None, failed)
+    return SetAccountTierAnswer(user.tier, failed)
 
 
 @extend(Mutation)

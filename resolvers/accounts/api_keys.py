@@ -139,28 +139,35 @@ async def create_api_key(
     end = _validate_end(context, expires_at)
     credential = await reauthenticate(context, viewer, password, "password")
     text = ApiKeyText.new()
-    key = models.ApiKey(
+    key = _build_key(credential, text, line, chosen, at, end)
+    if not await models.insert_api_key(key, MOST_KEYS):
+        raise ValidationFailed(f"An account has at most {MOST_KEYS} keys: revoke one first.")
+    facts = [scope.value for scope in chosen]
+    created = AuditEvent.API_KEY_CREATED
+    await audit.record(context, created, subject=key.id, prefix=text.prefix, scopes=facts)
+    return NewApiKey(_build_record(key), text.text)
+
+
+def _build_key(
+    credential: models.CredentialRecord,
+    text: ApiKeyText,
+    name: str,
+    scopes: list[models.ApiKeyScope],
+    at: datetime,
+    expires_at: datetime,
+) -> models.ApiKey:
+    return models.ApiKey(
         id=models.ids.new("apikey"),
-        user_id=viewer.user_id,
-        name=line,
+        user_id=credential.id,
+        name=name,
         prefix=text.prefix,
         secret_hash=text.hash,
-        scopes=chosen,
+        scopes=scopes,
         key_epoch=credential.key_epoch,
-        expires_at=end,
+        expires_at=expires_at,
         created_at=at,
         updated_at=at,
     )
-    if not await models.insert_api_key(key, MOST_KEYS):
-        raise ValidationFailed(f"An account has at most {MOST_KEYS} keys: revoke one first.")
-    await audit.record(
-        context,
-        AuditEvent.API_KEY_CREATED,
-        subject=key.id,
-        prefix=text.prefix,
-        scopes=[scope.value for scope in chosen],
-    )
-    return NewApiKey(_build_record(key), text.text)
 
 
 def _build_record(key: models.ApiKey) -> models.ApiKeyRecord:

@@ -348,7 +348,8 @@ def _assignments() -> Iterator[Attack]:
     for assignment in ('userId: "user_1"', "role: ADMIN", 'viewerId: "user_1"', "tier: API"):
         yield document(
             row, f"a key with {assignment}",
-            f'mutation {{ createApiKey(input: {{name: "k", password: "p", {assignment}}}) {{ {SELF} }} }}',
+            f'mutation {{ createApiKey(input: {{name: "k", password: "p", {assignment}}}) '
+            f"{{ {SELF} }} }}",
         )  # fmt: skip
         yield document(
             row, f"a position with {assignment}",

@@ -10,7 +10,7 @@ from resolvers.context import Runtime
 from tests.support.api_client import GraphQL, token_for
 
 SET = """mutation ($input: SetAccountTierInput!) { setAccountTier(input: $input) {
-accountId tier errors { code path } } }"""
+tier errors { code path } } }"""
 EMAIL = "ada@example.org"
 
 
@@ -28,7 +28,7 @@ async def test_an_administrator_sets_the_tier(
     token = token_for(runtime, Role.ADMIN)
     variables = {"input": {"email": " Ada@Example.org", "tier": tier.value}}
     _, body = await graphql(SET, variables, token=token)
-    assert body["data"] == {"setAccountTier": {"accountId": ada, "tier": tier.value, "errors": []}}
+    assert body["data"] == {"setAccountTier": {"tier": tier.value, "errors": []}}
     (user,) = await models.list_users(None, tier, 10)
     assert user.id == ada
     (entry,) = await models.audit_entries(10)
