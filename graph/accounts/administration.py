@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated
 
 import strawberry
 
 from graph.accounts.tiers import AccountTier
-from graph.base.errors import UserError
 from graph.base.extension import extend
 from graph.base.fields import plain, resolver
 from graph.base.info import Info
-from graph.base.payloads import capture_user_errors
+from graph.base.payloads import build_payload, payload
 from graph.base.roots import Mutation
 from graph.base.scalars import EmailAddress
 from models import Role
 from resolvers.accounts import administration
-from services import errors
 
 
 @strawberry.input(description="An account and its new tier.")
@@ -28,16 +25,9 @@ class SetAccountTierInput:
     tier: AccountTier = strawberry.field(description="The new tier.")
 
 
-@strawberry.type(description="Result of setting a tier; `errors` says why it failed.")
+@payload("Result of setting a tier; `errors` says why it failed.")
 class SetAccountTierPayload:
     tier: AccountTier | None = plain("The account's tier now; null on failure.")
-    errors: list[UserError] = plain("Why the mutation failed; empty on success.")
-
-
-@dataclass(frozen=True, slots=True)
-class SetAccountTierAnswer:
-    tier: AccountTier | None
-    errors: list[errors.UserError]
 
 
 async def _set_account_tier(
@@ -45,12 +35,9 @@ async def _set_account_tier(
     input: Annotated[
         SetAccountTierInput, strawberry.argument(description="The account and its new tier.")
     ],
-) -> SetAccountTierAnswer:
+) -> SetAccountTierPayload:
     call = administration.set_tier_as_admin(info.context, input.email, input.tier)
-    user, failed = await capture_user_errors(call)
-    if user is None:
-        return SetAccountTierAnswer(None, failed)
-    return SetAccountTierAnswer(user.tier, failed)
+    return await build_payload(SetAccountTierPayload, call)
 
 
 @extend(Mutation)

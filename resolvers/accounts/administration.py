@@ -15,14 +15,14 @@ _NO_ACCOUNT = "There is no account of this address."
 
 async def set_tier_as_admin(
     context: Context, email: str, tier: models.AccountTier
-) -> models.UserRecord:
-    """Set an account's tier; see `set_tier`.
+) -> models.AccountTier:
+    """Set an account's tier, which is returned; see `set_tier`.
 
     Raises:
         Unauthenticated, Forbidden: the viewer is no ADMIN.
     """
     context.require(models.Role.ADMIN)
-    return await set_tier(context, email, tier)
+    return (await set_tier(context, email, tier)).tier
 
 
 async def set_tier(context: Context, email: str, tier: models.AccountTier) -> models.UserRecord:
