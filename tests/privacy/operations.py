@@ -38,6 +38,9 @@ PUBLIC = {"Movie", "TvShow", "Season", "Episode", "Genre", "Person", "Title", "P
 STAFF = {"Provider", "CircuitBreaker", "Job"}
 _UNIONS_AND_NODES = {"Node", "SearchResult"}
 
+# Mutations by which an ADMIN changes accounts of others, audited; they tell nothing of them.
+ADMINISTRATION = {"setAccountTier"}
+
 # What arguments get that are no ids: by name, else by type.
 _BY_NAME: dict[str, Any] = {
     "email": "ada-of-the-marker@example.org",
