@@ -32,12 +32,14 @@ from server.middleware.trusted_host import StrictTrustedHost
 from server.routes import art, fallback, media, operations
 from server.routes.bandwidth import BandwidthTest
 from server.routes.jwks import KeySet
+from server.routes.prometheus import list_metrics_routes
 from services.media.hls import PLAYLIST_TYPE
 from services.settings.settings import Settings
 from services.telemetry.access_log import AccessLog
 from services.telemetry.logs import get_logger
 
 log = get_logger("server")
+_STOP_SECONDS = 2.0  # for the workers of API processes
 _COMPRESSION: Any = {"zstd_level": 3, "brotli_quality": 4, "gzip_level": 4}
 add_compress_type(PLAYLIST_TYPE)
 _EXPOSED_HEADERS = [
@@ -104,7 +106,7 @@ def _routes(runtime: Runtime) -> list[Route]:
     return [
         Route("/health", operations.health),
         Route("/ready", operations.ready),
-        Route("/metrics", operations.prometheus),
+        *list_metrics_routes(runtime.settings),
         Route("/.well-known/jwks.json", KeySet(runtime.accounts.access_tokens).answer),
         Route("/art/posters/{title_id}.svg", art.poster),
         Route("/art/backdrops/{title_id}.svg", art.backdrop),
@@ -164,6 +166,8 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
         app.state.draining.set()
         stop.set()
         warming_up.cancel()
+        await asyncio.wait([task, warming_up], timeout=_STOP_SECONDS)
+        task.cancel()
         await asyncio.gather(task, warming_up, return_exceptions=True)
 
 

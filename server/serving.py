@@ -28,7 +28,7 @@ from services.errors import StartupError
 from services.settings.settings import Settings
 
 T = TypeVar("T")
-_SHUTDOWN_SECONDS = 10
+_SHUTDOWN_SECONDS = 7  # of the 10 that a process has: the rest is for what it has connected
 _MAX_MESSAGE_BYTES = 64 * 1024
 _SOCKET_PING_SECONDS = 20.0
 _SOCKET_SILENCE_SECONDS = 30.0
@@ -37,24 +37,28 @@ _MAX_DESCRIPTORS = 1_048_576
 _RESERVED_DESCRIPTORS = 400
 
 
-def bind(settings: Settings) -> socket.socket:
-    """Bind the listening socket, before anything else is started.
+def bind(settings: Settings, port: int | None = None, name: str = "PORT") -> socket.socket:
+    """Bind a listening socket of HOST, before anything else is started.
+
+    Args:
+        port: another than PORT, of the setting `name`.
 
     Raises:
         StartupError: the port is in use, or HOST is not an address of this machine.
     """
+    port = settings.port if port is None else port
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     # Head and body are two writes: with Nagle's algorithm the second waits 40 ms for the client.
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     try:
-        listening.bind((settings.host, settings.port))
+        listening.bind((settings.host, port))
     except OSError as error:
         listening.close()
         raise StartupError(
-            f"Port {settings.port} on {settings.host} cannot be used ({error.strerror}): "
-            "set PORT (or HOST) to another one."
+            f"Port {port} on {settings.host} cannot be used ({error.strerror}): "
+            f"set {name} (or HOST) to another one."
         ) from error
     listening.listen(2048)
     listening.set_inheritable(True)
@@ -109,8 +113,12 @@ async def serve(
     started: Callable[[], None] = lambda: None,
     stopping: Callable[[], None] = lambda: None,
     limits: ConnectionLimits | None = None,
+    drain_seconds: float = 0.0,
 ) -> None:
-    """Serve until `stop` is set, then let running requests end for at most 10 s."""
+    """Serve until `stop` is set, and `drain_seconds` longer; then let running requests end.
+
+    `stopping` is called when `stop` is set. Requests have 7 s to end.
+    """
     server = Server(build_config(app, limits=limits))
     running = asyncio.create_task(server.serve(sockets=[listening]))
     while not server.started and not running.done():  # noqa: ASYNC110 - uvicorn has no event
@@ -121,6 +129,7 @@ async def serve(
     await asyncio.wait([running, stop_requested], return_when=asyncio.FIRST_COMPLETED)
     stop_requested.cancel()
     stopping()
+    await asyncio.wait([running], timeout=drain_seconds)
     server.should_exit = True
     await running
 

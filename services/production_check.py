@@ -21,6 +21,7 @@ _MIN_SECRET_BYTES = 32
 _MIN_DIFFERENT_BYTES = 10  # fewer are a word repeated
 _MAX_ACCESS_SECONDS = 3600
 _MIN_AUDIT_DAYS = 30
+_MIN_TOKEN_CHARACTERS = 16
 _MIN_PREFIX_BITS = {4: 8, 6: 16}  # wider networks are never our own proxies
 log = get_logger("production_check")
 
@@ -192,6 +193,16 @@ def _check_stores(settings: Settings) -> Iterator[Finding]:
             yield _warn(name, problem, "set one (ACL or requirepass)")
 
 
+def _check_metrics(settings: Settings) -> Iterator[Finding]:
+    token = settings.metrics_token.get_secret_value()
+    if not token and settings.metrics_port is None:
+        problem = "is empty, and METRICS_PORT is not set: everybody reads /metrics"
+        yield _reject("METRICS_TOKEN", problem, "set one, or a METRICS_PORT that is not public")
+    elif token and len(token) < _MIN_TOKEN_CHARACTERS:
+        remedy = f"set a random one of {_MIN_TOKEN_CHARACTERS} characters or more"
+        yield _reject("METRICS_TOKEN", "can be guessed", remedy)
+
+
 def _check_watches(settings: Settings) -> Iterator[Finding]:
     for name, mode in (
         ("RATE_LIMIT_MODE", settings.rate_limit_mode),
@@ -218,6 +229,7 @@ _RULES: Sequence[SettingsRule] = (
     _check_mail,
     _check_stores,
     _check_watches,
+    _check_metrics,
 )
 
 

@@ -23,6 +23,7 @@ from models.mongo.replica_set import ensure_initiated
 from resolvers.catalog.imports import demo
 from resolvers.context import Context, Runtime
 from resolvers.opening import open_runtime
+from resolvers.ops.health_and_metrics import HEALTH_KEY
 from server.app import build_app
 from services.embedded import servers
 from services.redis.pool import Client
@@ -163,6 +164,7 @@ async def runtime(_runtime: Runtime, commands: CountedCommands) -> Runtime:
         await document.get_pymongo_collection().delete_many({})
     await _flush(_runtime)
     _runtime.accounts.revocations.clear()
+    _runtime.ops.health_cache.forget(HEALTH_KEY)
     commands.clear()
     return _runtime
 

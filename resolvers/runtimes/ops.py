@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
+from services.cache.ttl_cache import TtlCache
 from services.limits.abuse_watch import AbuseWatch
 from services.limits.rate_limit import RateLimiter
 from services.redis.hub import Hub
@@ -19,6 +21,10 @@ class Jobs:
     changed: Hub[str]
 
 
+def _build_health_cache() -> TtlCache[Any]:
+    return TtlCache(fresh_seconds=1, stale_seconds=0)
+
+
 @dataclass(frozen=True, slots=True)
 class OpsRuntime:
     """This process's metrics and everyone's, the jobs, and the limits of requests."""
@@ -28,3 +34,4 @@ class OpsRuntime:
     jobs: Jobs
     rate_limiter: RateLimiter
     abuse_watch: AbuseWatch
+    health_cache: TtlCache[Any] = field(default_factory=_build_health_cache)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
+import threading
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
@@ -21,10 +23,14 @@ from server.app import build_app
 from server.commands.options import load_settings
 from server.commands.progress_bar import ProgressBar
 from server.commands.report_text import format_indexes, format_report
-from server.http_protocol import ConnectionLimits
+from server.listeners import open_listeners
 from services.redis import eviction
 from services.settings.settings import Settings
+from services.telemetry.log_queue import standard_error
+from services.telemetry.logs import get_logger
 
+_STOP_SECONDS = 10.0
+log = get_logger("server")
 app = typer.Typer()
 importing = typer.Typer(no_args_is_help=True, help="Load a catalogue from elsewhere.")
 indexes = typer.Typer(no_args_is_help=True, help="MongoDB indexes.")
@@ -32,13 +38,21 @@ app.add_typer(importing, name="import")
 app.add_typer(indexes, name="indexes")
 
 
-def stop_on_signals() -> asyncio.Event:
-    """An event that SIGINT or SIGTERM sets; a second signal interrupts at once."""
+def stop_on_signals(force_after_seconds: float | None = None) -> asyncio.Event:
+    """An event that SIGINT or SIGTERM sets; a second signal interrupts at once.
+
+    Args:
+        force_after_seconds: the process ends then, whatever it still waits for.
+    """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
 
     def on_signal(number: int) -> None:
         stop.set()
+        if force_after_seconds is not None:
+            forcing = threading.Timer(force_after_seconds, _force_exit)
+            forcing.daemon = True
+            forcing.start()
         loop.remove_signal_handler(number)
 
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -46,29 +60,29 @@ def stop_on_signals() -> asyncio.Event:
     return stop
 
 
+def _force_exit() -> None:
+    """End the process at once, with the last lines of its log."""
+    log.error("shutdown_forced")
+    standard_error().drain()
+    os._exit(1)
+
+
 async def serve(settings: Settings) -> None:
     """Run the API until it is stopped."""
-    total = serving.raise_descriptor_limit()
-    listening = serving.bind(settings)
-    stop = stop_on_signals()
+    listeners = open_listeners(settings)
+    stop = stop_on_signals(settings.drain_delay_seconds + _STOP_SECONDS)
     async with (
         open_runtime(settings) as runtime,
         eviction.watch_eviction_policy(runtime.state_redis),
     ):
         app = build_app(runtime)
         serving.freeze_garbage()
-        await serving.serve(
-            app,
-            listening,
-            stop,
-            stopping=app.state.draining.set,
-            limits=ConnectionLimits.of(settings, total=total),
-        )
+        await listeners.serve(app, stop)
 
 
 async def work(settings: Settings) -> None:
     """Run the background workers until they are stopped."""
-    stop = stop_on_signals()
+    stop = stop_on_signals(_STOP_SECONDS)
     async with (
         open_runtime(settings) as runtime,
         eviction.watch_eviction_policy(runtime.state_redis),

@@ -23,7 +23,7 @@ from server.app import build_app
 from server.commands.databases import stop_on_signals
 from server.commands.options import load_settings
 from server.commands.report_text import format_report
-from server.http_protocol import ConnectionLimits
+from server.listeners import open_listeners
 from services.embedded import servers as embedded
 from services.errors import StartupError
 from services.redis import eviction
@@ -41,9 +41,8 @@ async def run(settings: Settings) -> None:
     Raises:
         StartupError: a port is in use, a binary is missing, or DATA_DIR cannot be used.
     """
-    total = serving.raise_descriptor_limit()
-    listening = serving.bind(settings)
-    port = listening.getsockname()[1]
+    listeners = open_listeners(settings)
+    port = listeners.public.getsockname()[1]
     settings = settings.model_copy(update={"port": port})
     stop = stop_on_signals()
     with ExitStack() as servers:
@@ -58,14 +57,7 @@ async def run(settings: Settings) -> None:
             working = asyncio.create_task(workers.run_workers(runtime, names, stop_workers))
             clip = asyncio.create_task(_make_clip(settings))
             app = build_app(runtime, access_log=AccessLog(enabled=settings.log_level == "debug"))
-            await serving.serve(
-                app,
-                listening,
-                stop,
-                started=lambda: _print_line(_format_welcome(settings)),
-                stopping=app.state.draining.set,
-                limits=ConnectionLimits.of(settings, total=total),
-            )
+            await listeners.serve(app, stop, started=lambda: _print_line(_format_welcome(settings)))
             _print_line("Stopping ...")
             stop_workers.set()
             await working
@@ -122,13 +114,19 @@ def _format_welcome(settings: Settings) -> str:
             "Marquee is running.",
             f"  GraphQL    {address}/graphql   (WebSocket: the same address, graphql-transport-ws)",
             f"  Health     {address}/ready",
-            f"  Metrics    {address}/metrics",
+            f"  Metrics    {_format_metrics_address(settings)}",
             f"  Sign-ins   {users}",
             f"             password {demo_users.DEMO_PASSWORD}",
             f"  Data       {settings.data_dir.resolve()}",
             "  Stop with Ctrl-C.",
         ]
     )
+
+
+def _format_metrics_address(settings: Settings) -> str:
+    if settings.metrics_port is None:
+        return f"{settings.public_address}/metrics"
+    return f"http://{settings.host}:{settings.metrics_port}/metrics"
 
 
 def _print_line(text: str) -> None:

@@ -1,7 +1,8 @@
 """A browser's sign-in in cookies its scripts cannot read, for clients with X-Marquee-Auth.
 
 Other sites' pages can make a browser send cookies, but not that header: cookies without it are
-refused. A bearer token wins over cookies. Both cookies are deleted once the sign-in is over.
+refused. A bearer token wins over cookies. Both cookies are deleted once the sign-in is over. Over
+https their names begin with `__Host-`, so that no other host of the site can plant them.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from services.settings.settings import Settings
 HEADER = b"x-marquee-auth"
 ACCESS, REFRESH = "marquee_access", "marquee_refresh"
 _PATHS = {ACCESS: "/", REFRESH: "/graphql"}
+_HOST_PREFIX = "__Host-"  # browsers take those only with Secure, Path=/ and no Domain (RFC 6265bis)
 Headers = Iterable[tuple[bytes, bytes]]
 
 
@@ -53,11 +55,12 @@ class RequestCookies:
 _NO_COOKIES = RequestCookies(None, None, False)
 
 
-def read_cookies(headers: Headers) -> RequestCookies:
-    """Read our cookies from ASGI's headers.
+def read_cookies(headers: Headers, settings: Settings) -> RequestCookies:
+    """Read our cookies from ASGI's headers, by the names that `settings` gives them.
 
     A cookie that comes twice is ignored: one of the two may be planted.
     """
+    access, refresh = _name(ACCESS, settings), _name(REFRESH, settings)
     values: dict[str, str | None] = {}
     has_csrf_header = False
     for name, value in headers:
@@ -66,9 +69,9 @@ def read_cookies(headers: Headers) -> RequestCookies:
             continue
         for pair in value.decode("latin-1").split(";"):
             key, _, text = pair.strip().partition("=")
-            if key in _PATHS:
+            if key in (access, refresh):
                 values[key] = text if key not in values else None
-    return RequestCookies(values.get(ACCESS), values.get(REFRESH), has_csrf_header)
+    return RequestCookies(values.get(access), values.get(refresh), has_csrf_header)
 
 
 async def authenticate_request(
@@ -84,7 +87,8 @@ async def authenticate_request(
         Refused: 401 for a token not in force, 403 for a forged request, 503 when no store answers.
     """
     bearer = headers.get(b"authorization", b"").decode("latin-1")
-    sent = read_cookies(raw) if b"cookie" in headers or HEADER in headers else _NO_COOKIES
+    may_have_any = b"cookie" in headers or HEADER in headers
+    sent = read_cookies(raw, runtime.settings) if may_have_any else _NO_COOKIES
     if not bearer:
         if sent is _NO_COOKIES:
             return None, None
@@ -107,7 +111,7 @@ async def authenticate_cookies(runtime: Runtime, headers: Headers) -> Viewer | N
     Raises:
         InvalidToken: the cookie's token is not in force.
     """
-    return await authenticate(runtime, read_cookies(headers).authorization)
+    return await authenticate(runtime, read_cookies(headers, runtime.settings).authorization)
 
 
 def build_set_cookie(browser: Browser, settings: Settings) -> list[bytes]:
@@ -130,8 +134,17 @@ def _expired_cookie(name: str, settings: Settings) -> bytes:
 
 
 def _cookie(name: str, value: str, seconds: int, settings: Settings) -> bytes:
-    text = f"{name}={value}; Path={_PATHS[name]}; Max-Age={seconds}; HttpOnly; SameSite=Strict"
-    return f"{text}; Secure".encode() if _is_secure(settings) else text.encode()
+    is_secure = _is_secure(settings)
+    path = "/" if is_secure else _PATHS[name]
+    text = (
+        f"{_name(name, settings)}={value}; Path={path}; Max-Age={seconds}; HttpOnly; "
+        "SameSite=Strict"
+    )
+    return f"{text}; Secure".encode() if is_secure else text.encode()
+
+
+def _name(name: str, settings: Settings) -> str:
+    return _HOST_PREFIX + name if _is_secure(settings) else name
 
 
 def _is_secure(settings: Settings) -> bool:

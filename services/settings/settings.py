@@ -17,9 +17,12 @@ from services.settings.accounts import AccountSettings
 from services.settings.cdn import CdnSettings
 from services.settings.connections import ConnectionSettings
 from services.settings.limits import LimitSettings
+from services.settings.process import ProcessSettings
 from services.settings.sockets import SocketSettings
 
 DEVELOPMENT_SECRET = "development-only-secret-change-me-32"  # noqa: S105 - refused in production
+
+_PRODUCTION_DRAIN_SECONDS = 5.0
 
 
 class Environment(Enum):
@@ -35,6 +38,7 @@ class Settings(
     CdnSettings,
     ConnectionSettings,
     LimitSettings,
+    ProcessSettings,
     SocketSettings,
 ):
     """All settings, read once at start from the environment and, if present, `.env`."""
@@ -285,6 +289,13 @@ class Settings(
     def is_production(self) -> bool:
         """Whether ENVIRONMENT is production."""
         return self.environment is Environment.PRODUCTION
+
+    @property
+    def drain_delay_seconds(self) -> float:
+        """DRAIN_SECONDS; by default none in development."""
+        if self.drain_seconds is None:
+            return _PRODUCTION_DRAIN_SECONDS if self.is_production else 0.0
+        return self.drain_seconds
 
     @property
     def needs_verified_email(self) -> bool:

@@ -25,6 +25,7 @@ FIT: dict[str, Any] = {
     "mongodb_uri": "mongodb://api:key-of-the-store@db-1,db-2/?replicaSet=rs0",
     "redis_url": "rediss://:key-of-the-cache@redis:6379/0",
     "state_redis_url": "rediss://:key-of-the-state@state:6379/0",
+    "metrics_token": SecretStr("a-token-of-prometheus-alone"),
 }
 
 
@@ -67,6 +68,9 @@ REFUSED: list[tuple[str, dict[str, Any]]] = [
     ("RATE_LIMIT_MODE", {"rate_limit_mode": "off"}),
     ("ABUSE_MODE", {"abuse_mode": "off"}),
     ("THROTTLES", {"throttles": False}),
+    ("METRICS_TOKEN", {"metrics_token": SecretStr("")}),
+    ("METRICS_TOKEN", {"metrics_token": SecretStr("short")}),
+    ("METRICS_TOKEN", {"metrics_token": SecretStr("short"), "metrics_port": 9100}),
 ]
 WARNED: list[tuple[str, dict[str, Any]]] = [
     ("ACCESS_TOKEN_SECONDS", {"access_token_seconds": 86400}),
@@ -105,6 +109,7 @@ def test_it_is_warned_of_and_not_refused(name: str, changed: dict[str, Any]) -> 
     "changed",
     [
         {"trusted_proxies": "none"},
+        {"metrics_token": SecretStr(""), "metrics_port": 9100},
         {"trusted_proxies": "2001:db8::7"},
         {"cors_origin": ""},
         {"graphql_introspection": False},

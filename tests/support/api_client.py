@@ -185,7 +185,9 @@ async def connect_executor(runtime: Runtime, executor: str) -> AsyncIterator[Gra
 
 
 @asynccontextmanager
-async def serve_app(app: Starlette, settings: Settings) -> AsyncIterator[LiveServer]:
+async def serve_app(
+    app: Starlette, settings: Settings, *, drain_seconds: float = 0.0
+) -> AsyncIterator[LiveServer]:
     listening = serving.bind(settings.model_copy(update={"port": 0}))
     started, stop = asyncio.Event(), asyncio.Event()
     task = asyncio.create_task(
@@ -196,6 +198,7 @@ async def serve_app(app: Starlette, settings: Settings) -> AsyncIterator[LiveSer
             started=started.set,
             stopping=getattr(app.state, "draining", asyncio.Event()).set,
             limits=ConnectionLimits.of(settings),
+            drain_seconds=drain_seconds,
         )
     )
     async with asyncio.timeout(10):

@@ -17,6 +17,7 @@ from resolvers.ops.health_and_metrics import (
     LiveMetricsEvent,
     live_metrics,
 )
+from services.cache.ttl_cache import TtlCache
 from services.errors import (
     Forbidden,
     InvalidCursor,
@@ -226,3 +227,29 @@ async def test_ready_while_one_store_can_serve(
 
 def test_liveness_asks_nobody() -> None:
     assert health_and_metrics.liveness() == (200, {"status": "ok", "version": "0.1.0"})
+
+
+async def test_many_who_ask_cost_one_probe_a_second(runtime: Runtime, clock: Clock) -> None:
+    # given probes that are remembered by a clock that stands
+    cache: TtlCache[object] = TtlCache(fresh_seconds=1, stale_seconds=0, clock=clock)
+    watched = replace(runtime, ops=replace(runtime.ops, health_cache=cache))
+    before = await count_pings(runtime)
+
+    # when a hundred ask within a second
+    for _ in range(2):
+        reports = await asyncio.gather(
+            *(health_and_metrics.health(Context(watched)) for _ in range(50))
+        )
+        clock.now += 0.4
+    assert {report.status for report in reports} == {HealthStatus.HEALTHY}
+
+    # then the stores were asked once, and again when it is over
+    assert await count_pings(runtime) == before + 1
+    clock.now += 0.4
+    await health_and_metrics.health(Context(watched))
+    assert await count_pings(runtime) == before + 2
+
+
+async def count_pings(runtime: Runtime) -> int:
+    stats = await runtime.redis.info("commandstats")
+    return int(stats.get("cmdstat_ping", {"calls": 0})["calls"])

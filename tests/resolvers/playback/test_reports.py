@@ -443,6 +443,7 @@ async def test_health_tells_of_a_state_redis_of_its_own(ada: Context, relay: Rel
     assert [one.name for one in health.checks] == ["database", "cache", "state"]
     assert health.status is health_and_metrics.HealthStatus.HEALTHY
     relay.cut()
+    ada.runtime.ops.health_cache.forget(health_and_metrics.HEALTH_KEY)
     health = await health_and_metrics.health(ada)
     away = [
         one.name

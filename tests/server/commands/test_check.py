@@ -28,6 +28,7 @@ FIT = {
     "RATE_LIMIT_MODE": "enforce",
     "THROTTLES": "true",
     "ABUSE_MODE": "enforce",
+    "METRICS_PORT": "9464",
 }
 Check = Callable[..., Process]
 

@@ -286,6 +286,39 @@ def test_cookies_are_secure_but_on_plain_http_in_development() -> None:
     assert secure(environment=Environment.PRODUCTION, public_url="http://films.example") == {True}
 
 
+SECURE = (
+    {"public_url": "https://films.example"},
+    {"environment": Environment.PRODUCTION, "public_url": "http://films.example"},
+)
+
+
+@pytest.mark.parametrize("changes", SECURE)
+def test_secure_cookies_can_be_planted_by_no_other_host(changes: dict[str, Any]) -> None:
+    # given sign-ins kept, and given up
+    settings = Settings(_env_file=None, **changes)
+    kept, given_up = Browser(), Browser()
+    kept.keep("a", "b")
+    given_up.forget()
+
+    # then both cookies have what browsers ask of the prefix, whatever is done with them
+    for browser in (kept, given_up):
+        lines = [line.decode() for line in cookies.build_set_cookie(browser, settings)]
+        names = [line.partition("=")[0] for line in lines]
+        assert names == ["__Host-marquee_access", "__Host-marquee_refresh"]
+        for line in lines:
+            attributes = line.split("; ")[1:]
+            assert {"Path=/", "Secure", "HttpOnly", "SameSite=Strict"} < set(attributes)
+            assert not [each for each in attributes if each.lower().startswith("domain")]
+
+    # and cookies of the plain names are nobody's
+    planted = [(b"cookie", b"marquee_access=a; marquee_refresh=r")]
+    sent = cookies.read_cookies(planted, settings)
+    assert (sent.access, sent.refresh) == (None, None)
+    own = [(b"cookie", b"__Host-marquee_access=a; __Host-marquee_refresh=r; marquee_access=x")]
+    sent = cookies.read_cookies(own, settings)
+    assert (sent.access, sent.refresh) == ("a", "r")
+
+
 @pytest.mark.parametrize(
     ("lines", "access", "refresh"),
     [
@@ -306,7 +339,8 @@ def test_cookies_are_secure_but_on_plain_http_in_development() -> None:
 def test_cookies_are_read_as_sent(
     lines: list[str], access: str | None, refresh: str | None
 ) -> None:
-    sent = cookies.read_cookies([(b"cookie", line.encode()) for line in lines])
+    raw = [(b"cookie", line.encode()) for line in lines]
+    sent = cookies.read_cookies(raw, Settings(_env_file=None))
     assert (sent.access, sent.refresh, sent.has_csrf_header) == (access, refresh, False)
     assert sent.browser is None
 

@@ -1,0 +1,32 @@
+"""Settings of a process's operation: how it is watched, drained and kept from being open."""
+
+from __future__ import annotations
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings
+
+
+class ProcessSettings(BaseSettings):
+    """A part of `Settings`."""
+
+    metrics_token: SecretStr = Field(
+        SecretStr(""), description="Bearer token that /metrics needs; empty: none"
+    )
+    metrics_port: int | None = Field(
+        None,
+        ge=1,
+        le=65535,
+        description="Port of its own for /metrics, which the public one then has not; empty: none",
+    )
+    drain_seconds: float | None = Field(
+        None,
+        ge=0,
+        le=300,
+        description="How long after SIGTERM /ready is 503 before the listener closes; default 5 in "
+        "production, else 0",
+    )
+    allow_open_development: bool = Field(
+        False,
+        description="Let development, with its published secret and demo users, listen on a HOST "
+        "that others reach",
+    )
