@@ -46,6 +46,7 @@ class _Title(StoredDocument):
     title: str
     sort_title: str
     original_title: str | None = None
+    other_titles: list[str] = []  # further names it is known by, for search
     overview: str | None = None
     year: int | None = None
     languages: list[str] = []

@@ -1,14 +1,15 @@
 """Digests of the values an import last wrote to each title, so that edits by others stay.
 
 Promise: an import changes a field that has the value it last wrote, or was never filled; a field
-that somebody else wrote it leaves unchanged.
+that somebody else wrote, an editor or another source, it leaves unchanged.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import pymongo
@@ -21,7 +22,8 @@ from models.mongo.updates import build_initial_values, build_update
 D = TypeVar("D", bound=StoredDocument)
 ImportedValues = dict[str, list[str]]  # digests by field
 _SECONDS = 30.0
-_IDENTITY = {"id", "tmdb_id"}
+_IDENTITY = {"id"}
+_NO_PLACEHOLDERS: Mapping[str, Callable[[str], str]] = MappingProxyType({})
 
 
 class ImportedTitle(StoredDocument):
@@ -41,29 +43,61 @@ class ImportedTitleRecord(IdentifiedRecord, frozen=True):
     told: dict[str, list[str]] = {}
 
 
-async def respect_edits(document: type[D], documents: Sequence[D]) -> None:
+async def respect_edits(
+    document: type[D],
+    documents: Sequence[D],
+    *,
+    source: str = "",
+    figures: Collection[str] = (),
+    placeholders: Mapping[str, Callable[[str], str]] = _NO_PLACEHOLDERS,
+) -> None:
     """Unset, ahead of `upsert`, the fields of each document that others wrote.
 
     That is, since its last import, or before its first; digests of the other fields are stored. At
     most 1000 documents.
 
+    Args:
+        source: name of a source that keeps digests of its own.
+        figures: fields that no editor writes: of a title stored without digests, they are the
+            import's.
+        placeholders: by field what stands there until there is something better, by title id.
+
     Raises:
         UpstreamUnavailable: MongoDB did not answer in time or refused.
     """
-    title_ids = [each.id for each in documents]
-    imported = await find_by_id(ImportedTitle, ImportedTitleRecord, title_ids)
+    keys = {each.id: f"{each.id}:{source}" if source else each.id for each in documents}
+    imported = await find_by_id(ImportedTitle, ImportedTitleRecord, list(keys.values()))
     stored = await _read_stored(document, documents)
     changes: dict[str, ImportedValues] = {}
     for item in documents:
-        before = imported[item.id].told if item.id in imported else {}
-        after = dict(before) | _drop_edited_fields(item, stored.get(item.id), before)
+        digests = imported.get(keys[item.id])
+        before = digests.told if digests is not None else {}
+        free = {} if digests is not None else dict.fromkeys(figures)
+        row = stored.get(item.id)
+        if row is not None:
+            row = _drop_placeholders(item, row, placeholders)
+        after = dict(before) | _drop_edited_fields(item, row, before, free)
         if after != before:
-            changes[item.id] = after
+            changes[keys[item.id]] = after
     await _store_digests(changes)
 
 
+def _drop_placeholders(
+    item: StoredDocument,
+    stored: Mapping[str, Any],
+    placeholders: Mapping[str, Callable[[str], str]],
+) -> dict[str, Any]:
+    """The stored values without placeholders; unsets the item's fields that are no better."""
+    names = [name for name, build in placeholders.items() if stored.get(name) == build(item.id)]
+    item.model_fields_set.difference_update(name for name in names if not getattr(item, name))
+    return {name: value for name, value in stored.items() if name not in names}
+
+
 def _drop_edited_fields(
-    item: StoredDocument, stored: Mapping[str, Any] | None, before: ImportedValues
+    item: StoredDocument,
+    stored: Mapping[str, Any] | None,
+    before: ImportedValues,
+    free: Collection[str],
 ) -> ImportedValues:
     """Digests of the fields to write; unsets the item's fields that others wrote."""
     digests: ImportedValues = {}
@@ -74,7 +108,8 @@ def _drop_edited_fields(
             digests[name] = [new]
             continue
         old = _digest(stored.get(name))
-        ours = old in before[name] if name in before else not stored.get(name)
+        is_free = name in free or not stored.get(name)
+        ours = old in before[name] if name in before else is_free
         if not ours and old != new:
             item.model_fields_set.discard(name)
         elif new not in before.get(name, ()):

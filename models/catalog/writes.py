@@ -6,7 +6,7 @@ are those its import is responsible for: of stored documents only they are compa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, TypeVar
@@ -59,6 +59,7 @@ async def upsert(
     *,
     once: Collection[str] = (),
     written: Callable[[int], None] | None = None,
+    prepare: Callable[[Sequence[D]], Awaitable[None]] | None = None,
 ) -> Changes:
     """Insert or update documents of one class, 1000 per command.
 
@@ -66,6 +67,7 @@ async def upsert(
         documents: validated when built, so a lazy iterable keeps memory flat.
         once: names of fields that are written to new documents only.
         written: called with the number of documents done so far.
+        prepare: called with each batch before it is written.
 
     Raises:
         Conflict: another document holds a unique key of one of these; the others are written.
@@ -73,6 +75,8 @@ async def upsert(
     """
     changes = Changes()
     for batch in batches(documents, BATCH):
+        if prepare is not None:
+            await prepare(batch)
         changes += await _write(document, batch, _OURS | set(once))
         if written is not None:
             written(changes.total)

@@ -7,8 +7,10 @@ and names, so loading it again changes nothing.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import models
 from models.mongo import ids
@@ -27,7 +29,9 @@ from resolvers.catalog.imports.titles import sort_title
 from resolvers.context import Runtime
 from services import cdn
 
+T = TypeVar("T", models.Movie, models.Show)
 _SOURCE = "demo"
+_FIGURES = ("popularity", "similar_ids", "season_count", "episode_count")
 _TOP_POPULARITY = 100.0  # of the first featured film; each next one has 2 less
 _MOST_UNFEATURED = 50.0
 
@@ -60,11 +64,19 @@ async def load(
     writer = Writer(runtime, progress)
     await writer.write("genres", models.Genre, kinds, len(kinds))
     await writer.write("people", models.Person, people, len(people))
-    await writer.write("shows", models.Show, shows, len(shows))
+    await writer.write(
+        "shows", models.Show, shows, len(shows), partial(_respect_edits, models.Show)
+    )
     await writer.write("seasons", models.Season, seasons, len(seasons))
     await writer.write("episodes", models.Episode, episodes, len(episodes))
-    await writer.write("movies", models.Movie, films, len(films))
+    await writer.write(
+        "movies", models.Movie, films, len(films), partial(_respect_edits, models.Movie)
+    )
     return await writer.report(conflicts=conflicts)
+
+
+async def _respect_edits(document: type[T], titles: Sequence[T]) -> None:
+    await models.respect_edits(document, titles, source=_SOURCE, figures=_FIGURES)
 
 
 def movie_id(key: str) -> str:

@@ -7,7 +7,7 @@ derive from movieId, so importing the same folder again changes nothing.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import models
@@ -27,6 +27,7 @@ from resolvers.context import Runtime
 from services import cdn
 
 _SOURCE = "movielens"
+_FIGURES = ("rating", "vote_count", "popularity", "similar_ids")
 
 
 async def load(
@@ -48,11 +49,17 @@ async def load(
         (_features(number, row, rating_sums) for number, row in rows.items()),
         lambda done: progress("similar", done, len(rows)),
     )
-    slugs = sorted({slug for row in rows.values() for slug in row.genres})
+    names = {slug: name for row in rows.values() for slug, name in row.genres.items()}
+    kinds = [genres.document(names[slug]) for slug in sorted(names)]
     writer = Writer(runtime, progress)
-    await writer.write("genres", models.Genre, map(genres.document, slugs), len(slugs))
-    await writer.write("movies", models.Movie, _movies(rows, links, rating_sums, alike), len(rows))
+    await writer.write("genres", models.Genre, kinds, len(kinds))
+    movies = _movies(rows, links, rating_sums, alike)
+    await writer.write("movies", models.Movie, movies, len(rows), _respect_edits)
     return await writer.report(broken, conflicts)
+
+
+async def _respect_edits(movies: Sequence[models.Movie]) -> None:
+    await models.respect_edits(models.Movie, movies, source=_SOURCE, figures=_FIGURES)
 
 
 def movie_id(number: int) -> str:
@@ -108,6 +115,7 @@ def _movies(
             title=row.title.title,
             sort_title=row.title.sort_title,
             original_title=row.title.original_title,
+            other_titles=list(row.title.other_titles),
             year=row.title.year,
             genre_ids=_genre_ids(row.genres),
             imdb_id=link.imdb_id,

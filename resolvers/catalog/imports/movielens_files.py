@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import csv
+import re
 from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -22,13 +23,14 @@ _BLOCK = 20_000  # lines between two turns of the loop
 _LONGEST_LINE = 10_000  # bytes
 _LONGEST_TITLE = 500
 _LARGEST_ID = 2**31 - 1
-_NO_GENRES = "(no genres listed)"
+_NO_VALUES = frozenset((b"", b"0", b"\\n", b"n/a", b"na", b"nan", b"none", b"null"))
+_WHOLE = re.compile(rb"(\d{1,11})(?:\.0*)?")  # spreadsheets write 862 as 862.0
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
     title: ParsedTitle
-    genres: list[str]
+    genres: dict[str, str]  # names by slug, in the order listed
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +89,12 @@ async def read_links(
         movie = _require_movie(_movie_number(number), movies)
         if movie in links:
             raise _BrokenLine(f"movieId {movie} stands there twice")
-        imdb_number = _optional_number("imdbId", imdb)
+        reasons: list[str] = []
+        imdb_number = _optional_number("imdbId", imdb.strip(), reasons)
         imdb_id = f"tt{imdb_number:07}" if imdb_number else None
-        links[movie] = Link(imdb_id, _optional_number("tmdbId", tmdb))
+        links[movie] = Link(imdb_id, _optional_number("tmdbId", tmdb.strip(), reasons))
+        if reasons:  # noted, but a good id beside it stays
+            raise _BrokenLine(", ".join(reasons))
 
     await _each_line(folder / "links.csv", "movieId,imdbId,tmdbId", take, progress, broken)
     return links
@@ -184,18 +189,21 @@ def _movie_number(text: str | bytes) -> int:
     return number
 
 
-def _optional_number(name: str, text: str) -> int | None:
-    if not text.strip():
+def _optional_number(name: str, text: str, reasons: list[str]) -> int | None:
+    """The number, or None without one; a reason is noted if it is none."""
+    if text.encode().lower() in _NO_VALUES:
         return None
     number = _whole_number(text)
-    if not 0 < number <= _LARGEST_ID:
-        raise _BrokenLine(f"{name} is {_shorten(text)}")
-    return number
+    if 0 < number <= _LARGEST_ID:
+        return number
+    reasons.append(f"{name} is {_shorten(text)}")
+    return None
 
 
 def _whole_number(text: str | bytes) -> int:
     """0 for all that is not a number of ASCII digits: int() also takes "1_0" and "+1"."""
-    return int(text) if text.isdigit() and text.isascii() and len(text) < 12 else 0
+    match = _WHOLE.fullmatch(text if isinstance(text, bytes) else text.encode())
+    return int(match[1]) if match else 0
 
 
 def _require_movie(movie: int, movies: Container[int]) -> int:
@@ -220,11 +228,13 @@ def _title(text: str) -> ParsedTitle:
     return parse(text)
 
 
-def _genres(text: str) -> list[str]:
-    """Slugs in the order listed, each once."""
-    if text == _NO_GENRES:
-        return []
-    return list(dict.fromkeys(slug for name in text.split("|") if (slug := genres.slug_of(name))))
+def _genres(text: str) -> dict[str, str]:
+    """Names by slug in the order listed, each once."""
+    names: dict[str, str] = {}
+    for name in text.split("|"):
+        if slug := genres.slug_of(name):
+            names.setdefault(slug, name)
+    return names
 
 
 def _shorten(text: str | bytes) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -60,14 +60,26 @@ class Writer:
         self._purge_id: str | None = None
 
     async def write(
-        self, stage: str, document: type[D], documents: Iterable[D], total: int
+        self,
+        stage: str,
+        document: type[D],
+        documents: Iterable[D],
+        total: int,
+        prepare: Callable[[Sequence[D]], Awaitable[None]] | None = None,
     ) -> None:
-        """Write documents of one collection; the first call enqueues the purge."""
+        """Write documents of one collection; the first call enqueues the purge.
+
+        Args:
+            prepare: called with each batch before it is written.
+        """
         if self._purge_id is None:
             self._purge_id = await purging.enqueue_import(self._runtime)
         self._progress(stage, 0, total)
         self._changes[stage] = await models.upsert(
-            document, documents, written=lambda done: self._progress(stage, done, total)
+            document,
+            documents,
+            written=lambda done: self._progress(stage, done, total),
+            prepare=prepare,
         )
 
     async def report(

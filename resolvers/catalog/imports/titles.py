@@ -1,7 +1,8 @@
 """Film titles in catalogue notation: "City of Lost Children, The (Cité ..., La) (1995)".
 
-The year is removed from the end, articles are moved to the front, "(a.k.a. ...)" is dropped,
-another name in parentheses is the original title. Pure functions of text.
+The year is removed from the parentheses at the end, articles are moved to the front, the first name
+in parentheses is the original title, further ones and "(a.k.a. ...)" are other titles. Pure
+functions of text.
 """
 
 from __future__ import annotations
@@ -25,8 +26,11 @@ _ARTICLES = {
 }
 _ANY = sorted({article for group in _ARTICLES.values() for article in group}, key=len, reverse=True)
 _MOVED = re.compile(rf"(?P<head>.*\S)\s*,\s*(?P<article>{'|'.join(_ANY)})", re.IGNORECASE)
-_YEAR = re.compile(r"\(\s*(\d{4})(?:\s*[-–/]\s*(?:\d{4})?)?\s*\)$")  # (1999), (1975-1979), (2007–)
-_ALSO_KNOWN_AS = re.compile(r"a\.?\s?k\.?\s?a\b", re.IGNORECASE)
+_YEAR = re.compile(r"(\d{4})(?:\s*[-–/]\s*(?:\d{4})?)?", re.ASCII)  # 1999, 1975-1979, 2007–
+_FIRST_YEAR, _LAST_YEAR = 1870, 2100
+_YEARS_APART = 2  # of one film in two countries
+# "Aka" with a capital and without dots begins names ("Aka to shiro").
+_ALSO_KNOWN_AS = re.compile(r"(?:^|[\s,;]+)(?:[aA]\.\s?[kK]\.\s?[aA]\b\.?|aka\b|AKA\b)[:\s]*")
 _NOT_A_NAME = re.compile(
     r"(?:part|vol|volume|chapter|episode|extended|director|tv|remix|uncut)\b|no\.|[\W\d_]*$",
     re.IGNORECASE,
@@ -40,17 +44,22 @@ class ParsedTitle:
     sort_title: str
     year: int | None = None
     original_title: str | None = None
+    other_titles: tuple[str, ...] = ()
 
 
 def parse(text: str) -> ParsedTitle:
     """Parse a title; what is no year, article or other name stays in the title."""
-    whole = " ".join(text.split())
-    name, year = _take_year(whole)
-    name, others = _take_names(name)
+    name, groups = _split_groups(" ".join(text.split()))
+    year = next((year for group in reversed(groups) if (year := _year_of(group))), None)
+    others = [group for group in groups if not _repeats_year(group, year)]
+    while any(map(_NOT_A_NAME.match, others)):
+        name = f"{name} ({others.pop(0)})"
     title = article_first(name)
-    originals = [article_first(other) for other in others if not _ALSO_KNOWN_AS.match(other)]
-    original = next((other for other in originals if other != title), None)
-    return ParsedTitle(title, _sort_title_of(name), year, original)
+    originals, also = _names_of(others)
+    names = [one for one in dict.fromkeys((*originals, *also)) if one != title]
+    original = next((one for one in originals if one != title), None)
+    rest = tuple(one for one in names if one != original)
+    return ParsedTitle(title, _sort_title_of(name), year, original, rest)
 
 
 def article_first(name: str) -> str:
@@ -86,24 +95,45 @@ def _fold(text: str) -> str:
     return " ".join(plain[start:].split()) or text.casefold()
 
 
-def _take_year(text: str) -> tuple[str, int | None]:
-    match = _YEAR.search(text)
-    remainder = text[: match.start()].rstrip() if match else ""
-    if match is None or not remainder or not 1870 <= int(match[1]) <= 2100:
-        return text, None
-    return remainder, int(match[1])
+def _split_groups(text: str) -> tuple[str, list[str]]:
+    """The name, and what follows it in parentheses, in order.
 
-
-def _take_names(text: str) -> tuple[str, list[str]]:
-    """The name, and what followed it in parentheses, in order."""
-    names: list[str] = []
+    Parentheses that a letter touches are the name's: "Assassin(s)"; so is what a name that goes on
+    needs: "Birdman: Or (...)".
+    """
+    groups: list[str] = []
     while (start := _last_group(text)) is not None:
-        remainder, inside = text[:start].rstrip(), text[start + 1 : -1].strip()
-        if not remainder or _NOT_A_NAME.match(inside) or _GOES_ON.search(remainder):
+        name, inside = text[:start].rstrip(), text[start + 1 : -1].strip()
+        is_year = _year_of(inside) is not None
+        touches = text[:start] == name and name[-1:].isalnum()
+        if not name or (not is_year and (touches or _GOES_ON.search(name))):
             break
-        names.insert(0, inside)
-        text = remainder
-    return text, names
+        groups.insert(0, inside)
+        text = name
+    return text, groups
+
+
+def _year_of(group: str) -> int | None:
+    match = _YEAR.fullmatch(group)
+    year = int(match[1]) if match else 0
+    return year if _FIRST_YEAR <= year <= _LAST_YEAR else None
+
+
+def _repeats_year(group: str, year: int | None) -> bool:
+    """Whether a group is the film's year, or one that another country counts."""
+    own = _year_of(group)
+    return own is not None and year is not None and abs(own - year) <= _YEARS_APART
+
+
+def _names_of(groups: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Names in parentheses: original titles, and those after "a.k.a."."""
+    originals: list[str] = []
+    also: list[str] = []
+    for group in groups:
+        first, *others = _ALSO_KNOWN_AS.split(group)
+        originals += [article_first(first.strip())] if first.strip() else []
+        also += [article_first(one.strip()) for one in others if one.strip()]
+    return originals, also
 
 
 def _last_group(text: str) -> int | None:

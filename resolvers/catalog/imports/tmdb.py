@@ -18,6 +18,7 @@ from resolvers.catalog.imports.external_ids import Claim, grant_ids
 from resolvers.catalog.imports.report import Problems, Report, Writer, ignore_progress
 from resolvers.catalog.imports.tmdb_documents import SOURCE
 from resolvers.context import Runtime
+from services import cdn
 from services.errors import Conflict, UpstreamUnavailable
 from services.retries import retry
 from services.tmdb.types import (
@@ -32,6 +33,7 @@ from services.tmdb.types import (
 ShowWithSeasons = tuple[ShowDetails, list[SeasonDetails]]
 ProgressCallback = Callable[[int, int | None], None]  # done, of how many
 _WRITES = 2  # the second if another import inserted the same title meanwhile
+_DRAWN = {"poster_path": cdn.poster_path, "backdrop_path": cdn.backdrop_path}
 BATCH = {TmdbKind.MOVIE: 20, TmdbKind.SHOW: 5}
 
 
@@ -123,7 +125,7 @@ class _Import:
             )
             for one in details
         ]
-        await models.respect_edits(models.Movie, documents)
+        await models.respect_edits(models.Movie, documents, placeholders=_DRAWN)
         writer = Writer(self._runtime, ignore_progress)
         await self._write_parts(writer, details)
         await writer.write("movies", models.Movie, documents, len(documents))
@@ -140,7 +142,7 @@ class _Import:
             [(show_ids[show.id], show.id, seasons) for show, seasons in details], self._images
         )
         await below.look_up()
-        await models.respect_edits(models.Show, documents)
+        await models.respect_edits(models.Show, documents, placeholders=_DRAWN)
         writer = Writer(self._runtime, ignore_progress)
         await self._write_parts(writer, [show for show, _ in details])
         await writer.write("shows", models.Show, documents, len(documents))

@@ -134,7 +134,7 @@ def genre_documents(details: Iterable[NamedId]) -> list[models.Genre]:
     for name in (part for genre in details for part in genre.name.split("&")):
         slug = genres.slug_of(name)
         if slug and slug not in documents:
-            documents[slug] = genres.document(slug)
+            documents[slug] = genres.document(name)
     return list(documents.values())
 
 

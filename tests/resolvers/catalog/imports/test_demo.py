@@ -106,13 +106,14 @@ async def test_loading_it_again_changes_nothing(runtime: Runtime) -> None:
 async def test_cached_films_are_dropped_when_the_demo_changes_them(
     runtime: Runtime, context: Context
 ) -> None:
-    # given a film that is cached with a title the demo does not have
+    # given a film of an earlier release that is cached without a year
     await demo.load(runtime)
     film_id = demo.movie_id("metropolis-1927")
+    await models.ImportedTitle.get_pymongo_collection().delete_many({})
     collection = models.Movie.get_pymongo_collection()
-    await collection.update_one({"_id": film_id}, {"$set": {"title": "Wrong"}})
+    await collection.update_one({"_id": film_id}, {"$set": {"year": None}})
     film = await context.load(loaders.MovieById, film_id)
-    assert film.title == "Wrong"
+    assert film.year is None
 
     # when
     report = await demo.load(runtime)
@@ -121,7 +122,21 @@ async def test_cached_films_are_dropped_when_the_demo_changes_them(
     assert report.total.updated == 1
     assert report.keys_dropped == 1
     film = await Context(runtime).load(loaders.MovieById, film_id)
-    assert (film.title, film.version) == ("Metropolis", 2)
+    assert (film.year, film.version) == (1927, 2)
+
+
+async def test_what_an_editor_wrote_stays_when_it_is_loaded_again(runtime: Runtime) -> None:
+    # given
+    await demo.load(runtime)
+    film_id = demo.movie_id("metropolis-1927")
+    edits = {"title": "Ours", "genre_ids": ["genre_drama"], "poster_path": "https://i.test/p.jpg"}
+    await models.edit_movie(film_id, edits, None)
+    # when
+    report = await demo.load(runtime)
+    # then
+    assert report.total.updated == 0
+    records = await models.find_by_id(models.Movie, models.MovieRecord, [film_id])
+    assert {name: getattr(records[film_id], name) for name in edits} == edits
 
 
 async def test_an_outside_id_that_another_film_holds_is_left_with_it(runtime: Runtime) -> None:

@@ -141,8 +141,9 @@ async def test_new_ratings_change_the_films_they_rate(runtime: Runtime, tmp_path
         ("movies", f"9,{'x' * 10_001},Drama", "longer than 10000 bytes"),
         ("movies", '9,"Film (1999),Drama', "not CSV (unexpected end of data)"),
         ("links", "99,0114709,862", "movieId 99 is not in movies.csv"),
-        ("links", "5,tt0114709,862", "imdbId is 'tt0114709'"),
-        ("links", "5,0114709,862.0", "tmdbId is '862.0'"),
+        ("links", "5,tt0114709,77", "imdbId is 'tt0114709'"),
+        ("links", "5,0114700,862.5", "tmdbId is '862.5'"),
+        ("links", "5,-1,1e3", "imdbId is '-1', tmdbId is '1e3'"),
         ("links", "1,0114709,862", "movieId 1 stands there twice"),
         ("ratings", "1,1,5.5,964982703", "rating is '5.5'"),
         ("ratings", "1,1,0,964982703", "rating is '0'"),
@@ -261,8 +262,102 @@ async def test_thousands_of_films_are_imported_in_bulk(
     # when
     report = await movielens.load(runtime, tmp_path)
 
-    # then each thousand costs two look-ups of ids, one read and one write
+    # then each thousand costs two look-ups of ids, a read for the edits, one read and one write
     assert report.changes["movies"] == Changes(inserted=3000)
-    assert count_commands.mongo.count("movies.find") == 3 * 3
+    assert count_commands.mongo.count("movies.find") == 3 * 4
+    assert count_commands.mongo.count("imported_titles.find") == 3
+    assert count_commands.mongo.count("imported_titles.update") == 3
     assert count_commands.mongo.count("movies.insert") == 3
     assert len((await film(7)).similar_ids) == 12
+
+
+@pytest.mark.parametrize(
+    ("imdb", "tmdb", "expected"),
+    [
+        ("0114709", "862.0", ("tt0114709", 862)),
+        ("114709.00", "862", ("tt0114709", 862)),
+        ("0", "862", (None, 862)),
+        ("0114709", "0", ("tt0114709", None)),
+        ("N/A", "862", (None, 862)),
+        ("0114709", "\\N", ("tt0114709", None)),
+        ("nan", " 862 ", (None, 862)),
+        ("x", "862", (None, 862)),
+        ("0114709", "-1", ("tt0114709", None)),
+    ],
+)
+async def test_an_id_that_is_none_leaves_the_one_beside_it(
+    runtime: Runtime, tmp_path: Path, imdb: str, tmdb: str, expected: tuple[str | None, int | None]
+) -> None:
+    await movielens.load(
+        runtime, folder(tmp_path, links=f"movieId,imdbId,tmdbId\n1,{imdb},{tmdb}\n")
+    )
+    record = await film(1)
+    assert (record.imdb_id, record.tmdb_id) == expected
+
+
+async def test_genres_of_all_scripts_keep_their_names(runtime: Runtime, tmp_path: Path) -> None:
+    # given
+    movies = (
+        "movieId,title,genres\n1,One (2001),Comédie|Драма|ドラマ\n2,Two (2002),N/A\n"
+        "3,Three (2003),\\N|Sci-Fi|Comédie\n"
+    )
+    # when
+    await movielens.load(runtime, folder(tmp_path, movies, links=None, ratings=None))
+    # then
+    genres = await models.find(models.Genre, models.GenreRecord, {})
+    assert {one.name for one in genres} == {"Comédie", "Драма", "ドラマ", "Science Fiction"}
+    assert all(models.ids.kind_of(one.id) == "genre" for one in genres)
+    assert [len((await film(number)).genre_ids) for number in (1, 2, 3)] == [3, 0, 2]
+
+
+async def test_other_names_are_stored(runtime: Runtime, tmp_path: Path) -> None:
+    movies = "movieId,title,genres\n1,Seven (a.k.a. Se7en) (Sieben) (1995),Crime\n"
+    await movielens.load(runtime, folder(tmp_path, movies, links=None, ratings=None))
+    row = await models.Movie.get_pymongo_collection().find_one({})
+    assert row is not None
+    assert (row["title"], row["original_title"], row["other_titles"]) == (
+        "Seven", "Sieben", ["Se7en"],
+    )  # fmt: skip
+
+
+async def test_what_an_editor_wrote_stays_and_figures_go_on(
+    runtime: Runtime, tmp_path: Path
+) -> None:
+    # given a film that an editor renamed, moved to another genre and gave a year
+    await movielens.load(runtime, folder(tmp_path))
+    edits = {"title": "Ours", "sort_title": "ours", "genre_ids": ["genre_drama"], "year": 1996}
+    await models.edit_movie(movielens.movie_id(1), edits, None)
+    # when the folder comes again, with one more vote
+    await movielens.load(runtime, folder(tmp_path, ratings=RATINGS + "9,1,0.5,0\n"))
+    # then
+    record = await film(1)
+    assert (record.title, record.sort_title, record.year) == ("Ours", "ours", 1996)
+    assert (record.genre_ids, record.vote_count) == (["genre_drama"], 4)
+
+
+async def test_a_film_of_an_earlier_release_keeps_its_edits_and_gets_new_figures(
+    runtime: Runtime, tmp_path: Path
+) -> None:
+    # given a film imported before imports knew what they had written
+    await movielens.load(runtime, folder(tmp_path))
+    await models.ImportedTitle.get_pymongo_collection().delete_many({})
+    await models.edit_movie(movielens.movie_id(1), {"title": "Ours"}, None)
+    # when
+    await movielens.load(runtime, folder(tmp_path, ratings=RATINGS + "9,1,0.5,0\n"))
+    # then
+    assert ((await film(1)).title, (await film(1)).vote_count) == ("Ours", 4)
+
+
+async def test_what_another_source_filled_in_is_left_to_it(
+    runtime: Runtime, tmp_path: Path
+) -> None:
+    # given a film without votes that another import completed
+    await movielens.load(runtime, folder(tmp_path))
+    theirs = {"rating": 7.5, "vote_count": 900, "poster_path": "https://image.test/p.jpg"}
+    await models.edit_movie(movielens.movie_id(3), theirs, None)
+    # when
+    await movielens.load(runtime, tmp_path)
+    # then
+    record = await film(3)
+    assert (record.rating, record.vote_count) == (7.5, 900)
+    assert record.poster_path == "https://image.test/p.jpg"

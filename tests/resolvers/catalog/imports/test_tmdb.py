@@ -18,6 +18,7 @@ from resolvers.catalog.imports import tmdb, tmdb_changes, tmdb_lists
 from resolvers.catalog.imports.report import Report
 from resolvers.catalog.imports.tmdb_documents import person_id
 from resolvers.context import Runtime
+from services import cdn
 from services.errors import UpstreamUnavailable
 from services.tmdb.types import TmdbKind
 from tests.support import fake_tmdb
@@ -184,6 +185,24 @@ async def test_a_film_of_another_source_is_completed_not_doubled(
     assert (record.rating, record.vote_count, record.runtime_seconds) == (8.2, 25000, 8160)
     assert len(record.credits) == 4
     assert {one.title_id for one in record.credits} == {own.id}
+
+
+@pytest.mark.parametrize("posters", [["/p.jpg"], [None, "/p.jpg"], ["/a.jpg", "/p.jpg"]])
+async def test_a_drawn_poster_gives_way_to_a_real_one(
+    here: Runtime, tmdb_server: FakeTmdb, posters: list[str | None]
+) -> None:
+    # given a film of another source, with art drawn by us
+    id_ = ids.derive("movie", "demo", "it")
+    drawn = {"poster_path": cdn.poster_path(id_), "backdrop_path": cdn.backdrop_path(id_)}
+    await models.Movie(id=id_, tmdb_id=1, title="It", sort_title="it", **drawn).insert()
+    # when TMDb has a poster, now or later, and never a backdrop
+    for poster in posters:
+        tmdb_server.answers["/movie/1"] = fake_tmdb.movie(1, poster_path=poster, backdrop_path=None)
+        await films(here, 1)
+    # then
+    record = await film(1)
+    assert record.poster_path == f"{IMAGES}/w780/p.jpg"
+    assert record.backdrop_path == drawn["backdrop_path"]
 
 
 async def test_a_film_that_editors_took_out_stays_out(here: Runtime, tmdb_server: FakeTmdb) -> None:
