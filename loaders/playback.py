@@ -80,14 +80,15 @@ class ProgressByPlayableId(ViewerLoader[models.LiveProgress]):
     """The viewer's own progress: one pipeline to Redis, then one find for titles not buffered.
 
     With Redis unavailable MongoDB answers by itself: perhaps a few seconds old, and marked durable.
-    While MongoDB may be ahead of Redis, all titles are read from both, and the later change counts.
+    While MongoDB may be ahead of Redis, all titles are read from both, and the later change counts;
+    so are those that Redis has from before its restart.
     """
 
     async def fetch_own(self, viewer_id: str, keys: list[str]) -> Mapping[str, models.LiveProgress]:
         """Read progress from Redis and MongoDB and merge it."""
         buffered = await self._buffered(viewer_id, keys)
         live = {key: models.live_progress(row) for key, row in buffered.items() if row is not None}
-        unbuffered = [key for key in keys if self._repairs.is_set or key not in buffered]
+        unbuffered = keys if self._repairs.is_set else _list_uncertain(keys, buffered)
         stored = await models.progress_by_playable(viewer_id, unbuffered) if unbuffered else {}
         ahead = {key: one for key, one in live.items() if not _is_older(one, stored.get(key))}
         return stored | ahead
@@ -116,6 +117,11 @@ class OnWatchlistByTitleId(ViewerLoader[bool]):
     def renew(self, title_id: str, is_listed: bool) -> None:
         """Replace the value after a write, for the rest of this operation."""
         self._seen[title_id] = is_listed
+
+
+def _list_uncertain(keys: list[str], buffered: Mapping[str, BufferedProgress | None]) -> list[str]:
+    verified = {key for key, row in buffered.items() if row is None or row.is_verified}
+    return [key for key in keys if key not in verified]
 
 
 def _is_older(live: models.LiveProgress, stored: models.LiveProgress | None) -> bool:

@@ -33,9 +33,9 @@ from services.redis.link import RedisLink
 from services.redis.scripts import Script
 from services.telemetry import metrics
 
-FLUSHED_SECONDS = 7 * 86400
 _REPORT = progress_script("report_progress")
 _CHANGE = progress_script("change_progress")
+_READ = progress_script("read_progress")
 _UNFLUSHED = Script("playback", "unflushed_progress")
 UNFLUSHED_TITLES = 500  # of one user; a flush lag holds a handful, a marked show its episodes
 _EVENTS_REMEMBERED = 2000  # of one user: the four largest batches; older repeats lose by their time
@@ -169,25 +169,21 @@ class ProgressBuffer:
     async def read_many(
         self, user_id: str, playable_ids: Collection[str]
     ) -> dict[str, BufferedProgress | None]:
-        """Read these titles from Redis in one pipeline; None: nothing was ever reported.
+        """Read these titles from Redis in one call; None: nothing was ever reported.
 
-        Titles that Redis does not hold are absent: ask MongoDB.
+        Titles that Redis does not hold are absent: ask MongoDB, as for those not verified.
 
         Raises:
             UpstreamUnavailable: Redis is away.
         """
         if not playable_ids:
             return {}
-        pipeline = self._redis.pipeline(transaction=False)
-        for playable_id in playable_ids:
-            key = self._keys.progress(user_id, playable_id)
-            pipeline.hmget(key, "version", "durable_ms", "state")
-        with self._redis.translate_errors():
-            rows = await pipeline.execute()
+        keys = [self._keys.progress(user_id, playable_id) for playable_id in playable_ids]
+        rows = await self._redis.scripts.call(_READ, len(keys), *keys)
         return {
             playable_id: decode_progress(user_id, playable_id, *row)
             for playable_id, row in zip(playable_ids, rows, strict=True)
-            if row[0] is not None
+            if row[0] is not None and (int(row[0]) or row[3])
         }
 
     async def list_unflushed(self, user_id: str) -> list[BufferedProgress]:

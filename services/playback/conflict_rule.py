@@ -100,7 +100,8 @@ def _has_yet_to_catch_up(
 ) -> bool:
     is_short = now_ms - session.started_ms < rules.short_session_seconds * 1000
     has_sought = session.claimed_ms > session.started_ms
-    return position < state.position_seconds and is_short and not has_sought
+    must_catch_up = session.is_blind or is_short
+    return position < state.position_seconds and must_catch_up and not has_sought
 
 
 def _is_holder(state: ProgressState, session: SessionState) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
-from services.playback.state import PERMANENT_HOLD_MS, ProgressState
+from services.playback.state import FLUSHED_SECONDS, PERMANENT_HOLD_MS, ProgressState
 from services.redis.scripts import Script
 
 
@@ -26,6 +26,7 @@ def _build_constants() -> str:
         f"local {names} = {places}\n"
         f"local NEW_STATE = {{{defaults}}}\n"
         f"local PERMANENT_HOLD_MS = {PERMANENT_HOLD_MS}\n"
+        f"local FLUSHED_SECONDS = {FLUSHED_SECONDS}\n"
     )
 
 

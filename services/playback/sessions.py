@@ -12,8 +12,8 @@ from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 from services.errors import TooManyStreams
-from services.playback.buffer import FLUSHED_SECONDS
 from services.playback.keys import ProgressKeys
+from services.playback.progress_scripts import progress_script
 from services.playback.state import Base, DeviceTag, device_json, pack_state
 from services.playback.state import ProgressState as _State
 from services.redis.link import RedisLink
@@ -21,7 +21,7 @@ from services.redis.scripts import Script
 
 SESSION_SECONDS = 3600
 MOST_STREAMS = 100  # of one user, whatever the settings say
-_START = Script("playback", "start_viewing")
+_START = progress_script("start_viewing")
 _PLAYING = Script("playback", "playing_sessions")
 _MISSED_HEARTBEATS = 3
 
@@ -59,8 +59,8 @@ class ViewingSessions:
     ) -> ViewingSession:
         """Open the session unless it is open already; returns what is stored now.
 
-        `base` is the title's progress as MongoDB has it, used only if Redis holds none: with it,
-        reports do not need MongoDB. None: it is not known.
+        `base` is the title's progress as MongoDB has it, used if Redis holds none, or none that is
+        verified: with it, reports do not need MongoDB. None: it is not known.
 
         Raises:
             TooManyStreams: the user's other sessions are as many as may play.
@@ -69,10 +69,10 @@ class ViewingSessions:
         user_id = session.user_id
         progress_key = self._keys.progress(user_id, session.playable_id)
         flat = await self._redis.scripts.call(
-            _START, 3,
+            _START, 4,
             self._keys.session(user_id, session.session_id), progress_key,
-            self._keys.viewing(user_id),
-            session.session_id, SESSION_SECONDS, FLUSHED_SECONDS,
+            self._keys.viewing(user_id), self._keys.unflushed(user_id),
+            session.session_id, session.playable_id, SESSION_SECONDS,
             session.seen_at_ms, self.silent_after_ms, most_streams,
             base.version if base is not None else "",
             pack_state(base.state) if base is not None else "",

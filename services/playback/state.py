@@ -14,6 +14,7 @@ import msgspec
 
 from services.errors import ValidationFailed
 
+FLUSHED_SECONDS = 7 * 86400  # how long Redis keeps what MongoDB has
 PERMANENT_HOLD_MS = 253_402_300_799_000  # the year 9999: also no earlier session takes over
 
 
@@ -68,13 +69,18 @@ class ProgressState(msgspec.Struct, frozen=True, array_like=True):
 
 
 class BufferedProgress(NamedTuple):
-    """One user's progress in one title; `durable`: MongoDB has this state."""
+    """One user's progress in one title; `durable`: MongoDB has this state.
+
+    `is_verified`: it was written or compared with MongoDB since Redis was restarted or replaced;
+    otherwise MongoDB may have a later state.
+    """
 
     user_id: str
     playable_id: str
     version: int
     durable: bool
     state: ProgressState
+    is_verified: bool = True
 
 
 class Base(NamedTuple):
@@ -88,7 +94,8 @@ class SessionState(msgspec.Struct, frozen=True):
     """A playback session as the rule sees it; a new one needs the first four and a duration.
 
     `position_seconds` is the last reported one, before the first report where it began;
-    `claimed_ms` is when it began or last sought; `finished`: it reached the end.
+    `claimed_ms` is when it began or last sought; `finished`: it reached the end; `is_blind`: it
+    began while nobody knew the stored progress.
     """
 
     session_id: str
@@ -104,6 +111,7 @@ class SessionState(msgspec.Struct, frozen=True):
     watched_seconds: float = 0.0
     counted: bool = False
     finished: bool = False
+    is_blind: bool = False
 
 
 class Report(NamedTuple):
@@ -149,7 +157,12 @@ def pack_state(state: ProgressState) -> bytes:
 
 
 def decode_progress(
-    user_id: str, playable_id: str, version: Any, durable_ms: Any, packed: bytes
+    user_id: str,
+    playable_id: str,
+    version: Any,
+    durable_ms: Any,
+    packed: bytes,
+    is_verified: int = 1,
 ) -> BufferedProgress | None:
     """Decode one stored row; None for version 0, which says that there is nothing yet.
 
@@ -163,7 +176,7 @@ def decode_progress(
         return None
     state = _state.decode(packed)
     durable = durable_ms is None or int(durable_ms) == state.stamp_ms
-    return BufferedProgress(user_id, playable_id, number, durable, state)
+    return BufferedProgress(user_id, playable_id, number, durable, state, bool(is_verified))
 
 
 def device_json(device: DeviceTag | None) -> str:

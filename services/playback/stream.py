@@ -15,11 +15,10 @@ from typing import Any, NamedTuple
 
 from redis.exceptions import ResponseError
 
-from services.playback.buffer import FLUSHED_SECONDS
 from services.playback.dead_letters import ENTRY
 from services.playback.keys import ProgressKeys
 from services.playback.progress_scripts import progress_script
-from services.playback.state import BufferedProgress, decode_progress
+from services.playback.state import FLUSHED_SECONDS, BufferedProgress, decode_progress
 from services.redis.link import RedisLink
 from services.redis.scripts import Script
 from services.telemetry import metrics

@@ -42,6 +42,7 @@ async def check_eviction_policy(redis: RedisLink) -> EvictionReport:
     """
     async with asyncio.timeout(_DEADLINE_SECONDS):
         values = await _read_settings(redis)
+        tells_history = await _tells_history(redis)
     policy, limit_bytes = values.get("maxmemory-policy"), int(values.get("maxmemory", "0") or 0)
     warnings = []
     if policy is None:
@@ -52,6 +53,15 @@ async def check_eviction_policy(redis: RedisLink) -> EvictionReport:
         warnings.append(f"maxmemory-policy is {policy}: sessions may be dropped; use noeviction")
     if values.get("appendonly") == "no" and values.get("save") == "":
         warnings.append("it writes nothing to disk: its end loses unflushed progress")
+    elif values.get("appendonly") == "no":
+        warnings.append(
+            "it writes snapshots alone (appendonly no): its end loses the progress acknowledged "
+            "since the last one"
+        )
+    if not tells_history:
+        warnings.append(
+            "it refuses INFO replication: that it came back older than before would go unnoticed"
+        )
     return EvictionReport(None, warnings)
 
 
@@ -114,6 +124,14 @@ async def _read_settings(redis: RedisLink) -> dict[str, str]:
             return await _read_info(redis)
         values |= {_decode_text(key): _decode_text(value) for key, value in answer.items()}
     return values
+
+
+async def _tells_history(redis: RedisLink) -> bool:
+    """Whether scripts may read the name of the server's history (lua/progress_common.lua)."""
+    try:
+        return "master_replid" in await redis.info("replication")
+    except ResponseError:
+        return False
 
 
 async def _read_info(redis: RedisLink) -> dict[str, str]:

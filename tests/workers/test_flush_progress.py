@@ -12,8 +12,8 @@ from resolvers.context import Context, Runtime
 from resolvers.playback import progress
 from resolvers.playback import reports as progress_reports
 from services.errors import UpstreamUnavailable
-from services.playback.buffer import FLUSHED_SECONDS
 from services.playback.keys import ProgressKeys
+from services.playback.state import FLUSHED_SECONDS
 from services.redis.pool import Client
 from services.telemetry import metrics
 from tests.conftest import CountCommands

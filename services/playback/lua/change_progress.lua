@@ -6,22 +6,17 @@
 --   as an array} each; changes: {kind, title's place, ...} each, in the order they are applied:
 --   'event', id, position, duration (0: unknown), at, device   |   'watched', at, duration
 --   'unwatched'   |   'dismissed', at   |   'adopted', version, state as an array
--- Answers {2}: the shard is full; {1, titles}: give their bases; else {0, per change 0 (seen before),
+-- Answers {2}: the shard is full; {1, titles}: give MongoDB's states; else {0, per change 0 (seen before),
 --   1 (applied) or 2 (what is stored counts on), per title {version, durable stamp, packed state}}.
 local user, now, shard_bound, channel, percent, least_seconds, remembered, remembered_ms, titles, changes =
   unpack(cmsgpack.unpack(ARGV[1]), 1, 10)
 local unflushed, seen, stream = KEYS[1], KEYS[2], KEYS[3]
 
-local rows, needed = {}, {}
+local rows, needed, history = {}, {}, read_history()
 for place, title in ipairs(titles) do
-  local stored = redis.call('HMGET', KEYS[3 + place], 'version', 'durable_ms', 'state')
-  local version = tonumber(stored[1] or title[2])
-  if version < 0 then
-    needed[#needed + 1] = title[1]
-  else
-    local state = stored[3] and unpacked(stored[3]) or title[3]
-    rows[place] = {version = version, state = state, durable_ms = tonumber(stored[2] or state[STAMP_MS])}
-  end
+  local stored = redis.call('HMGET', KEYS[3 + place], 'version', 'durable_ms', 'state', 'history')
+  rows[place] = load_title(stored, history, title[2], title[3])
+  if not rows[place] then needed[#needed + 1] = title[1] end
 end
 if #needed > 0 then return {1, needed} end
 
@@ -94,23 +89,10 @@ function apply.dismissed(row, change)
   return true
 end
 
--- Of one session's reports the later in its count; else the later in time (models/playback/documents.py).
-local function is_later(one, other)
-  local session = one[SESSION_ID]
-  if session == other[SESSION_ID] and one[CLAIMED_MS] == other[CLAIMED_MS]
-    and one[SEQUENCE] ~= other[SEQUENCE] and holds(one, session) and holds(other, session) then
-    return one[SEQUENCE] > other[SEQUENCE]
-  end
-  return one[STAMP_MS] > other[STAMP_MS]
-end
-
 -- What was written past Redis meanwhile: the newer of the two, and what only grows of both.
 function apply.adopted(row, change)
   local mine, theirs = row.state, change[4]
-  local newer, older = mine, theirs
-  if is_later(theirs, mine) then newer, older = theirs, mine end
-  local furthest, watch_count = newer[FURTHEST_SECONDS], math.max(newer[WATCH_COUNT], older[WATCH_COUNT])
-  if older[STAMP_MS] > newer[RESET_AT_MS] then furthest = math.max(furthest, older[FURTHEST_SECONDS]) end
+  local newer, furthest, watch_count = merge(mine, theirs)
   local is_told = mine[STAMP_MS] > theirs[STAMP_MS]
     or (mine[STAMP_MS] == theirs[STAMP_MS] and mine[SEQUENCE] == theirs[SEQUENCE])
   if newer == mine and is_told and furthest == mine[FURTHEST_SECONDS]
@@ -118,7 +100,7 @@ function apply.adopted(row, change)
     return false
   end
   newer[FURTHEST_SECONDS], newer[WATCH_COUNT] = furthest, watch_count
-  newer[STAMP_MS] = math.max(newer[STAMP_MS], older[STAMP_MS])
+  newer[STAMP_MS] = math.max(mine[STAMP_MS], theirs[STAMP_MS])
   row.state, row.version = newer, math.max(row.version, change[3])
   return true
 end
@@ -154,7 +136,9 @@ for place, row in ipairs(rows) do
   row.packed = cmsgpack.pack(row.state)
   if row.is_changed then
     store(stream, unflushed, channel, KEYS[3 + place], user, titles[place][1], row.version,
-      row.durable_ms, row.packed, row.state[AT_MS], '')
+      row.durable_ms, row.packed, row.state[AT_MS], '', history)
+  elseif row.is_compared then
+    store_compared(unflushed, KEYS[3 + place], titles[place][1], row, history)
   end
   answers[place] = {row.version, row.durable_ms, row.packed}
 end

@@ -17,15 +17,17 @@ local session_seconds, shard_bound, channel, percent, least_seconds, short_ms, h
 
 local session = redis.call('HMGET', KEYS[1], 'user', 'playable', 'progress', 'device', 'sequence',
   'duration', 'state', 'counted', 'claimed', 'started_at', 'position', 'seen_at', 'watched',
-  'finished', 'playing', 'counts_ms', 'most')
+  'finished', 'playing', 'counts_ms', 'most', 'is_blind')
 if session[1] ~= user then return 0 end
 local playable, key, device = session[2], session[3], session[4]
 
-local stored = redis.call('HMGET', key, 'version', 'durable_ms', 'state')
-local version, packed = tonumber(stored[1] or report[10]), stored[3] or ARGV[2]
-if not version then return 1 end
-local was = unpacked(packed)
-local durable_ms = tonumber(stored[2] or was[STAMP_MS])
+local stored = redis.call('HMGET', key, 'version', 'durable_ms', 'state', 'history')
+local history = read_history()
+local row = load_title(stored, history, report[10], ARGV[2] and unpacked(ARGV[2]))
+if not row then return 1 end
+row.packed = row.packed or cmsgpack.pack(row.state)
+if row.is_compared then store_compared(KEYS[2], key, playable, row, history) end
+local version, was, durable_ms, packed = row.version, row.state, row.durable_ms, row.packed
 
 -- A key may start a session again once the first is forgotten: what that one left is another's.
 local is_latest = was[SESSION_ID] == id and was[CLAIMED_MS] >= tonumber(session[10])
@@ -88,7 +90,7 @@ if position then
 
   local is_kept = not seeked and not is_holder and (
     (was[HELD_UNTIL_MS] > now and claimed <= was[CLAIMED_MS])
-    or (position < was[POSITION_SECONDS] and now - started < short_ms and not has_sought)
+    or (position < was[POSITION_SECONDS] and not has_sought and (session[18] == '1' or now - started < short_ms))
     or (last >= 0 and position == was_at)) -- it stands still
   if is_kept then
     applied = 2
@@ -108,12 +110,13 @@ if position then
     was[SESSION_ID], was[SEQUENCE], was[SESSION_COUNTED] = id, sequence, counted and 1 or 0
     was[CLAIMED_MS], was[HELD_UNTIL_MS] = claimed, is_stop and 0 or now + hold_ms
     packed = cmsgpack.pack(was)
-    store(KEYS[3], KEYS[2], channel, key, user, playable, version, durable_ms, packed, was[AT_MS], viewing())
+    store(KEYS[3], KEYS[2], channel, key, user, playable, version, durable_ms, packed, was[AT_MS],
+      viewing(), history)
   end
 elseif is_stop and is_holder then
   was[HELD_UNTIL_MS] = 0 -- whoever else plays may go on at once
   packed = cmsgpack.pack(was)
-  redis.call('HSET', key, 'version', version, 'durable_ms', durable_ms, 'state', packed)
+  redis.call('HSET', key, 'version', version, 'durable_ms', durable_ms, 'state', packed, 'history', history)
   if not stored[3] then redis.call('EXPIRE', key, session_seconds) end -- MongoDB has the rest
 end
 if version > 0 and (applied == 2 or (is_stop and not position)) then

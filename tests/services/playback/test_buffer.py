@@ -8,10 +8,16 @@ from msgspec import msgpack
 
 from resolvers.context import Runtime
 from services.errors import SessionNotFound, UpstreamUnavailable, ValidationFailed
-from services.playback.buffer import FLUSHED_SECONDS
 from services.playback.keys import ProgressKeys
 from services.playback.sessions import SESSION_SECONDS, ViewingSession
-from services.playback.state import Base, DeviceTag, ProgressState, Report, ReportOutcome
+from services.playback.state import (
+    FLUSHED_SECONDS,
+    Base,
+    DeviceTag,
+    ProgressState,
+    Report,
+    ReportOutcome,
+)
 from services.redis.pool import Client
 from tests.support.runtimes import playback_on
 

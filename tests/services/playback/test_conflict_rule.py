@@ -120,3 +120,17 @@ def test_what_is_no_length_of_time_is_refused(value: float) -> None:
     validate_seconds(0.0, None, 1e6)
     with pytest.raises(ValidationFailed):
         validate_seconds(1.0, value)
+
+
+def test_a_session_that_began_blind_moves_the_position_only_forwards_or_by_seeking() -> None:
+    # given one that began long ago without knowing what is stored, and a hold that has ended
+    blind = replace(SESSION, session_id="session_2", is_blind=True, position_seconds=0.0)
+    stored = replace(STORED, position_seconds=500.0, held_until_ms=0, claimed_ms=0)
+    # then a report behind what is stored does not move it
+    outcome, state, _ = apply(stored, blind, report(0, 92.0), NOW, RULES)
+    assert (outcome, state) == (ReportOutcome.UNCHANGED, stored)
+    # and one beyond it, or sought, does
+    beyond = apply(stored, blind, report(0, 501.0), NOW, RULES)
+    assert (beyond[0], beyond[1].position_seconds) == (ReportOutcome.APPLIED, 501.0)
+    sought = apply(stored, blind, report(0, 92.0)._replace(seeked=True), NOW, RULES)
+    assert (sought[0], sought[1].position_seconds) == (ReportOutcome.APPLIED, 92.0)
