@@ -3,32 +3,83 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 
+import pymongo
 from beanie import init_beanie
-from pymongo import AsyncMongoClient
+from beanie.odm.utils.init import Initializer
+from pymongo import AsyncMongoClient, ReadPreference
 from pymongo.asynchronous.database import AsyncDatabase
-from pymongo.errors import PyMongoError
+from pymongo.errors import OperationFailure, PyMongoError
 from pymongo.monitoring import CommandListener
 
 from models.mongo.base import DOCUMENTS
+from models.mongo.guard import DatabaseGuard, guard_database
 from services.errors import StartupError
 from services.settings.settings import Settings
+
+_LEAST_MAJOR_VERSION = 6  # of MongoDB, as docs/operations.md says
 
 
 @asynccontextmanager
 async def connect_database(
-    settings: Settings, listeners: Sequence[CommandListener] = ()
+    settings: Settings,
+    listeners: Sequence[CommandListener] = (),
+    *,
+    may_be_away: bool = False,
 ) -> AsyncIterator[AsyncDatabase[dict[str, object]]]:
     """Connect and bind all documents to the database; closes the client at the end.
 
+    Args:
+        may_be_away: start degraded without it, as a process that runs already would go on.
+
     Raises:
-        StartupError: no MONGODB_URI, or nothing answers there.
+        StartupError: no MONGODB_URI, it cannot be read, or nothing answers there.
     """
+    client = _build_client(settings, listeners)
+    try:
+        database = client[settings.mongodb_database]
+        is_away = await _bind(database, may_be_away=may_be_away)
+        async with _guard(client, database, settings, is_away=is_away):
+            yield database
+    finally:
+        await client.close()
+
+
+def _build_client(
+    settings: Settings, listeners: Sequence[CommandListener]
+) -> AsyncMongoClient[dict[str, object]]:
     if not settings.mongodb_uri:
         raise StartupError("MONGODB_URI is not set: name a MongoDB replica set.")
-    client: AsyncMongoClient[dict[str, object]] = AsyncMongoClient(
-        settings.mongodb_uri,
+    try:
+        if not _is_readable_address(settings.mongodb_uri):
+            raise ValueError
+        return _connect(settings, settings.mongodb_uri, listeners)
+    except (PyMongoError, ValueError, TypeError):
+        # Not the driver's own words: they quote what may be a part of the password.
+        raise StartupError(
+            "MONGODB_URI is not an address such as mongodb://host:27017/?replicaSet=rs0; "
+            "in a password write / as %2F, # as %23, @ as %40, : as %3A."
+        ) from None
+
+
+def _is_readable_address(address: str) -> bool:
+    """Whether it is read as it is meant: the driver takes any word for a host."""
+    scheme, _, remainder = address.partition("://")
+    authority, _, tail = remainder.partition("/")
+    return (
+        scheme in ("mongodb", "mongodb+srv")
+        and bool(authority)
+        and not {"#", "?"} & set(authority)
+        and "@" not in tail.partition("?")[0]
+    )
+
+
+def _connect(
+    settings: Settings, address: str, listeners: Sequence[CommandListener]
+) -> AsyncMongoClient[dict[str, object]]:
+    return AsyncMongoClient(
+        address,
         appname="marquee",
         tz_aware=True,
         event_listeners=list(listeners),
@@ -40,25 +91,53 @@ async def connect_database(
         w=_parse_write_concern(settings.mongodb_write_concern),
         wTimeoutMS=settings.mongodb_write_timeout_ms,
     )
-    try:
-        database = client[settings.mongodb_database]
-        await _bind(database)
-        yield database
-    finally:
-        await client.close()
+
+
+@asynccontextmanager
+async def _guard(
+    client: AsyncMongoClient[dict[str, object]],
+    database: AsyncDatabase[dict[str, object]],
+    settings: Settings,
+    *,
+    is_away: bool,
+) -> AsyncIterator[None]:
+    async def ping() -> None:
+        with pymongo.timeout(settings.mongodb_timeout_ms / 1000):
+            await database.command("ping", read_preference=ReadPreference.SECONDARY_PREFERRED)
+
+    guard = DatabaseGuard(ping, lambda: client.topology_description.has_known_servers)
+    if is_away:
+        guard.record_failure("it did not answer at the start")
+    with guard_database(guard):
+        async with aclosing(guard):
+            yield
 
 
 def _parse_write_concern(concern: str) -> int | str:
     return int(concern) if concern.isdigit() else concern
 
 
-async def _bind(database: AsyncDatabase[dict[str, object]]) -> None:
-    """Bind documents without building indexes, which is a command of its own."""
+async def _bind(database: AsyncDatabase[dict[str, object]], *, may_be_away: bool) -> bool:
+    """Bind documents without building indexes; returns whether the server did not answer."""
     try:
         await init_beanie(
             database=database,
             document_models=list(DOCUMENTS),
             skip_indexes=True,
         )
+        return False
     except PyMongoError as error:
+        if may_be_away and not isinstance(error, OperationFailure):
+            await _OfflineInitializer(
+                database=database, document_models=list(DOCUMENTS), skip_indexes=True
+            )
+            return True
         raise StartupError(f"MongoDB does not answer: {error}".splitlines()[0][:200]) from error
+
+
+class _OfflineInitializer(Initializer):
+    """Beanie's binding without its questions to the server, which no document of ours needs."""
+
+    async def _load_cached_info(self) -> None:
+        self._database_major_version = _LEAST_MAJOR_VERSION
+        self._existing_collections: list[str] = []

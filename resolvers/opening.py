@@ -24,11 +24,14 @@ from services.settings.settings import Settings
 
 
 @asynccontextmanager
-async def open_runtime(settings: Settings, listeners: Sequence[Any] = ()) -> AsyncIterator[Runtime]:
+async def open_runtime(
+    settings: Settings, listeners: Sequence[Any] = (), *, may_start_degraded: bool = False
+) -> AsyncIterator[Runtime]:
     """Connect everything a process needs, and close it in reverse order.
 
     Args:
         listeners: PyMongo command listeners.
+        may_start_degraded: open it while MongoDB is away; it is used once it answers.
 
     Raises:
         StartupError: a setting is unsafe or missing, or MongoDB does not answer.
@@ -39,7 +42,7 @@ async def open_runtime(settings: Settings, listeners: Sequence[Any] = ()) -> Asy
         redis = state = await enter(aclosing(pool.connect(settings)))
         if settings.state_redis_url:
             state = await enter(aclosing(pool.connect(settings, state=True)))
-        await enter(models.connect_database(settings, listeners))
+        await enter(models.connect_database(settings, listeners, may_be_away=may_start_degraded))
         accounts = await enter(open_accounts(settings, state))
         yield Runtime(
             settings=settings,

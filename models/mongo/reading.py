@@ -17,8 +17,8 @@ from beanie import Document
 from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError
 
 from models.mongo.base import IdentifiedRecord, Record
+from models.mongo.guard import check_database, translate_error
 from models.mongo.read_preference import collection_for_reads
-from services.errors import UpstreamUnavailable
 from services.telemetry import metrics
 
 R = TypeVar("R", bound=Record)
@@ -41,12 +41,12 @@ def database_errors() -> Iterator[None]:
     Raises:
         UpstreamUnavailable: MongoDB did not answer in time or refused.
     """
+    check_database()
     started = time.perf_counter()
     try:
         yield
     except PyMongoError as error:
-        metrics.database_errors_total.inc()
-        raise UpstreamUnavailable("The database did not answer in time.") from error
+        raise translate_error(error, _PASSING) from error
     finally:
         metrics.database_seconds.observe(time.perf_counter() - started)
 

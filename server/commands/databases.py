@@ -72,7 +72,7 @@ async def serve(settings: Settings) -> None:
     listeners = open_listeners(settings)
     stop = stop_on_signals(settings.drain_delay_seconds + _STOP_SECONDS)
     async with (
-        open_runtime(settings) as runtime,
+        open_runtime(settings, may_start_degraded=True) as runtime,
         eviction.watch_eviction_policy(runtime.state_redis),
     ):
         app = build_app(runtime)
@@ -84,7 +84,7 @@ async def work(settings: Settings) -> None:
     """Run the background workers until they are stopped."""
     stop = stop_on_signals(_STOP_SECONDS)
     async with (
-        open_runtime(settings) as runtime,
+        open_runtime(settings, may_start_degraded=True) as runtime,
         eviction.watch_eviction_policy(runtime.state_redis),
     ):
         await workers.run_workers(runtime, workers.names_for("worker"), stop)

@@ -68,7 +68,7 @@ class RedisLink(Redis):
         if not is_readable_address(self._address):
             raise StartupError(
                 "REDIS_URL or STATE_REDIS_URL is not an address such as "
-                "redis://:password@host:6379/0; in a password write / as %2F, # as %23, @ as %40."
+                "redis://host:6379/0; in a password write / as %2F, # as %23, @ as %40."
             )
         return BlockingConnectionPool.from_url(self._address, **self._options, **options)
 

@@ -113,3 +113,56 @@ async def test_without_redis_a_film_starts_by_mongodb_alone(served: Served, stor
         return {"id": session["id"]} in (playing.get("nowPlaying") or [])
 
     await until(plays, 20)
+
+
+async def test_a_process_starts_degraded_without_mongodb_and_heals_by_itself(
+    stores: Stores, tmp_path: Path
+) -> None:
+    # given a MongoDB that is away
+    stores.mongod.process.kill()
+    stores.mongod.process.wait()
+    environment = {**stores.environment, "PORT": str(free_port()), "DATA_DIR": str(tmp_path)}
+    try:
+        with Process(tmp_path, "serve", environment=environment) as process:
+            async with Served(int(environment["PORT"])) as served:
+                # when a process starts, then it serves, and says what it lacks
+                await until(lambda: served_as(served, "degraded"), 30)
+                started = time.monotonic()
+                _, body = await served.graphql("{ movies(first: 3) { nodes { id } } }")
+                assert body["errors"][0]["extensions"]["code"] == "UPSTREAM_UNAVAILABLE"
+                assert time.monotonic() - started < SLACK_SECONDS
+                # and when it is there, everything works by itself
+                stores.start_mongod()
+                await until(lambda: served_as(served, "healthy"), 30)
+                _, body = await served.graphql("{ movies(first: 3) { nodes { id } } }")
+                assert len(body["data"]["movies"]["nodes"]) == 3
+            assert "Traceback" not in process.output
+    finally:
+        if not stores.mongod.is_alive:
+            stores.start_mongod()
+
+
+async def served_as(served: Served, status: str) -> bool:
+    return await served.ready() == (200, status)
+
+
+@pytest.mark.parametrize(
+    ("name", "address"),
+    [
+        ("MONGODB_URI", "mongodb://ada:12345#rest@127.0.0.1:27017/?replicaSet=rs0"),
+        ("MONGODB_URI", "mongodb://ada:12/345@127.0.0.1:27017/"),
+        ("MONGODB_URI", "nonsense"),
+        ("REDIS_URL", "redis://:12345/rest@127.0.0.1:6379/0"),
+        ("REDIS_URL", "nonsense"),
+    ],
+)
+async def test_an_address_that_cannot_be_read_is_one_line_without_its_password(
+    tmp_path: Path, stores: Stores, name: str, address: str
+) -> None:
+    environment = {**stores.environment, "PORT": str(free_port()), "DATA_DIR": str(tmp_path)}
+    with Process(tmp_path, "serve", environment={**environment, name: address}) as process:
+        assert await process.ended() == 1
+        assert name in process.output
+        assert "12345" not in process.output and "ada" not in process.output
+        assert "Traceback" not in process.output
+        assert len(process.output.strip().splitlines()) <= 2
