@@ -36,7 +36,7 @@ async def flush_progress(runtime: Runtime, consumer: str = _CONSUMER) -> int:
     """Flush until the streams are empty; returns how many entries were flushed.
 
     Raises:
-        UpstreamUnavailable: MongoDB or Redis is unavailable; what was read is claimed again later.
+        UpstreamUnavailable: a store is unavailable; the next run begins with what was read.
     """
     flushed = 0
     stream = runtime.playback.stream
@@ -44,7 +44,11 @@ async def flush_progress(runtime: Runtime, consumer: str = _CONSUMER) -> int:
         deliveries = await stream.read(consumer)
         if not deliveries:
             break
-        flushed += await write_batch(runtime, deliveries)
+        try:
+            flushed += await write_batch(runtime, deliveries)
+        except BaseException:  # cancelled, too
+            stream.reread(consumer)
+            raise
     await _measure(runtime)
     return flushed
 

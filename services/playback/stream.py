@@ -1,9 +1,9 @@
 """Consumer side of the progress streams: one consumer group, one stream per shard.
 
-Entries stay in their stream until MongoDB has them; those of a worker that died are claimed by
-another; those that cannot be decoded are set aside after five deliveries. Reads do not block: a
-worker comes every second, so a batch is worth writing. Each command names one shard: fit for a
-Redis Cluster.
+Entries stay in their stream until MongoDB has them: a worker that could not write reads its own
+again, those of one that died are claimed by another, and those that cannot be decoded are set aside
+after five deliveries. Reads do not block: a worker comes every second, so a batch is worth writing.
+Each command names one shard: fit for a Redis Cluster.
 """
 
 from __future__ import annotations
@@ -61,22 +61,26 @@ class ProgressStream:
         self._redis = redis
         self._keys = keys
         self._claim_idle_ms = int(claim_idle_seconds * 1000)
+        self._reread_from: dict[str, dict[int, bytes]] = {}  # by consumer and shard
 
     async def read(self, consumer: str) -> list[Delivery]:
         """Read entries abandoned by any worker, then new ones; one pipeline for all shards.
 
+        After `reread` the consumer's own entries come first, each once.
+
         Raises:
-            UpstreamUnavailable: Redis is away.
+            UpstreamUnavailable: Redis is away; what it sent in vain is read again.
         """
-        with self._redis.translate_errors():
-            try:
-                return await self._read(consumer)
-            except ResponseError as error:
-                if "NOGROUP" not in str(error):
-                    raise
-            # The first worker, or Redis came back empty. Not before: a full Redis makes no groups.
-            await self._create_groups()
-            return await self._read(consumer)
+        try:
+            with self._redis.translate_errors():
+                return await self._read_pending(consumer) or await self._read_new(consumer)
+        except BaseException:
+            self.reread(consumer)
+            raise
+
+    def reread(self, consumer: str) -> None:
+        """Let the next `read` begin with what this consumer read and did not confirm."""
+        self._reread_from[consumer] = dict.fromkeys(self._keys.shards, b"0")
 
     async def confirm(self, deliveries: Collection[Delivery]) -> None:
         """Confirm that MongoDB has these: unchanged titles may expire, the entries go.
@@ -163,6 +167,36 @@ class ProgressStream:
                 if "BUSYGROUP" not in str(error):
                     raise
 
+    async def _read_pending(self, consumer: str) -> list[Delivery]:
+        starts = self._reread_from.get(consumer)
+        if starts is None:
+            return []
+        pipeline = self._redis.pipeline(transaction=False)
+        for shard, start in starts.items():
+            pipeline.xreadgroup(_GROUP, consumer, {self._keys.stream(shard): start}, count=_BATCH)
+        answers = await pipeline.execute(raise_on_error=False)
+        deliveries: list[Delivery] = []
+        for shard, answer in zip(list(starts), answers, strict=True):
+            if isinstance(answer, Exception) and "NOGROUP" not in str(answer):
+                raise answer
+            entries = [] if isinstance(answer, Exception) else _list_entries(answer)
+            deliveries += [_decode_delivery(shard, *entry) for entry in entries]
+            if entries:
+                starts[shard] = entries[-1][0]
+        if not deliveries:
+            del self._reread_from[consumer]
+        return deliveries
+
+    async def _read_new(self, consumer: str) -> list[Delivery]:
+        try:
+            return await self._read(consumer)
+        except ResponseError as error:
+            if "NOGROUP" not in str(error):
+                raise
+        # The first worker, or Redis came back empty. Not before: a full Redis makes no groups.
+        await self._create_groups()
+        return await self._read(consumer)
+
     async def _read(self, consumer: str) -> list[Delivery]:
         pipeline = self._redis.pipeline(transaction=False)
         for shard in self._keys.shards:
@@ -173,7 +207,7 @@ class ProgressStream:
         deliveries: list[Delivery] = []
         for shard, claimed, new in zip(self._keys.shards, answers[::2], answers[1::2], strict=True):
             # Redis 6.2 answers two items and (None, None) for a deleted entry, 7 three items.
-            entries = [*claimed[1], *(entry for _, batch in new for entry in batch)]
+            entries = [*claimed[1], *_list_entries(new)]
             deliveries += [
                 _decode_delivery(shard, *entry) for entry in entries if entry[0] is not None
             ]
@@ -195,6 +229,10 @@ class ProgressStream:
             _GROUP, _DEAD_LETTERS if keep_copies else 0, ENTRY,
             *(entry.entry_id for entry in entries),
         )  # fmt: skip
+
+
+def _list_entries(answer: Any) -> list[Any]:
+    return [entry for _, batch in answer for entry in batch]
 
 
 def _decode_delivery(shard: int, entry_id: bytes, fields: dict[bytes, bytes]) -> Delivery:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pymongo
 import pytest
@@ -14,10 +14,15 @@ from resolvers.playback import reports as progress_reports
 from services.errors import UpstreamUnavailable
 from services.playback.keys import ProgressKeys
 from services.playback.state import FLUSHED_SECONDS
+from services.redis import pool
 from services.redis.pool import Client
+from services.settings.settings import Settings
 from services.telemetry import metrics
 from tests.conftest import CountCommands
 from tests.support.playback_fixtures import film, read_stored_progress, start_new_session, viewer_of
+from tests.support.processes import until
+from tests.support.relay import Relay
+from tests.support.runtimes import playback_on, with_changes
 from workers.drop_dead_workers import drop_dead_workers
 from workers.flush_progress import finish_flushing, flush_progress, write_batch
 
@@ -287,3 +292,81 @@ async def test_a_redis_that_came_back_empty_is_served_again(
     await redis.flushdb()
     await watch(viewer_of(runtime), await film(), 1)
     assert await flush_progress(runtime, "worker-1") == 1
+
+
+async def test_what_a_worker_held_while_mongodb_was_away_is_durable_with_its_next_run(
+    runtime: Runtime,
+) -> None:
+    # given a worker that read reports of two viewers and could not write them
+    title = await film()
+    ada, bob = viewer_of(runtime), viewer_of(runtime, "bob")
+    for who in (ada, bob):
+        await watch(who, title, 3)
+    with mongodb_out_of_time(), pytest.raises(UpstreamUnavailable):
+        await flush_progress(runtime, "worker-1")
+    # when MongoDB is back, and another report came meanwhile
+    await watch(ada, title, 1, begin=100)
+    await flush_progress(runtime, "worker-1")
+    # then all is stored at once, long before another worker may claim it
+    assert sorted(row["position_seconds"] for row in await read_stored_progress()) == [12.0, 100.0]
+    assert await backlog(runtime) == 0
+
+
+async def test_what_a_worker_held_is_written_when_it_ends(runtime: Runtime) -> None:
+    context, title = viewer_of(runtime), await film()
+    await watch(context, title, 3)
+    with mongodb_out_of_time(), pytest.raises(UpstreamUnavailable):
+        await flush_progress(runtime, "worker-1")
+    # when it is told to end
+    await finish_flushing(runtime, "worker-1")
+    # then nothing waits for another one
+    assert [row["position_seconds"] for row in await read_stored_progress()] == [12.0]
+    assert await backlog(runtime) == 0
+
+
+async def test_what_redis_sent_in_vain_is_read_again_at_once(
+    runtime: Runtime, settings: Settings, relay: Relay
+) -> None:
+    # given a worker whose Redis takes commands and whose answers are lost
+    title = await film()
+    await watch(viewer_of(runtime), title, 3)
+    through = pool.connect(
+        settings.model_copy(update={"redis_url": relay.uri, "redis_timeout_ms": 300})
+    )
+    cut_off = with_changes(runtime, playback=playback_on(runtime, settings, through))
+    await flush_progress(cut_off, "worker-1")
+    await watch(viewer_of(runtime), title, 1, begin=100)
+    relay.is_mute = True
+    with pytest.raises(UpstreamUnavailable):
+        await flush_progress(cut_off, "worker-1")
+    # when it hears again
+    relay.cut()
+    relay.mend()
+    await until(lambda: _flushes(cut_off))
+    # then what was lost on the way is stored
+    assert [row["position_seconds"] for row in await read_stored_progress()] == [100.0]
+    await through.aclose()
+
+
+async def _flushes(runtime: Runtime) -> bool:
+    with suppress(UpstreamUnavailable):
+        return bool(await flush_progress(runtime, "worker-1"))
+    return False
+
+
+async def test_reading_again_gives_an_entry_that_cannot_be_written_one_try_a_run(
+    runtime: Runtime, redis: Client
+) -> None:
+    # given an entry that nobody can decode, and a worker that could not write
+    context, title = viewer_of(runtime), await film()
+    last = await watch(context, title, 1)
+    shard = KEYS.shard(last.user_id)
+    await redis.xadd(KEYS.stream(shard), {"user": last.user_id, "playable": title})
+    with mongodb_out_of_time(), pytest.raises(UpstreamUnavailable):
+        await flush_progress(runtime, "worker-1")
+    # when it writes again
+    await flush_progress(runtime, "worker-1")
+    # then the bad one is not given up within one run
+    (pending,) = await redis.xpending_range(KEYS.stream(shard), "flush", "-", "+", 10)
+    assert pending["times_delivered"] == 2
+    assert await runtime.playback.dead_letters.count() == 0
