@@ -215,6 +215,7 @@ class CountCommands:
 _BESIDE = {
     "info",
     "xread",
+    "xrange",
     "xrevrange",
     "ping",
     "subscribe",

@@ -32,6 +32,8 @@ _SILENCE_SECONDS = 0.3
 _PAUSE_SECONDS = 0.3
 _OVERLAP_SECONDS = 10.0  # clocks of two machines differ, and a write takes a moment
 _JUST_AFTER_SECONDS = 1e-6
+_READ_AT_ONCE = 1000
+_BEGINNING = b"0-0"
 
 
 class RevocationKind(Enum):
@@ -278,12 +280,27 @@ class Revocations:
             self._follower.check()
             async with asyncio.timeout(_BLOCK_SECONDS + _SILENCE_SECONDS):
                 reply: Any = await blocking.xread(
-                    {self._stream: last}, count=1000, block=int(_BLOCK_SECONDS * 1000)
+                    {self._stream: last}, count=_READ_AT_ONCE, block=int(_BLOCK_SECONDS * 1000)
                 )
             entries = reply[0][1] if reply else []
             self.apply(_parse_entries(entries))
-            last = entries[-1][0] if entries else last
+            if await self._has_gap(blocking, last, len(entries)):
+                log.warning("revocations_gap_found", entries=len(entries))
+                last = await self._end_of_stream(blocking)  # first: what comes after is read
+                await self._read_store()
+            else:
+                last = entries[-1][0] if entries else last
             self._follower.record_success()
+
+    async def _has_gap(self, blocking: Redis, last: bytes, count: int) -> bool:
+        """Say whether entries behind `last` may have been trimmed or lost before they were read.
+
+        They were not if `last` is still there after the read: a stream is trimmed from its start.
+        """
+        if last == _BEGINNING:
+            return count >= _READ_AT_ONCE
+        async with asyncio.timeout(_SILENCE_SECONDS):
+            return not await blocking.xrange(self._stream, last, last, count=1)
 
     async def _end_of_stream(self, blocking: Redis) -> bytes:
         """Return the newest id. Publishes first what could not be published before."""
@@ -293,7 +310,7 @@ class Revocations:
         self._unpublished.clear()
         if unpublished:
             await self._publish(unpublished)
-        return entries[0][0] if entries else b"0-0"
+        return entries[0][0] if entries else _BEGINNING
 
     async def _read_store(self) -> None:
         now = self._clock()

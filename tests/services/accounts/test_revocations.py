@@ -196,6 +196,40 @@ async def test_without_redis_a_process_asks_the_database(opened: Open, relay: Re
     await until(lambda: behind.is_login_revoked("login_2"))
 
 
+async def lose_entries(redis: Client, how: str) -> None:
+    """The stream as it is when more was added than it holds, or when Redis came back older."""
+    match how:
+        case "trimmed":
+            await redis.xtrim(STREAM, maxlen=0, approximate=False)
+            await redis.xadd(STREAM, {"kind": "login", "subject": "login_other", "at": "1.0"})
+        case "deleted":
+            await redis.delete(STREAM)
+        case "older":
+            await redis.delete(STREAM)
+            old = {"kind": "login", "subject": "login_old", "at": "1.0"}
+            await redis.xadd(STREAM, old, id="1-1")
+
+
+@pytest.mark.parametrize("how", ["trimmed", "deleted", "older"])
+async def test_a_gap_in_the_stream_is_filled_from_the_database(
+    opened: Open, redis: Client, how: str
+) -> None:
+    # given a process that has read the stream so far
+    here, there = await opened(), await opened()
+    await here.revoke_login("login_1")
+    await until(lambda: there.is_login_revoked("login_1"))
+    # when entries are stored and gone before it reads them
+    await models.RevocationStore().save(
+        [Revocation(RevocationKind.LOGIN, f"login_lost_{n}", time.time()) for n in range(50)], 900
+    )
+    await lose_entries(redis, how)
+    # then it knows of them all the same
+    await until(lambda: all(there.is_login_revoked(f"login_lost_{n}") for n in range(50)))
+    # and goes on reading the stream
+    await here.revoke_user("user_1", at=NOW)
+    await until(lambda: there.is_revoked(Holder(login_id="login_9")))
+
+
 async def test_a_redis_that_falls_silent_is_no_redis(opened: Open, relay: Relay) -> None:
     here, behind = await opened(), await opened(redis_url=relay.uri)
     relay.is_silent = True
