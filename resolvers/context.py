@@ -68,17 +68,20 @@ class Runtime:
 class Browser:
     """A client that keeps its tokens in cookies, out of its scripts' reach.
 
-    `refresh_token` is the one it sent; `tokens` are those it is to store; `forgets` says whether to
-    delete them.
+    `refresh_token` and `device_token` are those it sent; `tokens` and `new_device_token` those it
+    is to store; `forgets` says whether to delete its tokens.
     """
 
     refresh_token: str | None = None
+    device_token: str | None = None
     tokens: tuple[str, str] | None = None  # access and refresh token, new
+    new_device_token: str | None = None
     forgets: bool = False
 
-    def keep(self, access_token: str, refresh_token: str) -> None:
+    def keep(self, access_token: str, refresh_token: str, device_token: str | None) -> None:
         """Store these tokens with the answer."""
         self.tokens, self.forgets = (access_token, refresh_token), False
+        self.new_device_token = device_token
 
     def forget(self) -> None:
         """Delete the tokens with the answer."""

@@ -50,6 +50,11 @@ class AuthTokens:
         "Single-use token for `refreshTokens`; using it twice ends the "
         "session. Null for a browser that keeps it in a cookie."
     )
+    device_token: str | None = plain(
+        "Token to send with the next `login` from this device; it opens nothing, but keeps wrong "
+        "passwords of others from locking this device out. Null after `refreshTokens`, and for a "
+        "browser that keeps it in a cookie."
+    )
 
 
 @payload("Result of signing in; `errors` says why it failed.")
@@ -86,6 +91,9 @@ class LoginInput:
     device: DeviceInput | None = strawberry.field(
         default=None, description="The device to list the session under; null for none."
     )
+    device_token: str | None = strawberry.field(
+        default=None, description="The `deviceToken` of an earlier sign-in on this device."
+    )
 
 
 @strawberry.input(description="The session to renew.")
@@ -119,6 +127,7 @@ async def _login(
         email=input.email,
         password=input.password,
         device=input.device.device() if input.device else None,
+        device_token=input.device_token,
     )
     return await build_payload(AuthPayload, call)
 

@@ -12,11 +12,13 @@ import models
 from models import AuditEvent, MailPurpose
 from resolvers import audit
 from resolvers.accounts.input import build_user, now
+from resolvers.accounts.password_check import build_attempt
 from resolvers.context import Context, Runtime
 from services.accounts import mail_texts
 from services.accounts.mail import Mail
 from services.accounts.secret_codes import generate_code, hash_code
 from services.errors import MailFailed
+from services.limits.throttles import Throttle
 from services.telemetry import metrics
 from services.telemetry.logs import get_logger
 
@@ -54,6 +56,20 @@ async def request_mail(
         updated_at=requested_at,
     )
     await models.insert_mail_request(request)
+
+
+async def count_mail(context: Context, address: str) -> None:
+    """Count a mail to this folded address, asked for by this client.
+
+    Raises:
+        RateLimited: too many for this client, or for all together.
+    """
+    await context.runtime.accounts.throttles.check(
+        Throttle.MAIL,
+        account=address,
+        address=context.client_address,
+        device_id=build_attempt(context, address).device_id,
+    )
 
 
 async def send_next(runtime: Runtime) -> bool:

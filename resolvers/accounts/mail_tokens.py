@@ -10,8 +10,8 @@ import models
 from models import AuditEvent, MailPurpose
 from resolvers import audit
 from resolvers.accounts.input import fold_email, now
-from resolvers.accounts.mail_requests import request_mail
-from resolvers.accounts.password_check import check_password, count_attempt
+from resolvers.accounts.mail_requests import count_mail, request_mail
+from resolvers.accounts.password_check import build_attempt, check_password, count_attempt
 from resolvers.accounts.sign_out import close_account
 from resolvers.context import Context
 from services.accounts.secret_codes import hash_code
@@ -81,8 +81,9 @@ async def _check_registration(
         )
     else:
         account = await models.credential_by_id(token.user_id)
-    await count_attempt(context, token.email)
-    if not await check_password(context, account, password, token.email):
+    attempt = build_attempt(context, token.email)
+    await count_attempt(context, attempt)
+    if not await check_password(context, account, password, attempt):
         message = "This is not the password of the registration that this mail is about."
         raise InvalidCredentials(message, path=["password"])
     return token.registration
@@ -119,9 +120,7 @@ async def reset_password(context: Context, code: str, new_password: str) -> None
 
 async def _request(context: Context, purpose: MailPurpose, email: str) -> None:
     address = fold_email(context, email)
-    await context.runtime.accounts.throttles.check(
-        Throttle.MAIL, account=address, address=context.client_address
-    )
+    await count_mail(context, address)
     await request_mail(context, purpose, address)
 
 

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, closing
 
 import models
 from resolvers.runtimes import AccountsRuntime
+from services.accounts.device_tokens import DeviceTokens
 from services.accounts.mail import open_mailer
 from services.accounts.passwords import Passwords
 from services.accounts.revocations import Revocations
@@ -32,6 +33,7 @@ async def open_accounts(settings: Settings, state: pool.Client) -> AsyncIterator
                 passwords=passwords,
                 throttles=Throttles(settings, SlidingWindows(state)),
                 mailer=open_mailer(settings),
+                device_tokens=DeviceTokens(settings.secret_bytes),
             )
 
 

@@ -1,10 +1,13 @@
 """Checks of an account's password: at sign-in, and again before irreversible changes.
 
-Every attempt is counted beforehand, by account and address; a successful one is refunded. An
-address without an account costs a hash, too.
+Every attempt is counted beforehand, by account and address; a successful one is refunded. A device
+that signed in to the account before is counted by itself, so that strangers do not keep its owner
+out. An address without an account costs a hash, too.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import models
 from models import AuditEvent
@@ -15,8 +18,21 @@ from services.limits.abuse_rules import Signal
 from services.limits.throttles import Throttle
 
 
-async def count_attempt(context: Context, account: str) -> None:
-    """Count an attempt for this account, which need not exist, and this address.
+class Attempt(NamedTuple):
+    """An attempt at an account, which need not exist; `device_id` is one that it has known."""
+
+    account: str
+    device_id: str | None = None
+
+
+def build_attempt(context: Context, address: str, device_token: str | None = None) -> Attempt:
+    """The attempt at a folded address, from the device that a token or a cookie proves."""
+    token = device_token or (context.browser.device_token if context.browser else None)
+    return Attempt(address, context.runtime.accounts.device_tokens.verify(token, address))
+
+
+async def count_attempt(context: Context, attempt: Attempt) -> None:
+    """Count an attempt for its account and this client's address.
 
     Raises:
         RateLimited: too many attempts for the account or from the address.
@@ -24,7 +40,10 @@ async def count_attempt(context: Context, account: str) -> None:
     address = context.client_address
     try:
         await context.runtime.accounts.throttles.check(
-            Throttle.LOGIN, account=account, address=address
+            Throttle.LOGIN,
+            account=attempt.account,
+            address=address,
+            device_id=attempt.device_id,
         )
     except RateLimited:
         context.runtime.ops.abuse_watch.record_signal(address, Signal.RATE_LIMITED)
@@ -32,7 +51,7 @@ async def count_attempt(context: Context, account: str) -> None:
 
 
 async def check_password(
-    context: Context, credential: models.CredentialRecord | None, password: str, account: str
+    context: Context, credential: models.CredentialRecord | None, password: str, attempt: Attempt
 ) -> bool:
     """Whether the account exists and this is its password; takes as long if not.
 
@@ -45,7 +64,10 @@ async def check_password(
         context.runtime.ops.abuse_watch.record_signal(context.client_address, Signal.FAILED_SIGN_IN)
         return False
     await context.runtime.accounts.throttles.refund(
-        Throttle.LOGIN, account=account, address=context.client_address
+        Throttle.LOGIN,
+        account=attempt.account,
+        address=context.client_address,
+        device_id=attempt.device_id,
     )
     return True
 
@@ -61,8 +83,9 @@ async def reauthenticate(
     """
     credential = await models.credential_by_id(viewer.user_id)
     account = credential.email if credential else viewer.user_id
-    await count_attempt(context, account)
-    if not await check_password(context, credential, password, account) or credential is None:
+    attempt = Attempt(account, viewer.login_id)
+    await count_attempt(context, attempt)
+    if not await check_password(context, credential, password, attempt) or credential is None:
         await audit.record(context, AuditEvent.PASSWORD_REFUSED, subject=viewer.user_id)
         raise InvalidCredentials("The password is wrong.", path=[field])
     return credential

@@ -22,8 +22,8 @@ from resolvers.accounts.input import (
     validate_device,
     validate_line,
 )
-from resolvers.accounts.mail_requests import request_mail
-from resolvers.accounts.password_check import check_password, count_attempt
+from resolvers.accounts.mail_requests import count_mail, request_mail
+from resolvers.accounts.password_check import build_attempt, check_password, count_attempt
 from resolvers.accounts.sign_out import MOST_SESSIONS, revoke_login_tokens
 from resolvers.context import Context
 from services.accounts.tokens import RefreshToken, reject_token
@@ -44,9 +44,12 @@ _WRONG = "Wrong email address or password."
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
+    """Tokens of a sign-in; those in a cookie are None here."""
+
     access_token: str
     expires_in_seconds: int
-    refresh_token: str | None  # None: it is in a cookie
+    refresh_token: str | None
+    device_token: str | None = None  # only of a new sign-in
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,13 +115,21 @@ async def _count_registration(context: Context, address: str) -> None:
     throttles, client = context.runtime.accounts.throttles, context.client_address
     await throttles.check(Throttle.REGISTER, address=client)
     if context.runtime.settings.needs_verified_email:
-        await throttles.check(Throttle.MAIL, account=address, address=client)
+        await count_mail(context, address)
 
 
 async def login(
-    context: Context, *, email: str, password: str, device: models.Device | None = None
+    context: Context,
+    *,
+    email: str,
+    password: str,
+    device: models.Device | None = None,
+    device_token: str | None = None,
 ) -> SignInResult:
     """Sign in with address and password.
+
+    Args:
+        device_token: from an earlier sign-in on this device, which is then counted by itself.
 
     Raises:
         ValidationFailed: an invalid address, or the password exceeds 1 KB.
@@ -128,9 +139,10 @@ async def login(
     """
     address = fold_email(context, email)
     checked = validate_device(device)
-    await count_attempt(context, address)
+    attempt = build_attempt(context, address, device_token)
+    await count_attempt(context, attempt)
     credential = await models.credential_of(address)
-    if not await check_password(context, credential, password, address) or credential is None:
+    if not await check_password(context, credential, password, attempt) or credential is None:
         metrics.sign_ins_total.labels("refused").inc()
         account_id = credential.id if credential else None
         await audit.record(context, AuditEvent.SIGN_IN_REFUSED, subject=account_id)
@@ -197,7 +209,8 @@ async def _create_login(
         raise InvalidCredentials(_WRONG)  # deleted, or all sign-ins ended, a moment ago
     await _end_displaced(context, login)
     await audit.record(context, AuditEvent.SIGNED_IN, subject=user_id, session=login.id)
-    return _issue_tokens(context, user, login.id, token, issued_at)
+    device_token = context.runtime.accounts.device_tokens.issue(user.email)
+    return _issue_tokens(context, user, login.id, token, issued_at, device_token)
 
 
 async def _end_displaced(context: Context, login: models.Login) -> None:
@@ -267,6 +280,7 @@ def _issue_tokens(
     login_id: str,
     refresh_token: RefreshToken,
     issued_at: float,
+    device_token: str | None = None,
 ) -> SignInResult:
     issuer = context.runtime.accounts.access_tokens
     access_token = issuer.issue(
@@ -276,10 +290,11 @@ def _issue_tokens(
         login_id=login_id,
         now=issued_at,
     )
+    seconds = issuer.lifetime_seconds
     if context.browser is not None:
-        context.browser.keep(access_token, refresh_token.text)
-    body_token = None if context.browser is not None else refresh_token.text
-    return SignInResult(Tokens(access_token, issuer.lifetime_seconds, body_token), user)
+        context.browser.keep(access_token, refresh_token.text, device_token)
+        return SignInResult(Tokens(access_token, seconds, None), user)
+    return SignInResult(Tokens(access_token, seconds, refresh_token.text, device_token), user)
 
 
 async def _renew_hash(context: Context, credential: models.CredentialRecord, password: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from services.accounts.device_tokens import DeviceTokens
 from services.accounts.mail import Mailer
 from services.accounts.passwords import Passwords
 from services.accounts.revocations import Revocations
@@ -26,4 +27,5 @@ class AccountsRuntime:
     passwords: Passwords
     throttles: Throttles
     mailer: Mailer
+    device_tokens: DeviceTokens
     api_key_cache: TtlCache[Any] = field(default_factory=_build_api_key_cache)

@@ -1,8 +1,9 @@
 """A browser's sign-in in cookies its scripts cannot read, for clients with X-Marquee-Auth.
 
 Other sites' pages can make a browser send cookies, but not that header: cookies without it are
-refused. A bearer token wins over cookies. Both cookies are deleted once the sign-in is over. Over
-https their names begin with `__Host-`, so that no other host of the site can plant them.
+refused. A bearer token wins over cookies. Both cookies are deleted once the sign-in is over; one
+that knows the device again stays. Over https their names begin with `__Host-`, so that no other
+host of the site can plant them.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ from services.errors import CodedError, ErrorCode, InvalidToken
 from services.settings.settings import Settings
 
 HEADER = b"x-marquee-auth"
-ACCESS, REFRESH = "marquee_access", "marquee_refresh"
-_PATHS = {ACCESS: "/", REFRESH: "/graphql"}
+ACCESS, REFRESH, DEVICE = "marquee_access", "marquee_refresh", "marquee_device"
+_PATHS = {ACCESS: "/", REFRESH: "/graphql", DEVICE: "/graphql"}
+_DEVICE_SECONDS = 400 * 86400  # the most that browsers allow
 _HOST_PREFIX = "__Host-"  # browsers take those only with Secure, Path=/ and no Domain (RFC 6265bis)
 Headers = Iterable[tuple[bytes, bytes]]
 
@@ -30,6 +32,7 @@ class RequestCookies:
     access: str | None
     refresh: str | None
     has_csrf_header: bool
+    device: str | None = None
 
     @property
     def authorization(self) -> str | None:
@@ -39,7 +42,7 @@ class RequestCookies:
     @property
     def browser(self) -> Browser | None:
         """The cookie client; None for a client that stores its tokens itself."""
-        return Browser(self.refresh) if self.has_csrf_header else None
+        return Browser(self.refresh, self.device) if self.has_csrf_header else None
 
     def reject_csrf(self) -> None:
         """Refuse cookies without the header, as another site's page would send them.
@@ -60,7 +63,7 @@ def read_cookies(headers: Headers, settings: Settings) -> RequestCookies:
 
     A cookie that comes twice is ignored: one of the two may be planted.
     """
-    access, refresh = _name(ACCESS, settings), _name(REFRESH, settings)
+    names = access, refresh, device = [_name(name, settings) for name in _PATHS]
     values: dict[str, str | None] = {}
     has_csrf_header = False
     for name, value in headers:
@@ -69,9 +72,11 @@ def read_cookies(headers: Headers, settings: Settings) -> RequestCookies:
             continue
         for pair in value.decode("latin-1").split(";"):
             key, _, text = pair.strip().partition("=")
-            if key in (access, refresh):
+            if key in names:
                 values[key] = text if key not in values else None
-    return RequestCookies(values.get(access), values.get(refresh), has_csrf_header)
+    return RequestCookies(
+        values.get(access), values.get(refresh), has_csrf_header, values.get(device)
+    )
 
 
 async def authenticate_request(
@@ -116,17 +121,16 @@ async def authenticate_cookies(runtime: Runtime, headers: Headers) -> Viewer | N
 
 def build_set_cookie(browser: Browser, settings: Settings) -> list[bytes]:
     """Values of Set-Cookie for a changed sign-in; none for most answers."""
-    if browser.tokens is not None:
-        access, refresh = browser.tokens
-        return [
-            _cookie(ACCESS, access, settings.access_token_seconds, settings),
-            _cookie(REFRESH, refresh, settings.refresh_token_seconds, settings),
-        ]
-    return (
-        [_expired_cookie(ACCESS, settings), _expired_cookie(REFRESH, settings)]
-        if browser.forgets
-        else []
-    )
+    if browser.tokens is None:
+        return [_expired_cookie(name, settings) for name in (ACCESS, REFRESH) if browser.forgets]
+    access, refresh = browser.tokens
+    values = [
+        _cookie(ACCESS, access, settings.access_token_seconds, settings),
+        _cookie(REFRESH, refresh, settings.refresh_token_seconds, settings),
+    ]
+    if browser.new_device_token is not None:
+        values.append(_cookie(DEVICE, browser.new_device_token, _DEVICE_SECONDS, settings))
+    return values
 
 
 def _expired_cookie(name: str, settings: Settings) -> bytes:

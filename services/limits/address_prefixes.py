@@ -31,6 +31,20 @@ def group_address(address: str | None) -> str:
     Returns:
         Such as `192.0.2.1` or `2001:db8::/64`; `unknown` when `address` is not an address.
     """
+    return _group(address, 64)
+
+
+@lru_cache(maxsize=4096)
+def group_household(address: str | None) -> str:
+    """Group addresses for locks: IPv4 itself; IPv6 by /56, all that providers give a household.
+
+    Returns:
+        Such as `192.0.2.1` or `2001:db8::/56`; `unknown` when `address` is not an address.
+    """
+    return _group(address, 56)
+
+
+def _group(address: str | None, ipv6_bits: int) -> str:
     try:
         parsed = ipaddress.ip_address((address or "").partition("%")[0])
     except ValueError:
@@ -39,4 +53,4 @@ def group_address(address: str | None) -> str:
         return str(parsed)
     if parsed.ipv4_mapped is not None:
         return str(parsed.ipv4_mapped)
-    return str(ipaddress.ip_network((parsed, 64), strict=False).network_address) + "/64"
+    return str(ipaddress.ip_network((parsed, ipv6_bits), strict=False))

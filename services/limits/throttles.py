@@ -15,7 +15,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from services.errors import RateLimited
-from services.limits.address_prefixes import group_address
+from services.limits.address_prefixes import group_household
 from services.limits.sliding_window import SlidingWindows, WindowLimits
 from services.redis import cache_keys
 from services.settings.settings import Settings
@@ -34,8 +34,9 @@ class Throttle(Enum):
 class ThrottleRule(NamedTuple):
     """Attempts allowed in a window; None: not counted that way.
 
-    `pair` limits one account from one address, `account` one account from anywhere. The second is
-    looser, so that a stranger's failures do not lock the owner out.
+    `pair` limits one account from one address, or from one device that signed in to it before;
+    `account` one account from anywhere, but from such devices. The second is looser, so that a
+    stranger's failures do not lock the owner out.
     """
 
     window_seconds: int
@@ -59,19 +60,25 @@ class Throttles:
         self._rules = _build_rules(settings)
 
     async def check(
-        self, name: Throttle, *, account: str | None = None, address: str | None = None
+        self,
+        name: Throttle,
+        *,
+        account: str | None = None,
+        address: str | None = None,
+        device_id: str | None = None,
     ) -> None:
         """Count one attempt.
 
         Args:
             account: an email address or id as the client sent it, existing or not.
+            device_id: a device that has signed in to the account, as its token proves.
 
         Raises:
             RateLimited: too many attempts; this one is not counted.
         """
         if not self._is_on:
             return
-        counters = list(self._counters(name, account, address))
+        counters = list(self._counters(name, account, address, device_id))
         results = await asyncio.gather(
             *(self._windows.acquire(key, limits) for key, limits in counters)
         )
@@ -88,23 +95,28 @@ class Throttles:
         )
 
     async def refund(
-        self, name: Throttle, *, account: str | None = None, address: str | None = None
+        self,
+        name: Throttle,
+        *,
+        account: str | None = None,
+        address: str | None = None,
+        device_id: str | None = None,
     ) -> None:
         """Refund one attempt that succeeded: of sign-ins only failures count."""
         if not self._is_on:
             return
-        for key, limits in self._counters(name, account, address):
+        for key, limits in self._counters(name, account, address, device_id):
             await self._windows.release(key, limits, None, 1)
 
     def _counters(
-        self, name: Throttle, account: str | None, address: str | None
+        self, name: Throttle, account: str | None, address: str | None, device_id: str | None
     ) -> Iterator[_Counter]:
         rule = self._rules[name]
         account_hash = _hash_account(account) if account is not None else None
-        block = group_address(address) if address is not None else None
+        block = group_household(address) if address is not None else None
         for most, parts in (
-            (rule.pair, (account_hash, block or "unknown")),
-            (rule.account, (account_hash,)),
+            (rule.pair, (account_hash, device_id or block or "unknown")),
+            (rule.account if device_id is None else None, (account_hash,)),
             (rule.address, (block,)),
         ):
             if most is not None and None not in parts:
@@ -130,7 +142,10 @@ def _build_rules(settings: Settings) -> dict[Throttle, ThrottleRule]:
             address=per_address,
         ),
         Throttle.MAIL: ThrottleRule(
-            hour, account=settings.mails_per_account, address=settings.mails_per_address
+            hour,
+            pair=settings.mails_per_account,
+            account=settings.mails_per_account_everywhere,
+            address=settings.mails_per_address,
         ),
         Throttle.REGISTER: ThrottleRule(hour, address=settings.registrations_per_address),
         Throttle.RESET: ThrottleRule(window, address=per_address),

@@ -54,14 +54,20 @@ class LimitSettings(BaseSettings):
         10, ge=1, description="Failed sign-ins to one account from one address in that window"
     )
     login_tries_per_account_everywhere: int = Field(
-        100, ge=1, description="Failed sign-ins to one account from all addresses together"
+        100,
+        ge=1,
+        description="Failed sign-ins to one account from all addresses together, but from "
+        "devices that signed in to it before",
     )
     login_tries_per_address: int = Field(
         100, ge=1, description="Failed sign-ins, and tries of mailed tokens, from one address"
     )
     mail_window_seconds: int = Field(3600, ge=1, description="Window of mails and registrations")
     mails_per_account: int = Field(
-        3, ge=1, description="Mails one account may ask for in that window"
+        3, ge=1, description="Mails to one account that one address may ask for in that window"
+    )
+    mails_per_account_everywhere: int = Field(
+        20, ge=1, description="Mails to one account that all addresses together may ask for"
     )
     mails_per_address: int = Field(
         20, ge=1, description="Mails that may be asked for from one address in that window"

@@ -12,7 +12,7 @@ import pytest
 import models
 from resolvers.accounts import api_keys, mail_tokens, profile, sign_out
 from resolvers.accounts import sign_in as accounts
-from resolvers.context import Context, Runtime
+from resolvers.context import Browser, Context, Runtime
 from services.errors import InvalidCredentials, InvalidToken, RateLimited, TokenReused
 from services.limits.sliding_window import SlidingWindows
 from services.limits.throttles import Throttles
@@ -46,6 +46,7 @@ async def guest(runtime: Runtime) -> AsyncIterator[Context]:
         "login_tries_per_account_everywhere": 6,
         "login_tries_per_address": 10,
         "mails_per_account": 2,
+        "mails_per_account_everywhere": 5,
         "mails_per_address": 3,
         "registrations_per_address": 2,
     }
@@ -141,6 +142,111 @@ async def test_mails_to_an_address_are_few_whether_it_has_an_account_or_not(
     limited = [await is_limited(ask(next_operation(guest), email)) for ask in asks]
     assert limited == [False, False, True, True]
     assert len(await read_stored(models.MailRequest)) == 2
+
+
+async def test_strangers_do_not_keep_the_owner_out_of_mail(guest: Context) -> None:
+    # given somebody who asks for mails to another's address until nothing goes any more
+    await register_account(guest)
+    stranger = next_operation(guest, client_address="198.51.100.7")
+    asks = [mail_tokens.request_password_reset(next_operation(stranger), EMAIL) for _ in range(4)]
+    assert [await is_limited(ask) for ask in asks] == [False, False, True, True]
+    # then the owner still gets one from elsewhere
+    assert not await is_limited(mail_tokens.request_password_reset(next_operation(guest), EMAIL))
+    # and from many addresses together there are no more than an account can bear
+    limited = [
+        await is_limited(
+            mail_tokens.request_password_reset(
+                next_operation(guest, client_address=f"203.0.113.{number}"), EMAIL
+            )
+        )
+        for number in range(6)
+    ]
+    assert limited == [False, False, True, True, True, True]
+
+
+async def lock_account(guest: Context) -> None:
+    """Wrong passwords from many addresses, until the account is closed to all of them."""
+    for number in range(2):
+        await refused(next_operation(guest, client_address=f"203.0.113.{number}"), 3)
+    assert await is_limited(sign_in(next_operation(guest, client_address="203.0.113.9")))
+
+
+@pytest.mark.parametrize("is_browser", [False, True])
+async def test_a_known_device_gets_in_although_the_account_is_locked(
+    guest: Context, is_browser: bool
+) -> None:
+    # given a device that signed in once
+    await register_account(guest)
+    browser = Browser() if is_browser else None
+    first = await accounts.login(
+        next_operation(guest, browser=browser), email=EMAIL, password=PASSWORD
+    )
+    token = browser.new_device_token if browser else first.tokens.device_token
+    assert token is not None and (first.tokens.device_token is None) is is_browser
+
+    async def come_back(password: str) -> None:
+        known = Browser(device_token=token) if is_browser else None
+        await accounts.login(
+            next_operation(guest, browser=known, client_address="192.0.2.77"),
+            email=EMAIL,
+            password=password,
+            device_token=None if is_browser else token,
+        )
+
+    # when strangers' wrong passwords have closed the account
+    await lock_account(guest)
+    assert await is_limited(sign_in(guest, EMAIL, PASSWORD))
+    # then that device gets in, from wherever it is
+    await come_back(PASSWORD)
+    # and is counted like any other for wrong passwords of its own
+    assert [await is_limited(come_back(WRONG)) for _ in range(4)] == [False] * 3 + [True]
+
+
+@pytest.mark.parametrize("forge", [
+    lambda token: token[:-1] + ("A" if token[-1] != "A" else "B"),
+    lambda token: "A" * 40,
+    lambda token: token + "A",
+    lambda token: "é" * 40,
+    lambda token: "",
+], ids=["altered", "made up", "longer", "not ASCII", "empty"])  # fmt: skip
+async def test_a_forged_device_token_is_none(guest: Context, forge: Callable[[str], str]) -> None:
+    await register_account(guest)
+    first = await accounts.login(next_operation(guest), email=EMAIL, password=PASSWORD)
+    await lock_account(guest)
+    forged = forge(first.tokens.device_token or "")
+    assert await is_limited(
+        accounts.login(next_operation(guest), email=EMAIL, password=PASSWORD, device_token=forged)
+    )
+
+
+async def test_a_device_of_one_account_is_unknown_to_another(guest: Context) -> None:
+    await register_account(guest)
+    await register_account(guest, "eve@example.org")
+    eves = await accounts.login(next_operation(guest), email="eve@example.org", password=PASSWORD)
+    await lock_account(guest)
+    token = eves.tokens.device_token
+    assert await is_limited(
+        accounts.login(next_operation(guest), email=EMAIL, password=PASSWORD, device_token=token)
+    )
+
+
+async def test_who_is_signed_in_changes_the_password_although_the_account_is_locked(
+    guest: Context,
+) -> None:
+    ada = await register_account(guest)
+    await lock_account(guest)
+    await profile.change_password(next_operation(ada), PASSWORD, NEW_PASSWORD)
+
+
+async def test_a_household_gets_as_many_tries_as_one_address(guest: Context) -> None:
+    await register_account(guest)
+    limited = [
+        await is_limited(sign_in(next_operation(guest, client_address=f"2001:db8:0:{n:x}::1")))
+        for n in range(4)
+    ]
+    assert limited == [False] * 3 + [True]
+    # and the next household has its own
+    assert not await is_limited(sign_in(next_operation(guest, client_address="2001:db8:0:100::1")))
 
 
 async def test_mails_from_one_address_are_few(guest: Context) -> None:

@@ -76,13 +76,20 @@ async def test_a_browser_keeps_its_tokens_where_scripts_cannot_read_them(
         "expiresInSeconds": 900,
         "refreshToken": None,
     }
-    access, refresh = set_cookies(response).values()
+    access, refresh, device = set_cookies(response).values()
     strict = {"httponly": "True", "samesite": "Strict"}
     assert access == {"value": access["value"], "path": "/", "max-age": "900", **strict}
     assert refresh == {
         "value": refresh["value"],
         "path": "/graphql",
         "max-age": str(30 * 86400),
+        **strict,
+    }
+    # and one that knows the device again, long after the sign-in
+    assert device == {
+        "value": device["value"],
+        "path": "/graphql",
+        "max-age": str(400 * 86400),
         **strict,
     }
     assert refresh["value"] not in response.text
@@ -191,7 +198,7 @@ async def test_signing_out_takes_the_cookies_back(browser: httpx.AsyncClient) ->
         "marquee_refresh": "0",
     }
     assert {one["path"] for one in set_cookies(response).values()} == {"/", "/graphql"}
-    assert dict(browser.cookies) == {}
+    assert set(browser.cookies) == {"marquee_device"}
     assert (await post_query(browser, VIEWER, headers=OURS)).json() == NOBODY
     # and the copy is worth nothing
     cookie = {"cookie": f"marquee_access={cookies_before['marquee_access']}", **OURS}
@@ -214,12 +221,12 @@ async def test_cookies_of_a_sign_in_that_is_over_are_taken_back(
     assert refused.status_code == 401
     assert refused.json()["errors"][0]["extensions"] == {"code": "INVALID_TOKEN"}
     assert set_cookies(refused)["marquee_access"]["max-age"] == "0"
-    assert set(browser.cookies) == {"marquee_refresh"}
+    assert set(browser.cookies) == {"marquee_refresh", "marquee_device"}
     # when it tries to refresh, then it is rid of that one as well
     failed = await post_query(browser, REFRESH, headers=OURS)
     assert failed.json()["data"]["refreshTokens"]["errors"] == [{"code": "INVALID_TOKEN"}]
     assert {one["max-age"] for one in set_cookies(failed).values()} == {"0"}
-    assert set(browser.cookies) == set()
+    assert set(browser.cookies) == {"marquee_device"}
     # and goes on as nobody
     assert (await post_query(browser, VIEWER, headers=OURS)).json() == NOBODY
 
@@ -275,7 +282,7 @@ async def test_a_trusted_origin_may_send_cookies_and_no_other(live: httpx.AsyncC
 def secure(**changes: Any) -> set[bool]:
     settings = Settings(_env_file=None, **changes)
     browser = Browser()
-    browser.keep("a", "b")
+    browser.keep("a", "b", None)
     return {line.endswith(b"; Secure") for line in cookies.build_set_cookie(browser, settings)}
 
 
@@ -297,14 +304,15 @@ def test_secure_cookies_can_be_planted_by_no_other_host(changes: dict[str, Any])
     # given sign-ins kept, and given up
     settings = Settings(_env_file=None, **changes)
     kept, given_up = Browser(), Browser()
-    kept.keep("a", "b")
+    kept.keep("a", "b", "c")
     given_up.forget()
 
-    # then both cookies have what browsers ask of the prefix, whatever is done with them
+    # then each cookie has what browsers ask of the prefix, whatever is done with them
     for browser in (kept, given_up):
         lines = [line.decode() for line in cookies.build_set_cookie(browser, settings)]
         names = [line.partition("=")[0] for line in lines]
-        assert names == ["__Host-marquee_access", "__Host-marquee_refresh"]
+        tokens = ["__Host-marquee_access", "__Host-marquee_refresh"]
+        assert names == tokens + (["__Host-marquee_device"] if browser is kept else [])
         for line in lines:
             attributes = line.split("; ")[1:]
             assert {"Path=/", "Secure", "HttpOnly", "SameSite=Strict"} < set(attributes)
