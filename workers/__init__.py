@@ -22,6 +22,7 @@ from workers.drop_dead_workers import drop_dead_workers
 from workers.erase_accounts import erase_accounts
 from workers.flush_progress import finish_flushing, flush_progress
 from workers.import_tmdb import import_tmdb
+from workers.join_layout import join_layout
 from workers.publish_metrics import publish_metrics
 from workers.purge_cdn import purge_cdn
 from workers.run_jobs import run_jobs
@@ -37,7 +38,7 @@ Run = Callable[[Runtime], Awaitable[object]]
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """A worker. `where` it runs: in worker processes, or in every API process.
+    """A worker. `where` it runs: in worker processes, in every API process, or in every process.
 
     `finish` runs once, at shutdown. A worker that bounds its own runs has no `run_seconds`; a
     shutdown then cancels the current run.
@@ -45,7 +46,7 @@ class Worker:
 
     every_seconds: float
     run: Run
-    where: Literal["worker", "api"] = "worker"
+    where: Literal["worker", "api", "every"] = "worker"
     finish: Run | None = None
     run_seconds: float | None = _RUN_SECONDS
 
@@ -53,6 +54,7 @@ class Worker:
 WORKERS: dict[str, Worker] = {
     "flush_progress": Worker(1, flush_progress, finish=finish_flushing),
     "adopt_progress": Worker(1, adopt_progress),
+    "join_layout": Worker(1, join_layout, where="every"),
     "look_for_repairs": Worker(1, look_for_repairs, where="api"),
     "send_mail": Worker(1, send_mail),
     "erase_accounts": Worker(10, erase_accounts),
@@ -96,7 +98,7 @@ def _supervise(runtime: Runtime, name: str, worker: Worker, stop: asyncio.Event)
 
 def names_for(where: Literal["worker", "api"]) -> list[str]:
     """Names of the workers that run in this kind of process."""
-    return [name for name, worker in WORKERS.items() if worker.where == where]
+    return [name for name, worker in WORKERS.items() if worker.where in (where, "every")]
 
 
 async def _run_periodically(

@@ -11,6 +11,7 @@ from services.errors import UpstreamUnavailable
 from services.playback.buffer import ProgressBuffer
 from services.playback.dead_letters import DeadLetters
 from services.playback.keys import ProgressKeys
+from services.playback.layout import ProgressLayout
 from services.playback.notifications import ProgressNotifications
 from services.playback.personal_keys import PersonalKeys
 from services.playback.repairs import RepairFlag
@@ -19,13 +20,21 @@ from services.playback.state import Rules
 from services.playback.stream import ProgressStream
 from services.redis import pool
 from services.settings.settings import Settings
+from services.telemetry.logs import get_logger
+
+log = get_logger("playback")
 
 
 @asynccontextmanager
 async def open_playback(settings: Settings, state: pool.Client) -> AsyncIterator[PlaybackRuntime]:
-    """Open playback on `state`, a Redis that never evicts, and look for open repairs."""
+    """Open playback on `state`, a Redis that never evicts, and look for open repairs.
+
+    Raises:
+        StartupError: other processes lay progress out in another number of shards.
+    """
     async with aclosing(ProgressNotifications(state, _keys(settings))) as notifications:
         playback = build_playback(settings, state, notifications)
+        await _join_layout(playback.layout, settings)
         await _check_repairs(playback.repairs)
         yield playback
 
@@ -50,6 +59,7 @@ def build_playback(
         stream=ProgressStream(state, keys, claim_idle_seconds=settings.progress_claim_idle_seconds),
         dead_letters=dead_letters,
         repairs=RepairFlag(),
+        layout=ProgressLayout(state, settings.progress_shards, settings.redis_key_prefix),
         personal_keys=PersonalKeys(state, keys, dead_letters),
         notifications=notifications,
     )
@@ -67,6 +77,14 @@ def _progress_rules(settings: Settings) -> Rules:
         short_session_seconds=settings.progress_short_session_seconds,
         hold_seconds=3 * settings.playback_heartbeat_seconds,
     )
+
+
+async def _join_layout(layout: ProgressLayout, settings: Settings) -> None:
+    """Refuse to start beside another layout; while Redis is away a worker looks later."""
+    try:
+        await layout.join()
+    except UpstreamUnavailable:
+        log.warning("progress_layout_unchecked", shards=settings.progress_shards)
 
 
 async def _check_repairs(flag: RepairFlag) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from services.playback.buffer import ProgressBuffer
 from services.playback.dead_letters import DeadLetters
+from services.playback.layout import ProgressLayout
 from services.playback.notifications import ProgressNotifications
 from services.playback.personal_keys import PersonalKeys
 from services.playback.repairs import RepairFlag
@@ -22,5 +23,6 @@ class PlaybackRuntime:
     stream: ProgressStream
     dead_letters: DeadLetters
     repairs: RepairFlag
+    layout: ProgressLayout
     personal_keys: PersonalKeys
     notifications: ProgressNotifications

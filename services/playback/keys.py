@@ -12,7 +12,7 @@ from services.redis import cache_keys
 
 
 class ProgressKeys:
-    """`shards` may change only while nothing is unflushed: keys name their shard."""
+    """Names of keys; those of other `shards` would not be found (layout.py sees to it)."""
 
     def __init__(self, shards: int, prefix: str = "") -> None:
         self.shards = range(shards)

@@ -195,7 +195,8 @@ class ProgressStream:
                 raise
         # The first worker, or Redis came back empty. Not before: a full Redis makes no groups.
         await self._create_groups()
-        return await self._read(consumer)
+        self.reread(consumer)  # of the other shards it may have read some
+        return await self._read_pending(consumer) or await self._read(consumer)
 
     async def _read(self, consumer: str) -> list[Delivery]:
         pipeline = self._redis.pipeline(transaction=False)

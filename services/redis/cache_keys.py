@@ -69,6 +69,7 @@ VIEWING_SESSION = "session:{}:{{p{}}}"  # hash; 1 h since the last heartbeat
 PROGRESS_STREAM = "progress:stream:{{p{}}}"  # entries live until flushed
 PROGRESS_CHANGED = "progress:changed:{{p{}}}"  # a channel: "user playable" of each change
 USER_OFFLINE_EVENTS = "user:{}:offline:{{p{}}}"  # sorted set of event ids seen; the newest, 30 d
+PROGRESS_LAYOUTS = "progress:layouts"  # a hash: numbers of shards in use, and when that was said
 PROGRESS_DEAD_LETTERS = "progress:dead:{{p{}}}"  # capped
 METRICS_STREAM = "metrics:live"
 JOB_QUEUE = "jobs:queue"  # ids of jobs to run; capped, MongoDB has the jobs

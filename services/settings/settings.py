@@ -179,7 +179,10 @@ class Settings(
         description="How long a new session below the stored position does not take it back",
     )
     progress_shards: int = Field(
-        8, ge=1, le=256, description="Streams of unflushed progress; change only while it is empty"
+        8,
+        ge=1,
+        le=256,
+        description="Streams of unflushed progress; to change it, end all processes first",
     )
     progress_shard_entries: int = Field(
         100_000, ge=1, description="Unflushed entries a shard may hold before reports are refused"

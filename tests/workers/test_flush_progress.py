@@ -370,3 +370,15 @@ async def test_reading_again_gives_an_entry_that_cannot_be_written_one_try_a_run
     (pending,) = await redis.xpending_range(KEYS.stream(shard), "flush", "-", "+", 10)
     assert pending["times_delivered"] == 2
     assert await runtime.playback.dead_letters.count() == 0
+
+
+async def test_a_shard_without_a_group_delays_no_other(runtime: Runtime, redis: Client) -> None:
+    # given groups of all shards but one, as after a change of their number
+    context, title = viewer_of(runtime), await film()
+    await flush_progress(runtime, "worker-1")
+    last = await watch(context, title, 3)
+    other = (KEYS.shard(last.user_id) + 1) % 8
+    await redis.delete(KEYS.stream(other))
+    # then one run stores what waits
+    await flush_progress(runtime, "worker-1")
+    assert await backlog(runtime) == 0
