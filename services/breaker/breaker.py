@@ -67,7 +67,7 @@ class BreakerChangeReducer:
     def __init__(self) -> None:
         self._generation = 0
 
-    def __call__(self, body: bytes) -> tuple[int, BreakerSnapshot] | None:
+    def __call__(self, body: bytes, at_ms: int) -> tuple[int, BreakerSnapshot] | None:
         try:
             status = decode_status(body)
         except msgspec.DecodeError:

@@ -8,7 +8,6 @@ Each command names one shard: fit for a Redis Cluster.
 
 from __future__ import annotations
 
-import time
 from collections import defaultdict
 from collections.abc import Collection
 from typing import Any, NamedTuple
@@ -119,19 +118,21 @@ class ProgressStream:
         return moved
 
     async def backlog(self) -> Backlog:
-        """Measure the entries that wait to be flushed.
+        """Measure the entries that wait to be flushed, by Redis's clock, which gave them their ids.
 
         Raises:
             UpstreamUnavailable: Redis is away.
         """
         pipeline = self._redis.pipeline(transaction=False)
+        pipeline.time()
         for shard in self._keys.shards:
             pipeline.xlen(self._keys.stream(shard))
             pipeline.xrange(self._keys.stream(shard), count=1)
         with self._redis.translate_errors():
-            answers = await pipeline.execute()
+            (seconds, microseconds), *answers = await pipeline.execute()
         firsts = [int(entry_id.split(b"-")[0]) for ((entry_id, _),) in filter(None, answers[1::2])]
-        oldest = max(0.0, time.time() - min(firsts) / 1000) if firsts else 0.0
+        now = seconds + microseconds / 1_000_000
+        oldest = max(0.0, now - min(firsts) / 1000) if firsts else 0.0
         return Backlog(sum(answers[::2]), oldest)
 
     async def remove_consumer(self, consumer: str) -> None:

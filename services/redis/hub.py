@@ -23,7 +23,8 @@ from services.redis.link import RedisLink
 
 T = TypeVar("T")
 Id = tuple[int, int]
-Reducer = Callable[[bytes], tuple[int, T] | None]  # body -> (generation, value); keeps state
+# body, time of the entry in ms by Redis's clock -> (generation, value); keeps state
+Reducer = Callable[[bytes, int], tuple[int, T] | None]
 
 MAX_ENTRIES = 600
 MAX_SUBSCRIBERS = 10_000
@@ -257,6 +258,7 @@ def _parse_messages(
     entries: list[tuple[bytes, dict[bytes, bytes]]], reducer: Reducer[T]
 ) -> Iterator[Message[T]]:
     for raw_id, fields in entries:
-        reduced = reducer(fields.get(_FIELD, b""))
+        stream_id = _parse_id(raw_id)
+        reduced = reducer(fields.get(_FIELD, b""), stream_id[0])
         if reduced is not None:
-            yield Message(_parse_id(raw_id), *reduced)
+            yield Message(stream_id, *reduced)

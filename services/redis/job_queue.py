@@ -26,7 +26,7 @@ class JobChangeReducer:
     def __init__(self) -> None:
         self._generation = 0
 
-    def __call__(self, body: bytes) -> tuple[int, str]:
+    def __call__(self, body: bytes, at_ms: int) -> tuple[int, str]:
         self._generation += 1
         return self._generation, body.decode("ascii", "replace")
 

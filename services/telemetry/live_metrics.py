@@ -11,7 +11,7 @@ import time
 from bisect import bisect_left
 from collections import Counter as BucketCounts
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import Enum
 
@@ -52,7 +52,10 @@ class CacheLevelStats:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Counts of one process over `seconds`; `durations` and `database`: bucket -> calls."""
+    """Counts of one process over `seconds`; `durations` and `database`: bucket -> calls.
+
+    `at` is by the clock of the process until it is read from the stream, then by Redis's.
+    """
 
     process: str
     at: float
@@ -254,6 +257,7 @@ class SampleReducer:
     """Reducer of samples to points, each from the newest sample of every reporting process.
 
     A generation ends when a process reports again; within one, each point covers more processes.
+    Redis's time of each sample counts, not its process's: their clocks may differ by seconds.
     """
 
     def __init__(self) -> None:
@@ -261,10 +265,10 @@ class SampleReducer:
         self._reported: set[str] = set()
         self._generation = 0
 
-    def __call__(self, body: bytes) -> tuple[int, Point] | None:
+    def __call__(self, body: bytes, at_ms: int) -> tuple[int, Point] | None:
         """Return generation and point; None for a sample of another release."""
         try:
-            sample = _decoder.decode(body)
+            sample = replace(_decoder.decode(body), at=at_ms / 1000)
         except msgspec.DecodeError:
             return None
         if sample.process in self._reported:

@@ -329,11 +329,11 @@ async def test_changes_are_read_as_snapshots(here: Process, redis: Client, clock
     await here.calls(20, CallOutcome.FAILED)
     fold = BreakerChangeReducer()
     [(_, fields)] = await redis.xrange(cache_keys.BREAKERS_CHANGED)
-    change = fold(fields[b"body"])
+    change = fold(fields[b"body"], 0)
     assert change is not None
     assert change == (1, await here.all.snapshot(NAME))
     assert change[1].id == "breaker_provider-acme"
-    assert fold(b"{") is None
+    assert fold(b"{", 0) is None
 
 
 async def test_a_change_is_counted_by_one_process(

@@ -28,7 +28,7 @@ class Unreduced:
     def __init__(self) -> None:
         self._round = -1
 
-    def __call__(self, body: bytes) -> tuple[int, int] | None:
+    def __call__(self, body: bytes, at_ms: int) -> tuple[int, int] | None:
         self._round += 1
         return None if body == b"junk" else (self._round, int(body))
 

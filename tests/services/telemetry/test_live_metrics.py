@@ -123,7 +123,10 @@ def test_processes_merge_by_their_counts_not_their_percentiles() -> None:
 def test_a_fold_tells_the_newest_of_every_process_and_rounds_end_on_repetition() -> None:
     fold = SampleReducer()
     reduced = [
-        fold(live_metrics.encode(sample(process, START + at, durations={1: many})))
+        fold(
+            live_metrics.encode(sample(process, START, durations={1: many})),
+            round((START + at) * 1000),
+        )
         for process, at, many in [
             ("a", 0.0, 1),
             ("b", 0.5, 10),
@@ -137,14 +140,36 @@ def test_a_fold_tells_the_newest_of_every_process_and_rounds_end_on_repetition()
     assert rounds == [(0, 1), (0, 11), (1, 12), (1, 22), (2, 3)]
 
 
+def test_a_process_whose_clock_is_ahead_hides_no_other_and_is_forgotten_when_it_ends() -> None:
+    # given three processes with clocks apart by minutes, which all report every second
+    fold, ahead, behind = SampleReducer(), 300.0, -300.0
+
+    def report(process: str, skew: float, second: int) -> tuple[int, Point] | None:
+        body = live_metrics.encode(sample(process, START + second + skew, durations={1: 10}))
+        return fold(body, round((START + second) * 1000))
+
+    for second in range(5):
+        for process, skew in (("ahead", ahead), ("right", 0.0), ("behind", behind)):
+            newest = report(process, skew, second)
+    # then all count
+    assert newest is not None and newest[1].requests_per_second == 30
+    # and the moment is Redis's
+    assert newest[1].at == datetime.fromtimestamp(START + 4, UTC)
+    # when the one ahead ends, then it is gone with the others' next reports
+    for second in (8, 9):
+        for process, skew in (("right", 0.0), ("behind", behind)):
+            newest = report(process, skew, second)
+    assert newest is not None and newest[1].requests_per_second == 20
+
+
 def test_what_another_version_wrote_is_passed_over() -> None:
-    assert SampleReducer()(b"\x93\x01\x02\x03") is None
-    assert SampleReducer()(b"") is None
+    assert SampleReducer()(b"\x93\x01\x02\x03", 0) is None
+    assert SampleReducer()(b"", 0) is None
 
 
 def test_a_sample_survives_the_stream() -> None:
     original = sample("a", START, durations={3: 4}, cache=[CacheLevelStats(MEMORY, 1, 2, 3)])
-    reduced = SampleReducer()(live_metrics.encode(original))
+    reduced = SampleReducer()(live_metrics.encode(original), round(START * 1000))
     assert reduced == (0, merge([original]))
 
 
