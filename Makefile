@@ -6,7 +6,10 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.installed
-WORKERS ?= auto
+WORKERS ?= 4
+PYTEST := $(BIN)/python -m pytest -q --durations=10
+PARALLEL := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+unexport PYTHONDONTWRITEBYTECODE # or every worker compiles every test again
 
 .DEFAULT_GOAL := help
 .PHONY: help dev test check fmt schema env seed bench lock clean
@@ -18,7 +21,8 @@ dev: $(READY) ## everything on this machine: private databases, demo films, API 
 	@$(BIN)/python -m server dev
 
 test: $(READY) ## all tests, on a real MongoDB and Redis that they start themselves; ARGS="-k name"
-	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile $(ARGS)
+	@$(PYTEST) $(PARALLEL) $(if $(ARGS),$(ARGS),-m "not serial")
+	@$(if $(ARGS),true,$(PYTEST) -n 0 -m serial $$(grep -rl mark.serial tests --include="test_*.py"))
 
 check: $(READY) ## lint, format, types, import contracts, generated files in step
 	@$(BIN)/ruff check .

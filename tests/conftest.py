@@ -33,6 +33,17 @@ from tests.support import log_watch
 from tests.support.api_client import GraphQL, LiveServer, Socket, connect_app, serve_app
 
 pytest_plugins = ["tests.support.fixtures"]
+# Whole files go to xdist's workers: whichever of these came last would be waited for.
+_LONGEST = (
+    "tests/chaos/test_kills.py",
+    "tests/graph/engine/test_executors_agree.py",
+    "tests/server/commands/",
+    "tests/chaos/",
+    "tests/resolvers/catalog/test_invalidation.py",
+    "tests/services/playback/test_model.py",
+    "tests/walks/",
+    "tests/workers/",
+)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -57,6 +68,15 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     if server is not None:
         server.stop()
         shutil.rmtree(config.marquee_folder, ignore_errors=True)  # type: ignore[attr-defined]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: _rank(item.nodeid))
+
+
+def _rank(nodeid: str) -> int:
+    matches = (rank for rank, path in enumerate(_LONGEST) if nodeid.startswith(path))
+    return next(matches, len(_LONGEST))
 
 
 @pytest.fixture(scope="session")
@@ -91,6 +111,8 @@ def settings(
         mongodb_uri=mongodb_uri,
         mongodb_database=f"marquee_test_{worker_name}",
         mongodb_min_pool_size=0,
+        mongodb_timeout_ms=20_000,  # as with Redis
+        mongodb_write_timeout_ms=20_000,
         redis_url=redis_server.uri,
         redis_timeout_ms=2000,  # a busy machine is no outage
         playback_streams_free=100,  # most tests start many sessions and are about something else
@@ -157,11 +179,26 @@ async def _flush(runtime: Runtime) -> None:
     runtime.cache.clear_memory()
 
 
+async def _empty_collections() -> None:
+    """Delete what the test before left; one read finds which collections have anything."""
+    first, *others = [document.get_pymongo_collection() for document in models.DOCUMENTS]
+    unions = [{"$unionWith": {"coll": one.name, "pipeline": _name_if_any(one)}} for one in others]
+    filled = await first.aggregate([*_name_if_any(first), *unions])
+    async for row in filled:
+        await first.database[row["collection"]].delete_many({})
+
+
+def _name_if_any(collection: Any) -> list[dict[str, Any]]:
+    return [
+        {"$limit": 1},
+        {"$project": {"_id": 0, "collection": {"$literal": collection.name}}},
+    ]
+
+
 @pytest.fixture
 async def runtime(_runtime: Runtime, commands: CountedCommands) -> Runtime:
     """The worker's runtime on empty stores."""
-    for document in models.DOCUMENTS:
-        await document.get_pymongo_collection().delete_many({})
+    await _empty_collections()
     await _flush(_runtime)
     _runtime.accounts.revocations.clear()
     _runtime.ops.health_cache.forget(HEALTH_KEY)
