@@ -31,6 +31,7 @@ from services.settings.settings import Settings
 from services.telemetry.access_log import AccessLog
 from tests.support import log_watch
 from tests.support.api_client import GraphQL, LiveServer, Socket, connect_app, serve_app
+from tests.support.processes import end_with_parent
 
 pytest_plugins = ["tests.support.fixtures"]
 # Whole files go to xdist's workers: whichever of these came last would be waited for.
@@ -52,6 +53,7 @@ def pytest_configure(config: pytest.Config) -> None:
     # plain tracebacks: structlog's own, with everybody's locals, take seconds to draw
     structlog.configure(processors=[structlog.processors.format_exc_info, log_watch.render_line])
     if hasattr(config, "workerinput"):
+        end_with_parent()  # and with it what its tests started
         return
     folder = Path(tempfile.mkdtemp(prefix="marquee-tests-"))
     server = servers.start_mongod(folder / "mongo", binary=servers.find_mongod(None))

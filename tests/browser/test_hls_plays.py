@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from services.embedded.servers import die_with_parent
 from tests.support.fake_provider import free_port
 from tests.support.media import make_clip
 from tests.support.processes import Process, Served
@@ -127,6 +128,7 @@ async def run(*command: str) -> tuple[int, str]:
     process = await asyncio.create_subprocess_exec(
         *command,
         cwd=HERE,
+        preexec_fn=die_with_parent(),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )

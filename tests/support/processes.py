@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import httpx
 
+from services.embedded.servers import die_with_parent
 from tests.support import log_watch
 from tests.support.api_client import GraphQL
 
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 40.0
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _UNLIMITED = {
     "RATE_LIMIT_MODE": "off",
     "THROTTLES": "false",
@@ -47,6 +51,7 @@ class Process:
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
+                preexec_fn=die_with_parent(),
             )
 
     @property
@@ -132,6 +137,23 @@ class Served:
 
     async def __aexit__(self, *_: object) -> None:
         await self.client.aclose()
+
+
+def end_with_parent() -> None:
+    """Have the kernel end this process once the thread that started it is gone."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
+def descendants(pid: int) -> dict[int, str]:
+    """Return the command lines of a process's children, theirs and so on, by pid."""
+    found: dict[int, str] = {}
+    for listed in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(OSError):  # it ended meanwhile
+            for child in map(int, listed.read_text().split()):
+                command = Path(f"/proc/{child}/cmdline").read_bytes()
+                found |= {child: command.replace(b"\0", b" ").decode()} | descendants(child)
+    return found
 
 
 def is_running(pid: int) -> bool:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from services.embedded.servers import die_with_parent
 from services.settings.settings import Settings
 from tests.house.house import ROOT
 from tests.support.fake_tmdb import KEY, FakeTmdb
@@ -27,7 +28,9 @@ async def run_worker(
         "LOG_LEVEL": "error",
     }
     command = [sys.executable, "-m", "server", "worker"]
-    process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, env={**os.environ, **own})
+    process = await asyncio.create_subprocess_exec(
+        *command, cwd=ROOT, env={**os.environ, **own}, preexec_fn=die_with_parent()
+    )
     try:
         yield process
     finally:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from services.embedded.servers import die_with_parent
 from services.settings.settings import Settings
 from tests.support.no_network_process import OUTSIDE
 
@@ -35,6 +36,7 @@ async def _sealed(settings: Settings, *arguments: str) -> tuple[int, str, str]:
         *arguments,
         cwd=_ROOT,
         env=inherited | own,
+        preexec_fn=die_with_parent(),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )

@@ -1,7 +1,8 @@
 """Both executors give the same answer to thousands of generated operations.
 
-For a longer run: MARQUEE_AGREEMENT_OPERATIONS=100000 (default 5400), MARQUEE_AGREEMENT_FROM=<seed>
-to begin elsewhere. A seed in a failure's message names its operation for ever.
+For a longer run: MARQUEE_AGREEMENT_OPERATIONS=100000 (default 5400 under CI=true, else a third),
+MARQUEE_AGREEMENT_FROM=<seed> to begin elsewhere. A seed in a failure's message names its
+operation for ever.
 """
 
 from __future__ import annotations
@@ -38,8 +39,9 @@ from tests.support.execution.agreement import Disagreement, Executors
 from tests.support.execution.document_generator import Generator, Made, operations
 from tests.support.execution.sample_schema import CONFIG, SCHEMA
 from tests.support.execution.sample_world import SampleContext, World
+from tests.support.thoroughness import share_of
 
-ALL = int(os.environ.get("MARQUEE_AGREEMENT_OPERATIONS", "5400"))
+ALL = int(os.environ.get("MARQUEE_AGREEMENT_OPERATIONS") or share_of(5400))
 FROM = int(os.environ.get("MARQUEE_AGREEMENT_FROM", "0"))
 PARTS = 6  # so that xdist can share the work
 SAMPLE = ALL * 3 // 4 // PARTS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -30,12 +31,13 @@ from services.telemetry.metrics import REGISTRY
 from tests.support.api_client import GraphQL, connect_runtime, token_for
 from tests.support.caching import connect_relayed, track_cache
 from tests.support.processes import until
+from tests.support.thoroughness import share_of
 from tests.support.titles import credit, film, film_id, genre, store
 
 TODAY = "2026-01-01"
 EDITED = film_id(0)
 QUICK = with_settings(
-    max_examples=60,
+    max_examples=share_of(60),
     deadline=None,
     derandomize=True,
     database=None,
@@ -148,7 +150,8 @@ async def cached(context: Context, query: models.MovieQuery) -> Cached:
 
 
 async def existing_keys(redis: Client, *keys: str) -> set[str]:
-    return {key for key in keys if await redis.exists(key)}
+    values = await redis.mget(keys)
+    return {key for key, value in zip(keys, values, strict=True) if value is not None}
 
 
 def changed(one: Cached, after: list[Place]) -> set[str]:
@@ -189,8 +192,9 @@ async def test_exactly_the_lists_that_a_change_changed_are_forgotten(
     await invalidate_movie(Context(here), before, await version())
     # then the cache lacks what MongoDB answers otherwise now, and nothing else
     expected: set[str] = set()
-    for one in noted:
-        expected |= changed(one, await in_mongodb(one.query))
+    now = await asyncio.gather(*(in_mongodb(one.query) for one in noted))
+    for one, places in zip(noted, now, strict=True):
+        expected |= changed(one, places)
     assert all_keys - await existing_keys(redis, *all_keys) == expected
     # and of the films only the one that changed
     others = {f"movie:{film_id(n)}" for n, one in enumerate(catalogue) if n and one["is_active"]}
@@ -207,10 +211,11 @@ async def test_who_belongs_to_a_list_is_decided_as_mongodb_does(
     await models.Movie.get_pymongo_collection().delete_many({})
     await store(document(number, random_film(dice)) for number in range(20))
     records = await models.find(models.Movie, models.MovieRecord, {})
-    for _ in range(20):
-        query = random_list(dice)
+    queries = [random_list(dice) for _ in range(20)]
+    lists = await asyncio.gather(*(in_mongodb(query) for query in queries))
+    for query, places in zip(queries, lists, strict=True):
         described = models.decode_description(models.encode_description(query))
-        members = {id_ for id_, _ in await in_mongodb(query)}
+        members = {id_ for id_, _ in places}
         assert {one.id for one in records if is_member(described, one)} == members
 
 

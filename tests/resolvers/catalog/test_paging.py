@@ -15,6 +15,7 @@ from resolvers.catalog import browse
 from resolvers.context import Context, Runtime
 from resolvers.paging import PageArguments
 from services.cache.cache import Cache
+from tests.support.thoroughness import share_of
 from tests.support.titles import film_id
 
 _DAY = datetime(2026, 1, 1, tzinfo=UTC)
@@ -59,7 +60,9 @@ def stories(draw: st.DrawFn) -> Story:
 
 
 @with_settings(
-    max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=share_of(120),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(story=stories())
 async def test_films_that_come_and_go_disturb_no_page(runtime: Runtime, story: Story) -> None:

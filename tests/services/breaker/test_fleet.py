@@ -8,6 +8,7 @@ import time
 from datetime import timedelta
 
 from services.breaker.breaker import BreakerRules, CallOutcome, CircuitBreakers, Permit
+from services.embedded.servers import die_with_parent
 from services.redis import cache_keys
 from services.redis.pool import Client
 from services.settings.settings import Settings
@@ -53,7 +54,11 @@ async def test_two_real_processes_get_three_probes_between_them(
     pipe = asyncio.subprocess.PIPE
     probers = [
         await asyncio.create_subprocess_exec(
-            sys.executable, "-c", _PROBER, settings.redis_url, cwd=ROOT, stdin=pipe, stdout=pipe
+            *(sys.executable, "-c", _PROBER, settings.redis_url),
+            cwd=ROOT,
+            stdin=pipe,
+            stdout=pipe,
+            preexec_fn=die_with_parent(),
         )
         for _ in range(2)
     ]

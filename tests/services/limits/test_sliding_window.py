@@ -24,6 +24,7 @@ from services.redis import pool
 from services.redis.pool import Client
 from services.settings.settings import Settings
 from tests.support.clock import Clock
+from tests.support.thoroughness import share_of
 
 MINUTE_MS = 60_000
 START_MS = 1_800_000_000_000  # the beginning of a window, and what a clock shows first
@@ -61,7 +62,9 @@ STEPS = st.lists(
 
 
 @settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=share_of(40),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(steps=STEPS, limit=st.integers(1, 25))
 async def test_it_lets_through_what_the_limits_package_does(
@@ -99,7 +102,9 @@ AMOUNTS = st.tuples(
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=share_of(60),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(steps=st.lists(AMOUNTS, max_size=40))
 async def test_a_process_alone_counts_as_redis_would(redis: Client, steps: list[Any]) -> None:

@@ -37,6 +37,7 @@ from services.playback.state import (
 )
 from services.redis import pool
 from services.settings.settings import Settings
+from tests.support.thoroughness import share_of
 
 T = TypeVar("T")
 FILM = "movie_1"
@@ -409,7 +410,7 @@ def test_random_lives_of_two_devices_end_as_the_reference_says(
     run_state_machine_as_test(
         lambda: TwoDevices(world, duration),
         settings=settings(
-            max_examples=int(os.environ.get("MARQUEE_MODEL_EXAMPLES", "80")),
+            max_examples=int(os.environ.get("MARQUEE_MODEL_EXAMPLES") or share_of(80)),
             stateful_step_count=int(os.environ.get("MARQUEE_MODEL_STEPS", "40")),
             deadline=None,
             derandomize="MARQUEE_MODEL_EXAMPLES" not in os.environ,
