@@ -49,7 +49,7 @@ def index_of(query: MovieQuery) -> Keys:
         return PERSON_INDEX
     if query.category is MovieCategory.FEATURED:
         return FEATURED_INDEX
-    if chosen.genres:
+    if chosen.genres is not None:
         return genre_index(order)
     if chosen.language is not None and order == "popularity":
         return LANGUAGE_INDEX
@@ -59,7 +59,7 @@ def index_of(query: MovieQuery) -> Keys:
 def filter_clauses(chosen: MovieFilter) -> list[Clause]:
     """Build the clauses of a filter."""
     clauses: list[Clause] = []
-    if chosen.genres:
+    if chosen.genres is not None:
         clauses.append({"genre_ids": {"$in": list(map(ids.of_genre, chosen.genres))}})
     if chosen.exclude_genres:
         clauses.append({"genre_ids": {"$nin": list(map(ids.of_genre, chosen.exclude_genres))}})

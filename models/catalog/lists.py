@@ -98,7 +98,7 @@ def _is_in_category(listed: ListDescription, movie: MovieRecord) -> bool:
 
 def _has_genres(chosen: MovieFilter, movie: MovieRecord) -> bool:
     own = {ids.slug_of(id_) for id_ in movie.genre_ids}
-    if chosen.genres and own.isdisjoint(chosen.genres):
+    if chosen.genres is not None and own.isdisjoint(chosen.genres):
         return False
     return own.isdisjoint(chosen.exclude_genres or ())
 

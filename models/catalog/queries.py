@@ -56,7 +56,7 @@ Chosen = tuple[MovieOrderField, OrderDirection] | None
 
 @dataclass(frozen=True, slots=True)
 class MovieFilter:
-    genres: Sequence[str] | None = None  # slugs, any of them
+    genres: Sequence[str] | None = None  # slugs, any of them; empty matches nothing
     exclude_genres: Sequence[str] | None = None
     year_from: int | None = None
     year_to: int | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,10 +11,12 @@ from typing import Any, TypeVar
 import loaders
 import models
 from models.mongo import ids
+from resolvers.catalog.filters import normalize_filter
 from resolvers.context import Context
 from resolvers.paging import PAGE_SIZE, Page, PageArguments, require_kind, validate_size
 from services import cursors
 
+_IMDB_ID = re.compile(r"tt[0-9]{1,10}", re.ASCII)
 T = TypeVar("T", bound=models.TitleRecord)
 
 
@@ -62,7 +65,7 @@ async def movies(
     secret = context.runtime.settings.secret_bytes
     query = models.MovieQuery(
         category=category,
-        filter=filter_ or models.MovieFilter(),
+        filter=await normalize_filter(context, filter_),
         order=order,
         size=size,
         backwards=arguments.is_backwards,
@@ -174,7 +177,7 @@ async def movie(
     """The film with exactly one of these ids, or None."""
     if tmdb_id is not None:
         id_ = await context.load(loaders.MovieIdByTmdbId, str(tmdb_id))
-    elif imdb_id is not None:
+    elif imdb_id is not None and _IMDB_ID.fullmatch(imdb_id):
         id_ = await context.load(loaders.MovieIdByImdbId, imdb_id)
     elif id_ is not None:
         require_kind(id_, "movie")

@@ -43,7 +43,7 @@ async def invalidate_movie(
     changed = [
         key
         for key, text in (lists or {}).items()
-        if models.is_changed_by(models.decode_description(text), before, after)
+        if not text or models.is_changed_by(models.decode_description(text), before, after)
     ]
     own = {cache_keys.MOVIE.key(version.id) for version in (before, after) if version}
     keys = [*own, *_by_outside_ids(before, after), *_people(before, after), *changed]
@@ -115,4 +115,9 @@ def _has_changed_figures(before: Version, after: Version) -> bool:
 
 
 def _tags_of(descriptions: Iterable[bytes]) -> set[str]:
-    return {tag for text in descriptions for tag in models.tags_of(models.decode_description(text))}
+    return {
+        tag
+        for text in descriptions
+        if text
+        for tag in models.tags_of(models.decode_description(text))
+    }

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import loaders
 import models
+from resolvers.catalog.filters import normalize_filter
 from resolvers.context import Context
 from resolvers.paging import Page, validate_size
 from services import cursors
@@ -38,7 +39,7 @@ async def search(
     search_query = loaders.SearchQuery(
         words=_words(query),
         kinds=_kinds(kinds),
-        filter=filter_ or models.MovieFilter(),
+        filter=await normalize_filter(context, filter_),
         size=validate_size(first, "first", 20),
         after=_hit(secret, after) if after is not None else None,
     )

@@ -8,6 +8,7 @@ import loaders
 import models
 from models.mongo import ids
 from resolvers.catalog.browse import ShowPage, build_title_page, position_of
+from resolvers.catalog.filters import normalize_filter
 from resolvers.context import Context
 from resolvers.paging import PageArguments, require_kind
 
@@ -31,7 +32,7 @@ async def shows(
     secret = context.runtime.settings.secret_bytes
     query = models.MovieQuery(
         category=None,
-        filter=filter_ or models.MovieFilter(),
+        filter=await normalize_filter(context, filter_),
         order=order,
         size=size,
         position=position_of(arguments, order, secret),

@@ -18,6 +18,7 @@ from typing import Any
 
 from services.cache.entry import Codec, Entry, encode_stale
 from services.cache.lists import ListDescriptions, ListIndex, ListRegistration
+from services.cache.memory import MemoryTier
 from services.cache.pending import PendingInvalidations
 from services.errors import UpstreamUnavailable
 from services.redis.cache_keys import CHANGED, LEASE, Kind, tracked_prefixes
@@ -50,6 +51,7 @@ class Cache:
         tiers: comma-separated, any of answers, memory, redis.
         prefix: REDIS_KEY_PREFIX.
         memory_entries: entries in process memory at most.
+        memory_bytes: their size at most, keys included, as far as it is known.
         clock: seconds since 1970.
     """
 
@@ -60,14 +62,14 @@ class Cache:
         tiers: str = "answers,memory,redis",
         prefix: str = "",
         memory_entries: int = 50_000,
+        memory_bytes: int = 128 * 1024 * 1024,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._redis = redis
         self.lists = ListIndex(redis, prefix)
         self._prefix = prefix
         self._lease, self._changed = prefix + LEASE, prefix + CHANGED
-        self._memory: dict[str, Entry] = {}
-        self._limit = memory_entries
+        self._memory = MemoryTier(memory_entries, memory_bytes, clock)
         self._clock = clock
         self._uses_memory = "memory" in tiers
         self._uses_redis = "redis" in tiers
@@ -118,7 +120,7 @@ class Cache:
         """Return the fresh entries of process memory."""
         if not self.uses_memory:
             return {}
-        now, memory = self._clock(), self._memory
+        now, memory = self._clock(), self._memory.entries
         entries = {}
         for key in keys:
             entry = memory.get(key)
@@ -130,7 +132,7 @@ class Cache:
         """Return stale entries of process memory that are being refreshed at the moment."""
         if not self.uses_memory or not self.flights:
             return {}
-        now, memory, flights = self._clock(), self._memory, self.flights
+        now, memory, flights = self._clock(), self._memory.entries, self.flights
         return {
             key: entry
             for key in keys
@@ -139,7 +141,7 @@ class Cache:
 
     def peek_stale(self, keys: Iterable[str]) -> dict[str, Entry]:
         """Return entries of process memory that may be stale, for when nothing else answers."""
-        now, memory = self._clock(), self._memory
+        now, memory = self._clock(), self._memory.entries
         return {
             key: entry
             for key in keys
@@ -184,7 +186,7 @@ class Cache:
         self, kind: Kind, codec: Codec[Any], entries: Mapping[str, Entry], token: str, since: int
     ) -> None:
         """Store values read under the token's leases; `since` is `changes` before the read."""
-        bodies = self._encode_entries(kind, codec, entries)
+        entries, bodies = self._encode_entries(kind, codec, entries)
         self.remember(await self._write(_FILL, entries, token, self._lease, *bodies), since)
 
     async def release(self, keys: Iterable[str], token: str) -> None:
@@ -201,7 +203,7 @@ class Cache:
     ) -> None:
         """Store values read without a lease, except those that changed moments ago."""
         since = self.changes if since is None else since
-        bodies = self._encode_entries(kind, codec, entries)
+        entries, bodies = self._encode_entries(kind, codec, entries)
         self.remember(await self._write(_STORE, entries, self._changed, *bodies), since)
 
     async def _write(
@@ -223,14 +225,13 @@ class Cache:
         """Store entries in memory, except those invalidated after `since`."""
         if not self.uses_memory or since < self._all_invalidated:
             return
-        if len(self._memory) + len(entries) > self._limit:
-            self._make_room()
+        self._memory.sweep()
         until = self._clock() + _MEMORY_SECONDS
         invalidated = self._invalidated if self.changes != since else {}
         for key, entry in entries.items():
             if invalidated.get(key, 0) <= since:
-                self._memory.pop(key, None)  # to the end: the oldest are dropped first
-                self._memory[key] = entry._replace(fresh_until=min(entry.fresh_until, until))
+                fresh_until = min(entry.fresh_until, until)
+                self._memory.put(key, entry._replace(fresh_until=fresh_until))
 
     # ---- invalidation
 
@@ -332,7 +333,7 @@ class Cache:
 
     def _invalidate_each(self, keys: Iterable[str]) -> None:
         for key in keys:
-            self._memory.pop(key, None)
+            self._memory.pop(key)
             self._invalidated[key] = self.changes
             self._invalidated.move_to_end(key)
         while len(self._invalidated) > _INVALIDATED_KEYS:
@@ -384,16 +385,16 @@ class Cache:
 
     def _encode_entries(
         self, kind: Kind, codec: Codec[Any], entries: Mapping[str, Entry]
-    ) -> Iterable[bytes | int]:
+    ) -> tuple[dict[str, Entry], list[bytes | int]]:
+        """Return the entries with their sizes, and for each its encoding and its lifetime."""
         now = self._clock()
-        for entry in entries.values():
-            yield codec.encode(kind, entry)
-            yield max(1, int(entry.stale_until - now))
-
-    def _make_room(self) -> None:
-        """Drop the oldest quarter: dicts are ordered by insertion."""
-        for key in list(self._memory)[: self._limit // 4]:
-            del self._memory[key]
+        sized: dict[str, Entry] = {}
+        bodies: list[bytes | int] = []
+        for key, entry in entries.items():
+            body = codec.encode(kind, entry)
+            sized[key] = entry._replace(encoded_bytes=len(body))
+            bodies += body, max(1, int(entry.stale_until - now))
+        return sized, bodies
 
 
 __all__ = ["Cache", "Codec", "Entry", "Lease"]

@@ -17,6 +17,7 @@ class Entry(NamedTuple):
     value: Any
     fresh_until: float
     stale_until: float
+    encoded_bytes: int = 0  # 0: not known
 
 
 class Codec(Generic[V]):
@@ -28,7 +29,9 @@ class Codec(Generic[V]):
 
     def encode(self, kind: Kind, entry: Entry) -> bytes:
         """Encode an entry with the kind's version."""
-        return self._encoder.encode((kind.version, *entry[1:], entry.value))
+        return self._encoder.encode(
+            (kind.version, entry.fresh_until, entry.stale_until, entry.value)
+        )
 
     def decode(self, kind: Kind, raw: Any) -> Entry | None:
         """Decode an entry; None if it has another version or type."""
@@ -36,7 +39,7 @@ class Codec(Generic[V]):
             version, fresh, stale, value = self._decoder.decode(raw)
         except msgspec.DecodeError:
             return None  # written by another release
-        return Entry(value, fresh, stale) if version == kind.version else None
+        return Entry(value, fresh, stale, len(raw)) if version == kind.version else None
 
 
 _AGEING = msgspec.msgpack.Decoder(tuple[int, float, float, msgspec.Raw])

@@ -89,8 +89,9 @@ PERIOD_CLAIM = "turn:{}"  # claim on a periodic task; lives for its period
 # Beside a cached key: the lease of its reader, and a mark that it changed moments ago.
 LEASE = "lease:"
 CHANGED = "changed:"
-# The list pages cached under a tag: a hash of page key -> description of the query.
+# The list pages cached under a tag: a hash of page key -> digest of the query's description.
 LISTS = "lists:{}"
+LISTED = "listed:{}"  # a description by its digest
 RATE_LIMIT = "ratelimit:{}:{}"  # by tier and user or address; two windows; may be lost
 WARMING = "warming"  # lease of the process that fills the caches at start
 

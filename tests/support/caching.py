@@ -18,10 +18,13 @@ CODEC = Codec[str](str)
 
 
 async def store_values(cache: Cache, values: dict[str, str | None]) -> dict[str, Entry]:
-    """Stores these values as read just now; returns what was meant to be stored."""
+    """Stores these values as read just now; returns what was meant to be stored, with sizes."""
     entries = {key: cache.build_entry(KIND, value) for key, value in values.items()}
     await cache.store(KIND, CODEC, entries)
-    return entries
+    return {
+        key: entry._replace(encoded_bytes=len(CODEC.encode(KIND, entry)))
+        for key, entry in entries.items()
+    }
 
 
 async def read_redis(cache: Cache, *keys: str) -> dict[str, str | None]:

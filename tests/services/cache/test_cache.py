@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from hashlib import blake2b
 
 import pytest
 
-from services.cache.cache import Cache, Codec, Lease
+from services.cache.cache import Cache, Codec, Entry, Lease
+from services.cache.memory import MemoryTier
 from services.redis.pool import Client
 from services.settings.settings import Settings
 from tests.conftest import CountCommands
@@ -302,6 +304,27 @@ async def test_memory_is_bounded_and_keeps_what_came_last(redis: Client, clock: 
     assert read_memory(cache, "movie:often") == {"movie:often": "x"}
 
 
+def test_memory_counts_bytes_and_drops_what_may_not_be_served_any_more(clock: Clock) -> None:
+    # given room for 100 KB
+    memory = MemoryTier(max_entries=10_000, max_bytes=100_000, clock=clock)
+    for number in range(1_000):
+        memory.put(f"movie:{number}", Entry("film", clock.now + 30, clock.now + 30, 1_000))
+        assert memory.bytes <= 100_000
+    # then it has the newest, as many as have room, and a long key counts
+    assert 15 <= len(memory.entries) <= 22
+    assert list(memory.entries)[-1] == "movie:999"
+    memory.put("movie:" + "x" * 70_000, Entry("film", clock.now + 99, clock.now + 99, 10))
+    assert len(memory.entries) <= 2
+    # when the time of one is over, then it goes, though nobody asks for it
+    memory.put("movie:1", Entry("film", clock.now + 30, clock.now + 30, 1_000))
+    clock.now += 61
+    memory.sweep()
+    assert [key[:8] for key in memory.entries] == ["movie:xx"]
+    clock.now += 61
+    memory.sweep()
+    assert (memory.entries, memory.bytes) == ({}, 0)
+
+
 async def test_every_key_begins_with_the_prefix(redis: Client, clock: Clock) -> None:
     ours = Cache(redis, prefix="ours:", clock=clock)
     theirs = Cache(redis, prefix="theirs:", clock=clock)
@@ -315,6 +338,7 @@ async def test_every_key_begins_with_the_prefix(redis: Client, clock: Clock) -> 
         b"ours:movie:2",
         b"ours:changed:ours:movie:3",
         b"ours:lists:movies:all",
+        b"ours:listed:" + blake2b(b"x", digest_size=16).hexdigest().encode(),
         b"ours:changed:lists:movies:all",
     }
     # and neither sees or drops what is the other's

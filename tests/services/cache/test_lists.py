@@ -30,6 +30,22 @@ async def test_a_list_is_found_by_each_of_its_tags(redis: Client) -> None:
     assert await lists.read([DRAMA]) == {"list:2": b"two"}
 
 
+async def test_a_description_is_stored_once_however_many_tags_and_pages_have_it(
+    redis: Client,
+) -> None:
+    lists = ListIndex(redis, "")
+    # given ten pages of a list under twenty tags, with a description of 5 KB
+    tags = [f"movies:genre:{number}" for number in range(20)]
+    await lists.register({f"list:{page}": (tags, b"x" * 5_000) for page in range(10)})
+    # then it is there once, and every page is found with it
+    assert [key async for key in redis.scan_iter("listed:*")] != []
+    assert sum([await redis.memory_usage(key) or 0 async for key in redis.scan_iter()]) < 50_000
+    assert await lists.read(tags[:1]) == {f"list:{page}": b"x" * 5_000 for page in range(10)}
+    # and where Redis has lost it, the list is still known
+    await redis.delete(*[key async for key in redis.scan_iter("listed:*")])
+    assert await lists.read(tags[-1:]) == {f"list:{page}": b"" for page in range(10)}
+
+
 async def test_a_list_noted_after_a_change_is_to_be_read_where_changes_are_first(
     redis: Client,
 ) -> None:

@@ -1,0 +1,68 @@
+"""The tier in process memory: entries by key, bounded by number and by estimated bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from services.cache.entry import Entry
+
+_OVERHEAD_BYTES = 400  # of an entry: the tuple, the key and the dict's slot
+_DECODED = 4  # bytes of Python objects per byte of msgpack
+_UNKNOWN_BYTES = 1_000  # of an entry whose encoded size is not known
+_SWEEP_SECONDS = 60.0
+
+
+class MemoryTier:
+    """Entries of one process; `entries` is read directly, as it is the first thing asked.
+
+    Args:
+        clock: seconds since 1970.
+    """
+
+    def __init__(self, max_entries: int, max_bytes: int, clock: Callable[[], float]) -> None:
+        self._max_entries = max_entries
+        self._max_bytes = max_bytes
+        self._clock = clock
+        self._swept_at = clock()
+        self.entries: dict[str, Entry] = {}
+        self.bytes = 0
+
+    def put(self, key: str, entry: Entry) -> None:
+        """Store an entry as the newest; beyond the bounds the oldest quarter is dropped."""
+        self.pop(key)
+        self.entries[key] = entry
+        self.bytes += _size(key, entry)
+        if len(self.entries) > self._max_entries or self.bytes > self._max_bytes:
+            self._make_room()
+
+    def pop(self, key: str) -> None:
+        """Drop an entry."""
+        entry = self.entries.pop(key, None)
+        if entry is not None:
+            self.bytes -= _size(key, entry)
+
+    def clear(self) -> None:
+        """Drop all entries."""
+        self.entries.clear()
+        self.bytes = 0
+
+    def sweep(self) -> None:
+        """Drop the entries that may not be served any more, at most once a minute."""
+        now = self._clock()
+        if now - self._swept_at >= _SWEEP_SECONDS:
+            self._swept_at = now
+            for key in [key for key, entry in self.entries.items() if entry.stale_until <= now]:
+                self.pop(key)
+
+    def _make_room(self) -> None:
+        """Drop the oldest until a quarter is free: dicts are ordered by insertion."""
+        most, most_bytes = self._max_entries * 3 // 4, self._max_bytes * 3 // 4
+        for key in list(self.entries):
+            if len(self.entries) <= most and self.bytes <= most_bytes:
+                return
+            self.pop(key)
+
+
+def _size(key: str, entry: Entry) -> int:
+    encoded = entry.encoded_bytes or _UNKNOWN_BYTES
+    return _OVERHEAD_BYTES + len(key) + _DECODED * encoded
