@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import strawberry
 
+from graph.base.bounds import bound
 from graph.base.extension import extend
 from graph.base.fields import resolver
 from graph.base.info import Info
@@ -15,8 +16,6 @@ from graph.base.roots import Query
 from models.mongo import ids
 from resolvers.context import Context
 from services.errors import ValidationFailed
-
-_MOST = 100
 
 
 def _kind_of(id_: str, *path: str) -> str:
@@ -50,11 +49,11 @@ async def _nodes(
     info: Info,
     ids: Annotated[
         list[strawberry.ID],
-        strawberry.argument(description="Global ids of any objects, at most 100."),
+        strawberry.argument(
+            description="Global ids of any objects, at most 100.", directives=bound(items=100)
+        ),
     ],
 ) -> list[Any]:
-    if len(ids) > _MOST:
-        raise ValidationFailed(f"At most {_MOST} ids at once.", path=["ids"])
     kinds_by_id: dict[str, str] = {
         id_: _kind_of(id_, "ids", str(index)) for index, id_ in enumerate(ids)
     }

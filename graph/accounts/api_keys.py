@@ -7,6 +7,7 @@ from typing import Annotated
 import strawberry
 
 import models
+from graph.base.bounds import bound
 from graph.base.enums import describe_enum
 from graph.base.extension import extend
 from graph.base.fields import plain, resolver
@@ -69,7 +70,9 @@ class CreateApiKeyInput:
     name: str = strawberry.field(description="A name for the key: one line, 1 to 80 characters.")
     password: str = strawberry.field(description="The account's current password.")
     scopes: list[models.ApiKeyScope] | None = strawberry.field(
-        default=None, description="What the key may do; null for `READ` alone."
+        default=None,
+        description="What the key may do; null for `READ` alone.",
+        directives=bound(items=10),
     )
     expires_at: DateTime | None = strawberry.field(
         default=None,

@@ -6,6 +6,7 @@ from typing import Any
 
 import strawberry
 
+from graph.base.bounds import bound
 from graph.base.fields import plain
 from graph.base.quality import Quality
 from graph.base.scalars import LanguageTag
@@ -33,11 +34,14 @@ class UpdateProfileInput:
         description="Language of the user interface and of texts, such as en.",
     )
     audio_languages: list[LanguageTag] | None = strawberry.field(
-        default=strawberry.UNSET, description="Preferred audio languages, best first; at most 20."
+        default=strawberry.UNSET,
+        description="Preferred audio languages, best first; at most 20.",
+        directives=bound(items=20),
     )
     subtitle_languages: list[LanguageTag] | None = strawberry.field(
         default=strawberry.UNSET,
         description="Preferred subtitle languages, best first; at most 20.",
+        directives=bound(items=20),
     )
     max_quality: Quality | None = strawberry.field(
         default=strawberry.UNSET, description="Highest picture quality to play; null for no limit."

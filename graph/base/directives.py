@@ -86,6 +86,10 @@ class ListSize:
 
 
 _ARGUMENTS = {
+    "constraint": {
+        "maxLength": "Characters of the string, or of each string in the list, at most.",
+        "maxItems": "Items of the list, at most.",
+    },
     "auth": {"requires": "The lowest role that may select the field."},
     "cacheControl": {
         "maxAge": "Seconds that a shared cache may store the response.",

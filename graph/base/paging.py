@@ -7,6 +7,7 @@ from typing import Annotated
 import strawberry
 
 import models
+from graph.base.bounds import bound
 from graph.base.enums import describe_enum
 from graph.base.fields import plain
 
@@ -20,6 +21,8 @@ describe_enum(
     },
 )
 
+MAX_CURSOR_CHARACTERS = 4_096  # of the longest sort title, encoded
+
 First = Annotated[
     int | None,
     strawberry.argument(description="Maximum number of items, from the start: 1 to 100."),
@@ -27,7 +30,8 @@ First = Annotated[
 After = Annotated[
     str | None,
     strawberry.argument(
-        description="Return items after this cursor; null starts at the beginning."
+        description="Return items after this cursor; null starts at the beginning.",
+        directives=bound(characters=MAX_CURSOR_CHARACTERS),
     ),
 ]
 Last = Annotated[
@@ -35,7 +39,10 @@ Last = Annotated[
 ]
 Before = Annotated[
     str | None,
-    strawberry.argument(description="Return items before this cursor; null starts at the end."),
+    strawberry.argument(
+        description="Return items before this cursor; null starts at the end.",
+        directives=bound(characters=MAX_CURSOR_CHARACTERS),
+    ),
 ]
 
 

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import strawberry
 
+from graph.base.bounds import bound
 from graph.base.extension import extend
 from graph.base.fields import plain, resolver
 from graph.base.info import Info
@@ -19,7 +20,8 @@ from resolvers.catalog import invalidation
 class PurgeCacheInput:
     tags: list[str] = strawberry.field(
         description="1 to 100 cache tags: `movie:<id>`, `movies:genre:<slug>`, "
-        "`movies:category:<category>`, `movies:all`."
+        "`movies:category:<category>`, `movies:all`.",
+        directives=bound(items=100, characters=500),
     )
     soft: bool | None = strawberry.field(
         default=True,

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import strawberry
 
+from graph.base.bounds import bound
 from graph.base.extension import extend
 from graph.base.fields import plain, resolver
 from graph.base.info import Info
@@ -45,7 +46,9 @@ class UpsertMovieInput:
         description="Title, 1 to 500 characters; required for a new film.",
     )
     overview: str | None = strawberry.field(
-        default=strawberry.UNSET, description="Plot summary, at most 10,000 characters."
+        default=strawberry.UNSET,
+        description="Plot summary, at most 10,000 characters.",
+        directives=bound(characters=15_000),
     )
     release_date: Date | None = strawberry.field(
         default=strawberry.UNSET, description="Date of first release."
@@ -57,6 +60,7 @@ class UpsertMovieInput:
         default=strawberry.UNSET,
         description="Slugs of all genres of the film, most relevant first; at most 20, "
         "each an existing genre.",
+        directives=bound(items=20, characters=100),
     )
     poster_url: URL | None = strawberry.field(
         default=strawberry.UNSET, description="URL of the poster in portrait format."

@@ -6,12 +6,12 @@ from typing import Annotated, Any, NamedTuple
 
 import strawberry
 
+from graph.base.bounds import bound
 from graph.base.enums import describe_enum
 from graph.base.fields import computed
 from graph.base.info import Info
 from graph.base.scalars import URL
 from services import cdn
-from services.errors import ValidationFailed
 
 describe_enum(
     cdn.ImageFormat,
@@ -35,12 +35,12 @@ Height = Annotated[
     int | None, strawberry.argument(description="Height in pixels; null follows from the width.")
 ]
 WIDTHS = list(cdn.WIDTHS)
-_MOST_WIDTHS = 10
 Widths = Annotated[
     list[int] | None,
     strawberry.argument(
         description="Widths in pixels, one per variant, each rounded up to one of 185, 342, "
-        "500, 780 and 1280; at most 10."
+        "500, 780 and 1280; at most 10.",
+        directives=bound(items=10),
     ),
 ]
 Quality = Annotated[
@@ -83,8 +83,6 @@ def _src_set(
     format: Format = cdn.ImageFormat.AUTO,
 ) -> str:
     widths = widths or WIDTHS
-    if len(widths) > _MOST_WIDTHS:
-        raise ValidationFailed(f"`widths` has at most {_MOST_WIDTHS} items.", path=["widths"])
     return info.context.runtime.catalog.cdn.src_set(
         image.path, widths, quality=quality or 80, format=format or cdn.ImageFormat.AUTO
     )

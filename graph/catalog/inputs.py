@@ -7,10 +7,12 @@ from typing import TypeVar
 import strawberry
 
 import models
+from graph.base.bounds import bound
 from graph.base.enums import describe_enum
 from graph.base.scalars import LanguageTag
 
 T = TypeVar("T")
+_SLUGS = bound(items=20, characters=100)
 
 describe_enum(
     models.MovieOrderField,
@@ -44,7 +46,9 @@ class MovieBy:
         default=strawberry.UNSET, description="Id in TMDb, such as 19."
     )
     imdb_id: str | None = strawberry.field(
-        default=strawberry.UNSET, description="Id in IMDb, such as tt0013442."
+        default=strawberry.UNSET,
+        description="Id in IMDb, such as tt0013442.",
+        directives=bound(characters=20),
     )
 
 
@@ -61,10 +65,15 @@ class TvShowBy:
 @strawberry.input(description="Conditions on titles; a title must meet all of them.")
 class MovieFilter:
     genres: list[str] | None = strawberry.field(
-        default=None, description="Genre slugs; the title has at least one of them."
+        default=None,
+        description="Genre slugs, at most 20; the title has at least one of them. Empty "
+        "matches nothing; null matches any title.",
+        directives=_SLUGS,
     )
     exclude_genres: list[str] | None = strawberry.field(
-        default=None, description="Genre slugs; the title has none of them."
+        default=None,
+        description="Genre slugs, at most 20; the title has none of them.",
+        directives=_SLUGS,
     )
     year_from: int | None = strawberry.field(
         default=None, description="Earliest year of first release, inclusive."
@@ -89,8 +98,8 @@ class MovieFilter:
     def query(self) -> models.MovieFilter:
         """Build the stored titles' filter, genres sorted so that equal filters have equal keys."""
         return models.MovieFilter(
-            genres=self.genres and tuple(sorted(set(self.genres))),
-            exclude_genres=self.exclude_genres and tuple(sorted(set(self.exclude_genres))),
+            genres=None if self.genres is None else tuple(sorted(set(self.genres))),
+            exclude_genres=tuple(sorted(set(self.exclude_genres or ()))) or None,
             year_from=self.year_from,
             year_to=self.year_to,
             min_rating=self.min_rating,

@@ -8,6 +8,7 @@ import strawberry
 from strawberry import Parent
 
 import models
+from graph.base.bounds import bound
 from graph.base.connections import connection
 from graph.base.enums import describe_enum
 from graph.base.extension import extend
@@ -65,7 +66,9 @@ async def _search(
     ],
     kinds: Annotated[
         list[models.SearchKind] | None,
-        strawberry.argument(description="Kinds of results to return; null for all."),
+        strawberry.argument(
+            description="Kinds of results to return; null for all.", directives=bound(items=10)
+        ),
     ] = None,
     filter: Annotated[
         MovieFilter | None,

@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from graph.engine.documents import Operation
+from services.cache.byte_lru import ByteLru
 from services.cache.cache import Cache
 from services.cache.read_counts import count_reads
 
-AnswerKey = tuple[Operation, bytes]
+# The document's digest, the operation's name, and a digest of the coerced variables.
+AnswerKey = tuple[str, str | None, bytes]
 _MAX_BYTES = 64 * 1024 * 1024
+_MAX_ANSWERS = 50_000
 _MAX_ANSWER_BYTES = 512 * 1024
+_OVERHEAD_BYTES = 1_000  # of an answer with its key
+_TAG_BYTES = 150  # of a tag beside its text: its place in two indexes
+_SWEEP_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +40,16 @@ class StoredAnswer:
 
 
 class Answers:
-    """Cache of encoded responses, one per process, bounded by bytes."""
+    """Cache of encoded responses, one per process, bounded by bytes, keys and tags included."""
 
     def __init__(self, cache: Cache, clock: Callable[[], float] = time.monotonic) -> None:
         self._cache = cache
         self._clock = clock
-        self._stored: OrderedDict[AnswerKey, StoredAnswer] = OrderedDict()
+        self._stored: ByteLru[AnswerKey, StoredAnswer] = ByteLru(
+            _MAX_BYTES, _MAX_ANSWERS, self._forget_tags
+        )
         self._by_tag: dict[str, set[AnswerKey]] = {}
-        self._bytes = 0
+        self._swept_at = clock()
         cache.on_invalidate(self.drop)
 
     @property
@@ -62,7 +68,7 @@ class Answers:
             count_reads("response", 1, 0)
             return stored
         if stored is not None:
-            self._remove(key)
+            self._stored.pop(key)
         count_reads("response", 0, 1)
         return None
 
@@ -74,7 +80,7 @@ class Answers:
         return self._cache.changes
 
     def put(self, key: AnswerKey, body: bytes, seconds: int, tags: Iterable[str]) -> StoredAnswer:
-        """Store a response for so many seconds, evicting the oldest beyond the byte limit.
+        """Store a response for so many seconds; beyond the limit others leave, or it itself.
 
         Args:
             tags: the cache keys the response was built from.
@@ -86,13 +92,12 @@ class Answers:
         stored = StoredAnswer(body, etag, self._clock() + seconds, frozenset(tags))
         if len(body) > _MAX_ANSWER_BYTES:
             return stored
-        self._remove(key)
-        self._stored[key] = stored
-        self._bytes += len(body)
+        self._sweep()
+        self._stored.pop(key)
         for tag in stored.tags:
             self._by_tag.setdefault(tag, set()).add(key)
-        while self._bytes > _MAX_BYTES:
-            self._remove(next(iter(self._stored)))
+        tag_bytes = sum(len(tag) + _TAG_BYTES for tag in stored.tags)
+        self._stored.put(key, stored, len(body) + tag_bytes + _OVERHEAD_BYTES)
         return stored
 
     def drop(self, tags: Iterable[str] | None) -> None:
@@ -100,17 +105,21 @@ class Answers:
         if tags is None:
             self._stored.clear()
             self._by_tag.clear()
-            self._bytes = 0
             return
         for tag in tags:
             for key in list(self._by_tag.get(tag, ())):
-                self._remove(key)
+                self._stored.pop(key)
 
-    def _remove(self, key: AnswerKey) -> None:
-        stored = self._stored.pop(key, None)
-        if stored is None:
-            return
-        self._bytes -= len(stored.body)
+    def _sweep(self) -> None:
+        """Remove what has expired, at most every ten seconds."""
+        now = self._clock()
+        if now - self._swept_at >= _SWEEP_SECONDS:
+            self._swept_at = now
+            expired = [key for key, stored in self._stored.items() if stored.expires_at <= now]
+            for key in expired:
+                self._stored.pop(key)
+
+    def _forget_tags(self, key: AnswerKey, stored: StoredAnswer) -> None:
         for tag in stored.tags:
             holders = self._by_tag.get(tag)
             if holders is not None:

@@ -6,7 +6,7 @@ multiplications as it has lists sized by variables. Weights and sizes are on the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,21 +37,23 @@ _ASSUMED_SIZE = 10
 _PAGE_SIZE = 20  # what resolvers give where neither `first` nor `last` is said
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Size:
-    """Assumed length of a list: a number, or a variable's value with a number as fallback."""
+    """Assumed length of a list: the greatest of a number and of the variables with a value."""
 
     value: int
-    variable: str | None = None
+    variables: tuple[str, ...] = ()
+    is_fallback: bool = True  # the number counts only where no variable has a value
 
     def of(self, variables: Mapping[str, Any]) -> int:
         """Return the length under these variables, at most the largest page."""
-        if self.variable is None:
+        if not self.variables:
             return self.value
-        value = variables.get(self.variable)
-        if isinstance(value, list):
-            return min(len(value), _MOST)
-        return min(max(value, 0), _MOST) if isinstance(value, int) else self.value
+        values = [variables.get(name) for name in self.variables]
+        sizes = [_length(value) for value in values if isinstance(value, int | list)]
+        if not sizes or not self.is_fallback:
+            sizes.append(self.value)
+        return max(sizes)
 
 
 @dataclass(slots=True)
@@ -74,7 +76,7 @@ class CostEstimate:
     def add_times(self, size: Size, other: CostEstimate) -> None:
         """Add the cost of a list's items."""
         self.is_slow |= other.is_slow
-        if size.variable is None and not other.terms:
+        if not size.variables and not other.terms:
             self.fixed += size.value * other.fixed
         else:
             self.terms.append((size, other))
@@ -99,7 +101,7 @@ class CostReader:
             for node in document.definitions
             if isinstance(node, FragmentDefinitionNode)
         }
-        self._by_fragment: dict[tuple[str, tuple[int, str | None] | None], CostEstimate] = {}
+        self._by_fragment: dict[tuple[str, Size | None], CostEstimate] = {}
 
     def operation(self, node: OperationDefinitionNode) -> CostEstimate:
         """Estimate the cost of one operation."""
@@ -124,7 +126,7 @@ class CostReader:
         fragment = self._fragments.get(node.name.value)
         if fragment is None:
             return CostEstimate()
-        key = (node.name.value, (sized.value, sized.variable) if sized else None)
+        key = (node.name.value, sized)
         estimate = self._by_fragment.get(key)
         if estimate is None:
             condition = self._condition(fragment, type_)
@@ -160,24 +162,29 @@ class CostReader:
         return own
 
     def _size(self, node: FieldNode, definition: GraphQLField, assumed: int | None) -> Size | None:
-        """Return the slicing argument's value, else its default, else the field's assumed size."""
+        """Return the greatest slicing argument, else a default, else the assumed size."""
         fallback = assumed
         for name in SLICING_ARGUMENTS:
             argument = definition.args.get(name)
             if argument is not None:
                 default = argument.default_value
                 fallback = default if isinstance(default, int) else fallback or _PAGE_SIZE
-        for argument_node in node.arguments or ():
-            if argument_node.name.value in _SIZING_ARGUMENTS:
-                return _literal_size(argument_node.value, fallback or _ASSUMED_SIZE)
-        return Size(fallback) if fallback is not None else None
+        given = [one.value for one in node.arguments or () if one.name.value in _SIZING_ARGUMENTS]
+        literals = [size for value in given if (size := _literal_size(value)) is not None]
+        variables = tuple(one.name.value for one in given if isinstance(one, VariableNode))
+        if literals:
+            return Size(max(literals), variables, is_fallback=False)
+        if fallback is None and not given:
+            return None
+        return Size(fallback or _ASSUMED_SIZE, variables)
 
 
-def _literal_size(value: Any, fallback: int) -> Size:
-    if isinstance(value, VariableNode):
-        return Size(fallback, value.name.value)
-    if isinstance(value, IntValueNode):
-        return Size(min(max(int(value.value[:9]), 0), _MOST))
-    if isinstance(value, ListValueNode):
-        return Size(min(len(value.values), _MOST))
-    return Size(fallback)
+def _literal_size(node: Any) -> int | None:
+    """Return the length that a literal gives; None for null and for variables."""
+    if isinstance(node, IntValueNode):
+        return _length(int(node.value[:9]))
+    return _length(node.values) if isinstance(node, ListValueNode) else None
+
+
+def _length(value: int | Sequence[Any]) -> int:
+    return min(max(value if isinstance(value, int) else len(value), 0), _MOST)

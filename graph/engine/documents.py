@@ -1,12 +1,13 @@
 """The registry of documents: parsed, validated and compiled once, however they arrive.
 
-Bounded by count and by text; the least recently used go first. Counters tell how often each step
-really ran.
+Bounded by count and by estimated bytes, plans included; the least recently used go first. Refused
+documents are kept as messages alone. Counters tell how often each step really ran.
 """
 
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -31,11 +32,13 @@ from graphql import (
 from graphql.validation.validate import ValidationAbortedError
 from strawberry.schema.config import StrawberryConfig
 
+from graph.engine.bounds import BoundsReader, Checks, InputBounds
 from graph.engine.cost import CostEstimate
 from graph.engine.exclusive_fields import OneExclusiveField
 from graph.engine.execution import Plan, UnsupportedOperation, compile_plan, condition_variables
 from graph.engine.execution.variables import ReadVariables, variable_reader
 from graph.engine.limits import DocumentLimits, examine, overlap_rule
+from services.cache.byte_lru import ByteLru
 from services.errors import (
     CodedError,
     CostLimitExceeded,
@@ -45,6 +48,8 @@ from services.errors import (
 
 MAX_CHARACTERS = 15_000
 MAX_TOKENS = 1_000
+_TOKEN_BYTES = 600  # of syntax tree and readers per token, as measured
+_OVERHEAD_BYTES = 2_000
 _TOO_LONG = f"A document has at most {MAX_CHARACTERS} characters."
 _TOO_ALIKE = "The document repeats the same fields too often to be checked."
 _PARSER_LIMIT_SUFFIX = "Parsing aborted."
@@ -64,8 +69,17 @@ class Operation:
     kind: str
     conditions: tuple[str, ...]
     cost: CostEstimate
+    bounds: InputBounds
     read_variables: ReadVariables
+    text: str
+    size: int  # of the document in bytes, as estimated; each plan counts as much again
     plans: OrderedDict[PlanKey, Plan | None] = field(default_factory=OrderedDict)
+
+    def declared(self, variables: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the variables that the operation declares; others are ignored."""
+        nodes = self.node.variable_definitions or ()
+        names = (node.variable.name.value for node in nodes)
+        return {name: variables[name] for name in names if name in variables}
 
 
 @dataclass(slots=True, eq=False)
@@ -111,17 +125,18 @@ class Documents:
         introspection: bool,
         limits: DocumentLimits = DocumentLimits(),  # noqa: B008 - immutable
         capacity: int = 1_000,
+        max_bytes: int = 48 * 1024 * 1024,
     ) -> None:
         self.schema: GraphQLSchema = schema._schema
         _declare_one_of(self.schema)
         self._config = config
         self._scalars = schema.schema_converter.scalar_registry
-        self._capacity = capacity
         self._introspection = introspection
         self.limits = limits
+        self._checks = Checks()
         self._rules = _validation_rules(limits, introspection)
-        self._by_text: OrderedDict[str, Document] = OrderedDict()
-        self._by_id: OrderedDict[str, str] = OrderedDict()
+        self._by_text: ByteLru[str, Document] = ByteLru(max_bytes, capacity)
+        self._by_id: ByteLru[str, str] = ByteLru(max_bytes // 4, capacity)
         self.counters = Counters()
 
     def find(self, text: str | None, document_id: str | None) -> Document:
@@ -153,24 +168,23 @@ class Documents:
         return document_id is not None and document_id in self._by_id
 
     def _register(self, document_id: str, text: str) -> None:
-        self._by_id[document_id] = text
-        self._by_id.move_to_end(document_id)
-        if len(self._by_id) > self._capacity:
-            self._by_id.popitem(last=False)
+        self._by_id.put(document_id, text, sys.getsizeof(text) + _OVERHEAD_BYTES)
 
     def get(self, text: str) -> Document:
         """Return the document of this text; invalid ones are cached as well."""
         document = self._by_text.get(text)
         if document is not None:
-            self._by_text.move_to_end(text)
             return document
         if len(text) > MAX_CHARACTERS:  # not worth remembering
             return Document([_as_graphql_error(CostLimitExceeded(_TOO_LONG))])
         document = self._read(text)
-        document.document_hash = hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
-        self._by_text[text] = document
-        if len(self._by_text) > self._capacity:
-            self._by_text.popitem(last=False)
+        document.document_hash = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+        size = sys.getsizeof(text) + _OVERHEAD_BYTES
+        if document.errors:
+            document.errors = [_without_sources(error) for error in document.errors]
+        else:
+            size = next(iter(document.operations.values())).size
+        self._by_text.put(text, document, size)
         return document
 
     def plan(self, operation: Operation, variables: Mapping[str, Any]) -> Plan | None:
@@ -185,6 +199,7 @@ class Documents:
         plan = plans[key] = self._compile(operation, outcome)
         if len(plans) > MAX_PLANS:
             plans.popitem(last=False)
+        self._by_text.resize(operation.text, operation.size * (1 + len(plans)))
         return plan
 
     def _compile(self, operation: Operation, outcome: tuple[bool, ...]) -> Plan | None:
@@ -219,12 +234,17 @@ class Documents:
         invalid = self._validate(ast)
         if invalid:
             return Document(invalid)
-        return Document(operations=self._read_operations(ast, costs))
+        try:
+            return Document(operations=self._read_operations(text, ast, costs))
+        except CodedError as error:  # a literal is beyond its bound
+            return Document([_as_graphql_error(error)])
 
     def _read_operations(
-        self, ast: DocumentNode, costs: Mapping[str, CostEstimate]
+        self, text: str, ast: DocumentNode, costs: Mapping[str, CostEstimate]
     ) -> dict[str, Operation]:
         plans: OrderedDict[PlanKey, Plan | None] = OrderedDict()
+        bounds = BoundsReader(self.schema, ast, self._checks)
+        size = 2 * sys.getsizeof(text) + _OVERHEAD_BYTES + _TOKEN_BYTES * _count_tokens(ast)
         fragments = {
             node.name.value: node
             for node in ast.definitions
@@ -237,7 +257,10 @@ class Documents:
                 node.operation.value,
                 condition_variables(node, fragments),
                 costs[name],
+                bounds.operation(node),
                 variable_reader(self.schema, node),
+                text,
+                size,
                 plans,
             )
             for name, node in _operations(ast)
@@ -283,6 +306,24 @@ def _operations(ast: DocumentNode) -> Iterator[tuple[str, OperationDefinitionNod
     for node in ast.definitions:
         if isinstance(node, OperationDefinitionNode):
             yield node.name.value if node.name else "", node
+
+
+def _count_tokens(ast: DocumentNode) -> int:
+    token, count = ast.loc.start_token if ast.loc is not None else None, 0
+    while token is not None:
+        token, count = token.next, count + 1
+    return count
+
+
+def _without_sources(error: GraphQLError) -> GraphQLError:
+    """Copy an error without what it would keep alive: syntax trees, the text, tracebacks."""
+    cause = error.original_error
+    if cause is not None:
+        cause = cause.with_traceback(None)
+        cause.__cause__ = cause.__context__ = None
+    bare = GraphQLError(error.message, original_error=cause)
+    bare.locations = error.locations
+    return bare
 
 
 def _as_graphql_error(error: CodedError) -> GraphQLError:

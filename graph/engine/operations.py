@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections import Counter
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
@@ -92,6 +93,7 @@ class Prepared:
     plan: execution.Plan | None
     answer_key: AnswerKey | None  # key of the answer cache; None if it is not cached
     cost: int  # at most, in points
+    entries: int = 0  # list entries of the input, a point each
 
 
 class Operations:
@@ -141,20 +143,22 @@ class Operations:
                 return refusal(document.errors, context)
             operation = document.operation(request.operation_name)
             context.require_scope(_SCOPES[operation.kind])
+            raw = operation.declared(request.variables)
+            entries = operation.bounds.check(raw)
         except CodedError as error:
             return refusal([GraphQLError(error.message, original_error=error)], context)
         if request.include_cache_hits and not context.runtime.settings.is_production:
             context.cache_hits = Counter()
         context.include_cost = request.include_cost
-        key = self._answer_key(operation, request.variables, context)
+        variables = self._variables(operation, raw)
+        if isinstance(variables, list):
+            return refusal(variables, context)
+        key = self._answer_key(document, operation, variables, context)
         if key is not None and self._answers is not None:
             stored = self._answers.get(key)
             if stored is not None:
                 return Answer(None, [], stored=stored)
-        variables = self._variables(operation, request.variables)
-        if isinstance(variables, list):
-            return refusal(variables, context)
-        cost = operation.cost.of(variables.coerced)
+        cost = operation.cost.of(variables.coerced) + entries
         if cost > self.documents.limits.cost:
             return refusal([_too_costly(cost, self.documents.limits.cost)], context)
         planned = self._by_plan or operation.kind == "subscription"
@@ -162,23 +166,23 @@ class Operations:
         if plan is None and operation.kind == "subscription":
             unfit = ValidationFailed("A condition of this subscription is null.")
             return refusal([GraphQLError(unfit.message, original_error=unfit)], context)
-        return Prepared(operation, request.variables, variables, plan, key, cost)
+        return Prepared(operation, raw, variables, plan, key, cost, entries)
 
     def _answer_key(
-        self, operation: Operation, variables: Mapping[str, Any], context: Context
+        self,
+        document: Document,
+        operation: Operation,
+        variables: VariableValues,
+        context: Context,
     ) -> AnswerKey | None:
+        """Build the key of a query's answer: digests of the document and of what it was given."""
         if self._answers is None or not self._answers.enabled or operation.kind != "query":
             return None
         if (
             context.cache_hits is not None or context.include_cost
         ):  # extensions describe this one answer
             return None
-        if not variables:
-            return operation, b""
-        try:
-            return operation, orjson.dumps(variables, option=orjson.OPT_SORT_KEYS)
-        except TypeError:  # nested deeper than JSON needs to be
-            return None
+        return document.document_hash, _name(operation), _digest(variables.coerced)
 
     def _variables(
         self, operation: Operation, raw: Mapping[str, Any]
@@ -208,11 +212,12 @@ class Operations:
             return _with_extensions(answer, prepared.cost, prepared.cost, context)
         changes = self._answers.changes() if self._answers is not None else 0
         outcome = await execution.execute(prepared.plan, context, prepared.variables, deadline)
-        rate_limits.settle(context, outcome.cost)
+        cost = outcome.cost + prepared.entries
+        rate_limits.settle(context, cost)
         answer = _answer(outcome.data, outcome.errors, context)
         if self._answers is not None and changes == self._answers.changes():
             self._keep(prepared, answer, context)
-        return _with_extensions(answer, prepared.cost, outcome.cost, context)
+        return _with_extensions(answer, prepared.cost, cost, context)
 
     def _keep(self, prepared: Prepared, answer: Answer, context: Context) -> None:
         plan, key = prepared.plan, prepared.answer_key
@@ -310,6 +315,15 @@ def _cache_extension(cache_hits: CacheHits) -> dict[str, Any]:
 def _too_costly(cost: int, most: int) -> GraphQLError:
     error = CostLimitExceeded(f"The operation may cost {cost} points; {most} are allowed.")
     return GraphQLError(error.message, original_error=error)
+
+
+def _digest(coerced: Mapping[str, Any]) -> bytes:
+    """Digest coerced variables; what JSON has no form for is written as Python shows it."""
+    if not coerced:
+        return b""
+    options = orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS
+    text = orjson.dumps(coerced, default=repr, option=options)
+    return hashlib.blake2b(text, digest_size=16).digest()
 
 
 def _name(operation: Operation) -> str | None:

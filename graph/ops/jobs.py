@@ -8,6 +8,7 @@ from typing import Annotated
 import strawberry
 
 import models
+from graph.base.bounds import bound
 from graph.base.enums import describe_enum
 from graph.base.extension import extend
 from graph.base.fields import plain, resolver, subscription
@@ -59,7 +60,9 @@ class JobPayload:
 @strawberry.input(description="Titles to import from TMDb: either `tmdbIds` or `category`.")
 class ImportFromTmdbInput:
     tmdb_ids: list[int] | None = strawberry.field(
-        default=None, description="TMDb ids of the titles, at most 500."
+        default=None,
+        description="TMDb ids of the titles, at most 500.",
+        directives=bound(items=500),
     )
     category: MovieCategory | None = strawberry.field(
         default=None,

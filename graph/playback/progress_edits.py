@@ -8,6 +8,7 @@ from typing import Annotated
 import strawberry
 
 import models
+from graph.base.bounds import bound
 from graph.base.extension import extend
 from graph.base.fields import plain, resolver, subscription
 from graph.base.info import Info
@@ -58,7 +59,8 @@ class OfflineProgressInput:
 @strawberry.input(description="Positions reached while the device was offline.")
 class ReportProgressBatchInput:
     events: list[OfflineProgressInput] = strawberry.field(
-        description="At most 500 events in any order; `occurredAt` decides which is newer."
+        description="At most 500 events in any order; `occurredAt` decides which is newer.",
+        directives=bound(items=500),
     )
     sent_at: DateTime = strawberry.field(
         description="Current time by the device's clock; event times are corrected by "

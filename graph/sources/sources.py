@@ -7,6 +7,7 @@ from typing import Annotated
 import strawberry
 
 import models
+from graph.base.bounds import bound
 from graph.base.enums import describe_enum
 from graph.base.extension import extend
 from graph.base.fields import batched, computed, plain
@@ -60,7 +61,9 @@ describe_enum(
 Playables = models.MovieRecord | models.EpisodeRecord
 Types = Annotated[
     list[SourceType] | None,
-    strawberry.argument(description="Return only sources of these types; null for all."),
+    strawberry.argument(
+        description="Return only sources of these types; null for all.", directives=bound(items=10)
+    ),
 ]
 MaxQuality = Annotated[
     Quality | None,
@@ -153,7 +156,9 @@ class StreamingSources:
 @strawberry.input(description="Conditions on streaming sources.")
 class StreamingSourcesInput:
     types: list[SourceType] | None = strawberry.field(
-        default=None, description="Types of sources to return; null for all."
+        default=None,
+        description="Types of sources to return; null for all.",
+        directives=bound(items=10),
     )
     max_quality: Quality | None = strawberry.field(
         default=None,

@@ -153,7 +153,7 @@ class RateLimiter:
         return await self._windows.acquire(key, limits)
 
     def settle(self, admission: Admission, actual: int) -> int:
-        """Release, once, the reserved points that the operation did not use.
+        """Return, once, the reserved points not used, or charge those used beyond them.
 
         Returns:
             The points charged.
@@ -162,11 +162,12 @@ class RateLimiter:
             return admission.requested
         admission.is_settled = True
         refund = admission.requested - max(0, actual)
-        if refund <= 0:
+        if refund == 0:
             return admission.requested
         quota = self._quotas.get(admission.quota_key.redis_key)
         if (
-            quota is not None
+            refund > 0
+            and quota is not None
             and quota.result.bucket == admission.result.bucket
             and (not admission.result.is_local and not quota.result.is_local)
         ):

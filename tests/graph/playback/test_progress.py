@@ -129,7 +129,6 @@ async def test_a_batch_is_taken_once(send: GraphQL, runtime: Runtime) -> None:
         ),
         ([event(), event(playableId=film_id(9))], "NOT_FOUND", ["1", "playableId"]),
         ([event(occurredAt="2026-01-02T12:00:00Z")], "VALIDATION_FAILED", ["0", "occurredAt"]),
-        ([event(eventId=f"event-{number}") for number in range(501)], "VALIDATION_FAILED", []),
     ],
 )
 async def test_a_bad_batch_is_refused_whole(
@@ -306,3 +305,14 @@ async def test_nobody_listens_without_a_sign_in(library: None, socket: Socket) -
     assert message["type"] in ("error", "next")
     failures = message["payload"] if message["type"] == "error" else message["payload"]["errors"]
     assert failures[0]["extensions"]["code"] == "UNAUTHENTICATED"
+
+
+async def test_a_batch_of_more_than_500_events_is_refused_before_it_is_read(
+    send: GraphQL, runtime: Runtime
+) -> None:
+    events = [event(eventId=f"event-{number}") for number in range(501)]
+    batch = {"sentAt": "2026-01-01T13:00:00Z", "events": events}
+    _, body = await send(BATCH, {"input": batch}, token_for(runtime))
+    assert [error["message"] for error in body["errors"]] == [
+        "`$input.events` has at most 500 items."
+    ]
