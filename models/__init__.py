@@ -101,7 +101,12 @@ from models.catalog.documents import (
     ShowStatus,
     TitleRecord,
 )
-from models.catalog.imported_titles import ImportedTitle, ImportedTitleRecord, respect_edits
+from models.catalog.imported_titles import (
+    ImportedTitle,
+    ImportedTitleRecord,
+    hide_titles,
+    respect_edits,
+)
 from models.catalog.lists import (
     decode_description,
     encode_description,
@@ -127,13 +132,14 @@ from models.catalog.search import SearchHit, SearchKind, plain_words, search_kin
 from models.catalog.shows import (
     EpisodeInOrder,
     EpisodePlace,
+    aired_episodes,
     episodes_at,
     episodes_of_seasons,
     episodes_of_shows,
     seasons_of_shows,
 )
 from models.catalog.statistics import GenreFigures, figures_by_genre
-from models.catalog.writes import BATCH, Changes, batches, upsert
+from models.catalog.writes import BATCH, Changes, batches, delete_documents, upsert
 from models.database import connect_database
 from models.indexes import IndexPlan, apply_indexes, plan_indexes
 from models.mongo import ids

@@ -90,7 +90,7 @@ class Season(Node):
     name: str | None = plain("Name of the season; null if it has none of its own.")
     air_date: Date | None = plain("Air date of the first episode; null if unknown.")
     episodes: list[Episode] = batched(
-        _episodes, "Episodes by number, at most 500.", needs=["id"], assumed_size=12
+        _episodes, "Episodes by number, at most 2,000.", needs=["id"], assumed_size=12
     )
 
 

@@ -15,9 +15,10 @@ from typing import Any, TypeVar
 import pymongo
 from pymongo import UpdateOne
 
+from models.catalog.writes import Changes
 from models.mongo.base import IdentifiedRecord, StoredDocument, utc_now
 from models.mongo.reading import database_errors, find_by_id
-from models.mongo.updates import build_initial_values, build_update
+from models.mongo.updates import build_initial_values, build_revision, build_update
 
 D = TypeVar("D", bound=StoredDocument)
 ImportedValues = dict[str, list[str]]  # digests by field
@@ -82,6 +83,29 @@ async def respect_edits(
     await _store_digests(changes)
 
 
+async def hide_titles(document: type[StoredDocument], ids: Sequence[str]) -> Changes:
+    """Deactivate titles that their source no longer has, if it was the source that showed them.
+
+    The source shows them again by importing `is_active`; an editor who restores one wins.
+
+    Raises:
+        UpstreamUnavailable: MongoDB did not answer in time or refused.
+    """
+    if not ids:
+        return Changes()
+    imported = await find_by_id(ImportedTitle, ImportedTitleRecord, ids)
+    shown = _digest(True)
+    own = [id_ for id_, each in imported.items() if shown in each.told.get("is_active", [shown])]
+    where = {"_id": {"$in": own}, "is_active": True}
+    with database_errors(), pymongo.timeout(_SECONDS):
+        answer = await document.get_pymongo_collection().update_many(
+            where, build_revision(document, {"is_active": False}, utc_now())
+        )
+    hidden = {"is_active": [_digest(False)]}
+    await _store_digests({id_: imported[id_].told | hidden for id_ in own})
+    return Changes(updated=answer.modified_count)
+
+
 def _drop_placeholders(
     item: StoredDocument,
     stored: Mapping[str, Any],
@@ -108,7 +132,7 @@ def _drop_edited_fields(
             digests[name] = [new]
             continue
         old = _digest(stored.get(name))
-        is_free = name in free or not stored.get(name)
+        is_free = name in free or _is_empty(stored.get(name))
         ours = old in before[name] if name in before else is_free
         if not ours and old != new:
             item.model_fields_set.discard(name)
@@ -118,6 +142,10 @@ def _drop_edited_fields(
         item.model_fields_set.discard("sort_title")
         digests.pop("sort_title", None)
     return digests
+
+
+def _is_empty(value: Any) -> bool:
+    return value is not False and not value
 
 
 def _digest(value: Any) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple, TypeVar
 
 from models.catalog.documents import Episode, EpisodeRecord, Season, SeasonRecord
@@ -11,8 +11,8 @@ from models.mongo.reading import Filter, Sort, find
 
 D = TypeVar("D", bound=IdentifiedRecord)
 MOST_SEASONS = 100  # of one show
-MOST_EPISODES = 500  # of one season
-MOST_OF_SHOW = 2_000  # episodes of one show, specials included
+MOST_EPISODES = 2_000  # of one season
+MOST_OF_SHOW = 10_000  # episodes of one show, specials included
 
 
 class EpisodePlace(NamedTuple):
@@ -41,7 +41,7 @@ async def seasons_of_shows(show_ids: Collection[str]) -> dict[str, list[SeasonRe
 
 
 async def episodes_of_seasons(season_ids: Collection[str]) -> dict[str, list[EpisodeRecord]]:
-    """Episodes by season, in order of number; the first 500 of each.
+    """Episodes by season, in order of number; the first 2,000 of each.
 
     Raises:
         UpstreamUnavailable: MongoDB did not answer in time or refused.
@@ -62,13 +62,25 @@ class EpisodeInOrder(IdentifiedRecord, frozen=True):
     air_date: str | None = None
     runtime_seconds: int | None = None
 
-    def is_aired(self, today: str) -> bool:
-        """Whether it has aired by `today` (ISO date); without an air date it has."""
-        return self.air_date is None or self.air_date <= today
+
+def aired_episodes(order: Sequence[EpisodeInOrder], today: str) -> list[EpisodeInOrder]:
+    """Episodes of a show that have aired by `today` (ISO date).
+
+    One without an air date has if a later one has, or if none before it has a date: dates that
+    nobody wrote down are those of old episodes, and of the ones to come after the latest.
+    """
+    first_dated = next((at for at, one in enumerate(order) if one.air_date), len(order))
+    aired = [at for at, one in enumerate(order) if one.air_date and one.air_date <= today]
+    undated_before = max(first_dated, aired[-1] if aired else 0)
+    return [
+        one
+        for at, one in enumerate(order)
+        if (one.air_date <= today if one.air_date else at < undated_before)
+    ]
 
 
 async def episodes_of_shows(show_ids: Collection[str]) -> dict[str, list[EpisodeInOrder]]:
-    """Episodes by show, in order of season and number; the first 2,000 of each.
+    """Episodes by show, in order of season and number; the first 10,000 of each.
 
     Raises:
         UpstreamUnavailable: MongoDB did not answer in time or refused.

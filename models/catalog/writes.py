@@ -38,11 +38,12 @@ class Changes:
     inserted: int = 0
     updated: int = 0
     unchanged: int = 0
+    removed: int = 0
 
     @property
     def total(self) -> int:
         """All documents of the bulk write."""
-        return self.inserted + self.updated + self.unchanged
+        return self.inserted + self.updated + self.unchanged + self.removed
 
     def __add__(self, other: Changes) -> Changes:
         """Add the counts of two bulk writes."""
@@ -50,6 +51,7 @@ class Changes:
             self.inserted + other.inserted,
             self.updated + other.updated,
             self.unchanged + other.unchanged,
+            self.removed + other.removed,
         )
 
 
@@ -81,6 +83,20 @@ async def upsert(
         if written is not None:
             written(changes.total)
     return changes
+
+
+async def delete_documents(document: type[StoredDocument], ids: Sequence[str]) -> Changes:
+    """Delete documents by id.
+
+    Raises:
+        UpstreamUnavailable: MongoDB did not answer in time or refused.
+    """
+    if not ids:
+        return Changes()
+    collection = document.get_pymongo_collection()
+    with database_errors(), pymongo.timeout(_BATCH_SECONDS):
+        answer = await collection.delete_many({"_id": {"$in": list(ids)}})
+    return Changes(removed=answer.deleted_count)
 
 
 def batches(items: Iterable[T], size: int) -> Iterator[list[T]]:

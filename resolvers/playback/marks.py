@@ -159,9 +159,8 @@ async def _episodes(context: Context, id_: str, kind: str) -> list[models.Episod
     date = today(context.runtime)
     return [
         one
-        for one in order
-        if one.is_aired(date)
-        and (one.season_id == id_ if kind == "season" else one.season_number > 0)
+        for one in models.aired_episodes(order, date)
+        if (one.season_id == id_ if kind == "season" else one.season_number > 0)
     ]
 
 

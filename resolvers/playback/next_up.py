@@ -105,7 +105,7 @@ def today(runtime: Runtime) -> str:
 
 def _regular(order: Order, context: Context) -> Order:
     date = today(context.runtime)
-    return [one for one in order if one.season_number > 0 and one.is_aired(date)]
+    return [one for one in models.aired_episodes(order, date) if one.season_number > 0]
 
 
 def _not_begun(

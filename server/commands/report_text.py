@@ -12,6 +12,7 @@ def format_report(report: Report) -> str:
     """An import's report, one line per collection and problem."""
     lines = [
         f"{name:<10} {done.inserted} new, {done.updated} changed, {done.unchanged} as they were"
+        + (f", {done.removed} removed" if done.removed else "")
         for name, done in report.changes.items()
     ]
     lines += _format_problems("rows left out", report.broken)
@@ -19,7 +20,7 @@ def format_report(report: Report) -> str:
     if report.keys_dropped is None:
         lines.append("Redis did not answer: its cached catalogue may be old for up to an hour.")
     total = report.total
-    lines.append(f"{total.inserted + total.updated} changes.")
+    lines.append(f"{total.inserted + total.updated + total.removed} changes.")
     return "\n".join(lines)
 
 

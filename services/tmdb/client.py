@@ -1,7 +1,8 @@
 """TMDb's API, version 3, as typed calls: details, search, discovery, genres, changes.
 
-Off without a key. What TMDb does not have is None; an answer of another shape than documented is
-UpstreamUnavailable naming the path, never the body. Requests: services/tmdb/requests.py.
+Off without a key. What TMDb does not have is None; an answer without its required values, or of
+another title, is UnreadableAnswer naming the path, never the body. Requests:
+services/tmdb/requests.py.
 """
 
 from __future__ import annotations
@@ -9,14 +10,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import date
-from typing import Any, TypeVar
-
-import msgspec
+from typing import TypeVar
 
 from services import http_client
 from services.errors import StartupError, UpstreamUnavailable
 from services.settings.settings import Settings
-from services.tmdb.requests import Query, Requests
+from services.tmdb.decoding import decode
+from services.tmdb.requests import MAX_BODY_BYTES, Query, Requests
 from services.tmdb.types import (
     ChangedTitles,
     Configuration,
@@ -26,25 +26,20 @@ from services.tmdb.types import (
     Page,
     SeasonDetails,
     ShowDetails,
+    TitleDetails,
     TmdbKind,
 )
 
 T = TypeVar("T")
+D = TypeVar("D", bound=TitleDetails)
 MAX_PAGE = 500  # of any list; TMDb refuses more
 _APPENDED = {"append_to_response": "credits,external_ids,similar"}
 _NO_QUERY: Query = {}
-_decoders: dict[type[Any], msgspec.json.Decoder[Any]] = {
-    kind: msgspec.json.Decoder(kind)
-    for kind in (
-        ChangedTitles,
-        Configuration,
-        Genres,
-        MovieDetails,
-        Page,
-        SeasonDetails,
-        ShowDetails,
-    )
-}
+_SEASON_BODY_BYTES = 32 * 1024 * 1024  # daily shows have 1,500 episodes a season
+
+
+class UnreadableAnswer(UpstreamUnavailable):
+    """Error of an answer that is not what was asked for: asking again does not help."""
 
 
 class Tmdb:
@@ -72,15 +67,21 @@ class Tmdb:
 
     async def movie(self, number: int) -> MovieDetails | None:
         """Get a film with credits, external ids and similar titles; None: no such film."""
-        return await self._get(f"/movie/{number}", MovieDetails, _APPENDED)
+        path = f"/movie/{number}"
+        return _require_number(await self._get(path, MovieDetails, _APPENDED), number, path)
 
     async def show(self, number: int) -> ShowDetails | None:
         """Get a show with credits, external ids and similar titles; None: no such show."""
-        return await self._get(f"/tv/{number}", ShowDetails, _APPENDED)
+        path = f"/tv/{number}"
+        return _require_number(await self._get(path, ShowDetails, _APPENDED), number, path)
 
     async def season(self, show_number: int, number: int) -> SeasonDetails | None:
         """Get one season with its episodes; None: no such season."""
-        return await self._get(f"/tv/{show_number}/season/{number}", SeasonDetails, {})
+        path = f"/tv/{show_number}/season/{number}"
+        season = await self._get(path, SeasonDetails, {}, _SEASON_BODY_BYTES)
+        if season is not None and season.season_number != number:
+            raise UnreadableAnswer(f"TMDb answered with season {season.season_number} ({path}).")
+        return season
 
     async def genres(self, kind: TmdbKind) -> list[NamedId]:
         """List the genres of films or of shows."""
@@ -119,16 +120,23 @@ class Tmdb:
             raise UpstreamUnavailable(f"TMDb answered 404 ({path}): look at TMDB_BASE_URL.")
         return answer
 
-    async def _get(self, path: str, kind: type[T], query: Query) -> T | None:
-        body = await self._requests.get(path, query)
+    async def _get(
+        self, path: str, kind: type[T], query: Query, most_bytes: int = MAX_BODY_BYTES
+    ) -> T | None:
+        body = await self._requests.get(path, query, most_bytes)
         if body is None:
             return None
         try:
-            answer: T = _decoders[kind].decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+            return decode(body, kind)
+        except ValueError:
             # Not chained: the library tells which part of the body is wrong.
-            raise UpstreamUnavailable(f"TMDb's answer makes no sense ({path}).") from None
-        return answer
+            raise UnreadableAnswer(f"TMDb's answer makes no sense ({path}).") from None
+
+
+def _require_number(details: D | None, number: int, path: str) -> D | None:
+    if details is not None and details.id != number:
+        raise UnreadableAnswer(f"TMDb answered with the title {details.id} ({path}).")
+    return details
 
 
 def _build_search(text: str, page: int) -> Query:

@@ -113,7 +113,7 @@ class Requests:
                 "TMDb is off: set TMDB_API_KEY to an API read access token of TMDb."
             )
 
-    async def get(self, path: str, query: Query) -> bytes | None:
+    async def get(self, path: str, query: Query, most_bytes: int = MAX_BODY_BYTES) -> bytes | None:
         """Fetch the body of one answer; None when TMDb has no such record.
 
         Raises:
@@ -124,7 +124,7 @@ class Requests:
         try:
             async with asyncio.timeout(self._deadline_seconds):
                 return await retry(
-                    lambda: self._request_when_allowed(path, query, deadline),
+                    lambda: self._request_when_allowed(path, query, deadline, most_bytes),
                     _Failing,
                     attempts=_ATTEMPTS,
                     first_wait_seconds=_FIRST_WAIT_SECONDS,
@@ -135,11 +135,13 @@ class Requests:
             metrics.tmdb_requests_total.labels("late").inc()
             raise self._build_error(path, "did not answer in time") from None
 
-    async def _request_when_allowed(self, path: str, query: Query, deadline: float) -> bytes | None:
+    async def _request_when_allowed(
+        self, path: str, query: Query, deadline: float, most_bytes: int
+    ) -> bytes | None:
         for _ in range(_MAX_PAUSES + 1):
             await self._wait_for_pause(path, deadline)
             try:
-                return await self._request(path, query)
+                return await self._request(path, query, most_bytes)
             except _Busy as busy:
                 self._pause(busy.seconds)
         raise self._build_error(path, "keeps saying that it is asked too often")
@@ -155,7 +157,7 @@ class Requests:
         self._paused_until = max(self._paused_until, time.monotonic() + seconds)
         metrics.tmdb_requests_total.labels("limited").inc()
 
-    async def _request(self, path: str, query: Query) -> bytes | None:
+    async def _request(self, path: str, query: Query, most_bytes: int) -> bytes | None:
         address = self._base_url + path
         name = f"{path}?{httpx.QueryParams(dict(query))}"
         cached = self._bodies.get(name)
@@ -165,7 +167,7 @@ class Requests:
                 self._slots,
                 self._client.stream("GET", address, params=query, headers=headers) as response,
             ):
-                return await self._read(path, name, cached, response)
+                return await self._read(path, name, cached, response, most_bytes)
         except httpx.HTTPError as error:
             # Not chained: the library's error can hold the request with its headers.
             metrics.tmdb_requests_total.labels("failed").inc()
@@ -173,7 +175,12 @@ class Requests:
             raise _Failing("did not answer in time" if late else "broke the connection") from None
 
     async def _read(
-        self, path: str, name: str, cached: CachedBody | None, response: httpx.Response
+        self,
+        path: str,
+        name: str,
+        cached: CachedBody | None,
+        response: httpx.Response,
+        most_bytes: int,
     ) -> bytes | None:
         status = response.status_code
         metrics.tmdb_requests_total.labels(_outcome(status)).inc()
@@ -189,18 +196,18 @@ class Requests:
             raise self._build_error(path, "refused the key: look at TMDB_API_KEY")
         if status != 200:
             raise self._build_error(path, f"answered {status}")
-        body = await self._read_limited(path, response)
+        body = await self._read_limited(path, response, most_bytes)
         if etag := response.headers.get("etag"):
             self._bodies.put(name, CachedBody(etag, body))
         return body
 
-    async def _read_limited(self, path: str, response: httpx.Response) -> bytes:
+    async def _read_limited(self, path: str, response: httpx.Response, most_bytes: int) -> bytes:
         if response.headers.get("content-encoding", "identity") != "identity":
             raise self._build_error(path, "answered compressed, which was not asked for")
         body = bytearray()
         async for chunk in response.aiter_raw():
             body += chunk
-            if len(body) > MAX_BODY_BYTES:
+            if len(body) > most_bytes:
                 raise self._build_error(path, "answered more than fits")
         return bytes(body)
 

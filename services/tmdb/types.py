@@ -1,6 +1,7 @@
 """Answers of TMDb's API (version 3), as far as we read them.
 
-Unknown fields are ignored. Lists are bounded; a missing optional field reads as unknown.
+Unknown fields are ignored. A missing optional field reads as unknown, and so does one of another
+type or out of bounds (services/tmdb/decoding.py).
 """
 
 from __future__ import annotations
@@ -12,6 +13,9 @@ import msgspec
 
 Number = Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
 Path = Annotated[str, msgspec.Meta(pattern=r"\A/[\w./-]{1,200}\Z")]  # of an image
+Ordinal = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
+Figure = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
+Minutes = Annotated[int, msgspec.Meta(ge=0, le=100_000)]  # the longest film takes 51,420
 _Name = Annotated[str, msgspec.Meta(min_length=1, max_length=1000)]
 
 
@@ -45,7 +49,7 @@ class Configuration(Answer, frozen=True):
 
 
 class NamedId(Answer, frozen=True):
-    id: int
+    id: int = 0
     name: str = ""
 
 
@@ -61,9 +65,9 @@ class CastMember(Answer, frozen=True):
     id: Number
     name: str = ""
     character: str | None = None
-    order: int = 0
+    order: Ordinal | None = None  # None comes last
     profile_path: Path | None = None
-    popularity: float = 0.0
+    popularity: Figure = 0.0
 
 
 class CrewMember(Answer, frozen=True):
@@ -72,7 +76,7 @@ class CrewMember(Answer, frozen=True):
     department: str = ""
     job: str = ""
     profile_path: Path | None = None
-    popularity: float = 0.0
+    popularity: Figure = 0.0
 
 
 class Credits(Answer, frozen=True):
@@ -90,13 +94,13 @@ class ListEntry(Answer, frozen=True):
     id: Number
     title: str | None = None
     name: str | None = None
-    popularity: float = 0.0
+    popularity: Figure = 0.0
 
 
 class Page(Answer, frozen=True):
     results: list[ListEntry] = []
     page: int = 1
-    total_pages: int = 0
+    total_pages: Ordinal | None = None  # None: until a page is empty
 
 
 class ChangedTitle(Answer, frozen=True):
@@ -105,7 +109,7 @@ class ChangedTitle(Answer, frozen=True):
 
 class ChangedTitles(Answer, frozen=True):
     results: list[ChangedTitle] = []
-    total_pages: int = 0
+    total_pages: Ordinal | None = None
 
 
 class TitleDetails(Answer, frozen=True):
@@ -116,9 +120,9 @@ class TitleDetails(Answer, frozen=True):
     original_language: str = ""
     spoken_languages: list[SpokenLanguage] = []
     genres: list[NamedId] = []
-    vote_average: float = 0.0
-    vote_count: int = 0
-    popularity: float = 0.0
+    vote_average: Annotated[float, msgspec.Meta(ge=0, le=10)] = 0.0
+    vote_count: Ordinal = 0
+    popularity: Figure = 0.0
     poster_path: Path | None = None
     backdrop_path: Path | None = None
     tagline: str | None = None
@@ -131,11 +135,11 @@ class MovieDetails(TitleDetails, frozen=True, kw_only=True):
     title: _Name
     original_title: str | None = None
     release_date: str | None = None
-    runtime: int | None = None  # minutes
+    runtime: Minutes | None = None
 
 
 class SeasonSummary(Answer, frozen=True):
-    season_number: int
+    season_number: Ordinal
     episode_count: int = 0
 
 
@@ -155,16 +159,16 @@ class ShowDetails(TitleDetails, frozen=True, kw_only=True):
 
 
 class EpisodeDetails(Answer, frozen=True):
-    episode_number: int
+    episode_number: Ordinal
     name: str | None = None
     overview: str | None = None
     air_date: str | None = None
-    runtime: int | None = None  # minutes
+    runtime: Minutes | None = None
     still_path: Path | None = None
 
 
 class SeasonDetails(Answer, frozen=True):
-    season_number: int
+    season_number: Ordinal
     name: str | None = None
     air_date: str | None = None
     episodes: list[EpisodeDetails] = []

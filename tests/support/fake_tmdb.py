@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -120,7 +120,7 @@ def show(number: int, **changes: Any) -> dict[str, Any]:
     }
 
 
-def season(number: int) -> dict[str, Any]:
+def season(number: int, *, episodes: Iterable[int] = (1, 2), **changes: Any) -> dict[str, Any]:
     """GET /tv/{id}/season/{number}"""
     return {
         "season_number": number,
@@ -129,8 +129,9 @@ def season(number: int) -> dict[str, Any]:
         "episodes": [
             {"episode_number": each, "name": f"Episode {each}", "overview": "",
              "air_date": "2011-04-17", "runtime": 62, "still_path": f"/still{each}.jpg"}
-            for each in (1, 2)
+            for each in episodes
         ],
+        **changes,
     }  # fmt: skip
 
 
@@ -159,7 +160,11 @@ class FakeTmdb:
         self.answers |= {f"/movie/{number}": movie(number) for number in numbers}
 
     def has_show(self, number: int) -> None:
-        self.answers |= {f"/tv/{number}": show(number), f"/tv/{number}/season/1": season(1)}
+        self.answers |= {
+            f"/tv/{number}": show(number),
+            f"/tv/{number}/season/0": season(0, episodes=[1]),
+            f"/tv/{number}/season/1": season(1),
+        }
 
     def paths(self) -> list[str]:
         return [seen.path for seen in self.seen]

@@ -75,12 +75,19 @@ class Writer:
         if self._purge_id is None:
             self._purge_id = await purging.enqueue_import(self._runtime)
         self._progress(stage, 0, total)
-        self._changes[stage] = await models.upsert(
-            document,
-            documents,
-            written=lambda done: self._progress(stage, done, total),
-            prepare=prepare,
+        await self.apply(
+            stage,
+            models.upsert(
+                document,
+                documents,
+                written=lambda done: self._progress(stage, done, total),
+                prepare=prepare,
+            ),
         )
+
+    async def apply(self, stage: str, change: Awaitable[models.Changes]) -> None:
+        """Await a change of what is already enqueued to be purged, and add it up."""
+        self._changes[stage] = self._changes.get(stage, models.Changes()) + await change
 
     async def report(
         self, broken: Problems | None = None, conflicts: Problems | None = None
@@ -92,7 +99,7 @@ class Writer:
 
     async def _drop_cached(self) -> int | None:
         purge_id, self._purge_id = self._purge_id, None
-        if not any(each.inserted or each.updated for each in self._changes.values()):
+        if all(each.total == each.unchanged for each in self._changes.values()):
             if purge_id is not None:
                 await models.purges.drop(purge_id)
             return 0

@@ -2,7 +2,8 @@
 
 A title that is stored already, whatever its source, is updated; edits by others stay
 (models/catalog/imported_titles.py). Importing again without a change writes nothing. A title that
-cannot be read is left out and reported; if none of a batch can, the import ends.
+cannot be read is left out and reported; if none of a batch can, the import ends. One that came from
+TMDb and is no longer there is hidden until it comes back.
 """
 
 from __future__ import annotations
@@ -92,21 +93,27 @@ class _Import:
         """Import one batch of titles."""
         broken, tmdb = Problems(), self._runtime.catalog.tmdb
         if kind is TmdbKind.MOVIE:
-            movies = await _gather_details(
+            movies, gone = await _gather_details(
                 kind, some, [tmdb.movie(number) for number in some], broken
             )
             return await retry(
-                lambda: self._write_movies(movies, every, broken), Conflict, attempts=_WRITES
+                lambda: self._write_movies(movies, gone, every, broken), Conflict, attempts=_WRITES
             )
-        shows = await _gather_details(kind, some, [self._show(number) for number in some], broken)
-        return await retry(lambda: self._write_shows(shows, broken), Conflict, attempts=_WRITES)
+        shows, gone = await _gather_details(
+            kind, some, [self._show(number, broken) for number in some], broken
+        )
+        return await retry(
+            lambda: self._write_shows(shows, gone, broken), Conflict, attempts=_WRITES
+        )
 
-    async def _show(self, number: int) -> ShowWithSeasons | None:
+    async def _show(self, number: int, broken: Problems) -> ShowWithSeasons | None:
         show = await self._runtime.catalog.tmdb.show(number)
-        return (show, await tmdb_seasons.read(self._runtime, show)) if show is not None else None
+        if show is None:
+            return None
+        return show, await tmdb_seasons.read(self._runtime, show, broken)
 
     async def _write_movies(
-        self, details: list[MovieDetails], every: Sequence[int], broken: Problems
+        self, details: list[MovieDetails], gone: list[int], every: Sequence[int], broken: Problems
     ) -> Report:
         numbers = [*(one.id for one in details), *_similar(details), *every]
         movie_ids = {number: movie_id(number) for number in every}
@@ -129,25 +136,34 @@ class _Import:
         writer = Writer(self._runtime, ignore_progress)
         await self._write_parts(writer, details)
         await writer.write("movies", models.Movie, documents, len(documents))
+        hidden = models.hide_titles(models.Movie, [movie_id(number) for number in gone])
+        await writer.apply("movies", hidden)
         return await writer.report(broken, conflicts)
 
-    async def _write_shows(self, details: list[ShowWithSeasons], broken: Problems) -> Report:
+    async def _write_shows(
+        self, details: list[ShowWithSeasons], gone: list[int], broken: Problems
+    ) -> Report:
         stored = await _stored_ids(models.Show, [show.id for show, _ in details])
         show_ids = {show.id: stored.get(show.id) or show_id(show.id) for show, _ in details}
         documents = [
             tmdb_documents.show(show_ids[show.id], show, self._images, seasons)
             for show, seasons in details
         ]
-        below = tmdb_seasons.Documents(
-            [(show_ids[show.id], show.id, seasons) for show, seasons in details], self._images
+        below = tmdb_seasons.SeasonWriter(
+            [
+                tmdb_seasons.ShowSeasons(show_ids[show.id], show, seasons)
+                for show, seasons in details
+            ],
+            self._images,
         )
         await below.look_up()
         await models.respect_edits(models.Show, documents, placeholders=_DRAWN)
         writer = Writer(self._runtime, ignore_progress)
         await self._write_parts(writer, [show for show, _ in details])
         await writer.write("shows", models.Show, documents, len(documents))
-        await writer.write("seasons", models.Season, below.seasons(), len(documents))
-        await writer.write("episodes", models.Episode, below.episodes(), len(documents))
+        await below.write(writer)
+        hidden = models.hide_titles(models.Show, [show_id(number) for number in gone])
+        await writer.apply("shows", hidden)
         return await writer.report(broken)
 
     async def _write_parts(self, writer: Writer, details: Sequence[TitleDetails]) -> None:
@@ -162,14 +178,14 @@ class _Import:
 
 async def _gather_details(
     kind: TmdbKind, numbers: list[int], requests: Sequence[Any], broken: Problems
-) -> list[Any]:
-    """Details of all titles that could be read.
+) -> tuple[list[Any], list[int]]:
+    """Details of all titles that could be read, and the numbers that TMDb does not have.
 
     Raises:
         UpstreamUnavailable: nothing could.
     """
     answers = await asyncio.gather(*requests, return_exceptions=True)
-    details, failed = [], []
+    details, failed, gone = [], [], []
     for number, answer in zip(numbers, answers, strict=True):
         if isinstance(answer, UpstreamUnavailable):
             failed.append(answer)
@@ -177,12 +193,13 @@ async def _gather_details(
         elif isinstance(answer, BaseException):
             raise answer
         elif answer is None:
+            gone.append(number)
             broken.note(f"{kind.value} {number}: TMDb has no such title.")
         else:
             details.append(answer)
     if len(failed) == len(numbers):
         raise failed[0]
-    return details
+    return details, gone
 
 
 async def _grant_imdb_ids(

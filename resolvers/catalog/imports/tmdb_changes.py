@@ -51,7 +51,7 @@ async def _list_changed(runtime: Runtime, kind: TmdbKind, start: date, end: date
     for page in range(1, MAX_PAGE + 1):
         changes = await runtime.catalog.tmdb.changes(kind, start, end, page)
         changed |= await _stored_numbers(kind, [change.id for change in changes.results])
-        if page >= changes.total_pages:
+        if not changes.results or page >= (changes.total_pages or MAX_PAGE):
             break
     return sorted(changed)
 

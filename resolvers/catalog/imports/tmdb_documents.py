@@ -91,12 +91,13 @@ def show(
 ) -> models.Show:
     """Map a show."""
     release_date = iso_date(details.first_air_date)
+    regular = [season for season in seasons if season.season_number > 0]
     return models.Show(
         **_title(id_, details, details.name, details.original_name, release_date, images),
         imdb_id=imdb_number(details),
         status=_STATUSES.get(details.status, ShowStatus.ENDED),
-        season_count=len(seasons),
-        episode_count=sum(len(season.episodes) for season in seasons),
+        season_count=len(regular),
+        episode_count=sum(len(season.episodes) for season in regular),
     )
 
 
@@ -114,7 +115,7 @@ def _title(
         "tmdb_id": details.id,
         "title": title,
         "sort_title": sort_title(title, languages[:1]),
-        "original_title": original_title if original_title != title else None,
+        "original_title": original_title if original_title and original_title != title else None,
         "overview": details.overview or None,
         "year": int(release_date[:4]) if release_date else None,
         "languages": languages,
@@ -125,6 +126,7 @@ def _title(
         "poster_path": images.url(details.poster_path, images.poster_sizes, "w780"),
         "backdrop_path": images.url(details.backdrop_path, images.backdrop_sizes, "w1280"),
         "credits": _credits(id_, details),
+        "is_active": True,
     }
 
 
@@ -169,10 +171,14 @@ def parts(details: TitleDetails) -> list[TmdbPart]:
     ]
     creators = details.created_by if isinstance(details, ShowDetails) else []
     makers = [TmdbPart(each, Department.WRITING, "Creator") for each in creators if each.name]
-    cast = sorted((each for each in details.credits.cast if each.name), key=lambda one: one.order)
+    cast = sorted((each for each in details.credits.cast if each.name), key=_billing)
     players = [TmdbPart(each, Department.CAST, None, each.character or None) for each in cast]
     chosen = [*(directors + makers)[:_DIRECTORS], *players[:_CAST], *_key_crew(crew)]
     return _deduplicate(chosen)[:MAX_CREDITS]
+
+
+def _billing(member: CastMember) -> tuple[bool, int]:
+    return member.order is None, member.order or 0
 
 
 def _key_crew(crew: Sequence[CrewMember]) -> Iterator[TmdbPart]:

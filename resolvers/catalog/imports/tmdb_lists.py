@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from models import MovieCategory
 from resolvers.context import Runtime
 from services.errors import ValidationFailed
+from services.tmdb.client import MAX_PAGE
 from services.tmdb.types import Page, TmdbKind
 
 _NEW_DAYS = 45
@@ -28,7 +29,7 @@ async def numbers(
     for number in range(1, pages + 1):
         page = await _page(runtime, kind, category, number)
         numbers_seen |= dict.fromkeys(line.id for line in page.results)
-        if number >= page.total_pages:
+        if not page.results or number >= (page.total_pages or MAX_PAGE):
             break
     return list(numbers_seen)
 

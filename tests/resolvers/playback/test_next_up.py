@@ -122,6 +122,32 @@ async def test_what_is_not_shown_yet_is_not_next(runtime: Runtime) -> None:
     assert await next_up(viewer_of(replace(runtime, clock=lambda: NOW + 86_400))) == place(1, 2)
 
 
+@pytest.mark.parametrize(
+    ("dates", "expected"),
+    [
+        (["2027-01-01", None, None], None),
+        (["2027-01-01", None, "2027-01-08"], (1, 2)),
+        ([None, None, "2027-01-08"], (1, 2)),
+        (["2027-01-01", None, "2027-02-01"], None),
+        ([None, None, "2027-02-01"], (1, 2)),
+        ([None, None, None], (1, 2)),
+    ],
+)
+async def test_an_episode_without_a_date_is_next_only_if_it_was_shown(
+    runtime: Runtime, dates: list[str | None], expected: tuple[int, int] | None
+) -> None:
+    # given a show of which the first episode is watched, at 2027-01-15
+    episodes = [
+        episode(1, 1, number, air_date=date, runtime_seconds=1800)
+        for number, date in enumerate(dates, 1)
+    ]
+    await store([show(1), season(1, 1), *episodes])
+    ada = viewer_of(replace(runtime, clock=lambda: NOW))
+    await complete(ada, [place(1, 1)])
+    # then
+    assert await next_up(ada) == (place(*expected) if expected else None)
+
+
 async def test_unwatched_and_dismissed_episodes_do_not_count(ada: Context) -> None:
     await complete(ada, [place(1, 1), place(1, 2)])
     await marks.mark_unwatched(ada, place(1, 2))
