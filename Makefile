@@ -49,12 +49,13 @@ seed: $(READY) ## a synthetic catalogue into MONGODB_URI; ARGS="--movies 10000 -
 bench: $(READY) ## our server beside its peers, one table; ARGS=...
 	@$(BIN)/python -m bench $(ARGS)
 
-lock: ## choose the newest versions pyproject.toml allows, with hashes
+lock: ## choose the newest versions pyproject.toml allows, with hashes; write sbom.cdx.json
 	@$(PYTHON) -m venv $(VENV)-lock && $(VENV)-lock/bin/pip install --quiet uv
 	@$(VENV)-lock/bin/uv pip compile pyproject.toml --quiet --upgrade --universal \
 		--python-version 3.11 --extra dev --extra embedded --extra media --generate-hashes \
 		--no-header --no-emit-index-url --no-emit-find-links -o requirements.lock
 	@rm -rf $(VENV)-lock
+	@$(PYTHON) server/commands/sbom.py
 
 clean: ## remove the virtual environment and all caches; keeps .data
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

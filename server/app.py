@@ -29,7 +29,7 @@ from server.middleware.graphql_fast_path import GraphQLFastPath
 from server.middleware.request_metrics import RequestMetrics
 from server.middleware.security_headers import SecurityHeaders
 from server.middleware.trusted_host import StrictTrustedHost
-from server.routes import art, fallback, media, operations
+from server.routes import art, fallback, media, operations, security_txt
 from server.routes.bandwidth import BandwidthTest
 from server.routes.jwks import KeySet
 from server.routes.prometheus import list_metrics_routes
@@ -108,6 +108,7 @@ def _routes(runtime: Runtime) -> list[Route]:
         Route("/ready", operations.ready),
         *list_metrics_routes(runtime.settings),
         Route("/.well-known/jwks.json", KeySet(runtime.accounts.access_tokens).answer),
+        Route(security_txt.PATH, security_txt.SecurityTxt(runtime.settings, runtime.clock).answer),
         Route("/art/posters/{title_id}.svg", art.poster),
         Route("/art/backdrops/{title_id}.svg", art.backdrop),
         Route("/media/{token}/{title_id}/{path:path}", media.media),

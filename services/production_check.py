@@ -173,6 +173,12 @@ def _check_mail(settings: Settings) -> Iterator[Finding]:
         yield _warn("EMAIL_VERIFICATION_REQUIRED", problem, "leave it empty")
 
 
+def _check_contact(settings: Settings) -> Iterator[Finding]:
+    if not settings.security_contacts:
+        problem = "is empty, so nobody knows whom to tell of a vulnerability"
+        yield _warn("SECURITY_CONTACT", problem, "set an address that is read")
+
+
 def _check_stores(settings: Settings) -> Iterator[Finding]:
     if not settings.mongodb_uri:
         yield _reject("MONGODB_URI", "is not set", "name a MongoDB replica set")
@@ -227,6 +233,7 @@ _RULES: Sequence[SettingsRule] = (
     _check_proxies,
     _check_addresses,
     _check_mail,
+    _check_contact,
     _check_stores,
     _check_watches,
     _check_metrics,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings
+
+_CONTACT_SCHEMES = ("mailto:", "https://", "tel:")
 
 
 class AccountSettings(BaseSettings):
@@ -22,6 +24,11 @@ class AccountSettings(BaseSettings):
     )
     api_key_days: int = Field(
         366, ge=1, le=3660, description="Longest life of an API key; those without an end get it"
+    )
+    security_contact: str = Field(
+        "",
+        description="Whom to tell of vulnerabilities, in /.well-known/security.txt: mailto:, "
+        "https: or tel: addresses, separated by commas; empty: no such file",
     )
     public_web_url: str = Field(
         "",
@@ -47,3 +54,20 @@ class AccountSettings(BaseSettings):
     smtp_timeout_seconds: float = Field(
         10.0, gt=0, description="How long handing one mail to the server may take"
     )
+
+    @field_validator("security_contact")
+    @classmethod
+    def _check_contacts(cls, text: str) -> str:
+        for contact in _split(text):
+            if not contact.startswith(_CONTACT_SCHEMES) or not contact.isprintable():
+                raise ValueError("name mailto:, https: or tel: addresses")
+        return text
+
+    @property
+    def security_contacts(self) -> list[str]:
+        """Contacts of security.txt, the preferred one first."""
+        return _split(self.security_contact)
+
+
+def _split(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]

@@ -26,6 +26,7 @@ FIT: dict[str, Any] = {
     "redis_url": "rediss://:key-of-the-cache@redis:6379/0",
     "state_redis_url": "rediss://:key-of-the-state@state:6379/0",
     "metrics_token": SecretStr("a-token-of-prometheus-alone"),
+    "security_contact": "mailto:security@marquee.example",
 }
 
 
@@ -77,6 +78,7 @@ WARNED: list[tuple[str, dict[str, Any]]] = [
     ("CORS_ORIGIN", {"cors_origin": "http://marquee.example"}),
     ("PUBLIC_WEB_URL", {"public_web_url": ""}),
     ("SMTP_HOST", {"smtp_host": "", "email_verification_required": False}),
+    ("SECURITY_CONTACT", {"security_contact": " , "}),
     ("MAIL_FROM", {"mail_from": "Marquee <no-reply@localhost>"}),
     ("EMAIL_VERIFICATION_REQUIRED", {"email_verification_required": False}),
     ("MONGODB_URI", {"mongodb_uri": "mongodb://db-1,db-2/?replicaSet=rs0"}),

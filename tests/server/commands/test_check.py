@@ -67,6 +67,7 @@ async def test_fit_settings_pass_with_warnings_alone(check: Check) -> None:
     assert set(read_findings(process)) == {
         ("warning", "MONGODB_URI"),
         ("warning", "REDIS_URL"),
+        ("warning", "SECURITY_CONTACT"),
         ("warning", "STATE_REDIS_URL"),  # the test's writes nothing to disk
     }
     assert process.output.splitlines()[-1].startswith("0 refused, ")
