@@ -144,6 +144,7 @@ from models.database import connect_database
 from models.indexes import IndexPlan, apply_indexes, plan_indexes
 from models.mongo import ids
 from models.mongo.base import DOCUMENTS, EPOCH, IdentifiedRecord, Record, StoredDocument, utc_now
+from models.mongo.guard import latest_refusal
 from models.mongo.read_preference import collection_for_reads, read_from_primary
 from models.mongo.reading import Fields, find, find_by_id
 from models.ops import purges

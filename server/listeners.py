@@ -32,7 +32,7 @@ class Listeners:
     ) -> None:
         """Serve until `stop` is set and the process has drained."""
         stop_metrics = asyncio.Event()
-        serving_metrics = asyncio.create_task(self._serve_metrics(stop_metrics))
+        serving_metrics = asyncio.create_task(self._serve_metrics(app, stop_metrics))
         try:
             await serving.serve(
                 app,
@@ -47,9 +47,9 @@ class Listeners:
             stop_metrics.set()
             await serving_metrics
 
-    async def _serve_metrics(self, stop: asyncio.Event) -> None:
+    async def _serve_metrics(self, api: Starlette, stop: asyncio.Event) -> None:
         if self.metrics is not None:
-            app = build_metrics_app(self.settings)
+            app = build_metrics_app(self.settings, api)
             await serving.serve(app, self.metrics, stop, limits=ConnectionLimits())
 
 

@@ -1,4 +1,4 @@
-"""Availability of MongoDB: after a failure calls are refused at once until a ping is answered.
+"""Availability of MongoDB: after a failure calls fail at once until a ping is answered.
 
 Without it each level of a query waits out the driver's time-outs for copies that lie in memory. A
 slow command closes the guard for the milliseconds of one ping; a set that has lost its primary
@@ -19,7 +19,9 @@ from pymongo.errors import (
     WaitQueueTimeoutError,
 )
 
+from models.mongo.refusals import Refusal, describe_refusal
 from services.errors import UpstreamUnavailable
+from services.supervision import SupervisedTask
 from services.telemetry import metrics
 from services.telemetry.logs import get_logger
 from services.telemetry.outages import OutageLog
@@ -46,9 +48,13 @@ class DatabaseGuard:
     ) -> None:
         self._ping = ping
         self._knows_servers = knows_servers
-        self._probe: asyncio.Task[None] | None = None
+        self._is_away = asyncio.Event()
+        self._reason = ""
         self._unknown_since: float | None = None
         self._outage = OutageLog(log, "database")
+        self._probe = SupervisedTask("database probe", self._probe_whenever_away)
+        self._refusal: Refusal | None = None
+        self._refusals_logged_at: dict[int | None, float] = {}  # MongoDB has a few hundred codes
 
     def check(self) -> None:
         """Refuse a call at once while the database is away.
@@ -56,10 +62,10 @@ class DatabaseGuard:
         Raises:
             UpstreamUnavailable: it did not answer, or no server of it is seen.
         """
-        if self._probe is None and self._knows_servers():
+        if not self._is_away.is_set() and self._knows_servers():
             self._unknown_since = None
             return
-        if self._probe is None:
+        if not self._is_away.is_set():
             now = time.monotonic()
             self._unknown_since = self._unknown_since or now
             if now - self._unknown_since < _UNKNOWN_SECONDS:
@@ -69,34 +75,57 @@ class DatabaseGuard:
 
     def record_failure(self, reason: str) -> None:
         """Refuse calls from now on, until a ping is answered."""
-        if self._probe is None:
-            self._probe = asyncio.create_task(
-                self._probe_until_answered(reason), name="mongo probe"
-            )
+        if not self._is_away.is_set():
+            self._reason = reason
+            self._is_away.set()
+            self._probe.start()
+
+    def record_refusal(self, error: OperationFailure) -> None:
+        """Note why MongoDB refused, and log that once a minute per code."""
+        refusal = self._refusal = describe_refusal(error)
+        logged_at = self._refusals_logged_at.get(refusal.code)
+        if logged_at is None or refusal.at - logged_at >= _REPEAT_SECONDS:
+            self._refusals_logged_at[refusal.code] = refusal.at
+            log.error("database_refused", code=refusal.code, name=refusal.name, why=refusal.why)
+
+    def latest_refusal(self) -> Refusal | None:
+        """The last refusal, of the last minute; None: there was none."""
+        refusal = self._refusal
+        if refusal is None or time.monotonic() - refusal.at >= _REPEAT_SECONDS:
+            return None
+        return refusal
 
     async def aclose(self) -> None:
         """End the probe."""
-        probe, self._probe = self._probe, None
-        if probe is not None:
-            probe.cancel()
-            await asyncio.wait([probe])
+        await self._probe.aclose()
 
-    async def _probe_until_answered(self, reason: str) -> None:
+    async def _probe_whenever_away(self) -> None:
         while True:
-            try:
-                await self._ping()
+            await self._is_away.wait()
+            await self._probe_until_answered()
+            self._probe.record_success()
+
+    async def _probe_until_answered(self) -> None:
+        while True:
+            if await self._is_answered():
                 break
-            except OperationFailure:
-                break  # it refuses, but it answers
-            except Exception as error:  # whatever it was, the next ping may be answered
-                self._outage.record_failure(reason=reason, error=type(error).__name__)
             await asyncio.sleep(_PROBE_PAUSE_SECONDS)
-        self._probe, self._unknown_since = None, None
+        self._is_away.clear()
+        self._unknown_since = None
         self._outage.record_recovery()
+
+    async def _is_answered(self) -> bool:
+        try:
+            await self._ping()
+        except OperationFailure:
+            return True  # it refuses, but it answers
+        except Exception as error:  # whatever it was, the next ping may be answered
+            self._outage.record_failure(reason=self._reason, error=type(error).__name__)
+            return False
+        return True
 
 
 _guard: DatabaseGuard | None = None
-_refusals_logged_at: dict[int | None, float] = {}  # by code; MongoDB has a few hundred
 
 
 @contextmanager
@@ -120,23 +149,21 @@ def check_database() -> None:
         _guard.check()
 
 
+def latest_refusal() -> Refusal | None:
+    """Why MongoDB refused an operation within the last minute; None: it did not."""
+    return _guard.latest_refusal() if _guard is not None else None
+
+
 def translate_error(error: PyMongoError, passing_codes: frozenset[int]) -> UpstreamUnavailable:
     """Count a failure and build the error for its caller; says whether MongoDB refused."""
     metrics.database_errors_total.inc()
-    if isinstance(error, OperationFailure) and error.code not in passing_codes:
-        _log_refusal(error)
+    if isinstance(error, OperationFailure):
+        if error.code in passing_codes or error.timeout:
+            return UpstreamUnavailable(_SILENT)  # it answers, so nobody else is kept from it
+        if _guard is not None:
+            _guard.record_refusal(error)
         return UpstreamUnavailable(_REFUSED)
     is_lost = isinstance(error, ConnectionFailure) or error.timeout
     if is_lost and not isinstance(error, WaitQueueTimeoutError) and _guard is not None:
         _guard.record_failure(type(error).__name__)
     return UpstreamUnavailable(_SILENT)
-
-
-def _log_refusal(error: OperationFailure) -> None:
-    """Log the code and its name, once a minute; the text may hold what a user sent."""
-    now = time.monotonic()
-    if now - _refusals_logged_at.get(error.code, -_REPEAT_SECONDS) < _REPEAT_SECONDS:
-        return
-    _refusals_logged_at[error.code] = now
-    name = (error.details or {}).get("codeName", type(error).__name__)
-    log.error("database_refused", code=error.code, name=name)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import Enum
 
@@ -40,12 +40,13 @@ class HealthStatus(Enum):
 
 @dataclass(frozen=True, slots=True)
 class HealthCheck:
-    """Health of one dependency."""
+    """Health of one dependency; `cause` is for operators alone."""
 
     name: str
     status: HealthStatus
     latency_ms: float | None = None
     detail: str | None = None
+    cause: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +142,8 @@ def _event(batch: Batch[Point]) -> LiveMetricsEvent:
 async def health(context: Context) -> Health:
     """Check all stores at once.
 
-    DEGRADED while one store is unavailable, as the others still serve; UNHEALTHY when all are.
+    DEGRADED while one store is unavailable or refuses operations, as the others still serve;
+    UNHEALTHY when all are unavailable.
     """
     runtime = context.runtime
     checks: list[HealthCheck] = await runtime.ops.health_cache.get(
@@ -159,7 +161,7 @@ async def health(context: Context) -> Health:
 
 async def _check_stores(runtime: Runtime) -> list[HealthCheck]:
     pings = [
-        _check("database", models.ping_database(_PING_SECONDS)),
+        _check_database(),
         _check("cache", _ping(runtime.redis)),
     ]
     if runtime.state_redis is not runtime.redis:
@@ -172,7 +174,18 @@ def combine_statuses(checks: Sequence[HealthCheck]) -> HealthStatus:
     unhealthy = [check.status is HealthStatus.UNHEALTHY for check in checks]
     if all(unhealthy):
         return HealthStatus.UNHEALTHY
-    return HealthStatus.DEGRADED if any(unhealthy) else HealthStatus.HEALTHY
+    is_healthy = all(check.status is HealthStatus.HEALTHY for check in checks)
+    return HealthStatus.HEALTHY if is_healthy else HealthStatus.DEGRADED
+
+
+async def _check_database() -> HealthCheck:
+    """Ping MongoDB, which answers pings whatever else it refuses."""
+    check = await _check("database", models.ping_database(_PING_SECONDS))
+    refusal = models.latest_refusal()
+    if refusal is None:
+        return check
+    status = max(check.status, HealthStatus.DEGRADED, key=list(HealthStatus).index)
+    return replace(check, status=status, detail="refused an operation", cause=str(refusal))
 
 
 async def _ping(redis: pool.Client) -> None:
@@ -200,11 +213,20 @@ def liveness() -> tuple[int, dict[str, str]]:
     return 200, {"status": "ok", "version": VERSION}
 
 
-def readiness(report: Health, *, draining: bool) -> tuple[int, dict[str, object]]:
-    """Status and body of /ready: 503 only while draining or when no store can serve."""
+def readiness(
+    report: Health, *, draining: bool, shows_causes: bool = False
+) -> tuple[int, dict[str, object]]:
+    """Status and body of /ready: 503 only while draining or when no store can serve.
+
+    Args:
+        shows_causes: also say, to operators, why a store refuses.
+    """
     serves = not draining and report.status is not HealthStatus.UNHEALTHY
-    return 200 if serves else 503, {
+    body: dict[str, object] = {
         "status": "draining" if draining else report.status.value.lower(),
         "checks": {check.name: check.status.value.lower() for check in report.checks},
         "tasks": {name: status.value for name, status in list_tasks().items()},
     }
+    if shows_causes and any(check.cause for check in report.checks):
+        body["causes"] = {check.name: check.cause for check in report.checks if check.cause}
+    return 200 if serves else 503, body

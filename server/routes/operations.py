@@ -1,12 +1,17 @@
-"""Routes for load balancers: /health (alive) and /ready."""
+"""Routes for load balancers: /health (alive) and /ready.
+
+Strangers see words alone; who may read the metrics also sees why a store refuses.
+"""
 
 from __future__ import annotations
 
+from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from resolvers.context import Context
 from resolvers.ops import health_and_metrics
+from server.routes.operator_token import OperatorToken
 
 _NO_STORE = {"Cache-Control": "no-store"}
 
@@ -19,7 +24,15 @@ async def health(request: Request) -> Response:
 
 async def ready(request: Request) -> Response:
     """Whether the process can serve requests."""
-    state = request.app.state
+    token = OperatorToken(request.app.state.runtime.settings)
+    return await answer_ready(request.app, shows_causes=token.permits(request))
+
+
+async def answer_ready(api: Starlette, *, shows_causes: bool) -> Response:
+    """Answer /ready for this API."""
+    state = api.state
     report = await health_and_metrics.health(Context(state.runtime))
-    status, body = health_and_metrics.readiness(report, draining=state.draining.is_set())
+    status, body = health_and_metrics.readiness(
+        report, draining=state.draining.is_set(), shows_causes=shows_causes
+    )
     return JSONResponse(body, status, headers=_NO_STORE)

@@ -160,6 +160,7 @@ async def test_metrics_have_a_port_of_their_own_where_one_is_set(runtime: Runtim
     async with httpx.AsyncClient() as client:
         assert "http_requests_total" in (await client.get(f"http://127.0.0.1:{port}/metrics")).text
         assert (await client.get(f"http://127.0.0.1:{public}/metrics")).status_code == 404
+        assert (await client.get(f"http://127.0.0.1:{port}/ready")).json()["status"] == "healthy"
         assert (await client.get(f"http://127.0.0.1:{port}/graphql")).status_code == 404
     stop.set()
     await serving

@@ -8,9 +8,13 @@ from dataclasses import replace
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from pydantic import SecretStr
+from pymongo.errors import OperationFailure
 from starlette.applications import Starlette
 
+from models.mongo.guard import DatabaseGuard, guard_database
 from resolvers.context import Runtime
+from resolvers.ops.health_and_metrics import HEALTH_KEY
 from services.redis import pool
 from services.settings.settings import Settings
 from services.version import VERSION
@@ -56,6 +60,44 @@ async def test_without_redis_it_is_degraded_and_ready_still(
     body = response.json()
     body.pop("tasks")
     assert (response.status_code, body) == (200, expected)
+
+
+@pytest.mark.parametrize(
+    ("settings_changes", "headers", "shows_causes"),
+    [
+        ({}, {}, True),
+        ({"metrics_token": SecretStr("a token of operators")}, {}, False),
+        ({"metrics_port": 9464}, {}, False),
+        (
+            {"metrics_token": SecretStr("a token of operators"), "metrics_port": 9464},
+            {"authorization": "Bearer a token of operators"},
+            True,
+        ),
+    ],
+)
+async def test_why_mongodb_refuses_is_told_to_operators_and_as_a_word_to_strangers(
+    runtime: Runtime,
+    settings_changes: dict[str, object],
+    headers: dict[str, str],
+    shows_causes: bool,
+) -> None:
+    # given a MongoDB that answers pings and refuses a write
+    guard = DatabaseGuard(answer_ping, lambda: True)
+    guard.record_refusal(OperationFailure("all", 79, {"codeName": "UnknownReplWriteConcern"}))
+    settings = runtime.settings.model_copy(update=settings_changes)
+    async with connect_runtime(replace(runtime, settings=settings)) as ask:
+        with guard_database(guard):
+            runtime.ops.health_cache.forget(HEALTH_KEY)
+            response = await ask.get("/ready", headers=headers)
+    runtime.ops.health_cache.forget(HEALTH_KEY)
+    body = response.json()
+    assert (response.status_code, body["checks"]["database"]) == (200, "degraded")
+    assert ("UnknownReplWriteConcern (79)" in response.text) is shows_causes
+    assert ("causes" in body) is shows_causes
+
+
+async def answer_ping() -> None:
+    return
 
 
 async def test_a_draining_process_takes_no_more(app: Starlette, client: httpx.AsyncClient) -> None:
