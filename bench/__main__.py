@@ -1,6 +1,6 @@
 """python -m bench: load the films, start the servers, check that they agree, measure, report.
 
-python -m bench scaling: see scaling.py; python -m bench tiers: see tiers.py.
+python -m bench scaling, overload or tiers: see the file of that name.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from bench.check import check
 from bench.databases import Addresses, databases
 from bench.items import ITEMS, Item
 from bench.measure import Pace, Sequences, measure
+from bench.overload import overload
 from bench.processes import OTHER_CORE, BenchError, memory_bytes, settle_here
 from bench.running import Running, prepare, servers
 from bench.scaling import scaling
@@ -38,6 +39,9 @@ def main() -> int:
             films = dataset.load(addresses, seed=not options.no_seed)
             if options.what == "scaling":
                 _say(scaling(addresses, FOLDER, dict(options.env), options.rounds, _say))
+                return 0
+            if options.what == "overload":
+                _say(overload(addresses, FOLDER, dict(options.env), options.rounds, _say))
                 return 0
             if options.what == "tiers":
                 tiers.run(addresses, films, FOLDER, _say)
@@ -85,9 +89,9 @@ def _require_equal(started: Sequence[Running], items: Sequence[Item], sequences:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     add = parser.add_argument
-    add("what", nargs="?", default="peers", choices=["peers", "scaling", "tiers"],
+    add("what", nargs="?", default="peers", choices=["peers", "scaling", "overload", "tiers"],
         help="peers: the tables; scaling: CPU per film of large and small answers; "
-        "tiers: what the caches promise")  # fmt: skip
+        "overload: answers at 16 and 256 connections; tiers: what the caches promise")  # fmt: skip
     add("--servers", help=f"comma separated: {', '.join(t.name for t in TARGETS)}")
     add("--items", help=f"comma separated: {', '.join(item.name for item in ITEMS)}")
     add("--rounds", type=int, default=3, help="interleaved rounds (3)")

@@ -33,10 +33,12 @@ from server.routes import art, fallback, media, operations, security_txt
 from server.routes.bandwidth import BandwidthTest
 from server.routes.jwks import KeySet
 from server.routes.prometheus import list_metrics_routes
+from services.limits.operation_gate import OperationGate
 from services.media.hls import PLAYLIST_TYPE
 from services.settings.settings import Settings
 from services.telemetry.access_log import AccessLog
 from services.telemetry.logs import get_logger
+from services.telemetry.loop_lag import loop_lag
 
 log = get_logger("server")
 _STOP_SECONDS = 2.0  # for the workers of API processes
@@ -99,6 +101,7 @@ def _operations(runtime: Runtime) -> Operations:
         by_plan=settings.graphql_executor == "plan",
         deadline_seconds=settings.graphql_deadline_seconds,
         answers=Answers(runtime.cache),
+        gate=OperationGate(settings.operations_in_flight, settings.operations_queue_seconds),
     )
 
 
@@ -158,6 +161,7 @@ def _origins(settings: Settings) -> list[Middleware]:
 @asynccontextmanager
 async def _lifespan(app: Starlette) -> AsyncIterator[None]:
     stop = asyncio.Event()
+    loop_lag.start()
     names = workers.names_for("api")
     task = asyncio.create_task(workers.run_workers(app.state.runtime, names, stop))
     warming_up = asyncio.create_task(_warm(app.state.runtime))
@@ -167,6 +171,7 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
         app.state.draining.set()
         stop.set()
         warming_up.cancel()
+        loop_lag.stop()
         await asyncio.wait([task, warming_up], timeout=_STOP_SECONDS)
         task.cancel()
         await asyncio.gather(task, warming_up, return_exceptions=True)

@@ -10,7 +10,7 @@ MarqueeError
     ├── Unauthenticated, InvalidCredentials, InvalidToken, TokenReused, EmailNotVerified, Forbidden
     ├── RateLimited, CostLimitExceeded, TooManyStreams
     ├── SessionNotFound, NoSourceAvailable, PersistedQueryNotFound, PersistedQueryRequired
-    └── UpstreamUnavailable, OperationTimeout
+    └── UpstreamUnavailable, OperationTimeout, Overloaded
 
 Anything else that escapes is masked, logged with the request id and counted.
 """
@@ -42,6 +42,7 @@ class ErrorCode(Enum):
     NO_SOURCE_AVAILABLE = "NO_SOURCE_AVAILABLE"
     UPSTREAM_UNAVAILABLE = "UPSTREAM_UNAVAILABLE"
     TIMEOUT = "TIMEOUT"
+    OVERLOADED = "OVERLOADED"
     PERSISTED_QUERY_NOT_FOUND = "PERSISTED_QUERY_NOT_FOUND"
     PERSISTED_QUERY_REQUIRED = "PERSISTED_QUERY_REQUIRED"
     INVALID_CURSOR = "INVALID_CURSOR"
@@ -227,6 +228,12 @@ class OperationTimeout(CodedError):
     """An operation that exceeded its deadline."""
 
     code = ErrorCode.TIMEOUT
+
+
+class Overloaded(CodedError):
+    """More operations than this process can run; a retry soon after may succeed."""
+
+    code = ErrorCode.OVERLOADED
 
 
 class PersistedQueryNotFound(CodedError):

@@ -15,13 +15,16 @@ from graphql import FieldNode, GraphQLError
 from graph.base.enums import describe_enum
 from graph.base.fields import plain
 from services import errors
+from services.limits.fair_queue import BUSY_MESSAGE
 from services.telemetry import metrics
 from services.telemetry.logs import get_logger
+from services.telemetry.loop_lag import loop_lag
 
 log = get_logger("graphql")
 _MAX_MESSAGE = 300  # graphql-core repeats what the client sent, however long
+_OUR_DELAY_SECONDS = 0.5
 MAX_ERRORS = 20  # of an answer, and of one operation's lines in the log
-OUR_FAULTS = frozenset({"INTERNAL_SERVER_ERROR", "UPSTREAM_UNAVAILABLE", "TIMEOUT"})
+OUR_FAULTS = frozenset({"INTERNAL_SERVER_ERROR", "UPSTREAM_UNAVAILABLE", "TIMEOUT", "OVERLOADED"})
 
 ErrorCode = describe_enum(
     errors.ErrorCode,
@@ -44,6 +47,7 @@ ErrorCode = describe_enum(
         "NO_SOURCE_AVAILABLE": "No provider has a source for this title at present.",
         "UPSTREAM_UNAVAILABLE": "A dependency does not respond; retrying later may help.",
         "TIMEOUT": "The operation ran past its deadline.",
+        "OVERLOADED": "The server is busy; retry after `retryAfterSeconds`.",
         "PERSISTED_QUERY_NOT_FOUND": "No document has this id; send the query text as well.",
         "PERSISTED_QUERY_REQUIRED": "This server runs registered documents only.",
         "INVALID_CURSOR": "The cursor is malformed, altered or from another list.",
@@ -120,6 +124,8 @@ def _message_and_extensions(
     error: GraphQLError, request_id: str, is_logged: bool
 ) -> tuple[str, dict[str, Any]]:
     cause = _cause(error)
+    if isinstance(cause, errors.UpstreamUnavailable) and _is_our_delay(cause):
+        cause = errors.Overloaded(BUSY_MESSAGE, retry_after_seconds=1)
     if isinstance(cause, errors.CodedError):
         return cause.message, _extensions_of(cause)
     if cause is None and _is_the_clients(error):
@@ -130,6 +136,16 @@ def _message_and_extensions(
         "Something went wrong on our side.",
         {"code": "INTERNAL_SERVER_ERROR", "requestId": request_id},
     )
+
+
+def _is_our_delay(error: errors.UpstreamUnavailable) -> bool:
+    """Whether a deadline passed while this process was late itself: the answer may lie here."""
+    if loop_lag.recent_seconds < _OUR_DELAY_SECONDS:
+        return False
+    cause: BaseException | None = error
+    while cause is not None and "Timeout" not in type(cause).__name__:
+        cause = cause.__cause__
+    return cause is not None
 
 
 def _is_the_clients(error: GraphQLError) -> bool:

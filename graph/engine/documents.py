@@ -17,6 +17,7 @@ import strawberry
 from graphql import (
     ASTValidationRule,
     DocumentNode,
+    FieldNode,
     FragmentDefinitionNode,
     GraphQLError,
     GraphQLInputObjectType,
@@ -54,6 +55,7 @@ _TOO_LONG = f"A document has at most {MAX_CHARACTERS} characters."
 _TOO_ALIKE = "The document repeats the same fields too often to be checked."
 _PARSER_LIMIT_SUFFIX = "Parsing aborted."
 _MAX_ERRORS = 5
+_URGENT_FIELDS = frozenset({"reportProgress", "reportProgressBatch", "stopPlayback"})
 MAX_PLANS = 32  # of one document, by operation and outcome of its conditions
 
 
@@ -73,6 +75,7 @@ class Operation:
     read_variables: ReadVariables
     text: str
     size: int  # of the document in bytes, as estimated; each plan counts as much again
+    is_urgent: bool  # only reports of what a player does
     plans: OrderedDict[PlanKey, Plan | None] = field(default_factory=OrderedDict)
 
     def declared(self, variables: Mapping[str, Any]) -> dict[str, Any]:
@@ -166,6 +169,12 @@ class Documents:
     def is_registered(self, document_id: str | None) -> bool:
         """Whether a document is registered under this id."""
         return document_id is not None and document_id in self._by_id
+
+    def is_read(self, text: str | None, document_id: str | None) -> bool:
+        """Whether finding this document needs no reading: it was read before, or there is none."""
+        if text is None:
+            text = self._by_id.get(document_id or "")
+        return text is None or text in self._by_text
 
     def _register(self, document_id: str, text: str) -> None:
         self._by_id.put(document_id, text, sys.getsizeof(text) + _OVERHEAD_BYTES)
@@ -261,6 +270,7 @@ class Documents:
                 variable_reader(self.schema, node),
                 text,
                 size,
+                _is_urgent(node),
                 plans,
             )
             for name, node in _operations(ast)
@@ -300,6 +310,13 @@ def _declare_one_of(schema: GraphQLSchema) -> None:
         definition = type_.extensions.get("strawberry-definition")
         if isinstance(type_, GraphQLInputObjectType) and definition is not None:
             type_.is_one_of = bool(definition.is_one_of)
+
+
+def _is_urgent(node: OperationDefinitionNode) -> bool:
+    return all(
+        isinstance(field, FieldNode) and field.name.value in _URGENT_FIELDS
+        for field in node.selection_set.selections
+    )
 
 
 def _operations(ast: DocumentNode) -> Iterator[tuple[str, OperationDefinitionNode]]:

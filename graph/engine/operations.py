@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
@@ -29,12 +30,17 @@ from resolvers.ops import abuse, rate_limits
 from services.errors import (
     CodedError,
     CostLimitExceeded,
+    ErrorCode,
     Forbidden,
     OperationTimeout,
+    Overloaded,
     PersistedQueryRequired,
     RateLimited,
     ValidationFailed,
 )
+from services.limits.address_prefixes import group_address
+from services.limits.fair_queue import Turns
+from services.limits.operation_gate import OperationGate
 
 _MAX_VARIABLE_ERRORS = 5
 _SCOPES = {
@@ -68,6 +74,13 @@ class Answer:
     stored: StoredAnswer | None = None  # the cached answer of a public query
     extensions: dict[str, Any] | None = None
     cost: int = 1  # points counted where nothing runs: a stored answer or a refusal
+
+    @property
+    def is_overload(self) -> bool:
+        """Whether the request was refused because the process is too busy."""
+        return not self.started and any(
+            error["extensions"]["code"] == ErrorCode.OVERLOADED.value for error in self.errors
+        )
 
     def body(self) -> dict[str, Any]:
         """Return the response as the specification orders it, ready for JSON."""
@@ -106,12 +119,15 @@ class Operations:
         by_plan: bool,
         deadline_seconds: float,
         answers: Answers | None = None,
+        gate: OperationGate | None = None,
     ) -> None:
         self.documents = documents
         self._answers = answers
         self._by_plan = by_plan
         self._deadline_seconds = deadline_seconds
         self._deadline_timer = execution.DeadlineTimer()
+        self.gate = gate
+        self._reading = Turns()
 
     async def admit(self, request: Request, context: Context) -> Prepared | Answer:
         """Prepare the request and count it against the viewer's rate limit.
@@ -123,10 +139,14 @@ class Operations:
             is_known = self.documents.is_registered(request.document_id)
             abuse.enforce_abuse_level(context, is_document_known=is_known)
             rate_limits.refuse_exhausted(context)
-            prepared = self.prepare(request, context)
+            if self.documents.is_read(request.query, request.document_id):
+                prepared = self.prepare(request, context)
+            else:  # takes a while: others go in between, and addresses take turns
+                async with self._reading.take(group_address(context.client_address)):
+                    prepared = self.prepare(request, context)
             if not rate_limits.admit_now(context, prepared.cost):
                 await rate_limits.admit(context, prepared.cost)
-        except (RateLimited, Forbidden, PersistedQueryRequired) as error:
+        except (RateLimited, Forbidden, PersistedQueryRequired, Overloaded) as error:
             prepared = refusal([GraphQLError(error.message, original_error=error)], context)
         if isinstance(prepared, Answer) and prepared.errors:
             abuse.record_refusal(context, prepared.errors)
@@ -205,7 +225,26 @@ class Operations:
             return [GraphQLError(str(error))]
 
     async def run(self, prepared: Prepared, context: Context) -> Answer:
-        """Run a query or mutation. Never raises for what the client sent."""
+        """Run a query or mutation, or refuse it while the process is too busy.
+
+        Never raises for what the client sent.
+        """
+        gate = self.gate
+        if gate is None or prepared.operation.cost.is_slow:
+            return await self._run(prepared, context)
+        try:
+            if not gate.try_enter(is_urgent=prepared.operation.is_urgent):
+                await gate.enter(group_address(context.client_address))
+        except Overloaded as error:
+            rate_limits.settle(context, 0)
+            return refusal([GraphQLError(error.message, original_error=error)], context)
+        started = time.perf_counter()
+        try:
+            return await self._run(prepared, context)
+        finally:
+            gate.leave(time.perf_counter() - started)
+
+    async def _run(self, prepared: Prepared, context: Context) -> Answer:
         deadline = execution.Deadline(self._deadline_timer, self._deadline_seconds)
         if prepared.plan is None:
             answer = await self._by_core(prepared, context, deadline)

@@ -76,6 +76,8 @@ class GraphQLOverHTTP:
     ) -> None:
         status = 400 if not answer.started and content_type is GRAPHQL_JSON else 200
         extra: dict[bytes, bytes] = {}
+        if answer.is_overload:
+            status, extra[b"retry-after"] = 503, b"1"
         if answer.errors:
             scope["failed"] = is_our_fault(answer)
         browser = scope.get("browser")

@@ -165,6 +165,8 @@ class SocketOperations:
         if record.is_stream:
             return await self._stream(running, prepared)
         answer = await self._operations.run(prepared, context)
+        if not answer.started:
+            return await self._refuse(running, answer.errors)
         record.is_our_fault = is_our_fault(answer)
         await self._next(running, answer)
         return True

@@ -9,6 +9,20 @@ from pydantic_settings import BaseSettings
 class ProcessSettings(BaseSettings):
     """A part of `Settings`."""
 
+    operations_in_flight: int = Field(
+        32,
+        ge=1,
+        le=10_000,
+        description="Operations that run at once while the process is busy; more may only wait for "
+        "stores. Providers' sources and subscriptions are not counted",
+    )
+    operations_queue_seconds: float = Field(
+        1.0,
+        gt=0,
+        le=10,
+        description="How long an operation may wait for its place; one that would wait longer is "
+        "refused at once with 503",
+    )
     metrics_token: SecretStr = Field(
         SecretStr(""), description="Bearer token that /metrics needs; empty: none"
     )

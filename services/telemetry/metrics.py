@@ -46,6 +46,21 @@ cache_refreshes_failed_total = Counter(
     "Stale entries that could not be refreshed",
     registry=REGISTRY,
 )
+operations_queued_total = Counter(
+    "operations_queued_total",
+    "Operations that waited for others to end, or were let in beside them",
+    registry=REGISTRY,
+)
+operations_refused_total = Counter(
+    "operations_refused_total",
+    "Operations refused because the process is busy",
+    registry=REGISTRY,
+)
+event_loop_lag_seconds = Gauge(
+    "event_loop_lag_seconds",
+    "Longest delay of the event loop within about a second",
+    registry=REGISTRY,
+)
 http_refused_total = Counter(
     "http_refused_total",
     "Connections and requests refused before the application saw them",
