@@ -103,6 +103,7 @@ class RateLimiter:
         self._prefetched: OrderedDict[str, QuotaKey] = OrderedDict()  # oldest first
         self._releases: deque[tuple[QuotaKey, WindowResult, int, int]] = deque(maxlen=_MAX_RELEASES)
         self._sweeper: asyncio.Task[None] | None = None
+        self._closing = asyncio.Event()
         self._logged_at = -math.inf
 
     def user_key(self, tier: str, user_id: str) -> QuotaKey:
@@ -177,10 +178,11 @@ class RateLimiter:
         return admission.requested - refund
 
     async def aclose(self) -> None:
-        """Stop the sweeper and return all prefetched quota."""
+        """Let the sweeper finish what it sends, and return all prefetched quota."""
+        self._closing.set()
         if self._sweeper is not None:
-            self._sweeper.cancel()
             await asyncio.gather(self._sweeper, return_exceptions=True)
+        self._closing.clear()
         for key in list(self._prefetched):
             self._return_prefetched(key)
         await self._send_releases()
@@ -306,12 +308,17 @@ class RateLimiter:
 
     async def _sweep(self) -> None:
         try:
-            while self._prefetched or self._releases:
-                await asyncio.sleep(_SWEEP_SECONDS)
+            while (self._prefetched or self._releases) and not self._closing.is_set():
+                await self._wait_for_sweep()
                 self._return_old()
                 await self._send_releases()
         finally:
             self._sweeper = None
+
+    async def _wait_for_sweep(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_SWEEP_SECONDS):
+                await self._closing.wait()
 
     def _return_old(self) -> None:
         before = self._clock() - _PREFETCH_SECONDS

@@ -1,6 +1,6 @@
 """Our films in a real browser: `python -m server dev`, headless Chromium and hls.js.
 
-Needs chromium and node; where they are missing it is skipped, except in CI.
+Needs chromium, node and npm; where they are missing it is skipped, except in CI.
 """
 
 from __future__ import annotations
@@ -32,7 +32,10 @@ def chromium() -> str:
     browser = shutil.which("chromium") or shutil.which("chromium-browser")
     missing = [
         name
-        for name, path in (("chromium", browser), ("node", shutil.which("node")))
+        for name, path in (
+            ("chromium", browser),
+            *((tool, shutil.which(tool)) for tool in ("node", "npm")),
+        )
         if path is None
     ]
     if missing and os.environ.get("CI") != "true":
@@ -52,6 +55,7 @@ async def packages() -> None:
     assert code == 0, output
 
 
+@pytest.mark.serial  # the first picture is there within two seconds
 async def test_films_play_in_chromium_with_every_quality_and_subtitles(
     chromium: str, packages: None, tmp_path: Path
 ) -> None:

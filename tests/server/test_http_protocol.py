@@ -301,6 +301,7 @@ async def measure_latency(client: httpx.AsyncClient) -> float:
     return statistics.median(seconds)
 
 
+@pytest.mark.serial
 async def test_silent_connections_of_one_address_are_bounded_and_hurt_nobody(
     runtime: Runtime,
 ) -> None:

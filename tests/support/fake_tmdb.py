@@ -19,7 +19,6 @@ from tests.support.fake_server import serve_on_free_port
 from tests.support.runtimes import with_changes
 
 KEY = "eyJhbGciOiJIUzI1NiJ9.read-access-token"
-SLOW_SECONDS = 0.3
 CONFIGURATION: dict[str, Any] = {
     "images": {
         "base_url": "http://image.tmdb.org/t/p/",
@@ -151,6 +150,7 @@ class FakeTmdb:
     in_flight: int = 0
     most_in_flight: int = 0
     slow: bool = False
+    slow_seconds: float = 0.3
 
     @property
     def url(self) -> str:
@@ -177,7 +177,7 @@ class FakeTmdb:
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
         answer = self._answer(path, headers)
         if answer.slow or self.slow:
-            await asyncio.sleep(SLOW_SECONDS)
+            await asyncio.sleep(self.slow_seconds)
         self.in_flight -= 1
         await send(
             {

@@ -85,6 +85,7 @@ async def tells(attempt: Attempt, context: Context) -> bool:
     return True
 
 
+@pytest.mark.serial
 @pytest.mark.parametrize(
     "attempt",
     [wrong_sign_in, request_reset, request_verification],
@@ -97,6 +98,7 @@ async def test_a_known_and_an_unknown_address_take_the_same_time(
     assert not await tells(attempt, guest)
 
 
+@pytest.mark.serial
 async def test_a_difference_would_be_seen(guest: Context) -> None:
     # given a way of asking that does a little more for the known address
     async def leaky(context: Context, email: str) -> None:

@@ -125,6 +125,7 @@ async def test_waiting_ends_at_the_deadline() -> None:
     service.close()
 
 
+@pytest.mark.serial
 async def test_time_does_not_tell_whether_an_account_exists() -> None:
     # given the real costs, and one account
     service = Passwords()

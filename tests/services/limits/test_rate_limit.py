@@ -167,6 +167,25 @@ async def test_closing_gives_back_what_is_held(
     assert (await counted(redis, key), await points_counted(redis, key)) == (4, 40)
 
 
+async def test_closing_waits_for_what_is_being_returned(
+    limited: Change, clock: Clock, redis: Client
+) -> None:
+    async with process(limited(), clock) as limiter:
+        key = limiter.user_key("FREE", "u1")
+        for _ in range(5):
+            await limiter.admit(key, 10)
+        held = await points_counted(redis, key)
+        # given a Redis that takes a moment for what is being returned
+        await redis.client_pause(500, all=False)
+        clock.now += 2
+        await asyncio.sleep(0.2)  # the sweeper has sent it
+        # when the process ends
+        await limiter.aclose()
+    # then nothing of it is lost
+    assert held > 50
+    assert (await counted(redis, key), await points_counted(redis, key)) == (5, 50)
+
+
 async def test_what_is_held_goes_back_to_the_minute_it_was_counted_in(
     limited: Change, clock: Clock, redis: Client
 ) -> None:

@@ -81,6 +81,7 @@ FAULTS = [
 ]
 
 
+@pytest.mark.serial
 @pytest.mark.parametrize(("switch", "outcome", "reason"), FAULTS)
 async def test_a_first_provider_of_every_kind_is_reported_and_a_good_second_one_helps(
     provider_server: FakeProvider,
@@ -110,6 +111,7 @@ async def test_a_first_provider_of_every_kind_is_reported_and_a_good_second_one_
     assert took < 0.9
 
 
+@pytest.mark.serial
 @pytest.mark.parametrize(("switch", "outcome", "reason"), FAULTS)
 async def test_a_second_provider_of_every_kind_is_reported_after_an_empty_first_one(
     provider_server: FakeProvider,
@@ -206,6 +208,7 @@ async def test_a_providers_cookies_are_not_stored(
     assert list(client.cookies.jar) == []
 
 
+@pytest.mark.serial
 async def test_the_whole_chain_has_one_deadline(
     provider_server: FakeProvider, client: HttpClient, tmp_path: Path
 ) -> None:

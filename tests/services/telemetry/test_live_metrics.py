@@ -173,6 +173,7 @@ def test_a_sample_survives_the_stream() -> None:
     assert reduced == (0, merge([original]))
 
 
+@pytest.mark.serial
 def test_recording_a_request_is_cheap() -> None:
     live = LiveMetrics("one")
     best = min(_seconds_for(live, 10_000) for _ in range(10))
