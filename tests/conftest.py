@@ -38,6 +38,7 @@ pytest_plugins = ["tests.support.fixtures"]
 _LONGEST = (
     "tests/chaos/test_kills.py",
     "tests/graph/engine/test_executors_agree.py",
+    "tests/browser/",
     "tests/server/commands/",
     "tests/chaos/",
     "tests/resolvers/catalog/test_invalidation.py",

@@ -55,7 +55,6 @@ async def packages() -> None:
     assert code == 0, output
 
 
-@pytest.mark.serial  # the first picture is there within two seconds
 async def test_films_play_in_chromium_with_every_quality_and_subtitles(
     chromium: str, packages: None, tmp_path: Path
 ) -> None:
