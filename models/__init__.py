@@ -212,10 +212,10 @@ from models.playback.progress_repairs import (
 )
 from models.playback.progress_writes import ProgressWrites, write_progress
 from models.playback.sessions import (
-    awaited_sessions,
     mark_session_in_redis,
     open_session,
     playback_session_record,
+    recent_sessions,
     store_session,
     stored_session,
 )

@@ -12,6 +12,7 @@ import secrets
 import socket
 from collections import defaultdict
 from collections.abc import Iterable
+from datetime import timedelta
 from itertools import islice
 from operator import itemgetter
 
@@ -68,7 +69,7 @@ async def write_batch(runtime: Runtime, deliveries: list[Delivery]) -> int:
         outcome = await models.write_progress([models.live_progress(row) for row in some])
         refused |= outcome.refused
     bad = [each for each in deliveries if each.progress is None or _key(each.progress) in refused]
-    unfinished = {_place(each) for each in bad + await _write_viewings(deliveries)}
+    unfinished = {_place(each) for each in bad + await _write_viewings(runtime, deliveries)}
     bad = [each for each in deliveries if _place(each) in unfinished]
     done = [each for each in deliveries if _place(each) not in unfinished]
     await runtime.playback.stream.confirm(done)
@@ -77,7 +78,7 @@ async def write_batch(runtime: Runtime, deliveries: list[Delivery]) -> int:
     return len(done)
 
 
-async def _write_viewings(deliveries: Iterable[Delivery]) -> list[Delivery]:
+async def _write_viewings(runtime: Runtime, deliveries: Iterable[Delivery]) -> list[Delivery]:
     """Write the newest of each viewing; returns deliveries that cannot be read or stored."""
     by_viewing: dict[str, list[tuple[int, models.ViewingRecord, Delivery]]] = defaultdict(list)
     bad = []
@@ -90,8 +91,9 @@ async def _write_viewings(deliveries: Iterable[Delivery]) -> list[Delivery]:
         if viewing is not None and _is_history(viewing):
             by_viewing[viewing.id].append((viewing.stamp_ms, viewing, each))
     rows = (max(some, key=itemgetter(0))[1] for some in by_viewing.values())
+    lifetime = timedelta(days=runtime.settings.history_days)
     while batch := list(islice(rows, _WRITES)):
-        for refused in await models.write_viewings(batch):
+        for refused in await models.write_viewings(batch, lifetime):
             bad += [each for _, _, each in by_viewing[refused]]
     return bad
 

@@ -71,10 +71,10 @@ async def playback_session_record(session_id: str) -> StoredSessionRecord | None
     return records[0] if records else None
 
 
-async def awaited_sessions(
+async def recent_sessions(
     user_id: str, session_ids: Collection[str], since: datetime
 ) -> list[StoredSessionRecord]:
-    """Sessions of the user begun after `since` without Redis, which does not know them yet.
+    """Sessions of the user begun after `since`, with or without Redis.
 
     Raises:
         UpstreamUnavailable: MongoDB did not answer in time or refused.
@@ -82,7 +82,6 @@ async def awaited_sessions(
     where = {
         "_id": {"$in": list(session_ids)},
         "user_id": user_id,
-        "in_redis": False,
         "started_at": {"$gt": since},
     }
     return await find(StoredSession, StoredSessionRecord, where, limit=len(session_ids))

@@ -39,24 +39,25 @@ _FORGOTTEN = (
     "watched_seconds",
     "completed",
     "device",
+    "expires_at",
 )
 
 
-async def write_viewings(records: Sequence[ViewingRecord]) -> frozenset[str]:
+async def write_viewings(records: Sequence[ViewingRecord], lifetime: timedelta) -> frozenset[str]:
     """Write the newest state of each viewing; each id once, at most 1000.
 
-    Returns the ids that MongoDB will not take.
+    Each expires a `lifetime` after it was last seen. Returns the ids that MongoDB will not take.
 
     Raises:
         UpstreamUnavailable: MongoDB did not answer; any part may be written, so write all again.
     """
     if not records:
         return frozenset()
-    failed = await _send(records, upsert=True)
+    failed = await _send(records, lifetime, upsert=True)
     raced = [records[at] for at, code in failed.items() if code == _DUPLICATE_KEY]
     refused = {records[at].id for at, code in failed.items() if code != _DUPLICATE_KEY}
     if raced:  # there is a newer one, or another worker's of this moment, perhaps an older one
-        refused |= {raced[at].id for at in await _send(raced, upsert=False)}
+        refused |= {raced[at].id for at in await _send(raced, lifetime, upsert=False)}
     return frozenset(refused)
 
 
@@ -128,9 +129,11 @@ def _build_initial_values(now: datetime) -> dict[str, Any]:
     return {"version": 1, **build_initial_values(now)}
 
 
-async def _send(records: Sequence[ViewingRecord], *, upsert: bool) -> dict[int, int]:
+async def _send(
+    records: Sequence[ViewingRecord], lifetime: timedelta, *, upsert: bool
+) -> dict[int, int]:
     """The error code of each write that failed, by position."""
-    operations = [_operation(record, upsert=upsert) for record in records]
+    operations = [_operation(record, lifetime, upsert=upsert) for record in records]
     with database_errors():
         try:
             await Viewing.get_pymongo_collection().bulk_write(operations, ordered=False)
@@ -139,11 +142,17 @@ async def _send(records: Sequence[ViewingRecord], *, upsert: bool) -> dict[int, 
     return {}
 
 
-def _operation(record: ViewingRecord, *, upsert: bool) -> UpdateOne:
+def _operation(record: ViewingRecord, lifetime: timedelta, *, upsert: bool) -> UpdateOne:
     now = utc_now()
+    values = {
+        **encode_record(record),
+        "deleted_at": None,
+        "expires_at": record.last_seen_at + lifetime,
+        "updated_at": now,
+    }
     change = build_update(
         Viewing,
-        {**encode_record(record), "deleted_at": None, "updated_at": now},
+        values,
         on_insert=_build_initial_values(now),
     )
     older = {"_id": record.id, "stamp_ms": {"$lt": record.stamp_ms}}

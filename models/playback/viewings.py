@@ -1,8 +1,8 @@
 """Playback by session: where each began, and the viewer's history.
 
 `playback_sessions` has what is known at a session's start, for whatever must go on without Redis;
-`viewings` has its outcome, written by the flush worker. Both expire: sessions, and markers of
-deleted viewings, after 30 days.
+`viewings` has its outcome, written by the flush worker. All expire: sessions, and markers of
+deleted viewings, after 30 days, viewings after HISTORY_DAYS.
 """
 
 from __future__ import annotations
@@ -65,6 +65,7 @@ class Viewing(StoredDocument):
     device: Device | None = None
     stamp_ms: int = 0
     deleted_at: datetime | None = None
+    expires_at: datetime | None = None
 
     class Settings:
         name = "viewings"
@@ -74,6 +75,7 @@ class Viewing(StoredDocument):
             IndexModel(
                 [("deleted_at", 1)], name="forgotten", expireAfterSeconds=_RETENTION_SECONDS
             ),
+            IndexModel([("expires_at", 1)], name="expires", expireAfterSeconds=0),
         ]
 
 

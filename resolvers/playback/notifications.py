@@ -1,6 +1,6 @@
 """A stream of the viewer's own progress: each title's newest state, read after every change.
 
-Redis only says that a title changed (services/playback/notifications.py). After a lost connection
+Redis only says that a title changed, or was stored for good. After a lost connection
 everything that may have changed is read again, so no subscriber stays with an old state.
 """
 
@@ -22,17 +22,17 @@ _MAX_STAMPS = 1_000  # stamps remembered; a title told before those may be told 
 
 
 class _SentStamps:
-    """The stamp of the state sent last, by title; the oldest are dropped."""
+    """The stamp of the state sent last, and if it was durable, by title; the oldest are dropped."""
 
     def __init__(self) -> None:
-        self._stamps: OrderedDict[str, int] = OrderedDict()
+        self._stamps: OrderedDict[str, tuple[int, bool]] = OrderedDict()
 
     def is_new(self, progress: models.LiveProgress) -> bool:
-        """Whether this state is newer than the one sent last; it then counts as sent."""
-        sent_stamp_ms = self._stamps.get(progress.playable_id, -1)
-        if progress.stamp_ms <= sent_stamp_ms:
+        """Whether it is newer than the state sent last, or that made durable; it then is sent."""
+        stamp = progress.stamp_ms, progress.durable
+        if stamp <= self._stamps.get(progress.playable_id, (-1, False)):
             return False
-        self._stamps[progress.playable_id] = progress.stamp_ms
+        self._stamps[progress.playable_id] = stamp
         self._stamps.move_to_end(progress.playable_id)
         if len(self._stamps) > _MAX_STAMPS:
             self._stamps.popitem(last=False)

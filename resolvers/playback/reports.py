@@ -107,7 +107,7 @@ async def _store_in_redis(
         reported = await context.progress_buffer.report(user_id, report, now_ms)
     except SessionNotFound:
         is_ending = report.state == models.PlaybackState.STOPPED.value
-        if not await session_starts.register_in_redis(
+        if not await session_starts.restore_in_redis(
             context, report.session_id, is_ending=is_ending
         ):
             raise

@@ -1,7 +1,8 @@
 """Opening a playback session: in Redis, where streams are counted, and stored in MongoDB.
 
 Either may be down: without MongoDB a session is in Redis alone; without Redis it is opened in
-MongoDB, not counted, and counted once Redis has it. Every open session is stored in one of them.
+MongoDB, not counted, and counted once Redis has it; so is one that Redis lost. Every open session
+is stored in one of them.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import models
 from resolvers.context import Context, Viewer
 from services.errors import TooManyStreams, UpstreamUnavailable
 from services.limits.address_prefixes import shorten_address
-from services.playback.sessions import MOST_STREAMS, ViewingSession
+from services.playback.sessions import MOST_STREAMS, SESSION_SECONDS, ViewingSession
 from services.playback.state import Base
 from services.settings.settings import Settings
 from services.telemetry import metrics
@@ -22,7 +23,7 @@ from services.telemetry.logs import get_logger
 _MAX_USER_AGENT_CHARACTERS = 300
 _REGISTRATION_WINDOW = timedelta(
     hours=24
-)  # how long a session opened without Redis may yet come to it
+)  # how long a session may yet come to Redis that does not know it
 
 log = get_logger("playback")
 
@@ -55,8 +56,8 @@ async def open_session(
     return opened
 
 
-async def register_in_redis(context: Context, session_id: str, *, is_ending: bool = False) -> bool:
-    """Register a session that was opened without Redis; False if there is none.
+async def restore_in_redis(context: Context, session_id: str, *, is_ending: bool = False) -> bool:
+    """Open a running session that Redis does not know; False if there is none.
 
     A session that is about to end needs no room among the viewer's streams.
 
@@ -65,7 +66,7 @@ async def register_in_redis(context: Context, session_id: str, *, is_ending: boo
         UpstreamUnavailable, Unauthenticated.
     """
     viewer = context.require(models.Role.USER)
-    session = (await find_unregistered(context, viewer, [session_id])).get(session_id)
+    session = (await find_missing(context, viewer, [session_id])).get(session_id)
     if session is None:
         return False
     stored = await models.progress_by_playable(viewer.user_id, [session.playable_id])
@@ -78,17 +79,69 @@ async def register_in_redis(context: Context, session_id: str, *, is_ending: boo
     return True
 
 
-async def find_unregistered(
+async def find_missing(
     context: Context, viewer: Viewer, session_ids: Collection[str]
 ) -> dict[str, ViewingSession]:
-    """The viewer's sessions that were opened without Redis and are not in it yet.
+    """The viewer's running sessions that Redis does not know, though it should.
+
+    They were opened without it and are not in it yet, or it lost them.
 
     Raises:
         UpstreamUnavailable: MongoDB does not answer.
     """
     since = datetime.fromtimestamp(context.runtime.clock(), UTC) - _REGISTRATION_WINDOW
-    records = await models.awaited_sessions(viewer.user_id, session_ids, since)
-    return {record.id: _from_record(record) for record in records}
+    records = await models.recent_sessions(viewer.user_id, session_ids, since)
+    lost = [record for record in records if record.in_redis]
+    waiting = {record.id: _from_record(record) for record in records if not record.in_redis}
+    return waiting | await _find_lost(context, viewer, lost) if lost else waiting
+
+
+async def _find_lost(
+    context: Context, viewer: Viewer, records: Collection[models.StoredSessionRecord]
+) -> dict[str, ViewingSession]:
+    """Those of which MongoDB has a report of the last hour, or the start, and no end."""
+    viewing_ids = {
+        record.id: models.viewing_id(record.id, models.milliseconds(record.started_at))
+        for record in records
+    }
+    viewings = await models.viewings_by_id(viewer.user_id, viewing_ids.values())
+    titles = {record.playable_id for record in records}
+    progress = await models.progress_by_playable(viewer.user_id, titles)
+    oldest_ms = int(context.runtime.clock() * 1000) - SESSION_SECONDS * 1000
+    sessions = [
+        _resume(record, viewings.get(viewing_ids[record.id]), progress.get(record.playable_id))
+        for record in records
+    ]
+    return {
+        session.session_id: session
+        for session in sessions
+        if session is not None and session.seen_at_ms > oldest_ms
+    }
+
+
+def _resume(
+    record: models.StoredSessionRecord,
+    viewing: models.ViewingRecord | None,
+    progress: models.LiveProgress | None,
+) -> ViewingSession | None:
+    """The session as MongoDB has it; None if it has ended."""
+    session = _from_record(record)
+    if viewing is not None:
+        if viewing.ended_at is not None:
+            return None
+        session = session._replace(
+            watched_seconds=viewing.watched_seconds,
+            is_finished=viewing.completed,
+            seen_at_ms=models.milliseconds(viewing.last_seen_at),
+        )
+    if progress is None or progress.session_id != record.id:
+        return session
+    reported_ms = models.milliseconds(progress.last_watched_at)
+    return session._replace(
+        position_seconds=progress.position_seconds,
+        duration_seconds=progress.duration_seconds or session.duration_seconds,
+        seen_at_ms=max(session.seen_at_ms, reported_ms),
+    )
 
 
 def stream_limit(settings: Settings, tier: models.AccountTier) -> int:

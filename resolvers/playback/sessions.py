@@ -122,7 +122,7 @@ async def sessions_by_id(
     sessions = await context.runtime.playback.sessions.read_many(viewer.user_id, valid_ids)
     missing_ids = [id_ for id_ in valid_ids if id_ not in sessions]
     if missing_ids:
-        sessions |= await session_starts.find_unregistered(context, viewer, missing_ids)
+        sessions |= await session_starts.find_missing(context, viewer, missing_ids)
     return {id_: _describe(context, session) for id_, session in sessions.items()}
 
 

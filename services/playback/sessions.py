@@ -27,7 +27,10 @@ _MISSED_HEARTBEATS = 3
 
 
 class ViewingSession(NamedTuple):
-    """Playback session; `sequence` is the last report's, -1 before; duration 0: unknown."""
+    """Playback session; `sequence` is the last report's, -1 before; duration 0: unknown.
+
+    `watched_seconds` and `is_finished` are set where a session that Redis lost is opened again.
+    """
 
     session_id: str
     user_id: str
@@ -40,6 +43,8 @@ class ViewingSession(NamedTuple):
     started_at_ms: int
     seen_at_ms: int
     sequence: int = -1
+    watched_seconds: float = 0.0
+    is_finished: bool = False
 
 
 class ViewingSessions:
@@ -142,6 +147,8 @@ def _encode_fields(session: ViewingSession, progress_key: str) -> Sequence[str |
         "quality", session.quality or "",
         "started_at", session.started_at_ms,
         "seen_at", session.seen_at_ms,
+        "watched", session.watched_seconds,
+        "finished", int(session.is_finished),
     )  # fmt: skip
 
 

@@ -82,18 +82,18 @@ class ProgressStream:
         self._reread_from[consumer] = dict.fromkeys(self._keys.shards, b"0")
 
     async def confirm(self, deliveries: Collection[Delivery]) -> None:
-        """Confirm that MongoDB has these: unchanged titles may expire, the entries go.
+        """Confirm that MongoDB has these: unchanged titles may expire and are told, the entries go.
 
         Raises:
             UpstreamUnavailable: Redis is away; applying the batch again does no harm.
         """
         for shard, entries in _group_by_shard(deliveries).items():
             keys: list[str] = []
-            arguments: list[Any] = [FLUSHED_SECONDS]
+            arguments: list[Any] = [FLUSHED_SECONDS, self._keys.changed(shard)]
             for progress in _select_newest(entries):
                 keys.append(self._keys.progress(progress.user_id, progress.playable_id))
                 keys.append(self._keys.unflushed(progress.user_id))
-                arguments += [progress.state.stamp_ms, progress.playable_id]
+                arguments += [progress.state.stamp_ms, progress.playable_id, progress.user_id]
             await self._redis.scripts.call(_CONFIRM, len(keys), *keys, *arguments)
             await self._remove(shard, entries)
             metrics.progress_flushed_total.inc(len(entries))

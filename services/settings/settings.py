@@ -187,6 +187,9 @@ class Settings(
     progress_shard_entries: int = Field(
         100_000, ge=1, description="Unflushed entries a shard may hold before reports are refused"
     )
+    history_days: int = Field(
+        1095, ge=1, le=36500, description="How long a viewing stays in its viewer's history"
+    )
     progress_claim_idle_seconds: float = Field(
         30, gt=0, description="When another worker takes over entries read but not flushed"
     )

@@ -9,7 +9,7 @@ import json
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -255,7 +255,8 @@ async def _watched(world: World, device: dict[str, str]) -> None:
                 device=models.DeviceRecord(**device | {"kind": models.DeviceKind.TV}),  # type: ignore[arg-type]
                 stamp_ms=1,
             )
-        ]
+        ],
+        timedelta(days=30),
     )
 
 

@@ -24,7 +24,7 @@ async def fill(runtime: Runtime, movies: int, people: int) -> None:
     await store(part for number in range(1, SOME + 1) for part in _show(number))
     await store(person(number, f"Harbour Person {number}") for number in range(SOME))
     await store(_progress())
-    await models.write_viewings(list(_viewings()))
+    await models.write_viewings(list(_viewings()), timedelta(days=3650))
 
 
 async def drop() -> None:

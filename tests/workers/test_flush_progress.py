@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import timedelta
 
 import pymongo
 import pytest
@@ -382,3 +383,15 @@ async def test_a_shard_without_a_group_delays_no_other(runtime: Runtime, redis: 
     # then one run stores what waits
     await flush_progress(runtime, "worker-1")
     assert await backlog(runtime) == 0
+
+
+async def test_a_viewing_expires_when_its_days_in_the_history_are_over(runtime: Runtime) -> None:
+    # given a viewing that is stored
+    await watch(viewer_of(runtime), await film(), 2)
+    await flush_progress(runtime, "worker-1")
+    # then MongoDB drops it so many days after it was last seen
+    collection = models.Viewing.get_pymongo_collection()
+    (row,) = await collection.find().to_list(None)
+    days = timedelta(days=runtime.settings.history_days)
+    assert row["expires_at"] == row["last_seen_at"] + days
+    assert (await collection.index_information())["expires"]["expireAfterSeconds"] == 0

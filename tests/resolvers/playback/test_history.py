@@ -28,6 +28,7 @@ from workers.flush_progress import flush_progress
 
 START = datetime(2027, 1, 15, 20, 0, tzinfo=UTC)
 VIEWER = ids.derive("user", "ada")
+LIFETIME = timedelta(days=3650)
 
 
 @pytest.fixture
@@ -168,7 +169,7 @@ async def test_viewings_written_twice_or_out_of_order_stay_as_they_were_last(
         | {"watched_seconds": 90.0, "stamp_ms": new.stamp_ms + 10}
     )
     for batch in ([old], [new], [old], [new]):
-        assert await models.write_viewings(batch) == frozenset()
+        assert await models.write_viewings(batch, LIFETIME) == frozenset()
     (row,) = await stored_viewings()
     assert (row["watched_seconds"], row["stamp_ms"]) == (90.0, new.stamp_ms)
 
@@ -183,11 +184,11 @@ async def test_pages_follow_each_other_though_viewings_come_and_go(ada: Context)
             started_at=rows[4].started_at, last_seen_at=twin.last_seen_at, stamp_ms=1,
         )
     )  # fmt: skip
-    await models.write_viewings([*rows, viewing(3, ids.derive("user", "bob"))])
+    await models.write_viewings([*rows, viewing(3, ids.derive("user", "bob"))], LIFETIME)
     expected = sorted(rows, key=lambda one: (one.started_at, one.id), reverse=True)
     # when pages of four are read, and meanwhile one is added and one deleted
     first = await history.history(ada, 4)
-    await models.write_viewings([viewing(50)])
+    await models.write_viewings([viewing(50)], LIFETIME)
     await history.delete_history(ada, viewing_id=expected[0].id)
     second = await history.history(ada, 4, first.end_cursor)
     third = await history.history(ada, 4, second.end_cursor)
@@ -199,7 +200,7 @@ async def test_pages_follow_each_other_though_viewings_come_and_go(ada: Context)
 
 
 async def test_a_time_range_holds_its_beginning_but_not_its_end(ada: Context) -> None:
-    await models.write_viewings([viewing(number) for number in range(5)])
+    await models.write_viewings([viewing(number) for number in range(5)], LIFETIME)
     since, until = START + timedelta(minutes=1), START + timedelta(minutes=3)
     for arguments, minutes in (
         ({"since": since}, [4, 3, 2, 1]),
@@ -212,7 +213,7 @@ async def test_a_time_range_holds_its_beginning_but_not_its_end(ada: Context) ->
 
 
 async def test_a_page_costs_one_command(ada: Context, count_commands: CountCommands) -> None:
-    await models.write_viewings([viewing(number) for number in range(60)])
+    await models.write_viewings([viewing(number) for number in range(60)], LIFETIME)
     await count_commands.reset()
     assert len((await history.history(ada, 50)).nodes) == 50
     assert count_commands.mongo == ["viewings.find"]
@@ -278,7 +279,7 @@ async def test_deleting_takes_only_what_was_named(ada: Context) -> None:
     bob = viewer_of(ada.runtime, "bob")
     theirs = viewing(0, bob.viewer_id or "")
     rows = [viewing(number) for number in range(4)]
-    await models.write_viewings([*rows, theirs])
+    await models.write_viewings([*rows, theirs], LIFETIME)
     # when one film and what was before a minute is taken out
     await history.delete_history(ada, playable_id=rows[2].playable_id)
     await history.delete_history(ada, before=rows[1].started_at)
@@ -306,7 +307,7 @@ async def test_old_sessions_are_forgotten_with_their_viewings(ada: Context) -> N
 async def test_a_viewing_is_its_viewers_own(ada: Context) -> None:
     # given Ada's viewing
     mine = viewing(1)
-    await models.write_viewings([mine])
+    await models.write_viewings([mine], LIFETIME)
     bob, nobody = viewer_of(ada.runtime, "bob"), Context(ada.runtime)
     # when others look at it or delete it
     for other in (bob, nobody):

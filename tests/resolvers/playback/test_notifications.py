@@ -129,9 +129,26 @@ async def test_what_another_process_accepts_is_sent_here(ada: Context, settings:
 
 async def test_what_changed_nothing_is_not_sent(ada: Context) -> None:
     await marks.mark_watched(ada, FILM)
+    await flush_progress(ada.runtime, "worker-1")
     async with aclosing(await Events(stream_progress(ada)).begun(ada)) as events:
         await marks.mark_watched(viewer_of(ada.runtime), FILM)
         await flush_progress(ada.runtime, "worker-1")
+        assert await events.is_silent()
+
+
+async def test_that_a_position_became_durable_is_sent_once(ada: Context) -> None:
+    async with aclosing(await Events(stream_progress(ada)).begun(ada)) as events:
+        # given a report, which is told when it is acknowledged
+        session = await start_new_session(viewer_of(ada.runtime), FILM)
+        await reports.report_progress(viewer_of(ada.runtime), session, 0, 600.0)
+        reported = await events.next()
+        assert reported.durable is False
+        # when MongoDB has it
+        await flush_progress(ada.runtime, "worker-1")
+        # then the same state is told as durable
+        stored = await events.next()
+        assert (stored.stamp_ms, stored.position_seconds) == (reported.stamp_ms, 600.0)
+        assert stored.durable is True
         assert await events.is_silent()
 
 
