@@ -175,7 +175,7 @@ class ProgressMutation:
 class ProgressSubscription:
     progress_changed: ViewingProgress = subscription(
         _progress_changed,
-        "The viewer's progress whenever it changes on any device; "
+        "The viewer's progress whenever it changes on any device, and when it became durable; "
         "intermediate states of a title may be skipped. With `playableId`, "
         "the current state comes first, if there is one.",
         requires=Role.USER,
