@@ -1,14 +1,15 @@
 """A batch of keys on its way down the cache tiers: memory, Redis, one read of the database.
 
 Concurrent reads of a key share one flight in a process and one lease across processes. A stale
-entry answers at once and is refreshed in the background; when the database is unavailable it
-answers too.
+entry answers at once and is refreshed in the background; when the database is unavailable, or takes
+longer than a moment, it answers too.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
 from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
 import models
@@ -23,6 +24,8 @@ from services.telemetry.logs import get_logger
 log = get_logger("tiers")
 Names = dict[str, str]  # cache key -> the loader's own key
 CacheTier = Literal["memory", "redis", "database", "stale"]  # what answered a key
+_HEDGE_SECONDS = 0.2  # for Redis and the database together, where a stale copy is in memory
+_LATE_SECONDS = 0.02  # ten times what an answer takes
 _WAIT_SECONDS = 1.0  # for another process's read, before reading oneself
 _POLLS_SECONDS = (0.005, 0.01, 0.02, 0.04)
 Flights = dict[str, asyncio.Future[Entry]]
@@ -72,8 +75,11 @@ async def fill(loader: Tiered, names: Names) -> None:
 
 
 async def _fill_from_redis(loader: Tiered, names: Names) -> None:
-    cache = loader.tiers
-    entries = await cache.fetch(loader.kind, loader.codec, list(names))
+    cache, hedge = loader.tiers, _Hedge(loader, names)
+    entries: dict[str, Entry] = {}
+    with suppress(TimeoutError):
+        async with hedge.limit("redis"):
+            entries = await cache.fetch(loader.kind, loader.codec, list(names))
     now = cache.now()
     fresh = {name: entry for name, entry in entries.items() if entry.fresh_until > now}
     stale = {name: entry for name, entry in entries.items() if now >= entry.fresh_until}
@@ -84,17 +90,52 @@ async def _fill_from_redis(loader: Tiered, names: Names) -> None:
         refresh_in_background(loader, {name: names[name] for name in stale})
     missing = {name: key for name, key in names.items() if name not in entries}
     if missing:
-        await _fill_from_database(loader, missing)
+        await _fill_from_database(loader, missing, hedge)
 
 
-async def _fill_from_database(loader: Tiered, names: Names) -> None:
+async def _fill_from_database(loader: Tiered, names: Names, hedge: _Hedge) -> None:
+    cache = loader.tiers
     try:
-        loader.take(await read(loader, names), names, "database")
+        async with hedge.limit("database"):
+            loader.take(await read(loader, names), names, "database")
+    except TimeoutError:  # the read goes on, and is stored
+        loader.take({name: hedge.copies[name] for name in names}, names, "stale")
     except UpstreamUnavailable:
-        last = loader.tiers.peek_stale(names)
+        last = cache.peek_stale(names)
         if len(last) < len(names):
             raise
         loader.take(last, names, "stale")
+
+
+class _Hedge:
+    """Time that a read may take before copies in memory answer; without all of them, any.
+
+    Once a tier was late, others wait for it only briefly until it has answered in time.
+    """
+
+    def __init__(self, loader: Tiered, names: Names) -> None:
+        self._late_tiers = loader.tiers.late_tiers
+        self.copies = loader.tiers.peek_stale(names)
+        self._has_all = len(self.copies) == len(names)
+        self._end = asyncio.get_running_loop().time() + _HEDGE_SECONDS
+
+    @asynccontextmanager
+    async def limit(self, tier: CacheTier) -> AsyncIterator[None]:
+        """Limit the time for a tier.
+
+        Raises:
+            TimeoutError: it is over.
+        """
+        now = asyncio.get_running_loop().time()
+        brief = now + _LATE_SECONDS
+        end = brief if tier in self._late_tiers else max(self._end, brief)
+        try:
+            async with asyncio.timeout_at(end if self._has_all else None):
+                yield
+        except TimeoutError:
+            self._late_tiers.add(tier)
+            raise
+        self._late_tiers.discard(tier)
 
 
 async def read(loader: Tiered, names: Names) -> dict[str, Entry]:

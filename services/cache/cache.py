@@ -77,6 +77,7 @@ class Cache:
         self.enabled = self._uses_memory or self._uses_redis
         self.flights: dict[str, asyncio.Future[Entry]] = {}  # what is being read now, by key
         self.trusts_memory = True  # off while Redis does not report changes
+        self.late_tiers: set[str] = set()  # of which a read took so long that copies answered
         self.changes = 0  # number of invalidations
         self._pending = PendingInvalidations()
         self._is_flushing = False  # what is being sent has not arrived

@@ -348,3 +348,44 @@ async def test_a_list_that_changed_while_it_was_read_is_not_cached(
     # then nobody is shown the list without it again, and it is read where changes are first
     assert await page() == [FILM]
     assert GatedPages.preferences == ["SecondaryPreferred", "Primary"]
+
+
+async def test_a_stale_film_answers_though_neither_store_does(
+    runtime: Runtime, redis: Client, settings: Settings, gated: type[GatedFilms]
+) -> None:
+    await store([film(1), film(2)])
+    patient = settings.model_copy(update={"redis_timeout_ms": 5000})
+    async with connect_relayed(patient) as (relay, through):
+        here = process(runtime, through)
+        assert await title(here, loaders.MovieById) == "Film 1"
+        assert await title(here, loaders.MovieById, film_id(2)) == "Film 2"
+        # given that Redis falls silent, and the database as well
+        relay.is_silent = True
+        here.cache.trusts_memory = False
+        contexts = [Context(here), Context(here)]
+        # then the copies in memory answer, long before anything has timed out
+        async with asyncio.timeout(2):
+            assert (await contexts[0].load(gated, FILM)).title == "Film 1"
+            # and nobody waits again for a database that is late
+            started = time.monotonic()
+            assert (await contexts[1].load(gated, film_id(2))).title == "Film 2"
+            assert time.monotonic() - started < 0.15
+        assert all(context.is_degraded for context in contexts)
+        # and when it answers, reads wait for it again
+        relay.mend()
+        await through.aclose()
+        gated.gate.set()
+        await until(lambda: not here.cache.flights)
+        last = Context(here)
+        assert (await last.load(gated, FILM)).title == "Film 1"
+        assert not last.is_degraded
+
+
+async def test_where_nothing_is_in_memory_the_database_has_its_time(
+    runtime: Runtime, redis: Client, gated: type[GatedFilms]
+) -> None:
+    await store([film(1)])
+    reading = asyncio.create_task(title(process(runtime, redis), gated))
+    await asyncio.sleep(0.4)
+    gated.gate.set()
+    assert await reading == "Film 1"
