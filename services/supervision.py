@@ -30,7 +30,34 @@ class TaskStatus(Enum):
     RESTARTING = "restarting"
 
 
-class SupervisedTask:
+_tasks: WeakSet[TaskRecord] = WeakSet()  # those that go on
+
+
+class TaskRecord:
+    """How a task is that runs when there is work; a new one is started for what comes next."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._outage = OutageLog(log, "task")
+        _tasks.add(self)
+
+    @property
+    def status(self) -> TaskStatus:
+        """Whether it works: it failed, and has not said since then that it is well again."""
+        return TaskStatus.RESTARTING if self._outage.is_open else TaskStatus.RUNNING
+
+    def record_success(self) -> None:
+        """Note that the work goes well."""
+        self._outage.record_recovery(task=self.name)
+
+    def record_failure(self, error: BaseException) -> None:
+        """Count a failure and log it, once a minute; the work itself may have gone on."""
+        metrics.task_failures_total.labels(self.name).inc()
+        reason = f"{type(error).__name__}: {error}"[:200]
+        self._outage.record_failure(task=self.name, error=reason)
+
+
+class SupervisedTask(TaskRecord):
     """An endless task; `work` is run again whenever it returns or raises, until closed.
 
     Args:
@@ -46,19 +73,14 @@ class SupervisedTask:
         on_failure: Callable[[], None] = lambda: None,
         longest_pause_seconds: float = _LONGEST_PAUSE_SECONDS,
     ) -> None:
-        self.name = name
+        super().__init__(name)
+        _tasks.discard(self)  # until it is started
         self.is_closed = False
         self._work = work
         self._on_failure = on_failure
         self._longest_pause = longest_pause_seconds
         self._pause = _FIRST_PAUSE_SECONDS
-        self._outage = OutageLog(log, "task")
         self._task: asyncio.Task[None] | None = None
-
-    @property
-    def status(self) -> TaskStatus:
-        """Whether it works: it failed, and has not said since then that it is well again."""
-        return TaskStatus.RESTARTING if self._outage.is_open else TaskStatus.RUNNING
 
     @property
     def is_started(self) -> bool:
@@ -74,7 +96,7 @@ class SupervisedTask:
     def record_success(self) -> None:
         """Note that the work goes well: the next pause is a short one again."""
         self._pause = _FIRST_PAUSE_SECONDS
-        self._outage.record_recovery(task=self.name)
+        super().record_success()
 
     async def join(self) -> None:
         """Wait for the end of the current run, which is the last one."""
@@ -108,12 +130,6 @@ class SupervisedTask:
                 await asyncio.sleep(self._pause * random.uniform(0.5, 1))  # noqa: S311
                 self._pause = min(2 * self._pause, self._longest_pause)
 
-    def record_failure(self, error: BaseException) -> None:
-        """Count a failure and log it, once a minute; the work itself may have gone on."""
-        metrics.task_failures_total.labels(self.name).inc()
-        reason = f"{type(error).__name__}: {error}"[:200]
-        self._outage.record_failure(task=self.name, error=reason)
-
 
 def list_tasks() -> dict[str, TaskStatus]:
     """List the endless tasks of this process by name; of equal names the worst."""
@@ -122,6 +138,3 @@ def list_tasks() -> dict[str, TaskStatus]:
         if statuses.get(task.name) is not TaskStatus.RESTARTING:
             statuses[task.name] = task.status
     return statuses
-
-
-_tasks: WeakSet[SupervisedTask] = WeakSet()

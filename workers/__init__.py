@@ -17,6 +17,7 @@ from services.errors import UpstreamUnavailable
 from services.supervision import SupervisedTask
 from services.telemetry import metrics
 from services.telemetry.logs import get_logger
+from services.telemetry.outages import OutageLog
 from workers.adopt_progress import adopt_progress, look_for_repairs
 from workers.drop_dead_workers import drop_dead_workers
 from workers.erase_accounts import erase_accounts
@@ -104,20 +105,26 @@ def names_for(where: Literal["worker", "api"]) -> list[str]:
 async def _run_periodically(
     runtime: Runtime, name: str, worker: Worker, stop: asyncio.Event, task: SupervisedTask
 ) -> None:
+    outage = OutageLog(log, "worker_upstream")
     while not stop.is_set():
-        if await _run_once(name, worker.run(runtime), worker.run_seconds, stop):
+        if await _run_once(name, worker.run(runtime), worker.run_seconds, stop, outage):
             task.record_success()
+            outage.record_recovery(worker=name)
         pause_seconds = worker.every_seconds * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311
         with suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), pause_seconds)
     if worker.finish is not None:
-        await _run_once(name, worker.finish(runtime), _FINISH_SECONDS, stop)
+        await _run_once(name, worker.finish(runtime), _FINISH_SECONDS, stop, outage)
 
 
 async def _run_once(
-    name: str, run: Awaitable[object], seconds: float | None, stop: asyncio.Event
+    name: str,
+    run: Awaitable[object],
+    seconds: float | None,
+    stop: asyncio.Event,
+    outage: OutageLog,
 ) -> bool:
-    """Run once and log a failure; returns whether it went well."""
+    """Run once and log a failure, outages once a minute; returns whether it went well."""
     try:
         if seconds is None:
             await _run_until_stopped(run, stop)
@@ -125,7 +132,7 @@ async def _run_once(
             await asyncio.wait_for(run, seconds)
     except UpstreamUnavailable as error:  # expected: the next run tries again
         metrics.worker_runs_total.labels(name, "failed").inc()
-        log.warning("worker_upstream_unavailable", worker=name, error=error.message)
+        outage.record_failure(worker=name, error=error.message)
     except Exception as error:  # a worker that stopped for ever would be worse
         metrics.worker_runs_total.labels(name, "failed").inc()
         log.error("worker_failed", worker=name, error=repr(error), exc_info=error)

@@ -231,8 +231,7 @@ class Cache:
         invalidated = self._invalidated if self.changes != since else {}
         for key, entry in entries.items():
             if invalidated.get(key, 0) <= since:
-                fresh_until = min(entry.fresh_until, until)
-                self._memory.put(key, entry._replace(fresh_until=fresh_until))
+                self._memory.put(key, entry._replace(fresh_until=min(entry.fresh_until, until)))
 
     # ---- invalidation
 

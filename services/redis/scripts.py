@@ -17,6 +17,7 @@ from redis.exceptions import NoScriptError
 
 from services.errors import UpstreamUnavailable
 from services.redis.guard import Guard, is_failure
+from services.supervision import TaskRecord
 
 _SERVICES = Path(__file__).parents[1]
 _PIPELINE_CALLS = 200  # in one pipeline: about 3 ms of Redis's time
@@ -47,6 +48,7 @@ class ScriptCalls:
     """Queue of calls to one server; a link has one (link.py)."""
 
     def __init__(self, redis: Redis, guard: Guard) -> None:
+        self._record = TaskRecord(f"{guard.name} scripts")
         self._redis = redis
         self._guard = guard
         self._waiting: list[_Call] = []
@@ -78,7 +80,9 @@ class ScriptCalls:
                 calls = self._waiting[:_PIPELINE_CALLS]
                 del self._waiting[:_PIPELINE_CALLS]
                 await self._send(calls)
+            self._record.record_success()
         except BaseException as error:  # cancelled: nobody would send what still waits
+            self._record.record_failure(error)
             waiting, self._waiting = self._waiting, []
             self._fail(waiting, error)
             raise

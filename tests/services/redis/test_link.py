@@ -15,6 +15,7 @@ from services.redis.link import RedisLink
 from services.redis.pool import Client
 from services.redis.scripts import Script
 from services.settings.settings import Settings
+from services.supervision import TaskStatus, list_tasks
 from tests.support.caching import connect_relayed, read_redis, store_values
 from tests.support.processes import until
 from tests.support.relay import Relay, start_relay
@@ -150,7 +151,10 @@ async def test_a_cancelled_sender_leaves_nobody_waiting(redis: Client) -> None:
     async with asyncio.timeout(5):
         answers = await asyncio.gather(*calls, return_exceptions=True)
     assert all(one == [] or isinstance(one, UpstreamUnavailable) for one in answers)
+    # and it is seen, until the next one has done its work
+    assert list_tasks()["redis scripts"] is TaskStatus.RESTARTING
     assert await call(redis) == []
+    await until(lambda: list_tasks()["redis scripts"] is TaskStatus.RUNNING, 2)
 
 
 async def test_a_fault_of_ours_is_no_outage_and_fails_only_its_caller(redis: Client) -> None:
