@@ -27,8 +27,9 @@ def utc_now() -> datetime:
 class StoredDocument(Document):
     """Base of all documents.
 
-    `version` grows by one with every write; `schema_version` says how to upgrade on read. A
-    subclass is registered where it is defined, but for one with an underscore, which is a base.
+    `version` grows by one with every write; `schema_version` is for migrations to find what they
+    have to change, while reads take all (unknown_values.py). A subclass is registered where it is
+    defined, but for one with an underscore, which is a base.
     """
 
     id_kind: ClassVar[str | None] = None  # of its public ids; None where it has none

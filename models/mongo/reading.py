@@ -19,6 +19,7 @@ from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError
 from models.mongo.base import IdentifiedRecord, Record
 from models.mongo.guard import check_database, translate_error
 from models.mongo.read_preference import collection_for_reads
+from models.mongo.unknown_values import replace_unknown
 from services.telemetry import metrics
 
 R = TypeVar("R", bound=Record)
@@ -125,7 +126,10 @@ def _decoder(record: type[R]) -> Callable[[list[dict[str, Any]]], list[R]]:
     many = list[record]  # type: ignore[valid-type]
 
     def decode(rows: list[dict[str, Any]]) -> list[R]:
-        return msgspec.convert(rows, many)
+        try:
+            return msgspec.convert(rows, many)
+        except msgspec.ValidationError:  # perhaps for what a later release wrote
+            return [msgspec.convert(replace_unknown(row, record), record) for row in rows]
 
     return decode
 

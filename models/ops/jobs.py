@@ -12,11 +12,10 @@ from datetime import datetime
 from enum import Enum
 from typing import Any
 
-import msgspec
 from pymongo import IndexModel, ReturnDocument
 
 from models.mongo.base import EPOCH, IdentifiedRecord, StoredDocument
-from models.mongo.reading import database_errors, find, projection
+from models.mongo.reading import database_errors, find, projection, to_records
 from models.mongo.updates import build_revision, build_update, encode_record
 
 _RETENTION_SECONDS = 30 * 86400  # after the end
@@ -134,7 +133,7 @@ async def claim_job(
             sort=[("heartbeat_at", 1)],
             return_document=ReturnDocument.AFTER,
         )
-    return msgspec.convert(row, JobRecord) if row is not None else None
+    return to_records([row], JobRecord)[0] if row is not None else None
 
 
 async def heartbeat_job(

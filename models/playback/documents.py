@@ -14,6 +14,7 @@ from models.accounts.documents import Device, DeviceKind, DeviceRecord
 from models.mongo import ids
 from models.mongo.base import EPOCH, IdentifiedRecord, StoredDocument
 from models.mongo.conversion import convert_by_name
+from models.mongo.unknown_values import parse_known
 from services.playback.sessions import ViewingSession
 from services.playback.state import (
     PERMANENT_HOLD_MS,
@@ -172,10 +173,10 @@ def playback_session(session: ViewingSession, heartbeat_seconds: int) -> Playbac
         user_id=session.user_id,
         playable_id=session.playable_id,
         device=device_of(session.device) or DeviceRecord(),
-        state=PlaybackState(session.state),
+        state=parse_known(PlaybackState, session.state, PlaybackState.PLAYING),
         position_seconds=session.position_seconds,
         duration_seconds=session.duration_seconds or None,
-        quality=Quality(session.quality) if session.quality else None,
+        quality=parse_known(Quality, session.quality, None),
         started_at=instant(session.started_at_ms),
         last_seen_at=instant(session.seen_at_ms),
         heartbeat_interval_seconds=heartbeat_seconds,
@@ -202,4 +203,6 @@ def device_of(tag: DeviceTag | None) -> DeviceRecord | None:
     """Convert a device tag, or None, to a record."""
     if tag is None:
         return None
-    return DeviceRecord(key=tag.key, name=tag.name, kind=DeviceKind(tag.kind))
+    return DeviceRecord(
+        key=tag.key, name=tag.name, kind=parse_known(DeviceKind, tag.kind, DeviceKind.OTHER)
+    )
