@@ -6,7 +6,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.installed
-WORKERS ?= 4
+WORKERS ?= $(shell expr 2 \* $$(getconf _NPROCESSORS_ONLN)) # much of a test is waiting
 PYTEST := $(BIN)/python -m pytest -q --durations=10
 PARALLEL := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 unexport PYTHONDONTWRITEBYTECODE # or every worker compiles every test again
