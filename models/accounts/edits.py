@@ -13,7 +13,7 @@ from pymongo import ReturnDocument
 
 from models.accounts.documents import AccountTier, Role, User, UserRecord
 from models.accounts.mails import RegistrationRecord
-from models.mongo.reading import database_errors, projection, to_records
+from models.mongo.reading import database_errors, projection, to_record
 from models.mongo.updates import build_revision, encode_record
 
 _SESSIONS = ("session_epoch",)
@@ -124,4 +124,4 @@ async def _edit(
             projection(UserRecord, None),
             return_document=ReturnDocument.AFTER,
         )
-    return to_records([row], UserRecord)[0] if row else None
+    return to_record(row, UserRecord) if row else None

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from pymongo import IndexModel, ReturnDocument
 
 from models.mongo.base import EPOCH, IdentifiedRecord, Record, StoredDocument
-from models.mongo.reading import database_errors, find, projection, to_records
+from models.mongo.reading import database_errors, find, projection, to_record
 from models.mongo.updates import build_update
 
 
@@ -116,7 +116,7 @@ async def take_mail_request(now: datetime, pause: timedelta) -> MailRequestRecor
             sort=[("due_at", 1)],
             return_document=ReturnDocument.AFTER,
         )
-    return to_records([row], MailRequestRecord)[0] if row else None
+    return to_record(row, MailRequestRecord) if row else None
 
 
 async def delay_mail_request(request_id: str, due_at: datetime) -> None:

@@ -16,7 +16,7 @@ from pymongo.errors import DuplicateKeyError
 from models.catalog.documents import Movie, MovieRecord
 from models.catalog.writes import stored_row
 from models.mongo.base import utc_now
-from models.mongo.reading import database_errors, projection, to_records
+from models.mongo.reading import database_errors, projection, to_record
 from models.mongo.updates import build_update
 from services.errors import AlreadyExists
 
@@ -39,7 +39,7 @@ async def movie_to_edit(id_: str | None, tmdb_id: int | None) -> MovieRecord | N
     collection = Movie.get_pymongo_collection().with_options(read_preference=ReadPreference.PRIMARY)
     with database_errors():
         row = await collection.find_one(where, projection(MovieRecord, None))
-    return None if row is None else to_records([row], MovieRecord)[0]
+    return None if row is None else to_record(row, MovieRecord)
 
 
 async def insert_movie(movie: Movie) -> MovieRecord:
@@ -56,7 +56,7 @@ async def insert_movie(movie: Movie) -> MovieRecord:
             await Movie.get_pymongo_collection().insert_one(row)
         except DuplicateKeyError:
             raise _duplicate_number() from None
-    return to_records([row], MovieRecord)[0]
+    return to_record(row, MovieRecord)
 
 
 async def edit_movie(id_: str, changes: Mapping[str, Any], version: int | None) -> MovieEdit | None:
@@ -80,7 +80,7 @@ async def edit_movie(id_: str, changes: Mapping[str, Any], version: int | None) 
             raise _duplicate_number() from None
     if row is None:
         return None
-    (before,) = to_records([row], MovieRecord)
+    before = to_record(row, MovieRecord)
     # What was there, changed as MongoDB changed it: no other writer can have come in between.
     return MovieEdit(before, msgspec.structs.replace(before, **changed, version=before.version + 1))
 

@@ -21,11 +21,15 @@ from models.mongo.guard import check_database, translate_error
 from models.mongo.read_preference import collection_for_reads
 from models.mongo.unknown_values import replace_unknown
 from services.telemetry import metrics
+from services.telemetry.logs import get_logger
 
 R = TypeVar("R", bound=Record)
 D = TypeVar("D", bound=IdentifiedRecord)
 Filter = Mapping[str, Any]
 Sort = Sequence[tuple[str, int]]
+log = get_logger("mongo")
+_MAX_UNDECODABLE = 1_000  # in one page; beyond it the page is shorter
+_MAX_LOGGED = 200
 _NO_SUCH_INDEX = 2  # MongoDB's BadValue, which a hint at no index is to it
 # The server is ending, stepping down, out of time or of room: not the document's fault.
 _PASSING = frozenset(
@@ -77,6 +81,9 @@ async def find(
 ) -> list[R]:
     """Find matching records, in `sort` order; one command while `limit` or the batch fits.
 
+    Documents that are not records are left out; a sorted page is then read on, so that one such
+    document ends no list.
+
     `hint` is the index to walk; while it is not built, MongoDB takes another.
 
     Raises:
@@ -85,7 +92,13 @@ async def find(
     hints = [hint, None] if hint else [None]
     with database_errors():
         rows = await _read_rows(document, (where, projection(record, fields)), sort, limit, hints)
-    return to_records(rows, record)
+    records = to_records(rows, record)
+    missing = len(rows) - len(records)
+    if missing and sort and len(rows) == limit and missing <= _MAX_UNDECODABLE:
+        more = limit + max(missing, len(rows) // 2)
+        read = find(document, record, where, fields=fields, sort=sort, limit=more, hint=hint)
+        return (await read)[:limit]
+    return records
 
 
 async def _read_rows(
@@ -117,8 +130,35 @@ async def find_by_id(
 
 
 def to_records(rows: list[dict[str, Any]], record: type[R]) -> list[R]:
-    """Convert driver rows to records."""
-    return _decoder(record)(rows)
+    """Convert driver rows to records; log and leave out those that have another form."""
+    try:
+        return _decoder(record)(rows)
+    except msgspec.ValidationError:
+        return [one for row in rows if (one := _decode_or_log(row, record)) is not None]
+
+
+def to_record(row: dict[str, Any], record: type[R]) -> R:
+    """Convert one driver row to a record.
+
+    Raises:
+        msgspec.ValidationError: the document has another form.
+    """
+    decoded: R = _decoder(record)([row])[0]
+    return decoded
+
+
+def _decode_or_log(row: dict[str, Any], record: type[R]) -> R | None:
+    try:
+        return to_record(row, record)
+    except msgspec.ValidationError as error:
+        metrics.documents_undecodable_total.inc()
+        log.error(
+            "document_undecodable",
+            record=record.__name__,
+            id=str(row.get("_id"))[:_MAX_LOGGED],
+            error=str(error)[:_MAX_LOGGED],
+        )
+        return None
 
 
 @cache

@@ -15,7 +15,7 @@ from pymongo.errors import DuplicateKeyError
 
 from models.accounts.documents import DeviceRecord
 from models.mongo.base import utc_now
-from models.mongo.reading import database_errors, find, projection, to_records
+from models.mongo.reading import database_errors, find, projection, to_record
 from models.mongo.updates import build_initial_values, build_update, encode_record
 from models.playback.documents import device_of, instant
 from models.playback.viewings import StoredSession, StoredSessionRecord
@@ -58,7 +58,7 @@ async def open_session(started: StoredSessionRecord) -> StoredSessionRecord:
             upsert=True,
             return_document=ReturnDocument.AFTER,
         )
-    return to_records([stored], StoredSessionRecord)[0]
+    return to_record(stored, StoredSessionRecord)
 
 
 async def playback_session_record(session_id: str) -> StoredSessionRecord | None:

@@ -84,6 +84,11 @@ database_seconds = Histogram(
 database_errors_total = Counter(
     "database_errors_total", "MongoDB commands that failed", registry=REGISTRY
 )
+documents_undecodable_total = Counter(
+    "documents_undecodable_total",
+    "MongoDB documents left out because they have another form",
+    registry=REGISTRY,
+)
 redis_errors_total = Counter(
     "redis_errors_total", "Redis commands that failed or were skipped", registry=REGISTRY
 )
