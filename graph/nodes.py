@@ -67,7 +67,7 @@ class NodeQuery:
         _node,
         "One object by its global id; null if it does not exist or the viewer may not see it.",
     )
-    nodes: list[Node | None] = resolver(
+    nodes: list[Node | None] | None = resolver(
         _nodes,
         "Objects by their global ids, in the order of `ids`; null for an "
         "object that does not exist or that the viewer may not see.",

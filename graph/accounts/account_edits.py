@@ -129,38 +129,38 @@ async def _delete_account(
 
 @extend(Mutation)
 class AccountEditsMutation:
-    verify_email: ViewerPayload = resolver(
+    verify_email: ViewerPayload | None = resolver(
         _verify_email,
         "Verifies an e-mail address with the code that was sent to it. The code works once.",
         is_exclusive=True,
     )
-    resend_verification: AcknowledgePayload = resolver(
+    resend_verification: AcknowledgePayload | None = resolver(
         _resend_verification,
         "Sends a new verification code if the address has an unverified "
         "account. The answer is the same if it has none.",
         is_exclusive=True,
     )
-    request_password_reset: AcknowledgePayload = resolver(
+    request_password_reset: AcknowledgePayload | None = resolver(
         _request_password_reset,
         "Sends a password reset code if the address has an account. The "
         "answer is the same if it has none.",
         is_exclusive=True,
     )
-    reset_password: AcknowledgePayload = resolver(
+    reset_password: AcknowledgePayload | None = resolver(
         _reset_password,
         "Sets a new password with a reset code and ends every session of the account.",
         is_exclusive=True,
     )
-    change_password: AcknowledgePayload = resolver(
+    change_password: AcknowledgePayload | None = resolver(
         _change_password,
         "Sets a new password and ends every other session of the viewer.",
         requires=Role.USER,
         is_exclusive=True,
     )
-    update_profile: ViewerPayload = resolver(
+    update_profile: ViewerPayload | None = resolver(
         _update_profile, "Changes the viewer's display name and preferences.", requires=Role.USER
     )
-    delete_account: AcknowledgePayload = resolver(
+    delete_account: AcknowledgePayload | None = resolver(
         _delete_account,
         "Deletes the viewer's account, then all personal data stored for it.",
         requires=Role.USER,

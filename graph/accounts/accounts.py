@@ -152,20 +152,20 @@ class AccountsQuery:
 
 @extend(Mutation)
 class AccountsMutation:
-    register: AuthPayload = resolver(
+    register: AuthPayload | None = resolver(
         _register,
         "Creates an account and signs it in. Where e-mail addresses must be "
         "verified first, `tokens` and `viewer` are null and a verification "
         "code is sent.",
         is_exclusive=True,
     )
-    login: AuthPayload = resolver(
+    login: AuthPayload | None = resolver(
         _login,
         "Signs in with e-mail address and password. A failure does not "
         "reveal which of them is wrong.",
         is_exclusive=True,
     )
-    refresh_tokens: AuthPayload = resolver(
+    refresh_tokens: AuthPayload | None = resolver(
         _refresh_tokens,
         "Exchanges a refresh token, which works once, for new tokens.",
         is_exclusive=True,

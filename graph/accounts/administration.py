@@ -42,7 +42,7 @@ async def _set_account_tier(
 
 @extend(Mutation)
 class AdministrationMutation:
-    set_account_tier: SetAccountTierPayload = resolver(
+    set_account_tier: SetAccountTierPayload | None = resolver(
         _set_account_tier,
         "Sets an account's tier: for its API keys within a second, for its sessions with their "
         "next refresh.",

@@ -114,14 +114,14 @@ async def _revoke(
 
 @extend(Mutation)
 class ApiKeysMutation:
-    create_api_key: CreateApiKeyPayload = resolver(
+    create_api_key: CreateApiKeyPayload | None = resolver(
         _create,
         "Creates an API key with rights of the USER role and the limits of the account's tier; "
         "at most 20 per viewer.",
         requires=Role.USER,
         is_exclusive=True,
     )
-    revoke_api_key: AcknowledgePayload = resolver(
+    revoke_api_key: AcknowledgePayload | None = resolver(
         _revoke,
         "Revokes an API key; it stops working everywhere within a second.",
         requires=Role.USER,

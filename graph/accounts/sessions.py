@@ -80,7 +80,7 @@ async def _logout(
 
 @extend(Mutation)
 class SessionsMutation:
-    logout: LogoutPayload = resolver(
+    logout: LogoutPayload | None = resolver(
         _logout,
         "Ends sessions. Their access tokens stop working everywhere within a second.",
         requires=Role.USER,

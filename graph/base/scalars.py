@@ -12,6 +12,7 @@ from strawberry.types.scalar import ScalarDefinition
 
 Date = NewType("Date", str)
 DateTime = NewType("DateTime", datetime)
+Long = NewType("Long", int)
 URL = NewType("URL", str)
 LanguageTag = NewType("LanguageTag", str)
 EmailAddress = NewType("EmailAddress", str)
@@ -19,6 +20,7 @@ JSONObject = NewType("JSONObject", dict[str, Any])
 
 _LANGUAGE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*", re.ASCII)
 _JSON_DEPTH = 8
+_MAX_LONG = 2**63
 
 
 def _text(value: object) -> str:
@@ -52,6 +54,12 @@ def _parse_instant(value: object) -> datetime:
 def write_instant(value: datetime) -> str:
     """Format an instant in ISO 8601, in UTC with milliseconds, such as 2026-01-31T12:00:00.000Z."""
     return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _whole_number(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not -_MAX_LONG <= value < _MAX_LONG:
+        raise ValueError("A whole number of up to 64 bits is needed.")
+    return value
 
 
 def _parse_url(value: object) -> str:
@@ -105,6 +113,13 @@ SCALARS: dict[object, ScalarDefinition] = {
         specified_by_url="https://scalars.graphql.org/andimarek/date-time",
         serialize=write_instant,
         parse_value=_parse_instant,
+    ),
+    Long: strawberry.scalar(
+        name="Long",
+        description="A whole number of up to 64 bits, as a JSON number; JavaScript is exact up to "
+        "9,007,199,254,740,991.",
+        serialize=_whole_number,
+        parse_value=_whole_number,
     ),
     URL: strawberry.scalar(
         name="URL",

@@ -50,7 +50,7 @@ async def _purge(
 
 @extend(Mutation)
 class CacheMutation:
-    purge_cache: PurgeCachePayload = resolver(
+    purge_cache: PurgeCachePayload | None = resolver(
         _purge,
         "Purges the cache entries of the given tags in every process.",
         requires=Role.OPERATOR,

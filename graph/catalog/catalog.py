@@ -17,7 +17,7 @@ from graph.base.info import Info, requested_fields
 from graph.base.node import Node, node_type
 from graph.base.paging import After, Before, Count, First, Last
 from graph.base.roots import Query
-from graph.base.scalars import Date, DateTime, LanguageTag
+from graph.base.scalars import Date, DateTime, LanguageTag, Long
 from graph.catalog.categories import MovieCategory
 from graph.catalog.images import Image, image
 from graph.catalog.inputs import MovieBy, MovieFilter, MovieOrder, unset_to_none
@@ -56,9 +56,9 @@ class Title(Node):
     overview: str | None = plain("Plot summary; null if unknown.")
     year: int | None = plain("Year of first release, such as 1927; null if unknown.")
     rating: float | None = plain("Mean rating, 0 to 10; null if unrated.")
-    vote_count: int = plain("Number of ratings behind `rating`.")
-    views: int = plain("Number of times it was watched on this service.")
-    genres: list[Genre] = relation(
+    vote_count: Long = plain("Number of ratings behind `rating`.")
+    views: Long = plain("Number of times it was watched on this service.")
+    genres: list[Genre] | None = relation(
         "genre_ids",
         loaders.GenreById,
         "Genres, most relevant first.",
@@ -95,7 +95,7 @@ class Movie(Title, Playable, Node):
     release_date: Date | None = plain("Date of first release; null if unknown.")
     is_featured: bool = plain("Whether the editors selected the film.")
     languages: list[LanguageTag] = plain("Languages of the film, main language first.")
-    similar: list[Movie] = relation(
+    similar: list[Movie] | None = relation(
         _similar,
         loaders.MovieById,
         "Similar films, most similar first.",
@@ -127,7 +127,7 @@ async def _genre_movies(
 class Genre(Node):
     slug: str = plain("Name in URLs and filters, such as science-fiction.")
     name: str = plain("Display name, such as Science Fiction.")
-    movies: MovieConnection = batched(
+    movies: MovieConnection | None = batched(
         _genre_movies, "Films of this genre, paginated.", needs=["slug"]
     )
 
@@ -147,15 +147,15 @@ class Person(Node):
     name: str = plain("Name as credited.")
     photo: Image | None = image("photo_path", "Portrait; null if there is none.")
     biography: str | None = plain("Short biography; null if there is none.")
-    credits: list[Credit] = batched(
+    credits: list[Credit] | None = batched(
         _person_credits, "The person's credits, most popular title first.", needs=["id"]
     )
 
 
 @strawberry.type(description="A person's work on a title.")
 class Credit:
-    person: Person = relation("person_id", loaders.PersonById, "The person credited.")
-    title: Title = relation("title_id", loaders.TitleById, "The title credited.")
+    person: Person | None = relation("person_id", loaders.PersonById, "The person credited.")
+    title: Title | None = relation("title_id", loaders.TitleById, "The title credited.")
     department: models.Department = plain("Department of the work.")
     character: str | None = plain("Character played; null for crew.")
     job: str | None = plain("Job title, such as Director; null for cast.")
@@ -179,12 +179,12 @@ class MovieConnection:
 
 @strawberry.type(description="Statistics of one genre.")
 class GenreStatistics:
-    genre: Genre = relation("genre_id", loaders.GenreById, "The genre.")
+    genre: Genre | None = relation("genre_id", loaders.GenreById, "The genre.")
     count: int = plain("Number of films in the genre.")
     average_rating: float | None = plain(
         "Mean rating of the rated films, 0 to 10; null if none is rated."
     )
-    total_views: int = plain("Number of times its films were watched on this service.")
+    total_views: Long = plain("Number of times its films were watched on this service.")
 
 
 async def _movies(
@@ -253,7 +253,7 @@ async def _movie_statistics(
 
 @extend(Query)
 class CatalogQuery:
-    movies: MovieConnection = resolver(
+    movies: MovieConnection | None = resolver(
         _movies, "Films of the catalogue, filtered, ordered and paginated.", max_age_seconds=60
     )
     movie: Movie | None = resolver(
@@ -262,8 +262,10 @@ class CatalogQuery:
     person: Person | None = resolver(
         _person, "One person by id; null if there is none.", max_age_seconds=60
     )
-    genres: list[Genre] = resolver(_genres, "All genres, ordered by name.", max_age_seconds=300)
-    movie_statistics: list[GenreStatistics] = resolver(
+    genres: list[Genre] | None = resolver(
+        _genres, "All genres, ordered by name.", max_age_seconds=300
+    )
+    movie_statistics: list[GenreStatistics] | None = resolver(
         _movie_statistics,
         "Statistics by genre, the genre with the most films first.",
         cost=10,

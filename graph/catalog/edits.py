@@ -115,12 +115,12 @@ async def _delete_movie(
 
 @extend(Mutation)
 class CatalogMutation:
-    upsert_movie: MoviePayload = resolver(
+    upsert_movie: MoviePayload | None = resolver(
         _upsert_movie,
         "Creates a film, or changes the given fields of an existing one.",
         requires=Role.EDITOR,
     )
-    delete_movie: AcknowledgePayload = resolver(
+    delete_movie: AcknowledgePayload | None = resolver(
         _delete_movie,
         "Removes a film from the catalogue. `upsertMovie` with its `tmdbId` restores it.",
         requires=Role.EDITOR,

@@ -92,7 +92,7 @@ async def _search(
 
 @extend(Query)
 class SearchQuery:
-    search: SearchConnection = resolver(
+    search: SearchConnection | None = resolver(
         _search,
         "Searches films, shows and people by words in their names and descriptions.",
         cost=10,

@@ -66,7 +66,7 @@ class TvShow(Title, Node):
     status: models.ShowStatus = plain("Production status.")
     season_count: int = plain("Number of seasons.")
     episode_count: int = plain("Number of episodes in all seasons.")
-    seasons: list[Season] = batched(
+    seasons: list[Season] | None = batched(
         _seasons, "Seasons by number, at most 100.", needs=["id"], assumed_size=5
     )
     season: Season | None = batched(
@@ -85,19 +85,19 @@ async def _episodes(
 
 @node_type("season", models.SeasonRecord, loaders.SeasonById, "A season of a show.")
 class Season(Node):
-    show: TvShow = relation("show_id", loaders.ShowById, "The show of this season.")
+    show: TvShow | None = relation("show_id", loaders.ShowById, "The show of this season.")
     number: int = plain("Season number; 0 for specials.")
     name: str | None = plain("Name of the season; null if it has none of its own.")
     air_date: Date | None = plain("Air date of the first episode; null if unknown.")
-    episodes: list[Episode] = batched(
+    episodes: list[Episode] | None = batched(
         _episodes, "Episodes by number, at most 2,000.", needs=["id"], assumed_size=12
     )
 
 
 @node_type("episode", models.EpisodeRecord, loaders.EpisodeById, "An episode of a show.")
 class Episode(Playable, Node):
-    show: TvShow = relation("show_id", loaders.ShowById, "The show of this episode.")
-    season: Season = relation("season_id", loaders.SeasonById, "The season of this episode.")
+    show: TvShow | None = relation("show_id", loaders.ShowById, "The show of this episode.")
+    season: Season | None = relation("season_id", loaders.SeasonById, "The season of this episode.")
     number: int = plain("Episode number within its season.")
     name: str | None = plain("Name of the episode; null if unknown.")
     overview: str | None = plain("Plot summary; null if unknown.")
@@ -157,7 +157,7 @@ async def _tv_show(
 
 @extend(Query)
 class ShowsQuery:
-    tv_shows: TvShowConnection = resolver(
+    tv_shows: TvShowConnection | None = resolver(
         _tv_shows, "Shows of the catalogue, filtered, ordered and paginated.", max_age_seconds=60
     )
     tv_show: TvShow | None = resolver(

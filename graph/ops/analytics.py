@@ -13,7 +13,7 @@ from graph.base.extension import extend
 from graph.base.fields import plain, resolver, subscription
 from graph.base.info import Info
 from graph.base.roots import Query, Subscription
-from graph.base.scalars import DateTime
+from graph.base.scalars import DateTime, Long
 from models import Role
 from resolvers.ops import health_and_metrics
 from services.telemetry.live_metrics import CacheLevel
@@ -41,9 +41,9 @@ describe_enum(
 @strawberry.type(description="Cache statistics of one tier in one second.")
 class CacheLevelStats:
     level: CacheLevel = plain("The cache tier.")
-    hits: int = plain("Number of reads answered by this tier.")
-    misses: int = plain("Number of reads this tier could not answer.")
-    stale: int = plain(
+    hits: Long = plain("Number of reads answered by this tier.")
+    misses: Long = plain("Number of reads this tier could not answer.")
+    stale: Long = plain(
         "Number of reads answered with stale data because the source was unavailable."
     )
     hit_rate: float = plain("Share of reads answered by this tier, 0 to 1.")
@@ -68,7 +68,7 @@ class MetricsPoint:
     )
     active_connections: int = plain("Open requests and WebSocket connections.")
     active_streams: int = plain("Open subscriptions and event streams.")
-    progress_backlog: int = plain("Buffered progress reports not yet written to the database.")
+    progress_backlog: Long = plain("Buffered progress reports not yet written to the database.")
     progress_lag_seconds: float = plain("Age of the oldest buffered progress report in seconds.")
 
 
@@ -142,10 +142,10 @@ def _live_metrics(
 
 @extend(Query)
 class AnalyticsQuery:
-    health: Health = resolver(
+    health: Health | None = resolver(
         _health, "Checks the database and Redis and returns the health of the service."
     )
-    service: ServiceInfo = resolver(_service, "Version and schema of the running service.")
+    service: ServiceInfo | None = resolver(_service, "Version and schema of the running service.")
 
 
 @extend(Subscription)

@@ -121,18 +121,18 @@ def _job_changed(
 
 @extend(Mutation)
 class JobsMutation:
-    import_from_tmdb: JobPayload = resolver(
+    import_from_tmdb: JobPayload | None = resolver(
         _import_from_tmdb,
         "Imports titles from TMDb in a background job. Fields that editors "
         "changed are not overwritten.",
         requires=Role.EDITOR,
     )
-    flush_progress: JobPayload = resolver(
+    flush_progress: JobPayload | None = resolver(
         _flush_progress,
         "Writes all buffered viewing progress to the database in a background job.",
         requires=Role.OPERATOR,
     )
-    warm_cache: JobPayload = resolver(
+    warm_cache: JobPayload | None = resolver(
         _warm_cache,
         "Loads the most popular films into the caches in a background job.",
         requires=Role.OPERATOR,

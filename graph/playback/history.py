@@ -126,7 +126,7 @@ async def _delete_history(
 
 @extend(Mutation)
 class HistoryMutation:
-    delete_history: AcknowledgePayload = resolver(
+    delete_history: AcknowledgePayload | None = resolver(
         _delete_history,
         "Permanently deletes viewings from the viewer's history. Progress does not change.",
     )

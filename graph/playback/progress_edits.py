@@ -146,24 +146,24 @@ def _progress_changed(
 
 @extend(Mutation)
 class ProgressMutation:
-    report_progress_batch: ProgressBatchPayload = resolver(
+    report_progress_batch: ProgressBatchPayload | None = resolver(
         _report_progress_batch,
         "Reports positions reached while offline. The batch is applied as a "
         "whole or not at all, and may be sent again.",
         requires=Role.USER,
     )
-    mark_watched: ProgressPayload = resolver(
+    mark_watched: ProgressPayload | None = resolver(
         _mark_watched,
         "Marks a film, an episode, a season or a show as watched. Returns "
         "the progress of its last episode.",
         requires=Role.USER,
     )
-    mark_unwatched: ProgressPayload = resolver(
+    mark_unwatched: ProgressPayload | None = resolver(
         _mark_unwatched,
         "Resets the viewer's progress to unwatched. The history does not change.",
         requires=Role.USER,
     )
-    dismiss_from_continue_watching: ProgressPayload = resolver(
+    dismiss_from_continue_watching: ProgressPayload | None = resolver(
         _dismiss,
         "Removes a title from `continueWatching` until it is watched again. "
         "Its position does not change.",

@@ -201,15 +201,15 @@ class PlaybackQuery:
 
 @extend(Mutation)
 class PlaybackMutation:
-    start_playback: PlaybackPayload = resolver(
+    start_playback: PlaybackPayload | None = resolver(
         _start_playback,
         "Starts a session at the stored position. The number of concurrent "
         "sessions per account is limited (TOO_MANY_STREAMS); `stopPlayback` "
         "frees one.",
     )
-    report_progress: ProgressPayload = resolver(
+    report_progress: ProgressPayload | None = resolver(
         _report_progress,
         "Reports the position of a player. An acknowledged report is not "
         "lost; a report may be sent again.",
     )
-    stop_playback: ProgressPayload = resolver(_stop_playback, "Ends a session. Idempotent.")
+    stop_playback: ProgressPayload | None = resolver(_stop_playback, "Ends a session. Idempotent.")

@@ -80,10 +80,10 @@ async def _remove(
 
 @extend(Mutation)
 class WatchlistMutation:
-    add_to_watchlist: TitlePayload = resolver(
+    add_to_watchlist: TitlePayload | None = resolver(
         _add, "Adds a film or show to the viewer's watchlist. Idempotent.", requires=Role.USER
     )
-    remove_from_watchlist: TitlePayload = resolver(
+    remove_from_watchlist: TitlePayload | None = resolver(
         _remove,
         "Removes a title from the viewer's watchlist. Idempotent.",
         requires=Role.USER,

@@ -98,7 +98,7 @@ class BreakersQuery:
 
 @extend(Mutation)
 class BreakersMutation:
-    set_breaker: BreakerPayload = resolver(
+    set_breaker: BreakerPayload | None = resolver(
         _set_breaker,
         "Forces a circuit breaker open or closed, or lifts a forced state.",
         requires=Role.OPERATOR,

@@ -74,13 +74,13 @@ async def _recommended_quality(
 
 @extend(Query)
 class HlsQuery:
-    quality_profiles: list[QualityProfile] = resolver(
+    quality_profiles: list[QualityProfile] | None = resolver(
         _quality_profiles,
         "Encoding profiles of films hosted here, highest quality first.",
         assumed_size=4,
         max_age_seconds=3600,
     )
-    recommended_quality: QualityProfile = resolver(
+    recommended_quality: QualityProfile | None = resolver(
         _recommended_quality,
         "The highest quality that a connection can carry. Measure the "
         "bandwidth with /bandwidth-test.",

@@ -12,7 +12,7 @@ from graph.base.info import Info
 from graph.base.node import Node, node_type
 from graph.base.payloads import build_payload, payload
 from graph.base.roots import Mutation, Query
-from graph.base.scalars import DateTime
+from graph.base.scalars import DateTime, Long
 from graph.sources.breakers import CircuitBreaker
 from models import Role
 from resolvers.sources import breakers, provider_status, providers
@@ -30,7 +30,7 @@ class ProviderStatus:
         "The provider's own message, or a reason code if the request failed; "
         "null if there is neither."
     )
-    rate_limit_remaining: int | None = plain(
+    rate_limit_remaining: Long | None = plain(
         "Calls remaining in the provider's quota; null if not reported."
     )
     checked_at: DateTime = plain("When the status was fetched, at most 30 seconds ago.")
@@ -146,14 +146,14 @@ async def _set_provider(
 
 @extend(Query)
 class ProvidersQuery:
-    providers: list[Provider] = resolver(
+    providers: list[Provider] | None = resolver(
         _providers, "All providers, in the order in which they are called.", assumed_size=20
     )
 
 
 @extend(Mutation)
 class ProvidersMutation:
-    set_provider: ProviderPayload = resolver(
+    set_provider: ProviderPayload | None = resolver(
         _set_provider,
         "Enables, disables, reorders or partly rolls out a provider. Stored, "
         "and in force everywhere within a second.",

@@ -27,6 +27,7 @@ _CLASS_CHECKS = {
     GraphQLString.name: "{v}.__class__ is str",
     GraphQLID.name: "{v}.__class__ is str",
     GraphQLBoolean.name: "{v}.__class__ is bool",
+    "Long": "{v}.__class__ is int and -9223372036854775808 <= v <= 9223372036854775807",
     GraphQLInt.name: "{v}.__class__ is int and -2147483648 <= v <= 2147483647",
     GraphQLFloat.name: "{v}.__class__ is float and v - v == 0.0",
 }

@@ -45,7 +45,7 @@ async def search(graphql: GraphQL, query: str, **variables: Any) -> Any:
 
 async def refused(graphql: GraphQL, query: str, **variables: Any) -> str:
     _, body = await graphql(SEARCH, {"query": query, **variables})
-    assert body["data"] is None
+    assert body["data"] == {"search": None}
     (error,) = body["errors"]
     return str(error["extensions"]["code"])
 
