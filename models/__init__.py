@@ -141,6 +141,7 @@ from models.catalog.shows import (
 from models.catalog.statistics import GenreFigures, figures_by_genre
 from models.catalog.writes import BATCH, Changes, batches, delete_documents, upsert
 from models.database import connect_database
+from models.deployment import is_replicated
 from models.indexes import IndexPlan, apply_indexes, plan_indexes
 from models.mongo import ids
 from models.mongo.base import DOCUMENTS, EPOCH, IdentifiedRecord, Record, StoredDocument, utc_now

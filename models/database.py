@@ -15,6 +15,7 @@ from pymongo.monitoring import CommandListener
 
 from models.mongo.base import DOCUMENTS
 from models.mongo.guard import DatabaseGuard, guard_database
+from models.mongo.refusals import describe_refusal
 from services.errors import StartupError
 from services.settings.settings import Settings
 
@@ -132,7 +133,13 @@ async def _bind(database: AsyncDatabase[dict[str, object]], *, may_be_away: bool
                 database=database, document_models=list(DOCUMENTS), skip_indexes=True
             )
             return True
-        raise StartupError(f"MongoDB does not answer: {error}".splitlines()[0][:200]) from error
+        raise StartupError(_format_failure(error)) from error
+
+
+def _format_failure(error: PyMongoError) -> str:
+    if isinstance(error, OperationFailure):
+        return f"MongoDB refuses, {describe_refusal(error)}."
+    return f"MongoDB does not answer: {error}".splitlines()[0][:200]
 
 
 class _OfflineInitializer(Initializer):

@@ -11,19 +11,18 @@ from typing import Annotated
 import typer
 
 import models
+from resolvers.ops import store_findings
+from resolvers.ops.store_findings import StoreAway
 from server import serving
 from server.commands.options import load_settings, print_line
 from services.accounts.token_keys import open_keys
-from services.errors import StartupError, UpstreamUnavailable
+from services.errors import StartupError
 from services.production_check import Finding, Severity, list_findings
 from services.redis import eviction, pool
 from services.redis.pool import Failure
 from services.settings.settings import Environment, Settings
 
 app = typer.Typer()
-
-_START = "start it, or name another"
-_PING_SECONDS = 5.0
 
 
 async def check(settings: Settings, *, production: bool) -> bool:
@@ -74,28 +73,24 @@ async def _check_stores(settings: Settings) -> list[Finding]:
 
 async def _check_mongodb(settings: Settings) -> list[Finding]:
     try:
-        async with models.connect_database(settings):
-            await models.ping_database(_PING_SECONDS)
-            behind = [plan for plan in await models.plan_indexes() if not plan.is_in_step]
-    except (StartupError, UpstreamUnavailable):
-        return [Finding(Severity.REFUSED, "MONGODB_URI", "does not answer", _START)]
-    if not behind:
-        return []
-    what = f"has {len(behind)} collections without the indexes they need"
-    to_do = "run `python -m server indexes apply`"
-    return [Finding(Severity.WARNING, "MONGODB_URI", what, to_do)]
+        async with models.connect_database(settings, may_be_away=True):
+            return await store_findings.list_mongodb_findings()
+    except StoreAway:
+        return [store_findings.build_away_finding("MONGODB_URI")]
+    except StartupError as error:
+        return [Finding(Severity.REFUSED, "MONGODB_URI", "is not fit", str(error))]
 
 
 async def _check_redis(settings: Settings, name: str, *, is_state: bool) -> list[Finding]:
     """Findings of one Redis; of the state's also whether it may evict keys."""
     client = pool.connect(settings, state=is_state)
     try:
-        if not is_state:
-            await client.ping()
-            return []
+        refused = await store_findings.list_redis_findings(client, name)
+        if refused or not is_state:
+            return refused
         report = await eviction.check_eviction_policy(client)
-    except Failure:
-        return [Finding(Severity.REFUSED, name, "does not answer", _START)]
+    except (StoreAway, *Failure):
+        return [store_findings.build_away_finding(name)]
     finally:
         await client.aclose()
     if report.refusal is not None:

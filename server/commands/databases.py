@@ -18,6 +18,7 @@ import workers
 from resolvers.catalog.imports import demo, movielens, synthetic
 from resolvers.catalog.imports.report import Report
 from resolvers.opening import open_runtime
+from resolvers.ops.store_findings import warn_about_stores
 from server import serving
 from server.app import build_app
 from server.commands.options import load_settings
@@ -74,6 +75,7 @@ async def serve(settings: Settings) -> None:
     async with (
         open_runtime(settings, may_start_degraded=True) as runtime,
         eviction.watch_eviction_policy(runtime.state_redis),
+        warn_about_stores(runtime),
     ):
         app = build_app(runtime)
         serving.freeze_garbage()
@@ -86,6 +88,7 @@ async def work(settings: Settings) -> None:
     async with (
         open_runtime(settings, may_start_degraded=True) as runtime,
         eviction.watch_eviction_policy(runtime.state_redis),
+        warn_about_stores(runtime),
     ):
         await workers.run_workers(runtime, workers.names_for("worker"), stop)
 

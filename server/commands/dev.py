@@ -18,6 +18,7 @@ from models.mongo.replica_set import ensure_initiated
 from resolvers.catalog.imports import demo, demo_media, demo_users
 from resolvers.context import Context, Runtime
 from resolvers.opening import open_runtime
+from resolvers.ops.store_findings import warn_about_stores
 from server import serving
 from server.app import build_app
 from server.commands.databases import stop_on_signals
@@ -57,7 +58,9 @@ async def run(settings: Settings) -> None:
             working = asyncio.create_task(workers.run_workers(runtime, names, stop_workers))
             clip = asyncio.create_task(_make_clip(settings))
             app = build_app(runtime, access_log=AccessLog(enabled=settings.log_level == "debug"))
-            await listeners.serve(app, stop, started=lambda: _print_line(_format_welcome(settings)))
+            async with warn_about_stores(runtime):  # its indexes are built by now
+                welcome = _format_welcome(settings)
+                await listeners.serve(app, stop, started=lambda: _print_line(welcome))
             _print_line("Stopping ...")
             stop_workers.set()
             await working
