@@ -12,6 +12,7 @@ from graph.base.node import NODE_TYPES
 from graph.base.roots import Mutation, Query, Subscription
 from graph.base.scalars import SCALARS
 from graph.engine.documents import Documents
+from graph.engine.manifests import read_manifests
 from graph.ops.analytics import set_schema_text
 from services.settings.settings import Settings
 
@@ -32,7 +33,12 @@ describe_arguments(schema._schema)
 
 def open_documents(settings: Settings) -> Documents:
     """Open the registry of documents of this schema under the process's settings."""
-    return Documents(schema, CONFIG, introspection=settings.introspection_allowed)
+    return Documents(
+        schema,
+        CONFIG,
+        introspection=settings.introspection_allowed,
+        published=read_manifests(settings.published_documents),
+    )
 
 
 def sdl() -> str:

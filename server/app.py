@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Route, WebSocketRoute
+from starlette.types import Scope
 from starlette_compress import CompressMiddleware, add_compress_type
 
 import workers
@@ -20,15 +21,18 @@ from graph.engine.operations import Operations
 from graph.schema import open_documents
 from resolvers.catalog import warming
 from resolvers.context import Context, Runtime
+from server.graphql import cookies
 from server.graphql.http import GraphQLOverHTTP
 from server.graphql.websocket import GraphQLOverWebSocket
 from server.middleware.abuse_guard import AbuseGuard
 from server.middleware.client_address import ClientAddress
+from server.middleware.cross_site_guard import CrossSiteGuard
 from server.middleware.error_boundary import ErrorBoundary
 from server.middleware.graphql_fast_path import GraphQLFastPath
 from server.middleware.request_metrics import RequestMetrics
 from server.middleware.security_headers import SecurityHeaders
 from server.middleware.trusted_host import StrictTrustedHost
+from server.origins import Origins
 from server.routes import art, fallback, media, operations, security_txt
 from server.routes.bandwidth import BandwidthTest
 from server.routes.jwks import KeySet
@@ -75,6 +79,7 @@ def build_app(runtime: Runtime, *, access_log: AccessLog | None = None) -> Starl
             ),
             *_hosts(settings),
             *_origins(settings),
+            Middleware(CrossSiteGuard, origins=Origins(settings)),
             *_abuse_guard(runtime),
             Middleware(
                 GraphQLFastPath,
@@ -126,7 +131,13 @@ def _proxies(runtime: Runtime) -> list[Middleware]:
 
 def _abuse_guard(runtime: Runtime) -> list[Middleware]:
     watch = runtime.ops.abuse_watch
-    return [Middleware(AbuseGuard, watch=watch)] if watch.is_on else []
+    if not watch.is_on:
+        return []
+
+    async def find_account(scope: Scope) -> str | None:
+        return await cookies.find_account(runtime, scope)
+
+    return [Middleware(AbuseGuard, watch=watch, find_account=find_account)]
 
 
 def _hosts(settings: Settings) -> list[Middleware]:
@@ -136,7 +147,7 @@ def _hosts(settings: Settings) -> list[Middleware]:
 
 def _origins(settings: Settings) -> list[Middleware]:
     """CORS for the configured origins; without any, other sites' scripts read nothing."""
-    origins = [origin.strip() for origin in settings.cors_origin.split(",") if origin.strip()]
+    origins = Origins(settings).named
     if not origins:
         return []
     return [

@@ -129,6 +129,7 @@ class Documents:
         limits: DocumentLimits = DocumentLimits(),  # noqa: B008 - immutable
         capacity: int = 1_000,
         max_bytes: int = 48 * 1024 * 1024,
+        published: Mapping[str, str] | None = None,
     ) -> None:
         self.schema: GraphQLSchema = schema._schema
         _declare_one_of(self.schema)
@@ -140,6 +141,7 @@ class Documents:
         self._rules = _validation_rules(limits, introspection)
         self._by_text: ByteLru[str, Document] = ByteLru(max_bytes, capacity)
         self._by_id: ByteLru[str, str] = ByteLru(max_bytes // 4, capacity)
+        self._published: Mapping[str, str] = dict(published or {})
         self.counters = Counters()
 
     def find(self, text: str | None, document_id: str | None) -> Document:
@@ -155,7 +157,7 @@ class Documents:
         if document_id is None:
             return self.get(text or "")
         if text is None:
-            registered_text = self._by_id.get(document_id)
+            registered_text = self._find_text(document_id)
             if registered_text is None:
                 raise PersistedQueryNotFound("PersistedQueryNotFound")  # what clients look for
             return self.get(registered_text)
@@ -166,14 +168,18 @@ class Documents:
             self._register(document_id, text)
         return document
 
-    def is_registered(self, document_id: str | None) -> bool:
-        """Whether a document is registered under this id."""
-        return document_id is not None and document_id in self._by_id
+    def is_published(self, document_id: str | None) -> bool:
+        """Whether the operator published the document of this id."""
+        return document_id is not None and document_id in self._published
+
+    def _find_text(self, document_id: str | None) -> str | None:
+        text = self._published.get(document_id or "")
+        return text if text is not None else self._by_id.get(document_id or "")
 
     def is_read(self, text: str | None, document_id: str | None) -> bool:
         """Whether finding this document needs no reading: it was read before, or there is none."""
         if text is None:
-            text = self._by_id.get(document_id or "")
+            text = self._find_text(document_id)
         return text is None or text in self._by_text
 
     def _register(self, document_id: str, text: str) -> None:

@@ -136,8 +136,8 @@ class Operations:
             The prepared request, or the answer that refuses it.
         """
         try:
-            is_known = self.documents.is_registered(request.document_id)
-            abuse.enforce_abuse_level(context, is_document_known=is_known)
+            is_published = self.documents.is_published(request.document_id)
+            abuse.enforce_abuse_level(context, is_document_published=is_published)
             rate_limits.refuse_exhausted(context)
             if self.documents.is_read(request.query, request.document_id):
                 prepared = self.prepare(request, context)

@@ -46,7 +46,9 @@ async def count_attempt(context: Context, attempt: Attempt) -> None:
             device_id=attempt.device_id,
         )
     except RateLimited:
-        context.runtime.ops.abuse_watch.record_signal(address, Signal.RATE_LIMITED)
+        context.runtime.ops.abuse_watch.record_signal(
+            address, Signal.RATE_LIMITED, account=context.viewer_id
+        )
         raise
 
 
@@ -61,7 +63,9 @@ async def check_password(
     """
     stored = credential.password_hash if credential else None
     if not await context.runtime.accounts.passwords.verify(stored, password):
-        context.runtime.ops.abuse_watch.record_signal(context.client_address, Signal.FAILED_SIGN_IN)
+        context.runtime.ops.abuse_watch.record_signal(
+            context.client_address, Signal.FAILED_SIGN_IN, account=context.viewer_id
+        )
         return False
     await context.runtime.accounts.throttles.refund(
         Throttle.LOGIN,

@@ -23,15 +23,15 @@ _SIGNALS = {
 BLOCKED_MESSAGE = "Too much misuse came from your network: it is blocked for a while."
 
 
-def enforce_abuse_level(context: Context, *, is_document_known: bool) -> None:
-    """Refuse an operation of a client whose address prefix is blocked or restricted.
+def enforce_abuse_level(context: Context, *, is_document_published: bool) -> None:
+    """Refuse an operation of a client whose account or address prefix is blocked or restricted.
 
     Raises:
         Forbidden: the prefix is blocked.
-        PersistedQueryRequired: it may only run documents known by their id, and this is none.
+        PersistedQueryRequired: it may only run published documents, and this is none.
     """
     watch = context.runtime.ops.abuse_watch
-    status = watch.get_status(context.client_address) if watch.enforces else None
+    status = watch.get_status(context.client_address, context.viewer_id) if watch.enforces else None
     if status is None:
         return
     level = watch.get_level(status)
@@ -40,11 +40,20 @@ def enforce_abuse_level(context: Context, *, is_document_known: bool) -> None:
         raise Forbidden(
             BLOCKED_MESSAGE, retry_after_seconds=math.ceil(watch.get_block_seconds(status))
         )
-    if level is AbuseLevel.DOCUMENTS and not is_document_known:
+    if level is AbuseLevel.DOCUMENTS and not is_document_published:
         metrics.abuse_refused_total.labels("documents").inc()
         raise PersistedQueryRequired(
-            "Too much misuse came from your network: only documents known by their id run for now."
+            "Too much misuse came from your network: only published documents run for now."
         )
+
+
+def is_blocked(context: Context) -> bool:
+    """Whether the client's account or address prefix is blocked."""
+    watch = context.runtime.ops.abuse_watch
+    if not watch.enforces:
+        return False
+    status = watch.get_status(context.client_address, context.viewer_id)
+    return status is not None and watch.get_level(status) is AbuseLevel.BLOCKED
 
 
 def record_new_document(context: Context, shape: str) -> None:
@@ -52,7 +61,9 @@ def record_new_document(context: Context, shape: str) -> None:
 
     All clients of one version send the same few; a client with many new ones is suspicious.
     """
-    context.runtime.ops.abuse_watch.record_document(context.client_address, shape)
+    context.runtime.ops.abuse_watch.record_document(
+        context.client_address, shape, context.viewer_id
+    )
 
 
 def record_refusal(context: Context, errors: Iterable[dict[str, Any]]) -> None:
@@ -60,5 +71,7 @@ def record_refusal(context: Context, errors: Iterable[dict[str, Any]]) -> None:
     for error in errors:
         signal = _SIGNALS.get(error["extensions"]["code"])
         if signal is not None:
-            context.runtime.ops.abuse_watch.record_signal(context.client_address, signal)
+            context.runtime.ops.abuse_watch.record_signal(
+                context.client_address, signal, account=context.viewer_id
+            )
         return

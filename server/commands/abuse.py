@@ -20,13 +20,15 @@ from server import serving
 from server.commands.options import load_settings, print_line
 from services.errors import StartupError, UpstreamUnavailable
 from services.limits.abuse_rules import AbuseLevel, PrefixStatus
-from services.limits.client_address import get_network, parse_address
+from services.limits.abuse_watch import SITE_BITS
+from services.limits.client_address import Network, get_network, parse_address
 from services.settings.settings import Settings
 
 app = typer.Typer()
 abuse = typer.Typer(no_args_is_help=True, help="Neighbourhoods of addresses that misbehave.")
 app.add_typer(abuse, name="abuse")
 
+_ACCOUNT = "user_"
 _AWAY = "The state Redis does not answer: see STATE_REDIS_URL."
 
 
@@ -48,8 +50,8 @@ async def show_all(settings: Settings) -> int:
 
 
 async def lift(settings: Settings, text: str) -> bool:
-    """Lift a prefix's block and forget its score; return whether there was any."""
-    prefix = parse_prefix(text)
+    """Lift the block of a prefix or an account and forget its score; return whether it had any."""
+    prefix = text if text.startswith(_ACCOUNT) else parse_prefix(text)
     async with open_runtime(settings) as runtime:
         try:
             is_lifted = await runtime.ops.abuse_watch.store.lift(prefix)
@@ -92,9 +94,13 @@ def parse_prefix(text: str) -> str:
         return str(get_network(address))
     with suppress(ValueError):
         network = ipaddress.ip_network(text)
-        if network == get_network(network.network_address):
+        if network == get_network(network.network_address) or _is_site(network):
             return str(network)
-    raise StartupError(f"{text!r} is no address, no IPv4 /24 and no IPv6 /64.")
+    raise StartupError(f"{text!r} is no address, no IPv4 /24 and no IPv6 /64 or /48.")
+
+
+def _is_site(network: Network) -> bool:
+    return network.version == 6 and network.prefixlen == SITE_BITS
 
 
 async def _record(runtime: Runtime, event: AuditEvent, prefix: str, **facts: audit.Fact) -> None:
@@ -120,7 +126,9 @@ def list_command() -> None:
 
 @abuse.command("lift")
 def lift_command(
-    prefix: Annotated[str, typer.Argument(help="A /24, a /64 or an address.")],
+    prefix: Annotated[
+        str, typer.Argument(help="A /24, a /64, a /48, an address, or an account's id.")
+    ],
 ) -> None:
     """Forget what is held against a prefix; its block ends within a second."""
     serving.run(lift(load_settings(), prefix))

@@ -18,6 +18,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 from graph.engine.operations import Operations
 from resolvers.accounts.authentication import authenticate
 from resolvers.context import Context, Runtime, Viewer
+from resolvers.ops import abuse
 from server.graphql import cookies
 from server.graphql.messages import (
     Closed,
@@ -30,6 +31,7 @@ from server.graphql.operation_log import OperationLog
 from server.graphql.socket_limits import MessageBucket, OpenSockets
 from server.graphql.socket_operations import SocketOperations
 from services.errors import CodedError, UpstreamUnavailable
+from services.limits.abuse_rules import Signal
 from services.telemetry import metrics
 
 _DRAIN_SECONDS = 0.5  # for answers under way, as to the mutation that signed the viewer out
@@ -171,6 +173,8 @@ class Connection:
         if viewer is not None:
             self._shared.open.sign_in(self, viewer)
             self._viewer = viewer
+        elif abuse.is_blocked(self._context()):
+            raise Closed(4403, "Forbidden")
         self._is_ready = True
         await self._send({"type": "connection_ack"})
 
@@ -201,6 +205,9 @@ class Connection:
         except UpstreamUnavailable:
             raise Closed(1013, "Try again later") from None
         except CodedError as error:
+            if self._socket.client is not None:
+                watch = runtime.ops.abuse_watch
+                watch.record_signal(self._socket.client.host, Signal.INVALID_TOKEN)
             raise Closed(4403, error.code.value) from None
 
     def _subscribe(self, message: dict[str, Any]) -> None:

@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from starlette.types import Scope
+
 from resolvers.accounts.authentication import authenticate
 from resolvers.context import Browser, Runtime, Viewer
 from server.graphql.replies import Refused
@@ -108,6 +110,34 @@ async def authenticate_request(
     except CodedError as error:
         raise Refused.of(503, error) from None
     return viewer, sent.browser
+
+
+async def authenticate_scope(
+    runtime: Runtime, scope: Scope, headers: Mapping[bytes, bytes]
+) -> tuple[Viewer | None, Browser | None]:
+    """Authenticate an HTTP request once, whoever asks first; as `authenticate_request`."""
+    found: tuple[Viewer | None, Browser | None] | None = scope.get("authenticated")
+    if found is None:
+        found = await authenticate_request(runtime, scope["headers"], headers)
+        scope["authenticated"] = found
+    return found
+
+
+async def find_account(runtime: Runtime, scope: Scope) -> str | None:
+    """The id of the signed-in user who sends a request to /graphql; None for everybody else.
+
+    What is wrong with the credentials is told by the endpoint.
+    """
+    if scope["type"] != "http" or scope["path"] != "/graphql":
+        return None
+    headers = dict(scope["headers"])
+    if b"authorization" not in headers and b"cookie" not in headers:
+        return None
+    try:
+        viewer, _ = await authenticate_scope(runtime, scope, headers)
+    except Refused:
+        return None
+    return viewer.user_id if viewer is not None else None
 
 
 async def authenticate_cookies(runtime: Runtime, headers: Headers) -> Viewer | None:

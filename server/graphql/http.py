@@ -103,7 +103,9 @@ class GraphQLOverHTTP:
         """Report requests that are not GraphQL over HTTP: no client of ours sends them."""
         client = scope.get("client")
         if status in (400, 405, 406, 413, 415) and client:
-            self._runtime.ops.abuse_watch.record_signal(client[0], Signal.INVALID_REQUEST)
+            self._runtime.ops.abuse_watch.record_signal(
+                client[0], Signal.INVALID_REQUEST, account=scope.get("account")
+            )
 
     def _cache_headers(
         self, stored: StoredAnswer, headers: dict[bytes, bytes]
@@ -146,9 +148,7 @@ class GraphQLOverHTTP:
             raise Refused(499, "The client went away.") from None  # nginx's word for the log
 
     async def _context(self, scope: Scope, headers: dict[bytes, bytes]) -> Context:
-        viewer, browser = await cookies.authenticate_request(
-            self._runtime, scope["headers"], headers
-        )
+        viewer, browser = await cookies.authenticate_scope(self._runtime, scope, headers)
         if browser is not None:
             scope["browser"] = browser
         client = scope.get("client")

@@ -80,7 +80,7 @@ class SocketOperations:
             raise Closed(4409, f"Subscriber for {operation_id[:60]} already exists")
         if max(len(self._running), len(self._tasks) // 2) >= MAX_OPERATIONS:
             raise Closed(4429, f"At most {MAX_OPERATIONS} operations at once")
-        context.runtime.ops.abuse_watch.record_request(context.client_address)
+        context.runtime.ops.abuse_watch.record_request(context.client_address, context.viewer_id)
         record = OperationRecord(context, outcome="cancelled")  # unless it is heard of again
         running = self._running[operation_id] = RunningOperation(operation_id, payload, record)
         task = running.task = asyncio.create_task(self._operation(running))

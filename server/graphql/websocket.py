@@ -6,8 +6,6 @@ address; the protocol is in connection.py.
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
@@ -17,6 +15,7 @@ from resolvers.context import Runtime
 from server.graphql.connection import Connection, SharedSocketState
 from server.graphql.operation_log import OperationLog
 from server.graphql.socket_limits import OpenSockets
+from server.origins import Origins
 from services.telemetry import metrics
 from services.telemetry.access_log import AccessLog
 
@@ -36,7 +35,7 @@ class GraphQLOverWebSocket:
         log: AccessLog | None = None,
         init_seconds: float = INIT_SECONDS,
     ) -> None:
-        self._cors_origin = runtime.settings.cors_origin
+        self._origins = Origins(runtime.settings)
         self._open = OpenSockets(runtime.settings, runtime.accounts.revocations)
         requests = OperationLog(log or AccessLog.of(runtime.settings), runtime.ops.live_metrics)
         self._shared = SharedSocketState(operations, runtime, requests, self._open, init_seconds)
@@ -44,7 +43,7 @@ class GraphQLOverWebSocket:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         socket = WebSocket(scope, receive, send)
         origin = socket.headers.get("origin")
-        if origin is not None and not self._is_allowed(origin, socket.headers.get("host")):
+        if origin is not None and not self._is_allowed(origin, scope):
             await socket.close(1008, "Origin not allowed")  # before accept: 403
             return
         with self._open.count_socket(socket.client.host if socket.client else None) as is_admitted:
@@ -62,14 +61,11 @@ class GraphQLOverWebSocket:
         with metrics.active_connections.track_inprogress():
             await Connection(socket, self._shared, trust_cookies=trust_cookies).serve()
 
-    def _is_allowed(self, origin: str, host: str | None) -> bool:
+    def _is_allowed(self, origin: str, scope: Scope) -> bool:
         """Whether a page of this Origin may connect; CORS does not protect sockets."""
-        if origin in [one.strip() for one in self._cors_origin.split(",") if one.strip()]:
-            return True
-        try:
-            return bool(host) and urlsplit(origin).netloc == host
-        except ValueError:
-            return False
+        host = dict(scope["headers"]).get(b"host", b"").decode("latin-1")
+        own = self._origins.is_own(origin, scope["scheme"], host)
+        return own or origin in self._origins.named
 
 
 async def _reject_excess(socket: WebSocket) -> None:

@@ -28,6 +28,8 @@ class Signal(Enum):
     FAILED_SIGN_IN = "failed_sign_in"
     COST_REFUSED = "cost_refused"  # an operation far too large
     RATE_LIMITED = "rate_limited"
+    INVALID_TOKEN = "invalid_token"  # noqa: S105 - a name; a request that was answered 401
+    NOT_FOUND = "not_found"  # a request that was answered 404
 
 
 POINTS = {
@@ -36,6 +38,8 @@ POINTS = {
     Signal.FAILED_SIGN_IN: 10.0,
     Signal.COST_REFUSED: 5.0,
     Signal.RATE_LIMITED: 1.0,
+    Signal.INVALID_TOKEN: 2.0,
+    Signal.NOT_FOUND: 1.0,
 }
 
 
@@ -44,7 +48,7 @@ class AbuseLevel(IntEnum):
 
     NORMAL = 0
     SLOW = 1
-    DOCUMENTS = 2  # only documents known by their id are run
+    DOCUMENTS = 2  # only documents that the operator published are run
     BLOCKED = 3
 
     @property
@@ -124,6 +128,11 @@ class PrefixStatus:
     score: float = 0.0
     at: float = 0.0
     until: float = 0.0
+
+    @property
+    def is_set_by_operator(self) -> bool:
+        """Whether an operator blocked the prefix: such a block has no score."""
+        return self.level is AbuseLevel.BLOCKED and self.score == 0
 
     def get_level_at(self, now: float, rules: AbuseRules) -> AbuseLevel:
         """Return the level at `now`, after the decay since `at`."""

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from functools import lru_cache
 
 from services.errors import UpstreamUnavailable
+from services.limits.abuse_notes import Place, PrefixNotes
 from services.limits.abuse_rules import (
     DOCUMENTS_SECONDS,
     MAX_DOCUMENTS,
@@ -49,38 +50,11 @@ _MAX_PREFIXES = 10_000
 _MAX_LOCAL_DOCUMENTS = 64  # of a prefix remembered here; Redis keeps the count
 _MAX_LOCAL_SCORES = 5_000
 _MAX_ADDRESSES = 16_384
+SITE_BITS = 48
+_MAX_NOTED_OF_SITE = 64  # prefixes of one /48 in this process; signals of more count for the /48
+_SITE_SHARE = 0.25  # of their points: a /48 of a network of phones has many owners
 _UNCOUNTED_SHARE = 0.1  # of the free requests a second: so few are not sent to Redis
 _MIN_DELAY_SECONDS, _MAX_DELAY_SECONDS = 0.2, 1.0
-
-
-class _PrefixNotes:
-    """Signals of a prefix that this process has not sent yet; `uncounted` is a token bucket."""
-
-    __slots__ = (
-        "documents",
-        "documents_until",
-        "filled_at",
-        "new_documents",
-        "points",
-        "requests",
-        "uncounted",
-    )
-
-    def __init__(self, uncounted: float, now: float) -> None:
-        self.uncounted = uncounted
-        self.filled_at = now
-        self.requests = 0
-        self.points = 0.0
-        self.documents: set[str] = set()
-        self.new_documents: list[str] = []
-        self.documents_until = now + DOCUMENTS_SECONDS
-
-    def drain(self) -> AbuseSignals:
-        """Return the signals and start again from zero."""
-        signals = AbuseSignals(self.requests, self.points, tuple(self.new_documents))
-        self.requests, self.points = 0, 0.0
-        self.new_documents.clear()
-        return signals
 
 
 class AbuseWatch:
@@ -101,9 +75,10 @@ class AbuseWatch:
         self._clock = clock
         self.store = AbuseStore(redis, self.rules, settings.redis_key_prefix)
         self._uncounted = max(1.0, _UNCOUNTED_SHARE * self.rules.requests_per_second)
-        self._prefix_of = lru_cache(maxsize=_MAX_ADDRESSES)(self._find_prefix)
-        self._notes: OrderedDict[str, _PrefixNotes] = OrderedDict()
-        self._pending: dict[str, _PrefixNotes] = {}
+        self._place_of = lru_cache(maxsize=_MAX_ADDRESSES)(self._find_place)
+        self._noted_of_site: Counter[str] = Counter()
+        self._notes: OrderedDict[str, PrefixNotes] = OrderedDict()
+        self._pending: dict[str, PrefixNotes] = {}
         self._statuses: dict[str, PrefixStatus] = {}
         self._local_scores: OrderedDict[str, LocalScore] = OrderedDict()
         self._is_away = False
@@ -117,15 +92,30 @@ class AbuseWatch:
 
     # ---- on every request
 
-    def get_status(self, address: str | None) -> PrefixStatus | None:
-        """Return the status of an address's prefix; None when its level is NORMAL."""
+    def get_status(self, address: str | None, account: str | None = None) -> PrefixStatus | None:
+        """Return the status of a client; None when its level is NORMAL.
+
+        Args:
+            account: id of the signed-in user, who is judged alone; but a block of the prefix by
+                an operator holds for everybody.
+        """
         if not self._statuses and not self._local_scores:
             return None
-        prefix = self._prefix_of(address)
-        if prefix is None:
+        place = self._place_of(address)
+        if place is None:
             return None
-        shared = self._statuses.get(prefix)
-        local = self._local_scores.get(prefix) if self._local_scores else None
+        of_prefix = self._get_status_of(place.prefix)
+        if account is not None:
+            is_for_all = of_prefix is not None and of_prefix.is_set_by_operator
+            return of_prefix if is_for_all else self._get_status_of(account)
+        of_site = self._get_status_of(place.site) if place.site is not None else None
+        if of_prefix is None or (of_site is not None and of_site.level > of_prefix.level):
+            return of_site
+        return of_prefix
+
+    def _get_status_of(self, subject: str) -> PrefixStatus | None:
+        shared = self._statuses.get(subject)
+        local = self._local_scores.get(subject) if self._local_scores else None
         if shared is None or (local is not None and local.level > shared.level):
             return local
         return shared
@@ -145,12 +135,15 @@ class AbuseWatch:
         """Return how long the block still lasts."""
         return max(0.0, status.until - self._clock())
 
-    def record_request(self, address: str | None) -> None:
+    def record_request(self, address: str | None, account: str | None = None) -> None:
         """Count one request; the first few of every second are not sent to Redis."""
-        prefix = self._prefix_of(address) if self.is_on else None
-        if prefix is None:
+        place = self._place_of(address) if self.is_on else None
+        if place is None:
             return
-        notes = self._get_notes(prefix)
+        subject = account or self._choose_subject(place)
+        if subject == place.site:  # of many who share no more than a /48
+            return
+        notes = self._get_notes(subject, place)
         if notes.uncounted < 1:
             now = self._clock()
             filled = notes.uncounted + max(0.0, now - notes.filled_at) * self._uncounted
@@ -159,28 +152,37 @@ class AbuseWatch:
             notes.uncounted -= 1
             return
         notes.requests += 1
-        self._enqueue(prefix, notes)
+        self._enqueue(subject, notes)
 
-    def record_signal(self, address: str | None, signal: Signal, amount: int = 1) -> None:
-        """Add the points of a signal, `amount` times, to the address's prefix."""
-        prefix = self._prefix_of(address) if self.is_on else None
-        if prefix is None:
+    def record_signal(
+        self, address: str | None, signal: Signal, amount: int = 1, account: str | None = None
+    ) -> None:
+        """Add the points of a signal, `amount` times, to the account or the address's prefix."""
+        place = self._place_of(address) if self.is_on else None
+        if place is None:
             return
-        notes = self._get_notes(prefix)
-        notes.points += POINTS[signal] * amount
+        subject = account or self._choose_subject(place)
+        notes = self._get_notes(subject, place)
+        share = _SITE_SHARE if subject == place.site else 1.0
+        notes.points += POINTS[signal] * amount * share
         metrics.abuse_signals_total.labels(signal.value).inc(amount)
-        self._enqueue(prefix, notes)
+        self._enqueue(subject, notes)
 
-    def record_document(self, address: str | None, document_hash: str) -> None:
-        """Record that a prefix sent a document.
+    def record_document(
+        self, address: str | None, document_hash: str, account: str | None = None
+    ) -> None:
+        """Record that an account or a prefix sent a document.
 
         Args:
             document_hash: digest of the document's text, the same in all processes.
         """
-        prefix = self._prefix_of(address) if self.is_on else None
-        if prefix is None:
+        place = self._place_of(address) if self.is_on else None
+        if place is None:
             return
-        notes = self._get_notes(prefix)
+        subject = account or self._choose_subject(place)
+        if subject == place.site:
+            return
+        notes = self._get_notes(subject, place)
         if document_hash in notes.documents and notes.documents_until > self._clock():
             return
         if notes.documents_until <= self._clock() or len(notes.documents) >= _MAX_LOCAL_DOCUMENTS:
@@ -189,29 +191,48 @@ class AbuseWatch:
         notes.documents.add(document_hash)
         if len(notes.new_documents) < MAX_DOCUMENTS:
             notes.new_documents.append(document_hash)
-        self._enqueue(prefix, notes)
+        self._enqueue(subject, notes)
 
-    def _get_notes(self, prefix: str) -> _PrefixNotes:
-        notes = self._notes.get(prefix)
-        if notes is None:
-            notes = self._notes[prefix] = _PrefixNotes(self._uncounted, self._clock())
-            if len(self._notes) > _MAX_PREFIXES:
-                self._notes.popitem(last=False)
-        else:
-            self._notes.move_to_end(prefix)
+    def _choose_subject(self, place: Place) -> str:
+        """Return the prefix or, where this process notes many of its /48 already, the /48.
+
+        Who owns a /48 has 65,536 prefixes: enough to fill every list that others are on, too.
+        """
+        if place.site is None or place.prefix in self._notes:
+            return place.prefix
+        is_full = self._noted_of_site[place.site] >= _MAX_NOTED_OF_SITE
+        return place.site if is_full else place.prefix
+
+    def _get_notes(self, subject: str, place: Place) -> PrefixNotes:
+        notes = self._notes.get(subject)
+        if notes is not None:
+            self._notes.move_to_end(subject)
+            return notes
+        site = place.site if subject == place.prefix else None
+        notes = self._notes[subject] = PrefixNotes(self._uncounted, self._clock(), site)
+        if site is not None:
+            self._noted_of_site[site] += 1
+        if len(self._notes) > _MAX_PREFIXES:
+            _, dropped = self._notes.popitem(last=False)
+            if dropped.site is not None:
+                self._noted_of_site[dropped.site] -= 1
+                if not self._noted_of_site[dropped.site]:
+                    del self._noted_of_site[dropped.site]
         return notes
 
-    def _enqueue(self, prefix: str, notes: _PrefixNotes) -> None:
+    def _enqueue(self, prefix: str, notes: PrefixNotes) -> None:
         if prefix not in self._pending and len(self._pending) < _MAX_PREFIXES:
             self._pending[prefix] = notes
             self._wake.set()
 
-    def _find_prefix(self, address: str | None) -> str | None:
-        """Return the address's prefix; None for exempt addresses and for unreadable ones."""
+    def _find_place(self, address: str | None) -> Place | None:
+        """Return where the address belongs; None for exempt addresses and for unreadable ones."""
         parsed: Address | None = parse_address(address) if self.is_on else None
         if parsed is None or is_within(parsed, self._exempt):
             return None
-        return str(get_network(parsed))
+        network = get_network(parsed)
+        site = str(network.supernet(new_prefix=SITE_BITS)) if network.version == 6 else None
+        return Place(str(network), site)
 
     def is_exempt(self, prefix: str) -> bool:
         """Whether no address of the prefix is ever watched."""

@@ -137,6 +137,11 @@ class Settings(
     graphql_introspection: bool | None = Field(
         None, description="Allow introspection; default only in development"
     )
+    published_documents: str = Field(
+        "",
+        description="Files of documents by id, separated by commas: what clients of yours send. "
+        "A network at the abuse watch's level `documents` runs these alone",
+    )
     max_body_bytes: int = Field(256 * 1024, ge=1024, description="Largest request body")
     cache_tiers: str = Field(
         "answers,memory,redis",

@@ -156,7 +156,7 @@ def test_a_prefix_is_named_by_itself_or_an_address_in_it(text: str, prefix: str)
     assert abuse_commands.parse_prefix(text) == prefix
 
 
-@pytest.mark.parametrize("text", ["", "0.0.0.0/0", "203.0.113.0/25", "2001:db8::/48", "everybody"])
+@pytest.mark.parametrize("text", ["", "0.0.0.0/0", "203.0.113.0/25", "2001:db8::/47", "everybody"])
 def test_nothing_wider_or_narrower_is_a_prefix(text: str) -> None:
     with pytest.raises(StartupError):
         abuse_commands.parse_prefix(text)

@@ -9,6 +9,7 @@ import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -16,6 +17,7 @@ import pytest
 from websockets.exceptions import InvalidStatus
 
 import models
+from models.mongo import ids
 from resolvers.context import Runtime
 from server.app import build_app
 from server.middleware.abuse_guard import AbuseGuard
@@ -57,9 +59,14 @@ class Door:
     async def score(self, address: str = BAD) -> float:
         """With what was noted since."""
         await self.watch.sync()
-        prefix = self.watch._prefix_of(address)
-        assert prefix is not None
-        score = await self.watch.store._redis.hget(self.watch.store._keys(prefix)[0], "score")
+        place = self.watch._place_of(address)
+        assert place is not None
+        return await self.score_of(place.prefix)
+
+    async def score_of(self, subject: str) -> float:
+        """As `score`, of an account or a prefix."""
+        await self.watch.sync()
+        score = await self.watch.store._redis.hget(self.watch.store._keys(subject)[0], "score")
         return round(float(score or 0))
 
 
@@ -117,8 +124,24 @@ async def test_a_blocked_prefix_gets_403_and_others_their_answers(door: Door) ->
         assert (await ask(other)).json() == {"data": {"__typename": "Query"}}
 
 
-async def test_a_blocked_prefix_opens_no_socket(door: Door) -> None:
+async def test_a_blocked_prefix_opens_no_socket_but_to_sign_in(
+    door: Door, runtime: Runtime
+) -> None:
     await door.suspect(400)
+    async with door.server.socket(local_addr=(BAD, 0)) as socket:
+        await socket.send({"type": "connection_init"})
+        assert (await socket.closed()).code == 4403
+    async with door.server.socket(local_addr=(BAD, 0)) as socket:
+        await socket.initialised(token_for(runtime))
+        assert await socket.answer("1", QUERY) == {"data": {"__typename": "Query"}}
+
+
+async def test_a_prefix_that_an_operator_blocked_opens_no_socket_at_all(
+    door: Door, runtime: Runtime
+) -> None:
+    now = time.time()
+    await door.watch.store.block(PREFIX, now + 60, now, "by hand")
+    await door.watch.refresh()
     with pytest.raises(InvalidStatus) as refused:
         async with door.server.socket(local_addr=(BAD, 0)):
             pass
@@ -185,14 +208,28 @@ async def receive_nothing() -> Any:
 # ---- known documents only
 
 
-async def test_a_very_suspicious_prefix_runs_only_known_documents(door: Door) -> None:
+async def test_a_very_suspicious_prefix_runs_only_published_documents(
+    runtime: Runtime, tmp_path: Path
+) -> None:
+    manifest = tmp_path / "documents.json"
+    manifest.write_text(json.dumps({f"sha256:{ID}": QUERY}))
+    async with opened(runtime, published_documents=str(manifest)) as door:
+        await check_published_documents(door)
+
+
+async def test_a_document_that_somebody_registered_is_not_a_published_one(door: Door) -> None:
     by_id: dict[str, Any] = {"extensions": {"persistedQuery": {"version": 1, "sha256Hash": ID}}}
-    # given a document that somebody registered
-    async with door.client(OTHER) as other:
-        assert (await ask(other, **by_id)).json() == {"data": {"__typename": "Query"}}
+    async with door.client(BAD) as client:
+        assert (await ask(client, **by_id)).json() == {"data": {"__typename": "Query"}}
+        await door.suspect(300)
+        assert code(await ask(client, None, **by_id)) == "PERSISTED_QUERY_REQUIRED"
+
+
+async def check_published_documents(door: Door) -> None:
+    by_id: dict[str, Any] = {"extensions": {"persistedQuery": {"version": 1, "sha256Hash": ID}}}
     await door.suspect(300)
     async with door.client(BAD) as client:
-        # then what is known by its id runs, with its text or without
+        # then what the operator published runs, with its text or without
         assert (await ask(client, None, **by_id)).json() == {"data": {"__typename": "Query"}}
         assert (await ask(client, **by_id)).json() == {"data": {"__typename": "Query"}}
         # and nothing else, not even registered in passing
@@ -355,3 +392,112 @@ async def test_a_wrong_setting_stops_the_start(settings: Settings, redis: Client
         wrong = settings.model_copy(update={name: "everybody"})
         with pytest.raises(Exception, match=f"^{name.upper()}: "):
             AbuseWatch(wrong, redis)
+
+
+# ---- who is signed in
+
+
+async def test_a_signed_in_viewer_is_not_judged_by_the_network(
+    door: Door, runtime: Runtime
+) -> None:
+    # given a network that is blocked, and one that is slowed down
+    await door.suspect(400)
+    await door.suspect(150, OTHER)
+    headers = {"authorization": f"Bearer {token_for(runtime)}"}
+    for address in (BAD, OTHER):
+        async with door.client(address) as client:
+            # when a viewer of it asks, then at once and in full
+            delayed = sample("abuse_delayed_total")
+            answer = await client.post("/graphql", json={"query": QUERY}, headers=headers)
+            assert answer.json() == {"data": {"__typename": "Query"}}
+            assert sample("abuse_delayed_total") == delayed
+            # but a token that is none helps nobody
+            wrong = {"authorization": "Bearer eyJ.none.of-ours"}
+            answer = await client.post("/graphql", json={"query": QUERY}, headers=wrong)
+            assert answer.status_code == (403 if address == BAD else 401)
+
+
+async def test_what_an_account_does_counts_for_the_account_alone(
+    door: Door, runtime: Runtime
+) -> None:
+    headers = {"authorization": f"Bearer {token_for(runtime)}"}
+    account = ids.derive("user", "test", models.Role.USER.value)
+    async with door.client(BAD) as client:
+        # when it sends nonsense until it is blocked
+        for _ in range(3):
+            await client.post("/graphql", json={"query": "{ nope }"}, headers=headers)
+            await client.post("/graphql", content=b"{", headers=headers)
+        assert (await door.score_of(account), await door.score()) == (12, 0)
+        door.watch.record_signal(BAD, Signal.FAILED_SIGN_IN, 40, account)
+        await door.watch.sync()
+        # then it is blocked wherever it is, and its neighbours are not
+        for address in (BAD, OTHER):
+            async with door.client(address) as own:
+                refused = await own.post("/graphql", json={"query": QUERY}, headers=headers)
+                assert (refused.status_code, code(refused)) == (403, "FORBIDDEN")
+        assert (await ask(client)).json() == {"data": {"__typename": "Query"}}
+
+
+async def test_tokens_that_are_none_and_things_that_are_not_there_are_suspicious(
+    door: Door,
+) -> None:
+    async with door.client(BAD) as client:
+        wrong = {"authorization": "Bearer eyJ.none.of-ours"}
+        await client.post("/graphql", json={"query": QUERY}, headers=wrong)
+        assert await door.score() == 2
+        for path in ("/art/posters/movie_1.svg", "/media/token/movie_1/a.m3u8", "/wp-login.php"):
+            assert (await client.get(path)).status_code in (403, 404)
+        assert await door.score() >= 4
+
+
+# ---- other sites' pages
+
+CROSS = {"sec-fetch-site": "cross-site"}
+
+
+async def test_another_site_s_page_can_make_nobody_suspicious(door: Door) -> None:
+    # given a page that makes its visitor's browser send what is suspicious
+    refused = sample("abuse_refused_total", why="cross_site")
+    async with door.client(BAD) as client:
+        for _ in range(40):
+            text = {**CROSS, "content-type": "text/plain", "origin": "https://evil.example"}
+            answer = await client.post("/graphql", content=b"{", headers=text)
+            assert (answer.status_code, code(answer)) == (403, "FORBIDDEN")
+            image = {**CROSS, "sec-fetch-mode": "no-cors", "sec-fetch-dest": "image"}
+            assert (await client.get("/graphql?query={nope}", headers=image)).status_code == 403
+            # pictures are shown elsewhere, and those that are not there are the page's fault
+            picture = await client.get("/art/posters/movie_1.svg", headers=image)
+            assert picture.status_code == 404
+    assert await door.score() == 0
+    assert sample("abuse_refused_total", why="cross_site") == refused + 80
+
+
+@pytest.mark.parametrize("site", ["same-origin", "same-site", "none", None])
+async def test_pages_of_our_own_and_clients_without_pages_are_answered(
+    door: Door, site: str | None
+) -> None:
+    async with door.client(BAD) as client:
+        headers = {"sec-fetch-site": site} if site else {}
+        answer = await client.post("/graphql", json={"query": QUERY}, headers=headers)
+        assert answer.status_code == 200
+
+
+async def test_a_page_that_cors_allows_is_answered_and_counted(runtime: Runtime) -> None:
+    page = "https://web.example"
+    async with opened(runtime, cors_origin=page) as door, door.client(BAD) as client:
+        headers = {**CROSS, "origin": page}
+        answer = await client.post("/graphql", json={"query": "{ nope }"}, headers=headers)
+        assert answer.headers["access-control-allow-origin"] == page
+        assert await door.score() == 2
+        for origin in ("https://web.example.evil.example", "http://web.example", "null"):
+            headers = {**CROSS, "origin": origin}
+            answer = await client.post("/graphql", json={"query": QUERY}, headers=headers)
+            assert answer.status_code == 403
+
+
+async def test_another_site_s_page_opens_no_socket_and_is_not_counted(door: Door) -> None:
+    with pytest.raises(InvalidStatus) as refused:
+        async with door.server.socket(local_addr=(BAD, 0), additional_headers=CROSS):
+            pass
+    assert refused.value.response.status_code == 403
+    assert len(door.watch) == 0

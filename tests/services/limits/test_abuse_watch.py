@@ -484,3 +484,43 @@ async def test_everything_in_redis_ends_but_the_capped_hash(
 
 def _sample(name: str, **labels: str) -> float:
     return REGISTRY.get_sample_value(name, labels) or 0.0
+
+
+async def test_who_owns_a_48_fills_no_list_that_others_are_on(
+    enforcing: Settings, redis: Client, clock: Clock
+) -> None:
+    # given a watch, and an attacker with thousands of /64
+    watch = AbuseWatch(enforcing, redis, clock)
+    for n in range(5000):
+        address = f"2001:db8:7:{n:x}::1"
+        watch.record_request(address)
+        watch.record_signal(address, Signal.FAILED_SIGN_IN)
+        watch.record_document(address, f"{n:016x}")
+    # then few of them are noted, and what all do adds up against their /48
+    assert len(watch) <= 65
+    await watch.sync()
+    status = watch.get_status("2001:db8:7:ffff::1")
+    assert status is not None
+    assert status.prefix == "2001:db8:7::/48"
+    assert watch.get_level(status) is AbuseLevel.BLOCKED
+
+    # and another network of the same provider is judged by itself
+    assert watch.get_status("2001:db8:8::1") is None
+    watch.record_signal("2001:db8:8::1", Signal.FAILED_SIGN_IN, 40)
+    await watch.sync()
+    other = watch.get_status("2001:db8:8::1")
+    assert other is not None
+    assert other.prefix == "2001:db8:8::/64"
+
+
+async def test_viewers_of_one_48_are_not_held_against_each_other(
+    enforcing: Settings, redis: Client, clock: Clock
+) -> None:
+    # given a network of phones, each with a /64 and a mistake
+    watch = AbuseWatch(enforcing, redis, clock)
+    for n in range(200):
+        for _ in range(20):
+            watch.record_request(f"2001:db8:7:{n:x}::1")
+        watch.record_signal(f"2001:db8:7:{n:x}::1", Signal.INVALID_REQUEST)
+    await watch.sync()
+    assert all(watch.get_status(f"2001:db8:7:{n:x}::1") is None for n in range(200))
