@@ -19,6 +19,7 @@ from beanie import Document
 from pymongo import IndexModel
 from pymongo.errors import OperationFailure
 
+from models.catalog.sort_fills import fill_sort_values
 from models.mongo.base import DOCUMENTS
 from models.mongo.reading import database_errors
 from services.errors import StartupError
@@ -72,6 +73,7 @@ async def plan_indexes() -> list[IndexPlan]:
 async def apply_indexes(*, drop_extra: bool = False) -> list[IndexPlan]:
     """Build missing and changed indexes, then drop those replaced; returns the plans.
 
+    Values that indexes are made of are filled in first where an earlier version left them out.
     Indexes declared nowhere stay, unless `drop_extra`. May be interrupted and run again.
 
     Raises:
@@ -79,6 +81,7 @@ async def apply_indexes(*, drop_extra: bool = False) -> list[IndexPlan]:
         UpstreamUnavailable: MongoDB did not answer in time or refused.
     """
     plans = []
+    await fill_sort_values()
     for document in DOCUMENTS:
         comparison = await _compare(document)
         plans.append(comparison.plan)

@@ -57,7 +57,9 @@ class Title(Node):
     year: int | None = plain("Year of first release, such as 1927; null if unknown.")
     rating: float | None = plain("Mean rating, 0 to 10; null if unrated.")
     vote_count: Long = plain("Number of ratings behind `rating`.")
-    views: Long = plain("Number of times it was watched on this service.")
+    views: Long = plain(
+        "Number of times it was watched on this service, 60 seconds or 5 % of it at least."
+    )
     genres: list[Genre] | None = relation(
         "genre_ids",
         loaders.GenreById,

@@ -20,7 +20,7 @@ describe_enum(
     {
         "POPULARITY": "Popularity.",
         "RATING": "Mean rating; unrated titles come last in descending order.",
-        "RELEASE_DATE": "Date of first release; for shows, the year.",
+        "RELEASE_DATE": "Date of first release; for shows, and where the day is unknown, the year.",
         "TITLE": "Title, ignoring a leading article.",
         "CREATED_AT": "When the title was added to the catalogue.",
     },

@@ -46,7 +46,7 @@ class _Title(StoredDocument):
     title: str
     sort_title: str
     original_title: str | None = None
-    other_titles: list[str] = []  # further names it is known by, for search
+    also_known_as: list[str] = []  # further names, for search
     overview: str | None = None
     year: int | None = None
     languages: list[str] = []
@@ -69,12 +69,18 @@ class Movie(_Title):
     is_featured: bool = False
     similar_ids: list[str] = []
     rights: str | None = None
+    released: str | None = None  # models/catalog/sort_values.py makes these
+    weighted_rating: float | None = None
+    trend: float = 0.0  # viewings, each of half the weight of one a week later
 
     class Settings:
         name = "movies"
         indexes = [
             *title_indexes(
-                ("popularity", "rating", "release_date", "sort_title", "created_at", "views")
+                (
+                    *("popularity", "rating", "weighted_rating", "released"),
+                    *("sort_title", "created_at", "trend"),
+                )
             ),
             IndexModel([("is_active", 1), ("year", -1), ("created_at", -1)], name="year_created"),
             IndexModel(
@@ -198,6 +204,9 @@ class MovieRecord(TitleRecord, frozen=True):
     runtime_seconds: int | None = None
     is_featured: bool = False
     similar_ids: list[str] = []
+    released: str | None = None
+    weighted_rating: float | None = None
+    trend: float = 0.0
 
 
 class ShowRecord(TitleRecord, frozen=True):

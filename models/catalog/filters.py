@@ -80,11 +80,11 @@ def _category_clauses(query: MovieQuery) -> list[Clause]:
     if query.category is MovieCategory.FEATURED:
         return [{"is_featured": True}]
     if query.category is MovieCategory.TOP_RATED:
-        return [{"rating": {"$ne": None}}]
+        return [{"weighted_rating": {"$ne": None}}]
     if query.category is MovieCategory.NEW_RELEASES:
-        return [{"release_date": {"$lte": query.today}}]
+        return [{"released": {"$lte": query.today}}]
     if query.category is MovieCategory.UPCOMING:
-        return [{"release_date": {"$gt": query.today}}]
+        return [{"released": {"$gt": query.today}}]
     return []
 
 

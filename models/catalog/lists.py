@@ -88,11 +88,11 @@ def _is_in_category(listed: ListDescription, movie: MovieRecord) -> bool:
         case MovieCategory.FEATURED:
             return movie.is_featured
         case MovieCategory.TOP_RATED:
-            return movie.rating is not None
+            return movie.weighted_rating is not None
         case MovieCategory.NEW_RELEASES:
-            return movie.release_date is not None and movie.release_date <= listed.today
+            return movie.released is not None and movie.released <= listed.today
         case MovieCategory.UPCOMING:
-            return movie.release_date is not None and movie.release_date > listed.today
+            return movie.released is not None and movie.released > listed.today
     return True
 
 

@@ -14,11 +14,14 @@ from pymongo import ReadPreference, ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
 from models.catalog.documents import Movie, MovieRecord
+from models.catalog.sort_values import is_sorted_by, sort_values
 from models.catalog.writes import stored_row
 from models.mongo.base import utc_now
 from models.mongo.reading import database_errors, projection, to_record
 from models.mongo.updates import build_update
-from services.errors import AlreadyExists
+from services.errors import AlreadyExists, Conflict
+
+_ATTEMPTS = 5  # against others who edit the film meanwhile
 
 
 class MovieEdit(NamedTuple):
@@ -64,8 +67,23 @@ async def edit_movie(id_: str, changes: Mapping[str, Any], version: int | None) 
 
     Raises:
         AlreadyExists: another film has this TMDb number.
+        Conflict: others edit the film all the time.
         UpstreamUnavailable: MongoDB did not answer in time or refused.
     """
+    if not is_sorted_by(changes):
+        return await _edit_once(id_, changes, version)
+    for _ in range(_ATTEMPTS):
+        stored = await movie_to_edit(id_, None)
+        if stored is None or version not in (None, stored.version):
+            return None
+        made = sort_values({**msgspec.structs.asdict(stored), **changes})
+        edit = await _edit_once(id_, {**changes, **made}, stored.version)
+        if edit is not None or version is not None:
+            return edit
+    raise Conflict("The film changes too fast to be edited.")
+
+
+async def _edit_once(id_: str, changes: Mapping[str, Any], version: int | None) -> MovieEdit | None:
     where = {"_id": id_} if version is None else {"_id": id_, "version": version}
     changed = {**changes, "updated_at": _now()}
     with database_errors():

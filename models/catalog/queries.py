@@ -38,17 +38,17 @@ class OrderDirection(Enum):
 _ORDER_FIELDS = {
     MovieOrderField.POPULARITY: "popularity",
     MovieOrderField.RATING: "rating",
-    MovieOrderField.RELEASE_DATE: "release_date",
+    MovieOrderField.RELEASE_DATE: "released",
     MovieOrderField.TITLE: "sort_title",
     MovieOrderField.CREATED_AT: "created_at",
 }
 _SHOW_ORDER_FIELDS = _ORDER_FIELDS | {MovieOrderField.RELEASE_DATE: "year"}
 _CATEGORY_ORDERS = {
     MovieCategory.POPULAR: ("popularity", -1),
-    MovieCategory.TRENDING: ("views", -1),
-    MovieCategory.TOP_RATED: ("rating", -1),
-    MovieCategory.NEW_RELEASES: ("release_date", -1),
-    MovieCategory.UPCOMING: ("release_date", 1),
+    MovieCategory.TRENDING: ("trend", -1),
+    MovieCategory.TOP_RATED: ("weighted_rating", -1),
+    MovieCategory.NEW_RELEASES: ("released", -1),
+    MovieCategory.UPCOMING: ("released", 1),
     MovieCategory.FEATURED: ("rating", -1),
 }
 Chosen = tuple[MovieOrderField, OrderDirection] | None

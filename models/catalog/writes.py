@@ -15,6 +15,7 @@ import pymongo
 from pymongo import InsertOne, UpdateOne
 from pymongo.errors import BulkWriteError
 
+from models.catalog.sort_values import SORT_VALUES, SOURCES, first_trend, sort_values
 from models.mongo.base import StoredDocument, utc_now
 from models.mongo.reading import database_errors
 from models.mongo.updates import build_revision
@@ -28,6 +29,7 @@ Write = InsertOne[dict[str, Any]] | UpdateOne
 BATCH = 1000
 _BATCH_SECONDS = 30.0  # a thousand inserts into fourteen indexes take longer than one operation may
 _OURS = {"id", "revision_id", "version", "created_at", "updated_at"}
+_MADE = {*SORT_VALUES, "trend"}  # of other fields, by us
 _DUPLICATE_KEY = 11000
 
 
@@ -79,7 +81,7 @@ async def upsert(
     for batch in batches(documents, BATCH):
         if prepare is not None:
             await prepare(batch)
-        changes += await _write(document, batch, _OURS | set(once))
+        changes += await _write(document, batch, _OURS | _MADE | set(once))
         if written is not None:
             written(changes.total)
     return changes
@@ -129,16 +131,31 @@ async def _write_once(document: type[D], batch: Sequence[D], excluded: set[str])
         if before is None:
             operations.append(InsertOne(row))
             inserted += 1
-        elif changed := {
-            name: row[name] for name in owned[item.id] if _is_different(before, row, name)
-        }:
+        elif changed := _changed_values(document, before, row, owned[item.id]):
             operations.append(_update(document, item.id, changed))
     await _send(document, operations)
     return Changes(inserted, len(operations) - inserted, len(batch) - len(operations))
 
 
+def _changed_values(
+    document: type[D], before: Row, row: Row, owned: Collection[str]
+) -> dict[str, Any]:
+    """Values of owned fields that differ, and those made of them."""
+    changed = {name: row[name] for name in owned if _is_different(before, row, name)}
+    if not _has_sort_values(document):
+        return changed
+    made = sort_values({**before, **changed})
+    return changed | {name: made[name] for name in made if _is_different(before, made, name)}
+
+
+def _has_sort_values(document: type[StoredDocument]) -> bool:
+    return "released" in document.model_fields
+
+
 async def _read_stored(document: type[D], owned: Mapping[str, set[str]]) -> dict[str, Row]:
     names = set().union(*owned.values())
+    if _has_sort_values(document):
+        names |= {*SOURCES, *SORT_VALUES}
     collection = document.get_pymongo_collection()
     with database_errors(), pymongo.timeout(_BATCH_SECONDS):
         cursor = collection.find({"_id": {"$in": list(owned)}}, dict.fromkeys(sorted(names), 1))
@@ -173,6 +190,9 @@ def stored_row(item: StoredDocument) -> dict[str, Any]:
     row = item.model_dump(mode="json", exclude=_OURS)
     created_at, updated_at = item.created_at, item.updated_at
     ours = {"version": item.version, "created_at": created_at, "updated_at": updated_at}
+    if _has_sort_values(type(item)):
+        ours |= sort_values(row)
+        ours["trend"] = row["trend"] or first_trend(row["popularity"])
     return {"_id": item.id, **row, **ours}
 
 

@@ -32,9 +32,8 @@ async def client(_runtime: Runtime) -> AsyncIterator[Client]:
     collection = models.Movie.get_pymongo_collection()
     some = await collection.find({}, {"_id": 1}).sort("_id", 1).limit(_FILMS // 10).to_list()
     names = [row["_id"] for row in some]
-    await collection.update_many(
-        {"_id": {"$in": names}}, {"$set": {"rating": None, "release_date": None}}
-    )
+    unknown = dict.fromkeys(("rating", "weighted_rating", "release_date", "year", "released"))
+    await collection.update_many({"_id": {"$in": names}}, {"$set": unknown})
     yield Client(_runtime, build_silent_app(_runtime))
     await collection.database.drop_collection("system.profile")
     await library.drop()

@@ -115,7 +115,7 @@ def _movies(
             title=row.title.title,
             sort_title=row.title.sort_title,
             original_title=row.title.original_title,
-            other_titles=list(row.title.other_titles),
+            also_known_as=list(row.title.also_known_as),
             year=row.title.year,
             genre_ids=_genre_ids(row.genres),
             imdb_id=link.imdb_id,

@@ -44,7 +44,7 @@ class ParsedTitle:
     sort_title: str
     year: int | None = None
     original_title: str | None = None
-    other_titles: tuple[str, ...] = ()
+    also_known_as: tuple[str, ...] = ()
 
 
 def parse(text: str) -> ParsedTitle:

@@ -23,7 +23,7 @@ _DAY = datetime(2026, 1, 1, tzinfo=UTC)
 _VALUES: dict[str, st.SearchStrategy[Any]] = {
     "popularity": st.sampled_from([0.0, 1.5, 2.0]),
     "rating": st.sampled_from([None, None, 5.0, 7.5]),
-    "release_date": st.sampled_from([None, "1999-01-01", "2020-02-29"]),
+    "released": st.sampled_from([None, "1999", "1999-01-01", "2020-02-29"]),
     "sort_title": st.sampled_from(["a", "b", "ä"]),
     "created_at": st.sampled_from([_DAY, _DAY + timedelta(milliseconds=1)]),
 }

@@ -315,7 +315,7 @@ async def test_other_names_are_stored(runtime: Runtime, tmp_path: Path) -> None:
     await movielens.load(runtime, folder(tmp_path, movies, links=None, ratings=None))
     row = await models.Movie.get_pymongo_collection().find_one({})
     assert row is not None
-    assert (row["title"], row["original_title"], row["other_titles"]) == (
+    assert (row["title"], row["original_title"], row["also_known_as"]) == (
         "Seven", "Sieben", ["Se7en"],
     )  # fmt: skip
 

@@ -84,7 +84,7 @@ def test_titles_as_catalogues_write_them(
 ) -> None:
     parsed = titles.parse(text)
     expected = ParsedTitle(title, sort_title or parsed.sort_title, year, original)
-    assert replace(parsed, other_titles=()) == expected
+    assert replace(parsed, also_known_as=()) == expected
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_parentheses_are_years_names_or_part_of_the_title(
 ) -> None:
     parsed = titles.parse(text)
     assert (parsed.title, parsed.year) == (title, year)
-    assert (parsed.original_title, parsed.other_titles) == (original, others)
+    assert (parsed.original_title, parsed.also_known_as) == (original, others)
 
 
 @pytest.mark.parametrize(

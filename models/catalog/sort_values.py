@@ -1,0 +1,44 @@
+"""Values that films are sorted by, made of other fields whenever those are written.
+
+They are stored because a page walks an index: the day of release or, where only that is known, the
+year; and a mean rating that few votes do not move far.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+Row = Mapping[str, Any]
+
+SORT_VALUES = ("released", "weighted_rating")
+SOURCES = ("release_date", "year", "rating", "vote_count")
+_PRIOR_RATING = 6.5  # of a film nobody voted on, of 10
+_PRIOR_VOTES = 50
+# Orders films that nobody watched by popularity, far below the weight of any viewing.
+_UNWATCHED = 1e-300
+
+
+def is_sorted_by(names: Iterable[str]) -> bool:
+    """Whether a change of these fields changes the sort values."""
+    return not set(SOURCES).isdisjoint(names)
+
+
+def sort_values(row: Row) -> dict[str, Any]:
+    """The sort values of a film; ISO dates sort as text, also a year alone before its days."""
+    year, rating = row.get("year"), row.get("rating")
+    return {
+        "released": row.get("release_date") or (None if year is None else f"{year:04}"),
+        "weighted_rating": None if rating is None else weigh(rating, row.get("vote_count") or 0),
+    }
+
+
+def weigh(rating: float, votes: int) -> float:
+    """The mean of a film's votes and 50 votes of 6.5 (a Bayesian mean)."""
+    mean = (rating * votes + _PRIOR_RATING * _PRIOR_VOTES) / (votes + _PRIOR_VOTES)
+    return round(mean, 4)
+
+
+def first_trend(popularity: float) -> float:
+    """The trend of a film before its first viewing (models/playback/views.py)."""
+    return popularity * _UNWATCHED
