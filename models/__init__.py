@@ -230,6 +230,7 @@ from models.playback.viewings import (
     viewing_id,
     viewing_record,
 )
+from models.playback.views import count_views, is_view
 from models.playback.watchlist import (
     WatchlistEntry,
     WatchlistEntryRecord,

@@ -1,4 +1,4 @@
-"""Flushes progress (the newest per title) and history (per viewing) to MongoDB.
+"""Flushes progress (the newest per title), history (per viewing) and views to MongoDB.
 
 Promise: an entry leaves its stream only after MongoDB acknowledged it. Writing one twice is
 harmless, so any number of workers may run, die or freeze. An unreadable entry becomes a dead letter
@@ -31,6 +31,7 @@ _CONSUMER = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
 
 log = get_logger("workers")
 Key = tuple[str, str]
+Entry = tuple[int, models.ViewingRecord, Delivery]  # when its session was seen
 
 
 async def flush_progress(runtime: Runtime, consumer: str = _CONSUMER) -> int:
@@ -80,7 +81,7 @@ async def write_batch(runtime: Runtime, deliveries: list[Delivery]) -> int:
 
 async def _write_viewings(runtime: Runtime, deliveries: Iterable[Delivery]) -> list[Delivery]:
     """Write the newest of each viewing; returns deliveries that cannot be read or stored."""
-    by_viewing: dict[str, list[tuple[int, models.ViewingRecord, Delivery]]] = defaultdict(list)
+    by_viewing: dict[str, list[Entry]] = defaultdict(list)
     bad = []
     for each in deliveries:
         try:
@@ -93,9 +94,17 @@ async def _write_viewings(runtime: Runtime, deliveries: Iterable[Delivery]) -> l
     rows = (max(some, key=itemgetter(0))[1] for some in by_viewing.values())
     lifetime = timedelta(days=runtime.settings.history_days)
     while batch := list(islice(rows, _WRITES)):
-        for refused in await models.write_viewings(batch, lifetime):
-            bad += [each for _, _, each in by_viewing[refused]]
+        refused = await models.write_viewings(batch, lifetime)
+        bad += [each for id_ in refused for _, _, each in by_viewing[id_]]
+        await models.count_views(
+            [one for one in batch if one.id not in refused and _is_view(one, by_viewing[one.id])]
+        )
     return bad
+
+
+def _is_view(viewing: models.ViewingRecord, entries: list[Entry]) -> bool:
+    durations = (each.progress and each.progress.state.duration_seconds for _, _, each in entries)
+    return models.is_view(viewing, next(filter(None, durations), None))
 
 
 def _viewing(delivery: Delivery) -> models.ViewingRecord | None:

@@ -10,7 +10,7 @@ describe_enum(
     "A predefined list of films with its own order.",
     {
         "POPULAR": "Most popular first.",
-        "TRENDING": "Most watched on this service of late first: a view weighs half of one a week later.",
+        "TRENDING": "Most watched here of late first: a view weighs half of one a week later.",
         "TOP_RATED": "Rated films, highest rating first; few votes weigh little.",
         "NEW_RELEASES": "Released films, newest first; of the day unknown, by year.",
         "UPCOMING": "Unreleased films, next release first.",

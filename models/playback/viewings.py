@@ -66,6 +66,7 @@ class Viewing(StoredDocument):
     stamp_ms: int = 0
     deleted_at: datetime | None = None
     expires_at: datetime | None = None
+    is_counted: bool = False  # as a view of its title; models/playback/views.py
 
     class Settings:
         name = "viewings"
