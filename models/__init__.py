@@ -22,6 +22,8 @@ from models.accounts.documents import (
     Preferences,
     PreferencesRecord,
     Role,
+    SecondFactor,
+    SecondFactorRecord,
     User,
     UserRecord,
 )
@@ -66,6 +68,14 @@ from models.accounts.mails import (
     use_mail_token,
 )
 from models.accounts.revocations import RevocationStore, RevokedAccess, RevokedAccessRecord
+from models.accounts.second_factors import (
+    confirm_second_factor,
+    mark_login,
+    remove_second_factor,
+    start_second_factor,
+    use_recovery_code,
+    use_step,
+)
 from models.accounts.writes import (
     credential_by_id,
     credential_of,

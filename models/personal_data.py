@@ -71,7 +71,7 @@ PERSONAL_DATA: Sequence[PersonalData] = (
     ),
     PersonalData(AuditEntry, owner="actor", retention_reason=_AUDITED),
     PersonalData(AuditEntry, owner="subject", retention_reason=_AUDITED),
-    PersonalData(User, owner="_id", secrets=("password_hash",)),
+    PersonalData(User, owner="_id", secrets=("password_hash", "second_factor")),
 )
 
 

@@ -173,6 +173,12 @@ def _check_mail(settings: Settings) -> Iterator[Finding]:
         yield _warn("EMAIL_VERIFICATION_REQUIRED", problem, "leave it empty")
 
 
+def _check_second_factor(settings: Settings) -> Iterator[Finding]:
+    if not settings.second_factor_required:
+        problem = "is off: a password alone opens the accounts that run the service"
+        yield _reject("SECOND_FACTOR_REQUIRED", problem, "set true")
+
+
 def _check_contact(settings: Settings) -> Iterator[Finding]:
     if not settings.security_contacts:
         problem = "is empty, so nobody knows whom to tell of a vulnerability"
@@ -233,6 +239,7 @@ _RULES: Sequence[SettingsRule] = (
     _check_proxies,
     _check_addresses,
     _check_mail,
+    _check_second_factor,
     _check_contact,
     _check_stores,
     _check_watches,

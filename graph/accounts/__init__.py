@@ -6,6 +6,7 @@ from graph.accounts import (
     administration,
     api_keys,
     preferences,
+    second_factor,
     sessions,
     tiers,
 )

@@ -34,6 +34,9 @@ class Viewer(ViewerSessions, ViewerApiKeys, Node):
     display_name: str = plain("The display name.")
     role: models.Role = plain("The viewer's role.")
     tier: AccountTier = plain("The viewer's subscription tier.")
+    second_factor_at: DateTime | None = plain(
+        "When the account got its second factor; null without one."
+    )
     preferences: Preferences = plain(
         "Playback and language preferences.", child_projection="preferences"
     )
@@ -57,13 +60,24 @@ class AuthTokens:
     )
 
 
+@strawberry.type(description="A sign-in that needs a code of the account's second factor.")
+class SignInChallenge:
+    token: str = plain("Token to send with the code to `answerSignInChallenge`.")
+    expires_in_seconds: int = plain("Seconds until the challenge expires, such as 300.")
+
+
 @payload("Result of signing in; `errors` says why it failed.")
 class AuthPayload:
     tokens: AuthTokens | None = plain(
-        "The new tokens; null on failure, or if the e-mail address must be verified first."
+        "The new tokens; null on failure, with a challenge, or if the e-mail address must be "
+        "verified first."
     )
     viewer: Viewer | None = plain(
-        "The signed-in user; null on failure, or if the e-mail address must be verified first."
+        "The signed-in user; null on failure, with a challenge, or if the e-mail address must be "
+        "verified first."
+    )
+    challenge: SignInChallenge | None = plain(
+        "What is still needed from an account with a second factor; null otherwise."
     )
 
 

@@ -59,12 +59,20 @@ class Preferences(BaseModel):
     autoplay_next: bool = True
 
 
+class SecondFactor(BaseModel):
+    """A second factor; `secret` is encrypted, `last_step` the time step of the last code used."""
+
+    secret: str
+    last_step: int = 0
+    recovery_hashes: list[str] = []
+
+
 class User(StoredDocument):
     """An account. `email` is folded to lower case, `password_hash` is encoded argon2id.
 
     `deleted_at` marks an account whose data are being erased; `erase_at` is when the next erasure
     pass is due. `session_epoch` grows when all sign-ins end: those of an earlier one are over;
-    `key_epoch` likewise for API keys.
+    `key_epoch` likewise for API keys. `second_factor` is in force from `second_factor_at` on.
     """
 
     id_kind = "user"
@@ -77,6 +85,8 @@ class User(StoredDocument):
     preferences: Preferences = Preferences()
     session_epoch: int = 0
     key_epoch: int = 0
+    second_factor: SecondFactor | None = None
+    second_factor_at: datetime | None = None
     deleted_at: datetime | None = None
     erase_at: datetime | None = None
 
@@ -109,6 +119,7 @@ class Login(StoredDocument):
     sealed_successor: str | None = None
     rotated_by: str | None = None
     session_epoch: int = 0
+    has_second_factor: bool = False
     last_used_at: datetime
     expires_at: datetime
     revoked_at: datetime | None = None
@@ -153,7 +164,14 @@ class UserRecord(IdentifiedRecord, frozen=True):
     preferences: PreferencesRecord = PreferencesRecord()
     session_epoch: int = 0
     key_epoch: int = 0
+    second_factor_at: datetime | None = None
     created_at: datetime = EPOCH
+
+
+class SecondFactorRecord(Record, frozen=True):
+    secret: str = ""
+    last_step: int = 0
+    recovery_hashes: list[str] = []
 
 
 class CredentialRecord(IdentifiedRecord, frozen=True):
@@ -165,6 +183,8 @@ class CredentialRecord(IdentifiedRecord, frozen=True):
     password_hash: str = ""
     session_epoch: int = 0
     key_epoch: int = 0
+    second_factor: SecondFactorRecord | None = None
+    second_factor_at: datetime | None = None
 
 
 class LoginRecord(IdentifiedRecord, frozen=True):
@@ -178,6 +198,7 @@ class LoginRecord(IdentifiedRecord, frozen=True):
     sealed_successor: str | None = None
     rotated_by: str | None = None
     session_epoch: int = 0
+    has_second_factor: bool = False
     last_used_at: datetime = EPOCH
     expires_at: datetime = EPOCH
     revoked_at: datetime | None = None

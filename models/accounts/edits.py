@@ -104,7 +104,8 @@ async def mark_deleted(user_id: str, password_hash: str, now: datetime) -> bool:
     blank = User(
         id=user_id, email=f"{user_id}@deleted.invalid", password_hash="", display_name=""
     ).model_dump(mode="json", include={"email", "email_verified", "display_name", "preferences"})
-    changes = {**blank, "password_hash": "", "deleted_at": now, "erase_at": now}
+    emptied = {"password_hash": "", "second_factor": None, "second_factor_at": None}
+    changes = {**blank, **emptied, "deleted_at": now, "erase_at": now}
     where = {"_id": user_id, "password_hash": password_hash, "deleted_at": None}
     return await _edit(where, changes, now, ends=_SESSIONS) is not None
 

@@ -11,6 +11,7 @@ from services.accounts.device_tokens import DeviceTokens
 from services.accounts.mail import open_mailer
 from services.accounts.passwords import Passwords
 from services.accounts.revocations import Revocations
+from services.accounts.second_factors import SecondFactors
 from services.accounts.token_keys import open_keys
 from services.accounts.tokens import AccessTokens
 from services.limits.sliding_window import SlidingWindows
@@ -34,6 +35,7 @@ async def open_accounts(settings: Settings, state: pool.Client) -> AsyncIterator
                 throttles=Throttles(settings, SlidingWindows(state)),
                 mailer=open_mailer(settings),
                 device_tokens=DeviceTokens(settings.secret_bytes),
+                second_factors=SecondFactors(settings.secret_bytes),
             )
 
 

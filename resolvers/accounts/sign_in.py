@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import models
-from loaders import UserByIdUnscoped
 from models import AuditEvent, MailPurpose
 from resolvers import audit
 from resolvers.accounts.input import (
@@ -22,10 +21,20 @@ from resolvers.accounts.input import (
     validate_device,
     validate_line,
 )
+from resolvers.accounts.logins import (
+    WRONG,
+    SignInResult,
+    create_login,
+    issue_time,
+    issue_tokens,
+    load_user,
+    refresh_deadline,
+)
 from resolvers.accounts.mail_requests import count_mail, request_mail
 from resolvers.accounts.password_check import build_attempt, check_password, count_attempt
-from resolvers.accounts.sign_out import MOST_SESSIONS, revoke_login_tokens
+from resolvers.accounts.second_factor import check_code
 from resolvers.context import Context
+from services.accounts.second_factors import CHALLENGE_SECONDS, Challenge
 from services.accounts.tokens import RefreshToken, reject_token
 from services.errors import (
     AlreadyExists,
@@ -39,37 +48,37 @@ from services.telemetry import metrics
 
 _REPLAY_SECONDS = 10  # a lost answer, or three tabs refreshing at once, is no theft
 _MAX_USER_AGENT_CHARACTERS = 200
-_WRONG = "Wrong email address or password."
 
 
 @dataclass(frozen=True, slots=True)
-class Tokens:
-    """Tokens of a sign-in; those in a cookie are None here."""
+class SignInChallenge:
+    """What `answer_challenge` takes: the password was right, a second factor is needed."""
 
-    access_token: str
+    token: str
     expires_in_seconds: int
-    refresh_token: str | None
-    device_token: str | None = None  # only of a new sign-in
 
 
 @dataclass(frozen=True, slots=True)
-class SignInResult:
-    tokens: Tokens
-    viewer: models.UserRecord
+class PendingSignIn:
+    """A sign-in that needs a second factor."""
+
+    challenge: SignInChallenge
+    tokens: None = None
+    viewer: None = None
 
 
 async def viewer(context: Context) -> models.UserRecord | None:
     """The signed-in viewer's account; None for the anonymous and for deleted accounts."""
     if context.viewer is None:
         return None
-    return await _user(context, context.viewer.user_id)
+    return await load_user(context, context.viewer.user_id)
 
 
 async def own_account(context: Context, ids: Sequence[str]) -> dict[str, models.UserRecord]:
     """Users by id: the viewer's own, if it is among them; others are absent."""
     if context.viewer is None or context.viewer.user_id not in ids:
         return {}
-    user = await _user(context, context.viewer.user_id)
+    user = await load_user(context, context.viewer.user_id)
     return {user.id: user} if user is not None else {}
 
 
@@ -108,7 +117,7 @@ async def register(
     metrics.sign_ins_total.labels("registered").inc()
     await audit.record(context, AuditEvent.REGISTERED, subject=user.id)
     await request_mail(context, MailPurpose.VERIFY_EMAIL, address)
-    return await _create_login(context, user.id, user.session_epoch, checked)
+    return await create_login(context, user.id, user.session_epoch, checked)
 
 
 async def _count_registration(context: Context, address: str) -> None:
@@ -125,8 +134,8 @@ async def login(
     password: str,
     device: models.Device | None = None,
     device_token: str | None = None,
-) -> SignInResult:
-    """Sign in with address and password.
+) -> SignInResult | PendingSignIn:
+    """Sign in with address and password; where the account has a second factor, begin to.
 
     Args:
         device_token: from an earlier sign-in on this device, which is then counted by itself.
@@ -146,13 +155,45 @@ async def login(
         metrics.sign_ins_total.labels("refused").inc()
         account_id = credential.id if credential else None
         await audit.record(context, AuditEvent.SIGN_IN_REFUSED, subject=account_id)
-        raise InvalidCredentials(_WRONG)
+        raise InvalidCredentials(WRONG)
     if context.runtime.settings.needs_verified_email and not credential.email_verified:
         await audit.record(context, AuditEvent.SIGN_IN_REFUSED, subject=credential.id, proved=False)
         raise EmailNotVerified("Prove your address first: open the link we mailed you.")
     await _renew_hash(context, credential, password)
+    if credential.second_factor_at is not None:
+        return _challenge(context, credential)
     metrics.sign_ins_total.labels("signed_in").inc()
-    return await _create_login(context, credential.id, credential.session_epoch, checked)
+    return await create_login(context, credential.id, credential.session_epoch, checked)
+
+
+def _challenge(context: Context, credential: models.CredentialRecord) -> PendingSignIn:
+    token = context.runtime.accounts.second_factors.issue_challenge(
+        Challenge(credential.id, credential.session_epoch), context.runtime.clock()
+    )
+    return PendingSignIn(SignInChallenge(token, CHALLENGE_SECONDS))
+
+
+async def answer_challenge(
+    context: Context, token: str, code: str, device: models.Device | None = None
+) -> SignInResult:
+    """Complete a sign-in with a code of the second factor, or a recovery code.
+
+    Raises:
+        InvalidToken: the challenge is not ours, too old, or of an account that changed since.
+        InvalidCredentials: a wrong code; the challenge may be answered again.
+        ValidationFailed, RateLimited, UpstreamUnavailable.
+    """
+    checked = validate_device(device)
+    factors = context.runtime.accounts.second_factors
+    challenge = factors.verify_challenge(token, context.runtime.clock())
+    account = await models.credential_by_id(challenge.user_id) if challenge else None
+    if challenge is None or account is None or account.session_epoch != challenge.session_epoch:
+        raise InvalidToken("This sign-in took too long: begin again.", path=["token"])
+    await check_code(context, account, code)
+    metrics.sign_ins_total.labels("signed_in").inc()
+    return await create_login(
+        context, account.id, account.session_epoch, checked, has_second_factor=True
+    )
 
 
 async def refresh_tokens(context: Context, refresh_token: str | None) -> SignInResult:
@@ -177,48 +218,14 @@ async def refresh_tokens(context: Context, refresh_token: str | None) -> SignInR
 async def _refresh(context: Context, refresh_token: str) -> SignInResult:
     presented = RefreshToken.parse(refresh_token)
     record = _require_active(context, await models.login_of(presented.hash))
-    issued_at = _issue_time(context, record.user_id)
-    user = await _user(context, record.user_id)  # first: a read that fails must not cost the token
+    issued_at = issue_time(context, record.user_id)
+    user = await load_user(
+        context, record.user_id
+    )  # first: a read that fails must not cost the token
     if user is None or user.session_epoch != record.session_epoch:
         reject_token()
     successor = await _issue_successor(context, record, presented)
-    return _issue_tokens(context, user, record.id, successor, issued_at)
-
-
-async def _create_login(
-    context: Context, user_id: str, session_epoch: int, device: models.Device | None
-) -> SignInResult:
-    """Create a sign-in of the epoch in which the password was right."""
-    issued_at = _issue_time(context, user_id)
-    token, at = RefreshToken.new(), now(context)
-    login = models.Login(
-        id=models.ids.new("login"),
-        user_id=user_id,
-        device=device,
-        token_hash=token.hash,
-        session_epoch=session_epoch,
-        last_used_at=at,
-        expires_at=_refresh_deadline(context, at),
-        created_at=at,
-        updated_at=at,
-    )
-    await models.insert_login(login)
-    user = await _user(context, user_id)
-    if user is None or user.session_epoch != session_epoch:
-        await models.delete_logins(user_id, [login.id])
-        raise InvalidCredentials(_WRONG)  # deleted, or all sign-ins ended, a moment ago
-    await _end_displaced(context, login)
-    await audit.record(context, AuditEvent.SIGNED_IN, subject=user_id, session=login.id)
-    device_token = context.runtime.accounts.device_tokens.issue(user.email)
-    return _issue_tokens(context, user, login.id, token, issued_at, device_token)
-
-
-async def _end_displaced(context: Context, login: models.Login) -> None:
-    """End sign-ins beyond the most an account has: those used longest ago."""
-    ids = await models.displaced_login_ids(login, MOST_SESSIONS)
-    if ids:
-        await revoke_login_tokens(context, ids)
-        await models.delete_logins(login.user_id, ids)
+    return issue_tokens(context, user, record, successor, issued_at)
 
 
 async def _issue_successor(
@@ -251,7 +258,7 @@ def _build_rotation(
         sealed_successor=used.seal(successor),
         user_agent=_user_agent(context),
         now=now(context),
-        expires_at=_refresh_deadline(context, login.created_at),
+        expires_at=refresh_deadline(context, login.created_at),
     )
 
 
@@ -269,34 +276,6 @@ def _require_active(context: Context, login: models.LoginRecord | None) -> model
     return login
 
 
-def _issue_time(context: Context, user_id: str) -> float:
-    """Time of issue; get it before reading the user, so that no token has outdated rights."""
-    return context.runtime.accounts.revocations.issue_time(user_id, context.runtime.clock())
-
-
-def _issue_tokens(
-    context: Context,
-    user: models.UserRecord,
-    login_id: str,
-    refresh_token: RefreshToken,
-    issued_at: float,
-    device_token: str | None = None,
-) -> SignInResult:
-    issuer = context.runtime.accounts.access_tokens
-    access_token = issuer.issue(
-        user_id=user.id,
-        role=user.role.value,
-        tier=user.tier.value,
-        login_id=login_id,
-        now=issued_at,
-    )
-    seconds = issuer.lifetime_seconds
-    if context.browser is not None:
-        context.browser.keep(access_token, refresh_token.text, device_token)
-        return SignInResult(Tokens(access_token, seconds, None), user)
-    return SignInResult(Tokens(access_token, seconds, refresh_token.text, device_token), user)
-
-
 async def _renew_hash(context: Context, credential: models.CredentialRecord, password: str) -> None:
     """Rehash with current parameters; only now is the password at hand."""
     passwords = context.runtime.accounts.passwords
@@ -307,17 +286,5 @@ async def _renew_hash(context: Context, credential: models.CredentialRecord, pas
         )
 
 
-async def _user(context: Context, user_id: str) -> models.UserRecord | None:
-    # unscoped: signing in reads before there is a viewer, by an id that was just verified
-    return await context.load(UserByIdUnscoped, user_id)  # type: ignore[no-any-return]
-
-
 def _user_agent(context: Context) -> str | None:
     return context.user_agent[:_MAX_USER_AGENT_CHARACTERS] if context.user_agent else None
-
-
-def _refresh_deadline(context: Context, signed_in_at: datetime) -> datetime:
-    """End of a sign-in that is used now: unused for too long, or too old."""
-    settings = context.runtime.settings
-    unused = now(context) + timedelta(seconds=settings.refresh_token_seconds)
-    return min(unused, signed_in_at + timedelta(seconds=settings.sign_in_seconds))

@@ -9,6 +9,7 @@ from services.accounts.device_tokens import DeviceTokens
 from services.accounts.mail import Mailer
 from services.accounts.passwords import Passwords
 from services.accounts.revocations import Revocations
+from services.accounts.second_factors import SecondFactors
 from services.accounts.tokens import AccessTokens
 from services.cache.ttl_cache import TtlCache
 from services.limits.throttles import Throttles
@@ -28,4 +29,5 @@ class AccountsRuntime:
     throttles: Throttles
     mailer: Mailer
     device_tokens: DeviceTokens
+    second_factors: SecondFactors
     api_key_cache: TtlCache[Any] = field(default_factory=_build_api_key_cache)

@@ -13,7 +13,7 @@ import orjson
 import typer
 
 import models
-from resolvers.accounts import administration, personal_data
+from resolvers.accounts import administration, personal_data, second_factor
 from resolvers.context import Context, Runtime
 from resolvers.opening import open_runtime
 from server import serving
@@ -112,6 +112,21 @@ async def change_tier(runtime: Runtime, email: str, tier: models.AccountTier) ->
     except CodedError as error:
         raise StartupError(error.message) from error
     print_line(f"{user.id}: {user.tier.value}; its sessions follow with their next refresh.")
+
+
+async def remove_second_factor(runtime: Runtime, email: str) -> None:
+    """Remove an account's second factor and end its sessions.
+
+    Raises:
+        StartupError: there is no such account, it has none, or a store does not answer.
+    """
+    context = Context(runtime)
+    try:
+        user = await administration.find_account(context, email)
+        await second_factor.remove_as_operator(context, user.id)
+    except CodedError as error:
+        raise StartupError(error.message) from error
+    print_line(f"{user.id}: no second factor; all sessions have ended.")
 
 
 async def print_accounts(
@@ -244,3 +259,14 @@ def find_command(
 ) -> None:
     """Print one account as a JSON object."""
     serving.run(_run(load_settings(), lambda runtime: print_account(runtime, who)))
+
+
+@account.command("remove-second-factor")
+def remove_second_factor_command(
+    email: Annotated[str, typer.Argument(help="The account's address.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Remove the second factor of somebody who lost it; see first that it is them."""
+    if not yes:
+        typer.confirm(f"Remove the second factor of {email}?", abort=True)
+    serving.run(_run(load_settings(), lambda runtime: remove_second_factor(runtime, email)))

@@ -26,6 +26,7 @@ class Throttle(Enum):
     """Throttled actions."""
 
     LOGIN = "login"  # also when a signed-in user re-enters the password
+    SECOND_FACTOR = "second_factor"  # codes, by who knows the password
     MAIL = "mail"  # verification and reset mails
     REGISTER = "register"
     RESET = "reset"  # attempts to use a mailed token
@@ -140,6 +141,9 @@ def _build_rules(settings: Settings) -> dict[Throttle, ThrottleRule]:
             pair=settings.login_tries_per_account,
             account=settings.login_tries_per_account_everywhere,
             address=per_address,
+        ),
+        Throttle.SECOND_FACTOR: ThrottleRule(
+            window, account=settings.login_tries_per_account, address=per_address
         ),
         Throttle.MAIL: ThrottleRule(
             hour,

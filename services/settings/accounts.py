@@ -16,6 +16,11 @@ class AccountSettings(BaseSettings):
         description="Sign-in only with a proved address; then `register` answers the same whether "
         "an address has an account or not; default only in production",
     )
+    second_factor_required: bool = Field(
+        False,
+        description="OPERATOR and ADMIN have the rights of a USER until they sign in with a second "
+        "factor",
+    )
     sign_in_seconds: int = Field(
         90 * 86400,
         ge=60,

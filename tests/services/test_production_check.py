@@ -26,6 +26,7 @@ FIT: dict[str, Any] = {
     "redis_url": "rediss://:key-of-the-cache@redis:6379/0",
     "state_redis_url": "rediss://:key-of-the-state@state:6379/0",
     "metrics_token": SecretStr("a-token-of-prometheus-alone"),
+    "second_factor_required": True,
     "security_contact": "mailto:security@marquee.example",
 }
 
@@ -62,6 +63,7 @@ REFUSED: list[tuple[str, dict[str, Any]]] = [
     ("PUBLIC_URL", {"public_url": "http://api.marquee.example"}),
     ("PUBLIC_WEB_URL", {"public_web_url": "http://marquee.example"}),
     ("SMTP_HOST", {"smtp_host": ""}),
+    ("SECOND_FACTOR_REQUIRED", {"second_factor_required": False}),
     ("SMTP_SECURITY", {"smtp_security": "none"}),
     ("MONGODB_URI", {"mongodb_uri": None}),
     ("MONGODB_WRITE_CONCERN", {"mongodb_write_concern": "1"}),

@@ -106,6 +106,8 @@ async def test_registering_makes_an_account_and_signs_it_in(guest: Context) -> N
         },
         "session_epoch": 0,
         "key_epoch": 0,
+        "second_factor": None,
+        "second_factor_at": None,
         "deleted_at": None,
         "erase_at": None,
     }

@@ -24,6 +24,7 @@ FIT = {
     "PUBLIC_URL": "https://api.marquee.example",
     "PUBLIC_WEB_URL": "https://marquee.example",
     "SMTP_HOST": "smtp.marquee.example",
+    "SECOND_FACTOR_REQUIRED": "true",
     "MAIL_FROM": "no-reply@marquee.example",
     "RATE_LIMIT_MODE": "enforce",
     "THROTTLES": "true",
