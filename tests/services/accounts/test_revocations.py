@@ -13,10 +13,13 @@ import pytest
 import models
 from resolvers.context import Context, Runtime
 from services.accounts.revocations import Revocation, RevocationKind, Revocations
+from services.cache.cache import Cache
 from services.errors import UpstreamUnavailable
 from services.redis import pool
 from services.redis.pool import Client
 from services.settings.settings import Settings
+from services.supervision import TaskStatus, list_tasks
+from tests.support.caching import track_cache
 from tests.support.clock import Clock
 from tests.support.relay import Relay
 
@@ -350,3 +353,55 @@ async def test_the_runtime_closes_films_with_the_sign_in(context: Context) -> No
     assert not await runtime.sources.media.is_revoked("login_film")
     await runtime.accounts.revocations.revoke_login("login_film")
     assert await runtime.sources.media.is_revoked("login_film")
+
+
+class SlowStore(models.RevocationStore):
+    """A MongoDB that takes half a second."""
+
+    async def list_since(self, moment: float, most: int) -> list[Revocation]:
+        await asyncio.sleep(0.5)
+        return await super().list_since(moment, most)
+
+
+async def test_two_resets_while_mongodb_is_slow_cost_a_second_at_most(
+    opened: Open, relay: Relay
+) -> None:
+    # given a process that follows through a relay
+    here = await opened()
+    there = await opened(redis_url=relay.uri, store=SlowStore())
+    # when its connections are reset twice, the second time while it reads MongoDB or just after
+    for number in range(3):
+        relay.reset()
+        await asyncio.sleep(0.9)
+        relay.reset()
+        # then what is revoked elsewhere is known within a second or so
+        login_id = f"login_{number}"
+        await here.revoke_login(login_id)
+        await until(partial(there.is_login_revoked, login_id), 4)
+    # and it goes on following
+    await here.revoke_login("login_last")
+    await until(lambda: there.is_login_revoked("login_last"), 4)
+    assert list_tasks()["revocations"] is TaskStatus.RUNNING
+
+
+async def test_resets_while_idle_end_no_follower(
+    settings: Settings, opened: Open, relay: Relay
+) -> None:
+    # given two followers of Redis, idle
+    here = await opened()
+    there = await opened(redis_url=relay.uri)
+    through = pool.connect(settings.model_copy(update={"redis_url": relay.uri}))
+    async with track_cache(Cache(through), settings, relay) as tracking:
+        for number in range(3):
+            await asyncio.sleep(0.4)
+            # when all their connections are reset
+            relay.reset()
+            # then each goes on
+            login_id = f"idle_{number}"
+            await here.revoke_login(login_id)
+            await until(partial(there.is_login_revoked, login_id), 4)
+            await until(lambda: tracking.is_listening, 4)
+        running = TaskStatus.RUNNING
+        await until(lambda: list_tasks()["cache tracking"] is running, 4)
+        await until(lambda: list_tasks()["revocations"] is running, 4)
+    await through.aclose()
