@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -13,7 +12,6 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Route, WebSocketRoute
 from starlette.types import Scope
-from starlette_compress import CompressMiddleware, add_compress_type
 
 import workers
 from graph.engine.answers import Answers
@@ -26,9 +24,11 @@ from server.graphql.http import GraphQLOverHTTP
 from server.graphql.websocket import GraphQLOverWebSocket
 from server.middleware.abuse_guard import AbuseGuard
 from server.middleware.client_address import ClientAddress
+from server.middleware.compression import Compression
 from server.middleware.cross_site_guard import CrossSiteGuard
 from server.middleware.error_boundary import ErrorBoundary
 from server.middleware.graphql_fast_path import GraphQLFastPath
+from server.middleware.header_lines import HeaderLines
 from server.middleware.request_metrics import RequestMetrics
 from server.middleware.security_headers import SecurityHeaders
 from server.middleware.trusted_host import StrictTrustedHost
@@ -38,7 +38,6 @@ from server.routes.bandwidth import BandwidthTest
 from server.routes.jwks import KeySet
 from server.routes.prometheus import list_metrics_routes
 from services.limits.operation_gate import OperationGate
-from services.media.hls import PLAYLIST_TYPE
 from services.settings.settings import Settings
 from services.telemetry.access_log import AccessLog
 from services.telemetry.logs import get_logger
@@ -46,8 +45,6 @@ from services.telemetry.loop_lag import loop_lag
 
 log = get_logger("server")
 _STOP_SECONDS = 2.0  # for the workers of API processes
-_COMPRESSION: Any = {"zstd_level": 3, "brotli_quality": 4, "gzip_level": 4}
-add_compress_type(PLAYLIST_TYPE)
 _EXPOSED_HEADERS = [
     "x-request-id",
     "retry-after",
@@ -79,15 +76,16 @@ def build_app(runtime: Runtime, *, access_log: AccessLog | None = None) -> Starl
             ),
             *_hosts(settings),
             *_origins(settings),
+            Middleware(HeaderLines),
             Middleware(CrossSiteGuard, origins=Origins(settings)),
             *_abuse_guard(runtime),
             Middleware(
                 GraphQLFastPath,
                 path="/graphql",
                 endpoint=over_http,
-                compressed=CompressMiddleware(over_http, **_COMPRESSION),
+                compressed=Compression(over_http),
             ),
-            Middleware(CompressMiddleware, **_COMPRESSION),
+            Middleware(Compression),
         ],
         exception_handlers={HTTPException: fallback.http_error},
         lifespan=_lifespan,

@@ -121,6 +121,7 @@ class GraphQLOverHTTP:
     ) -> Request:
         if scope["method"] == "POST":
             _require_json(headers.get(b"content-type", b""))
+            _require_identity(headers.get(b"content-encoding", b""))
             body = await read_body(receive, self._runtime.settings.max_body_bytes, headers)
             return parse_request(_parse(body, "The body"))
         return _parse_url(scope["query_string"])
@@ -238,6 +239,17 @@ def _require_json(content_type: bytes) -> None:
         raise Refused(415, "The body must be in UTF-8.")
 
 
+def _require_identity(content_encoding: bytes) -> None:
+    """Require a body that is not compressed: its size is bounded as it comes.
+
+    Raises:
+        Refused: 415, with the codings that are taken (RFC 9110, 12.5.3).
+    """
+    if content_encoding.strip().lower() not in (b"", b"identity"):
+        accepted = {b"accept-encoding": b"identity"}
+        raise Refused(415, "The body must not be compressed.", headers=accepted)
+
+
 async def read_body(receive: Receive, most_bytes: int, headers: dict[bytes, bytes]) -> bytes:
     """Read the whole body.
 
@@ -348,7 +360,7 @@ def _document_id(payload: dict[str, Any]) -> str | None:
 
 def _parse_url(query_string: bytes) -> Request:
     try:
-        pairs = parse_qsl(query_string.decode(), strict_parsing=bool(query_string), errors="strict")
+        pairs = parse_qsl(query_string.decode(), errors="strict")
     except ValueError:
         raise Refused(400, "The query string is not valid.") from None
     payload: dict[str, Any] = dict(pairs)

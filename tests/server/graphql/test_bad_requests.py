@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import gzip
 import json
 import time
 from collections.abc import AsyncIterator, Callable
@@ -123,6 +124,28 @@ async def test_only_utf_8_is_taken(client: httpx.AsyncClient, charset: str) -> N
     assert refused(response, 415) == "The body must be in UTF-8."
 
 
+@pytest.mark.parametrize("coding", ["gzip", "br", "GZIP", "identity, gzip", "zstd", "unknown"])
+async def test_a_compressed_body_is_an_unsupported_type(
+    client: httpx.AsyncClient, coding: str
+) -> None:
+    body = gzip.compress(b'{"query": "{ __typename }"}')
+    headers = {**JSON, "content-encoding": coding}
+    response = await client.post("/graphql", content=body, headers=headers)
+    assert refused(response, 415) == "The body must not be compressed."
+    assert response.headers["accept-encoding"] == "identity"
+
+
+@pytest.mark.parametrize("coding", ["identity", "Identity", ""])
+async def test_a_body_in_the_identity_coding_is_taken(
+    client: httpx.AsyncClient, coding: str
+) -> None:
+    headers = {**JSON, "content-encoding": coding}
+    response = await client.post(
+        "/graphql", content=b'{"query": "{ __typename }"}', headers=headers
+    )
+    assert response.json() == {"data": {"__typename": "Query"}}
+
+
 async def test_a_megabyte_is_refused(client: httpx.AsyncClient) -> None:
     body = json.dumps({"query": " " * MEGABYTE}).encode()
     response = await client.post("/graphql", content=body, headers=JSON)
@@ -177,7 +200,8 @@ async def test_a_body_that_never_ends_does_not_hold_us(live_server: LiveServer) 
     [
         ("", "`query` must be a GraphQL document."),
         ("variables=%7B%7D", "`query` must be a GraphQL document."),
-        ("query", "The query string is not valid."),
+        ("query", "`query` must be a GraphQL document."),
+        ("&&&", "`query` must be a GraphQL document."),
         ("query=%ff%fe", "The query string is not valid."),
         ("query=%7Ba%7D&variables=%7B", "`variables` is not valid JSON."),
         ("query=%7Ba%7D&variables=[]", "`variables` must be an object."),

@@ -41,6 +41,24 @@ async def test_a_query_is_gotten_with_its_variables(
     assert response.json() == {"data": {"movies": {"nodes": [{"title": "Metropolis"}]}}}
 
 
+@pytest.mark.parametrize(
+    "address",
+    [
+        "query={q}&",
+        "&query={q}",
+        "query={q}&&variables=%7B%7D",
+        "&&query={q}&&&",
+        "query={q}&utm_source",
+        "flag&query={q}&=&other=",
+    ],
+)
+async def test_empty_parts_of_an_address_are_ignored(
+    client: httpx.AsyncClient, address: str
+) -> None:
+    response = await client.get("/graphql?" + address.format(q="%7B__typename%7D"))
+    assert (response.status_code, response.json()) == (200, ANSWER)
+
+
 async def test_head_is_get_without_the_body(client: httpx.AsyncClient) -> None:
     response = await client.head("/graphql", params={"query": ASK})
     whole = await client.get("/graphql", params={"query": ASK})
