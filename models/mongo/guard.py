@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from typing import Any
 
 from pymongo.errors import (
     ConnectionFailure,
@@ -28,6 +29,7 @@ from services.telemetry.outages import OutageLog
 
 _PROBE_PAUSE_SECONDS = 0.25
 _UNKNOWN_SECONDS = 0.1  # a single lost connection makes the driver look again within milliseconds
+_LOOK_SECONDS = 0.05  # while calls are under way
 _REPEAT_SECONDS = 60.0
 _SILENT = "The database did not answer in time."
 _REFUSED = "The database refused the operation."
@@ -51,6 +53,8 @@ class DatabaseGuard:
         self._is_away = asyncio.Event()
         self._reason = ""
         self._unknown_since: float | None = None
+        self._waiting: set[asyncio.Task[Any]] = set()
+        self._look: asyncio.TimerHandle | None = None
         self._outage = OutageLog(log, "database")
         self._probe = SupervisedTask("database probe", self._probe_whenever_away)
         self._refusal: Refusal | None = None
@@ -72,6 +76,49 @@ class DatabaseGuard:
                 return
             self.record_failure("no server is seen")
         raise UpstreamUnavailable(_SILENT, retry_after_seconds=1)
+
+    @contextmanager
+    def watch_call(self) -> Iterator[None]:
+        """End the call of the block, too, when no server is seen any more.
+
+        The driver would look for one until the call's deadline.
+
+        Raises:
+            UpstreamUnavailable: no server is seen.
+        """
+        task = asyncio.current_task()
+        if task is None or task in self._waiting:
+            yield
+            return
+        self._waiting.add(task)
+        self._look = self._look or self._look_later()
+        try:
+            yield
+        except BaseException as error:
+            is_ended_here = task not in self._waiting and not task.uncancel()
+            if is_ended_here and isinstance(error, asyncio.CancelledError):
+                raise UpstreamUnavailable(_SILENT, retry_after_seconds=1) from None
+            raise
+        else:
+            if task not in self._waiting:
+                task.uncancel()  # it was answered all the same
+        finally:
+            self._waiting.discard(task)
+
+    def _look_later(self) -> asyncio.TimerHandle:
+        return asyncio.get_running_loop().call_later(_LOOK_SECONDS, self._look_for_servers)
+
+    def _look_for_servers(self) -> None:
+        """Look while calls are under way, and cancel them when all servers are gone."""
+        self._look = self._look_later() if self._waiting else None
+        with suppress(UpstreamUnavailable):
+            self.check()
+            return
+        if self._knows_servers():  # they are silent, or slow: each call has its own deadline
+            return
+        waiting, self._waiting = self._waiting, set()
+        for task in waiting:
+            task.cancel()
 
     def record_failure(self, reason: str) -> None:
         """Refuse calls from now on, until a ping is answered."""
@@ -97,6 +144,8 @@ class DatabaseGuard:
 
     async def aclose(self) -> None:
         """End the probe."""
+        if self._look is not None:
+            self._look.cancel()
         await self._probe.aclose()
 
     async def _probe_whenever_away(self) -> None:
@@ -139,14 +188,16 @@ def guard_database(guard: DatabaseGuard) -> Iterator[None]:
         _guard = before
 
 
-def check_database() -> None:
-    """Refuse a call at once while the database is away.
+def guard_call() -> AbstractContextManager[None]:
+    """Guard the call of a block: it is refused or ended at once while the database is away.
 
     Raises:
         UpstreamUnavailable: it is.
     """
-    if _guard is not None:
-        _guard.check()
+    if _guard is None:
+        return nullcontext()
+    _guard.check()
+    return _guard.watch_call()
 
 
 def latest_refusal() -> Refusal | None:

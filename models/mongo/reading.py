@@ -17,7 +17,7 @@ from beanie import Document
 from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError
 
 from models.mongo.base import IdentifiedRecord, Record
-from models.mongo.guard import check_database, translate_error
+from models.mongo.guard import guard_call, translate_error
 from models.mongo.read_preference import collection_for_reads
 from models.mongo.unknown_values import replace_unknown
 from services.telemetry import metrics
@@ -46,10 +46,11 @@ def database_errors() -> Iterator[None]:
     Raises:
         UpstreamUnavailable: MongoDB did not answer in time or refused.
     """
-    check_database()
+    call = guard_call()
     started = time.perf_counter()
     try:
-        yield
+        with call:
+            yield
     except PyMongoError as error:
         raise translate_error(error, _PASSING) from error
     finally:
