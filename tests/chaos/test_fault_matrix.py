@@ -45,6 +45,7 @@ async def bench(stores: Stores, tmp_path_factory: pytest.TempPathFactory) -> Asy
         stack.enter_context(Process(folder / "worker", "worker", environment=environment))
         served = await stack.enter_async_context(Served(port))
         bench = Bench(served, stores, redis, mongo)
+        await bench.create_admin()
         await _register(bench, folder, environment)
         yield bench
 
