@@ -20,7 +20,7 @@ from resolvers.catalog import invalidation
 class PurgeCacheInput:
     tags: list[str] = strawberry.field(
         description="1 to 100 cache tags: `movie:<id>`, `movies:genre:<slug>`, "
-        "`movies:category:<category>`, `movies:all`.",
+        "`movies:category:<category>`; `movies:all` is every list of films.",
         directives=bound(items=100, characters=500),
     )
     soft: bool | None = strawberry.field(

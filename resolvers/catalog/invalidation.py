@@ -6,6 +6,7 @@ titles only if the film entered, left or moved there. Searches expire after a mi
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -19,6 +20,10 @@ from services.redis import cache_keys
 Version = models.MovieRecord | None
 _MOST_TAGS = 100
 _MOST_CHARACTERS = 500
+_ALL = "movies:all"
+_LIST_TAGS = models.tags_of_genres(())
+_GENRE_TAG = re.compile(r"movies:genre:[a-z0-9-]+", re.ASCII)
+_TAGGED_KINDS = ("movie", "show", "season", "episode", "person", "genre")
 
 
 class PurgeResult(NamedTuple):
@@ -63,7 +68,7 @@ async def purge(context: Context, tags: Sequence[str], *, soft: bool) -> PurgeRe
     CDNs have no soft purge here.
 
     Raises:
-        ValidationFailed: no tags, or too many, or one is too long.
+        ValidationFailed: no tags, too many, or one that no entry can have.
         UpstreamUnavailable: Redis is unavailable, so it is not known what is cached; or MongoDB is,
             and the CDN will not be purged.
     """
@@ -71,8 +76,11 @@ async def purge(context: Context, tags: Sequence[str], *, soft: bool) -> PurgeRe
         raise ValidationFailed(f"Name 1 to {_MOST_TAGS} tags.", path=["tags"])
     if any(not 1 <= len(tag) <= _MOST_CHARACTERS for tag in tags):
         raise ValidationFailed(f"A tag has 1 to {_MOST_CHARACTERS} characters.", path=["tags"])
-    keys = [tag for tag in tags if models.ids.kind_of(tag.partition(":")[2])]
-    lists = await context.cache.lists.read(tags)
+    for at, tag in enumerate(tags):
+        if not _is_tag(tag):
+            raise ValidationFailed("There is no such tag.", path=["tags", str(at)])
+    keys = [tag for tag in tags if not tag.startswith("movies:")]
+    lists = await context.cache.lists.read(await _list_tags(tags))
     cache = context.cache
     if lists is None:
         raise UpstreamUnavailable("The cache did not answer in time.", retry_after_seconds=1)
@@ -81,6 +89,21 @@ async def purge(context: Context, tags: Sequence[str], *, soft: bool) -> PurgeRe
     event = audit.AuditEvent.CACHE_PURGED
     await audit.record(context, event, tags=list(tags), soft=soft, entries=entries)
     return purged
+
+
+def _is_tag(tag: str) -> bool:
+    kind, _, name = tag.partition(":")
+    if kind == "movies":
+        return tag in _LIST_TAGS or _GENRE_TAG.fullmatch(tag) is not None
+    return kind in _TAGGED_KINDS and models.ids.kind_of(name) == kind
+
+
+async def _list_tags(tags: Sequence[str]) -> set[str]:
+    """The tags under which the lists of these tags are recorded: `movies:all` is every list."""
+    if _ALL not in tags:
+        return set(tags)
+    genres = await models.find(models.Genre, models.GenreRecord, {}, fields=frozenset({"slug"}))
+    return {*tags, *_LIST_TAGS, *(f"movies:genre:{genre.slug}" for genre in genres)}
 
 
 def _by_outside_ids(before: Version, after: Version) -> Iterable[str]:

@@ -15,6 +15,7 @@ from functools import lru_cache
 from typing import TypeVar
 from urllib.parse import quote
 
+from services.cdn.remote_images import remote_image
 from services.errors import StartupError, ValidationFailed
 
 T = TypeVar("T")
@@ -69,6 +70,7 @@ class Cdn(ABC):
     """Adapter of a CDN, one object per process."""
 
     can_purge = True  # of changes; False: there is nobody to ask
+    resizes_remote_images = False
 
     @abstractmethod
     def _address(self, path: str, variant: Variant) -> str: ...
@@ -108,14 +110,25 @@ class Cdn(ABC):
         quality: int = DEFAULT_QUALITY,
         format: ImageFormat = ImageFormat.AUTO,
     ) -> str:
-        """Build HTML's srcset: each width once, rising, rounded up to the ladder."""
+        """Build HTML's srcset: each address once, with its real width, rising.
+
+        Widths are rounded up to the ladder. An image that has one size for all, or none, such as
+        SVG, is one address without a width.
+        """
         requested = list(widths)
         validate_variant(min(requested, default=1), None, quality)
-        addresses = [
-            (self.image_url(path, width=width, quality=quality, format=format), width)
-            for width in sorted({ladder_width(width) for width in requested})
-        ]
-        return ", ".join(f"{address} {width}w" for address, width in addresses)
+        real_widths: dict[str, int] = {}
+        for step in sorted({ladder_width(width) for width in requested}):
+            address = self.image_url(path, width=step, quality=quality, format=format)
+            real_widths.setdefault(address, self._real_width(path, step))
+        whole = self.image_url(path, quality=quality, format=format)
+        if set(real_widths) == {whole} and remote_image(path, 1) is None:
+            return whole
+        return ", ".join(f"{address} {width}w" for address, width in real_widths.items())
+
+    def _real_width(self, path: str, step: int) -> int:
+        image = None if self.resizes_remote_images else remote_image(path, step)
+        return step if image is None else image.width
 
 
 @lru_cache(maxsize=1024)  # pages ask for many images of one size

@@ -25,6 +25,7 @@ from services.cdn.base import (
     split_batches,
 )
 from services.cdn.calls import PurgeCalls
+from services.cdn.remote_images import remote_url
 from services.http_client import HttpClient
 from services.settings.settings import Settings
 
@@ -52,9 +53,9 @@ class Cloudflare(Cdn):
         self._calls = PurgeCalls(client, "Cloudflare", settings.cdn_timeout_seconds)
 
     def _address(self, path: str, variant: Variant) -> str:
-        """One from elsewhere stays as it is: a zone resizes its own images alone, unless told."""
+        """One from elsewhere keeps its sizes: a zone resizes its own images alone, unless told."""
         if is_absolute_url(path):
-            return path
+            return remote_url(path, variant.width)
         if is_svg(path):
             return self._base + quote_path(path)
         return f"{self._base}/cdn-cgi/image/{_options(variant)}{quote_path(path)}"

@@ -26,6 +26,7 @@ from services.cdn.base import (
 )
 from services.cdn.calls import PurgeCalls
 from services.cdn.passthrough import build_query
+from services.cdn.remote_images import remote_url
 from services.cdn.signing import Signer
 from services.http_client import HttpClient
 from services.settings.settings import Settings
@@ -69,7 +70,7 @@ class CloudFront(Cdn):
     def _address(self, path: str, variant: Variant) -> str:
         """CloudFront changes no image: SVG scales by itself, so one variant of it will do."""
         if is_absolute_url(path):
-            return path
+            return remote_url(path, variant.width)
         return self._base + quote_path(path) + ("" if is_svg(path) else build_query(variant))
 
     async def purge(self, stale: StaleContent, reference: str) -> None:

@@ -43,6 +43,8 @@ class _Answer(msgspec.Struct):
 class Cloudinary(Cdn):
     """Adapter of Cloudinary; raises StartupError where a setting is missing."""
 
+    resizes_remote_images = True
+
     def __init__(self, settings: Settings, client: HttpClient) -> None:
         cloud = require_setting("CLOUDINARY_CLOUD_NAME", settings.cloudinary_cloud_name)
         base = require_address("CLOUDINARY_CDN_URL", settings.cloudinary_cdn_url)

@@ -13,8 +13,10 @@ from services.cdn.base import (
     StaleContent,
     Variant,
     is_absolute_url,
+    is_svg,
     quote_path,
 )
+from services.cdn.remote_images import remote_url
 
 
 @dataclass(frozen=True)
@@ -26,8 +28,8 @@ class Passthrough(Cdn):
 
     def _address(self, path: str, variant: Variant) -> str:
         if is_absolute_url(path):
-            return path
-        return self.base + quote_path(path) + build_query(variant)
+            return remote_url(path, variant.width)
+        return self.base + quote_path(path) + ("" if is_svg(path) else build_query(variant))
 
     async def purge(self, stale: StaleContent, reference: str) -> None:
         """Do nothing: caches in front hold answers only as long as headers allow."""

@@ -404,6 +404,25 @@ def editing(runtime: Runtime) -> Context:
     )
 
 
+async def test_the_tag_of_all_movies_drops_every_list(runtime: Runtime, redis: Client) -> None:
+    # given cached lists of a genre, of a category and of all films, and a film
+    await store([genre("noir"), film(1, genre_ids=["genre_noir"])])
+    here = replace(runtime, cache=Cache(redis))
+    order = models.MovieOrder("popularity", -1)
+    noir = models.MovieQuery(None, models.MovieFilter(genres=("noir",)), order, 50)
+    popular = models.MovieQuery(models.MovieCategory.POPULAR, models.MovieFilter(), order, 50)
+    everything = models.MovieQuery(None, models.MovieFilter(), order, 50)
+    lists = [await cached(Context(here), query) for query in (noir, popular, everything)]
+    keys = [key for one in lists for key in (one.page_key, one.count_key)]
+    assert await existing_keys(redis, *keys) == set(keys)
+    # when
+    result = await purge(Context(here), ["movies:all"], soft=False)
+    # then the lists are gone, the film itself is not
+    assert result == (6, None)
+    assert await existing_keys(redis, *keys) == set()
+    assert await existing_keys(redis, f"movie:{film_id(1)}") == {f"movie:{film_id(1)}"}
+
+
 async def test_a_tag_is_purged_softly_or_for_good(runtime: Runtime, redis: Client) -> None:
     await store([film(1, genre_ids=["genre_noir"])])
     here = replace(runtime, cache=Cache(redis))
@@ -420,7 +439,9 @@ async def test_a_tag_is_purged_softly_or_for_good(runtime: Runtime, redis: Clien
     # for good: they are gone
     assert await purge(Context(here), tags, soft=False) == (3, None)
     assert await existing_keys(redis, one.page_key, one.count_key, f"movie:{film_id(1)}") == set()
-    for wrong in ([], ["movies:all"] * 101, [""], ["a" * 501]):
+    unknown = ("movies", "movies:", "movies:genre:", "movies:category:best", "movie:film_1", "all",
+               "movie:", "user:user_1", "movie:show_1", "movies:genre:A B")  # fmt: skip
+    for wrong in ([], ["movies:all"] * 101, [""], ["a" * 501], *([one] for one in unknown)):
         with pytest.raises(ValidationFailed):
             await purge(Context(here), wrong, soft=True)
 

@@ -15,7 +15,9 @@ from services.errors import StartupError, ValidationFailed
 from services.settings.settings import Settings
 from tests.support.fake_cdn import settings_for
 
-PATH = cdn.poster_path("movie_1")
+PATH = "/photos/movie_1.jpg"
+DRAWN = cdn.poster_path("movie_1")
+TMDB = "https://image.tmdb.org/t/p"
 
 
 @pytest.fixture
@@ -25,12 +27,12 @@ def images() -> Passthrough:
 
 def test_defaults_are_not_in_the_address(images: Passthrough) -> None:
     address = images.image_url(PATH, quality=80, format=ImageFormat.AUTO)
-    assert address == "https://films.example/art/posters/movie_1.svg"
+    assert address == "https://films.example/photos/movie_1.jpg"
 
 
 def test_requested_options_are_in_the_address(images: Passthrough) -> None:
     address = images.image_url(PATH, width=500, height=750, quality=60, format=ImageFormat.WEBP)
-    assert address == "https://films.example/art/posters/movie_1.svg?w=500&h=750&q=60&f=webp"
+    assert address == "https://films.example/photos/movie_1.jpg?w=500&h=750&q=60&f=webp"
 
 
 @pytest.mark.parametrize(
@@ -42,12 +44,50 @@ def test_widths_climb_a_ladder(images: Passthrough, requested: int, width: int) 
 
 
 def test_a_source_set_names_each_rung_once_and_rising(images: Passthrough) -> None:
-    assert images.src_set("/a.svg", [1280, 300, 342, 10]) == (
-        "https://films.example/a.svg?w=185 185w, "
-        "https://films.example/a.svg?w=342 342w, "
-        "https://films.example/a.svg?w=1280 1280w"
+    assert images.src_set("/a.jpg", [1280, 300, 342, 10]) == (
+        "https://films.example/a.jpg?w=185 185w, "
+        "https://films.example/a.jpg?w=342 342w, "
+        "https://films.example/a.jpg?w=1280 1280w"
     )
-    assert images.src_set("/a.svg").count("w=") == 5
+    assert images.src_set("/a.jpg").count("w=") == 5
+
+
+@pytest.mark.parametrize("path", [DRAWN, "https://other.example/p.jpg", f"{TMDB}/original/p.jpg"])
+def test_an_image_of_one_size_is_one_address_in_a_source_set(
+    images: Passthrough, path: str
+) -> None:
+    address = path if path.startswith("https") else f"https://films.example{path}"
+    assert images.src_set(path) == address
+    assert images.image_url(path, width=342) == address
+
+
+@pytest.mark.parametrize("provider", ["passthrough", "cloudflare", "aws"])
+@pytest.mark.parametrize(
+    ("stored", "sizes"),
+    [
+        ("w780", [("w185", 185), ("w342", 342), ("w500", 500), ("w780", 780)]),
+        ("w1280", [("w300", 300), ("w780", 780), ("w1280", 1280)]),
+        ("h632", [("w185", 185), ("h632", 421)]),
+        ("w300", [("w185", 185), ("w300", 300)]),
+    ],
+)
+async def test_an_image_of_tmdb_has_the_sizes_it_has_there(
+    provider: str, stored: str, sizes: list[tuple[str, int]]
+) -> None:
+    settings = settings_for(provider, "http://127.0.0.1:9")
+    async with cdn.open_cdn(settings) as images:
+        src_set = images.src_set(f"{TMDB}/{stored}/p.jpg")
+        large = images.image_url(f"{TMDB}/{stored}/p.jpg", width=9000)
+        whole = images.image_url(f"{TMDB}/{stored}/p.jpg")
+    assert src_set == ", ".join(f"{TMDB}/{size}/p.jpg {width}w" for size, width in sizes)
+    assert large == whole == f"{TMDB}/{stored}/p.jpg"
+
+
+async def test_cloudinary_resizes_images_of_tmdb_itself() -> None:
+    async with cdn.open_cdn(settings_for("cloudinary", "http://127.0.0.1:9")) as images:
+        src_set = images.src_set(f"{TMDB}/w780/p.jpg", [185, 342])
+    assert [one.rpartition(" ")[2] for one in src_set.split(", ")] == ["185w", "342w"]
+    assert len({one.partition(" ")[0] for one in src_set.split(", ")}) == 2
 
 
 def test_paths_are_quoted(images: Passthrough) -> None:
@@ -128,7 +168,7 @@ async def test_an_address_without_a_scheme_stops_the_start() -> None:
             pass
 
 
-PHOTO, DRAWN, ELSEWHERE = "/art/a b.jpg", PATH, "https://image.example/p.jpg?v=1&w=2"
+PHOTO, ELSEWHERE = "/art/a b.jpg", "https://image.example/p.jpg?v=1&w=2"
 SIZED = {"width": 300, "height": 600, "quality": 60, "format": ImageFormat.JPEG}
 
 
