@@ -20,6 +20,8 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from server import shedding
+from server.shedding import Overload
 from services.limits.address_prefixes import group_address
 from services.limits.client_address import ClientAddresses
 from services.settings.settings import Settings
@@ -74,6 +76,7 @@ class ConnectionLimits:
     total: int = 100_000
     proxies: ClientAddresses = field(default_factory=lambda: ClientAddresses(""))
     by_address: Counter[str] = field(default_factory=Counter)
+    overload: Overload | None = None
 
     @classmethod
     def of(cls, settings: Settings, *, total: int = 100_000) -> ConnectionLimits:
@@ -129,6 +132,9 @@ class BoundedHttp(HttpToolsProtocol):
         self._has_input = False
         self._refusal: Refusal | None = None
         self._lingering_bytes = 0
+        self._overloaded_until = 0.0
+        self._body: bytearray | None = None  # of a request that may be shed
+        self._is_shedding = False
         self._timer: asyncio.TimerHandle | None = None
         self._timed_phase: _Phase | None = None
 
@@ -237,21 +243,74 @@ class BoundedHttp(HttpToolsProtocol):
         hosts = sum(name == b"host" for name, _ in self.headers)
         if hosts > 1 or (not hosts and self.parser.get_http_version() == "1.1"):
             self._refusal = Refusal.HOST
-        elif len(self.pipeline) >= MAX_PIPELINED:
+        elif len(self.pipeline) >= MAX_PIPELINED or self._is_shedding:
             self._refusal = Refusal.PIPELINE
         if self._refusal is not None:
             raise _Refused
         self._phase = _Phase.BODY
-        super().on_headers_complete()
+        if self._may_shed():
+            self._body = bytearray()
+        else:
+            super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
         self._unreported_bytes = 0
-        super().on_body(body)
+        if self._body is None:
+            super().on_body(body)
+            return
+        self._body += body
+        if len(self._body) > shedding.MAX_BODY_BYTES:
+            self._run_after_all()
 
     def on_message_complete(self) -> None:
         self._unreported_bytes = 0
         self._phase = _Phase.IDLE
+        overload = self._limits.overload
+        if self._body is not None and overload is not None:
+            if not overload.may_be_urgent(bytes(self._body)):
+                self._shed()
+                return
+            self._run_after_all()
         super().on_message_complete()
+
+    # ---- requests that come back too soon
+
+    def on_response_complete(self) -> None:
+        if self.cycle.scope["state"].get("is_overloaded"):
+            self._overloaded_until = self.loop.time() + shedding.AGAIN_SECONDS
+        super().on_response_complete()
+
+    def _may_shed(self) -> bool:
+        overload = self._limits.overload
+        return (
+            self._overloaded_until > 0
+            and self._overloaded_until > self.loop.time()
+            and overload is not None
+            and overload.is_overloaded
+            and self.cycle.response_complete
+            and self.parser.should_keep_alive()
+            and shedding.is_sheddable(self.parser.get_method(), self.url, self.headers)
+        )
+
+    def _run_after_all(self) -> None:
+        body, self._body = bytes(self._body or b""), None
+        super().on_headers_complete()
+        super().on_body(body)
+
+    def _shed(self) -> None:
+        self._body = None
+        self._is_shedding = True
+        self.flow.pause_reading()
+        self.loop.call_later(shedding.DELAY_SECONDS, self._write_shed)
+
+    def _write_shed(self) -> None:
+        self._is_shedding = False
+        if self.transport.is_closing():
+            return
+        metrics.http_refused_total.labels("overload").inc()
+        metrics.operations_refused_total.inc()
+        self.transport.write(shedding.build_answer())
+        self.flow.resume_reading()
 
     # ---- time
 

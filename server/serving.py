@@ -119,6 +119,8 @@ async def serve(
 
     `stopping` is called when `stop` is set. Requests have 7 s to end.
     """
+    limits = limits or ConnectionLimits()
+    limits.overload = getattr(getattr(app, "state", None), "operations", None)
     server = Server(build_config(app, limits=limits))
     running = asyncio.create_task(server.serve(sockets=[listening]))
     while not server.started and not running.done():  # noqa: ASYNC110 - uvicorn has no event

@@ -55,7 +55,7 @@ _TOO_LONG = f"A document has at most {MAX_CHARACTERS} characters."
 _TOO_ALIKE = "The document repeats the same fields too often to be checked."
 _PARSER_LIMIT_SUFFIX = "Parsing aborted."
 _MAX_ERRORS = 5
-_URGENT_FIELDS = frozenset({"reportProgress", "reportProgressBatch", "stopPlayback"})
+URGENT_FIELDS = frozenset({"reportProgress", "reportProgressBatch", "stopPlayback"})
 MAX_PLANS = 32  # of one document, by operation and outcome of its conditions
 
 
@@ -171,6 +171,11 @@ class Documents:
     def is_published(self, document_id: str | None) -> bool:
         """Whether the operator published the document of this id."""
         return document_id is not None and document_id in self._published
+
+    def may_be_urgent(self, document_id: str) -> bool:
+        """Whether the document of this id has a field that players report with."""
+        text = self._find_text(document_id)
+        return text is not None and any(name in text for name in URGENT_FIELDS)
 
     def _find_text(self, document_id: str | None) -> str | None:
         text = self._published.get(document_id or "")
@@ -320,7 +325,7 @@ def _declare_one_of(schema: GraphQLSchema) -> None:
 
 def _is_urgent(node: OperationDefinitionNode) -> bool:
     return all(
-        isinstance(field, FieldNode) and field.name.value in _URGENT_FIELDS
+        isinstance(field, FieldNode) and field.name.value in URGENT_FIELDS
         for field in node.selection_set.selections
     )
 

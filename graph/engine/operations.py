@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Mapping
@@ -21,7 +22,7 @@ from graph.base.errors import format_errors, format_request_errors, limit_errors
 from graph.base.scalars import write_instant
 from graph.engine import execution
 from graph.engine.answers import AnswerKey, Answers, StoredAnswer
-from graph.engine.documents import Document, Documents, Operation
+from graph.engine.documents import URGENT_FIELDS, Document, Documents, Operation
 from graph.engine.execution.state import Run
 from loaders import CacheHits
 from models import ApiKeyScope
@@ -42,6 +43,8 @@ from services.limits.address_prefixes import group_address
 from services.limits.fair_queue import Turns
 from services.limits.operation_gate import OperationGate
 
+_URGENT_NAMES = tuple(name.encode() for name in URGENT_FIELDS)
+_ID = re.compile(rb"[0-9a-f]{64}")
 _MAX_VARIABLE_ERRORS = 5
 _SCOPES = {
     "query": ApiKeyScope.READ,
@@ -128,6 +131,17 @@ class Operations:
         self._deadline_timer = execution.DeadlineTimer()
         self.gate = gate
         self._reading = Turns()
+
+    @property
+    def is_overloaded(self) -> bool:
+        """Whether the process has more operations than it can run in time."""
+        return self.gate is not None and self.gate.is_overloaded
+
+    def may_be_urgent(self, body: bytes) -> bool:
+        """Whether a request with this body may be a player's report, by a look at its text."""
+        if any(name in body for name in _URGENT_NAMES):
+            return True
+        return any(self.documents.may_be_urgent(id_.decode()) for id_ in _ID.findall(body))
 
     async def admit(self, request: Request, context: Context) -> Prepared | Answer:
         """Prepare the request and count it against the viewer's rate limit.

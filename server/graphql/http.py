@@ -78,6 +78,7 @@ class GraphQLOverHTTP:
         extra: dict[bytes, bytes] = {}
         if answer.is_overload:
             status, extra[b"retry-after"] = 503, b"1"
+            scope["state"]["is_overloaded"] = True
         if answer.errors:
             scope["failed"] = is_our_fault(answer)
         browser = scope.get("browser")

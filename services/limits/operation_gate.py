@@ -19,6 +19,7 @@ _TICK_SECONDS = 0.02
 _IDLE_FACTOR = 16  # of the limit, for operations that only wait
 _MAX_URGENT_FACTOR = 64
 _MAX_QUEUED = 2048
+_OVERLOADED_SHARE = 0.5  # of the longest wait
 _WEIGHT = 0.05  # of the newest operation
 
 
@@ -42,6 +43,12 @@ class OperationGate:
     def running(self) -> int:
         """How many operations run."""
         return self._running
+
+    @property
+    def is_overloaded(self) -> bool:
+        """Whether those who wait already wait for about as long as one may."""
+        seconds = len(self._queue) * self._mean_seconds / self._limit
+        return seconds > _OVERLOADED_SHARE * self._queue_seconds
 
     def try_enter(self, *, is_urgent: bool = False) -> bool:
         """Take a place if one is free now.

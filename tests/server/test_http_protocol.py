@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import statistics
 import time
 from collections.abc import AsyncIterator
@@ -11,6 +12,10 @@ from contextlib import asynccontextmanager
 
 import httpx
 import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from resolvers.context import Runtime
 from services.settings.settings import Settings
@@ -349,3 +354,114 @@ async def test_sockets_do_not_use_up_the_connections_of_requests(runtime: Runtim
             socket = await stack.enter_async_context(server.socket())
             await socket.initialised()
         await assert_serves(server)
+
+
+# overload
+
+
+class Busy:
+    """Operations of a process that has too many."""
+
+    def __init__(self) -> None:
+        self.is_overloaded = True
+
+    def may_be_urgent(self, body: bytes) -> bool:
+        return b"reportProgress" in body
+
+
+@asynccontextmanager
+async def serve_busy(runtime: Runtime) -> AsyncIterator[tuple[LiveServer, list[bytes]]]:
+    """An application that answers 503 and notes what reaches it."""
+    seen: list[bytes] = []
+
+    async def answer(request: Request) -> Response:
+        seen.append(await request.body())
+        request.scope["state"]["is_overloaded"] = True
+        return Response("busy", 503)
+
+    app = Starlette(routes=[Route("/graphql", answer, methods=["GET", "POST"])])
+    app.state.operations = Busy()
+    async with serve_app(app, runtime.settings) as server:
+        yield server, seen
+
+
+def post(body: bytes, more: bytes = b"") -> bytes:
+    return POST + more + b"content-length: %d\r\n\r\n" % len(body) + body
+
+
+async def ask(raw: Raw, sent: bytes) -> bytes:
+    """The answer's head and body."""
+    await raw.send(sent)
+    async with asyncio.timeout(_PATIENCE_SECONDS):
+        head = await raw.reader.readuntil(b"\r\n\r\n")
+        length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+        return head + await raw.reader.readexactly(length)
+
+
+async def test_who_comes_back_too_soon_is_answered_without_the_application(
+    runtime: Runtime,
+) -> None:
+    async with serve_busy(runtime) as (server, seen), connect(server) as raw:
+        # given a client that was told to come back later
+        assert (await ask(raw, post(BODY))).startswith(b"HTTP/1.1 503 ")
+        assert len(seen) == 1
+
+        # when it comes back at once, whole or in pieces
+        for _ in range(3):
+            answer = await ask(raw, post(BODY))
+            head, _, body = answer.partition(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 503 ")
+            assert b"retry-after: 1" in head
+            assert b"x-request-id: " in head
+            assert json.loads(body)["errors"][0]["extensions"]["code"] == "OVERLOADED"
+        await raw.send(post(BODY)[:-5])
+        await asyncio.sleep(0.02)
+        assert (await ask(raw, BODY[-5:])).startswith(b"HTTP/1.1 503 ")
+
+        # then the application did not see that
+        assert len(seen) == 1
+
+        # and when it waits as it was told to, it is heard again
+        await asyncio.sleep(1.1)
+        await ask(raw, post(BODY))
+        assert len(seen) == 2
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        post(b'{"query": "mutation { reportProgress { applied } }"}'),
+        post(BODY, b"origin: https://app.example\r\n"),
+        b"GET /graphql?query={__typename} HTTP/1.1\r\n" + HOST + b"\r\n",
+        post(b" " * 100_000),
+    ],
+    ids=["a report", "a page's", "a GET", "a large one"],
+)
+async def test_what_may_matter_reaches_the_application_all_the_same(
+    runtime: Runtime, sent: bytes
+) -> None:
+    async with serve_busy(runtime) as (server, seen), connect(server) as raw:
+        await ask(raw, post(BODY))
+        for n in range(2):
+            assert (await ask(raw, sent)).endswith(b"busy")
+            assert len(seen) == n + 2
+        _, _, body = sent.partition(b"\r\n\r\n")
+        assert seen[-1] == body
+
+
+async def test_requests_behind_one_that_is_shed_are_not_answered_before_it(
+    runtime: Runtime,
+) -> None:
+    async with serve_busy(runtime) as (server, _), connect(server) as raw:
+        await ask(raw, post(BODY))
+        await raw.send(post(BODY) + HEALTH)
+        received = await raw.receive_all()
+        assert received.count(b"HTTP/1.1 ") <= 1
+
+
+async def test_only_the_connection_that_was_told_is_answered_so(runtime: Runtime) -> None:
+    async with serve_busy(runtime) as (server, seen):
+        for n in range(3):
+            async with connect(server) as raw:
+                await ask(raw, post(BODY))
+            assert len(seen) == n + 1
