@@ -104,7 +104,11 @@ def _operations(runtime: Runtime) -> Operations:
         by_plan=settings.graphql_executor == "plan",
         deadline_seconds=settings.graphql_deadline_seconds,
         answers=Answers(runtime.cache),
-        gate=OperationGate(settings.operations_in_flight, settings.operations_queue_seconds),
+        gate=OperationGate(
+            settings.operations_in_flight,
+            settings.operations_queued,
+            settings.operations_queue_seconds,
+        ),
     )
 
 

@@ -18,7 +18,6 @@ _BUSY_SHARE = 0.5  # of the time, in which the thread computes or waits for a pr
 _TICK_SECONDS = 0.02
 _IDLE_FACTOR = 16  # of the limit, for operations that only wait
 _MAX_URGENT_FACTOR = 64
-_MAX_QUEUED = 2048
 _OVERLOADED_SHARE = 0.5  # of the longest wait
 _WEIGHT = 0.05  # of the newest operation
 
@@ -28,11 +27,13 @@ class OperationGate:
 
     Args:
         limit: how many run at once while the process is busy.
+        queued: how many may wait.
         queue_seconds: how long one may have to wait; who would wait longer is refused at once.
     """
 
-    def __init__(self, limit: int, queue_seconds: float) -> None:
+    def __init__(self, limit: int, queued: int, queue_seconds: float) -> None:
         self._limit = limit
+        self._max_queued = queued
         self._queue_seconds = queue_seconds
         self._queue = FairQueue()
         self._running = 0
@@ -46,9 +47,13 @@ class OperationGate:
 
     @property
     def is_overloaded(self) -> bool:
-        """Whether those who wait already wait for about as long as one may."""
-        seconds = len(self._queue) * self._mean_seconds / self._limit
-        return seconds > _OVERLOADED_SHARE * self._queue_seconds
+        """Whether about as many wait as may, or for about as long."""
+        waiting = len(self._queue)
+        seconds = waiting * self._mean_seconds / self._limit
+        return (
+            waiting > _OVERLOADED_SHARE * self._max_queued
+            or seconds > _OVERLOADED_SHARE * self._queue_seconds
+        )
 
     def try_enter(self, *, is_urgent: bool = False) -> bool:
         """Take a place if one is free now.
@@ -77,7 +82,7 @@ class OperationGate:
             Overloaded: the place would come too late.
         """
         seconds = self._queue.count_ahead(key) * self._mean_seconds / self._limit
-        if seconds > self._queue_seconds or len(self._queue) >= _MAX_QUEUED:
+        if seconds > self._queue_seconds or len(self._queue) >= self._max_queued:
             raise self._refuse()
         if self._tick is None:
             self._schedule_tick()

@@ -16,12 +16,17 @@ class ProcessSettings(BaseSettings):
         description="Operations that run at once while the process is busy; more may only wait for "
         "stores. Providers' sources and subscriptions are not counted",
     )
+    operations_queued: int = Field(
+        256,
+        ge=1,
+        le=100_000,
+        description="Operations that may wait for their place; more are refused at once with 503",
+    )
     operations_queue_seconds: float = Field(
-        1.0,
+        5.0,
         gt=0,
-        le=10,
-        description="How long an operation may wait for its place; one that would wait longer is "
-        "refused at once with 503",
+        le=60,
+        description="How long an operation may wait; one that would wait longer is refused at once",
     )
     metrics_token: SecretStr = Field(
         SecretStr(""), description="Bearer token that /metrics needs; empty: none"

@@ -48,7 +48,7 @@ def _compute(seconds: float) -> None:
 
 
 async def test_a_busy_process_runs_no_more_than_its_limit() -> None:
-    load = Load(OperationGate(4, queue_seconds=10))
+    load = Load(OperationGate(4, 1000, queue_seconds=10))
     async with asyncio.timeout(30):
         await asyncio.gather(*(load.run("a", computing=0.02) for _ in range(40)))
     assert load.outcomes == ["a"] * 40
@@ -58,7 +58,7 @@ async def test_a_busy_process_runs_no_more_than_its_limit() -> None:
 
 async def test_operations_that_only_wait_for_stores_are_let_in_beyond_the_limit() -> None:
     # given fifty operations that wait for half a second each
-    load = Load(OperationGate(4, queue_seconds=10))
+    load = Load(OperationGate(4, 1000, queue_seconds=10))
     started = time.perf_counter()
     async with asyncio.timeout(30):
         await asyncio.gather(*(load.run("a", waiting=0.5) for _ in range(50)))
@@ -69,7 +69,7 @@ async def test_operations_that_only_wait_for_stores_are_let_in_beyond_the_limit(
 
 async def test_who_would_wait_too_long_is_refused_at_once() -> None:
     # given a gate that knows how long operations take
-    load = Load(OperationGate(2, queue_seconds=0.3))
+    load = Load(OperationGate(2, 1000, queue_seconds=0.3))
     for _ in range(40):
         await load.run("a", computing=0.02)
 
@@ -83,9 +83,27 @@ async def test_who_would_wait_too_long_is_refused_at_once() -> None:
     assert load.gate.running == 0
 
 
+async def test_no_more_wait_than_may() -> None:
+    # given a gate with one place that is taken, and room for three to wait
+    gate = OperationGate(1, 3, queue_seconds=10)
+    for _ in range(16):
+        assert gate.try_enter(is_urgent=True)
+    waiting = [asyncio.create_task(gate.enter("a")) for _ in range(3)]
+    await asyncio.sleep(0)
+    # then a fourth is told at once, whatever its address
+    assert gate.is_overloaded
+    for key in ("a", "b"):
+        with pytest.raises(Overloaded):
+            await gate.enter(key)
+    for _ in range(16):
+        gate.leave(0.001)
+    async with asyncio.timeout(10):
+        await asyncio.gather(*waiting)
+
+
 async def test_an_address_that_floods_does_not_refuse_others() -> None:
     # given a queue that one address has filled
-    load = Load(OperationGate(1, queue_seconds=0.5))
+    load = Load(OperationGate(1, 1000, queue_seconds=0.5))
     for _ in range(40):
         await load.run("warm", computing=0.02)
     flood = [asyncio.create_task(load.run("flood", computing=0.02)) for _ in range(200)]
@@ -102,7 +120,7 @@ async def test_an_address_that_floods_does_not_refuse_others() -> None:
 
 async def test_urgent_operations_do_not_wait_and_are_refused_last() -> None:
     # given a gate whose only place is taken
-    gate = OperationGate(1, queue_seconds=1)
+    gate = OperationGate(1, 1000, queue_seconds=1)
     assert gate.try_enter()
     assert not gate.try_enter()
     # then urgent ones enter beside it, but not without end
@@ -115,7 +133,7 @@ async def test_urgent_operations_do_not_wait_and_are_refused_last() -> None:
 
 
 async def test_a_cancelled_wait_takes_no_place() -> None:
-    gate = OperationGate(1, queue_seconds=5)
+    gate = OperationGate(1, 1000, queue_seconds=5)
     assert gate.try_enter()
     waiting = asyncio.create_task(gate.enter("a"))
     await asyncio.sleep(0)
