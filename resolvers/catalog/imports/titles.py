@@ -8,23 +8,13 @@ functions of text.
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-_ARTICLES = {
-    "en": ("The", "A", "An"),
-    "fr": ("Le", "La", "Les", "L'", "Un", "Une"),
-    "it": ("Il", "Lo", "La", "L'", "I", "Gli", "Le", "Un", "Uno", "Una", "Un'"),
-    "es": ("El", "La", "Los", "Las", "Un", "Una"),
-    "pt": ("O", "A", "Os", "As", "Um", "Uma"),
-    "de": ("Der", "Die", "Das", "Den", "Dem", "Ein", "Eine", "Einer"),
-    "nl": ("De", "Het", "Een"),
-    "sv": ("Den", "Det", "De", "En", "Ett"),
-    "da": ("Den", "Det", "De", "En", "Et"),
-    "no": ("Den", "Det", "De", "En", "Ei", "Et"),
-}
-_ANY = sorted({article for group in _ARTICLES.values() for article in group}, key=len, reverse=True)
+from services.text.articles import ARTICLES, without_article
+from services.text.folding import fold
+
+_ANY = sorted({article for group in ARTICLES.values() for article in group}, key=len, reverse=True)
 _MOVED = re.compile(rf"(?P<head>.*\S)\s*,\s*(?P<article>{'|'.join(_ANY)})", re.IGNORECASE)
 _YEAR = re.compile(r"(\d{4})(?:\s*[-–/]\s*(?:\d{4})?)?", re.ASCII)  # 1999, 1975-1979, 2007–
 _FIRST_YEAR, _LAST_YEAR = 1870, 2100
@@ -73,13 +63,7 @@ def article_first(name: str) -> str:
 
 def sort_title(title: str, languages: Sequence[str] = ()) -> str:
     """Sort key: no leading article of English or `languages`, no accents, no case."""
-    groups = (_ARTICLES.get(language[:2], ()) for language in ("en", *languages))
-    for article in {article for group in groups for article in group}:
-        remainder = title[len(article) :]
-        opens = article.endswith("'") or remainder.startswith(" ")
-        if opens and remainder.strip() and title.casefold().startswith(article.casefold()):
-            return _fold(remainder)
-    return _fold(title)
+    return _fold(without_article(title, languages))
 
 
 def _sort_title_of(name: str) -> str:
@@ -89,8 +73,7 @@ def _sort_title_of(name: str) -> str:
 
 def _fold(text: str) -> str:
     """Fold accents, case and leading signs; a title of signs only keeps them."""
-    decomposed = unicodedata.normalize("NFKD", text)
-    plain = "".join(sign for sign in decomposed if not unicodedata.combining(sign)).casefold()
+    plain = fold(text)
     start = next((at for at, sign in enumerate(plain) if sign.isalnum()), 0)
     return " ".join(plain[start:].split()) or text.casefold()
 
