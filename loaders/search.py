@@ -1,12 +1,11 @@
-"""The loader of search: hits across several kinds, best first."""
+"""Loaders of search: hits across several kinds, best first."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
-from itertools import chain
+from dataclasses import dataclass, field
 
 import models
 from loaders.base import Fields
@@ -14,43 +13,54 @@ from loaders.query_loader import QueryLoader
 from services.cache.cache import Codec
 from services.redis import cache_keys
 
-__all__ = ["SearchPageByQuery", "SearchQuery"]
-
 
 @dataclass(frozen=True, slots=True)
 class SearchQuery:
-    """One page: `size` hits after a position; `words` as `models.plain_words` returns them."""
+    """What is searched: folded words, kinds and a filter; deep for the hits far behind.
 
-    words: str
+    `is_word_ended` is for suggestions: the last word is not a beginning.
+    """
+
+    words: tuple[str, ...]
     kinds: tuple[models.SearchKind, ...]
-    filter: models.MovieFilter
-    size: int
-    after: models.SearchHit | None = None
+    filter: models.MovieFilter = field(default_factory=models.MovieFilter)
+    is_deep: bool = False
+    is_word_ended: bool = False
 
     def key(self) -> str:
-        """Digest that is the same for the same page."""
+        """Digest that is the same for the same search."""
         return hashlib.blake2b(repr(self).encode(), digest_size=16).hexdigest()
 
 
-class SearchPageByQuery(QueryLoader[list[models.SearchHit], SearchQuery]):
-    """Hits of a page, plus one if more follow. Cached a minute; one command per kind."""
+class SearchHitsByQuery(QueryLoader[models.SearchHits, SearchQuery]):
+    """All hits of a search, whichever page is read. Cached a minute."""
 
     kind = cache_keys.SEARCH
+    codec = Codec(models.SearchHits)
+
+    async def fetch(self, keys: list[str], fields: Fields) -> Mapping[str, models.SearchHits]:
+        """Run each search."""
+        found = await asyncio.gather(*(_search(self._queries[key]) for key in keys))
+        return dict(zip(keys, found, strict=True))
+
+
+class SuggestionsByQuery(QueryLoader[list[models.SearchHit], SearchQuery]):
+    """What begins as the words do. Cached a minute."""
+
+    kind = cache_keys.SUGGESTIONS
     codec = Codec(list[models.SearchHit])
 
     async def fetch(self, keys: list[str], fields: Fields) -> Mapping[str, list[models.SearchHit]]:
-        """Search all kinds of all pages."""
-        pages = await asyncio.gather(*(_page(self._queries[key]) for key in keys))
-        return dict(zip(keys, pages, strict=True))
-
-
-async def _page(query: SearchQuery) -> list[models.SearchHit]:
-    """Merge the best hits of each kind; none can have more of the page than its own best."""
-    limit = query.size + 1
-    hits_by_kind = await asyncio.gather(
-        *(
-            models.search_kind(kind, query.words, query.filter, query.after, limit)
-            for kind in query.kinds
+        """Look up each beginning."""
+        queries = [self._queries[key] for key in keys]
+        found = await asyncio.gather(
+            *(
+                models.suggest_names(each.words, each.kinds, is_word_ended=each.is_word_ended)
+                for each in queries
+            )
         )
-    )
-    return sorted(chain.from_iterable(hits_by_kind), key=lambda hit: (-hit.score, hit.id))[:limit]
+        return dict(zip(keys, found, strict=True))
+
+
+async def _search(query: SearchQuery) -> models.SearchHits:
+    return await models.search_names(query.words, query.kinds, query.filter, is_deep=query.is_deep)

@@ -138,7 +138,16 @@ from models.catalog.queries import (
     OrderDirection,
     sort_value,
 )
-from models.catalog.search import SearchHit, SearchKind, plain_words, search_kind
+from models.catalog.search.lexicon import SearchWord, SearchWordRecord
+from models.catalog.search.matching import fold_query, is_word_ended
+from models.catalog.search.rebuild import Rebuilt, rebuild_search
+from models.catalog.search.retrieval import SearchKind
+from models.catalog.search.search import (
+    SearchHit,
+    SearchHits,
+    search_names,
+    suggest_names,
+)
 from models.catalog.shows import (
     EpisodeInOrder,
     EpisodePlace,

@@ -2,7 +2,7 @@
 
 A command of its own, never a step of starting up. An index is identified by its definition, not by
 its name, so a changed one is built under a free name before the old one is dropped. Only where
-MongoDB cannot have both (text: one per collection) the old one is dropped first.
+MongoDB cannot have both (the same keys with other options) the old one is dropped first.
 """
 
 from __future__ import annotations
@@ -28,7 +28,6 @@ _BUILD_SECONDS = 3600.0
 _NO_ROOM_BESIDE = {67, 85, 86}  # CannotCreateIndex, IndexOptionsConflict, IndexKeySpecsConflict
 _DUPLICATE_KEY = 11000
 _NUMBERED = re.compile(r"_\d+$")
-_OF_TEXT = ("_fts", "_ftsx")  # how MongoDB lists the key of a text index
 IndexDefinition = tuple[Any, ...]
 
 
@@ -130,17 +129,9 @@ def _classify(
 
 def _normalize(index: Mapping[str, Any]) -> IndexDefinition:
     """The definition of an index, equal whether declared or as MongoDB lists it."""
-    weights = dict(index.get("weights", {}))
-    keys = []
-    for name, kind in index["key"].items():
-        if kind == "text" and name not in _OF_TEXT:
-            weights.setdefault(name, 1)
-        elif name not in _OF_TEXT:
-            keys.append((name, kind if isinstance(kind, str) else int(kind)))
+    keys = [(name, k if isinstance(k, str) else int(k)) for name, k in index["key"].items()]
     return (
         tuple(keys),
-        tuple(sorted((name, int(weight)) for name, weight in weights.items())),
-        index.get("default_language", "english") if weights else None,
         bool(index.get("unique")),
         bool(index.get("sparse")),
         index.get("expireAfterSeconds"),

@@ -60,8 +60,8 @@ async def _search(
     query: Annotated[
         str,
         strawberry.argument(
-            description="Words to search for, at most 100 characters; matching any of "
-            "them is enough."
+            description="Words to search for, at most 100 characters. A whole name ranks first, "
+            "then names with all words, with words that begin so, and with a letter or two wrong."
         ),
     ],
     kinds: Annotated[
@@ -90,11 +90,34 @@ async def _search(
     )
 
 
+async def _suggest(
+    info: Info,
+    text: Annotated[
+        str,
+        strawberry.argument(
+            description="What is typed so far, at most 100 characters; fewer than two letters "
+            "suggest nothing."
+        ),
+    ],
+    first: Annotated[
+        int | None, strawberry.argument(description="Maximum number of suggestions: 1 to 20.")
+    ] = 10,
+) -> list[search.SearchResult]:
+    return await search.suggest(info.context, text, first=first, fields=requested_fields(info))
+
+
 @extend(Query)
 class SearchQuery:
     search: SearchConnection | None = resolver(
         _search,
         "Searches films, shows and people by words in their names and descriptions.",
         cost=10,
+        max_age_seconds=60,
+    )
+    suggest: list[SearchResult] = resolver(
+        _suggest,
+        "Films, shows and people whose names begin with a text, most popular first; for search "
+        "boxes, while somebody types.",
+        cost=1,
         max_age_seconds=60,
     )

@@ -6,9 +6,15 @@ from datetime import datetime
 from enum import Enum
 
 from pydantic import BaseModel
-from pymongo import TEXT, IndexModel
+from pymongo import IndexModel
 
-from models.catalog.index_definitions import FEATURED_INDEX, title_indexes, unique_where_present
+from models.catalog.index_definitions import (
+    FEATURED_INDEX,
+    search_index,
+    title_indexes,
+    unique_where_present,
+)
+from models.catalog.search_keys import SearchText
 from models.mongo.base import EPOCH, IdentifiedRecord, Record, StoredDocument
 
 
@@ -59,6 +65,7 @@ class _Title(StoredDocument):
     backdrop_path: str | None = None
     credits: list[Credit] = []
     is_active: bool = True
+    search: SearchText | None = None  # made of the names and the overview; see SearchText
 
 
 class Movie(_Title):
@@ -145,12 +152,11 @@ class Person(StoredDocument):
     biography: str | None = None
     photo_path: str | None = None
     popularity: float = 0.0
+    search: SearchText | None = None  # made of the names; see SearchText
 
     class Settings:
         name = "people"
-        indexes = [
-            IndexModel([("name", TEXT)], name="text", weights={"name": 10}, default_language="none")
-        ]
+        indexes = [search_index()]
 
 
 class Genre(StoredDocument):
@@ -180,6 +186,7 @@ class TitleRecord(IdentifiedRecord, frozen=True):
     imdb_id: str | None = None
     title: str = ""
     original_title: str | None = None
+    other_titles: list[str] = []
     overview: str | None = None
     year: int | None = None
     languages: list[str] = []

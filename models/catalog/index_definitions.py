@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pymongo import TEXT, IndexModel
+from pymongo import IndexModel
 
 Keys = tuple[tuple[str, int], ...]
 _COMPARED = ("year", "rating", "vote_count", "runtime_seconds")
 _RISING = frozenset({"sort_title"})  # the rest is mostly read from its greatest value down
 _NAMES = {"sort_title": "title"}
-_TEXT_WEIGHTS = {"title": 10, "original_title": 10, "overview": 2}
 
 
 def order_index(field: str) -> Keys:
@@ -40,6 +39,7 @@ PERSON_INDEX: Keys = (
     ("popularity", -1),
     ("_id", -1),
 )
+SEARCH_INDEX: Keys = (("search.keys", 1), ("popularity", -1), ("_id", 1))
 FEATURED_INDEX: Keys = (("is_featured", 1), ("rating", -1), ("_id", -1), ("is_active", 1))
 
 
@@ -51,15 +51,14 @@ def title_indexes(orders: Sequence[str]) -> list[IndexModel]:
         named |= {name: order_index(field), f"genre_{name}": genre_index(field)}
     return [
         *(IndexModel(list(keys), name=name) for name, keys in named.items()),
-        IndexModel(
-            [(field, TEXT) for field in _TEXT_WEIGHTS],
-            name="text",
-            weights=_TEXT_WEIGHTS,
-            # Titles are in many languages: "It" and "Them!" are no stop words here.
-            default_language="none",
-        ),
+        search_index(),
         unique_where_present("tmdb_id", "int"),
     ]
+
+
+def search_index() -> IndexModel:
+    """Build the index of the keys by which titles and people are found, most popular first."""
+    return IndexModel(list(SEARCH_INDEX), name="search")
 
 
 def unique_where_present(field: str, bson_type: str) -> IndexModel:

@@ -14,6 +14,9 @@ from pymongo import ReadPreference, ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
 from models.catalog.documents import Movie, MovieRecord
+from models.catalog.search.entries import is_searched_by, search_text_of
+from models.catalog.search.lexicon import add_words, count_words
+from models.catalog.search_keys import words_of
 from models.catalog.sort_values import is_sorted_by, sort_values
 from models.catalog.writes import stored_row
 from models.mongo.base import utc_now
@@ -54,6 +57,7 @@ async def insert_movie(movie: Movie) -> MovieRecord:
     """
     movie.created_at = movie.updated_at = _now()
     row = stored_row(movie)
+    row["search"] = await _search_value(row)
     with database_errors():
         try:
             await Movie.get_pymongo_collection().insert_one(row)
@@ -70,27 +74,38 @@ async def edit_movie(id_: str, changes: Mapping[str, Any], version: int | None) 
         Conflict: others edit the film all the time.
         UpstreamUnavailable: MongoDB did not answer in time or refused.
     """
-    if not is_sorted_by(changes):
+    if not is_sorted_by(changes) and not is_searched_by(Movie, changes):
         return await _edit_once(id_, changes, version)
     for _ in range(_ATTEMPTS):
         stored = await movie_to_edit(id_, None)
         if stored is None or version not in (None, stored.version):
             return None
-        made = sort_values({**msgspec.structs.asdict(stored), **changes})
-        edit = await _edit_once(id_, {**changes, **made}, stored.version)
+        after = {**msgspec.structs.asdict(stored), **changes}
+        search = await _search_value(after) if is_searched_by(Movie, changes) else None
+        edit = await _edit_once(id_, {**changes, **sort_values(after)}, stored.version, search)
         if edit is not None or version is not None:
             return edit
     raise Conflict("The film changes too fast to be edited.")
 
 
-async def _edit_once(id_: str, changes: Mapping[str, Any], version: int | None) -> MovieEdit | None:
+async def _search_value(row: Mapping[str, Any]) -> dict[str, Any]:
+    """What the film is found by, whose words are then known."""
+    text = search_text_of(Movie, row)
+    await add_words(count_words([words_of(text)]))
+    return text.model_dump()
+
+
+async def _edit_once(
+    id_: str, changes: Mapping[str, Any], version: int | None, search: Any = None
+) -> MovieEdit | None:
     where = {"_id": id_} if version is None else {"_id": id_, "version": version}
     changed = {**changes, "updated_at": _now()}
+    found_by = {} if search is None else {"search": search}
     with database_errors():
         try:
             row = await Movie.get_pymongo_collection().find_one_and_update(
                 where,
-                build_update(Movie, changed, increments={"version": 1}),
+                build_update(Movie, {**changed, **found_by}, increments={"version": 1}),
                 projection(MovieRecord, None),
                 return_document=ReturnDocument.BEFORE,
             )

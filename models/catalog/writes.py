@@ -15,6 +15,9 @@ import pymongo
 from pymongo import InsertOne, UpdateOne
 from pymongo.errors import BulkWriteError
 
+from models.catalog.search.entries import is_searched_by, search_text_of, searched_fields
+from models.catalog.search.lexicon import add_words, count_words
+from models.catalog.search_keys import SearchText, words_of
 from models.catalog.sort_values import SORT_VALUES, SOURCES, first_trend, sort_values
 from models.mongo.base import StoredDocument, utc_now
 from models.mongo.reading import database_errors
@@ -28,7 +31,7 @@ Write = InsertOne[dict[str, Any]] | UpdateOne
 
 BATCH = 1000
 _BATCH_SECONDS = 30.0  # a thousand inserts into fourteen indexes take longer than one operation may
-_OURS = {"id", "revision_id", "version", "created_at", "updated_at"}
+_OURS = {"id", "revision_id", "version", "created_at", "updated_at", "search"}
 _MADE = {*SORT_VALUES, "trend"}  # of other fields, by us
 _DUPLICATE_KEY = 11000
 
@@ -124,15 +127,19 @@ async def _write_once(document: type[D], batch: Sequence[D], excluded: set[str])
     owned = {item.id: item.model_fields_set - excluded for item in batch}
     stored = await _read_stored(document, owned)
     operations: list[Write] = []
+    texts: list[SearchText] = []
     inserted = 0
     for item in batch:
         row = stored_row(item)
         before = stored.get(item.id)
         if before is None:
+            row |= _search_change(document, row, row, texts)
             operations.append(InsertOne(row))
             inserted += 1
         elif changed := _changed_values(document, before, row, owned[item.id]):
+            changed |= _search_change(document, {**before, **changed}, changed, texts)
             operations.append(_update(document, item.id, changed))
+    await add_words(count_words([words_of(text) for text in texts]))
     await _send(document, operations)
     return Changes(inserted, len(operations) - inserted, len(batch) - len(operations))
 
@@ -152,8 +159,18 @@ def _has_sort_values(document: type[StoredDocument]) -> bool:
     return "released" in document.model_fields
 
 
+def _search_change(
+    document: type[D], row: Row, changed: Iterable[str], texts: list[SearchText]
+) -> dict[str, Any]:
+    """What the document is found by, if a change concerns it; appended to `texts`."""
+    if not is_searched_by(document, changed):
+        return {}
+    texts.append(search_text_of(document, row))
+    return {"search": texts[-1].model_dump()}
+
+
 async def _read_stored(document: type[D], owned: Mapping[str, set[str]]) -> dict[str, Row]:
-    names = set().union(*owned.values())
+    names = set(searched_fields(document)).union(*owned.values())
     if _has_sort_values(document):
         names |= {*SOURCES, *SORT_VALUES}
     collection = document.get_pymongo_collection()

@@ -16,7 +16,7 @@ from pymongo.asynchronous.collection import AsyncCollection
 
 _primary: ContextVar[bool] = ContextVar("reading_primary", default=False)
 _preferring: dict[type[Document], tuple[AsyncCollection[Any], AsyncCollection[Any]]] = {}
-_SHARED = frozenset({"movies", "shows", "seasons", "episodes", "people", "genres"})
+_SHARED = frozenset({"movies", "shows", "seasons", "episodes", "people", "genres", "search_words"})
 
 
 @contextmanager

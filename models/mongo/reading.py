@@ -30,7 +30,7 @@ Sort = Sequence[tuple[str, int]]
 log = get_logger("mongo")
 _MAX_UNDECODABLE = 1_000  # in one page; beyond it the page is shorter
 _MAX_LOGGED = 200
-_NO_SUCH_INDEX = 2  # MongoDB's BadValue, which a hint at no index is to it
+NO_SUCH_INDEX = 2  # MongoDB's BadValue, which a hint at no index is to it
 # The server is ending, stepping down, out of time or of room: not the document's fault.
 _PASSING = frozenset(
     {6, 7, 24, 46, 50, 89, 91, 112, 189, 262, 9001, 10058, 10107}
@@ -115,7 +115,7 @@ async def _read_rows(
         # Two above the expected count: the first batch then also says that it is the last.
         return await cursor.batch_size(limit + 2 if limit else 1000).to_list(None)
     except OperationFailure as error:
-        if len(hints) == 1 or error.code != _NO_SUCH_INDEX:
+        if len(hints) == 1 or error.code != NO_SUCH_INDEX:
             raise
         return await _read_rows(document, query, sort, limit, hints[1:])
 

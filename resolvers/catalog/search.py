@@ -1,8 +1,10 @@
-"""Search: films, shows and people in one list, best first."""
+"""Search and suggestions: films, shows and people in one list, best first."""
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import loaders
 import models
@@ -13,7 +15,8 @@ from services import cursors
 from services.errors import InvalidCursor, ValidationFailed
 
 MOST_CHARACTERS = 100
-_ORDER = "search"
+MOST_SUGGESTIONS = 20
+_FEWEST_LETTERS = 2
 SearchResult = models.MovieRecord | models.ShowRecord | models.PersonRecord
 
 
@@ -27,30 +30,75 @@ async def search(
     after: str | None = None,
     fields: loaders.Fields = None,
 ) -> Page[SearchResult]:
-    """One page of records with any of the words, best first; hits are cached for a minute.
+    """One page of records with these words in their names, best first; cached for a minute.
 
     The filter is for titles. The query is text: nothing in it is an operator.
 
     Raises:
         ValidationFailed: the query is empty or over 100 characters, or `first` out of range.
-        InvalidCursor, UpstreamUnavailable.
+        InvalidCursor: `after` was made for another search.
+        UpstreamUnavailable.
     """
     secret = context.runtime.settings.secret_bytes
+    size = validate_size(first, "first", 20)
     search_query = loaders.SearchQuery(
-        words=_words(query),
-        kinds=_kinds(kinds),
-        filter=await normalize_filter(context, filter_),
-        size=validate_size(first, "first", 20),
-        after=_hit(secret, after) if after is not None else None,
+        _words(query), _kinds(kinds), await normalize_filter(context, filter_)
     )
-    loader = context.loader(loaders.SearchPageByQuery)
-    hits = await loader.load(loader.key_for(search_query.key(), search_query)) or []
-    page = hits[: search_query.size]
+    order = f"search:{search_query.key()}"
+    last_hit = _hit(secret, order, after) if after is not None else None
+    found = await _hits(context, search_query)
+    begin = _begin_after(found, last_hit)
+    if begin + size >= found.settled < len(found.hits):
+        found = await _hits(context, replace(search_query, is_deep=True))
+        begin = _begin_after(found, last_hit)
+    page = found.hits[begin : begin + size]
     nodes_by_id = await context.load_many(
         loaders.SearchResultById, [hit.id for hit in page], fields
     )
-    has_next = len(hits) > search_query.size
-    return Page(page, has_next, after is not None, secret, _ORDER, _position, _node_of(nodes_by_id))
+    has_next = begin + size < len(found.hits)
+    return Page(page, has_next, begin > 0, secret, order, _position, _node_of(nodes_by_id))
+
+
+async def suggest(
+    context: Context, text: str, *, first: int | None = None, fields: loaders.Fields = None
+) -> list[SearchResult]:
+    """Records whose names begin with the text, or have words that do, best first.
+
+    A text of fewer than two letters suggests nothing.
+
+    Raises:
+        ValidationFailed: the text is over 100 characters, or `first` out of range.
+        UpstreamUnavailable.
+    """
+    size = validate_size(first, "first", 10, MOST_SUGGESTIONS)
+    _check_length(text, "text")
+    words = models.fold_query(text)
+    if sum(map(len, words)) < _FEWEST_LETTERS:
+        return []
+    query = loaders.SearchQuery(
+        words, tuple(models.SearchKind), is_word_ended=models.is_word_ended(text)
+    )
+    loader = context.loader(loaders.SuggestionsByQuery)
+    hits = await loader.load(loader.key_for(query.key(), query)) or []
+    result_ids = [hit.id for hit in hits[:size]]
+    nodes_by_id = await context.load_many(loaders.SearchResultById, result_ids, fields)
+    return loaders.in_order(nodes_by_id, result_ids)
+
+
+async def _hits(context: Context, query: loaders.SearchQuery) -> models.SearchHits:
+    loader = context.loader(loaders.SearchHitsByQuery)
+    return await loader.load(loader.key_for(query.key(), query)) or models.SearchHits()
+
+
+def _begin_after(found: models.SearchHits, last_hit: models.SearchHit | None) -> int:
+    """Index of the first hit behind another, which may no longer be there."""
+    if last_hit is None:
+        return 0
+    return bisect_right(found.hits, _rank(last_hit), key=_rank)
+
+
+def _rank(hit: models.SearchHit) -> tuple[float, str]:
+    return -hit.score, hit.id
 
 
 def _position(hit: models.SearchHit) -> cursors.Position:
@@ -63,22 +111,25 @@ def _node_of(
     return lambda hit: nodes_by_id[hit.id]
 
 
-def _words(query: str) -> str:
-    if len(query) > MOST_CHARACTERS:
-        message = f"`query` has at most {MOST_CHARACTERS} characters."
-        raise ValidationFailed(message, path=["query"])
-    words = models.plain_words(query)
-    if words is None:
+def _words(query: str) -> tuple[str, ...]:
+    _check_length(query, "query")
+    words = models.fold_query(query)
+    if not words:
         raise ValidationFailed("`query` needs a word to look for.", path=["query"])
     return words
+
+
+def _check_length(text: str, name: str) -> None:
+    if len(text) > MOST_CHARACTERS:
+        raise ValidationFailed(f"`{name}` has at most {MOST_CHARACTERS} characters.", path=[name])
 
 
 def _kinds(chosen: Sequence[models.SearchKind] | None) -> tuple[models.SearchKind, ...]:
     return tuple(kind for kind in models.SearchKind if chosen is None or kind in chosen)
 
 
-def _hit(secret: bytes, after: str) -> models.SearchHit:
-    score, last_id = cursors.decode(secret, _ORDER, after, "after")
+def _hit(secret: bytes, order: str, after: str) -> models.SearchHit:
+    score, last_id = cursors.decode(secret, order, after, "after")
     if not isinstance(score, float):
         raise InvalidCursor("`after` is not a cursor of this list.", path=["after"])
     return models.SearchHit(score, last_id)

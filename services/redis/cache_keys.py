@@ -49,6 +49,7 @@ SEASON_EPISODES = Kind("season_episodes", "season:{}:episodes", 300, DAY)
 EPISODE = Kind("episode", "episode:{}", HOUR, DAY)
 EPISODE_AT = Kind("episode_at", "episode:at:{}", 300, DAY)
 SEARCH = Kind("search", "search:{}", 60, 600)
+SUGGESTIONS = Kind("suggestions", "search:start:{}", 60, 600)
 STREAMING_SOURCES = Kind("streaming_sources", "streaming:sources:{}", HOUR, HOUR)
 # A fallback's answer under the same key expires sooner, so that the first provider is called again.
 FALLBACK_SOURCES = Kind("streaming_sources", STREAMING_SOURCES.text, 1800, HOUR)

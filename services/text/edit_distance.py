@@ -19,9 +19,10 @@ def tolerated_edits(word: str) -> int:
     return 1 if len(word) < _LONG else 2
 
 
-def deletions(word: str) -> set[str]:
-    """The word's beginning, and what is left of it after as many deletions as it tolerates."""
-    head, most = word[:_HEAD], tolerated_edits(word)
+def deletions(word: str, most: int | None = None) -> set[str]:
+    """The word's beginning, and what is left of it after `most` deletions (None: all tolerated)."""
+    head = word[:_HEAD]
+    most = tolerated_edits(word) if most is None else most
     return {
         "".join(head[at] for at in range(len(head)) if at not in gone)
         for count in range(most + 1)

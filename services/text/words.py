@@ -22,6 +22,10 @@ _INITIALS = re.compile(r"(?<![^\W_])(?:[^\W\d_][.*·•]){1,}[^\W\d_](?![^\W_])"
 _ASCII_WORD = re.compile("[a-z0-9]+")
 _IS_UNSPACED = re.compile(f"[{_UNSPACED}]")
 _ROMAN = re.compile(r"(x{0,3})(ix|iv|v?i{0,3})")
+_ENGLISH_NUMERALS = (
+    *("one", "two", "three", "four", "five", "six"),
+    *("seven", "eight", "nine", "ten", "eleven", "twelve"),
+)
 _ROMAN_DIGITS = ("", "i", "ii", "iii", "iv", "v", "vi", "vii", "viii", "ix")
 
 
@@ -39,7 +43,9 @@ def is_unspaced(word: str) -> bool:
 
 
 def to_arabic(word: str) -> str:
-    """A Roman numeral from I to XXXIX in Arabic digits; another word as it is."""
+    """A Roman numeral up to XXXIX, or an English one up to twelve, in digits; else the word."""
+    if word in _ENGLISH_NUMERALS:
+        return str(1 + _ENGLISH_NUMERALS.index(word))
     match = _ROMAN.fullmatch(word)
     if match is None or not word:
         return word

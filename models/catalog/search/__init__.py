@@ -1,0 +1,1 @@
+"""Search by name: keys stored with each title and person, candidates, ranking."""
