@@ -133,15 +133,25 @@ async def _write_once(document: type[D], batch: Sequence[D], excluded: set[str])
         row = stored_row(item)
         before = stored.get(item.id)
         if before is None:
-            row |= _search_change(document, row, row, texts)
+            row |= _search_change(document, row, None, texts)
             operations.append(InsertOne(row))
             inserted += 1
-        elif changed := _changed_values(document, before, row, owned[item.id]):
-            changed |= _search_change(document, {**before, **changed}, changed, texts)
+        elif changed := _changed(document, before, row, owned[item.id], texts):
             operations.append(_update(document, item.id, changed))
     await add_words(count_words([words_of(text) for text in texts]))
     await _send(document, operations)
     return Changes(inserted, len(operations) - inserted, len(batch) - len(operations))
+
+
+def _changed(
+    document: type[D], before: Row, row: Row, names: Collection[str], texts: list[SearchText]
+) -> dict[str, Any]:
+    """Fields to write of a stored document."""
+    changed = _changed_values(document, before, row, names)
+    is_folded = before.get("search") is not None  # an earlier version did not fold names
+    return changed | _search_change(
+        document, {**before, **changed}, changed if is_folded else None, texts
+    )
 
 
 def _changed_values(
@@ -160,17 +170,18 @@ def _has_sort_values(document: type[StoredDocument]) -> bool:
 
 
 def _search_change(
-    document: type[D], row: Row, changed: Iterable[str], texts: list[SearchText]
+    document: type[D], row: Row, changed: Iterable[str] | None, texts: list[SearchText]
 ) -> dict[str, Any]:
-    """What the document is found by, if a change concerns it; appended to `texts`."""
-    if not is_searched_by(document, changed):
+    """What the document is found by, if these fields (None: all) concern it; goes to `texts`."""
+    if not is_searched_by(document, searched_fields(document) if changed is None else changed):
         return {}
     texts.append(search_text_of(document, row))
     return {"search": texts[-1].model_dump()}
 
 
 async def _read_stored(document: type[D], owned: Mapping[str, set[str]]) -> dict[str, Row]:
-    names = set(searched_fields(document)).union(*owned.values())
+    searched = searched_fields(document)
+    names = {*searched, *(["search.names"] if searched else [])}.union(*owned.values())
     if _has_sort_values(document):
         names |= {*SOURCES, *SORT_VALUES}
     collection = document.get_pymongo_collection()

@@ -34,9 +34,11 @@ _STOP_SECONDS = 10.0
 log = get_logger("server")
 app = typer.Typer()
 importing = typer.Typer(no_args_is_help=True, help="Load a catalogue from elsewhere.")
+searching = typer.Typer(no_args_is_help=True, help="What titles and people are found by.")
 indexes = typer.Typer(no_args_is_help=True, help="MongoDB indexes.")
 app.add_typer(importing, name="import")
 app.add_typer(indexes, name="indexes")
+app.add_typer(searching, name="search")
 
 
 def stop_on_signals(force_after_seconds: float | None = None) -> asyncio.Event:
@@ -136,6 +138,17 @@ async def apply_indexes(settings: Settings, *, drop_extra: bool) -> None:
     sys.stdout.write(format_indexes(plans) + "\n")
 
 
+async def rebuild_search(settings: Settings) -> None:
+    """Fold all names again and print how many differed."""
+    async with open_runtime(settings):
+        await models.apply_indexes()
+        with ProgressBar() as bar:
+            done = await models.rebuild_search(bar)
+    sys.stdout.write(
+        f"{done.changed} of {done.documents} titles and people changed, {done.words} words.\n"
+    )
+
+
 def _print_report(report: Report) -> None:
     with suppress(BrokenPipeError):
         sys.stdout.write(format_report(report) + "\n")
@@ -189,3 +202,9 @@ def apply_command(
 ) -> None:
     """Build what is missing or changed, then drop what that replaces."""
     serving.run(apply_indexes(load_settings(), drop_extra=drop_extra))
+
+
+@searching.command("rebuild")
+def rebuild_search_command() -> None:
+    """Fold the names of all titles and people again; once after an upgrade that changes it."""
+    serving.run(rebuild_search(load_settings()))

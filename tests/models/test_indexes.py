@@ -9,10 +9,11 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+import structlog.testing
 
 import models
 from resolvers.context import Runtime
-from services.errors import StartupError
+from services.errors import StartupError, UpstreamUnavailable
 from services.settings.settings import Settings
 from tests.house.house import ROOT
 
@@ -138,3 +139,17 @@ def test_the_command_line_plans_and_applies(settings: Settings) -> None:
     assert (code, len(lines)) == (0, 1)
     assert run("plan") == (0, lines)
     assert lines[0].endswith(" indexes are in place, 0 differ.")
+
+
+async def test_a_missing_search_index_is_said_and_logged(movies: Any) -> None:
+    # given
+    await movies.drop_index("search")
+    # when somebody searches, then it neither scans the collection nor looks like a slow database
+    with (
+        structlog.testing.capture_logs() as logged,
+        pytest.raises(UpstreamUnavailable, match="search index is not built"),
+    ):
+        await models.search_names(("faust",), [models.SearchKind.MOVIE], models.MovieFilter())
+    assert [(line["event"], line["collection"]) for line in logged] == [
+        ("search_index_missing", "movies")
+    ]

@@ -10,8 +10,8 @@ from models.catalog.search_keys import SearchText, build_search_text, names_of
 from models.mongo.base import StoredDocument
 
 _NAMES: Mapping[type[StoredDocument], tuple[str, ...]] = {
-    Movie: ("title", "original_title", "other_titles"),
-    Show: ("title", "original_title", "other_titles"),
+    Movie: ("title", "original_title", "also_known_as"),
+    Show: ("title", "original_title", "also_known_as"),
     Person: ("name",),
 }
 _BESIDE_NAMES = ("languages", "overview")

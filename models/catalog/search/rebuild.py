@@ -34,8 +34,11 @@ class Rebuilt(NamedTuple):
     words: int
 
 
-async def rebuild_search(progress: Callable[[str, int], None]) -> Rebuilt:
-    """Fold all names again; `progress` is called with each collection and how many are done.
+async def rebuild_search(progress: Callable[[str, int, int], None]) -> Rebuilt:
+    """Fold all names again.
+
+    Args:
+        progress: called with each collection, how many are done and about how many there are.
 
     Raises:
         UpstreamUnavailable: MongoDB did not answer in time or refused.
@@ -44,14 +47,19 @@ async def rebuild_search(progress: Callable[[str, int], None]) -> Rebuilt:
     words: Counter[str] = Counter()
     documents = changed = 0
     for document in SEARCHED:
-        done = 0
+        done, total = 0, await _count(document)
         async for rows in _batches(document):
             changed += await _fold_again(document, rows, words)
             done += len(rows)
-            progress(document.get_pymongo_collection().name, done)
+            progress(document.get_pymongo_collection().name, done, total)
         documents += done
     await replace_counts(words, started)
     return Rebuilt(documents, changed, len(words))
+
+
+async def _count(document: type[StoredDocument]) -> int:
+    with database_errors():
+        return await document.get_pymongo_collection().estimated_document_count()
 
 
 async def _batches(document: type[StoredDocument]) -> AsyncIterator[list[Row]]:

@@ -240,7 +240,7 @@ async def test_a_film_is_found_however_its_name_is_typed(
     # given the film, known by one more name, among others
     others = [film(n, title=title) for n, title in enumerate(("The Wall", "Rocks", "Sevens"), 2)]
     more = ["Se7en"] if found == "Seven" else []
-    await store([film(1, title=found, other_titles=more), *others])
+    await store([film(1, title=found, also_known_as=more), *others])
     # then it is the first hit
     assert ids_of(await search(graphql, query))[:1] == ["movie_00001"]
 
