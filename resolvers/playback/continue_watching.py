@@ -136,11 +136,22 @@ async def _build_items(
     ]
     next_episodes = await find_next(context, show_ids)
     items = []
-    for one in titles:
+    for one in await _drop_deleted(context, titles):
         progress = one.progress if is_begun(one.progress) else next_episodes.get(one.show_id or "")
         if progress is not None and not progress.dismissed_at_ms:
             items.append(Item(progress, one.place))
     return items
+
+
+async def _drop_deleted(context: Context, titles: Iterable[_Watched]) -> list[_Watched]:
+    """The titles without films, shows and episodes that were deleted since they were watched."""
+    some = list(titles)
+    shows = await context.load_many(loaders.ShowById, [one.show_id for one in some if one.show_id])
+    films = await context.load_many(
+        loaders.PlayableById, [one.progress.playable_id for one in some if not one.show_id]
+    )
+    found = {**shows, **films}
+    return [one for one in some if found.get(one.show_id or one.progress.playable_id) is not None]
 
 
 def _split(titles: list[_Watched], size: int) -> Iterator[list[_Watched]]:

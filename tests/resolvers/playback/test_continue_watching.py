@@ -248,9 +248,25 @@ async def test_any_number_of_titles_costs_the_same(
             place(1, 2, of=number) for number in range(30, 30 - size, -1)
         ]
         costs.append(count_commands.mongo)
-    # then each page takes a find for what was watched, the episodes' shows, orders and progress
-    assert (
-        costs
-        == [["viewing_progress.find", "episodes.find", "episodes.find", "viewing_progress.find"]]
-        * 3
-    )
+    # then each page takes a find for what was watched, the episodes' shows, orders and progress,
+    # and one for the shows that are there
+    episodes = ["viewing_progress.find", "episodes.find", "episodes.find", "viewing_progress.find"]
+    assert costs == [[*episodes, "shows.find"]] * 3
+
+
+async def test_what_was_deleted_since_is_left_out_and_pages_stay_full(ada: Context) -> None:
+    # given films and episodes begun
+    for ago, title in enumerate([film_id(1), place(1, 1), film_id(2), place(1, 1, of=2)], 1):
+        await build_offline_report(ada, title, 60, ago=ago)
+    # when a film and a show are deleted, and an episode is gone
+    await models.edit_movie(film_id(1), {"is_active": False}, None)
+    shows = models.Show.get_pymongo_collection()
+    await shows.update_one({"_id": show_id(2)}, {"$set": {"is_active": False}})
+    await models.delete_documents(models.Episode, [place(1, 1)])
+    await flush_progress(ada.runtime, "worker-1")
+    await ada.runtime.redis.flushdb()
+    ada.runtime.cache.clear_memory()
+    # then
+    page = await continue_watching(viewer_of(ada.runtime), first=1)
+    assert [one.playable_id for one in page.nodes] == [film_id(2)]
+    assert page.has_next_page is False
