@@ -23,6 +23,7 @@ from graph.base.scalars import write_instant
 from graph.engine import execution
 from graph.engine.answers import AnswerKey, Answers, StoredAnswer
 from graph.engine.documents import URGENT_FIELDS, Document, Documents, Operation
+from graph.engine.error_behavior import CORE_EXECUTORS, ErrorBehavior
 from graph.engine.execution.state import Run
 from loaders import CacheHits
 from models import ApiKeyScope
@@ -65,6 +66,7 @@ class Request:
     document_id: str | None = None
     include_cache_hits: bool = False  # `extensions: {"cache": true}`; in development only
     include_cost: bool = False  # `extensions: {"cost": true}`
+    on_error: ErrorBehavior = ErrorBehavior.PROPAGATE
 
 
 @dataclass(slots=True)
@@ -110,6 +112,7 @@ class Prepared:
     answer_key: AnswerKey | None  # key of the answer cache; None if it is not cached
     cost: int  # at most, in points
     entries: int = 0  # list entries of the input, a point each
+    on_error: ErrorBehavior = ErrorBehavior.PROPAGATE
 
 
 class Operations:
@@ -200,7 +203,7 @@ class Operations:
         if plan is None and operation.kind == "subscription":
             unfit = ValidationFailed("A condition of this subscription is null.")
             return refusal([GraphQLError(unfit.message, original_error=unfit)], context)
-        return Prepared(operation, raw, variables, plan, key, cost, entries)
+        return Prepared(operation, raw, variables, plan, key, cost, entries, request.on_error)
 
     def _answer_key(
         self,
@@ -264,7 +267,9 @@ class Operations:
             answer = await self._by_core(prepared, context, deadline)
             return _with_extensions(answer, prepared.cost, prepared.cost, context)
         changes = self._answers.changes() if self._answers is not None else 0
-        outcome = await execution.execute(prepared.plan, context, prepared.variables, deadline)
+        outcome = await execution.execute(
+            prepared.plan, context, prepared.variables, deadline, prepared.on_error
+        )
         cost = outcome.cost + prepared.entries
         rate_limits.settle(context, cost)
         answer = _answer(outcome.data, outcome.errors, context)
@@ -294,6 +299,7 @@ class Operations:
                     context_value=context,
                     variable_values=dict(prepared.raw),
                     operation_name=_name(prepared.operation),
+                    executor_class=CORE_EXECUTORS[prepared.on_error],
                 )
                 if not isinstance(result, ExecutionResult):
                     result = await result
@@ -321,7 +327,7 @@ class Operations:
         if not self._by_plan:
             return await self._by_core(prepared, context, deadline, event)
         outcome = await execution.execute_event(
-            prepared.plan, context, prepared.variables, event, deadline
+            prepared.plan, context, prepared.variables, event, deadline, prepared.on_error
         )
         return _answer(outcome.data, outcome.errors, context)
 

@@ -20,6 +20,7 @@ from starlette.types import Receive, Scope, Send
 
 from graph.base.errors import OUR_FAULTS
 from graph.engine.answers import StoredAnswer
+from graph.engine.error_behavior import ErrorBehavior
 from graph.engine.operations import Answer, Operations, Prepared, Request
 from resolvers.context import Context, Runtime
 from server.graphql import cookies, rate_headers
@@ -30,6 +31,9 @@ from services.telemetry.logs import get_logger
 
 log = get_logger("graphql_http")
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
+_ERROR_BEHAVIORS = [
+    behavior.value for behavior in ErrorBehavior
+]  # a list: what is sent may not hash
 _METHODS = {"GET", "HEAD", "POST"}
 _DRAINED_BYTES = 4 * 1024 * 1024
 _DRAIN_SECONDS = 1.0
@@ -333,6 +337,9 @@ def parse_request(payload: Any) -> Request:
         if not isinstance(payload.get(part, {}), dict | None):
             raise Refused(400, f"`{part}` must be an object.")
     extensions = payload.get("extensions") or {}
+    on_error = payload.get("onError", ErrorBehavior.PROPAGATE.value)
+    if on_error not in _ERROR_BEHAVIORS:
+        raise Refused(400, "`onError` must be NULL, PROPAGATE or HALT.")
     return Request(
         query,
         payload.get("variables") or {},
@@ -340,6 +347,7 @@ def parse_request(payload: Any) -> Request:
         document_id,
         include_cache_hits=extensions.get("cache") is True,
         include_cost=extensions.get("cost") is True,
+        on_error=ErrorBehavior(on_error),
     )
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from graphql import GraphQLError, Undefined, is_list_type, is_non_null_type, located_error
 from graphql.pyutils import is_iterable
 
+from graph.engine.error_behavior import ErrorBehavior
 from graph.engine.execution.plan import FieldPlan, GroupPlan
 
 
@@ -74,13 +75,19 @@ class _NullBubble(Exception):
 class ErrorBubbler:
     """Turns an answer with failures into data and errors.
 
-    `groups` has each built dict's group by the dict's identity.
+    `groups` has each built dict's group by the dict's identity. Only where errors propagate does a
+    null that is not allowed reach the parent.
 
     Source: GraphQL specification, section 6.4.4.
     """
 
-    def __init__(self, groups: dict[int, GroupPlan]) -> None:
+    def __init__(
+        self,
+        groups: dict[int, GroupPlan],
+        behavior: ErrorBehavior = ErrorBehavior.PROPAGATE,
+    ) -> None:
         self._groups = groups
+        self._propagates = behavior is ErrorBehavior.PROPAGATE
         self.errors: list[GraphQLError] = []
 
     def root(self, group: GroupPlan, data: dict[str, Any]) -> dict[str, Any] | None:
@@ -107,7 +114,7 @@ class ErrorBubbler:
         try:
             return self._value(field, inner, value, path)
         except _NullBubble:
-            if inner is not type_:
+            if inner is not type_ and self._propagates:
                 raise
             return None
 

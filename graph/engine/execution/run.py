@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from graphql import GraphQLError
 
 from graph.base.fields import FieldKind
+from graph.engine.error_behavior import ErrorBehavior
 from graph.engine.execution.completion import complete, complete_pending
 from graph.engine.execution.deadline import Deadline
 from graph.engine.execution.failures import ErrorBubbler
@@ -28,21 +29,30 @@ class Outcome(NamedTuple):
 
 
 async def execute(
-    plan: Plan, context: Context, variables: Any, deadline: Deadline | None = None
+    plan: Plan,
+    context: Context,
+    variables: Any,
+    deadline: Deadline | None = None,
+    on_error: ErrorBehavior = ErrorBehavior.PROPAGATE,
 ) -> Outcome:
     """Run a query or mutation and return data, errors and cost.
 
     Past the deadline the missing fields fail with OperationTimeout and the others are answered.
     """
     if plan.kind == "mutation":
-        return await _execute_serially(plan, context, variables, deadline)
+        return await _execute_serially(plan, context, variables, deadline, on_error)
     run = Run(context, variables, deadline)
     data = await _run_root(run, plan.root)
-    return _finish(run, plan.root, data)
+    return _finish(run, plan.root, data, on_error)
 
 
 async def execute_event(
-    plan: Plan, context: Context, variables: Any, event: Any, deadline: Deadline | None = None
+    plan: Plan,
+    context: Context,
+    variables: Any,
+    event: Any,
+    deadline: Deadline | None = None,
+    on_error: ErrorBehavior = ErrorBehavior.PROPAGATE,
 ) -> Outcome:
     """Run one event of a subscription, whose root field's value is the event."""
     run = Run(context, variables, deadline)
@@ -50,11 +60,15 @@ async def execute_event(
     data: dict[str, Any] = {field.key: None}
     run.batches.append(Batch(plan.root, [None], [data]))
     await _run_levels(run, complete(run, field, [event], [data]))
-    return _finish(run, plan.root, data)
+    return _finish(run, plan.root, data, on_error)
 
 
 async def _execute_serially(
-    plan: Plan, context: Context, variables: Any, deadline: Deadline | None
+    plan: Plan,
+    context: Context,
+    variables: Any,
+    deadline: Deadline | None,
+    on_error: ErrorBehavior,
 ) -> Outcome:
     """Run mutations in order, each with its whole selection before the next begins."""
     data: dict[str, Any] = {}
@@ -62,7 +76,7 @@ async def _execute_serially(
     cost = 0
     for step in plan.steps:
         run = Run(context, variables, deadline)
-        part, step_errors, points = _finish(run, step, await _run_root(run, step))
+        part, step_errors, points = _finish(run, step, await _run_root(run, step), on_error)
         errors.extend(step_errors)
         cost += points
         if part is None:
@@ -117,9 +131,12 @@ def _values(run: Run, field: FieldPlan, rows: Sequence[Any]) -> list[Any]:
     return values
 
 
-def _finish(run: Run, root: GroupPlan, data: dict[str, Any]) -> Outcome:
+def _finish(run: Run, root: GroupPlan, data: dict[str, Any], on_error: ErrorBehavior) -> Outcome:
     if not run.failed:
         return Outcome(data, (), run.cost())
     groups = {id(out): batch.group for batch in run.batches for out in batch.outs}
-    bubbler = ErrorBubbler(groups)
-    return Outcome(bubbler.root(root, data), bubbler.errors, run.cost())
+    bubbler = ErrorBubbler(groups, on_error)
+    shown = bubbler.root(root, data)
+    if on_error is ErrorBehavior.HALT and bubbler.errors:
+        return Outcome(None, bubbler.errors[:1], run.cost())
+    return Outcome(shown, bubbler.errors, run.cost())

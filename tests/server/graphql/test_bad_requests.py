@@ -86,6 +86,24 @@ async def test_variables_and_extensions_are_objects(
     assert refused(response, 400) == f"`{part}` must be an object."
 
 
+@pytest.mark.parametrize("value", ["null", "", "ABORT", None, 1, ["NULL"], {"a": 1}], ids=str)
+async def test_an_error_behavior_is_one_of_three(client: httpx.AsyncClient, value: object) -> None:
+    response = await client.post("/graphql", json={"query": "{ __typename }", "onError": value})
+    assert refused(response, 400) == "`onError` must be NULL, PROPAGATE or HALT."
+
+
+@pytest.mark.parametrize("value", ["NULL", "PROPAGATE", "HALT"])
+async def test_an_error_behavior_comes_by_body_and_by_address(
+    client: httpx.AsyncClient, value: str
+) -> None:
+    sent = {"query": "{ __typename }", "onError": value}
+    for response in (
+        await client.post("/graphql", json=sent),
+        await client.get("/graphql", params=sent),
+    ):
+        assert response.json() == {"data": {"__typename": "Query"}}
+
+
 @pytest.mark.parametrize("name", [5, ["A"], {}, True], ids=str)
 async def test_an_operations_name_is_text(client: httpx.AsyncClient, name: object) -> None:
     body = {"query": "query A { __typename }", "operationName": name}
