@@ -160,7 +160,14 @@ def _start_flight(loader: Tiered, names: Names) -> asyncio.Task[dict[str, Entry]
     task = asyncio.create_task(_run_flight(loader, names, flights))
     _background_tasks.add(task)
     task.add_done_callback(_background_tasks.discard)
+    task.add_done_callback(_mark_retrieved)
     return task
+
+
+def _mark_retrieved(task: asyncio.Task[dict[str, Entry]]) -> None:
+    """Keep asyncio from logging a failure that no caller waited for, as copies answered."""
+    if not task.cancelled():
+        task.exception()
 
 
 async def _run_flight(loader: Tiered, names: Names, flights: Flights) -> dict[str, Entry]:

@@ -23,6 +23,7 @@ FILMS = "{ movies(first: 5) { nodes { id } } }"
 START = """mutation ($id: ID!, $key: String!) {
   startPlayback(input: {playableId: $id, device: {key: "tv"}, idempotencyKey: $key}) {
     session { id } errors { code } } }"""
+FILM = "query ($id: ID!) { movie(by: {id: $id}) { title genres { name } } }"
 REPORT = """mutation ($id: ID!, $n: Int!, $at: Float!) {
   reportProgress(input: {sessionId: $id, sequence: $n, positionSeconds: $at}) {
     applied errors { code } } }"""
@@ -103,6 +104,30 @@ async def test_mutations_over_resets_are_answered_or_told_as_an_outage(relayed: 
     relayed.redis.mend()
     await until(served.is_healthy, 10)
     assert "Traceback" not in relayed.process.output
+
+
+async def test_with_both_stores_silent_copies_in_memory_answer_at_once(relayed: Relayed) -> None:
+    # given films that the process has in memory
+    served = relayed.served
+    await relayed.process.says("cache_warmed")
+    films = await list_films(served)
+    for film in [*films, *films]:
+        await served.graphql(FILM, {"id": film})
+    # when both stores fall silent, and that has been noticed by nobody but the tracking of changes
+    relayed.redis.is_silent = relayed.mongodb.is_silent = True
+    await asyncio.sleep(2)
+    # then each film comes from memory, long before a deadline
+    waits = []
+    for film in films:
+        started = time.monotonic()
+        _, body = await served.graphql(FILM, {"id": film})
+        waits.append(time.monotonic() - started)
+        assert codes(body) == set() and body["data"]["movie"]["genres"]
+    assert max(waits) < DEADLINE_MS / 1000 / 3, waits
+    # and when they are back, everything works by itself
+    relayed.redis.mend()
+    relayed.mongodb.mend()
+    await until(served.is_healthy, 20)
 
 
 async def test_a_closed_port_of_mongodb_is_known_at_once(relayed: Relayed) -> None:
