@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, NewType
 
 import strawberry
@@ -19,6 +19,13 @@ EmailAddress = NewType("EmailAddress", str)
 JSONObject = NewType("JSONObject", dict[str, Any])
 
 _LANGUAGE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*", re.ASCII)
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_MINUTE = r"(?:[01][0-9]|2[0-3]):[0-5][0-9]"
+_INSTANT = re.compile(
+    rf"([0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}})[Tt]({_MINUTE}):([0-9]{{2}})(?:\.([0-9]+))?"
+    rf"([Zz]|[+-]{_MINUTE})"
+)
+_LEAP_SECOND = "60"
 _JSON_DEPTH = 8
 _MAX_LONG = 2**63
 
@@ -32,23 +39,38 @@ def _text(value: object) -> str:
 def _parse_date(value: object) -> str:
     text = _text(value)
     try:
-        return datetime.strptime(text, "%Y-%m-%d").date().isoformat()
+        if not _DATE.fullmatch(text):
+            raise ValueError
+        return date.fromisoformat(text).isoformat()
     except ValueError:  # whose words are Python's
         raise ValueError("A day is needed, such as 2026-01-31.") from None
 
 
 def _parse_instant(value: object) -> datetime:
-    text = _text(value)
+    """Parse an instant to microseconds; more digits are cut off.
+
+    Source: RFC 3339, 5.6. As the scalar's specification says, `-00:00` is no offset.
+    """
+    match = _INSTANT.fullmatch(_text(value))
     try:
-        if not (text.isascii() and text.isprintable()):
+        if match is None or match[5] == "-00:00":
             raise ValueError
-        instant = datetime.fromisoformat(text)
-        in_utc = instant.astimezone(UTC)
+        return _build_instant(*match.groups(default=""))
     except (ValueError, OverflowError):  # the latter for a year before 1 or after 9999
         raise ValueError("An instant is needed, such as 2026-01-31T12:00:00Z.") from None
-    if instant.tzinfo is None:
-        raise ValueError("An instant needs an offset, such as Z.")
-    return in_utc
+
+
+def _build_instant(day: str, minute: str, second: str, fraction: str, offset: str) -> datetime:
+    """Build the instant in UTC; a leap second, which ends a month, is the next month's first."""
+    is_leap = second == _LEAP_SECOND
+    text = f"{day}T{minute}:{'59' if is_leap else second}.{fraction[:6]:0<6}{offset.upper()}"
+    instant = datetime.fromisoformat(text).astimezone(UTC)
+    if not is_leap:
+        return instant
+    instant = instant.replace(microsecond=0) + timedelta(seconds=1)
+    if (instant.day, instant.hour, instant.minute, instant.second) != (1, 0, 0, 0):
+        raise ValueError("There is no such second.")
+    return instant
 
 
 def write_instant(value: datetime) -> str:
@@ -108,8 +130,8 @@ SCALARS: dict[object, ScalarDefinition] = {
     ),
     DateTime: strawberry.scalar(
         name="DateTime",
-        description="An instant in ISO 8601 with an offset, such as "
-        "2026-01-31T12:00:00.000Z. Output is in UTC with milliseconds.",
+        description="An instant of RFC 3339 with an offset, such as 2026-01-31T12:00:00.000Z. "
+        "Input may have any number of fraction digits; output is in UTC with milliseconds.",
         specified_by_url="https://scalars.graphql.org/andimarek/date-time",
         serialize=write_instant,
         parse_value=_parse_instant,

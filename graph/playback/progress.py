@@ -131,7 +131,7 @@ async def _progress(
         strawberry.ID, strawberry.argument(description="Global id of the film or episode.")
     ],
 ) -> models.LiveProgress | None:
-    return (await progress.progress_of(info.context, [playable_id]))[playable_id]
+    return await progress.title_progress(info.context, playable_id)
 
 
 @extend(Viewer)

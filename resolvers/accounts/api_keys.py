@@ -17,6 +17,7 @@ from resolvers import audit
 from resolvers.accounts.input import is_person, now, require_person, validate_line
 from resolvers.accounts.password_check import reauthenticate
 from resolvers.context import Context, Runtime, Viewer
+from resolvers.paging import require_kind
 from services.accounts.secret_codes import KEY_SCHEME, ApiKeyText
 from services.accounts.tokens import reject_token
 from services.errors import ValidationFailed
@@ -206,9 +207,11 @@ async def revoke_api_key(context: Context, key_id: str) -> None:
     """Revoke a key in every process within a second; one that is not the viewer's is ignored.
 
     Raises:
+        ValidationFailed: the id is malformed.
         Unauthenticated, Forbidden, UpstreamUnavailable: trying again does no harm.
     """
     viewer = require_person(context)
+    require_kind(key_id)
     own = [key.id for key in await models.api_keys_of(viewer.user_id, MOST_KEYS)]
     if key_id in own:
         await context.runtime.accounts.revocations.revoke_key(key_id, at=context.runtime.clock())

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import models
 from resolvers.context import Context, Viewer
+from services import lines
 from services.accounts import emails
 from services.errors import Forbidden, ValidationFailed
 
@@ -35,10 +36,9 @@ def validate_device(device: models.Device | None) -> models.Device | None:
 
 
 def validate_line(text: str, most: int, path: list[str]) -> str:
-    """Trimmed, normalised text of 1 to `most` characters without control characters."""
-    line = unicodedata.normalize("NFC", text[: 4 * most].strip())
-    unfit = any(unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"} for character in line)
-    if unfit or not 1 <= len(line) <= most:
+    """Trimmed, normalised text of 1 to `most` characters that shows, see services/lines.py."""
+    line = unicodedata.normalize("NFC", lines.trim(text[: 4 * most]))
+    if not lines.is_fit(line) or len(line) > most:
         raise ValidationFailed(f"This must be one line of 1 to {most} characters.", path=path)
     return line
 

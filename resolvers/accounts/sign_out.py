@@ -15,6 +15,7 @@ from models import AuditEvent
 from resolvers import audit
 from resolvers.accounts.input import is_person, now, require_person
 from resolvers.context import Context
+from resolvers.paging import require_kind
 from services.errors import ValidationFailed
 
 MOST_SESSIONS = 100  # of an account; with more, those used longest ago end
@@ -59,12 +60,14 @@ async def logout(
     A session that is not the viewer's, or has ended, counts as none.
 
     Raises:
-        ValidationFailed: one and all at once.
+        ValidationFailed: one and all at once, or a malformed id.
         Unauthenticated, Forbidden, UpstreamUnavailable.
     """
     viewer = require_person(context)
     if everywhere and session_id is not None:
         raise ValidationFailed("Name one session, or everywhere, not both.", path=["sessionId"])
+    if session_id is not None:
+        require_kind(session_id, path=["sessionId"])
     only = None if everywhere else session_id or viewer.login_id
     ended = await end_sessions(context, viewer.user_id, only=only)
     if context.browser is not None and only in (None, viewer.login_id):

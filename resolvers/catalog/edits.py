@@ -15,6 +15,7 @@ from resolvers.catalog.invalidation import invalidate_movie
 from resolvers.catalog.purging import enqueue_edit
 from resolvers.context import Context
 from resolvers.paging import require_kind
+from services import lines
 from services.errors import Conflict, NotFound, ValidationFailed
 
 _MOST_CHARACTERS = {"title": 500, "overview": 10_000}
@@ -51,6 +52,7 @@ async def upsert_movie(
         ValidationFailed, Unauthenticated, Forbidden, UpstreamUnavailable.
     """
     context.require(models.Role.EDITOR)
+    values = _trim(values)
     _check(values)
     changes = await _to_stored(context, values)
     before = await _read_stored(id_, values.get("tmdb_id"))
@@ -151,14 +153,21 @@ async def _genre_ids(context: Context, slugs: Sequence[str]) -> list[str]:
     return genre_ids
 
 
+def _trim(values: Mapping[str, Any]) -> dict[str, Any]:
+    texts = {name: values[name] for name in _MOST_CHARACTERS if values.get(name) is not None}
+    return {**values, **{name: lines.trim(text) for name, text in texts.items()}}
+
+
 def _check(values: Mapping[str, Any]) -> None:
     for name, public in _NEVER_NULL.items():
         if name in values and values[name] is None:
             raise ValidationFailed(f"`{public}` cannot be null.", path=[public])
     for name, most in _MOST_CHARACTERS.items():
         text = values.get(name)
-        if text is not None and not (text.strip() and len(text) <= most):
-            raise ValidationFailed(f"`{name}` must be 1 to {most} characters.", path=[name])
+        has_breaks = name == "overview"
+        if text is not None and not (lines.is_fit(text, breaks=has_breaks) and len(text) <= most):
+            message = f"`{name}` must be 1 to {most} characters without control characters."
+            raise ValidationFailed(message, path=[name])
     if len(values.get("genres", ())) > _MOST_GENRES:
         raise ValidationFailed(f"At most {_MOST_GENRES} genres.", path=["genres"])
     _check_number(values.get("runtime_seconds"), "runtimeSeconds", _MOST_RUNTIME_SECONDS)

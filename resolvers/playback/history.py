@@ -9,9 +9,8 @@ from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 
 import models
-from models.mongo import ids
 from resolvers.context import Context
-from resolvers.paging import Page, validate_size
+from resolvers.paging import Page, require_kind, validate_size
 from services import cursors
 from services.errors import NotFound, ValidationFailed
 
@@ -75,11 +74,11 @@ async def delete_history(
     user_id = context.require(models.Role.USER).user_id
     now = _now(context)
     if viewing_id is not None:
-        kind = ids.kind_of(viewing_id)
+        kind = require_kind(viewing_id, path=["viewingId"])
         if kind != "viewing" or not await models.delete_viewing(user_id, viewing_id, now):
             raise NotFound("There is no such viewing.", path=["viewingId"])
     if playable_id is not None:
-        if ids.kind_of(playable_id) not in ("movie", "episode"):
+        if require_kind(playable_id, path=["playableId"]) not in ("movie", "episode"):
             raise ValidationFailed("This is no film or episode.", path=["playableId"])
         await models.delete_viewings(user_id, now, playable_id=playable_id)
     if before is not None:

@@ -33,7 +33,7 @@ async def mark_watched(
 
     Raises:
         NotFound: there is no such title, or none of its episodes has aired.
-        ValidationFailed: `watched_at` is in the future.
+        ValidationFailed: `watched_at` is in the future or before 1970.
         UpstreamUnavailable: not stored for certain; mark again.
         Unauthenticated.
     """
@@ -170,7 +170,10 @@ def _watched_ms(context: Context, watched_at: datetime | None) -> int:
         return _now_ms(context)
     if watched_at > now + _AHEAD:
         raise ValidationFailed("`watchedAt` is in the future.", path=["watchedAt"])
-    return max(0, models.milliseconds(watched_at))
+    at_ms = models.milliseconds(watched_at)
+    if at_ms < 0:
+        raise ValidationFailed("`watchedAt` is before 1970.", path=["watchedAt"])
+    return at_ms
 
 
 def _now_ms(context: Context) -> int:

@@ -64,13 +64,13 @@ async def report_progress_batch(
     viewer = context.require(models.Role.USER)
     if len(events) > MAX_EVENTS:
         raise ValidationFailed(f"At most {MAX_EVENTS} events at once.", path=["events"])
+    now_ms = int(context.runtime.clock() * 1000)
+    drift_ms = now_ms - models.milliseconds(sent_at)
     for index, event in enumerate(events):
-        _check(index, event, sent_at)
+        _check(index, event, sent_at, drift_ms)
     titles = await _titles(context, events)
     stored = await models.progress_by_playable(viewer.user_id, titles)
     _refuse_beyond(events, titles, stored)
-    now_ms = int(context.runtime.clock() * 1000)
-    drift_ms = now_ms - models.milliseconds(sent_at)
     changed = await context.progress_buffer.apply_offline(
         viewer.user_id,
         [_event(event, titles[event.playable_id], drift_ms, now_ms) for event in events],
@@ -121,13 +121,15 @@ def _event(event: OfflineReport, title: Any, drift_ms: int, now_ms: int) -> Offl
         DeviceTag(event.device_key, None, models.DeviceKind.OTHER.value),
         event.position_seconds,
         event.duration_seconds or title.runtime_seconds,
-        min(max(at_ms, 0), now_ms),
+        min(at_ms, now_ms),
     )
 
 
-def _check(index: int, event: OfflineReport, sent_at: datetime) -> None:
+def _check(index: int, event: OfflineReport, sent_at: datetime, drift_ms: int) -> None:
     try:
         _check_one(event, sent_at)
+        if models.milliseconds(event.occurred_at) + drift_ms < 0:
+            raise ValidationFailed("By our clock it happened before 1970.", path=["occurredAt"])
     except ValidationFailed as error:
         path = ["events", str(index), *(error.path or ())]
         raise ValidationFailed(error.message, path=path) from None

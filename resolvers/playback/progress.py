@@ -11,6 +11,7 @@ from collections.abc import Collection
 import loaders
 import models
 from resolvers.context import Context
+from resolvers.paging import require_kind
 from services.errors import UpstreamUnavailable
 from services.playback.buffer import UNFLUSHED_TITLES
 
@@ -20,6 +21,17 @@ async def progress_of(
 ) -> dict[str, models.LiveProgress | None]:
     """The viewer's progress by title, in two reads at most; None for all if nobody is signed in."""
     return await context.load_many(loaders.ProgressByPlayableId, playable_ids)
+
+
+async def title_progress(context: Context, playable_id: str) -> models.LiveProgress | None:
+    """The viewer's progress in one title; None if not started.
+
+    Raises:
+        ValidationFailed: the id is malformed.
+        UpstreamUnavailable.
+    """
+    require_kind(playable_id, path=["playableId"])
+    return (await progress_of(context, [playable_id]))[playable_id]
 
 
 async def progress_by_id(

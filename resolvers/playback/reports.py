@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import loaders
 import models
-from models.mongo import ids
 from resolvers.context import Context
+from resolvers.paging import require_kind
 from resolvers.playback import session_starts, write_through
 from services.errors import SessionNotFound, UpstreamUnavailable, ValidationFailed
 from services.playback.state import BufferReply, Report, ReportOutcome
@@ -72,7 +72,7 @@ async def apply_report(context: Context, report: Report) -> ReportResult:
     Raises: as report_progress.
     """
     viewer = context.require(models.Role.USER)
-    if ids.kind_of(report.session_id) != "session":
+    if require_kind(report.session_id, path=["sessionId"]) != "session":
         raise SessionNotFound("There is no such playback session: start playback again.")
     reported = await _store(context, viewer.user_id, report, _now_ms(context))
     if reported.progress is None:

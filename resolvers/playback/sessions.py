@@ -93,8 +93,14 @@ async def stop_playback(
 
 
 async def playback_session(context: Context, session_id: str) -> models.PlaybackSession | None:
-    """The viewer's own session; None an hour after its last report."""
+    """The viewer's own session; None an hour after its last report.
+
+    Raises:
+        ValidationFailed: the id is malformed.
+        Unauthenticated, UpstreamUnavailable.
+    """
     context.require(models.Role.USER)
+    require_kind(session_id)
     return (await sessions_by_id(context, [session_id])).get(session_id)
 
 

@@ -316,10 +316,15 @@ async def test_a_viewing_is_its_viewers_own(ada: Context) -> None:
     for call in (history.history(nobody), history.delete_history(nobody, viewing_id=mine.id)):
         with pytest.raises(Unauthenticated):
             await call
-    for id_ in (mine.id, ids.new("viewing"), ids.new("movie"), "x"):
+    for id_ in (mine.id, ids.new("viewing"), ids.new("movie")):
         with pytest.raises(NotFound) as raised:
             await history.delete_history(bob, viewing_id=id_)
         assert raised.value.path == ["viewingId"]
+    for name, path in (("viewing_id", "viewingId"), ("playable_id", "playableId")):
+        for id_ in ("x", "", "viewing_", "nothing_1"):
+            with pytest.raises(ValidationFailed, match="not an id of this API") as refused:
+                await history.delete_history(bob, **{name: id_})
+            assert refused.value.path == [path]
     await history.delete_history(bob, playable_id=mine.playable_id)
     await history.delete_history(bob, before=START + timedelta(days=1))
     # then it is as it was

@@ -123,6 +123,21 @@ async def test_a_mark_may_tell_when_it_was_watched(ada: Context) -> None:
     assert place(1, 2) not in await states(ada)
 
 
+@pytest.mark.parametrize("seconds", [-0.001, -1, -315_619_200, -62_135_596_800])
+async def test_a_mark_from_before_1970_is_refused(ada: Context, seconds: float) -> None:
+    at = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
+    with pytest.raises(ValidationFailed, match="before 1970") as raised:
+        await marks.mark_watched(ada, film_id(1), at)
+    assert raised.value.path == ["watchedAt"]
+    assert film_id(1) not in await states(ada)
+
+
+async def test_a_mark_may_be_as_old_as_1970(ada: Context) -> None:
+    at = datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC)
+    applied = await marks.mark_watched(ada, film_id(1), at)
+    assert applied.progress is not None and applied.progress.last_watched_at == at
+
+
 @pytest.mark.parametrize(
     "id_", [film_id(9), "episode_9.9.9", "season_9.9", show_id(9), show_id(2), "season_2.1",
             ids.derive("person", "x")],

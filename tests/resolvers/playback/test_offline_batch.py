@@ -152,6 +152,8 @@ async def test_nothing_was_watched_in_the_future(ada: Context) -> None:
         ({"device_key": " "}, "deviceKey"),
         ({"device_key": "k" * 129}, "deviceKey"),
         ({"playable_id": "no id at all"}, "playableId"),
+        ({"occurred_at": datetime(1969, 12, 31, 23, 59, 59, tzinfo=UTC)}, "occurredAt"),
+        ({"occurred_at": datetime(1, 1, 1, tzinfo=UTC)}, "occurredAt"),
     ],
 )
 async def test_a_batch_with_an_impossible_event_is_refused_whole(

@@ -253,12 +253,25 @@ async def test_a_player_cannot_report_that_it_expired(ada: Context) -> None:
         await reports.report_progress(ada, session, 0, 1.0, state=models.PlaybackState.EXPIRED)
 
 
+@pytest.mark.parametrize("id_", ["x", "", "session_", "nothing_1", "session_0 ", "SESSION_0"])
+async def test_a_malformed_session_is_refused_everywhere(ada: Context, id_: str) -> None:
+    for call, path in (
+        (reports.report_progress(ada, id_, 0, 1.0), ["sessionId"]),
+        (sessions.stop_playback(ada, id_, 1.0), ["sessionId"]),
+        (sessions.playback_session(ada, id_), ["id"]),
+        (progress.title_progress(ada, id_), ["playableId"]),
+    ):
+        with pytest.raises(ValidationFailed, match="not an id of this API") as raised:
+            await call
+        assert raised.value.path == path
+
+
 async def test_unknown_and_foreign_sessions_are_not_found(ada: Context) -> None:
     # given Ada's session
     title, session = await start_film(ada)
     bob = viewer_of(ada.runtime, "bob")
     # when Bob, or nobody's id, reports, stops or looks
-    for context, id_ in ((bob, session), (ada, ids.new("session")), (ada, "x"), (ada, title)):
+    for context, id_ in ((bob, session), (ada, ids.new("session")), (ada, title)):
         with pytest.raises(SessionNotFound):
             await reports.report_progress(context, id_, 0, 1.0)
         with pytest.raises(SessionNotFound):
