@@ -77,7 +77,7 @@ def _bodies() -> Iterator[Attack]:
         "identity, gzip": gzip.compress(ASK),
     }.items():
         headers = {**JSON, "content-encoding": coding}
-        yield request(row, f"encoded: {coding}", content, headers=headers, status=400)
+        yield request(row, f"encoded: {coding}", content, headers=headers, status=415)
 
 
 def _media_types() -> Iterator[Attack]:

@@ -161,7 +161,7 @@ async def test_a_data_folder_that_cannot_be_written_is_one_clear_line(
     ("setting", "value", "message"),
     [
         ("MONGOD_BINARY", "/nowhere/mongod", "MONGOD_BINARY is '/nowhere/mongod'"),
-        ("HOST", "192.0.2.1", "Port"),
+        ("HOST", "192.0.2.1", "ALLOW_OPEN_DEVELOPMENT"),
         ("JWT_SECRET", "short", "JWT_SECRET is shorter than 32 bytes"),
         ("PROVIDERS", "nonsense", "PROVIDERS is not a JSON list of providers."),
         ("PORT", "99999", "PORT: "),
