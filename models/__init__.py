@@ -28,6 +28,7 @@ from models.accounts.documents import (
     UserRecord,
 )
 from models.accounts.edits import (
+    change_email,
     change_password,
     edit_profile,
     end_sessions,

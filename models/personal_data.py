@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from models.accounts.api_keys import ApiKey
 from models.accounts.documents import Login, User
-from models.accounts.mails import MailToken
+from models.accounts.mails import MailRequest, MailToken
 from models.accounts.revocations import RevokedAccess
 from models.mongo.base import StoredDocument
 from models.mongo.reading import database_errors
@@ -52,6 +52,7 @@ class PersonalData:
 PERSONAL_DATA: Sequence[PersonalData] = (
     PersonalData(Login, secrets=("token_hash", "used_hashes", "sealed_successor")),
     PersonalData(ApiKey, secrets=("secret_hash",)),
+    PersonalData(MailRequest, secrets=("registration",)),
     PersonalData(MailToken, secrets=("token_hash", "registration")),
     PersonalData(ViewingProgress),
     PersonalData(ProgressRepair),

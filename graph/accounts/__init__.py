@@ -3,6 +3,7 @@
 from graph.accounts import (
     account_edits,
     accounts,
+    address_change,
     administration,
     api_keys,
     preferences,

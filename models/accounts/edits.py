@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from pymongo import ReturnDocument
+from pymongo.errors import DuplicateKeyError
 
 from models.accounts.documents import AccountTier, Role, User, UserRecord
 from models.accounts.mails import RegistrationRecord
@@ -89,6 +90,16 @@ async def end_sessions(user_id: str, now: datetime) -> None:
     await _edit({"_id": user_id}, {}, now, ends=_SESSIONS)
 
 
+async def change_email(user_id: str, old: str, new: str, now: datetime) -> UserRecord | None:
+    """Replace the address by one that was proved.
+
+    Returns:
+        The account, None if another has the address, or this one has no more the old one.
+    """
+    where = {"_id": user_id, "email": old, "deleted_at": None}
+    return await _edit(where, {"email": new, "email_verified": True}, now)
+
+
 async def set_role(user_id: str, role: Role, now: datetime) -> UserRecord | None:
     """Set the role and end all sign-ins; None if the account no longer exists."""
     where = {"_id": user_id, "deleted_at": None}
@@ -117,12 +128,15 @@ async def _edit(
     *,
     ends: Collection[str] = (),
 ) -> UserRecord | None:
-    """Change an account; `ends` are the epochs that grow."""
+    """Change an account; `ends` are the epochs that grow. None: not found, or an address taken."""
     with database_errors():
-        row = await User.get_pymongo_collection().find_one_and_update(
-            where,
-            build_revision(User, changes, now, **dict.fromkeys(ends, 1)),
-            projection(UserRecord, None),
-            return_document=ReturnDocument.AFTER,
-        )
+        try:
+            row = await User.get_pymongo_collection().find_one_and_update(
+                where,
+                build_revision(User, changes, now, **dict.fromkeys(ends, 1)),
+                projection(UserRecord, None),
+                return_document=ReturnDocument.AFTER,
+            )
+        except DuplicateKeyError:
+            return None
     return to_record(row, UserRecord) if row else None

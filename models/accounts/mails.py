@@ -19,12 +19,14 @@ from models.mongo.updates import build_update
 
 
 class MailPurpose(Enum):
-    """Reasons for a mail. REGISTER carries a new account; the last three are notices."""
+    """Reasons for a mail. REGISTER carries a new account; those in the past tense are notices."""
 
     REGISTER = "REGISTER"
     VERIFY_EMAIL = "VERIFY_EMAIL"
     RESET_PASSWORD = "RESET_PASSWORD"  # noqa: S105 - a purpose, not a password
     PASSWORD_CHANGED = "PASSWORD_CHANGED"  # noqa: S105 - likewise
+    CHANGE_EMAIL = "CHANGE_EMAIL"
+    EMAIL_CHANGED = "EMAIL_CHANGED"
     PASSWORD_WAS_RESET = "PASSWORD_WAS_RESET"  # noqa: S105 - likewise
     ACCOUNT_DELETED = "ACCOUNT_DELETED"
 
@@ -42,11 +44,15 @@ class RegistrationRecord(Record, frozen=True):
 
 
 class MailRequest(StoredDocument):
-    """A mail to send. Claiming it moves `due_at` on, so no other worker claims it."""
+    """A mail to send. Claiming it moves `due_at` on, so no other worker claims it.
+
+    `user_id` is the account that is to get the address, if one is.
+    """
 
     purpose: MailPurpose
     email: str
     registration: Registration | None = None
+    user_id: str | None = None
     due_at: datetime
     attempts: int = 0
     expires_at: datetime
@@ -55,6 +61,7 @@ class MailRequest(StoredDocument):
         name = "mail_requests"
         indexes = [
             IndexModel([("due_at", 1)], name="due"),
+            IndexModel([("user_id", 1)], name="user", sparse=True),
             IndexModel([("expires_at", 1)], name="expires", expireAfterSeconds=0),
         ]
 
@@ -63,6 +70,7 @@ class MailRequestRecord(IdentifiedRecord, frozen=True):
     purpose: MailPurpose = MailPurpose.VERIFY_EMAIL
     email: str = ""
     registration: RegistrationRecord | None = None
+    user_id: str | None = None
     due_at: datetime = EPOCH
     attempts: int = 0
     expires_at: datetime = EPOCH

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import models
@@ -19,11 +20,14 @@ def now(context: Context) -> datetime:
     return datetime.fromtimestamp(context.runtime.clock(), UTC)
 
 
-def fold_email(context: Context, email: str) -> str:
-    """Validate an address and fold it to lower case; test domains only outside production."""
-    return emails.normalize_email(
-        email, allow_test_domain=not context.runtime.settings.is_production
-    )
+def fold_email(context: Context, email: str, path: Sequence[str] = ("email",)) -> str:
+    """Validate an address and fold it to lower case; test domains only outside production.
+
+    Raises:
+        ValidationFailed: no address; `path` is the input field it came in.
+    """
+    allow_test_domain = not context.runtime.settings.is_production
+    return emails.normalize_email(email, path, allow_test_domain=allow_test_domain)
 
 
 def validate_device(device: models.Device | None) -> models.Device | None:

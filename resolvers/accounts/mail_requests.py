@@ -6,6 +6,7 @@ response nor its time reveals it. A request survives a restart and expires withi
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import models
@@ -29,6 +30,13 @@ _FIRST_DELAY = timedelta(seconds=60)  # doubled each time
 _CODE_LIFETIMES = {
     MailPurpose.VERIFY_EMAIL: timedelta(hours=24),
     MailPurpose.RESET_PASSWORD: timedelta(minutes=30),
+    MailPurpose.CHANGE_EMAIL: timedelta(hours=1),
+}
+_NOTICES: dict[MailPurpose, Callable[[str, str], Mail]] = {
+    MailPurpose.PASSWORD_CHANGED: mail_texts.build_password_changed_mail,
+    MailPurpose.PASSWORD_WAS_RESET: mail_texts.build_password_reset_notice,
+    MailPurpose.EMAIL_CHANGED: mail_texts.build_email_changed_notice,
+    MailPurpose.ACCOUNT_DELETED: mail_texts.build_account_deleted_mail,
 }
 log = get_logger("mail")
 
@@ -38,8 +46,13 @@ async def request_mail(
     purpose: MailPurpose,
     email: str,
     registration: models.Registration | None = None,
+    *,
+    user_id: str | None = None,
 ) -> None:
     """Request a mail with one write, the same whatever the address is.
+
+    Args:
+        user_id: the account that is to get the address.
 
     Raises:
         UpstreamUnavailable: MongoDB did not answer in time; asking again does no harm.
@@ -50,6 +63,7 @@ async def request_mail(
         purpose=purpose,
         email=email,
         registration=registration,
+        user_id=user_id,
         due_at=requested_at,
         expires_at=requested_at + _LIFETIME,
         created_at=requested_at,
@@ -102,15 +116,14 @@ async def send_next(runtime: Runtime) -> bool:
 async def _build_mail(runtime: Runtime, request: models.MailRequestRecord) -> Mail | None:
     """Build the mail; None if the address gets none."""
     web_url, email = runtime.settings.public_web_url, request.email
-    if request.purpose is MailPurpose.PASSWORD_CHANGED:
-        return mail_texts.build_password_changed_mail(email, web_url)
-    if request.purpose is MailPurpose.PASSWORD_WAS_RESET:
-        return mail_texts.build_password_reset_notice(email, web_url)
-    if request.purpose is MailPurpose.ACCOUNT_DELETED:
-        return mail_texts.build_account_deleted_mail(email)
+    notice = _NOTICES.get(request.purpose)
+    if notice is not None:
+        return notice(email, web_url)
     if request.registration is not None:
         await _ensure_account(runtime, email, request.registration)
     account = await models.credential_of(email)
+    if request.purpose is MailPurpose.CHANGE_EMAIL:
+        return await _build_change_mail(runtime, request, is_taken=account is not None)
     if account is None:
         return None
     if request.purpose is MailPurpose.RESET_PASSWORD:
@@ -124,6 +137,20 @@ async def _build_mail(runtime: Runtime, request: models.MailRequestRecord) -> Ma
         return mail_texts.build_already_registered_mail(email, web_url) if is_registration else None
     code = await _issue_code(runtime, MailPurpose.VERIFY_EMAIL, account, request.registration)
     return mail_texts.build_verification_mail(email, code, web_url)
+
+
+async def _build_change_mail(
+    runtime: Runtime, request: models.MailRequestRecord, *, is_taken: bool
+) -> Mail | None:
+    """Build the mail to an address that an account is to get."""
+    web_url, email = runtime.settings.public_web_url, request.email
+    if is_taken:
+        return mail_texts.build_already_registered_mail(email, web_url)
+    account = await models.credential_by_id(request.user_id or "")
+    if account is None:
+        return None
+    code = await _issue_code(runtime, request.purpose, account, email=email)
+    return mail_texts.build_change_mail(email, code, web_url)
 
 
 async def _ensure_account(
@@ -152,6 +179,7 @@ async def _issue_code(
     purpose: MailPurpose,
     account: models.CredentialRecord,
     registration: models.RegistrationRecord | None = None,
+    email: str | None = None,
 ) -> str:
     code, at = generate_code(), _now(runtime)
     confirmed = registration and models.Registration(
@@ -162,7 +190,7 @@ async def _issue_code(
         token_hash=hash_code(purpose.value, code) or "",
         purpose=purpose,
         user_id=account.id,
-        email=account.email,
+        email=email or account.email,
         registration=confirmed,
         expires_at=at + _CODE_LIFETIMES[purpose],
         created_at=at,

@@ -51,7 +51,7 @@ async def verify_email(
         InvalidCredentials: not the password of this registration; the code may be used again.
         RateLimited, OperationTimeout, UpstreamUnavailable.
     """
-    token = await _require_token(context, MailPurpose.VERIFY_EMAIL, code)
+    token = await require_mail_token(context, MailPurpose.VERIFY_EMAIL, code)
     registration = None
     if password is not None:
         registration = await _check_registration(context, token, password)
@@ -62,7 +62,7 @@ async def verify_email(
     )
     is_used = await models.use_mail_token(token.id)
     if user is None or not is_used:
-        raise _invalid_code()
+        raise invalid_code()
     await models.delete_mail_tokens(user.id, MailPurpose.VERIFY_EMAIL)
     if registration is not None or drops_password:
         await close_account(context, user.id)  # earlier sign-ins had verified nothing
@@ -103,15 +103,16 @@ async def reset_password(context: Context, code: str, new_password: str) -> None
         ValidationFailed: the new password is not acceptable; the code may be used again.
         RateLimited, OperationTimeout, UpstreamUnavailable.
     """
-    token = await _require_token(context, MailPurpose.RESET_PASSWORD, code)
+    token = await require_mail_token(context, MailPurpose.RESET_PASSWORD, code)
     await context.runtime.accounts.passwords.refuse_weak(
         new_password, ["newPassword"], [token.email]
     )
+    await context.runtime.accounts.breached_passwords.refuse_breached(new_password, ["newPassword"])
     hashed = await context.runtime.accounts.passwords.hash(new_password, ["newPassword"])
     if not await models.use_mail_token(token.id):
-        raise _invalid_code()
+        raise invalid_code()
     if not await models.reset_password(token.user_id, token.email, hashed, now(context)):
-        raise _invalid_code()
+        raise invalid_code()
     await models.delete_mail_tokens(token.user_id)
     await close_account(context, token.user_id)  # its API keys, too: another may have made them
     await audit.record(context, AuditEvent.PASSWORD_RESET, subject=token.user_id)
@@ -124,16 +125,22 @@ async def _request(context: Context, purpose: MailPurpose, email: str) -> None:
     await request_mail(context, purpose, address)
 
 
-async def _require_token(
+async def require_mail_token(
     context: Context, purpose: MailPurpose, code: str
 ) -> models.MailTokenRecord:
+    """The code's record, for one purpose; each attempt is counted.
+
+    Raises:
+        InvalidToken, RateLimited, UpstreamUnavailable.
+    """
     await context.runtime.accounts.throttles.check(Throttle.RESET, address=context.client_address)
     hashed = hash_code(purpose.value, code)
     token = await models.mail_token_of(hashed, purpose, now(context)) if hashed else None
     if token is None:
-        raise _invalid_code()
+        raise invalid_code()
     return token
 
 
-def _invalid_code() -> InvalidToken:
+def invalid_code() -> InvalidToken:
+    """The one error of every bad code."""
     return InvalidToken("This code is not valid any more: ask for another mail.", path=["token"])

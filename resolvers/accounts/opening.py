@@ -7,6 +7,8 @@ from contextlib import asynccontextmanager, closing
 
 import models
 from resolvers.runtimes import AccountsRuntime
+from services import http_client
+from services.accounts.breached_passwords import BreachedPasswords
 from services.accounts.device_tokens import DeviceTokens
 from services.accounts.mail import open_mailer
 from services.accounts.passwords import Passwords
@@ -26,7 +28,10 @@ _REVOKED_LATEST_SECONDS = 600
 @asynccontextmanager
 async def open_accounts(settings: Settings, state: pool.Client) -> AsyncIterator[AccountsRuntime]:
     """Open tokens, revocations, passwords, throttles and the mailer; `state` never evicts."""
-    async with open_revocations(settings, state) as revocations:
+    async with (
+        open_revocations(settings, state) as revocations,
+        http_client.connect(settings.breached_passwords_timeout_seconds) as client,
+    ):
         with closing(Passwords()) as passwords:
             yield AccountsRuntime(
                 access_tokens=_build_access_tokens(settings),
@@ -36,6 +41,11 @@ async def open_accounts(settings: Settings, state: pool.Client) -> AsyncIterator
                 mailer=open_mailer(settings),
                 device_tokens=DeviceTokens(settings.secret_bytes),
                 second_factors=SecondFactors(settings.secret_bytes),
+                breached_passwords=BreachedPasswords(
+                    client,
+                    settings.breached_passwords_url,
+                    settings.breached_passwords_timeout_seconds,
+                ),
             )
 
 

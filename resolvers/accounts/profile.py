@@ -1,7 +1,7 @@
 """Changes people make to their account: name and preferences, the password, deletion.
 
-Address, role and tier cannot be changed here. A deleted account is nobody's from the first write
-on; its data is erased later (resolvers/accounts/erasure.py).
+Role and tier are not changed by their owner; the address is in address_change.py. A deleted account
+is nobody's from the first write on; its data is erased later (resolvers/accounts/erasure.py).
 """
 
 from __future__ import annotations
@@ -74,6 +74,7 @@ async def change_password(context: Context, current: str, new: str) -> None:
     await context.runtime.accounts.passwords.refuse_weak(
         new, ["newPassword"], [credential.email, credential.display_name]
     )
+    await context.runtime.accounts.breached_passwords.refuse_breached(new, ["newPassword"])
     hashed = await context.runtime.accounts.passwords.hash(new, ["newPassword"])
     changed = await models.change_password(
         credential.id, credential.password_hash, hashed, now(context)
@@ -81,7 +82,8 @@ async def change_password(context: Context, current: str, new: str) -> None:
     if changed is None:
         raise Conflict("The password was changed elsewhere.")
     await models.keep_login(viewer.login_id, changed.session_epoch)
-    await models.delete_mail_tokens(viewer.user_id, MailPurpose.RESET_PASSWORD)
+    for purpose in (MailPurpose.RESET_PASSWORD, MailPurpose.CHANGE_EMAIL):
+        await models.delete_mail_tokens(viewer.user_id, purpose)
     await end_sessions(context, viewer.user_id, but=viewer.login_id)
     await audit.record(context, AuditEvent.PASSWORD_CHANGED, subject=viewer.user_id)
     await request_mail(context, MailPurpose.PASSWORD_CHANGED, credential.email)

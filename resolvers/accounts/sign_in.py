@@ -106,6 +106,7 @@ async def register(
     checked = validate_device(device)
     await context.runtime.accounts.passwords.refuse_weak(password, ["password"], [address, name])
     await _count_registration(context, address)
+    await context.runtime.accounts.breached_passwords.refuse_breached(password, ["password"])
     password_hash = await context.runtime.accounts.passwords.hash(password)
     if context.runtime.settings.needs_verified_email:
         registration = models.Registration(display_name=name, password_hash=password_hash)

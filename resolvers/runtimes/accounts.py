@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from services.accounts.breached_passwords import BreachedPasswords
 from services.accounts.device_tokens import DeviceTokens
 from services.accounts.mail import Mailer
 from services.accounts.passwords import Passwords
@@ -30,4 +31,5 @@ class AccountsRuntime:
     mailer: Mailer
     device_tokens: DeviceTokens
     second_factors: SecondFactors
+    breached_passwords: BreachedPasswords
     api_key_cache: TtlCache[Any] = field(default_factory=_build_api_key_cache)

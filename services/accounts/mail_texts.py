@@ -60,7 +60,23 @@ def build_password_reset_notice(to: str, web_url: str) -> Mail:
     return _compose(to, "Your password was changed", text, web_url)
 
 
-def build_account_deleted_mail(to: str) -> Mail:
+def build_change_mail(to: str, code: str, web_url: str) -> Mail:
+    """Build the mail with the code that gives an account this address."""
+    action = _describe_action(web_url, "change-email", code)
+    text = f"Somebody, surely you, wants to use this address for an account. To do so, {action}"
+    return _compose(to, "Your new address", text, "This works once, for an hour.", _IGNORE)
+
+
+def build_email_changed_notice(to: str, web_url: str) -> Mail:
+    """Build the notice to an account's old address."""
+    text = (
+        "The address of your account was changed: this one does not open it any more.\n\n"
+        "If it was not you, write to those who run the service at once."
+    )
+    return _compose(to, "Your address was changed", text, web_url)
+
+
+def build_account_deleted_mail(to: str, _web_url: str = "") -> Mail:
     """Build the notice of a deleted account."""
     text = "Your account was deleted. Everything we kept about you is being erased."
     return _compose(to, "Your account was deleted", text)

@@ -30,6 +30,15 @@ class AccountSettings(BaseSettings):
     api_key_days: int = Field(
         366, ge=1, le=3660, description="Longest life of an API key; those without an end get it"
     )
+    breached_passwords_url: str = Field(
+        "",
+        pattern="^(https?://.+)?$",
+        description="Base address of a range API (k-anonymity) of passwords in published breaches, "
+        "such as Have I Been Pwned's; new ones found there are refused; empty: not asked",
+    )
+    breached_passwords_timeout_seconds: float = Field(
+        1.0, gt=0, le=10, description="How long to wait for it; without an answer a password passes"
+    )
     security_contact: str = Field(
         "",
         description="Whom to tell of vulnerabilities, in /.well-known/security.txt: mailto:, "

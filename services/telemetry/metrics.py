@@ -115,6 +115,12 @@ rate_limit_fallbacks_total = Counter(
 throttled_total = Counter(
     "throttled_total", "Refused tries to sign in, get mail or register", ["what"], registry=REGISTRY
 )
+breached_password_checks_total = Counter(
+    "breached_password_checks_total",
+    "New passwords looked up in published breaches",
+    ["outcome"],
+    registry=REGISTRY,
+)
 revocations_total = Counter(
     "revocations_total",
     "Sign-ins, users' tokens and API keys ended by this process before their time",

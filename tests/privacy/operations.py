@@ -44,6 +44,7 @@ ADMINISTRATION = {"setAccountTier"}
 # What arguments get that are no ids: by name, else by type.
 _BY_NAME: dict[str, Any] = {
     "email": "ada-of-the-marker@example.org",
+    "newEmail": "ada-of-the-marker@example.org",
     "password": "bobs velvet cactus lamp",
     "currentPassword": "bobs velvet cactus lamp",
     "newPassword": "bobs second velvet cactus",
