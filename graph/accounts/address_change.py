@@ -52,14 +52,14 @@ async def _confirm(
 
 @extend(Mutation)
 class AddressChangeMutation:
-    request_email_change: AcknowledgePayload = resolver(
+    request_email_change: AcknowledgePayload | None = resolver(
         _request,
         "Sends a code to a new e-mail address for the account. The answer is the same if that "
         "address has an account.",
         requires=Role.USER,
         is_exclusive=True,
     )
-    confirm_email_change: ViewerPayload = resolver(
+    confirm_email_change: ViewerPayload | None = resolver(
         _confirm,
         "Gives the account the address that the code was sent to. Sessions stay; the old address "
         "gets a notice.",

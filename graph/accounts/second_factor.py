@@ -107,22 +107,22 @@ async def _answer(
 
 @extend(Mutation)
 class SecondFactorMutation:
-    enroll_second_factor: EnrollSecondFactorPayload = resolver(
+    enroll_second_factor: EnrollSecondFactorPayload | None = resolver(
         _enroll,
         "Makes a secret for an authenticator (TOTP, RFC 6238). It is in force once "
         "`confirmSecondFactor` has a code of it.",
         requires=Role.USER,
         is_exclusive=True,
     )
-    confirm_second_factor: ConfirmSecondFactorPayload = resolver(
+    confirm_second_factor: ConfirmSecondFactorPayload | None = resolver(
         _confirm,
         "Puts the enrolled second factor in force: from then on signing in needs a code.",
         requires=Role.USER,
         is_exclusive=True,
     )
-    remove_second_factor: AcknowledgePayload = resolver(
+    remove_second_factor: AcknowledgePayload | None = resolver(
         _remove, "Removes the second factor.", requires=Role.USER, is_exclusive=True
     )
-    answer_sign_in_challenge: AuthPayload = resolver(
+    answer_sign_in_challenge: AuthPayload | None = resolver(
         _answer, "Completes a sign-in that needs a second factor.", is_exclusive=True
     )

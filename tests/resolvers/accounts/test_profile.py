@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import models
-from resolvers.accounts import mail_tokens, profile, sign_in, sign_out
+from resolvers.accounts import address_change, mail_tokens, profile, sign_in, sign_out
 from resolvers.accounts.authentication import authenticate
 from resolvers.context import Browser, Context, Runtime
 from resolvers.playback import reports, sessions
@@ -370,9 +370,10 @@ async def test_everything_about_the_person_is_erased(guest: Context) -> None:
     assert ada.viewer is not None
     assert {each.name for each in models.PERSONAL_DATA} - await traces(
         ada.viewer.user_id, guest.runtime
-    ) == {"mail_tokens", "revocations"}
+    ) == {"mail_requests", "mail_tokens", "revocations"}
     await mail_tokens.request_password_reset(next_operation(guest), EMAIL)
     await send_pending_mails(guest)
+    await address_change.request_email_change(next_operation(ada), "a@b.example", PASSWORD)
     of_eve = await traces(eve.viewer.user_id, guest.runtime, "eve@example.org")
     # when one deletes the account and the worker comes by
     user_id = await delete(ada)
