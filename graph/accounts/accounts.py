@@ -45,8 +45,9 @@ class Viewer(ViewerSessions, ViewerApiKeys, Node):
 
 @strawberry.type(description="Access and refresh tokens.")
 class AuthTokens:
-    access_token: str = plain(
-        "Token to send with every request as `Authorization: Bearer <accessToken>`."
+    access_token: str | None = plain(
+        "Token to send with every request as `Authorization: Bearer <accessToken>`. Null for a "
+        "browser that keeps it in a cookie."
     )
     expires_in_seconds: int = plain("Seconds until the access token expires, such as 900.")
     refresh_token: str | None = plain(

@@ -26,7 +26,7 @@ WRONG = "Wrong email address or password."
 class Tokens:
     """Tokens of a sign-in; those in a cookie are None here."""
 
-    access_token: str
+    access_token: str | None
     expires_in_seconds: int
     refresh_token: str | None
     device_token: str | None = None  # only of a new sign-in
@@ -105,7 +105,7 @@ def issue_tokens(
     seconds = issuer.lifetime_seconds
     if context.browser is not None:
         context.browser.keep(access_token, refresh_token.text, device_token)
-        return SignInResult(Tokens(access_token, seconds, None), user)
+        return SignInResult(Tokens(None, seconds, None), user)
     return SignInResult(Tokens(access_token, seconds, refresh_token.text, device_token), user)
 
 

@@ -1,15 +1,16 @@
 """A browser's sign-in in cookies its scripts cannot read, for clients with X-Marquee-Auth.
 
-Other sites' pages can make a browser send cookies, but not that header: cookies without it are
-refused. A bearer token wins over cookies. Both cookies are deleted once the sign-in is over; one
-that knows the device again stays. Over https their names begin with `__Host-`, so that no other
-host of the site can plant them.
+Other sites' pages can make a browser send cookies, but not that header: a POST with cookies and
+without it is refused, unless the browser says that a page of this origin sent it (as with
+sendBeacon); a GET is answered as a stranger's. A bearer token wins over cookies. Both cookies are
+deleted once the sign-in is over; one that knows the device again stays. Over https their names
+begin with `__Host-`, so that no other host of the site can plant them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from starlette.types import Scope
 
@@ -21,7 +22,10 @@ from services.settings.settings import Settings
 
 HEADER = b"x-marquee-auth"
 ACCESS, REFRESH, DEVICE = "marquee_access", "marquee_refresh", "marquee_device"
-_PATHS = {ACCESS: "/", REFRESH: "/graphql", DEVICE: "/graphql"}
+_PATHS = {ACCESS: "/graphql", REFRESH: "/graphql", DEVICE: "/graphql"}
+_WITHOUT_ACCESS = frozenset(
+    {"refreshTokens", "login", "register", "logout"} | {"answerSignInChallenge"}
+)
 _DEVICE_SECONDS = 400 * 86400  # the most that browsers allow
 _HOST_PREFIX = "__Host-"  # browsers take those only with Secure, Path=/ and no Domain (RFC 6265bis)
 Headers = Iterable[tuple[bytes, bytes]]
@@ -82,13 +86,14 @@ def read_cookies(headers: Headers, settings: Settings) -> RequestCookies:
 
 
 async def authenticate_request(
-    runtime: Runtime, raw: Headers, headers: Mapping[bytes, bytes]
+    runtime: Runtime, raw: Headers, headers: Mapping[bytes, bytes], method: str = "POST"
 ) -> tuple[Viewer | None, Browser | None]:
     """Authenticate by bearer token or cookie.
 
     Args:
         raw: ASGI's headers.
         headers: the same by name.
+        method: of the request; other sites' pages can make GET and HEAD.
 
     Raises:
         Refused: 401 for a token not in force, 403 for a forged request, 503 when no store answers.
@@ -97,8 +102,10 @@ async def authenticate_request(
     may_have_any = b"cookie" in headers or HEADER in headers
     sent = read_cookies(raw, runtime.settings) if may_have_any else _NO_COOKIES
     if not bearer:
-        if sent is _NO_COOKIES:
+        if sent is _NO_COOKIES or (method != "POST" and not sent.has_csrf_header):
             return None, None
+        if headers.get(b"sec-fetch-site") == b"same-origin":
+            sent = replace(sent, has_csrf_header=True)
         sent.reject_csrf()
     try:
         viewer = await authenticate(runtime, bearer or sent.authorization)
@@ -118,9 +125,27 @@ async def authenticate_scope(
     """Authenticate an HTTP request once, whoever asks first; as `authenticate_request`."""
     found: tuple[Viewer | None, Browser | None] | None = scope.get("authenticated")
     if found is None:
-        found = await authenticate_request(runtime, scope["headers"], headers)
+        found = await authenticate_request(runtime, scope["headers"], headers, scope["method"])
         scope["authenticated"] = found
     return found
+
+
+def require_access(browser: Browser | None, viewer: Viewer | None, root_fields: set[str]) -> None:
+    """Require that a browser's sign-in that lasts has a token for this operation.
+
+    Else what was the viewer's a moment ago would be a stranger's, and look like an answer.
+
+    Args:
+        root_fields: of the operation; those that sign in, out or on need no token.
+
+    Raises:
+        Refused: 401, refresh the tokens.
+    """
+    has_ended = viewer is None and browser is not None and bool(browser.refresh_token)
+    if has_ended and not root_fields <= _WITHOUT_ACCESS:
+        error = InvalidToken("The access token has ended: refresh it.")
+        more = {b"www-authenticate": b'Bearer error="invalid_token"'}
+        raise Refused(401, error.message, error.code, more)
 
 
 async def find_account(runtime: Runtime, scope: Scope) -> str | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from functools import lru_cache
 from typing import Any
@@ -139,6 +140,7 @@ class GraphQLOverHTTP:
         scope["admission"] = context.admission
         if isinstance(prepared, Answer):
             return prepared
+        cookies.require_access(context.browser, context.viewer, root_fields(prepared))
         kind = prepared.operation.kind
         if kind == "subscription":
             raise Refused(400, "Subscriptions run over WebSocket (graphql-transport-ws) here.")
@@ -181,6 +183,12 @@ def operation_label(prepared: Prepared) -> str:
     """The operation's kind and name, for logs."""
     name = prepared.operation.node.name
     return f"{prepared.operation.kind} {name.value[:60] if name else '(anonymous)'}"
+
+
+def root_fields(prepared: Prepared) -> set[str]:
+    """Names of the operation's root fields; a fragment's is empty."""
+    selections: Iterable[Any] = prepared.operation.node.selection_set.selections
+    return {one.name.value if one.kind == "field" else "" for one in selections}
 
 
 def is_our_fault(answer: Answer) -> bool:

@@ -69,16 +69,16 @@ async def test_a_browser_keeps_its_tokens_where_scripts_cannot_read_them(
 ) -> None:
     # when a browser's client registers
     response = await registered(client, headers=OURS)
-    # then both tokens are in cookies, and the refresh token is nowhere else
+    # then both tokens are in cookies, and nowhere else
     tokens = response.json()["data"]["register"]["tokens"]
     assert tokens == {
-        "accessToken": response.cookies["marquee_access"],
+        "accessToken": None,
         "expiresInSeconds": 900,
         "refreshToken": None,
     }
     access, refresh, device = set_cookies(response).values()
     strict = {"httponly": "True", "samesite": "Strict"}
-    assert access == {"value": access["value"], "path": "/", "max-age": "900", **strict}
+    assert access == {"value": access["value"], "path": "/graphql", "max-age": "900", **strict}
     assert refresh == {
         "value": refresh["value"],
         "path": "/graphql",
@@ -92,7 +92,7 @@ async def test_a_browser_keeps_its_tokens_where_scripts_cannot_read_them(
         "max-age": str(400 * 86400),
         **strict,
     }
-    assert refresh["value"] not in response.text
+    assert access["value"] not in response.text and refresh["value"] not in response.text
     assert response.headers["cache-control"] == "no-store"
 
 
@@ -139,8 +139,87 @@ async def test_a_cookie_without_the_header_is_a_forgery(
             ]
         }
         assert "set-cookie" not in response.headers
-    assert (await browser.get("/graphql", params={"query": VIEWER})).status_code == 403
     assert await models.Login.get_pymongo_collection().find({}).to_list(None) == before
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("site", ["same-origin", "none", None])
+async def test_a_get_without_the_header_is_a_strangers(
+    browser: httpx.AsyncClient, method: str, site: str | None
+) -> None:
+    headers = {"sec-fetch-site": site} if site else {}
+    response = await browser.request(method, "/graphql", params={"query": VIEWER}, headers=headers)
+    assert response.status_code == 200
+    assert method == "HEAD" or response.json() == NOBODY
+    assert "set-cookie" not in response.headers
+    assert "Cookie" in response.headers["vary"]
+
+
+async def test_a_beacon_of_our_own_page_needs_no_header(browser: httpx.AsyncClient) -> None:
+    beacon = await post_query(browser, VIEWER, headers={"sec-fetch-site": "same-origin"})
+    assert beacon.json() == {"data": {"viewer": {"email": "ada@example.org"}}}
+    for site in ("same-site", "none", "cross-site", "same-origin, same-origin", "Same-Origin"):
+        refused = await post_query(browser, VIEWER, headers={"sec-fetch-site": site})
+        assert refused.status_code == 403, site
+
+
+async def drop_access(browser: httpx.AsyncClient) -> None:
+    """As a browser does after the access cookie's Max-Age."""
+    browser.cookies.delete("marquee_access")
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        VIEWER,
+        "{ __typename }",
+        "{ movies(first: 1) { nodes { title } } }",
+        "query { ...Root } fragment Root on Query { viewer { email } }",
+        'mutation { deleteHistory(input: {playableId: "movie_1"}) { errors { code } } }',
+        "mutation { logout { revokedSessions } login: deleteHistory("
+        'input: {playableId: "movie_1"}) { errors { code } } }',
+    ],
+)
+@pytest.mark.parametrize("method", ["POST", "GET"])
+async def test_without_the_access_cookie_a_sign_in_must_be_refreshed(
+    browser: httpx.AsyncClient, query: str, method: str
+) -> None:
+    # given a browser whose access cookie has ended
+    await drop_access(browser)
+    if method == "GET" and query.startswith("mutation"):
+        query = VIEWER
+    # when it asks
+    part = {"params": {"query": query}} if method == "GET" else {"json": {"query": query}}
+    response = await browser.request(method, "/graphql", headers=OURS, **part)  # type: ignore[arg-type]
+    # then it is told, and nobody's answer is not taken for the viewer's
+    assert response.status_code == 401
+    (error,) = response.json()["errors"]
+    assert error["extensions"]["code"] == "INVALID_TOKEN"
+    assert response.headers["www-authenticate"] == 'Bearer error="invalid_token"'
+    assert "set-cookie" not in response.headers
+    # and after a refresh it goes on
+    refreshed = await post_query(browser, REFRESH, headers=OURS)
+    assert refreshed.json()["data"]["refreshTokens"]["errors"] == []
+    again = await post_query(browser, VIEWER, headers=OURS)
+    assert again.json() == {"data": {"viewer": {"email": "ada@example.org"}}}
+
+
+@pytest.mark.parametrize(
+    "mutation",
+    [
+        "logout { revokedSessions }",
+        'login(input: {email: "ada@example.org", password: "no"}) { errors { code } }',
+        'register(input: {email: "b@c.de", password: "short", displayName: "B"}) {'
+        " errors { code } }",
+    ],
+)
+async def test_signing_in_and_out_needs_no_access_cookie(
+    browser: httpx.AsyncClient, mutation: str
+) -> None:
+    await drop_access(browser)
+    response = await post_query(browser, f"mutation {{ {mutation} }}", headers=OURS)
+    assert response.status_code == 200
+    assert "data" in response.json()
 
 
 async def test_a_bearer_token_wins_over_cookies(
@@ -151,6 +230,7 @@ async def test_a_bearer_token_wins_over_cookies(
         httpx.AsyncClient(transport=browser._transport, base_url="http://test"), "bob@example.org"
     )
     token = login.json()["data"]["register"]["tokens"]["accessToken"]
+    assert token
     bearer = {"authorization": f"Bearer {token}"}
     # then it says who asks, with the header and without
     for headers in (bearer, bearer | OURS):
@@ -171,7 +251,8 @@ async def test_refreshing_by_cookie_gives_new_cookies(browser: httpx.AsyncClient
     assert payload["errors"] == []
     assert payload["tokens"]["refreshToken"] is None
     new = dict(browser.cookies)
-    assert payload["tokens"]["accessToken"] == new["marquee_access"] != old["marquee_access"]
+    assert payload["tokens"]["accessToken"] is None
+    assert new["marquee_access"] != old["marquee_access"]
     assert new["marquee_refresh"] != old["marquee_refresh"]
     # and the new one works in its turn
     again = await post_query(browser, REFRESH, headers=OURS)
@@ -197,7 +278,7 @@ async def test_signing_out_takes_the_cookies_back(browser: httpx.AsyncClient) ->
         "marquee_access": "0",
         "marquee_refresh": "0",
     }
-    assert {one["path"] for one in set_cookies(response).values()} == {"/", "/graphql"}
+    assert {one["path"] for one in set_cookies(response).values()} == {"/graphql"}
     assert set(browser.cookies) == {"marquee_device"}
     assert (await post_query(browser, VIEWER, headers=OURS)).json() == NOBODY
     # and the copy is worth nothing
