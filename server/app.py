@@ -53,6 +53,15 @@ _EXPOSED_HEADERS = [
     "content-length",
     "content-range",
 ]
+# what Apollo's clients and OpenTelemetry add to requests by themselves
+_CLIENT_HEADERS = [
+    "apollographql-client-name",
+    "apollographql-client-version",
+    "apollo-require-preflight",
+    "traceparent",
+    "tracestate",
+    "baggage",
+]
 
 
 def build_app(runtime: Runtime, *, access_log: AccessLog | None = None) -> Starlette:
@@ -164,6 +173,8 @@ def _origins(settings: Settings) -> list[Middleware]:
                 "x-marquee-auth",
                 "range",
                 "x-request-id",
+                "x-no-compression",
+                *_CLIENT_HEADERS,
             ],
             expose_headers=_EXPOSED_HEADERS,
             max_age=86400,
