@@ -114,7 +114,7 @@ class SearchQuery:
         cost=10,
         max_age_seconds=60,
     )
-    suggest: list[SearchResult] = resolver(
+    suggest: list[SearchResult] | None = resolver(
         _suggest,
         "Films, shows and people whose names begin with a text, most popular first; for search "
         "boxes, while somebody types.",
