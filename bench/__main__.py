@@ -1,6 +1,6 @@
 """python -m bench: load the films, start the servers, check that they agree, measure, report.
 
-python -m bench scaling, overload or tiers: see the file of that name.
+python -m bench scaling, overload, search or tiers: see the file of that name.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench import dataset, install, report, tiers
+from bench import dataset, install, report, search, tiers
 from bench.check import check
 from bench.databases import Addresses, databases
 from bench.items import ITEMS, Item
@@ -36,6 +36,9 @@ def main() -> int:
             install.install_peers(targets, FOLDER)
         settle_here(OTHER_CORE)
         with databases(FOLDER, options.mongodb_uri, options.redis_url) as addresses:
+            if options.what == "search":
+                search.run(addresses, options.films, _say)
+                return 0
             films = dataset.load(addresses, seed=not options.no_seed)
             if options.what == "scaling":
                 _say(scaling(addresses, FOLDER, dict(options.env), options.rounds, _say))
@@ -89,9 +92,11 @@ def _require_equal(started: Sequence[Running], items: Sequence[Item], sequences:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     add = parser.add_argument
-    add("what", nargs="?", default="peers", choices=["peers", "scaling", "overload", "tiers"],
+    add("what", nargs="?", default="peers",
+        choices=["peers", "scaling", "overload", "search", "tiers"],
         help="peers: the tables; scaling: CPU per film of large and small answers; "
-        "overload: answers at 16 and 256 connections; tiers: what the caches promise")  # fmt: skip
+        "overload: answers at 16 and 256 connections; search: p95 and index size; "
+        "tiers: what the caches promise")  # fmt: skip
     add("--servers", help=f"comma separated: {', '.join(t.name for t in TARGETS)}")
     add("--items", help=f"comma separated: {', '.join(item.name for item in ITEMS)}")
     add("--rounds", type=int, default=3, help="interleaved rounds (3)")
@@ -99,6 +104,7 @@ def _options() -> argparse.Namespace:
     add("--quick", action="store_true", help="one round of one second: a smoke test, no figures")
     add("--mongodb-uri", help="a replica set to use; its database marquee_bench is written to")
     add("--redis-url", help="a Redis to use; keys of the measured servers are written to it")
+    add("--films", type=int, default=100_000, help="films of search's catalogue (100,000)")
     add("--no-seed", action="store_true", help="the films are loaded already")
     add("--login", metavar="EMAIL:PASSWORD", help="a viewer of ours, instead of signing up some")
     add("--env", metavar="NAME=VALUE", type=_pair, action="append", default=[],
