@@ -6,6 +6,7 @@ in. List entries are counted on the way, as they are part of an operation's cost
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,6 +23,7 @@ from graphql import (
     OperationDefinitionNode,
     SelectionSetNode,
     StringValueNode,
+    TokenKind,
     VariableNode,
     get_named_type,
     get_nullable_type,
@@ -36,6 +38,7 @@ from services.errors import ValidationFailed
 
 Check = Callable[[Any, str], int]  # a raw value and its place -> the list entries in it
 Literal = tuple[Any, Any, Constraint | None, str]  # a node, its type and bounds, and its place
+_NUMBERS = frozenset({TokenKind.INT, TokenKind.FLOAT})
 _UNDECLARED_ITEMS = 100  # of a list that no place declares: a variable that is not used
 
 
@@ -58,6 +61,23 @@ class InputBounds:
             if value is not None:
                 total += max(check(value, f"${name}") for check in checks)
         return total
+
+
+def check_numbers(document: DocumentNode) -> None:
+    """Check every number a document writes, before validation converts any.
+
+    Raises:
+        ValidationFailed: a number is too long to be converted, or infinite as a Float.
+    """
+    token = document.loc.start_token if document.loc is not None else None
+    while token is not None:
+        text = token.value
+        if text is not None and token.kind in _NUMBERS:
+            if len(text) > ENUM_CHARACTERS:
+                raise ValidationFailed(f"A number has at most {ENUM_CHARACTERS} characters.")
+            if not math.isfinite(float(text)):
+                raise ValidationFailed("A number is too large.")
+        token = token.next
 
 
 class BoundsReader:

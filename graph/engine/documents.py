@@ -33,7 +33,7 @@ from graphql import (
 from graphql.validation.validate import ValidationAbortedError
 from strawberry.schema.config import StrawberryConfig
 
-from graph.engine.bounds import BoundsReader, Checks, InputBounds
+from graph.engine.bounds import BoundsReader, Checks, InputBounds, check_numbers
 from graph.engine.cost import CostEstimate
 from graph.engine.exclusive_fields import OneExclusiveField
 from graph.engine.execution import Plan, UnsupportedOperation, compile_plan, condition_variables
@@ -242,6 +242,7 @@ class Documents:
         self.counters.parsed += 1
         try:
             ast = parse(text, max_tokens=MAX_TOKENS)
+            check_numbers(ast)
             costs = examine(self.schema, ast, self.limits)
         except GraphQLError as error:
             return Document([_as_limit_error(error)])

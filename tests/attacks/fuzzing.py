@@ -73,6 +73,10 @@ class Fuzzer:
             payload["operationName"] = _operation_name(dice, names)
         if dice.random() < 0.1:
             payload["extensions"] = _extensions(dice)
+        if dice.random() < 0.3:
+            payload["onError"] = dice.choice(("NULL", "PROPAGATE", "HALT"))
+        if dice.random() < 0.03:
+            payload["onError"] = dice.choice(_JUNK)
         if dice.random() < 0.02:
             payload[dice.choice(list(payload))] = dice.choice(_JUNK)
         if dice.random() < 0.02:

@@ -82,6 +82,26 @@ TOO_MUCH: dict[str, tuple[str, dict[str, Any], str]] = {
         {"g": ["x"] * 21},
         "$g` has at most 20 items",
     ),
+    "a number longer than Python converts": (
+        "{ movies(first: " + "9" * 5_000 + ") { nodes { id } } }",
+        {},
+        "A number has at most 128 characters",
+    ),
+    "a long number as an id": (
+        "{ node(id: " + "9" * 129 + ") { id } }",
+        {},
+        "A number has at most 128 characters",
+    ),
+    "an infinite number": (
+        "{ movies(first: 1, filter: {minRating: 1e309}) { nodes { id } } }",
+        {},
+        "A number is too large",
+    ),
+    "an infinite default": (
+        "query ($r: Float = -1e309) { movies(first: 1, filter: {minRating: $r}) { nodes { id } } }",
+        {},
+        "A number is too large",
+    ),
     "introspection": ('{ __type(name: "' + "x" * 2_049 + '") { name } }', {}, "__type.name` has"),
 }
 
