@@ -11,12 +11,12 @@ import random
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from typing import Any, NamedTuple
 
-from redis.asyncio import Redis
-
 from services.cache.cache import Cache
+from services.redis import pool
+from services.settings.settings import Settings
 from tests.chaos.stores import DEADLINE_SECONDS, Stores, freeze_process
 from tests.support.processes import Served, until
 
@@ -138,7 +138,8 @@ async def test_while_mongodb_stands_still_what_is_cached_goes_on_fresh_or_stale(
     for id_ in (*cached, *stale):
         assert (await read(served, FILM, {"id": id_})).is_whole
     # given films that are fresh, some that are stale, and some that are in no tier
-    async with Redis.from_url(stores.redis.uri) as redis:
+    own = Settings(_env_file=None, redis_url=stores.redis.uri)
+    async with aclosing(pool.connect(own)) as redis:
         assert await Cache(redis).mark_stale(f"movie:{id_}" for id_ in stale) == len(stale)
         await redis.delete(*(f"movie:{id_}" for id_ in unknown))
     await asyncio.sleep(0.2)  # the process is told of it

@@ -77,18 +77,14 @@ async def test_serve_tells_of_a_stand_alone_server_without_indexes_and_of_a_wron
             await until(lambda: len(warnings(process)) == 3, 20)
             text = "\n".join(warnings(process))
             assert "stand-alone" in text
-            assert "movies.text" in text and "indexes apply" in text
+            assert "movies.search" in text and "indexes apply" in text
             assert "REDIS_URL" in text and "no database of this number" in text
             # and a search says what it lacks, to the client by a code and in the log by its cause
             _, body = await served.graphql(SEARCH)
             (error,) = body["errors"]
             assert error["extensions"]["code"] == "UPSTREAM_UNAVAILABLE"
-            assert "refused" in error["message"]
-            await process.says("database_refused")
-            assert "IndexNotFound" in process.output
-            ready = (await served.client.get("/ready")).json()
-            assert ready["checks"]["database"] == "degraded"
-            assert "IndexNotFound (27)" in ready["causes"]["database"]
+            assert "search index is not built" in error["message"]
+            await process.says("search_index_missing")
         assert len(warnings(process)) == 3
 
 

@@ -235,7 +235,7 @@ async def test_ten_racing_refreshes_give_one_session(client: httpx.AsyncClient) 
 
 @pytest.mark.parametrize(
     "token",
-    ["", "x", "A" * 43, "A" * 100_000, "\u00e9" * 43, "{}", hashlib.sha256(b"x").hexdigest()],
+    ["", "x", "A" * 43, "A" * 2_000, "\u00e9" * 43, "{}", hashlib.sha256(b"x").hexdigest()],
     ids=lambda value: ascii(value[:10]),
 )
 async def test_what_is_no_refresh_token_gets_one_answer(

@@ -164,8 +164,11 @@ async def test_a_revoked_key_is_refused_within_a_second_elsewhere(guest: Context
 async def test_only_the_owner_revokes(guest: Context) -> None:
     ada, eve = await register_account(guest), await register_account(guest, "eve@example.org")
     made = await make(ada)
-    for key_id in (made.api_key.id, "apikey_nonsense", ""):
+    for key_id in (made.api_key.id, "apikey_nonsense"):
         await api_keys.revoke_api_key(next_operation(eve), key_id)
+    for malformed in ("", "nonsense"):
+        with pytest.raises(ValidationFailed):
+            await api_keys.revoke_api_key(next_operation(eve), malformed)
     assert await enter(guest, made.secret)
 
 

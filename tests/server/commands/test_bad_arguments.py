@@ -182,7 +182,7 @@ async def test_an_altered_cursor_is_refused(graphql: GraphQL, demo_catalog: None
     assert (status, len(answer["data"]["movies"]["nodes"])) == (200, 2)
 
 
-@pytest.mark.parametrize("cursor", ["", "x", "é", "\0", "AAAA", "%%%", "=" * 9, "A" * 10_000])
+@pytest.mark.parametrize("cursor", ["", "x", "é", "\0", "AAAA", "%%%", "=" * 9, "A" * 4_000])
 async def test_nonsense_is_no_cursor(graphql: GraphQL, cursor: str) -> None:
     error = await the_error(graphql, AFTER, after=cursor)
     assert error["message"] == "`after` is not a cursor of this API."

@@ -52,8 +52,9 @@ async def test_every_operation_has_a_line(logged: LiveServer, lines: io.BytesIO)
     }  # fmt: skip
     assert (named["event"], named["route"]) == ("request", "/graphql")
     assert (named["operation"], named["outcome"]) == ("query Named", "complete")
-    assert re.fullmatch(r"ws-[0-9a-f]{16}-1", named["request_id"])
-    assert refused["request_id"] == named["request_id"][:-1] + "2"
+    assert re.fullmatch(r"ws-[0-9a-f]{16}-[0-9]+", named["request_id"])
+    socket_id, _, number = named["request_id"].rpartition("-")
+    assert refused["request_id"] == f"{socket_id}-{int(number) + 1}"
     assert named["address"] == "127.0.0.1"
     assert named["ms"] > 0
     assert (refused["operation"], refused["outcome"]) == (None, "refused")

@@ -7,21 +7,23 @@ import pytest
 
 from services.embedded import servers
 from services.errors import UpstreamUnavailable
+from services.playback.progress_scripts import progress_script
 from services.redis import pool
 from services.redis.pool import Client
 from services.redis.scripts import Script, ScriptCalls
 from services.settings.settings import Settings
 from tests.conftest import CountCommands
 
-START = Script("playback", "start_viewing")
+START = progress_script("start_viewing")
 UNFLUSHED = Script("playback", "unflushed_progress")
 
 
 async def start(scripts: ScriptCalls, name: str, value: str) -> dict[bytes, bytes]:
     """A session of one field, opened: all that is stored of it."""
     flat = await scripts.call(
-        START, 3, name, "p", "u", name, 60, 60, 1, 30_000, 100, 0, b"x", "field", value
-    )
+        START, 4, name, f"{name}:progress", f"{name}:sessions", f"{name}:unflushed",
+        name, "movie_x", 60, 1, 30_000, 100, "", "", "field", value,
+    )  # fmt: skip
     return dict(zip(flat[::2], flat[1::2], strict=True))
 
 
