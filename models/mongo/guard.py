@@ -218,3 +218,9 @@ def translate_error(error: PyMongoError, passing_codes: frozenset[int]) -> Upstr
     if is_lost and not isinstance(error, WaitQueueTimeoutError) and _guard is not None:
         _guard.record_failure(type(error).__name__)
     return UpstreamUnavailable(_SILENT)
+
+
+def record_refusal(error: OperationFailure) -> None:
+    """Note for operators why MongoDB refused, where a caller words its own error."""
+    if _guard is not None:
+        _guard.record_refusal(error)

@@ -23,10 +23,11 @@ _REMEDIES = {
     79: _CONCERN,
     100: _CONCERN,
 }
+INDEX_NOT_FOUND = 27
 _NAMES = {
     13: "Unauthorized",
     18: "AuthenticationFailed",
-    27: "IndexNotFound",
+    INDEX_NOT_FOUND: "IndexNotFound",
     79: "UnknownReplWriteConcern",
     100: "UnsatisfiableWriteConcern",
 }

@@ -85,6 +85,11 @@ async def test_serve_tells_of_a_stand_alone_server_without_indexes_and_of_a_wron
             assert error["extensions"]["code"] == "UPSTREAM_UNAVAILABLE"
             assert "search index is not built" in error["message"]
             await process.says("search_index_missing")
+            await process.says("database_refused")
+            assert "IndexNotFound" in process.output
+            ready = (await served.client.get("/ready")).json()
+            assert ready["checks"]["database"] == "degraded"
+            assert "IndexNotFound (27)" in ready["causes"]["database"]
         assert len(warnings(process)) == 3
 
 

@@ -21,8 +21,10 @@ from models.catalog.index_definitions import SEARCH_INDEX
 from models.catalog.queries import MovieFilter
 from models.catalog.search.matching import Tier
 from models.mongo.base import IdentifiedRecord, Record, StoredDocument
+from models.mongo.guard import record_refusal
 from models.mongo.read_preference import collection_for_reads
 from models.mongo.reading import NO_SUCH_INDEX, database_errors, to_records
+from models.mongo.refusals import INDEX_NOT_FOUND
 from services.errors import UpstreamUnavailable
 from services.telemetry.logs import get_logger
 
@@ -90,6 +92,7 @@ async def read_candidates(
         except OperationFailure as error:
             if error.code != NO_SUCH_INDEX:
                 raise
+            record_refusal(OperationFailure("The search index is missing.", INDEX_NOT_FOUND))
             _log.error("search_index_missing", collection=collection.name)
             message = "The search index is not built: run `python -m server indexes apply`."
             raise UpstreamUnavailable(message) from error
