@@ -150,6 +150,6 @@ async def test_a_missing_search_index_is_said_and_logged(movies: Any) -> None:
         pytest.raises(UpstreamUnavailable, match="search index is not built"),
     ):
         await models.search_names(("faust",), [models.SearchKind.MOVIE], models.MovieFilter())
-    assert [(line["event"], line["collection"]) for line in logged] == [
-        ("search_index_missing", "movies")
-    ]
+    # other tests' runtimes may log beside
+    found = [line["collection"] for line in logged if line["event"] == "search_index_missing"]
+    assert found == ["movies"]
