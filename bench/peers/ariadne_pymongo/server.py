@@ -57,7 +57,8 @@ def resolve_poster(movie: Row, info: GraphQLResolveInfo) -> Row | None:
 
 @image_type.field("url")
 def resolve_url(image: Row, info: GraphQLResolveInfo, width: int | None = None) -> str:
-    return f"{POSTER_BASE}{image['path']}" + (f"?w={width}" if width else "")
+    has_widths = not image["path"].endswith(".svg")  # drawn posters are scaled by the browser
+    return f"{POSTER_BASE}{image['path']}" + (f"?w={width}" if width and has_widths else "")
 
 
 @movie_type.field("genres")

@@ -48,4 +48,7 @@ export async function saveProgress({ sessionId, sequence, positionSeconds, durat
   return { progress: { positionSeconds, percent }, applied: true, errors: [] };
 }
 
-export const posterUrl = (path, width) => `${POSTER_BASE}${path}${width ? `?w=${width}` : ''}`;
+// drawn posters are scaled by the browser: one address for all widths
+const hasWidths = (path) => !path.endsWith('.svg');
+export const posterUrl = (path, width) =>
+  `${POSTER_BASE}${path}${width && hasWidths(path) ? `?w=${width}` : ''}`;

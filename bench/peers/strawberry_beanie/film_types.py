@@ -37,7 +37,8 @@ class Image:
 
     @strawberry.field
     def url(self, width: int | None = None) -> URL:
-        return URL(f"{POSTER_BASE}{self.path}" + (f"?w={width}" if width else ""))
+        has_widths = not self.path.endswith(".svg")  # drawn posters are scaled by the browser
+        return URL(f"{POSTER_BASE}{self.path}" + (f"?w={width}" if width and has_widths else ""))
 
 
 @strawberry.type
