@@ -7,8 +7,9 @@ a request (its key may be in the query) or of an answer reaches an error or a lo
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Annotated, TypeVar
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from typing import Annotated, Any, TypeVar
 
 import httpx
 import msgspec
@@ -33,6 +34,8 @@ _HEIGHT = {str(quality.height): quality for quality in Quality if quality.height
     "4k": Quality.P2160,
     "uhd": Quality.P2160,
 }
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_MAX_LABEL = 100
 
 V = TypeVar("V")
 
@@ -40,25 +43,26 @@ V = TypeVar("V")
 class _Track(msgspec.Struct):
     language: _Language
     url: HttpAddress
-    label: Annotated[str, msgspec.Meta(max_length=100)] | None = None
+    label: Any = None
 
 
 class _Item(msgspec.Struct):
+    """One entry: whatever is optional may be of any type, and then counts as not told."""
+
     url: HttpAddress
-    type: str = "embed"
-    quality: str | None = None
-    language: str | None = None
-    status: str | None = None
-    subtitles: list[msgspec.Raw] = []
+    type: Any = None
+    quality: Any = None
+    language: Any = None
+    status: Any = None
+    subtitles: Any = None
 
 
 class _Answer(msgspec.Struct):
-    sources: Annotated[list[msgspec.Raw], msgspec.Meta(max_length=MAX_ITEMS)]
+    sources: list[msgspec.Raw] | None
 
 
 _answers = msgspec.json.Decoder(_Answer)
 _items = msgspec.json.Decoder(_Item)
-_tracks = msgspec.json.Decoder(_Track)
 
 
 class Upstream:
@@ -120,13 +124,13 @@ def title_query(title: TitleRef) -> dict[str, str]:
 
 
 def decode_body(decoder: msgspec.json.Decoder[V], body: bytes) -> V:
-    """Decode a whole answer.
+    """Decode a whole answer; a byte order mark in front is skipped (RFC 8259, 8.1).
 
     Raises:
         ProviderFailed: it is no JSON, or not of this shape.
     """
     try:
-        return decoder.decode(body)
+        return decoder.decode(body.removeprefix(_BYTE_ORDER_MARK))
     except msgspec.ValidationError:
         raise ProviderFailed("WRONG_SHAPE") from None
     except (msgspec.DecodeError, UnicodeDecodeError):
@@ -136,12 +140,12 @@ def decode_body(decoder: msgspec.json.Decoder[V], body: bytes) -> V:
 def read_sources(
     provider: Provider, body: bytes, *, default_status: str = "active", secret: str | None = None
 ) -> list[Source]:
-    """Decode an answer's usable sources; one that repeats `secret` is not usable.
+    """Decode an answer's usable sources, of the first 100; one that repeats `secret` is not usable.
 
     Raises:
         ProviderFailed: the answer is no list of sources, or none of them is usable.
     """
-    raws = decode_body(_answers, body).sources
+    raws = (decode_body(_answers, body).sources or [])[:MAX_ITEMS]
     items = [item for item in decode_valid(_items, raws) if not has_secret(secret, item.url)]
     sources = [one for item in items if (one := _source(provider, item, default_status, secret))]
     if raws and not sources:
@@ -171,22 +175,28 @@ def _source(
     provider: Provider, item: _Item, default_status: str, secret: str | None
 ) -> Source | None:
     """None for a kind of source that no player of ours could open."""
-    name = item.type.upper()
+    name = (_text(item.type) or "embed").upper()
     if name not in SourceType.__members__:
         return None
-    tracks = decode_valid(_tracks, item.subtitles[:_MAX_SUBTITLES])
     return provider.source(
         item.url,
         SourceType[name],
         _quality(item.quality),
         language=_language(item.language),
-        subtitles=tuple(
-            Subtitle(track.language, track.url, track.label)
-            for track in tracks
-            if not has_secret(secret, f"{track.url} {track.label}")
-        ),
-        is_working=(item.status or default_status) == "active",
+        subtitles=tuple(_subtitles(item.subtitles, secret)),
+        is_working=(_text(item.status) or default_status) == "active",
     )
+
+
+def _subtitles(entries: object, secret: str | None) -> Iterator[Subtitle]:
+    """The usable tracks; what is no list has none."""
+    for entry in entries[:_MAX_SUBTITLES] if isinstance(entries, list) else ():
+        with suppress(msgspec.ValidationError):
+            track = msgspec.convert(entry, _Track)
+            label = _text(track.label)
+            label = label if label and len(label) <= _MAX_LABEL else None
+            if not has_secret(secret, f"{track.url} {label}"):
+                yield Subtitle(track.language, track.url, label)
 
 
 def _validate_address(base_url: str) -> None:
@@ -215,9 +225,18 @@ async def _read_limited(response: httpx.Response) -> bytes:
     return bytes(body)
 
 
-def _quality(text: str | None) -> Quality:
-    return _HEIGHT.get((text or "").casefold().removesuffix("p"), Quality.UNKNOWN)
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
 
 
-def _language(text: str | None) -> str | None:
+def _quality(value: object) -> Quality:
+    """Read 1080, 1080.0, "1080p" or "4K"; anything else is unknown."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    text = str(value).strip().casefold() if isinstance(value, (int, str)) else ""
+    return _HEIGHT.get(text.removesuffix("p"), Quality.UNKNOWN)
+
+
+def _language(value: object) -> str | None:
+    text = _text(value)
     return text if text and re.fullmatch(_LANGUAGE, text) else None

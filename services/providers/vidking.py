@@ -34,7 +34,7 @@ class _Embed(msgspec.Struct):
 
 
 class _Results(msgspec.Struct):
-    results: list[msgspec.Raw] = []
+    results: list[msgspec.Raw] | None = None
 
 
 class _Result(msgspec.Struct):
@@ -58,7 +58,7 @@ class _RateLimit(msgspec.Struct):
 
 class _Status(msgspec.Struct):
     status: str
-    message: str | None = None
+    message: Any = None
     rate_limit: Any = None
 
 
@@ -108,7 +108,7 @@ class VidKing(Provider):
         body = await self._upstream.get("search", {"query": query, "type": kind.value})
         if body is None:
             return []
-        raws = http_json.decode_body(_results, body).results[: http_json.MAX_ITEMS]
+        raws = (http_json.decode_body(_results, body).results or [])[: http_json.MAX_ITEMS]
         numbers = (result.number for result in http_json.decode_valid(_result, raws))
         return list(dict.fromkeys(number for number in numbers if number is not None))
 
@@ -130,13 +130,12 @@ class VidKing(Provider):
             return None
         return await self._upstream.get(path, http_json.title_query(title))
 
-    def _clean_message(self, message: str | None) -> str | None:
+    def _clean_message(self, message: object) -> str | None:
         """The provider's words on one line, cut short; none if they hold the key."""
-        if not message or http_json.has_secret(self._key, message):
+        if not isinstance(message, str) or http_json.has_secret(self._key, message):
             return None
-        return " ".join("".join(c if c.isprintable() else " " for c in message).split())[
-            :_MAX_MESSAGE
-        ]
+        words = "".join(c if c.isprintable() else " " for c in message).split()
+        return " ".join(words)[:_MAX_MESSAGE] or None
 
 
 def _parse_remaining_calls(rate_limit: object) -> int | None:

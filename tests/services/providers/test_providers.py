@@ -349,6 +349,54 @@ async def test_odd_values_are_unknown_not_wrong(
     assert parsed[2].subtitles == (Subtitle("fr", "https://d.example/fr"),)
 
 
+@pytest.mark.parametrize(
+    ("more", "quality", "subtitles"),
+    [
+        ({"quality": 1080}, Quality.P1080, ()),
+        ({"quality": 720.0}, Quality.P720, ()),
+        ({"quality": " 1080P "}, Quality.P1080, ()),
+        ({"quality": True}, Quality.UNKNOWN, ()),
+        ({"quality": {"height": 720}}, Quality.UNKNOWN, ()),
+        ({"subtitles": None}, Quality.UNKNOWN, ()),
+        ({"subtitles": {"en": "https://s.example/en"}}, Quality.UNKNOWN, ()),
+        ({"language": 7, "status": None, "type": None}, Quality.UNKNOWN, ()),
+        (
+            {"subtitles": [None, 3, {"language": "en", "url": "https://s.example/en", "label": 5}]},
+            Quality.UNKNOWN,
+            (Subtitle("en", "https://s.example/en"),),
+        ),
+    ],
+)
+async def test_an_optional_value_of_another_type_loses_only_itself(
+    provider_server: FakeProvider,
+    client: HttpClient,
+    more: dict[str, Any],
+    quality: Quality,
+    subtitles: tuple[Subtitle, ...],
+) -> None:
+    items = [{"url": "https://cdn.example/a"} | more]
+    provider_server.bodies["given"] = (200, json.dumps({"sources": items}).encode())
+    provider = JsonApi(ProviderInfo("acme", "Acme"), client, provider_server.url("given"))
+    (source,) = await provider.sources(TITLE)
+    assert (source.url, source.is_working) == ("https://cdn.example/a", True)
+    assert (source.quality, source.subtitles) == (quality, subtitles)
+
+
+async def test_a_byte_order_mark_no_list_and_a_long_one_lose_nothing(
+    provider_server: FakeProvider, client: HttpClient
+) -> None:
+    async def urls(body: bytes) -> list[str]:
+        provider_server.bodies["given"] = (200, body)
+        provider = JsonApi(ProviderInfo("acme", "Acme"), client, provider_server.url("given"))
+        return [source.url for source in await provider.sources(TITLE)]
+
+    items = [{"url": f"https://cdn.example/{number}"} for number in range(130)]
+    marked = b"\xef\xbb\xbf" + json.dumps({"sources": items[:1]}).encode()
+    assert await urls(marked) == ["https://cdn.example/0"]
+    assert await urls(b'{"sources": null}') == []
+    assert len(await urls(json.dumps({"sources": items}).encode())) == 100
+
+
 def test_the_ranking_weights_are_the_original_designs() -> None:
     assert weight(SourceType.HLS, Quality.P1080) == 70
     assert weight(SourceType.DIRECT, Quality.P720) == 50
