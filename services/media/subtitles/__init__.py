@@ -1,0 +1,1 @@
+"""Subtitles: read from files and films, written as WebVTT."""
