@@ -22,8 +22,14 @@ STALL_SECONDS = 120.0
 _END_SECONDS = 10.0
 _STDERR_BYTES = 8192  # the end of stderr that is read
 _LINE_BYTES = 200
+_CHUNK_BYTES = 64 * 1024
 _FULL = ("No space left on device", "File too large", "Disk quota exceeded")
-_PROTOCOLS = "file,pipe"  # a playlist among the inputs may name no address of a network
+_PROTOCOLS = "file"  # nothing of a network
+# Containers that hold their film themselves. Playlists, scripts and lists of pictures lead to other
+# files, of this machine too: whatever a file is called, it is none of those.
+_CONTAINERS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,mpegts,mpeg,avi,flv,asf,mxf,ogg,nut,dv"  # demuxers
+)
 
 ProgressCallback = Callable[[float], None]
 
@@ -52,7 +58,8 @@ def find_ffmpeg(setting: str | None) -> Path:
 
 def input_arguments(file: Path) -> list[str]:
     """Build the arguments of one input file: no option and no URL, whatever its name."""
-    return ["-protocol_whitelist", _PROTOCOLS, "-i", f"file:{file.absolute()}"]
+    limits = ["-protocol_whitelist", _PROTOCOLS, "-format_whitelist", _CONTAINERS]
+    return [*limits, "-i", f"file:{file.absolute()}"]
 
 
 async def run(
@@ -87,6 +94,41 @@ async def run(
         text = await stderr_text
     if exit_status or _is_disk_full(text):  # not every writer of its own minds a full disk
         raise FfmpegFailed(_failure_reason(text, exit_status))
+
+
+async def read(
+    binary: Path,
+    arguments: Sequence[str],
+    on_lines: Callable[[list[bytes]], None] = lambda _lines: None,
+    *,
+    stall_seconds: float = STALL_SECONDS,
+) -> str:
+    """Run ffmpeg for what it writes to stdout.
+
+    Args:
+        on_lines: called with the lines of stdout, many at a time.
+        stall_seconds: longest time without output.
+
+    Returns:
+        The end of stderr.
+
+    Raises:
+        FfmpegFailed: it ended with an error, or wrote nothing for `stall_seconds`.
+    """
+    options = ["-nostdin", "-hide_banner", "-nostats"]
+    process = await _start(binary, [*options, *arguments])
+    stderr_text = asyncio.create_task(_read_tail(process.stderr, 8 * _STDERR_BYTES))
+    try:
+        await _pass_lines(process, on_lines, stall_seconds)
+        exit_status = await process.wait()
+    except TimeoutError:
+        raise FfmpegFailed(f"ffmpeg did not move for {stall_seconds:.0f} s.") from None
+    finally:
+        await _end(process)
+        text = await stderr_text
+    if exit_status:
+        raise FfmpegFailed(_failure_reason(text, exit_status))
+    return text
 
 
 async def describe(binary: Path, file: Path, deadline_seconds: float = 30.0) -> str:
@@ -160,6 +202,19 @@ async def _watch(process: Process, on_progress: ProgressCallback, stall_seconds:
                 reached = seconds
                 deadline.reschedule(loop.time() + stall_seconds)
                 on_progress(seconds)
+
+
+async def _pass_lines(
+    process: Process, on_lines: Callable[[list[bytes]], None], stall_seconds: float
+) -> None:
+    assert process.stdout is not None
+    loop, pending = asyncio.get_running_loop(), b""
+    async with asyncio.timeout(stall_seconds) as deadline:
+        while chunk := await process.stdout.read(_CHUNK_BYTES):
+            *lines, pending = (pending + chunk).split(b"\n")
+            on_lines(lines)
+            deadline.reschedule(loop.time() + stall_seconds)
+        on_lines([pending] if pending else [])
 
 
 def _seconds_done(line: bytes) -> float | None:

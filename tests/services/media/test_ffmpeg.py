@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 from pathlib import Path
 
 import pytest
 
 from services.embedded.binaries import MissingBinary
 from services.media import ffmpeg
-from tests.support.media import FFMPEG
+from services.media.ffmpeg_version import OldFfmpeg, find_supported_ffmpeg, require_version
+from tests.support.media import FFMPEG, make_clip
 from tests.support.processes import is_running, until
 
 
@@ -37,6 +39,43 @@ def test_the_setting_comes_first_and_is_never_replaced_in_silence(tmp_path: Path
 def test_without_a_setting_the_extra_or_path_has_it() -> None:
     assert os.access(ffmpeg.find_ffmpeg(None), os.X_OK)
     assert ffmpeg.find_ffmpeg("") == ffmpeg.find_ffmpeg(None)
+
+
+@pytest.mark.parametrize(
+    ("first_line", "is_supported"),
+    [
+        ("ffmpeg version 8.1.2 Copyright (c) 2000-2026 the FFmpeg developers", True),
+        ("ffmpeg version n9.0.2-17-g2a571b6068-20260930 Copyright", True),
+        ("ffmpeg version 10.0 Copyright", True),
+        ("ffmpeg version 8.1.1 Copyright", False),
+        ("ffmpeg version 8.1 Copyright", False),
+        ("ffmpeg version 7.1.1-1+deb13u1 Copyright", False),
+        ("ffmpeg version 5.1.6-0+deb12u1 Copyright", False),
+        ("ffmpeg version N-121000-gabcdef Copyright\nlibavutil      61.  1.102", True),
+        ("ffmpeg version 2026-10-01-git-abc Copyright\nlibavutil      61.  1.102", True),
+        ("ffmpeg version N-90000-gabcdef Copyright\nlibavutil      56.  1.100", False),
+        ("", False),
+        ("avconv version 12", False),
+    ],
+)
+def test_an_ffmpeg_with_known_holes_is_refused(first_line: str, is_supported: bool) -> None:
+    if is_supported:
+        require_version(first_line, Path("ffmpeg"))
+    else:
+        with pytest.raises(OldFfmpeg, match=r"takes 8\.1\.2 or newer"):
+            require_version(first_line, Path("ffmpeg"))
+
+
+async def test_the_version_is_asked_of_whatever_ffmpeg_there_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert await find_supported_ffmpeg(None) == FFMPEG
+    # given an old one in the setting, then by its name on PATH
+    old = stand_in(tmp_path, "echo 'ffmpeg version 5.1.6-0+deb12u1 Copyright (c) the developers'")
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    for setting in (str(old), "ffmpeg"):
+        with pytest.raises(OldFfmpeg, match=r"ffmpeg is ffmpeg 5\.1\.6, and reading films takes"):
+            await find_supported_ffmpeg(setting)
 
 
 async def test_a_run_tells_how_far_it_is(tmp_path: Path) -> None:
@@ -120,12 +159,41 @@ async def test_a_file_that_takes_for_ever_to_describe_is_reported(tmp_path: Path
     assert not is_running(int((tmp_path / "pid").read_text()))
 
 
-async def test_a_playlist_of_addresses_is_not_followed(tmp_path: Path) -> None:
-    # given a "film" that leads elsewhere, when it is described
-    film = tmp_path / "film.m3u8"
-    lines = ["#EXTM3U", "#EXT-X-TARGETDURATION:4", "#EXTINF:4,", "http://127.0.0.1:9/a.ts"]
-    film.write_text("\n".join([*lines, "#EXT-X-ENDLIST", ""]))
+LISTS = {
+    "HLS": "#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXTINF:4,\n{film}\n#EXT-X-ENDLIST\n",
+    "DASH": (
+        '<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static" '
+        'mediaPresentationDuration="PT2S" profiles="urn:mpeg:dash:profile:isoff-on-demand:2011">'
+        '<Period><AdaptationSet mimeType="video/mp4"><Representation id="1" bandwidth="1000">'
+        "<BaseURL>{film}</BaseURL></Representation></AdaptationSet></Period></MPD>"
+    ),
+    "concat": "ffconcat version 1.0\nfile '{film}'\n",
+    "SDP": "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nm=video 9 RTP/AVP 96\n",
+}
+
+
+@pytest.mark.parametrize("kind", LISTS)
+@pytest.mark.parametrize("name", ["film.mp4", "film.m3u8", "film.mpd", "film.ts"])
+async def test_a_list_that_calls_itself_a_film_leads_to_no_other_file(
+    tmp_path: Path, kind: str, name: str
+) -> None:
+    # given another film of this machine, and a "film" that leads to it
+    other = await make_clip(tmp_path / "other.ts", seconds=1)
+    film = tmp_path / name
+    film.write_text(LISTS[kind].format(film=other))
+    # when it is described
     output = await ffmpeg.describe(FFMPEG, film)
-    # then nothing was asked of the network
-    assert "'http' not on whitelist" in output
+    # then it is no film
     assert "Stream #" not in output
+
+
+async def test_a_playlist_of_addresses_asks_nothing_of_the_network(tmp_path: Path) -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+    listener.setblocking(False)
+    film = tmp_path / "film.mp4"
+    address = f"http://127.0.0.1:{listener.getsockname()[1]}/a.ts"
+    film.write_text(LISTS["HLS"].format(film=address))
+    assert "Stream #" not in await ffmpeg.describe(FFMPEG, film)
+    with pytest.raises(BlockingIOError):
+        listener.accept()
+    listener.close()

@@ -1,0 +1,1 @@
+"""Inspection of a film before anything is encoded: streams, lengths, and what to mend."""
