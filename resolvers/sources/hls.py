@@ -125,17 +125,18 @@ def _variants(title: TitleMedia) -> list[QualityProfile]:
     """The title's variants, computed once per index: that adds up every segment."""
     cached: list[QualityProfile] | None = title.derived.get(_VARIANTS)
     if cached is None:
-        derived = map(_profile, title.media.renditions)
+        audio = hls.audio_peak_bits_per_second(title.media)
+        derived = [_profile(rendition, audio) for rendition in title.media.renditions]
         cached = title.derived[_VARIANTS] = sorted(derived, key=lambda one: -one.bandwidth)
     return cached
 
 
-def _profile(rendition: Rendition) -> QualityProfile:
+def _profile(rendition: Rendition, separate_audio: int) -> QualityProfile:
     return QualityProfile(
         quality=quality_profiles.nearest_quality(rendition.width, rendition.height),
         width=rendition.width,
         height=rendition.height,
-        bandwidth=hls.peak_bits_per_second(rendition.segments),
+        bandwidth=hls.peak_bits_per_second(rendition.segments) + separate_audio,
         video_bitrate=rendition.video_bitrate,
         audio_bitrate=rendition.audio_bitrate,
         codecs=rendition.codecs,
@@ -160,9 +161,9 @@ def _playlist(title: TitleMedia, path: str) -> Playlist | None:
 def _write_playlist(media: Media, path: str) -> str | None:
     if path == hls.MULTIVARIANT:
         return hls.multivariant_playlist(media)
-    for rendition in media.renditions:
-        if path == f"{rendition.name}/{hls.MEDIA_PLAYLIST}":
-            return hls.media_playlist(rendition)
+    for one in media.tracks:
+        if path == f"{one.name}/{hls.MEDIA_PLAYLIST}":
+            return hls.media_playlist(one)
     for subtitles in media.subtitles:
         if path == hls.subtitles_path(subtitles):
             return hls.subtitles_playlist(subtitles)

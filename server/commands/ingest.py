@@ -15,10 +15,11 @@ from server import serving
 from server.commands.options import load_settings
 from server.commands.progress_bar import ProgressBar
 from services.errors import StartupError
-from services.media import ffmpeg, hls
-from services.media.ingest import Encoder, ingest, probe_film
+from services.media import hls
+from services.media.ffmpeg_version import find_supported_ffmpeg
+from services.media.ingest import Encoder, Ingested, ingest, probe_film
 from services.media.ladder import SegmentType
-from services.media.library import Media
+from services.media.languages import canonical_tag
 from services.settings.settings import Settings
 
 app = typer.Typer()
@@ -42,19 +43,20 @@ async def run(
     """
     if ids.kind_of(title_id) not in _PLAYABLE:
         raise StartupError(f"{title_id!r} is not the id of a film or an episode: movie_...")
-    binary = ffmpeg.find_ffmpeg(settings.ffmpeg_binary)
+    files = _parse_subtitles(subtitles)
+    binary = await find_supported_ffmpeg(settings.ffmpeg_binary)
     encoder = Encoder(binary, preset=settings.ingest_preset)
-    film = await probe_film(encoder, file, _parse_subtitles(subtitles), segments)
+    film = await probe_film(encoder, file, files, segments)
     folder = settings.data_dir / "media" / title_id
     with ProgressBar() as bar:
-        media = await ingest(
+        ingested = await ingest(
             encoder,
             film,
             folder,
             progress=lambda done, total: bar("seconds", int(done), int(total)),
             replaces=force,
         )
-    sys.stdout.write(_format_result(media, folder) + "\n")
+    sys.stdout.write(_format_result(ingested, folder) + "\n")
 
 
 def _parse_subtitles(options: Sequence[str]) -> dict[str, Path]:
@@ -64,18 +66,22 @@ def _parse_subtitles(options: Sequence[str]) -> dict[str, Path]:
         match = re.fullmatch(r"([A-Za-z0-9-]+)=(.+)", option)
         if match is None:
             raise StartupError(f"--subtitles is a language and a file, such as en={option}.")
-        if match[1] in files:
-            raise StartupError(f"--subtitles names {match[1]} twice.")
-        files[match[1]] = Path(match[2])
+        language = canonical_tag(match[1]) or match[1]
+        if language in files:
+            raise StartupError(f"--subtitles names {language} twice.")
+        files[language] = Path(match[2])
     return files
 
 
-def _format_result(media: Media, folder: Path) -> str:
+def _format_result(ingested: Ingested, folder: Path) -> str:
+    media = ingested.media
     lines = [f"{media.duration_seconds:.0f} s in {folder}"]
     for one in media.renditions:
         peak = hls.peak_bits_per_second(one.segments) // 1000
         lines.append(f"  {one.name:<6} {one.width}x{one.height}  {peak} kbit/s  {one.codecs}")
+    lines += [f"  {track.language or '-':<6} sound, {track.label}" for track in media.audio]
     lines += [f"  {track.language:<6} subtitles, {track.name}" for track in media.subtitles]
+    lines += [f"  note: {note}" for note in ingested.notes]
     return "\n".join(lines)
 
 

@@ -7,14 +7,14 @@ are measured from the segments' real sizes, versions and target durations follow
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
-from services.media.manifest import Media, Piece, Rendition, Segment, Subtitles
+from services.media.manifest import AudioTrack, Media, Piece, Rendition, Segment, Subtitles
 
 MULTIVARIANT = "master.m3u8"
 MEDIA_PLAYLIST = "index.m3u8"
 PLAYLIST_TYPE = "application/vnd.apple.mpegurl"
-_GROUP = "subtitles"
+_SUBTITLES, _AUDIO = "subtitles", "audio"  # names of groups
 
 
 def multivariant_playlist(media: Media) -> str:
@@ -23,15 +23,16 @@ def multivariant_playlist(media: Media) -> str:
     Players that begin with the first one listed show a picture soonest.
     """
     lines = ["#EXTM3U", f"#EXT-X-VERSION:{_version(media)}", "#EXT-X-INDEPENDENT-SEGMENTS"]
+    lines += map(_audio_line, media.audio)
     lines += map(_subtitles_line, media.subtitles)
     for rendition in sorted(media.renditions, key=lambda one: peak_bits_per_second(one.segments)):
-        lines.append(_variant_line(rendition, media.subtitles))
+        lines.append(_variant_line(rendition, media))
         lines.append(f"{rendition.name}/{MEDIA_PLAYLIST}")
     return _text(lines)
 
 
-def media_playlist(rendition: Rendition) -> str:
-    """Write the playlist of one rendition's segments."""
+def media_playlist(rendition: Rendition | AudioTrack) -> str:
+    """Write the playlist of the segments of one rendition or track."""
     lines = list(_header(rendition.segments, protocol_version(rendition.segments, rendition.init)))
     if rendition.init is not None:
         lines.append(f"#EXT-X-MAP:{_attributes(_map(rendition.init))}")
@@ -47,6 +48,11 @@ def subtitles_playlist(subtitles: Subtitles) -> str:
 def subtitles_path(subtitles: Subtitles) -> str:
     """Path of one language's playlist, relative to the multivariant playlist."""
     return f"subtitles/{subtitles.language}.m3u8"
+
+
+def audio_peak_bits_per_second(media: Media) -> int:
+    """Peak of the heaviest separate track of sound, which plays beside a rendition; 0 for none."""
+    return max((peak_bits_per_second(one.segments) for one in media.audio), default=0)
 
 
 def peak_bits_per_second(segments: Sequence[Segment]) -> int:
@@ -96,15 +102,30 @@ def protocol_version(segments: Sequence[Segment], init: Piece | None = None) -> 
 
 
 def _version(media: Media) -> int:
-    """Who cannot play the playlists below learns it from the first one; subtitles need 4."""
-    below = (protocol_version(one.segments, one.init) for one in media.renditions)
-    return max([*below, 4 if media.subtitles else 3])
+    """Who cannot play the playlists below learns it from the first one; tracks need 4."""
+    below = (protocol_version(one.segments, one.init) for one in media.tracks)
+    return max([*below, 4 if media.subtitles or media.audio else 3])
+
+
+def _audio_line(track: AudioTrack) -> str:
+    language = {"LANGUAGE": _quote(track.language)} if track.language else {}
+    attributes = {
+        "TYPE": "AUDIO",
+        "GROUP-ID": _quote(_AUDIO),
+        **language,
+        "NAME": _quote(track.label),
+        "DEFAULT": "YES" if track.is_default else "NO",
+        "AUTOSELECT": "YES",
+        "CHANNELS": _quote("2"),
+        "URI": _quote(f"{track.name}/{MEDIA_PLAYLIST}"),
+    }
+    return f"#EXT-X-MEDIA:{_attributes(attributes)}"
 
 
 def _subtitles_line(subtitles: Subtitles) -> str:
     attributes = {
         "TYPE": "SUBTITLES",
-        "GROUP-ID": _quote(_GROUP),
+        "GROUP-ID": _quote(_SUBTITLES),
         "LANGUAGE": _quote(subtitles.language),
         "NAME": _quote(subtitles.name),
         "DEFAULT": "YES" if subtitles.is_default else "NO",
@@ -115,20 +136,28 @@ def _subtitles_line(subtitles: Subtitles) -> str:
     return f"#EXT-X-MEDIA:{_attributes(attributes)}"
 
 
-def _variant_line(rendition: Rendition, subtitles: Sequence[Subtitles]) -> str:
-    """Its bit rates have room for the heaviest subtitles, which play along."""
-    peak = max((peak_bits_per_second(one.segments) for one in subtitles), default=0)
-    average = max((average_bits_per_second(one.segments) for one in subtitles), default=0)
+def _variant_line(rendition: Rendition, media: Media) -> str:
+    """Its bit rates have room for the heaviest sound and subtitles, which play along."""
     attributes = {
-        "BANDWIDTH": str(peak_bits_per_second(rendition.segments) + peak),
-        "AVERAGE-BANDWIDTH": str(average_bits_per_second(rendition.segments) + average),
+        "BANDWIDTH": str(_sum_of_rates(peak_bits_per_second, rendition, media)),
+        "AVERAGE-BANDWIDTH": str(_sum_of_rates(average_bits_per_second, rendition, media)),
         "CODECS": _quote(rendition.codecs),
         "RESOLUTION": f"{rendition.width}x{rendition.height}",
         "FRAME-RATE": f"{rendition.frame_rate:.3f}",
     }
-    if subtitles:
-        attributes["SUBTITLES"] = _quote(_GROUP)
+    if media.audio:
+        attributes["AUDIO"] = _quote(_AUDIO)
+    if media.subtitles:
+        attributes["SUBTITLES"] = _quote(_SUBTITLES)
     return f"#EXT-X-STREAM-INF:{_attributes(attributes)}"
+
+
+def _sum_of_rates(
+    measure: Callable[[Sequence[Segment]], int], rendition: Rendition, media: Media
+) -> int:
+    sound = max((measure(one.segments) for one in media.audio), default=0)
+    text = max((measure(one.segments) for one in media.subtitles), default=0)
+    return measure(rendition.segments) + sound + text
 
 
 def _header(segments: Sequence[Segment], version: int) -> Iterator[str]:

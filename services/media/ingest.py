@@ -7,20 +7,29 @@ that media.json names is there, to its last byte.
 from __future__ import annotations
 
 import asyncio
+import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from services.media import ffmpeg, ladder
+import msgspec
+
+from services.media import encoding, ffmpeg, ladder
+from services.media.encoding import Target
+from services.media.errors import IngestRefused
 from services.media.ingest_folder import publish, work_folder
-from services.media.ingest_subtitles import convert_subtitles
-from services.media.ladder import SegmentType, Step, VideoSource
-from services.media.library import Media, Piece, Rendition, Segment, Subtitles
-from services.media.probe import IngestRefused, is_whole, probe, read_codecs
+from services.media.inspection.embedded_subtitles import EmbeddedSubtitles
+from services.media.inspection.probe import probe
+from services.media.ladder import SegmentType, Step
+from services.media.languages import UNDETERMINED, unique_names
+from services.media.library import AudioTrack, Media, Piece, Rendition, Segment
+from services.media.segment_files import AAC, is_whole, read_codecs
+from services.media.subtitles.tracks import convert_subtitles
+from services.media.video_source import VideoSource
 
 Progress = Callable[[float, float], None]  # seconds done, seconds in all
-_MAX_LOSS = 0.02  # of the length may be missing at the end of a sound file
+_MAX_LOSS, _MAX_LOSS_SECONDS = 0.02, 1.0  # of the picture may be missing once it is encoded
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +39,10 @@ class Film:
     source: VideoSource
     inputs: list[str]
     subtitles: Mapping[str, Path] = field(default_factory=dict)  # language -> WebVTT or SRT
+    embedded: Sequence[EmbeddedSubtitles] = ()  # in the film's own file
     segments: SegmentType = SegmentType.FMP4
     segment_seconds: int = ladder.SEGMENT_SECONDS
+    notes: Sequence[str] = ()  # what is left out or mended
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +55,31 @@ class Encoder:
     stall_seconds: float = ffmpeg.STALL_SECONDS
 
 
+@dataclass(frozen=True, slots=True)
+class Ingested:
+    """Content of the library's new folder, and in words what of the film is left out or mended."""
+
+    media: Media
+    notes: list[str]
+
+
 async def probe_film(
     encoder: Encoder, file: Path, subtitles: Mapping[str, Path], segments: SegmentType
 ) -> Film:
     """Describe a video file and its subtitles as an ingest's input.
 
     Raises:
-        NotAVideo, FfmpegFailed
+        NotAVideo, IngestRefused, FfmpegFailed
     """
-    source = await probe(encoder.binary, file)
-    return Film(source, ffmpeg.input_arguments(file), subtitles, segments)
+    film = await probe(encoder.binary, file)
+    return Film(
+        film.source,
+        ffmpeg.input_arguments(file),
+        subtitles,
+        film.subtitles,
+        segments,
+        notes=film.notes,
+    )
 
 
 async def ingest(
@@ -63,7 +89,7 @@ async def ingest(
     *,
     progress: Progress = lambda _done, _total: None,
     replaces: bool = False,
-) -> Media:
+) -> Ingested:
     """Encode a film into `folder` of the library; `replaces` allows an existing one.
 
     Raises:
@@ -73,13 +99,19 @@ async def ingest(
     steps = ladder.plan_steps(film.source)
     needed_bytes = ladder.estimate_max_bytes(film.source, steps)
     async with work_folder(folder, needed_bytes, replaces=replaces) as work:
-        subtitles = await convert_subtitles(
-            encoder.binary, film.subtitles, work, film.source.duration_seconds
+        subtitles, notes = await convert_subtitles(
+            encoder.binary,
+            film.subtitles,
+            film.embedded,
+            film.inputs,
+            work,
+            film.source.duration_seconds,
         )  # first: what is broken shows at once
         await _encode(encoder, film, steps, work, progress)
-        media = await asyncio.to_thread(_measure, film, steps, subtitles, work)
+        tracks = await asyncio.to_thread(_measure, film, steps, work)
+        media = msgspec.structs.replace(tracks, subtitles=subtitles)
         await asyncio.to_thread(publish, media, work, folder)
-    return media
+    return Ingested(media, [*film.notes, *notes])
 
 
 # ---- encoding
@@ -88,15 +120,10 @@ async def ingest(
 async def _encode(
     encoder: Encoder, film: Film, steps: list[Step], work: Path, progress: Progress
 ) -> None:
-    for step in steps:
-        (work / step.rung.name).mkdir()
-    command = ladder.build_command(
-        film.source,
-        steps,
-        segments=film.segments,
-        segment_seconds=film.segment_seconds,
-        preset=encoder.preset,
-    )
+    for name in encoding.folders(film.source, steps):
+        (work / name).mkdir()
+    target = Target(film.segments, film.segment_seconds, encoder.preset)
+    command = encoding.build_command(film.source, steps, target)
     total = film.source.duration_seconds
     await ffmpeg.run(
         encoder.binary,
@@ -111,25 +138,20 @@ async def _encode(
 # ---- measuring
 
 
-def _measure(film: Film, steps: list[Step], subtitles: list[Subtitles], work: Path) -> Media:
+def _measure(film: Film, steps: list[Step], work: Path) -> Media:
     renditions = [_rendition(film, step, work / step.rung.name) for step in steps]
-    seconds = min(
-        sum(segment.duration_seconds for segment in rendition.segments) for rendition in renditions
-    )
+    audio = _audio_tracks(film, work)
+    media = Media(duration_seconds=1, renditions=renditions, audio=audio)
     expected = film.source.duration_seconds
-    if seconds < expected - max(2 * film.segment_seconds, expected * _MAX_LOSS):
+    seconds = min(_seconds(track.segments) for track in media.tracks)
+    if seconds < expected - max(_MAX_LOSS_SECONDS, expected * _MAX_LOSS):
         raise IngestRefused(f"only {seconds:.0f} of {expected:.0f} s could be read: it is damaged.")
-    return Media(duration_seconds=round(seconds, 6), renditions=renditions, subtitles=subtitles)
+    return msgspec.structs.replace(media, duration_seconds=round(seconds, 6))
 
 
 def _rendition(film: Film, step: Step, folder: Path) -> Rendition:
-    playlist, init = folder / "index.m3u8", folder / "init.mp4"
-    files = [file for file in folder.iterdir() if file != playlist]
-    if not playlist.stat().st_size or not all(map(is_whole, files)):
-        raise IngestRefused("A file could not be written to its end: the disk is full or broken.")
-    segments = list(_segments(playlist))
-    playlist.unlink()
-    has_audio = film.source.audio is not None
+    init, segments = _files(folder)
+    has_audio = bool(film.source.audio)
     shortest = ladder.shortest_seconds(film.source, film.segment_seconds)
     rate, _ = ladder.video_rate(step.rung, shortest, film.segments)
     return Rendition(
@@ -140,9 +162,44 @@ def _rendition(film: Film, step: Step, folder: Path) -> Rendition:
         codecs=read_codecs(folder, has_audio=has_audio),
         video_bitrate=rate,
         audio_bitrate=step.rung.audio_bits_per_second if has_audio else 0,
-        init=Piece(uri=init.name, size_bytes=init.stat().st_size) if init.exists() else None,
+        init=init,
         segments=segments,
     )
+
+
+def _audio_tracks(film: Film, work: Path) -> list[AudioTrack]:
+    separate = dict(encoding.separate_audio(film.source))
+    labels = unique_names([one.language for one in separate.values()], unknown="Audio")
+    return [
+        _audio_track(name, label, audio.language, work / name)
+        for (name, audio), label in zip(separate.items(), labels, strict=True)
+    ]
+
+
+def _audio_track(name: str, label: str, language: str, folder: Path) -> AudioTrack:
+    init, segments = _files(folder)
+    return AudioTrack(
+        name=name,
+        label=label,
+        language=language if language != UNDETERMINED else None,
+        is_default=name == encoding.DEFAULT_AUDIO,
+        codecs=AAC,
+        bitrate=ladder.SEPARATE_AUDIO_BITS_PER_SECOND,
+        init=init,
+        segments=segments,
+    )
+
+
+def _files(folder: Path) -> tuple[Piece | None, list[Segment]]:
+    """Header and segments that ffmpeg wrote, all complete; its own playlist goes."""
+    playlist, init = folder / "index.m3u8", folder / "init.mp4"
+    files = [file for file in folder.iterdir() if file != playlist]
+    if not playlist.stat().st_size or not all(map(is_whole, files)):
+        raise IngestRefused("A file could not be written to its end: the disk is full or broken.")
+    segments = list(_segments(playlist))
+    playlist.unlink()
+    header = Piece(uri=init.name, size_bytes=init.stat().st_size) if init.exists() else None
+    return header, segments
 
 
 def _segments(playlist: Path) -> Iterator[Segment]:
@@ -151,3 +208,7 @@ def _segments(playlist: Path) -> Iterator[Segment]:
     for seconds, name in listed:
         size = (playlist.parent / name).stat().st_size
         yield Segment(uri=name, size_bytes=size, duration_seconds=float(seconds))
+
+
+def _seconds(segments: Sequence[Segment]) -> float:
+    return math.fsum(segment.duration_seconds for segment in segments)

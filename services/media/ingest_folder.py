@@ -16,8 +16,8 @@ from pathlib import Path
 
 import msgspec
 
+from services.media.errors import IngestRefused
 from services.media.library import INDEX, Media
-from services.media.probe import IngestRefused
 
 _WORK, _REPLACED = ".ingest-", ".replaced-"  # hidden: no id begins with a dot
 

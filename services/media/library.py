@@ -23,6 +23,7 @@ from services.errors import UpstreamUnavailable
 from services.media.manifest import (
     INDEX,
     SUBTITLES_FOLDER,
+    AudioTrack,
     Media,
     Piece,
     Rendition,
@@ -170,11 +171,11 @@ def _parse_index(folder: Path) -> TitleMedia | None:
 
 
 def _files(media: Media) -> Iterator[str]:
-    for rendition in media.renditions:
-        if rendition.init is not None:
-            yield f"{rendition.name}/{rendition.init.uri}"
-        for segment in rendition.segments:
-            yield f"{rendition.name}/{segment.uri}"
+    for one in media.tracks:
+        if one.init is not None:
+            yield f"{one.name}/{one.init.uri}"
+        for segment in one.segments:
+            yield f"{one.name}/{segment.uri}"
     for subtitles in media.subtitles:
         for segment in subtitles.segments:
             yield f"{SUBTITLES_FOLDER}/{segment.uri}"
@@ -204,6 +205,7 @@ __all__ = [
     "DEMO",
     "INDEX",
     "SUBTITLES_FOLDER",
+    "AudioTrack",
     "Media",
     "MediaLibrary",
     "OpenedFile",

@@ -1,4 +1,4 @@
-"""Format of media.json, one title's manifest: renditions, subtitles, and the pieces of both.
+"""Format of media.json, one title's manifest: renditions, sound, subtitles, and their pieces.
 
 Written by `python -m server ingest`, read by services/media/library.py. A manifest that does not
 fit is refused as a whole, so every name and number of a Media can be trusted.
@@ -67,6 +67,22 @@ class Rendition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     segments: Segments
 
 
+class AudioTrack(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Sound in one language, beside renditions without; its files lie in the folder `name`.
+
+    Without `language` the film does not tell it. `label` is what viewers read.
+    """
+
+    name: Name
+    label: Annotated[str, msgspec.Meta(min_length=1, max_length=60)]
+    language: Language | None = None
+    is_default: bool = False
+    codecs: Codecs
+    bitrate: Positive
+    init: Piece | None = None
+    segments: Segments
+
+
 class Subtitles(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """WebVTT in one language, in the folder `subtitles`; mostly one segment of the whole length."""
 
@@ -79,21 +95,32 @@ class Subtitles(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Media(msgspec.Struct, frozen=True, kw_only=True):
     """Content of media.json; a title has each language of subtitles once.
 
+    With `audio` the renditions have no sound of their own: every player picks one track.
+
     Raises:
-        ValueError: two things have one name, or two subtitles are the default.
+        ValueError: two things have one name, or two tracks of a kind are the default.
     """
 
     format: Annotated[int, msgspec.Meta(ge=1, le=1)] = 1
     duration_seconds: Seconds
     renditions: Annotated[list[Rendition], msgspec.Meta(min_length=1, max_length=16)]
+    audio: Annotated[list[AudioTrack], msgspec.Meta(max_length=32)] = []
     subtitles: Annotated[list[Subtitles], msgspec.Meta(max_length=64)] = []
 
+    @property
+    def tracks(self) -> list[Rendition | AudioTrack]:
+        """Everything with segments of picture or sound: each has a folder and a playlist."""
+        return [*self.renditions, *self.audio]
+
     def __post_init__(self) -> None:
-        _require_unique("renditions", [*(one.name for one in self.renditions), SUBTITLES_FOLDER])
+        folders = [*(one.name for one in self.tracks), SUBTITLES_FOLDER]
+        _require_unique("renditions", folders)
+        _require_unique("names of audio tracks", (one.label for one in self.audio))
         _require_unique("languages of subtitles", (one.language.lower() for one in self.subtitles))
         _require_unique("names of subtitles", (one.name for one in self.subtitles))
-        if sum(one.is_default for one in self.subtitles) > 1:
-            raise ValueError("two subtitles are the default")
+        for kind, tracks in (("subtitles", self.subtitles), ("audio tracks", self.audio)):
+            if sum(one.is_default for one in tracks) > 1:
+                raise ValueError(f"two {kind} are the default")
 
 
 def _require_unique(label: str, names: Iterable[str]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from services.media.manifest import INDEX, Media, Piece, Rendition, Segment, Subtitles
+from services.media.manifest import INDEX, AudioTrack, Media, Piece, Rendition, Segment, Subtitles
 
 
 def segment(number: int, seconds: float = 4.0, size_bytes: int = 1000, **more: Any) -> Segment:
@@ -29,6 +29,17 @@ def rendition(name: str, **fields: Any) -> Rendition:
         "segments": [segment(0, 4.0, 2000), segment(1, 4.0, 3000), segment(2, 1.5, 500)],
     }
     return Rendition(name=name, **values | fields)
+
+
+def audio_track(name: str, label: str, **fields: Any) -> AudioTrack:
+    """Sound of 9.5 s in two segments, without a language unless told otherwise."""
+    values: dict[str, Any] = {
+        "codecs": "mp4a.40.2",
+        "bitrate": 128_000,
+        "init": Piece(uri="init.mp4", size_bytes=600),
+        "segments": [segment(0, 5.0, 1000), segment(1, 4.5, 700)],
+    }
+    return AudioTrack(name=name, label=label, **values | fields)
 
 
 def subtitles(language: str, name: str, **fields: Any) -> Subtitles:
@@ -56,7 +67,7 @@ def film(**fields: Any) -> Media:
 def store(folder: Path, title_id: str, media: Media) -> Path:
     """The title's folder, complete."""
     home = folder / title_id
-    for one in media.renditions:
+    for one in media.tracks:
         for piece in [*([one.init] if one.init else []), *one.segments]:
             _write(home / one.name, piece)
     for track in media.subtitles:

@@ -9,10 +9,10 @@ from fractions import Fraction
 from pathlib import Path
 
 from resolvers.catalog.imports.demo_files import FOLDER
-from services.media import ffmpeg
+from services.media.ffmpeg_version import find_supported_ffmpeg
 from services.media.ingest import Encoder, Film, ingest
-from services.media.ladder import VideoSource
 from services.media.library import DEMO, INDEX
+from services.media.video_source import AudioSource, VideoSource
 from services.settings.settings import Settings
 
 SECONDS = 10
@@ -33,7 +33,7 @@ async def make_if_missing(settings: Settings) -> bool:
     """
     if (folder_of(settings) / INDEX).exists():
         return False
-    binary = ffmpeg.find_ffmpeg(settings.ffmpeg_binary)
+    binary = await find_supported_ffmpeg(settings.ffmpeg_binary)
     encoder = Encoder(binary, preset="ultrafast", niceness=_NICENESS)
     await ingest(encoder, _clip(), folder_of(settings), replaces=True)
     return True
@@ -43,7 +43,7 @@ def _clip() -> Film:
     picture = f"testsrc2=size=1920x1080:rate=30:duration={SECONDS}"
     sound = f"sine=frequency=220:beep_factor=4:sample_rate=48000:duration={SECONDS}"
     return Film(
-        VideoSource(1920, 1080, Fraction(30), float(SECONDS), video="0:v:0", audio="1:a:0"),
+        VideoSource(1920, 1080, Fraction(30), float(SECONDS), audio=(AudioSource("1:a:0"),)),
         inputs=["-f", "lavfi", "-i", picture, "-f", "lavfi", "-i", sound],
         subtitles={language: FOLDER / f"clip.{language}.vtt" for language in ("en", "de")},
         segment_seconds=_SEGMENT_SECONDS,

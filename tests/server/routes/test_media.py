@@ -29,7 +29,7 @@ from tests.support.api_client import (
     serve_app,
     token_for,
 )
-from tests.support.films_on_disk import content, film, rendition, segment, store
+from tests.support.films_on_disk import audio_track, content, film, rendition, segment, store
 from tests.support.runtimes import with_changes
 
 NOW = 1_800_000_000.0
@@ -107,13 +107,17 @@ def refused(response: httpx.Response, status: int, code: str) -> None:
 
 
 async def test_a_player_finds_its_way_from_the_first_playlist_to_every_byte(cinema: Cinema) -> None:
-    # given the address of the multivariant playlist
+    # given the address of the multivariant playlist of a film in two languages
+    tracks = [audio_track("audio-1", "English", is_default=True), audio_track("audio-2", "Deutsch")]
+    store(cinema.folder, FILM, film(audio=tracks))
     url = "http://test" + cinema.address("master.m3u8")
     master = m3u8.loads((await cinema.client.get(url)).text)
     names = [one.uri for one in (*master.playlists, *master.media)]
     assert names == [
         "360p/index.m3u8",
         "720p/index.m3u8",
+        "audio-1/index.m3u8",
+        "audio-2/index.m3u8",
         "subtitles/en.m3u8",
         "subtitles/de.m3u8",
     ]

@@ -9,7 +9,7 @@ import pytest
 
 from services.media import hls
 from services.media.manifest import Media, Piece, Rendition, Segment
-from tests.support.films_on_disk import film, rendition, segment, subtitles
+from tests.support.films_on_disk import audio_track, film, rendition, segment, subtitles
 
 RANGES = [
     segment(0, 4.004, 3000, uri="all.mp4", offset_bytes=700),
@@ -127,6 +127,68 @@ def test_m3u8_reads_a_playlist_of_subtitles_back() -> None:
     read = m3u8.loads(hls.subtitles_playlist(subtitles("en", "English")))
     assert [(one.uri, one.duration) for one in read.segments] == [("en.vtt", 9.5)]
     assert (read.version, read.target_duration, read.is_endlist) == (3, 10, True)
+
+
+def in_two_languages() -> Media:
+    tracks = [
+        audio_track("audio-1", "English", language="en", is_default=True),
+        audio_track("audio-2", "Audio 2"),
+    ]
+    return film(audio=tracks, subtitles=[])
+
+
+def test_sound_in_several_languages_is_a_group_beside_every_rendition() -> None:
+    # sound: 1600 bits a second in its heavier segment, 1432 on average
+    assert hls.multivariant_playlist(in_two_languages()) == (
+        "#EXTM3U\n"
+        "#EXT-X-VERSION:6\n"
+        "#EXT-X-INDEPENDENT-SEGMENTS\n"
+        '#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="audio",LANGUAGE="en",NAME="English",'
+        'DEFAULT=YES,AUTOSELECT=YES,CHANNELS="2",URI="audio-1/index.m3u8"\n'
+        '#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="audio",NAME="Audio 2",'
+        'DEFAULT=NO,AUTOSELECT=YES,CHANNELS="2",URI="audio-2/index.m3u8"\n'
+        "#EXT-X-STREAM-INF:BANDWIDTH=7600,AVERAGE-BANDWIDTH=6064,"
+        'CODECS="avc1.4d401e,mp4a.40.2",RESOLUTION=640x360,FRAME-RATE=25.000,AUDIO="audio"\n'
+        "360p/index.m3u8\n"
+        "#EXT-X-STREAM-INF:BANDWIDTH=19600,AVERAGE-BANDWIDTH=16590,"
+        'CODECS="avc1.4d401e,mp4a.40.2",RESOLUTION=1280x720,FRAME-RATE=25.000,AUDIO="audio"\n'
+        "720p/index.m3u8\n"
+    )
+
+
+def test_m3u8_reads_sound_in_several_languages_back() -> None:
+    media = in_two_languages()
+    read = m3u8.loads(hls.multivariant_playlist(media))
+    assert [(one.type, one.language, one.name, one.default, one.uri) for one in read.media] == [
+        ("AUDIO", "en", "English", "YES", "audio-1/index.m3u8"),
+        ("AUDIO", None, "Audio 2", "NO", "audio-2/index.m3u8"),
+    ]
+    assert [one.stream_info.audio for one in read.playlists] == ["audio", "audio"]
+    track = m3u8.loads(hls.media_playlist(media.audio[0]))
+    assert [(one.uri, one.duration) for one in track.segments] == [
+        ("seg00000.m4s", 5.0),
+        ("seg00001.m4s", 4.5),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ({"name": "audio-1"}, {"name": "audio-1"}),
+        ({"name": "360p"}, {}),
+        ({"label": "English"}, {"label": "English"}),
+        ({"is_default": True}, {"is_default": True}),
+    ],
+)
+def test_sound_that_cannot_be_told_apart_is_refused(
+    first: dict[str, Any], second: dict[str, Any]
+) -> None:
+    tracks = [
+        audio_track(**{"name": "audio-1", "label": "A", **first}),
+        audio_track(**{"name": "audio-2", "label": "B", **second}),
+    ]
+    with pytest.raises(ValueError, match=r"each there once|the default"):
+        film(audio=tracks)
 
 
 def test_a_film_without_subtitles_names_no_group() -> None:

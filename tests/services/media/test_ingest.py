@@ -10,16 +10,18 @@ import shutil
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from fractions import Fraction
 from pathlib import Path
 
 import m3u8
 import pytest
 
 from services.media import ffmpeg, hls, ladder
+from services.media.errors import IngestRefused
 from services.media.ingest import Encoder, Film, ingest, probe_film
 from services.media.ladder import SegmentType
 from services.media.library import INDEX, Media, MediaLibrary, Rendition
-from services.media.probe import IngestRefused
+from services.media.video_source import VideoSource
 from tests.support.media import FFMPEG, make_clip
 from tests.support.processes import until
 
@@ -36,7 +38,7 @@ async def ingest_film(
     replaces: bool = False,
 ) -> Media:
     made = await probe_film(ENCODER, film, subtitles or {}, segments)
-    return await ingest(ENCODER, made, library / TITLE, replaces=replaces)
+    return (await ingest(ENCODER, made, library / TITLE, replaces=replaces)).media
 
 
 def everything(folder: Path) -> dict[str, bytes]:
@@ -180,6 +182,51 @@ async def test_subtitles_become_webvtt(tmp_path: Path) -> None:
     assert await read_back(tmp_path / "library") == media
 
 
+async def test_two_countries_of_one_language_are_two_tracks(tmp_path: Path) -> None:
+    film = await make_clip(tmp_path / "film.mp4", seconds=1)
+    text = tmp_path / "text.srt"
+    text.write_text("1\n00:00:00,000 --> 00:00:00,500\nOi\n")
+    files = {"pt-br": text, "PT-pt": text, "pt": text}
+    media = await ingest_film(tmp_path / "library", film, files)
+    assert [(one.language, one.name) for one in media.subtitles] == [
+        ("pt-BR", "Português (BR)"),
+        ("pt-PT", "Português (PT)"),
+        ("pt", "Português"),
+    ]
+    assert await read_back(tmp_path / "library") == media
+
+
+async def test_one_language_twice_is_refused_before_anything_is_encoded(tmp_path: Path) -> None:
+    film = await make_clip(tmp_path / "film.mp4", seconds=1)
+    text = tmp_path / "text.srt"
+    text.write_text("1\n00:00:00,000 --> 00:00:00,500\nHi\n")
+    with pytest.raises(IngestRefused, match="Subtitles name en twice"):
+        await ingest_film(tmp_path / "library", film, {"en": text, "EN": text})
+    assert list((tmp_path / "library").iterdir()) == []
+
+
+async def test_a_files_own_subtitles_come_after_those_that_are_handed_in(tmp_path: Path) -> None:
+    # given a film with English and German inside, and another English beside it
+    text, other = tmp_path / "inside.srt", tmp_path / "beside.srt"
+    text.write_text("1\n00:00:00,000 --> 00:00:00,500\nInside\n")
+    other.write_text("1\n00:00:00,000 --> 00:00:00,500\nBeside\n")
+    drawn = await make_clip(tmp_path / "drawn.mp4", seconds=1)
+    film = tmp_path / "film.mkv"
+    texts = ["-i", str(text), "-i", str(text), "-map", "0", "-map", "1", "-map", "2", "-c", "copy"]
+    languages = ["-metadata:s:s:0", "language=eng", "-metadata:s:s:1", "language=deu"]
+    await ffmpeg.run(FFMPEG, ["-i", str(drawn), *texts, *languages, str(film)], folder=tmp_path)
+    # when it is taken in
+    made = await probe_film(ENCODER, film, {"en": other}, SegmentType.FMP4)
+    ingested = await ingest(ENCODER, made, tmp_path / "library" / TITLE)
+    # then each language is there once, and what is left out is told
+    folder = tmp_path / "library" / TITLE / "subtitles"
+    tracks = [(one.language, one.is_default) for one in ingested.media.subtitles]
+    assert tracks == [("en", True), ("de", False)]
+    assert "Beside" in (folder / "en.vtt").read_text()
+    assert "Inside" in (folder / "de.vtt").read_text()
+    assert ingested.notes == ["subtitles 0:2 (en) are left out: others were handed in"]
+
+
 @pytest.mark.parametrize(
     ("language", "content", "message"),
     [
@@ -234,11 +281,11 @@ async def test_a_film_cut_short_is_not_taken(tmp_path: Path) -> None:
     # when it is taken in, then it is told, and nothing is there
     with pytest.raises(IngestRefused, match="of 20 s could be read: it is damaged"):
         await ingest_film(tmp_path / "library", cut)
-    assert list((tmp_path / "library").iterdir()) == []
+    assert not (tmp_path / "library").exists()
 
 
 async def test_a_film_for_which_there_is_no_room_is_refused_at_once(tmp_path: Path) -> None:
-    source = ladder.VideoSource(1920, 1080, ladder.Fraction(25), 1e12)
+    source = VideoSource(1920, 1080, Fraction(25), 1e12)
     with pytest.raises(IngestRefused, match="MB free and this film may need 1250000000000 MB"):
         await ingest(ENCODER, Film(source, []), tmp_path / "library" / TITLE)
     assert list((tmp_path / "library").iterdir()) == []

@@ -6,17 +6,16 @@ from fractions import Fraction
 
 import pytest
 
+from services.media.encoding import Target, build_command
 from services.media.ladder import (
     LADDER,
     SegmentType,
-    VideoSource,
-    build_command,
-    choose_frame_rate,
     estimate_max_bytes,
     plan_steps,
     shortest_seconds,
     video_rate,
 )
+from services.media.video_source import AudioSource, VideoSource
 
 
 def source(
@@ -42,33 +41,20 @@ def source(
         ((720, 480), ["480p 720x480", "360p 540x360"]),
         ((320, 180), ["360p 320x180"]),
         ((101, 75), ["360p 100x76"]),
+        # a little smaller than a rung: the rung, at the film's own size
+        ((1916, 1076), ["1080p 1916x1076", "720p 1280x718", "480p 854x480", "360p 640x360"]),
+        ((852, 478), ["480p 852x478", "360p 640x360"]),
+        ((1910, 800), ["1080p 1910x800", "720p 1280x536", "480p 854x358", "360p 640x268"]),
+        # PAL with square pixels, and 900 lines: half-way between two rungs
+        ((1024, 576), ["720p 1024x576", "480p 854x480", "360p 640x360"]),
+        ((1600, 900), ["1080p 1600x900", "720p 1280x720", "480p 854x480", "360p 640x360"]),
+        # the lower rung has three quarters of the pixels
+        ((960, 540), ["480p 854x480", "360p 640x360"]),
         ((1, 1), ["360p 2x2"]),
     ],
 )
 def test_a_film_gets_the_rungs_it_fills(size: tuple[int, int], made: list[str]) -> None:
     assert [f"{s.rung.name} {s.width}x{s.height}" for s in plan_steps(source(*size))] == made
-
-
-@pytest.mark.parametrize(
-    ("source_rate", "rate"),
-    [
-        (23.98, Fraction(24000, 1001)),
-        (24, Fraction(24)),
-        (25, Fraction(25)),
-        (29.97, Fraction(30000, 1001)),
-        (30, Fraction(30)),
-        (29.83, Fraction(30000, 1001)),  # a telephone's
-        (50, Fraction(50)),
-        (59.94, Fraction(60000, 1001)),
-        (60, Fraction(60)),
-        (120, Fraction(60)),
-        (1000, Fraction(60)),
-        (12.4, Fraction(12)),
-        (0.2, Fraction(1)),
-    ],
-)
-def test_every_film_gets_a_constant_rate(source_rate: float, rate: Fraction) -> None:
-    assert choose_frame_rate(source_rate) == rate
 
 
 @pytest.mark.parametrize("kind", list(SegmentType))
@@ -93,15 +79,35 @@ def test_a_short_last_segment_counts_from_half_the_length_on() -> None:
 
 def test_key_frames_stand_at_the_same_frames_on_every_rung() -> None:
     film = source(rate=Fraction(24000, 1001))
-    arguments = build_command(film, plan_steps(film), segment_seconds=4)
+    arguments = build_command(film, plan_steps(film), Target(segment_seconds=4))
     every = [arguments[at + 1] for at, each in enumerate(arguments) if each == "-g"]
     assert every == ["96"] * 4  # 4.004 s
     assert arguments.count("-filter_complex") == 1  # decoded once
 
 
 def test_a_silent_film_maps_no_sound() -> None:
-    silent = VideoSource(640, 360, Fraction(25), 10, audio=None)
-    assert "-c:a" not in build_command(silent, plan_steps(silent))
+    silent = VideoSource(640, 360, Fraction(25), 10, audio=())
+    assert "-c:a" not in build_command(silent, plan_steps(silent), Target())
+
+
+def test_sound_in_several_languages_is_encoded_once_and_counts_on_every_rung() -> None:
+    # given a film in two languages
+    tracks = (AudioSource("0:1", "en"), AudioSource("0:2", "de"))
+    film = VideoSource(1280, 720, Fraction(25), 3600, audio=tracks)
+    steps = plan_steps(film)
+    arguments = build_command(film, steps, Target())
+    # then each language is encoded once, beside three pictures without sound
+    assert arguments.count("-c:a") == 2
+    assert [each for each in arguments if each.endswith("index.m3u8")] == [
+        "720p/index.m3u8",
+        "480p/index.m3u8",
+        "360p/index.m3u8",
+        "audio-1/index.m3u8",
+        "audio-2/index.m3u8",
+    ]
+    # and every rung leaves room for it, on disk too
+    assert {step.rung.audio_bits_per_second for step in steps} == {128_000}
+    assert estimate_max_bytes(film, steps) == 3600 * (2_800_000 + 1_400_000 + 800_000 + 256_000) / 8
 
 
 def test_an_hour_in_all_qualities_needs_at_most_five_gigabytes() -> None:
