@@ -5,54 +5,16 @@ Needs chromium, node and npm; where they are missing it is skipped, except in CI
 
 from __future__ import annotations
 
-import asyncio
-import json
-import os
-import shutil
 from pathlib import Path
-from typing import Any
 
-import pytest
-
-from services.embedded.servers import die_with_parent
+from tests.support.browser import watch
 from tests.support.fake_provider import free_port
 from tests.support.media import make_clip
 from tests.support.processes import Process, Served
 
-HERE = Path(__file__).parent
 FILMS = "{ movies(first: 2) { nodes { id } } }"
 FIRST_FRAME_MS = 2000
-BROWSER_SECONDS = 240
 SRT = "1\n00:00:00,500 --> 00:00:01,500\nEarly\n\n2\n00:00:02,000 --> 00:00:04,000\nLater\n"
-
-
-@pytest.fixture(scope="module")
-def chromium() -> str:
-    """The browser's path, with the packages of package-lock.json installed."""
-    browser = shutil.which("chromium") or shutil.which("chromium-browser")
-    missing = [
-        name
-        for name, path in (
-            ("chromium", browser),
-            *((tool, shutil.which(tool)) for tool in ("node", "npm")),
-        )
-        if path is None
-    ]
-    if missing and os.environ.get("CI") != "true":
-        pytest.skip(f"{' and '.join(missing)} not found")
-    assert not missing and browser is not None, f"CI lacks {missing}"
-    return browser
-
-
-@pytest.fixture(scope="module")
-async def packages() -> None:
-    """node_modules as package-lock.json says; npm keeps a copy of the lock file inside."""
-    installed = HERE / "node_modules" / ".package-lock.json"
-    lock = HERE / "package-lock.json"
-    if installed.exists() and installed.stat().st_mtime >= lock.stat().st_mtime:
-        return
-    code, output = await run("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
-    assert code == 0, output
 
 
 async def test_films_play_in_chromium_with_every_quality_and_subtitles(
@@ -108,39 +70,3 @@ async def take_in(folder: Path, title_id: str, environment: dict[str, str]) -> N
         folder / "ingest", "ingest", str(film), *arguments, environment=environment
     ) as taking:
         assert await taking.ended(120) == 0, taking.output
-
-
-async def watch(
-    browser: str, page_port: int, api: str, films: list[dict[str, Any]]
-) -> tuple[list[dict[str, Any]], list[str]]:
-    request = {
-        "api": api,
-        "page_port": page_port,
-        "chromium": browser,
-        "email": "viewer@marquee.test",
-        "password": "marquee-demo-password",
-        "films": films,
-    }
-    code, output = await run("node", "play.mjs", json.dumps(request))
-    assert code == 0, output
-    report = json.loads(output.splitlines()[-1])
-    return report["films"], report["complaints"]
-
-
-async def run(*command: str) -> tuple[int, str]:
-    process = await asyncio.create_subprocess_exec(
-        *command,
-        cwd=HERE,
-        preexec_fn=die_with_parent(),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    try:
-        async with asyncio.timeout(BROWSER_SECONDS):
-            output, _ = await process.communicate()
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    assert process.returncode is not None
-    return process.returncode, output.decode(errors="replace")
