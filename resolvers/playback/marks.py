@@ -13,6 +13,7 @@ import loaders
 import models
 from resolvers.context import Context
 from resolvers.paging import require_kind
+from resolvers.playback.durations import find_durations
 from resolvers.playback.next_up import today
 from resolvers.playback.progress import progress_among
 from resolvers.playback.reports import ReportResult
@@ -45,9 +46,10 @@ async def mark_watched(
     if not titles:
         raise NotFound("Nothing of it was shown yet.", path=["id"])
     progress_by_title = await progress_among(context, [title.id for title in titles])
+    durations = await find_durations(context, titles)
     is_one = titles[-1].id == id_
     marks = [
-        Mark(title.id, at_ms, title.runtime_seconds)
+        Mark(title.id, at_ms, durations[title.id])
         for title in titles
         if is_one or not (title.id in progress_by_title and progress_by_title[title.id].completed)
     ]

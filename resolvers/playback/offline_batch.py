@@ -15,6 +15,7 @@ import loaders
 import models
 from resolvers.context import Context
 from resolvers.paging import require_kind
+from resolvers.playback.durations import find_durations
 from resolvers.playback.reports import PAST_THE_END_SECONDS, check_seconds
 from services.errors import NotFound, ValidationFailed
 from services.playback import conflict_rule
@@ -70,10 +71,11 @@ async def report_progress_batch(
         _check(index, event, sent_at, drift_ms)
     titles = await _titles(context, events)
     stored = await models.progress_by_playable(viewer.user_id, titles)
-    _refuse_beyond(events, titles, stored)
+    durations = await find_durations(context, titles.values())
+    _refuse_beyond(events, durations, stored)
     changed = await context.progress_buffer.apply_offline(
         viewer.user_id,
-        [_event(event, titles[event.playable_id], drift_ms, now_ms) for event in events],
+        [_event(event, durations[event.playable_id], drift_ms, now_ms) for event in events],
         now_ms,
         {id_: models.progress_base(stored.get(id_)) for id_ in titles},
     )
@@ -99,7 +101,7 @@ async def _titles(context: Context, events: Sequence[OfflineReport]) -> dict[str
 
 def _refuse_beyond(
     events: Sequence[OfflineReport],
-    titles: Mapping[str, Any],
+    durations: Mapping[str, float | None],
     stored: Mapping[str, models.ProgressRecord],
 ) -> None:
     """Refuse an event beyond the end; without a duration of its own, by the longest known."""
@@ -108,19 +110,21 @@ def _refuse_beyond(
             continue
         progress = stored.get(event.playable_id)
         stored_seconds = (progress and progress.duration_seconds) or 0.0
-        runtime_seconds = titles[event.playable_id].runtime_seconds or 0.0
-        if conflict_rule.is_beyond(event.position_seconds, max(stored_seconds, runtime_seconds)):
+        known_seconds = durations[event.playable_id] or 0.0
+        if conflict_rule.is_beyond(event.position_seconds, max(stored_seconds, known_seconds)):
             raise conflict_rule.beyond_end_error(["events", str(index), "positionSeconds"])
 
 
-def _event(event: OfflineReport, title: Any, drift_ms: int, now_ms: int) -> OfflineEvent:
+def _event(
+    event: OfflineReport, known_seconds: float | None, drift_ms: int, now_ms: int
+) -> OfflineEvent:
     at_ms = models.milliseconds(event.occurred_at) + drift_ms
     return OfflineEvent(
         event.event_id,
         event.playable_id,
         DeviceTag(event.device_key, None, models.DeviceKind.OTHER.value),
         event.position_seconds,
-        event.duration_seconds or title.runtime_seconds,
+        event.duration_seconds or known_seconds,
         min(at_ms, now_ms),
     )
 

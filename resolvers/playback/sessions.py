@@ -14,6 +14,7 @@ from models.mongo import ids
 from resolvers.context import Context
 from resolvers.paging import require_kind
 from resolvers.playback import reports, session_starts
+from resolvers.playback.durations import measured_durations
 from services.errors import (
     Conflict,
     NotFound,
@@ -55,9 +56,9 @@ async def start_playback(
     """
     viewer = context.require(models.Role.USER)
     _check_start(device, start_at_seconds, idempotency_key)
-    runtime_seconds = await _runtime_seconds(context, playable_id)
+    title = await _playable(context, playable_id)
     progress, base = await _progress(context, playable_id)
-    duration = (progress and progress.duration_seconds) or runtime_seconds or 0
+    duration = await _duration_seconds(context, title, progress)
     now_ms = _now_ms(context)
     requested = ViewingSession(
         session_id=_session_id(viewer.user_id, idempotency_key),
@@ -146,12 +147,25 @@ async def _progress(
     return progress, models.progress_base(progress)
 
 
-async def _runtime_seconds(context: Context, playable_id: str) -> int | None:
+async def _playable(
+    context: Context, playable_id: str
+) -> models.MovieRecord | models.EpisodeRecord:
     require_kind(playable_id, path=["playableId"])
     playable = await context.load(loaders.PlayableById, playable_id)
     if playable is None:
         raise NotFound("There is no such film or episode.", path=["playableId"])
-    return playable.runtime_seconds  # type: ignore[no-any-return]
+    return playable  # type: ignore[no-any-return]
+
+
+async def _duration_seconds(
+    context: Context,
+    title: models.MovieRecord | models.EpisodeRecord,
+    progress: models.LiveProgress | None,
+) -> float:
+    """The measured length of our own copy, else what a player told, else the run time, else 0."""
+    measured = await measured_durations(context, [title.id])
+    told = progress.duration_seconds if progress is not None else None
+    return measured.get(title.id) or told or title.runtime_seconds or 0.0
 
 
 def _start_position(

@@ -91,6 +91,19 @@ class MediaLibrary:
         """Say whether the title is on disk; raises UpstreamUnavailable."""
         return await self.title(title_id) is not None
 
+    async def durations(self, title_ids: Iterable[str]) -> dict[str, float]:
+        """Measured seconds of the titles that are on disk themselves, not by the fallback.
+
+        Raises:
+            UpstreamUnavailable: the disk does not answer.
+        """
+        titles = await self.titles(title_ids)
+        return {
+            title_id: title.media.duration_seconds
+            for title_id, title in titles.items()
+            if title.folder.name == title_id
+        }
+
     async def open(self, title: TitleMedia, path: str) -> OpenedFile | None:
         """Open a file that media.json names, as `360p/seg00001.m4s`; None for any other path.
 
