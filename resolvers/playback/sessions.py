@@ -164,8 +164,8 @@ async def _duration_seconds(
 ) -> float:
     """The measured length of our own copy, else what a player told, else the run time, else 0."""
     measured = await measured_durations(context, [title.id])
-    told = progress.duration_seconds if progress is not None else None
-    return measured.get(title.id) or told or title.runtime_seconds or 0.0
+    reported = progress.duration_seconds if progress is not None else None
+    return measured.get(title.id) or reported or title.runtime_seconds or 0.0
 
 
 def _start_position(
