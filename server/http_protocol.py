@@ -167,6 +167,7 @@ class BoundedHttp(HttpToolsProtocol):
         """Hand the connection over: from here on the limits of sockets hold."""
         self._release()
         super().handle_websocket_upgrade()
+        self.parser = None  # type: ignore[assignment]  # a cycle, which the collector would have to find
 
     # ---- bytes
 

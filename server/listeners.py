@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from starlette.applications import Starlette
 
 from server import serving
+from server.garbage import collect_in_steps
 from server.http_protocol import ConnectionLimits
 from server.routes.prometheus import build_metrics_app
 from services.errors import StartupError
@@ -34,15 +35,16 @@ class Listeners:
         stop_metrics = asyncio.Event()
         serving_metrics = asyncio.create_task(self._serve_metrics(app, stop_metrics))
         try:
-            await serving.serve(
-                app,
-                self.public,
-                stop,
-                started=started,
-                stopping=app.state.draining.set,
-                limits=self.limits,
-                drain_seconds=self.settings.drain_delay_seconds,
-            )
+            with collect_in_steps():
+                await serving.serve(
+                    app,
+                    self.public,
+                    stop,
+                    started=started,
+                    stopping=app.state.draining.set,
+                    limits=self.limits,
+                    drain_seconds=self.settings.drain_delay_seconds,
+                )
         finally:
             stop_metrics.set()
             await serving_metrics

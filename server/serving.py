@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import socket
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
@@ -85,16 +84,6 @@ def run(main: Coroutine[Any, Any, T]) -> T:
     """Run the process's one event loop: uvloop's where it is installed."""
     with asyncio.Runner(loop_factory=_new_loop) as runner:
         return runner.run(main)
-
-
-def freeze_garbage() -> None:
-    """Exempt the objects of startup from garbage collection.
-
-    They stay until the process ends; collecting them again and again takes a tenth of the CPU of
-    large answers.
-    """
-    gc.collect()
-    gc.freeze()
 
 
 class Server(uvicorn.Server):

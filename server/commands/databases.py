@@ -80,7 +80,6 @@ async def serve(settings: Settings) -> None:
         warn_about_stores(runtime),
     ):
         app = build_app(runtime)
-        serving.freeze_garbage()
         await listeners.serve(app, stop)
 
 

@@ -50,6 +50,21 @@ class SharedSocketState:
     init_seconds: float
 
 
+class MessageSender:
+    """Sends a socket's messages; no part of `Connection`, whose operations it would bind to it."""
+
+    def __init__(self, socket: WebSocket) -> None:
+        self._socket = socket
+        self._sending = asyncio.Lock()
+
+    async def send(self, message: dict[str, Any]) -> None:
+        """Send one message at a time, each when the client has read enough of the previous."""
+        async with self._sending:
+            if self._socket.application_state is not WebSocketState.CONNECTED:
+                raise WebSocketDisconnect  # closed by us; a mutation still had something to say
+            await self._socket.send_text(orjson.dumps(message).decode())
+
+
 class Connection:
     """One socket. `trust_cookies`: the handshake came from a page of ours, by its Origin."""
 
@@ -69,7 +84,7 @@ class Connection:
         self._is_warned = False
         self._ending: Closed | None = None
         self._waiting: asyncio.Timeout | None = None
-        self._sending = asyncio.Lock()
+        self._send = MessageSender(socket).send
         self._bucket = MessageBucket(self._settings.socket_messages_per_second)
         self._running = SocketOperations(shared.operations, shared.log, self._send)
 
@@ -230,14 +245,7 @@ class Connection:
             self._socket.headers.get("user-agent", "")[:300] or None,
         )
 
-    # ---- sending
-
-    async def _send(self, message: dict[str, Any]) -> None:
-        """Send one message at a time, each when the client has read enough of the previous."""
-        async with self._sending:
-            if self._socket.application_state is not WebSocketState.CONNECTED:
-                raise WebSocketDisconnect  # closed by us; a mutation still had something to say
-            await self._socket.send_text(orjson.dumps(message).decode())
+    # ---- closing
 
     async def _close(self, closed: Closed) -> None:
         if self._socket.application_state is not WebSocketState.CONNECTED:

@@ -38,6 +38,7 @@ class BoundedSocket(WebSocketsSansIOProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._cancel_abort()
         super().connection_lost(exc)
+        self.conn.parser.close()  # it holds `conn`: a cycle, which the collector would have to find
 
     # ---- clients that do not read
 
