@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from enum import Enum
+from typing import Any
 
 from pydantic import BaseModel
 from pymongo import IndexModel, ReturnDocument
 
 from models.mongo.base import EPOCH, IdentifiedRecord, Record, StoredDocument
-from models.mongo.reading import database_errors, find, projection, to_record
+from models.mongo.reading import database_errors, decode_or_log, find, projection
 from models.mongo.updates import build_update
 
 
@@ -113,9 +114,20 @@ async def insert_mail_request(request: MailRequest) -> None:
 
 
 async def take_mail_request(now: datetime, pause: timedelta) -> MailRequestRecord | None:
-    """Claim the request that is longest due for `pause`, and count the attempt."""
+    """Claim the request that is longest due for `pause`, and count the attempt.
+
+    One that has another form waits for `pause` as well, and is left out.
+    """
+    while (row := await _claim_mail_request(now, pause)) is not None:
+        request = decode_or_log(row, MailRequestRecord)
+        if request is not None:
+            return request
+    return None
+
+
+async def _claim_mail_request(now: datetime, pause: timedelta) -> dict[str, Any] | None:
     with database_errors():
-        row = await MailRequest.get_pymongo_collection().find_one_and_update(
+        return await MailRequest.get_pymongo_collection().find_one_and_update(
             {"due_at": {"$lte": now}, "expires_at": {"$gt": now}},
             build_update(
                 MailRequest, {"due_at": now + pause}, increments={"attempts": 1, "version": 1}
@@ -124,7 +136,6 @@ async def take_mail_request(now: datetime, pause: timedelta) -> MailRequestRecor
             sort=[("due_at", 1)],
             return_document=ReturnDocument.AFTER,
         )
-    return to_record(row, MailRequestRecord) if row else None
 
 
 async def delay_mail_request(request_id: str, due_at: datetime) -> None:

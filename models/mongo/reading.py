@@ -135,7 +135,7 @@ def to_records(rows: list[dict[str, Any]], record: type[R]) -> list[R]:
     try:
         return _decoder(record)(rows)
     except msgspec.ValidationError:
-        return [one for row in rows if (one := _decode_or_log(row, record)) is not None]
+        return [one for row in rows if (one := decode_or_log(row, record)) is not None]
 
 
 def to_record(row: dict[str, Any], record: type[R]) -> R:
@@ -148,7 +148,8 @@ def to_record(row: dict[str, Any], record: type[R]) -> R:
     return decoded
 
 
-def _decode_or_log(row: dict[str, Any], record: type[R]) -> R | None:
+def decode_or_log(row: dict[str, Any], record: type[R]) -> R | None:
+    """Convert one driver row to a record; None, counted and logged, if it has another form."""
     try:
         return to_record(row, record)
     except msgspec.ValidationError as error:

@@ -15,7 +15,7 @@ from typing import Any
 from pymongo import IndexModel, ReturnDocument
 
 from models.mongo.base import EPOCH, IdentifiedRecord, StoredDocument
-from models.mongo.reading import database_errors, find, projection, to_records
+from models.mongo.reading import database_errors, decode_or_log, find, projection
 from models.mongo.updates import build_revision, build_update, encode_record
 
 _RETENTION_SECONDS = 30 * 86400  # after the end
@@ -85,6 +85,9 @@ class JobEnd:
     total: int | None
 
 
+_UNDECODABLE = JobEnd(JobState.FAILED, "Its document has another form.", 0, None)
+
+
 async def insert_job(job: Job) -> None:
     """Insert a job."""
     with database_errors():
@@ -111,7 +114,19 @@ async def claim_job(
     """Claim this job, or any, for a worker: if it is queued, or its worker is silent.
 
     Without an id only jobs without a heartbeat since `silent_since` are claimed, the oldest first.
+    One that has another form fails.
     """
+    while (row := await _claim(worker, now, silent_since, job_id)) is not None:
+        job = decode_or_log(row, JobRecord)
+        if job is not None:
+            return job
+        await finish_job(row["_id"], worker, now, _UNDECODABLE)
+    return None
+
+
+async def _claim(
+    worker: str, now: datetime, silent_since: datetime, job_id: str | None
+) -> dict[str, Any] | None:
     silent = {"heartbeat_at": {"$lt": silent_since}}
     where: dict[str, Any] = {"state": {"$in": _OPEN}, **silent}
     if job_id is not None:
@@ -126,14 +141,13 @@ async def claim_job(
         "version": {"$add": ["$version", 1]},
     }
     with database_errors():
-        row = await Job.get_pymongo_collection().find_one_and_update(
+        return await Job.get_pymongo_collection().find_one_and_update(
             where,
             [build_update(Job, change)],
             projection(JobRecord, None),
             sort=[("heartbeat_at", 1)],
             return_document=ReturnDocument.AFTER,
         )
-    return to_records([row], JobRecord)[0] if row is not None else None
 
 
 async def heartbeat_job(

@@ -128,7 +128,10 @@ async def drop(purge_id: str) -> None:
 
 
 async def claim(now: datetime, until: datetime, at_most: int) -> tuple[str, list[PurgeRecord]]:
-    """Lease the purges that are due longest until `until`; returns the lease and the purges."""
+    """Lease the purges that are due longest until `until`; returns the lease and the purges.
+
+    Those that have another form fail, so that they keep no others waiting.
+    """
     lease = secrets.token_hex(8)
     due: dict[str, Any] = {"state": PurgeState.WAITING.value, "due_at": {"$lte": now}}
     seen = await find(
@@ -142,7 +145,12 @@ async def claim(now: datetime, until: datetime, at_most: int) -> tuple[str, list
         answer = await Purge.get_pymongo_collection().update_many({**mine, **due}, change)
     if not answer.modified_count:
         return lease, []  # another worker was faster
-    return lease, await find(Purge, PurgeRecord, {**mine, "lease": lease}, limit=at_most)
+    leased = await find(Purge, PurgeRecord, {**mine, "lease": lease}, limit=at_most)
+    if len(leased) < answer.modified_count:
+        decoded = {record.id for record in leased}
+        undecodable = [record.id for record in seen if record.id not in decoded]
+        await finish(undecodable, lease, now, "Its document has another form.")
+    return lease, leased
 
 
 async def finish(

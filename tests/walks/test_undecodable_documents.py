@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -16,17 +17,7 @@ from tests.support import library
 from tests.support.api_client import GraphQL, build_silent_app, connect_app, token_for
 from tests.support.operation_files import Operation, operations
 from tests.support.titles import film_id, show_id
-
-# What is changed in which document of each collection that has one.
-BROKEN: dict[type[models.StoredDocument], tuple[str, dict[str, Any]]] = {
-    models.Movie: (film_id(5), {"views": "12"}),
-    models.Show: (show_id(5), {"title": 5}),
-    models.Season: ("season_6.1", {"number": "one"}),
-    models.Episode: ("episode_7.1.1", {"number": None}),
-    models.Genre: ("genre_drama", {"name": 5}),
-    models.ViewingProgress: ("progress_8", {"position_seconds": "far"}),
-    models.Viewing: ("viewing_9", {"watched_seconds": "long"}),
-}
+from tests.support.undecodable import VIEWER, WORD, add_broken, break_one_of_each
 
 
 @pytest.fixture(scope="module")
@@ -34,15 +25,8 @@ async def app(_runtime: Runtime) -> AsyncIterator[Starlette]:
     await library.fill(_runtime, movies=200, people=30)
     await _runtime.redis.flushdb()
     _runtime.cache.clear_memory()
-    for document, (id_, change) in BROKEN.items():
-        found = await document.get_pymongo_collection().update_one({"_id": id_}, {"$set": change})
-        assert found.modified_count == 1, id_
-    some = await models.Person.get_pymongo_collection().find_one({"name": {"$type": "string"}})
-    assert some is not None
-    await models.Person.get_pymongo_collection().update_one(
-        {"_id": some["_id"]}, {"$set": {"name": 5}}
-    )
-    await models.WatchlistEntry.get_pymongo_collection().update_one({}, {"$set": {"added_at": "x"}})
+    broken = await break_one_of_each()
+    assert broken == set(models.DOCUMENTS)
     yield build_silent_app(_runtime)
     await library.drop()
 
@@ -64,6 +48,76 @@ async def test_every_operation_answers_all_but_the_undecodable(
     assert body.get("data"), (operation.name, body)
     for error in body.get("errors", ()):
         assert len(error["path"]) > 1 or len(body["data"]) > 1, (operation.name, error)
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [operation for operation in operations() if operation.role is models.Role.USER],
+    ids=lambda operation: operation.name,
+)
+async def test_a_viewer_whose_account_is_undecodable_gets_answers(
+    operation: Operation, app: Starlette, _runtime: Runtime
+) -> None:
+    # given the viewer's own account
+    accounts = models.User.get_pymongo_collection()
+    await accounts.update_one({"_id": VIEWER}, {"$set": {"display_name": 5}})
+    try:
+        body = await send(app, _runtime, operation)
+    finally:
+        await accounts.update_one({"_id": VIEWER}, {"$set": {"display_name": "Ada"}})
+    # then there is an answer, and what fails fails at its own place
+    assert "data" in body, (operation.name, body)
+    assert all(error.get("path") for error in body.get("errors", ())), (operation.name, body)
+
+
+async def test_lists_of_an_account_leave_the_undecodable_out(
+    app: Starlette, _runtime: Runtime
+) -> None:
+    query = "{ viewer { sessions { id } apiKeys { id } } }"
+    token = token_for(_runtime, models.Role.USER)
+    async with connect_app(app) as client:
+        _, body = await GraphQL(client)(query, {}, token)
+    assert body == {
+        "data": {
+            "viewer": {"sessions": [{"id": "login_whole"}], "apiKeys": [{"id": "apikey_whole"}]}
+        }
+    }
+
+
+async def test_a_word_that_is_undecodable_keeps_no_film_from_being_edited(
+    app: Starlette, _runtime: Runtime
+) -> None:
+    # given a film whose name has that word
+    query = """mutation ($input: UpsertMovieInput!) { upsertMovie(input: $input) {
+      movie { title } errors { code } } }"""
+    variables = {"input": {"id": film_id(7), "title": f"{WORD.title()} Seven"}}
+    async with connect_app(app) as client:
+        _, body = await GraphQL(client)(query, variables, token_for(_runtime, models.Role.EDITOR))
+    assert body["data"]["upsertMovie"] == {"movie": {"title": "Harbour Seven"}, "errors": []}
+
+
+async def test_workers_pass_over_the_undecodable(app: Starlette, _runtime: Runtime) -> None:
+    # given a mail, a job and a purge behind one each that cannot be read
+    await add_broken()
+    now = models.mongo.base.utc_now()
+    # when they are claimed, then those behind come
+    mail = await models.take_mail_request(now, timedelta(minutes=1))
+    assert mail is not None
+    assert mail.id == "mail_whole"
+    job = await models.claim_job("worker", now, now)
+    assert job is not None
+    assert job.id == "job_whole"
+    lease, purges = await models.purges.claim(now, now + timedelta(minutes=1), 1)
+    assert (lease, purges) == (lease, [])
+    _, purges = await models.purges.claim(now, now + timedelta(minutes=1), 1)
+    assert [purge.id for purge in purges] == ["purge_whole"]
+    # and they come no more: a job and a purge that cannot be read have failed
+    assert await models.take_mail_request(now, timedelta(minutes=1)) is None
+    assert await models.claim_job("worker", now, now) is None
+    for document, id_ in ((models.Job, "job_broken"), (models.Purge, "purge_broken")):
+        row = await document.get_pymongo_collection().find_one({"_id": id_})
+        assert row is not None
+        assert row["state"] == "FAILED"
 
 
 async def test_a_page_leaves_the_undecodable_out_and_goes_on(

@@ -14,12 +14,15 @@ from typing import NamedTuple
 
 import pymongo
 from pymongo import IndexModel, UpdateOne
+from pymongo.errors import BulkWriteError
 
 from models.mongo.base import IdentifiedRecord, StoredDocument, utc_now
-from models.mongo.reading import database_errors, find
+from models.mongo.reading import collect_refused_writes, database_errors, find
 from models.mongo.updates import build_initial_values, build_update
+from services.telemetry.logs import get_logger
 from services.text.edit_distance import deletions, edit_distance, tolerated_edits
 
+log = get_logger("search")
 _SECONDS = 30.0
 _REBUILD_SECONDS = 600.0
 _BATCH = 1_000
@@ -51,6 +54,8 @@ class SimilarWord(NamedTuple):
 async def add_words(counts: Mapping[str, int]) -> None:
     """Add so many titles to each word, and the words that are new.
 
+    A word whose document has another form keeps it: how frequent it is, is an estimate anyway.
+
     Raises:
         UpstreamUnavailable: MongoDB did not answer in time or refused.
     """
@@ -59,7 +64,11 @@ async def add_words(counts: Mapping[str, int]) -> None:
     now = utc_now()
     writes = [_add(word, count, now) for word, count in counts.items()]
     with database_errors(), pymongo.timeout(_SECONDS):
-        await SearchWord.get_pymongo_collection().bulk_write(writes, ordered=False)
+        try:
+            await SearchWord.get_pymongo_collection().bulk_write(writes, ordered=False)
+        except BulkWriteError as error:
+            refused = collect_refused_writes(error)
+            log.warning("search_words_refused", words=len(refused))
 
 
 def _add(word: str, count: int, now: datetime) -> UpdateOne:
