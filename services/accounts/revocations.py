@@ -20,6 +20,7 @@ from services.errors import UpstreamUnavailable
 from services.redis.follower import Follower
 from services.redis.guard import Failure
 from services.redis.link import RedisLink
+from services.silence import limit_silence
 from services.telemetry import metrics
 from services.telemetry.logs import get_logger
 
@@ -278,7 +279,7 @@ class Revocations:
                 await self._read_store()
         while True:
             self._follower.check()
-            async with asyncio.timeout(_BLOCK_SECONDS + _SILENCE_SECONDS):
+            async with limit_silence(_BLOCK_SECONDS + _SILENCE_SECONDS):
                 reply: Any = await blocking.xread(
                     {self._stream: last}, count=_READ_AT_ONCE, block=int(_BLOCK_SECONDS * 1000)
                 )
@@ -299,12 +300,12 @@ class Revocations:
         """
         if last == _BEGINNING:
             return count >= _READ_AT_ONCE
-        async with asyncio.timeout(_SILENCE_SECONDS):
+        async with limit_silence(_SILENCE_SECONDS):
             return not await blocking.xrange(self._stream, last, last, count=1)
 
     async def _end_of_stream(self, blocking: Redis) -> bytes:
         """Return the newest id. Publishes first what could not be published before."""
-        async with asyncio.timeout(_SILENCE_SECONDS):
+        async with limit_silence(_SILENCE_SECONDS):
             entries: Any = await blocking.xrevrange(self._stream, count=1)
         unpublished = list(self._unpublished)
         self._unpublished.clear()

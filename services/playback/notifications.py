@@ -21,6 +21,7 @@ from services.redis.cancellation import raise_if_cancelled
 from services.redis.follower import Follower, next_message
 from services.redis.guard import Failure
 from services.redis.link import RedisLink
+from services.silence import limit_silence
 
 _MOST_TITLES = 200  # of one listener, unread
 _WAIT_SECONDS = 1.0  # for a new listener's channel; without it they begin a moment later
@@ -194,7 +195,7 @@ class ProgressNotifications:
 
     async def _subscribe_all(self, pubsub: PubSub) -> None:
         first = list(self._channels)
-        async with asyncio.timeout(_PONG_SECONDS):
+        async with limit_silence(_PONG_SECONDS):
             await pubsub.subscribe(*first)
         self._pubsub = pubsub
         pending = [name for name in self._channels if name not in first]

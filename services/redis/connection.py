@@ -22,7 +22,9 @@ from redis.exceptions import (
 )
 
 from services.redis.guard import Guard
+from services.silence import limit_silence
 
+_CONNECT_SECONDS = 5.0  # where its pool says nothing else
 _HIGH_WATER_BYTES = 65_536  # asyncio's: below it there is nothing to wait for after a write
 _CLOSED_TO_US = (AuthenticationError, BusyLoadingError)  # it answers, but serves nobody
 
@@ -50,7 +52,7 @@ class GuardedConnection(Connection):
         if self.is_connected:
             return
         try:
-            async with asyncio.timeout(self.socket_connect_timeout):
+            async with limit_silence(self.socket_connect_timeout or _CONNECT_SECONDS):
                 await super().connect()  # type: ignore[no-untyped-call]
         except Exception as error:
             await self.disconnect(nowait=True)

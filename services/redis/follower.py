@@ -15,6 +15,7 @@ from redis.asyncio.client import PubSub
 
 from services.redis.cancellation import raise_if_cancelled
 from services.redis.link import RedisLink
+from services.silence import limit_silence
 from services.supervision import SupervisedTask
 from services.telemetry import metrics
 
@@ -103,7 +104,6 @@ async def next_message(
     if message is not None:
         return message
     await pubsub.ping()
-    message = await pubsub.get_message(timeout=pong_seconds)
-    if message is None:
-        raise TimeoutError("no pong")
-    return None if message["type"] == "pong" else message
+    async with limit_silence(pong_seconds):
+        message = await pubsub.get_message(timeout=None)
+    return None if message is None or message["type"] == "pong" else message

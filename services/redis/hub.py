@@ -20,6 +20,7 @@ from services.errors import InvalidCursor, TooManyStreams
 from services.redis.cancellation import raise_if_cancelled
 from services.redis.follower import Follower
 from services.redis.link import RedisLink
+from services.silence import limit_silence
 
 T = TypeVar("T")
 Id = tuple[int, int]
@@ -217,7 +218,7 @@ class Hub(Generic[T]):
     async def _read(self, blocking: Redis) -> None:
         while True:
             self._follower.check()
-            async with asyncio.timeout(2 * _BLOCK_SECONDS):
+            async with limit_silence(2 * _BLOCK_SECONDS):
                 if self._last is None:
                     self._last = await self._read_newest(blocking)
                 else:
