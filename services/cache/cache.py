@@ -67,7 +67,7 @@ class Cache:
     ) -> None:
         self._redis = redis
         self.lists = ListIndex(redis, prefix)
-        self._prefix = prefix
+        self.prefix = prefix
         self._lease, self._changed = prefix + LEASE, prefix + CHANGED
         self._memory = MemoryTier(memory_entries, memory_bytes, clock)
         self._clock = clock
@@ -77,6 +77,7 @@ class Cache:
         self.enabled = self._uses_memory or self._uses_redis
         self.flights: dict[str, asyncio.Future[Entry]] = {}  # what is being read now, by key
         self.trusts_memory = True  # off while Redis does not report changes
+        self.trusts_redis = True  # off until Redis is known to be no older than it was
         self.late_tiers: set[str] = set()  # of which a read took so long that copies answered
         self.changes = 0  # number of invalidations
         self._pending = PendingInvalidations()
@@ -97,8 +98,8 @@ class Cache:
 
     @property
     def uses_redis(self) -> bool:
-        """Whether Redis is enabled and has not just failed."""
-        return self._uses_redis and self._redis.guard.allows_calls()
+        """Whether Redis is enabled, has not just failed and is no older than it was."""
+        return self._uses_redis and self.trusts_redis and self._redis.guard.allows_calls()
 
     def on_invalidate(self, listener: Callable[[Iterable[str] | None], None]) -> None:
         """Register a listener; it gets the invalidated keys, or None for all."""
@@ -122,12 +123,11 @@ class Cache:
         if not self.uses_memory:
             return {}
         now, memory = self._clock(), self._memory.entries
-        entries = {}
-        for key in keys:
-            entry = memory.get(key)
-            if entry is not None and entry.fresh_until > now:
-                entries[key] = entry
-        return entries
+        return {
+            key: entry
+            for key in keys
+            if (entry := memory.get(key)) is not None and entry.fresh_until > now
+        }
 
     def peek_refreshing(self, keys: Iterable[str]) -> dict[str, Entry]:
         """Return stale entries of process memory that are being refreshed at the moment."""
@@ -156,7 +156,7 @@ class Cache:
         since = self.changes
         try:
             with self._redis.translate_errors():
-                values = await self._redis.mget([self._prefix + key for key in keys])
+                values = await self._redis.mget([self.prefix + key for key in keys])
         except UpstreamUnavailable:
             return {}
         entries = {}
@@ -312,12 +312,12 @@ class Cache:
 
     async def _mark_stale_batch(self, names: list[str]) -> int:
         with self._redis.translate_errors():
-            values = await self._redis.mget([self._prefix + key for key in names])
+            values = await self._redis.mget([self.prefix + key for key in names])
             pipeline = self._redis.pipeline(transaction=False)
             for name, value in zip(names, values, strict=True):
                 body = encode_stale(value, self._clock()) if value is not None else None
                 if body is not None:
-                    pipeline.set(self._prefix + name, body, keepttl=True, xx=True)
+                    pipeline.set(self.prefix + name, body, keepttl=True, xx=True)
             return len(await pipeline.execute())
 
     def invalidate_local(self, keys: Iterable[str] | None) -> None:
@@ -344,7 +344,7 @@ class Cache:
         if names is None:
             self.invalidate_local(None)
         else:
-            skip = len(self._prefix)
+            skip = len(self.prefix)
             self.invalidate_local([name.decode(errors="replace")[skip:] for name in names])
 
     def clear_memory(self) -> None:
@@ -360,8 +360,8 @@ class Cache:
         self.clear_memory()
         with self._redis.translate_errors():
             # Leases first, so that values being read now are not stored.
-            await self._drop_all(self._lease + self._prefix + pattern)
-            return await self._drop_all(self._prefix + pattern)
+            await self._drop_all(self._lease + self.prefix + pattern)
+            return await self._drop_all(self.prefix + pattern)
 
     async def _drop_all(self, pattern: str) -> int:
         dropped = 0
@@ -377,7 +377,7 @@ class Cache:
 
     async def _call(self, script: Script, keys: list[str], *args: Any) -> Any:
         """Call a script; None when Redis is away."""
-        names = [self._prefix + key for key in keys]
+        names = [self.prefix + key for key in keys]
         try:
             return await self._redis.scripts.call(script, len(names), *names, *args)
         except UpstreamUnavailable:

@@ -1,7 +1,8 @@
 """Invalidation of process memory by Redis client tracking (BCAST).
 
 Without a connection, memory is not trusted: it is used only where the database cannot answer, and
-emptied when the connection is back. A silent connection is detected within two seconds.
+emptied when the connection is back. Nor is Redis, which may come back older (history.py). A silent
+connection is detected within two seconds.
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 
 from services.cache.cache import Cache
+from services.cache.history import drop_other_history
 from services.redis.follower import Follower, next_message
 from services.redis.link import RedisLink
+from services.silence import limit_silence
 from services.telemetry.logs import get_logger
 
 log = get_logger("cache_tracking")
@@ -37,13 +40,13 @@ class CacheTracking:
             redis,
             "cache tracking",
             self._listen,
-            on_gap=self._stop_trusting_memory,
+            on_gap=self._stop_trusting,
             longest_pause_seconds=_LONGEST_PAUSE_SECONDS,
         )
 
     async def start(self, wait_seconds: float = 1.0) -> None:
         """Start listening; waits at most `wait_seconds` for Redis, which may be away."""
-        self._cache.trusts_memory = False
+        self._stop_trusting()
         self._follower.start()
         try:
             async with asyncio.timeout(wait_seconds):
@@ -54,7 +57,8 @@ class CacheTracking:
     async def aclose(self) -> None:
         """Stop listening, and trusting memory."""
         await self._follower.aclose()
-        self._stop_trusting_memory()
+        self._listening.clear()
+        self._cache.trusts_memory = False
 
     @property
     def is_listening(self) -> bool:
@@ -63,8 +67,10 @@ class CacheTracking:
 
     async def _listen(self, blocking: Redis) -> None:
         async with blocking.pubsub() as pubsub:
-            async with asyncio.timeout(_START_SECONDS):
+            async with limit_silence(_START_SECONDS):
                 await self._track(pubsub)
+            await drop_other_history(blocking, self._cache)
+            self._cache.trusts_redis = True
             await self._cache.flush_pending()
             self._cache.invalidate_local(None)  # earlier changes were not reported
             self._cache.trusts_memory = True
@@ -101,6 +107,7 @@ class CacheTracking:
                 return
         raise TimeoutError("no confirmation of the subscription")
 
-    def _stop_trusting_memory(self) -> None:
+    def _stop_trusting(self) -> None:
+        """Use Redis and memory no more: another Redis may answer, which has what changed since."""
         self._listening.clear()
-        self._cache.trusts_memory = False
+        self._cache.trusts_memory = self._cache.trusts_redis = False

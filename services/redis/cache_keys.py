@@ -86,6 +86,7 @@ ABUSE_PREFIX = "abuse:{}:{{abuse}}"
 ABUSE_DOCUMENTS = "abuse:{}:documents:{{abuse}}"  # hashes of the documents it sent in a minute
 ABUSE_STATUSES = "abuse:standings:{abuse}"  # a hash, capped: prefixes that are restricted
 PERIOD_CLAIM = "turn:{}"  # claim on a periodic task; lives for its period
+CACHE_HISTORY = "cache:history"  # replication id of the server in whose history entries are
 
 # Beside a cached key: the lease of its reader, and a mark that it changed moments ago.
 LEASE = "lease:"

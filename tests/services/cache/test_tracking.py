@@ -266,3 +266,52 @@ async def test_closing_ends_a_listening_that_cannot_be_cancelled(
         async with asyncio.timeout(15):
             await tracking.aclose()
     assert not cache.trusts_memory
+
+
+# a Redis that comes back older
+
+
+async def go_back(redis: Client, snapshot: dict[bytes, bytes]) -> None:
+    """Redis as it was, as started again from a snapshot: no connection outlives it."""
+    await redis.flushdb()
+    for key, value in snapshot.items():
+        await redis.restore(key, 0, value, replace=True)
+    await redis.execute_command("DEBUG", "CHANGE-REPL-ID")
+    await redis.client_kill_filter(_type="pubsub")
+
+
+async def take_snapshot(redis: Client) -> dict[bytes, bytes]:
+    return {key: await redis.dump(key) for key in await redis.keys("*")}
+
+
+async def test_a_redis_that_comes_back_older_serves_nothing_of_before(
+    cache: Cache, redis: Client
+) -> None:
+    # given a snapshot of Redis, and a change after it
+    await store_values(cache, {"movie:1": "old", "movie:2": "as ever"})
+    snapshot = await take_snapshot(redis)
+    await cache.invalidate(["movie:1"])
+    assert await read_redis(cache, "movie:1") == {}
+
+    # when Redis comes back as it was in the snapshot
+    await go_back(redis, snapshot)
+
+    # then nothing of it is served, not even at first
+    async with asyncio.timeout(10):
+        while cache.trusts_redis:  # its end has not been noticed
+            await asyncio.sleep(0)
+        while not cache.trusts_redis:
+            assert await read_redis(cache, "movie:1", "movie:2") == {}
+            await asyncio.sleep(0.005)
+    assert await read_redis(cache, "movie:1", "movie:2") == {}
+    # and what is stored from now on is
+    await store_values(cache, {"movie:1": "new"})
+    assert await read_redis(cache, "movie:1") == {"movie:1": "new"}
+
+
+async def test_a_connection_that_ends_costs_no_entry(cache: Cache, redis: Client) -> None:
+    await store_values(cache, {"movie:1": "here"})
+    await redis.client_kill_filter(_type="pubsub")
+    await until(lambda: not cache.trusts_redis, 2)
+    await until(lambda: cache.trusts_redis, 5)
+    assert await read_redis(cache, "movie:1") == {"movie:1": "here"}
