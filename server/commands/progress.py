@@ -1,4 +1,4 @@
-"""`python -m server progress ...`: list reports that could not be written, and replay them."""
+"""`python -m server progress ...`: what is on its way to MongoDB, and what should go again."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import typer
 from server import serving
 from server.commands.options import load_settings, print_line
 from services.errors import StartupError, UpstreamUnavailable
+from services.playback import rewriting
 from services.playback.dead_letters import DeadLetter, DeadLetters
 from services.playback.keys import ProgressKeys
 from services.redis import pool
@@ -68,6 +69,30 @@ def _format_summary(count: int, *, replay: bool) -> str:
     if replay:
         return f"{count} put back; the next flush writes them, or sets them aside again."
     return f"{count} dead letters. --replay puts them back, once what refused them is mended."
+
+
+async def rewrite(settings: Settings) -> int:
+    """Queue all progress in Redis for MongoDB once more; return how much.
+
+    Raises:
+        StartupError: Redis does not answer.
+    """
+    redis = pool.connect(settings, state=True)
+    keys = ProgressKeys(settings.progress_shards, settings.redis_key_prefix)
+    try:
+        count = await rewriting.rewrite_progress(redis, keys, settings.progress_shard_entries)
+    except UpstreamUnavailable as error:
+        raise StartupError("The state Redis does not answer: see STATE_REDIS_URL.") from error
+    finally:
+        await redis.aclose()
+    print_line(f"{count} positions queued: the workers write those that MongoDB lacks.")
+    return count
+
+
+@progress.command("rewrite")
+def rewrite_command() -> None:
+    """Write what Redis has of the last seven days again, after MongoDB was restored."""
+    serving.run(rewrite(load_settings()))
 
 
 @progress.command("dead-letters")
