@@ -469,6 +469,28 @@ async def test_a_header_without_a_token_of_ours_is_refused(cheap: Runtime, heade
         await authenticate(cheap, header)
 
 
+async def test_a_sign_in_ends_in_time_however_often_it_is_refreshed(
+    guest: Context, clock: Clock
+) -> None:
+    # given sign-ins that last for ten days, and refresh tokens for four
+    seconds = {"sign_in_seconds": 10 * 86400, "refresh_token_seconds": 4 * 86400}
+    settings = guest.runtime.settings.model_copy(update=seconds)
+    guest = again(guest, runtime=dataclasses.replace(guest.runtime, settings=settings))
+    tokens = (await ada(guest)).tokens
+    began_at = clock.now
+    # when it is refreshed every three days
+    for _ in range(3):
+        clock.now += 3 * 86400
+        tokens = (await sign_in.refresh_tokens(again(guest), tokens.refresh_token or "")).tokens
+    # then each token lives as long as it may, the last one no longer than the sign-in
+    (login,) = await stored(models.Login)
+    assert login["expires_at"] == datetime.fromtimestamp(began_at + 10 * 86400, UTC)
+    # and with the sign-in's end it is over
+    clock.now += 86400
+    with pytest.raises(InvalidToken):
+        await sign_in.refresh_tokens(again(guest), tokens.refresh_token or "")
+
+
 async def test_an_access_token_ends_in_time(guest: Context, clock: Clock) -> None:
     header = f"Bearer {(await ada(guest)).tokens.access_token}"
     clock.now += 899
