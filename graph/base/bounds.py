@@ -29,11 +29,14 @@ ENUM_CHARACTERS = 128
 @strawberry.schema_directive(
     locations=[Location.ARGUMENT_DEFINITION, Location.INPUT_FIELD_DEFINITION],
     description="Bounds on a value; one beyond them is refused before anything is done. Without "
-    "`maxLength`, a String has at most 2,048 characters and an ID at most 128.",
+    "`maxLength`, a String has at most 2,048 characters and an ID at most 128. `min` and `max` are "
+    "of a number; beyond them its field fails, and others do not.",
 )
 class Constraint:
     max_length: int | None = strawberry.directive_field(name="maxLength", default=UNSET)
     max_items: int | None = strawberry.directive_field(name="maxItems", default=UNSET)
+    least: int | None = strawberry.directive_field(name="min", default=UNSET)
+    most: int | None = strawberry.directive_field(name="max", default=UNSET)
 
 
 def bound(*, items: int | None = None, characters: int | None = None) -> list[object]:
@@ -49,6 +52,11 @@ def bound(*, items: int | None = None, characters: int | None = None) -> list[ob
             max_items=UNSET if items is None else items,
         )
     ]
+
+
+def bound_number(least: int, most: int) -> list[object]:
+    """Build the directives of a number that the field's resolver checks itself."""
+    return [Constraint(least=least, most=most)]
 
 
 def constraint_of(definition: Any) -> Constraint | None:

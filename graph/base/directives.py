@@ -89,6 +89,8 @@ _ARGUMENTS = {
     "constraint": {
         "maxLength": "Characters of the string, or of each string in the list, at most.",
         "maxItems": "Items of the list, at most.",
+        "min": "The number, at least.",
+        "max": "The number, at most.",
     },
     "auth": {"requires": "The lowest role that may select the field."},
     "cacheControl": {

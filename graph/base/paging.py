@@ -7,9 +7,10 @@ from typing import Annotated
 import strawberry
 
 import models
-from graph.base.bounds import bound
+from graph.base.bounds import bound, bound_number
 from graph.base.enums import describe_enum
 from graph.base.fields import plain
+from resolvers.paging import MAX_PAGE_SIZE
 
 describe_enum(
     models.CountPrecision,
@@ -25,7 +26,10 @@ MAX_CURSOR_CHARACTERS = 4_096  # of the longest sort title, encoded
 
 First = Annotated[
     int | None,
-    strawberry.argument(description="Maximum number of items, from the start: 1 to 100."),
+    strawberry.argument(
+        description="Maximum number of items, from the start: 1 to 100.",
+        directives=bound_number(1, MAX_PAGE_SIZE),
+    ),
 ]
 After = Annotated[
     str | None,
@@ -35,7 +39,11 @@ After = Annotated[
     ),
 ]
 Last = Annotated[
-    int | None, strawberry.argument(description="Maximum number of items, from the end: 1 to 100.")
+    int | None,
+    strawberry.argument(
+        description="Maximum number of items, from the end: 1 to 100.",
+        directives=bound_number(1, MAX_PAGE_SIZE),
+    ),
 ]
 Before = Annotated[
     str | None,

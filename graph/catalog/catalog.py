@@ -9,6 +9,7 @@ from strawberry import Parent
 
 import loaders
 import models
+from graph.base.bounds import bound_number
 from graph.base.connections import connection
 from graph.base.enums import describe_enum
 from graph.base.extension import extend
@@ -37,6 +38,7 @@ Department = describe_enum(
         "OTHER": "Any other department.",
     },
 )
+_MOST_SIMILAR = 12
 OfDepartment = Annotated[
     models.Department | None,
     strawberry.argument(description="Return only credits of this department; null for all."),
@@ -83,10 +85,14 @@ class Playable(Node):
 def _similar(
     movie: Parent[models.MovieRecord],
     first: Annotated[
-        int | None, strawberry.argument(description="Maximum number of films: 1 to 12.")
+        int | None,
+        strawberry.argument(
+            description="Maximum number of films: 1 to 12.",
+            directives=bound_number(1, _MOST_SIMILAR),
+        ),
     ] = 12,
 ) -> list[str]:
-    return movie.similar_ids[: paging.validate_size(first, "first", 12, 12)]
+    return movie.similar_ids[: paging.validate_size(first, "first", _MOST_SIMILAR, _MOST_SIMILAR)]
 
 
 @node_type("movie", models.MovieRecord, loaders.MovieById, "A film in the catalogue.")
@@ -247,7 +253,11 @@ async def _genres(info: Info) -> list[models.GenreRecord]:
 async def _movie_statistics(
     info: Info,
     first: Annotated[
-        int | None, strawberry.argument(description="Maximum number of genres: 1 to 100.")
+        int | None,
+        strawberry.argument(
+            description="Maximum number of genres: 1 to 100.",
+            directives=bound_number(1, paging.MAX_PAGE_SIZE),
+        ),
     ] = 10,
 ) -> list[models.GenreFigures]:
     return await browse.movie_statistics(info.context, first)

@@ -8,7 +8,7 @@ import strawberry
 from strawberry import Parent
 
 import models
-from graph.base.bounds import bound
+from graph.base.bounds import bound, bound_number
 from graph.base.connections import connection
 from graph.base.enums import describe_enum
 from graph.base.extension import extend
@@ -100,7 +100,11 @@ async def _suggest(
         ),
     ],
     first: Annotated[
-        int | None, strawberry.argument(description="Maximum number of suggestions: 1 to 20.")
+        int | None,
+        strawberry.argument(
+            description="Maximum number of suggestions: 1 to 20.",
+            directives=bound_number(1, search.MOST_SUGGESTIONS),
+        ),
     ] = 10,
 ) -> list[search.SearchResult]:
     return await search.suggest(info.context, text, first=first, fields=requested_fields(info))

@@ -8,7 +8,7 @@ from typing import Annotated
 import strawberry
 
 import models
-from graph.base.bounds import bound
+from graph.base.bounds import bound, bound_number
 from graph.base.enums import describe_enum
 from graph.base.extension import extend
 from graph.base.fields import plain, resolver, subscription
@@ -79,7 +79,9 @@ class ImportFromTmdbInput:
 @strawberry.input(description="Size of a cache warm-up.")
 class WarmCacheInput:
     first: int | None = strawberry.field(
-        default=100, description="Number of films to load, most popular first: 1 to 1000."
+        default=100,
+        description="Number of films to load, most popular first: 1 to 1000.",
+        directives=bound_number(1, jobs.MAX_WARMED_FILMS),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import pytest
 from graphql import (
     GraphQLEnumType,
     GraphQLInputObjectType,
@@ -64,3 +65,17 @@ def test_every_text_number_and_id_that_comes_in_has_a_bound() -> None:
 
 def test_no_scalar_takes_more_than_a_few_kilobytes() -> None:
     assert max(SCALAR_CHARACTERS.values()) <= 2_048
+
+
+@pytest.mark.parametrize(
+    ("place", "declared"),
+    [(place, one) for place, one in _inputs() if place.endswith(("(first:)", "(last:)", ".first"))],
+    ids=lambda part: part if isinstance(part, str) else "",
+)
+def test_every_size_of_a_list_says_its_range(place: str, declared: Any) -> None:
+    constraint = constraint_of(declared)
+    assert constraint is not None
+    assert constraint.least == 1
+    assert isinstance(constraint.most, int)
+    # as its description does
+    assert f"1 to {constraint.most}." in (declared.description or "")
