@@ -44,7 +44,9 @@ class Viewing(Node):
         "When the viewing stopped, or when its player last reported if it "
         "expired; null while it plays."
     )
-    watched_seconds: float = plain("Seconds actually watched, without seeks.")
+    watched_seconds: float = plain(
+        "Seconds of it actually watched, without seeks: at most twice the time since it began."
+    )
     completed: bool = plain("Whether the title was watched to its end.")
     device: Device | None = plain("The device it was watched on; null if unknown.")
 

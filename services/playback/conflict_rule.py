@@ -159,8 +159,7 @@ def _advance_session(
         updated,
         position_seconds=position,
         duration_seconds=duration,
-        watched_seconds=session.watched_seconds
-        + _count_watched_seconds(session, report, position, now_ms),
+        watched_seconds=_count_watched_seconds(session, report, position, now_ms),
         finished=session.finished or is_completed(position, duration, rules),
     )
 
@@ -168,10 +167,17 @@ def _advance_session(
 def _count_watched_seconds(
     session: SessionState, report: Report, position: float, now_ms: int
 ) -> float:
+    """All that was watched until now.
+
+    A late report may be followed by a punctual one, so each has some lag; all together have the
+    time since the session began.
+    """
+    before = session.watched_seconds
     if report.seeked:
-        return 0.0
+        return before
     possible = (now_ms - session.seen_ms) / 1000 * _FASTEST + _LAG_SECONDS
-    return max(0.0, min(position - session.position_seconds, possible))
+    watched = before + max(0.0, min(position - session.position_seconds, possible))
+    return min(watched, max(before, (now_ms - session.started_ms) / 1000 * _FASTEST))
 
 
 def _release_hold(state: ProgressState, updated: SessionState) -> ProgressState:

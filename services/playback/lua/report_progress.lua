@@ -77,7 +77,8 @@ if position then
   if duration > 0 and position > duration then position = duration end
   if not seeked then
     local possible = (now - tonumber(session[12])) / 1000 * 2 + 5
-    watched = watched + math.max(0, math.min(position - was_at, possible))
+    local most = math.max(watched, (now - started) / 1000 * 2) -- of all reports together
+    watched = math.min(watched + math.max(0, math.min(position - was_at, possible)), most)
     note('watched', watched)
   end
   local finishes = is_completed(position, duration, percent, least_seconds)

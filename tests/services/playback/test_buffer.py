@@ -477,6 +477,24 @@ async def test_a_viewing_counts_what_was_played_and_not_what_was_skipped(
     assert [viewing[3] for viewing in viewings] == [0, 0, 0, 0, NOW + 32_000]
 
 
+@pytest.mark.parametrize(("reports", "pause_ms"), [(8, 400), (40, 50), (3, 3_000), (200, 0)])
+async def test_no_viewing_is_longer_than_its_clock_allows(
+    runtime: Runtime, redis: Client, reports: int, pause_ms: int
+) -> None:
+    # given a player that reports often, each time five seconds further
+    await open_session(runtime)
+    buffer = runtime.playback.progress
+    for number in range(reports):
+        at = NOW + pause_ms * (number + 1)
+        await buffer.report(USER, heartbeat(number, 5.0 * (number + 1)), at)
+        # then all its reports together never make more than twice the time that passed
+        latest = (await entries(redis))[-1]
+        watched = msgpack.decode(latest[b"viewing"])[2]
+        assert watched <= 2 * (at - NOW) / 1000
+    # and it counts all of what that time allows
+    assert watched == min(5.0 * reports, 2 * pause_ms * reports / 1000)
+
+
 async def test_a_stop_without_a_position_ends_the_viewing_and_moves_nothing(
     runtime: Runtime, redis: Client
 ) -> None:

@@ -134,3 +134,18 @@ def test_a_session_that_began_blind_moves_the_position_only_forwards_or_by_seeki
     assert (beyond[0], beyond[1].position_seconds) == (ReportOutcome.APPLIED, 501.0)
     sought = apply(stored, blind, report(0, 92.0)._replace(seeked=True), NOW, RULES)
     assert (sought[0], sought[1].position_seconds) == (ReportOutcome.APPLIED, 92.0)
+
+
+@pytest.mark.parametrize(("seeked", "watched"), [(False, 6.4), (True, 0.0)])
+def test_written_past_redis_a_viewing_is_no_longer_than_its_clock_allows(
+    seeked: bool, watched: float
+) -> None:
+    # given a session of 3.2 s, that reports five times within it
+    session = SessionState("session_2", '["tv",null,"TV"]', NOW - 3_200, 0.0, 1000.0)
+    state = ProgressState()
+    for number in range(5):
+        at, position = NOW - 3_200 + 640 * (number + 1), 6.0 * (number + 1)
+        one = Report("session_2", number, position, None, "PLAYING", None, seeked)
+        _, state, session = apply(state, session, one, at, RULES)
+    # then its lag counts once for all, and a seek not at all
+    assert session.watched_seconds == watched
