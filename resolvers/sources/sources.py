@@ -1,8 +1,9 @@
 """Where a title can be played: from Redis, else from providers, once per title at a time.
 
 Cached for an hour from the first provider, for half an hour from a fallback, for 30 s when no
-provider has the title, not at all when providers failed; then a stale answer is served, if there is
-one. Answers are shared by viewers with the same providers; filters apply to the whole answer.
+provider has the title, or an unchecked one stood in for one that failed. Not at all when providers
+failed; then a stale answer is served, if there is one. Answers are shared by viewers with the same
+providers; filters apply to the whole answer.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from resolvers.sources.requests import SourceRequest, SourceTitle, source_reques
 from services.cache.cache import Codec, Entry
 from services.errors import UpstreamUnavailable
 from services.providers import LIBRARY
-from services.providers.base import ProviderInfo, Source, SourceType
+from services.providers.base import Source, SourceType
 from services.providers.chain import Attempt, ChainResult
 from services.quality import Quality
 from services.redis import cache_keys
@@ -196,32 +197,35 @@ async def _fetch(
     The entry goes into `new_entries`.
     """
     answer = await runtime.sources.providers.find(request.title, request.viewer_key)
-    if answer.is_certain:
+    now = runtime.cache.now()
+    is_fresh = cached is not None and cached[0].fresh_until > now  # and a refresh was asked for
+    if answer.is_certain and not (answer.is_stopgap and is_fresh):
         entry = _entry(runtime, request, answer)
         new_entries[cache_keys.STREAMING_SOURCES.key(request.cache_name)] = entry
         certain: StreamingSources = entry.value
         return certain
-    now = runtime.cache.now()
     if cached is None:
         return _describe(answer, False, now)
     entry, origin = cached
-    if entry.fresh_until <= now:  # else asked for a refresh that failed
+    if not is_fresh:
         metrics.cache_stale_total.labels("redis").inc()
         origin = DataOrigin.STALE
     older: StreamingSources = entry.value
     return replace(older, origin=origin, attempts=answer.attempts)
 
 
-def _kind(provider: ProviderInfo | None, is_fallback: bool) -> cache_keys.Kind:
-    if provider is None:
+def _kind(answer: ChainResult, is_fallback: bool) -> cache_keys.Kind:
+    if answer.provider is None:
         return cache_keys.NO_SOURCES
+    if answer.is_stopgap:
+        return cache_keys.STOPGAP_SOURCES
     return cache_keys.FALLBACK_SOURCES if is_fallback else cache_keys.STREAMING_SOURCES
 
 
 def _entry(runtime: Runtime, request: SourceRequest, answer: ChainResult) -> Entry:
     cache = runtime.cache
     is_fallback = answer.provider is not None and request.is_fallback(answer.provider.key)
-    kind = _kind(answer.provider, is_fallback)
+    kind = _kind(answer, is_fallback)
     entry = cache.build_entry(kind, _describe(answer, is_fallback, cache.now()))
     return entry._replace(value=replace(entry.value, expires_at=_utc(entry.fresh_until)))
 

@@ -22,6 +22,9 @@ class AttemptOutcome(Enum):
     DISABLED = "DISABLED"
 
 
+_CONCLUSIVE = {AttemptOutcome.HIT, AttemptOutcome.EMPTY, AttemptOutcome.DISABLED}
+
+
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """One provider call as reported; `reason` is one of our codes, never a provider's text."""
@@ -44,8 +47,17 @@ class ChainResult:
     @property
     def is_certain(self) -> bool:
         """Say whether a provider has the title, or every enabled one answered that it has not."""
-        conclusive = {AttemptOutcome.HIT, AttemptOutcome.EMPTY, AttemptOutcome.DISABLED}
-        return self.provider is not None or all(one.outcome in conclusive for one in self.attempts)
+        return self.provider is not None or self._is_conclusive
+
+    @property
+    def is_stopgap(self) -> bool:
+        """Say whether nobody checked the answer, and one that is checked may have a better one."""
+        is_unchecked = self.provider is not None and not self.provider.is_checked
+        return is_unchecked and not self._is_conclusive
+
+    @property
+    def _is_conclusive(self) -> bool:
+        return all(one.outcome in _CONCLUSIVE for one in self.attempts)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import ClassVar
 
@@ -96,7 +96,11 @@ def rank_sources(sources: Iterable[Source]) -> list[Source]:
 
 @dataclass(frozen=True, slots=True)
 class ProviderInfo:
-    """Public facts about a provider; `priority` 1 is called first."""
+    """Public facts about a provider; `priority` 1 is called first.
+
+    `is_checked`: its answers can be wrong or missing, and are measured; False: it says that it has
+    everything, and nobody looks.
+    """
 
     key: str
     name: str
@@ -104,6 +108,7 @@ class ProviderInfo:
     enabled: bool = True
     is_fallback: bool = False
     rollout_percent: int = 100
+    is_checked: bool = field(default=True, compare=False)  # of the kind, not of the settings
 
     @property
     def id(self) -> str:

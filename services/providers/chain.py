@@ -1,6 +1,7 @@
 """Chain of providers: calls one after another until one has the title, under one deadline.
 
 Order: priority / health score (health.py), as operators set it; a slow one is hedged (hedging.py).
+One that nobody checks keeps its health whatever it answers, so it never overtakes a checked one.
 When all have failed, those whose fault may be over are called once more, if their retry budget
 allows. A provider's fault is never raised: it is an Attempt with a coded reason.
 """
@@ -10,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple, TypeVar
 
@@ -122,17 +123,9 @@ class Chain:
 
     def _list_candidates(self, viewer_key: str | None) -> list[Candidate]:
         overrides = self._overrides()
-        ranks = {
-            key: runner.health.rank(
-                _or_configured(
-                    overrides.get(key, _UNCHANGED).priority, runner.provider.info.priority
-                )
-            )
-            for key, runner in self._runners.items()
-        }
         return [
-            _build_candidate(self._runners[key], overrides.get(key, _UNCHANGED), viewer_key)
-            for key in sorted(ranks, key=ranks.__getitem__)
+            _build_candidate(runner, overrides.get(runner.key, _UNCHANGED), viewer_key)
+            for runner in _sort_runners(self._runners.values(), overrides)
         ]
 
     @staticmethod
@@ -165,6 +158,31 @@ def _build_candidate(
     if not is_in_rollout(runner.key, percent, viewer_key):
         return Candidate(runner, is_disabled=True, reason=_ROLLOUT)
     return Candidate(runner)
+
+
+def _sort_runners(
+    runners: Iterable[ProviderRunner], overrides: Mapping[str, Override]
+) -> list[ProviderRunner]:
+    """The order of calls; an unchecked one is behind all checked ones of its priority or before."""
+    priorities = {
+        runner: _or_configured(
+            overrides.get(runner.key, _UNCHANGED).priority, runner.provider.info.priority
+        )
+        for runner in runners
+    }
+    ranks = {runner: runner.health.rank(priority) for runner, priority in priorities.items()}
+
+    def place(runner: ProviderRunner) -> tuple[float, bool]:
+        if runner.is_checked:
+            return ranks[runner], False
+        ahead = (
+            ranks[other]
+            for other, priority in priorities.items()
+            if other.is_checked and priority <= priorities[runner]
+        )
+        return max((ranks[runner], *ahead)), True
+
+    return sorted(priorities, key=place)
 
 
 def _or_configured(changed: V | None, configured: V) -> V:

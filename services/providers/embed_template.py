@@ -1,11 +1,12 @@
 """Provider of player pages by a URL template with {tmdb_id} or {imdb_id}.
 
-A second template, with {season} and {episode} too, is for episodes. No call is made; what the
-template needs and a title lacks means that it is not there.
+A second template, with {season} and {episode} too, is for episodes. No call is made, so nobody
+knows whether the page is there; what the template needs and a title lacks means that it is not.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from string import Formatter
 from urllib.parse import quote
 
@@ -39,7 +40,7 @@ class EmbedTemplate(Provider):
     def __init__(
         self, info: ProviderInfo, url_template: str | None, tv_url_template: str | None = None
     ) -> None:
-        super().__init__(info)
+        super().__init__(replace(info, is_checked=False))
         self._templates = {
             kind: (template, _parse_placeholders(template, kind))
             for kind, template in (

@@ -2,7 +2,9 @@
 
 The next provider is called as soon as one has failed or has no sources, and, as a hedge, when the
 newest call has been silent for longer than its own p95 allows (Dean and Barroso, "The Tail at
-Scale", 2013). Losers are cancelled. Promise: back before the deadline, whatever a provider does.
+Scale", 2013). Losers are cancelled. One whose answers nobody checks would win each time: it is no
+hedge, and called beside others only when their time is over.
+Promise: back before the deadline, whatever a provider does.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from services.providers.runner import OVERTAKEN, ProviderCall, ProviderRunner
 from services.telemetry import metrics
 
 _LEAST_SECONDS = 0.005  # less is not worth a call
+_LAST_RESORT_SECONDS = 0.05  # before the end: enough for one that makes no call
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +76,12 @@ class HedgedRequest:
         """Until the deadline, or until it is time for a hedge."""
         now = time.monotonic()
         remaining = self._ends_at - now
-        if self._pending:
+        candidate = next((one for one in self._pending if not one.is_disabled), None)
+        if candidate is not None and candidate.runner.is_checked:
             newest = list(self._running.values())[-1]
             remaining = min(remaining, newest.started + newest.runner.hedge_delay_seconds - now)
+        elif candidate is not None:
+            remaining -= _LAST_RESORT_SECONDS
         return max(remaining, 0.0)
 
     def _start_next(self, *, hedged: bool = False) -> None:

@@ -38,7 +38,8 @@ def apply_overrides(
     """
     ordered = sorted(
         (_apply_override(info, overrides.get(info.key, _NO_OVERRIDE)) for info in infos),
-        key=lambda info: info.priority,  # equals stay in the order of the settings
+        # equals stay in the order of the settings, but for those that nobody checks
+        key=lambda info: (info.priority, not info.is_checked),
     )
     primary_keys = (info.key for info in ordered if info.enabled and info.key != LIBRARY)
     primary = next(primary_keys, None)

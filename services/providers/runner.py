@@ -84,6 +84,7 @@ class ProviderRunner:
     ) -> None:
         self.provider = provider
         self.key = provider.info.key
+        self.is_checked = provider.info.is_checked
         self.health = ProviderHealth(timeout_seconds=limits.timeout_seconds)
         self.budget = RetryBudget()
         self._limits = limits

@@ -53,6 +53,8 @@ SUGGESTIONS = Kind("suggestions", "search:start:{}", 60, 600)
 STREAMING_SOURCES = Kind("streaming_sources", "streaming:sources:{}", HOUR, HOUR)
 # A fallback's answer under the same key expires sooner, so that the first provider is called again.
 FALLBACK_SOURCES = Kind("streaming_sources", STREAMING_SOURCES.text, 1800, HOUR)
+# One that nobody checked, while a checked provider failed.
+STOPGAP_SOURCES = Kind("streaming_sources", STREAMING_SOURCES.text, 30, 0)
 NO_SOURCES = Kind("streaming_sources", STREAMING_SOURCES.text, 30, 0)
 EMBED = Kind("embed", "streaming:embed:{}", HOUR, HOUR)
 FALLBACK_EMBED = Kind("embed", EMBED.text, 1800, HOUR)
