@@ -42,6 +42,7 @@ from services.settings.settings import Settings
 from services.telemetry.access_log import AccessLog
 from services.telemetry.logs import get_logger
 from services.telemetry.loop_lag import loop_lag
+from services.telemetry.outages import is_store_away
 
 log = get_logger("server")
 _STOP_SECONDS = 2.0  # for the workers of API processes
@@ -205,6 +206,7 @@ async def _warm(runtime: Runtime) -> None:
     try:
         films = await warming.warm_at_start(Context(runtime))
     except Exception as error:  # a cold cache is slower, nothing else
-        log.warning("cache_warming_failed", error=repr(error))
+        if not is_store_away():  # which is logged already
+            log.warning("cache_warming_failed", error=repr(error))
     else:
         log.info("cache_warmed", films=films)

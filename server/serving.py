@@ -139,7 +139,7 @@ def build_config(
     return uvicorn.Config(
         app,
         lifespan="on",
-        log_level="warning",
+        log_config=None,  # its lines go where all others go
         access_log=False,
         server_header=False,
         date_header=True,

@@ -12,13 +12,18 @@ from collections.abc import Awaitable, Callable
 from enum import Enum
 from weakref import WeakSet
 
+from redis.exceptions import RedisError
+
+from services.errors import UpstreamUnavailable
 from services.telemetry import metrics
 from services.telemetry.logs import get_logger
-from services.telemetry.outages import OutageLog
+from services.telemetry.outages import Cause, OutageLog
 
 _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 2.0
 _CANCEL_AGAIN_SECONDS = 0.5
+
+_OF_CONNECTIONS = (OSError, TimeoutError, RedisError, UpstreamUnavailable)
 
 log = get_logger("supervision")
 
@@ -54,7 +59,8 @@ class TaskRecord:
         """Count a failure and log it, once a minute; the work itself may have gone on."""
         metrics.task_failures_total.labels(self.name).inc()
         reason = f"{type(error).__name__}: {error}"[:200]
-        self._outage.record_failure(task=self.name, error=reason)
+        cause = Cause.CONNECTION if isinstance(error, _OF_CONNECTIONS) else Cause.FAULT
+        self._outage.record_failure(cause=cause, task=self.name, error=reason)
 
 
 class SupervisedTask(TaskRecord):

@@ -25,7 +25,7 @@ from services.errors import UpstreamUnavailable
 from services.supervision import SupervisedTask
 from services.telemetry import metrics
 from services.telemetry.logs import get_logger
-from services.telemetry.outages import OutageLog
+from services.telemetry.outages import StoreOutageLog
 
 _PROBE_PAUSE_SECONDS = 0.25
 _UNKNOWN_SECONDS = 0.1  # a single lost connection makes the driver look again within milliseconds
@@ -55,7 +55,7 @@ class DatabaseGuard:
         self._unknown_since: float | None = None
         self._waiting: set[asyncio.Task[Any]] = set()
         self._look: asyncio.TimerHandle | None = None
-        self._outage = OutageLog(log, "database")
+        self._outage = StoreOutageLog(log, "database")
         self._probe = SupervisedTask("database probe", self._probe_whenever_away)
         self._refusal: Refusal | None = None
         self._refusals_logged_at: dict[int | None, float] = {}  # MongoDB has a few hundred codes
@@ -125,6 +125,7 @@ class DatabaseGuard:
         if not self._is_away.is_set():
             self._reason = reason
             self._is_away.set()
+            self._outage.open()
             self._probe.start()
 
     def record_refusal(self, error: OperationFailure) -> None:
@@ -146,6 +147,7 @@ class DatabaseGuard:
         """End the probe."""
         if self._look is not None:
             self._look.cancel()
+        self._outage.close()
         await self._probe.aclose()
 
     async def _probe_whenever_away(self) -> None:

@@ -21,6 +21,7 @@ from services.playback.stream import ProgressStream
 from services.redis import pool
 from services.settings.settings import Settings
 from services.telemetry.logs import get_logger
+from services.telemetry.outages import is_store_away
 
 log = get_logger("playback")
 
@@ -84,7 +85,8 @@ async def _join_layout(layout: ProgressLayout, settings: Settings) -> None:
     try:
         await layout.join()
     except UpstreamUnavailable:
-        log.warning("progress_layout_unchecked", shards=settings.progress_shards)
+        if not is_store_away():  # which is logged already
+            log.warning("progress_layout_unchecked", shards=settings.progress_shards)
 
 
 async def _check_repairs(flag: RepairFlag) -> None:

@@ -19,6 +19,7 @@ from services.playback.state import Base
 from services.settings.settings import Settings
 from services.telemetry import metrics
 from services.telemetry.logs import get_logger
+from services.telemetry.outages import is_store_away
 
 _MAX_USER_AGENT_CHARACTERS = 300
 _REGISTRATION_WINDOW = timedelta(
@@ -52,7 +53,8 @@ async def open_session(
     try:
         await models.store_session(_to_record(context, opened))
     except UpstreamUnavailable:
-        log.warning("playback_session_write_failed", session=opened.session_id)
+        if not is_store_away():  # which is logged already, once for all sessions
+            log.warning("playback_session_write_failed", session=opened.session_id)
     return opened
 
 

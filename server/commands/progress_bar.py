@@ -1,10 +1,14 @@
-"""A progress bar for long commands on terminals; nothing where the output is a file."""
+"""A progress bar for long commands, on standard error where that is a terminal, else nothing.
+
+Standard output has the result alone, whatever it is connected to.
+"""
 
 from __future__ import annotations
 
 import sys
 from types import TracebackType
 
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
 
@@ -13,7 +17,9 @@ class ProgressBar:
 
     def __init__(self) -> None:
         columns = (TextColumn("{task.description:<12}"), BarColumn(), MofNCompleteColumn())
-        self._progress = Progress(*columns, disable=not sys.stderr.isatty())
+        self._progress = Progress(
+            *columns, console=Console(stderr=True), disable=not sys.stderr.isatty()
+        )
         self._bars: dict[str, TaskID] = {}
 
     def __enter__(self) -> ProgressBar:

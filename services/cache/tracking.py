@@ -20,6 +20,7 @@ from services.redis.follower import Follower, next_message
 from services.redis.link import RedisLink
 from services.silence import limit_silence
 from services.telemetry.logs import get_logger
+from services.telemetry.outages import is_store_away
 
 log = get_logger("cache_tracking")
 _CHANNEL = "__redis__:invalidate"
@@ -52,6 +53,8 @@ class CacheTracking:
             async with asyncio.timeout(wait_seconds):
                 await self._listening.wait()
         except TimeoutError:
+            if is_store_away():  # which is logged already
+                return
             log.warning("cache_memory_disabled", reason="Redis did not answer")
 
     async def aclose(self) -> None:

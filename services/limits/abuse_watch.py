@@ -41,6 +41,7 @@ from services.settings.settings import Settings
 from services.supervision import SupervisedTask
 from services.telemetry import metrics
 from services.telemetry.logs import get_logger
+from services.telemetry.outages import OutageLog
 
 log = get_logger("abuse_watch")
 _FLUSH_SECONDS = 0.2
@@ -82,6 +83,7 @@ class AbuseWatch:
         self._statuses: dict[str, PrefixStatus] = {}
         self._local_scores: OrderedDict[str, LocalScore] = OrderedDict()
         self._is_away = False
+        self._outage = OutageLog(log, "abuse_redis")
         self._refreshed_at = 0.0
         self._wake = asyncio.Event()
         self._task = SupervisedTask("abuse watch", self._run)
@@ -350,12 +352,11 @@ class AbuseWatch:
                 self._local_scores.popitem(last=False)
 
     def _switch_to_local(self, error: Exception) -> None:
-        if not self._is_away:
-            self._is_away = True
-            log.warning("abuse_redis_unavailable", error=repr(error.__cause__ or error))
+        self._is_away = True
+        self._outage.record_failure(error=repr(error.__cause__ or error))
 
     def _switch_to_redis(self) -> None:
         if self._is_away:
             self._is_away = False
             self._local_scores.clear()
-            log.info("abuse_redis_recovered")
+            self._outage.record_recovery()

@@ -18,6 +18,7 @@ from services.redis.link import RedisLink
 from services.redis.scripts import Script
 from services.telemetry import metrics
 from services.telemetry.logs import get_logger
+from services.telemetry.outages import OutageLog
 
 log = get_logger("sliding_window")
 _ACQUIRE = Script("limits", "sliding_window", "sliding_window_acquire")
@@ -143,6 +144,7 @@ class SlidingWindows:
         self._clock = clock
         self._local: OrderedDict[str, LocalWindow] = OrderedDict()
         self._is_away = False
+        self._outage = OutageLog(log, "limits_redis")
 
     async def acquire(
         self,
@@ -216,12 +218,11 @@ class SlidingWindows:
         return window
 
     def _switch_to_local(self, error: Exception) -> None:
-        if not self._is_away:
-            self._is_away = True
-            log.warning("limits_redis_unavailable", error=repr(error.__cause__ or error))
+        self._is_away = True
+        self._outage.record_failure(error=repr(error.__cause__ or error))
 
     def _switch_to_redis(self) -> None:
         if self._is_away:
             self._is_away = False
             self._local.clear()
-            log.info("limits_redis_recovered")
+            self._outage.record_recovery()

@@ -19,6 +19,7 @@ from services.redis.guard import Failure
 from services.redis.link import RedisLink
 from services.supervision import SupervisedTask
 from services.telemetry.logs import get_logger
+from services.telemetry.outages import is_store_away
 
 _RETRY_SECONDS = 2.0  # while it is away
 _RECHECK_SECONDS = 60.0  # a failover may bring another server
@@ -103,7 +104,7 @@ async def _check_and_log(redis: RedisLink, warned: set[str]) -> EvictionReport |
     try:
         report = await check_eviction_policy(redis)
     except Failure as error:
-        if "away" not in warned:
+        if "away" not in warned and not is_store_away():
             log.warning("state_redis_unavailable", error=repr(error))
         warned.add("away")
         return None

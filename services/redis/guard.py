@@ -23,7 +23,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from services.errors import UpstreamUnavailable
 from services.telemetry import metrics
 from services.telemetry.logs import get_logger
-from services.telemetry.outages import OutageLog
+from services.telemetry.outages import StoreOutageLog
 
 # All that a command can raise when Redis is away; `connection.py` turns the rest into these.
 Failure = (RedisError, OSError, TimeoutError)
@@ -58,7 +58,7 @@ class Guard:
         self._clock = clock
         self._closed_until = 0.0
         self._full_until = 0.0
-        self._outage = OutageLog(log, "redis")
+        self._outage = StoreOutageLog(log, "redis")
 
     def allows_calls(self) -> bool:
         """Whether the server has not failed a moment ago."""
@@ -87,6 +87,10 @@ class Guard:
         self._outage.record_failure(
             server=self.name, error=f"{type(error).__name__}: {error}"[:200]
         )
+
+    def close(self) -> None:
+        """Forget an outage: nobody uses the server any more."""
+        self._outage.close()
 
     def record_lost_connection(self) -> None:
         """Distrust the other idle connections; whether the server is there, the next call shows."""

@@ -60,17 +60,31 @@ class RedisLink(Redis):
         """
         return self._translation
 
+    async def aclose(self, close_connection_pool: bool | None = None) -> None:
+        """Close the connections."""
+        self.guard.close()
+        await super().aclose(close_connection_pool)
+
     def connect_blocking(self) -> Redis:
         """Build a client for commands that block in Redis (XREAD, pub/sub): no read deadline."""
         return Redis.from_pool(self._build_pool(socket_timeout=None))
 
     def _build_pool(self, **options: Any) -> BlockingConnectionPool:
-        if not is_readable_address(self._address):
-            raise StartupError(
-                "REDIS_URL or STATE_REDIS_URL is not an address such as "
-                "redis://host:6379/0; in a password write / as %2F, # as %23, @ as %40."
-            )
+        check_address(self._address)
         return BlockingConnectionPool.from_url(self._address, **self._options, **options)
+
+
+def check_address(address: str, setting: str = "REDIS_URL or STATE_REDIS_URL") -> None:
+    """Refuse what cannot be read as an address.
+
+    Raises:
+        StartupError: says what one looks like, not what was given: it may hold a password.
+    """
+    if not is_readable_address(address):
+        raise StartupError(
+            f"{setting} is not an address such as "
+            "redis://host:6379/0; in a password write / as %2F, # as %23, @ as %40."
+        )
 
 
 def is_readable_address(address: str) -> bool:

@@ -11,13 +11,10 @@ import asyncio
 import logging
 import random
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any, Protocol
 
-import orjson
-
 from services.settings.settings import Settings
-from services.telemetry.log_queue import standard_error
+from services.telemetry.log_queue import build_line, standard_error
 from services.telemetry.logs import get_level
 
 _FLUSH_SECONDS = 0.1
@@ -52,7 +49,7 @@ class AccessLog:
         self._stream = stream or standard_error()
         self._enabled = enabled and level <= logging.ERROR
         self._sample = sample if level <= logging.INFO else 0.0
-        self._lines: list[Mapping[str, Any]] = []
+        self._lines: list[bytes] = []
         self._dropped = 0
         self._timer: asyncio.TimerHandle | None = None
 
@@ -69,12 +66,10 @@ class AccessLog:
         """
         if not self._enabled or not (failed or self._is_sampled()):
             return
-        now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
-        line = {**line, "level": "error" if failed else "info", "timestamp": now}
         if len(self._lines) >= _MAX_LINES:
             self._dropped += 1
             return
-        self._lines.append(line)
+        self._lines.append(build_line(line, "error" if failed else "info"))
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(_FLUSH_SECONDS, self.flush)
 
@@ -86,11 +81,11 @@ class AccessLog:
         self._timer = None
         lines, self._lines = self._lines, []
         if self._dropped:
-            lines.append({"event": "access_log_dropped", "lines": self._dropped})
+            note = {"event": "access_log_dropped", "lines": self._dropped}
+            lines.append(build_line(note, "warning"))
             self._dropped = 0
-        text = b"".join(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE) for line in lines)
         try:
-            self._stream.write(text)
+            self._stream.write(b"".join(lines))
             self._stream.flush()
         except (OSError, ValueError):
             self._dropped += len(lines)

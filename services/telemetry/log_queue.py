@@ -10,7 +10,10 @@ import atexit
 import os
 import threading
 import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from functools import cache
+from typing import Any
 
 import orjson
 
@@ -19,6 +22,13 @@ from services.telemetry import metrics
 MAX_QUEUED_BYTES = 4 * 1024 * 1024
 _STANDARD_ERROR = 2
 _EXIT_SECONDS = 1.0  # for the last lines, when the process ends
+
+
+def build_line(fields: Mapping[str, Any], level: str) -> bytes:
+    """Build one line of the log as JSON, with its level and its time."""
+    now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    line = {**fields, "level": level, "timestamp": now}
+    return orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
 
 
 class LogQueue:
@@ -80,9 +90,9 @@ class LogQueue:
                 self._changed.wait()
             pieces, self._pieces = self._pieces, []
             if self._dropped:
-                note = orjson.dumps({"event": "log_lines_dropped", "lines": self._dropped})
-                pieces.append(note + b"\n")
-                self._queued_bytes += len(note) + 1
+                note = build_line({"event": "log_lines_dropped", "lines": self._dropped}, "warning")
+                pieces.append(note)
+                self._queued_bytes += len(note)
                 self._dropped = 0
             return b"".join(pieces)
 

@@ -14,7 +14,7 @@ import orjson
 import structlog
 
 from services.settings.settings import Settings
-from services.telemetry.log_queue import LogQueue, QueueLogger, standard_error
+from services.telemetry.log_queue import QueueLogger, standard_error
 
 _SECRET_WORDS = ("password", "token", "secret", "authorization", "api_key", "cookie")
 
@@ -23,9 +23,7 @@ def configure(settings: Settings) -> None:
     """Configure structlog and the standard library's logging; call it once at start."""
     level = get_level(settings)
     queue = standard_error()
-    logging.basicConfig(
-        level=max(level, logging.WARNING), handlers=[_QueueHandler(queue)], format="%(message)s"
-    )
+    logging.basicConfig(level=max(level, logging.WARNING), handlers=[_LibraryHandler()])
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -46,16 +44,14 @@ def get_level(settings: Settings) -> int:
     return logging.getLevelNamesMapping().get(settings.log_level.upper(), logging.INFO)
 
 
-class _QueueHandler(logging.Handler):
-    """Where libraries log to."""
-
-    def __init__(self, queue: LogQueue) -> None:
-        super().__init__()
-        self._queue = queue
+class _LibraryHandler(logging.Handler):
+    """Where libraries log to: their lines have the form of ours, `room` is the library's name."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Queue one record as a line."""
-        self._queue.write(f"{self.format(record)}\n".encode(errors="replace"))
+        """Log one record."""
+        log = get_logger(record.name)
+        write = log.error if record.levelno >= logging.ERROR else log.warning
+        write(record.getMessage(), exc_info=record.exc_info)
 
 
 def get_logger(room: str) -> Any:
