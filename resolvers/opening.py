@@ -21,6 +21,7 @@ from services.cache.tracking import CacheTracking
 from services.production_check import reject_unsafe_settings
 from services.redis import cache_keys, pool
 from services.settings.settings import Settings
+from services.startup_check import reject_faults
 
 
 @asynccontextmanager
@@ -34,8 +35,9 @@ async def open_runtime(
         may_start_degraded: open it while MongoDB is away; it is used once it answers.
 
     Raises:
-        StartupError: a setting is unsafe or missing, or MongoDB does not answer.
+        StartupError: a setting is unsafe, missing or cannot be read, or MongoDB does not answer.
     """
+    reject_faults(settings)
     reject_unsafe_settings(settings)
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context

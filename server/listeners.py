@@ -62,7 +62,7 @@ def open_listeners(settings: Settings) -> Listeners:
         StartupError: a port is in use, HOST is not an address of this machine, or others could
             reach a process of development.
     """
-    _reject_open_development(settings)
+    reject_open_development(settings)
     limits = ConnectionLimits.of(settings, total=serving.raise_descriptor_limit())
     public = serving.bind(settings)
     metrics = None
@@ -75,7 +75,7 @@ def open_listeners(settings: Settings) -> Listeners:
     return Listeners(settings, public, metrics, limits)
 
 
-def _reject_open_development(settings: Settings) -> None:
+def reject_open_development(settings: Settings) -> None:
     """Refuse to serve others with development's published secret and demo users.
 
     Raises:

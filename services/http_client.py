@@ -38,6 +38,21 @@ def connect(timeout_seconds: float) -> HttpClient:
     )
 
 
+def is_web_address(text: str) -> bool:
+    """Whether a text is an absolute http(s) address with a host, and a port that can be."""
+    try:
+        address = httpx.URL(text)
+        has_port = address.port is None or 0 < address.port < 65536
+    except httpx.InvalidURL:
+        return False
+    return has_port and address.scheme in ("https", "http") and bool(address.host)
+
+
+def build_unconnected() -> HttpClient:
+    """Build a client that calls nobody, for what is built only to see whether it can be."""
+    return httpx.AsyncClient(transport=httpx.AsyncBaseTransport(), trust_env=False)
+
+
 def _strip_query(record: logging.LogRecord) -> bool:
     """Remove the query from every address that the library is about to log."""
     if isinstance(record.args, tuple):

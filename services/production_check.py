@@ -51,8 +51,9 @@ SettingsRule = Callable[[Settings], Iterator[Finding]]
 
 
 def list_findings(settings: Settings) -> list[Finding]:
-    """List the findings of these settings in production, the refused ones first."""
-    results = [finding for rule in _RULES for finding in rule(settings)]
+    """List the findings of these settings, the refused ones first; in development few count."""
+    rules = _RULES if settings.is_production else (_check_secret_length,)
+    results = [finding for rule in rules for finding in rule(settings)]
     return sorted(results, key=lambda finding: finding.severity is not Severity.REFUSED)
 
 
@@ -63,9 +64,7 @@ def reject_unsafe_settings(settings: Settings) -> None:
         StartupError: names the setting at fault: a default secret, or an API that is open to other
             sites' scripts.
     """
-    results = (
-        list_findings(settings) if settings.is_production else list(_check_secret_length(settings))
-    )
+    results = list_findings(settings)
     hard = next((finding for finding in results if finding.is_hard), None)
     if hard is not None:
         raise StartupError(str(hard))

@@ -11,23 +11,35 @@ from typing import Annotated
 import typer
 
 import models
+from graph.engine.manifests import read_manifests
 from resolvers.ops import store_findings
 from resolvers.ops.store_findings import StoreAway
 from server import serving
 from server.commands.options import load_settings, print_line
-from services.accounts.token_keys import open_keys
-from services.errors import StartupError
+from server.listeners import reject_open_development
+from services.errors import StartupError, UpstreamUnavailable
+from services.playback.layout import ProgressLayout
 from services.production_check import Finding, Severity, list_findings
 from services.redis import eviction, pool
 from services.redis.pool import Failure
 from services.settings.settings import Environment, Settings
+from services.settings.unknown_names import find_unknown_names
+from services.startup_check import add_findings, list_faults
 
 app = typer.Typer()
+
+# What only the API reads.
+_SERVING = {
+    "HOST": reject_open_development,
+    "PUBLISHED_DOCUMENTS": lambda settings: read_manifests(settings.published_documents),
+}
 
 
 async def check(settings: Settings, *, production: bool) -> bool:
     """Print the findings; return whether none is refused."""
-    results = check_settings(settings) if production or settings.is_production else []
+    is_production = production or settings.is_production
+    results = check_settings(settings) if is_production else check_values(settings)
+    results += list_unknown_names()
     results += await _check_stores(settings)
     print_line(format_table(results))
     return not any(finding.severity is Severity.REFUSED for finding in results)
@@ -36,18 +48,25 @@ async def check(settings: Settings, *, production: bool) -> bool:
 def check_settings(settings: Settings) -> list[Finding]:
     """Findings of the settings alone, checked as production's."""
     as_production = settings.model_copy(update={"environment": Environment.PRODUCTION})
-    results = list_findings(as_production)
+    results = check_values(as_production)
     if not settings.is_production:
         what = "is not production, so demo users and a weak signature of tokens are there"
         results.insert(0, Finding(Severity.REFUSED, "ENVIRONMENT", what, "set production"))
-    if settings.jwt_private_keys.get_secret_value().strip():
-        try:
-            open_keys(as_production)
-        except StartupError as error:
-            results.insert(
-                0, Finding(Severity.REFUSED, "JWT_PRIVATE_KEYS", "is not fit", str(error))
-            )
     return results
+
+
+def check_values(settings: Settings) -> list[Finding]:
+    """Findings of the settings alone, as `serve` would read them."""
+    faults = list_faults(settings) + list_faults(settings, _SERVING)
+    return add_findings(faults, list_findings(settings))
+
+
+def list_unknown_names() -> list[Finding]:
+    """Findings of names in the environment that are no settings."""
+    return [
+        Finding(Severity.WARNING, unknown.name, "is no setting", unknown.remedy)
+        for unknown in find_unknown_names()
+    ]
 
 
 def format_table(results: Sequence[Finding]) -> str:
@@ -83,14 +102,21 @@ async def _check_mongodb(settings: Settings) -> list[Finding]:
 
 async def _check_redis(settings: Settings, name: str, *, is_state: bool) -> list[Finding]:
     """Findings of one Redis; of the state's also whether it may evict keys."""
-    client = pool.connect(settings, state=is_state)
+    try:
+        client = pool.connect(settings, state=is_state)
+    except StartupError:  # among the findings of the settings already
+        return []
+    layout = ProgressLayout(client, settings.progress_shards, settings.redis_key_prefix)
     try:
         refused = await store_findings.list_redis_findings(client, name)
         if refused or not is_state:
             return refused
         report = await eviction.check_eviction_policy(client)
-    except (StoreAway, *Failure):
+        await layout.check()
+    except (StoreAway, UpstreamUnavailable, *Failure):
         return [store_findings.build_away_finding(name)]
+    except StartupError as error:
+        return [Finding(Severity.REFUSED, "PROGRESS_SHARDS", "is not fit", str(error))]
     finally:
         await client.aclose()
     if report.refusal is not None:

@@ -10,11 +10,15 @@ from pydantic import ValidationError
 
 from services.errors import StartupError
 from services.settings.settings import Settings
+from services.settings.unknown_names import find_unknown_names
 from services.telemetry import logs
+from services.telemetry.logs import get_logger
+
+log = get_logger("settings")
 
 
 def load_settings() -> Settings:
-    """Read the settings and configure the logs by them.
+    """Read the settings, configure the logs by them, and tell of names that are no settings.
 
     Raises:
         StartupError: names the settings at fault, not their values: some are secret.
@@ -25,6 +29,8 @@ def load_settings() -> Settings:
         faults = (f"{str(one['loc'][0]).upper()}: {one['msg']}" for one in error.errors())
         raise StartupError("; ".join(faults) + ".") from None
     logs.configure(settings)
+    for unknown in find_unknown_names():
+        log.warning("unknown_setting", setting=unknown.name, why=unknown.remedy)
     return settings
 
 

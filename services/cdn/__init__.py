@@ -12,6 +12,7 @@ from services.cdn.cloudfront import CloudFront
 from services.cdn.cloudinary import Cloudinary
 from services.cdn.passthrough import Passthrough
 from services.errors import StartupError
+from services.http_client import HttpClient
 from services.settings.settings import Settings
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "Passthrough",
     "StaleContent",
     "backdrop_path",
+    "build_cdn",
     "encode_tag",
     "ladder_width",
     "open_cdn",
@@ -53,12 +55,23 @@ async def open_cdn(settings: Settings) -> AsyncIterator[Cdn]:
     Raises:
         StartupError: there is no such adapter, or a setting of it is missing.
     """
-    if settings.cdn_provider == "passthrough":
-        yield Passthrough(settings.public_address)
+    if settings.cdn_provider == "passthrough":  # which calls nobody
+        yield build_cdn(settings, http_client.build_unconnected())
         return
+    async with http_client.connect(settings.cdn_timeout_seconds) as client:
+        yield build_cdn(settings, client)
+
+
+def build_cdn(settings: Settings, client: HttpClient) -> Cdn:
+    """Build the adapter that CDN_PROVIDER names.
+
+    Raises:
+        StartupError: there is no such adapter, or a setting of it is missing.
+    """
+    if settings.cdn_provider == "passthrough":
+        return Passthrough(settings.public_address)
     adapter = _ADAPTERS.get(settings.cdn_provider)
     if adapter is None:
         known = "passthrough, " + ", ".join(_ADAPTERS)
         raise StartupError(f"CDN_PROVIDER {settings.cdn_provider!r} is unknown: use {known}.")
-    async with http_client.connect(settings.cdn_timeout_seconds) as client:
-        yield adapter(settings, client)
+    return adapter(settings, client)

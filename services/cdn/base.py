@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 from services.cdn.remote_images import remote_image
 from services.errors import StartupError, ValidationFailed
+from services.http_client import is_web_address
 
 T = TypeVar("T")
 WIDTHS = (185, 342, 500, 780, 1280)
@@ -208,6 +209,6 @@ def require_address(setting: str, value: str) -> str:
         StartupError: it is not set, or no address.
     """
     address = require_setting(setting, value).rstrip("/")
-    if not is_absolute_url(address):
+    if not is_web_address(address):
         raise StartupError(f"{setting} is not an address that starts with https://.")
     return address

@@ -40,6 +40,25 @@ class ProgressLayout:
             UpstreamUnavailable: Redis is away.
         """
         others = await self._say()
+        await self._refuse_beside(others)
+        if others:
+            await self._replace([shards for shards, _ in others])
+
+    async def check(self) -> None:
+        """Say whether a process could join, and change nothing.
+
+        Raises:
+            StartupError, UpstreamUnavailable: as `join`.
+        """
+        with self._redis.translate_errors():
+            said: dict[Any, Any] = await self._redis.hgetall(self._key)
+            seconds, microseconds = await self._redis.time()
+        counts_from_ms = seconds * 1000 + microseconds / 1000 - _COUNTS_SECONDS * 1000
+        layouts = {int(shards): float(at_ms) >= counts_from_ms for shards, at_ms in said.items()}
+        layouts.pop(self._shards, None)
+        await self._refuse_beside(list(layouts.items()))
+
+    async def _refuse_beside(self, others: list[tuple[int, bool]]) -> None:
         for shards, is_used in others:
             if is_used:
                 raise StartupError(
@@ -51,8 +70,6 @@ class ProgressLayout:
                     f"PROGRESS_SHARDS is {self._shards}, but progress waits in {shards} shards: "
                     f"run a worker with PROGRESS_SHARDS={shards} until none does."
                 )
-        if others:
-            await self._replace([shards for shards, _ in others])
 
     async def _say(self) -> list[tuple[int, bool]]:
         answer = await self._redis.scripts.call(

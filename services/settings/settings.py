@@ -9,7 +9,7 @@ from __future__ import annotations
 from enum import Enum
 from pathlib import Path
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from services.settings.abuse import AbuseSettings
@@ -51,7 +51,11 @@ class Settings(
     host: str = Field("127.0.0.1", description="Address the API listens on")
     port: int = Field(5000, ge=0, le=65535, description="Port the API listens on; 0 picks one")
     data_dir: Path = Field(Path(".data"), description="Folder of the private databases and media")
-    log_level: str = Field("info", description="debug, info, warning or error")
+    log_level: str = Field(
+        "info",
+        pattern="^(debug|info|warning|error|critical)$",
+        description="debug, info, warning, error or critical",
+    )
     access_log_sample: float = Field(
         1.0,
         ge=0,
@@ -66,7 +70,9 @@ class Settings(
     mongodb_uri: str | None = Field(
         None, description="MongoDB replica set; empty in development starts a private mongod"
     )
-    mongodb_database: str = Field("marquee", description="Database name")
+    mongodb_database: str = Field(
+        "marquee", pattern=r"^[^\s/\\.\"$*<>:|?]{1,63}$", description="Database name"
+    )
     mongod_binary: str | None = Field(None, description="Path of mongod for the private one")
     mongodb_max_pool_size: int = Field(100, ge=1, description="Connections at most")
     mongodb_min_pool_size: int = Field(10, ge=0, description="Connections kept open")
@@ -81,7 +87,9 @@ class Settings(
     mongodb_socket_timeout_ms: int = Field(45000, ge=50, description="Socket deadline in ms")
 
     mongodb_write_concern: str = Field(
-        "majority", description="How many members must have a write: majority, or a number"
+        "majority",
+        pattern="^(majority|[0-9]{1,2})$",
+        description="How many members must have a write: majority, or a number",
     )
     mongodb_write_timeout_ms: int = Field(
         5000, ge=50, description="How long a write may wait for those members, in ms"
@@ -145,6 +153,7 @@ class Settings(
     max_body_bytes: int = Field(256 * 1024, ge=1024, description="Largest request body")
     cache_tiers: str = Field(
         "answers,memory,redis",
+        pattern=r"^(none|(answers|memory|redis)( *, *(answers|memory|redis))*)?$",
         description="Which tiers answer before MongoDB: any of answers, memory, redis; or none",
     )
 
@@ -290,6 +299,18 @@ class Settings(
     embed_su_tv_template: str = Field("", description="As VIDSRC_TV_TEMPLATE, for Embed.su")
     super_embed_template: str = Field("", description="As VIDSRC_TEMPLATE, for SuperEmbed")
     super_embed_tv_template: str = Field("", description="As VIDSRC_TV_TEMPLATE, for SuperEmbed")
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _lower(cls, value: object) -> object:
+        return value.strip().lower() if isinstance(value, str) else value
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _read_empty_as_unset(cls, value: object, info: ValidationInfo) -> object:
+        """A line copied from .env.example and not filled in changes nothing."""
+        is_optional = cls.model_fields[info.field_name or ""].default is None
+        return None if is_optional and value == "" else value
 
     @property
     def public_address(self) -> str:

@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from services import http_client
 from services.errors import StartupError, UpstreamUnavailable
+from services.http_client import is_web_address
 from services.settings.settings import Settings
 from services.tmdb.decoding import decode
 from services.tmdb.requests import MAX_BODY_BYTES, Query, Requests
@@ -143,6 +144,17 @@ def _build_search(text: str, page: int) -> Query:
     return {"query": text, "page": page, "include_adult": "false"}
 
 
+def parse_base_url(settings: Settings) -> str:
+    """Read TMDB_BASE_URL, without a slash at its end.
+
+    Raises:
+        StartupError: it is no address.
+    """
+    if not is_web_address(settings.tmdb_base_url):
+        raise StartupError("TMDB_BASE_URL is not an address that starts with https://.")
+    return settings.tmdb_base_url.rstrip("/")
+
+
 @asynccontextmanager
 async def open_tmdb(settings: Settings) -> AsyncIterator[Tmdb]:
     """Open a client with its own HTTP connections.
@@ -150,9 +162,7 @@ async def open_tmdb(settings: Settings) -> AsyncIterator[Tmdb]:
     Raises:
         StartupError: TMDB_BASE_URL is no address.
     """
-    base_url = settings.tmdb_base_url.rstrip("/")
-    if not base_url.startswith(("https://", "http://")):
-        raise StartupError("TMDB_BASE_URL is not an address that starts with https://.")
+    base_url = parse_base_url(settings)
     async with http_client.connect(settings.tmdb_timeout_seconds) as client:
         yield Tmdb(
             Requests(

@@ -115,6 +115,31 @@ async def test_development_with_its_defaults_passes(check: Check) -> None:
     assert process.output == "0 refused, 0 warnings.\n"
 
 
+async def test_a_mistyped_name_is_told_and_passes(check: Check, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / ".env").write_text("GREETING=hello\n")
+    process = check("--production", LOG_LEVLE="debug")
+    assert await process.ended() == 0, process.output
+    assert {("warning", "LOG_LEVLE"), ("warning", "GREETING")} <= set(read_findings(process))
+    assert "-> write LOG_LEVEL" in process.output
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("REDIS_URL", "nonsense"), ("LOG_LEVEL", "loud"), ("PROVIDERS", "[{}]")]
+)
+async def test_a_bad_value_is_one_line_of_any_command(
+    check: Check, settings: Settings, tmp_path: Path, name: str, value: str
+) -> None:
+    assert await check(**{name: value}).ended() == 1
+    own = {"MONGODB_URI": settings.mongodb_uri or "", "REDIS_URL": settings.redis_url or ""}
+    for command in ("serve", "worker"):
+        folder = tmp_path / command
+        with Process(folder, command, environment={**own, "PORT": "0", name: value}) as process:
+            assert await process.ended() == 1
+            (line,) = process.output.splitlines()
+            assert line.startswith("marquee: ") and name in line
+
+
 def test_a_key_that_cannot_be_read_is_refused() -> None:
     settings = Settings(
         _env_file=None, environment=Environment.PRODUCTION, jwt_private_keys="/nowhere.pem"
