@@ -24,6 +24,7 @@ from server.app import build_app
 from server.commands.databases import stop_on_signals
 from server.commands.options import load_settings
 from server.commands.report_text import format_report
+from server.commands.stores import list_stores
 from server.listeners import open_listeners
 from services.embedded import servers as embedded
 from services.errors import StartupError
@@ -111,6 +112,7 @@ async def _make_clip(settings: Settings) -> None:
 def _format_welcome(settings: Settings) -> str:
     address = settings.public_address
     users = ", ".join(f"{name}@marquee.test" for name in _DEMO_USERS)
+    stores = list_stores(settings)
     return "\n".join(
         [
             "",
@@ -120,7 +122,10 @@ def _format_welcome(settings: Settings) -> str:
             f"  Metrics    {_format_metrics_address(settings)}",
             f"  Sign-ins   {users}",
             f"             password {demo_users.DEMO_PASSWORD}",
+            f"  MongoDB    {stores['mongodb']}",
+            f"  Redis      {stores['redis']}",
             f"  Data       {settings.data_dir.resolve()}",
+            "  Other commands find both stores by DATA_DIR: `python -m server account list`, ...",
             "  Stop with Ctrl-C.",
         ]
     )
@@ -140,4 +145,4 @@ def _print_line(text: str) -> None:
 @app.command("dev")
 def dev_command() -> None:
     """Everything on this machine: private databases, demo catalogue, API and workers."""
-    serving.run(run(load_settings()))
+    serving.run(run(load_settings(uses_private_stores=False)))

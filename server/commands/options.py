@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from server.commands.stores import find_private_stores
 from services.errors import StartupError
 from services.settings.settings import Settings
 from services.settings.unknown_names import find_unknown_names
@@ -17,8 +18,11 @@ from services.telemetry.logs import get_logger
 log = get_logger("settings")
 
 
-def load_settings() -> Settings:
+def load_settings(*, uses_private_stores: bool = True) -> Settings:
     """Read the settings, configure the logs by them, and tell of names that are no settings.
+
+    Args:
+        uses_private_stores: where no store is named, use those of a running `dev`.
 
     Raises:
         StartupError: names the settings at fault, not their values: some are secret.
@@ -31,7 +35,7 @@ def load_settings() -> Settings:
     logs.configure(settings)
     for unknown in find_unknown_names():
         log.warning("unknown_setting", setting=unknown.name, why=unknown.remedy)
-    return settings
+    return find_private_stores(settings) if uses_private_stores else settings
 
 
 def print_line(line: str) -> None:

@@ -8,7 +8,6 @@ Call from the main thread: the kernel ends a server when the *thread* that start
 from __future__ import annotations
 
 import ctypes
-import fcntl
 import json
 import os
 import shutil
@@ -23,25 +22,22 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import BinaryIO, Self
+from typing import Self
 
 from services.embedded.binaries import EmbeddedError as EmbeddedError
 from services.embedded.binaries import MissingBinary as MissingBinary
 from services.embedded.binaries import find_mongod as find_mongod
 from services.embedded.binaries import find_redis_server as find_redis_server
+from services.embedded.folders import DataFolderUnusable as DataFolderUnusable
+from services.embedded.folders import build_in_use_error, forget_address, lock_folder, note_address
 
 HOST = "127.0.0.1"
 START_SECONDS = 30.0  # recovery after a kill is part of it
 STOP_SECONDS = 10.0
-LOCK_SECONDS = 1.0  # a server whose parent was just killed takes a moment to end
 FREE_BYTES = 500_000_000  # least room for a new mongod folder
 _POLL_SECONDS = 0.01
 _PORT_ATTEMPTS = 5
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
-
-
-class DataFolderUnusable(EmbeddedError):
-    """The data folder cannot be written, is full, or belongs to a server that still runs."""
 
 
 class ServerDidNotStart(EmbeddedError):
@@ -204,33 +200,6 @@ def _require_free_space(folder: Path, needed_bytes: int) -> None:
         )
 
 
-def _lock_folder(folder: Path, name: str) -> BinaryIO:
-    """An open file that holds the folder's lock; closing it, and its copies, lets go.
-
-    Redis has no lock of its own, and two would spoil one append-only file. The server inherits
-    the open file, so the lock holds exactly while the server lives, whoever started it.
-    """
-    file = (folder / f"{name}.running").open("wb")
-    deadline = time.monotonic() + LOCK_SECONDS
-    while True:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return file
-        except OSError as error:
-            if time.monotonic() > deadline:
-                file.close()
-                raise _in_use_error(folder, name, folder / f"{name}.pid") from error
-            time.sleep(_POLL_SECONDS)
-
-
-def _in_use_error(folder: Path, name: str, pid_file: Path) -> DataFolderUnusable:
-    try:
-        pid = f" (pid {int(pid_file.read_text())})"
-    except (OSError, ValueError):
-        pid = ""
-    return DataFolderUnusable(f"{folder} is in use by another {name}{pid}: stop it first.")
-
-
 # ---- the process
 
 
@@ -262,7 +231,8 @@ def _start(
     explain: Callable[[Path, int, str], EmbeddedError],
 ) -> Server:
     """Run `command` until `is_ready(log)`; `failure(folder, exit code, log)` tells why it ended."""
-    with _lock_folder(folder, name) as lock:
+    with lock_folder(folder, name) as lock:
+        forget_address(folder, name)
         log = _rotate_log(folder / f"{name}.log")
         process = _spawn(name, command, log, lock.fileno())
     server = Server(name, uri, log, process)
@@ -273,6 +243,7 @@ def _start(
         raise
     if not server.is_alive:
         raise explain(folder, process.returncode, _read(log))
+    note_address(folder, name, uri)
     return server
 
 
@@ -352,7 +323,7 @@ def _is_redis_ready(port: int, log: str) -> bool:
 
 def _explain_mongod(folder: Path, exit_code: int, log: str) -> EmbeddedError:
     if "DBPathInUse" in log:  # exit code 100 is any trouble with the folder
-        return _in_use_error(folder, "mongod", folder / "mongod.lock")
+        return build_in_use_error(folder, "mongod", folder / "mongod.lock")
     return _build_failure("mongod", folder, exit_code, log, _find_error_line(log))
 
 

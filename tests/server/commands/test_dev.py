@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -89,6 +90,44 @@ async def test_one_command_serves_real_films_ends_with_ctrl_c_and_keeps_its_data
         assert body["data"]["movies"]["nodes"] == films
     again.send(signal.SIGTERM)
     assert await again.ended(15) == 0
+
+
+COMMANDS: dict[str, tuple[str, ...]] = {
+    "OPERATOR": ("account", "role", "viewer@marquee.test", "OPERATOR"),
+    "operator@marquee.test": ("account", "list"),
+    '"event":': ("audit",),
+    "prefixes.": ("abuse", "list"),
+    "0 waiting, 0 failed.": ("purges",),
+    " indexes are in place, 0 differ.": ("indexes", "plan"),
+    "0 changes.": ("import", "demo"),
+    "5 new": ("seed", "--movies", "5", "--people", "150"),
+    "No dead letters.": ("progress", "dead-letters"),
+    "titles and people changed": ("search", "rebuild"),
+    "0 refused": ("check",),
+}
+
+
+async def test_other_commands_find_the_stores_of_a_running_one(dev: Dev, tmp_path: Path) -> None:
+    # given one that runs on stores of its own
+    process = dev(free_port())
+    await process.says(RUNNING)
+    address = re.compile(r"(mongodb|redis)://127\.0\.0\.1:[0-9]+")
+    assert {match[1] for match in address.finditer(process.output)} == {"mongodb", "redis"}
+    own = {"DATA_DIR": str(tmp_path / "data")}
+    # when an operator runs commands that name none
+    for expected, arguments in COMMANDS.items():
+        with Process(tmp_path / "command", *arguments, environment=own) as command:
+            # then each is done there
+            assert await command.ended() == 0, command.output
+            assert expected in command.output
+    # but not those of another folder, or of one whose stores have ended
+    process.send(signal.SIGTERM)
+    assert await process.ended(15) == 0
+    for folder in (tmp_path / "data", tmp_path / "elsewhere"):
+        own = {"DATA_DIR": str(folder)}
+        with Process(tmp_path / "command", "audit", environment=own) as command:
+            assert await command.ended() == 1
+            assert "REDIS_URL is not set" in one_line(command)
 
 
 async def test_ctrl_c_while_it_starts_ends_everything_too(dev: Dev) -> None:
