@@ -1,16 +1,18 @@
-"""An API process's listeners: the public one and, where METRICS_PORT is set, the metrics' own."""
+"""The listeners of a process: an API's public one, and those of metrics where they have a port."""
 
 from __future__ import annotations
 
 import asyncio
 import ipaddress
 import socket
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 from starlette.applications import Starlette
+from starlette.datastructures import State
 
+from resolvers.context import Runtime
 from server import serving
 from server.garbage import collect_in_steps
 from server.http_protocol import ConnectionLimits
@@ -27,6 +29,11 @@ class Listeners:
     public: socket.socket
     metrics: socket.socket | None
     limits: ConnectionLimits
+
+    @property
+    def address(self) -> str:
+        """Where the public one listens, as host and port."""
+        return _format_address(self.public)
 
     async def serve(
         self, app: Starlette, stop: asyncio.Event, started: Callable[[], None] = lambda: None
@@ -51,8 +58,42 @@ class Listeners:
 
     async def _serve_metrics(self, api: Starlette, stop: asyncio.Event) -> None:
         if self.metrics is not None:
-            app = build_metrics_app(self.settings, api)
+            app = build_metrics_app(self.settings, api.state)
             await serving.serve(app, self.metrics, stop, limits=ConnectionLimits())
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerListener:
+    """A worker's socket for metrics and health; None where WORKER_METRICS_PORT is not set."""
+
+    settings: Settings
+    metrics: socket.socket | None
+
+    @property
+    def address(self) -> str | None:
+        """Where it listens, as host and port."""
+        return _format_address(self.metrics) if self.metrics is not None else None
+
+    @asynccontextmanager
+    async def serve(self, runtime: Runtime, draining: asyncio.Event) -> AsyncIterator[None]:
+        """Serve while the context is open.
+
+        Args:
+            draining: set when the worker is told to stop.
+        """
+        if self.metrics is None:
+            yield
+            return
+        app = build_metrics_app(self.settings, State({"runtime": runtime, "draining": draining}))
+        stop = asyncio.Event()
+        running = asyncio.create_task(
+            serving.serve(app, self.metrics, stop, limits=ConnectionLimits())
+        )
+        try:
+            yield
+        finally:
+            stop.set()
+            await running
 
 
 def open_listeners(settings: Settings) -> Listeners:
@@ -73,6 +114,23 @@ def open_listeners(settings: Settings) -> Listeners:
             public.close()
             raise
     return Listeners(settings, public, metrics, limits)
+
+
+def open_worker_listener(settings: Settings) -> WorkerListener:
+    """Bind the worker's listener, if it has one.
+
+    Raises:
+        StartupError: the port is in use.
+    """
+    port = settings.worker_metrics_port
+    if port is None:
+        return WorkerListener(settings, None)
+    return WorkerListener(settings, serving.bind(settings, port, "WORKER_METRICS_PORT"))
+
+
+def _format_address(listening: socket.socket) -> str:
+    host, port = listening.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def reject_open_development(settings: Settings) -> None:

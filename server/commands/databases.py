@@ -18,17 +18,21 @@ import workers
 from resolvers.catalog.imports import demo, movielens, synthetic
 from resolvers.catalog.imports.report import Report
 from resolvers.opening import open_runtime
+from resolvers.ops.health_and_metrics import SERVICES
 from resolvers.ops.store_findings import warn_about_stores
 from server import serving
 from server.app import build_app
 from server.commands.options import load_settings
 from server.commands.progress_bar import ProgressBar
 from server.commands.report_text import format_indexes, format_report
-from server.listeners import open_listeners
+from server.commands.stores import list_stores
+from server.listeners import open_listeners, open_worker_listener
 from services.redis import eviction
 from services.settings.settings import Settings
 from services.telemetry.log_queue import standard_error
 from services.telemetry.logs import get_logger
+from services.telemetry.loop_lag import loop_lag
+from services.version import VERSION
 
 _STOP_SECONDS = 10.0
 log = get_logger("server")
@@ -80,18 +84,31 @@ async def serve(settings: Settings) -> None:
         warn_about_stores(runtime),
     ):
         app = build_app(runtime)
-        await listeners.serve(app, stop)
+        facts = {"address": listeners.address, "subjects": SERVICES, **_describe(settings)}
+        await listeners.serve(app, stop, started=lambda: log.info("server_started", **facts))
 
 
 async def work(settings: Settings) -> None:
     """Run the background workers until they are stopped."""
+    listener = open_worker_listener(settings)
     stop = stop_on_signals(_STOP_SECONDS)
     async with (
         open_runtime(settings, may_start_degraded=True) as runtime,
         eviction.watch_eviction_policy(runtime.state_redis),
         warn_about_stores(runtime),
+        listener.serve(runtime, stop),
     ):
-        await workers.run_workers(runtime, workers.names_for("worker"), stop)
+        loop_lag.start()
+        names = workers.names_for("worker")
+        facts = {"address": listener.address, "subjects": names, **_describe(settings)}
+        log.info("worker_started", **facts)
+        await workers.run_workers(runtime, names, stop)
+
+
+def _describe(settings: Settings) -> dict[str, object]:
+    """What a process says of itself as it starts."""
+    environment = settings.environment.value
+    return {"version": VERSION, "environment": environment, **list_stores(settings)}
 
 
 async def seed(settings: Settings, movies: int, people: int) -> None:

@@ -5,7 +5,7 @@ Strangers see words alone; who may read the metrics also sees why a store refuse
 
 from __future__ import annotations
 
-from starlette.applications import Starlette
+from starlette.datastructures import State
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
@@ -25,12 +25,11 @@ async def health(request: Request) -> Response:
 async def ready(request: Request) -> Response:
     """Whether the process can serve requests."""
     token = OperatorToken(request.app.state.runtime.settings)
-    return await answer_ready(request.app, shows_causes=token.permits(request))
+    return await answer_ready(request.app.state, shows_causes=token.permits(request))
 
 
-async def answer_ready(api: Starlette, *, shows_causes: bool) -> Response:
-    """Answer /ready for this API."""
-    state = api.state
+async def answer_ready(state: State, *, shows_causes: bool) -> Response:
+    """Answer /ready for the process with this state: its runtime, and whether it drains."""
     report = await health_and_metrics.health(Context(state.runtime))
     status, body = health_and_metrics.readiness(
         report, draining=state.draining.is_set(), shows_causes=shows_causes

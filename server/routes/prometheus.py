@@ -1,8 +1,13 @@
-"""GET /metrics, on the public port or on METRICS_PORT, with METRICS_TOKEN where that is set."""
+"""GET /metrics, with METRICS_TOKEN where that is set: on the public port, or on one of its own.
+
+METRICS_PORT is an API process's own one, WORKER_METRICS_PORT a worker's. There, strangers are kept
+out by the network, and /ready tells causes.
+"""
 
 from __future__ import annotations
 
 from starlette.applications import Starlette
+from starlette.datastructures import State
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
@@ -37,11 +42,21 @@ def list_metrics_routes(settings: Settings) -> list[Route]:
     return [Route("/metrics", MetricsRoute(OperatorToken(settings)).answer)]
 
 
-def build_metrics_app(settings: Settings, api: Starlette) -> Starlette:
-    """Build the application of METRICS_PORT; its /ready is the API's, with causes."""
+def build_metrics_app(settings: Settings, state: State) -> Starlette:
+    """Build the application of a process's metrics port.
+
+    Args:
+        state: the process's: its runtime, and `draining`, an event.
+    """
     token = OperatorToken(settings, is_private=True)
 
     async def ready(request: Request) -> Response:
-        return await operations.answer_ready(api, shows_causes=token.permits(request))
+        return await operations.answer_ready(state, shows_causes=token.permits(request))
 
-    return Starlette(routes=[Route("/metrics", MetricsRoute(token).answer), Route("/ready", ready)])
+    return Starlette(
+        routes=[
+            Route("/metrics", MetricsRoute(token).answer),
+            Route("/ready", ready),
+            Route("/health", operations.health),
+        ]
+    )

@@ -29,13 +29,20 @@ class ProcessSettings(BaseSettings):
         description="How long an operation may wait; one that would wait longer is refused at once",
     )
     metrics_token: SecretStr = Field(
-        SecretStr(""), description="Bearer token that /metrics needs; empty: none"
+        SecretStr(""), description="Bearer token that /metrics needs, on every port; empty: none"
     )
     metrics_port: int | None = Field(
         None,
         ge=1,
         le=65535,
         description="Port of its own for /metrics, which the public one then has not; empty: none",
+    )
+    worker_metrics_port: int | None = Field(
+        None,
+        ge=1,
+        le=65535,
+        description="Port of a worker process for /metrics, /ready and /health; each process on a "
+        "machine needs its own; empty: none",
     )
     drain_seconds: float | None = Field(
         None,
