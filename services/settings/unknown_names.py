@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
-from pydantic_settings import DotEnvSettingsSource
+from pydantic_settings import DotEnvSettingsSource, EnvSettingsSource
 
 from services.settings.settings import Settings
 
@@ -34,9 +33,15 @@ class UnknownName:
 
 
 def find_unknown_names(
-    environment: Mapping[str, str] = os.environ, env_file: Path = _ENV_FILE
+    environment: Mapping[str, str | None] | None = None, env_file: Path = _ENV_FILE
 ) -> list[UnknownName]:
-    """Find the unknown names of the environment that look like ours, and all of `.env`."""
+    """Find the unknown names of the environment that look like ours, and all of `.env`.
+
+    Args:
+        environment: another than that of the process.
+    """
+    if environment is None:
+        environment = EnvSettingsSource(Settings).env_vars
     known = sorted(name.upper() for name in Settings.model_fields)
     families = _list_families(known)
     own = {name.upper() for name in DotEnvSettingsSource(Settings, env_file=env_file).env_vars}
