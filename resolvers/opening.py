@@ -67,7 +67,7 @@ async def open_cache(settings: Settings, redis: pool.Client) -> AsyncIterator[Ca
     if not cache.uses_memory or not cache.uses_redis:
         yield cache
         return
-    tracking = CacheTracking(redis, cache, cache_keys.tracked_prefixes(prefix))
+    tracking = CacheTracking(redis, cache, cache_keys.tracked_prefix(prefix))
     await tracking.start()
     try:
         yield cache

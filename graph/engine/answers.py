@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from services.cache.byte_lru import ByteLru
 from services.cache.cache import Cache
@@ -52,17 +52,14 @@ class Answers:
         self._swept_at = clock()
         cache.on_invalidate(self.drop)
 
-    @property
-    def enabled(self) -> bool:
-        """Whether answers are cached at all."""
-        return self._cache.uses_answers
-
     def now(self) -> float:
         """Return the clock's time, in seconds."""
         return self._clock()
 
     def get(self, key: AnswerKey) -> StoredAnswer | None:
         """Return the stored answer that has not expired, and count the hit or the miss."""
+        if not self._cache.uses_answers:
+            return None
         stored = self._stored.get(key)
         if stored is not None and stored.expires_at > self._clock():
             count_reads("response", 1, 0)
@@ -73,24 +70,27 @@ class Answers:
         return None
 
     def changes(self) -> int:
-        """Return the number of invalidations so far.
-
-        An answer built while it grew may be outdated and must not be stored.
-        """
+        """Return the number of invalidations so far, to be given to `put`."""
         return self._cache.changes
 
-    def put(self, key: AnswerKey, body: bytes, seconds: int, tags: Iterable[str]) -> StoredAnswer:
+    def put(
+        self, key: AnswerKey, body: bytes, seconds: int, tags: Iterable[str], since: int
+    ) -> StoredAnswer:
         """Store a response for so many seconds; beyond the limit others leave, or it itself.
 
         Args:
             tags: the cache keys the response was built from.
+            since: `changes` before it was built.
 
         Returns:
-            The answer; one above the size limit of an answer is returned without being stored.
+            The answer. One that is too large is not stored, nor one built from what changed
+            meanwhile, which has expired at once.
         """
         etag = b'"' + hashlib.blake2b(body, digest_size=12).hexdigest().encode() + b'"'
         stored = StoredAnswer(body, etag, self._clock() + seconds, frozenset(tags))
-        if len(body) > _MAX_ANSWER_BYTES:
+        if self._cache.has_changed(stored.tags, since):
+            return replace(stored, expires_at=self._clock())
+        if len(body) > _MAX_ANSWER_BYTES or not self._cache.uses_answers:
             return stored
         self._sweep()
         self._stored.pop(key)

@@ -213,7 +213,7 @@ class Operations:
         context: Context,
     ) -> AnswerKey | None:
         """Build the key of a query's answer: digests of the document and of what it was given."""
-        if self._answers is None or not self._answers.enabled or operation.kind != "query":
+        if self._answers is None or operation.kind != "query":
             return None
         if (
             context.cache_hits is not None or context.include_cost
@@ -273,18 +273,18 @@ class Operations:
         cost = outcome.cost + prepared.entries
         rate_limits.settle(context, cost)
         answer = _answer(outcome.data, outcome.errors, context)
-        if self._answers is not None and changes == self._answers.changes():
-            self._keep(prepared, answer, context)
+        self._keep(prepared, answer, context, changes)
         return _with_extensions(answer, prepared.cost, cost, context)
 
-    def _keep(self, prepared: Prepared, answer: Answer, context: Context) -> None:
+    def _keep(self, prepared: Prepared, answer: Answer, context: Context, since: int) -> None:
+        """Store a public query's answer; whether it can be does not change its headers."""
         plan, key = prepared.plan, prepared.answer_key
         if self._answers is None or plan is None or key is None or answer.errors:
             return
         if plan.max_age_seconds is not None and not context.is_degraded:
             body = orjson.dumps(answer.body())
             answer.stored = self._answers.put(
-                key, body, plan.max_age_seconds, context.seen_cache_keys()
+                key, body, plan.max_age_seconds, context.seen_cache_keys(), since
             )
 
     async def _by_core(

@@ -72,7 +72,7 @@ async def embeds_of_titles(
         return _apply_start(context, embed, start)
 
     embeds = await asyncio.gather(*map(find_embed, requests))
-    await context.cache.store(cache_keys.EMBED, _CODEC, new_entries)
+    await context.cache.store(cache_keys.EMBED, _CODEC, new_entries, replaces=True)
     return list(embeds)
 
 

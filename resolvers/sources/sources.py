@@ -142,7 +142,7 @@ async def sources_of_titles(
         return _apply_filter(sources, source_filter, own_urls)
 
     results = await asyncio.gather(*map(find_sources, requests))
-    await context.cache.store(cache_keys.STREAMING_SOURCES, _CODEC, new_entries)
+    await context.cache.store(cache_keys.STREAMING_SOURCES, _CODEC, new_entries, replaces=True)
     return list(results)
 
 

@@ -10,18 +10,19 @@ import asyncio
 import random
 import secrets
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from enum import IntEnum
 from typing import Any
 
+from services.cache.change_log import ChangeLog
 from services.cache.entry import Codec, Entry, encode_stale
 from services.cache.lists import ListDescriptions, ListIndex, ListRegistration
 from services.cache.memory import MemoryTier
+from services.cache.patterns import unlink_pattern
 from services.cache.pending import PendingInvalidations
 from services.errors import UpstreamUnavailable
-from services.redis.cache_keys import CHANGED, LEASE, Kind, tracked_prefixes
+from services.redis.cache_keys import CHANGED, LEASE, Kind, cached_prefixes, tracked_prefix
 from services.redis.link import RedisLink
 from services.redis.scripts import Script
 
@@ -29,7 +30,6 @@ _MEMORY_SECONDS = 60  # bounds the harm of a missed invalidation
 _JITTER = 0.1  # spreads the expiry of what was written together
 _LEASE_MS = 2_000
 _CHANGED_MS = 10_000  # longer than a replica lags behind and a read lasts
-_INVALIDATED_KEYS = 10_000
 _BATCH = 500  # keys in one command
 _ACQUIRE, _FILL = Script("cache", "cache_acquire"), Script("cache", "cache_fill")
 _STORE, _INVALIDATE = Script("cache", "cache_store"), Script("cache", "cache_invalidate")
@@ -69,6 +69,7 @@ class Cache:
         self.lists = ListIndex(redis, prefix)
         self.prefix = prefix
         self._lease, self._changed = prefix + LEASE, prefix + CHANGED
+        self._tracked = tracked_prefix(prefix)
         self._memory = MemoryTier(memory_entries, memory_bytes, clock)
         self._clock = clock
         self._uses_memory = "memory" in tiers
@@ -79,11 +80,9 @@ class Cache:
         self.trusts_memory = True  # off while Redis does not report changes
         self.trusts_redis = True  # off until Redis is known to be no older than it was
         self.late_tiers: set[str] = set()  # of which a read took so long that copies answered
-        self.changes = 0  # number of invalidations
         self._pending = PendingInvalidations()
         self._is_flushing = False  # what is being sent has not arrived
-        self._invalidated: OrderedDict[str, int] = OrderedDict()
-        self._all_invalidated = 0  # the keys of invalidations up to this one are not known
+        self._log = ChangeLog()
         self._listeners: list[Callable[[Iterable[str] | None], None]] = []
 
     @property
@@ -95,6 +94,11 @@ class Cache:
     def uses_answers(self) -> bool:
         """Whether encoded answers may be cached in process memory at the moment."""
         return self._uses_answers and self.trusts_memory
+
+    @property
+    def changes(self) -> int:
+        """Number of invalidations so far; what is read now is as new as this."""
+        return self._log.count
 
     @property
     def uses_redis(self) -> bool:
@@ -201,11 +205,17 @@ class Cache:
         codec: Codec[Any],
         entries: Mapping[str, Entry],
         since: int | None = None,
+        *,
+        replaces: bool = False,
     ) -> None:
-        """Store values read without a lease, except those that changed moments ago."""
+        """Store values read without a lease, except those that changed moments ago.
+
+        With `replaces`, what other processes have in memory is dropped.
+        """
         since = self.changes if since is None else since
         entries, bodies = self._encode_entries(kind, codec, entries)
-        self.remember(await self._write(_STORE, entries, self._changed, *bodies), since)
+        args = self._changed, int(replaces), *bodies
+        self.remember(await self._write(_STORE, entries, *args), since)
 
     async def _write(
         self, script: Script, entries: Mapping[str, Entry], *args: Any
@@ -224,13 +234,12 @@ class Cache:
 
     def remember(self, entries: Mapping[str, Entry], since: int) -> None:
         """Store entries in memory, except those invalidated after `since`."""
-        if not self.uses_memory or since < self._all_invalidated:
+        if not self.uses_memory or self._log.has_all_changed(since):
             return
         self._memory.sweep()
         until = self._clock() + _MEMORY_SECONDS
-        invalidated = self._invalidated if self.changes != since else {}
         for key, entry in entries.items():
-            if invalidated.get(key, 0) <= since:
+            if not self._log.has_changed((key,), since):
                 self._memory.put(key, entry._replace(fresh_until=min(entry.fresh_until, until)))
 
     # ---- invalidation
@@ -277,7 +286,7 @@ class Cache:
             await self.invalidate(pending.keys)
             if pending.tags:
                 await self.invalidate_lists(pending.tags)
-            for prefix in tracked_prefixes("") if pending.covers_all else ():
+            for prefix in cached_prefixes("") if pending.covers_all else ():
                 await self.invalidate_pattern(prefix + "*")
         except UpstreamUnavailable:
             self._pending.covers_all = True
@@ -318,34 +327,29 @@ class Cache:
                 body = encode_stale(value, self._clock()) if value is not None else None
                 if body is not None:
                     pipeline.set(self.prefix + name, body, keepttl=True, xx=True)
-            return len(await pipeline.execute())
+                    pipeline.set(self._tracked + name, b"1", px=_CHANGED_MS)
+            return len(await pipeline.execute()) // 2
 
     def invalidate_local(self, keys: Iterable[str] | None) -> None:
         """Drop entries (None: all) of this process, and what listeners built from them."""
-        self.changes += 1
+        self._log.record(keys)
         if keys is None:
             self._memory.clear()
-            self._all_invalidated = self.changes
-        else:
-            self._invalidate_each(keys)
+        for key in keys or ():
+            self._memory.pop(key)
         for listener in self._listeners:
             listener(keys)
 
-    def _invalidate_each(self, keys: Iterable[str]) -> None:
-        for key in keys:
-            self._memory.pop(key)
-            self._invalidated[key] = self.changes
-            self._invalidated.move_to_end(key)
-        while len(self._invalidated) > _INVALIDATED_KEYS:
-            _, self._all_invalidated = self._invalidated.popitem(last=False)
+    def apply_invalidations(self, marks: Iterable[bytes] | None) -> None:
+        """Drop the keys whose marks of change Redis reported; for a pattern's, or None: all."""
+        skip = len(self._tracked)
+        keys = [mark.decode(errors="replace")[skip:] for mark in marks or ()]
+        is_everything = marks is None or any(key.endswith("*") for key in keys)
+        self.invalidate_local(None if is_everything else keys)
 
-    def apply_invalidations(self, names: Iterable[bytes] | None) -> None:
-        """Drop the keys that Redis reported as changed; None: all."""
-        if names is None:
-            self.invalidate_local(None)
-        else:
-            skip = len(self.prefix)
-            self.invalidate_local([name.decode(errors="replace")[skip:] for name in names])
+    def has_changed(self, keys: Iterable[str], since: int) -> bool:
+        """Whether any of the keys was invalidated after `since`, a former value of `changes`."""
+        return self._log.has_changed(keys, since)
 
     def clear_memory(self) -> None:
         """Drop all entries of this process."""
@@ -360,18 +364,13 @@ class Cache:
         self.clear_memory()
         with self._redis.translate_errors():
             # Leases first, so that values being read now are not stored.
-            await self._drop_all(self._lease + self.prefix + pattern)
-            return await self._drop_all(self.prefix + pattern)
-
-    async def _drop_all(self, pattern: str) -> int:
-        dropped = 0
-        batch: list[bytes] = []
-        async for key in self._redis.scan_iter(match=pattern, count=1000):
-            batch.append(key)
-            if len(batch) == 1000:
-                dropped += await self._redis.unlink(*batch)
-                batch.clear()
-        return dropped + (await self._redis.unlink(*batch) if batch else 0)
+            await unlink_pattern(self._redis, self._lease + self.prefix + pattern)
+            dropped = await unlink_pattern(self._redis, self.prefix + pattern)
+            pulse = self._redis.pipeline(transaction=True)  # other processes are told, once
+            pulse.set(self._tracked + pattern, b"1")
+            pulse.delete(self._tracked + pattern)
+            await pulse.execute()
+        return dropped
 
     # ---- inside
 

@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from services.cache.cache import Cache
-from services.redis.cache_keys import CACHE_HISTORY, tracked_prefixes
+from services.redis.cache_keys import CACHE_HISTORY, cached_prefixes
 from services.silence import limit_silence
 from services.telemetry.logs import get_logger
 
@@ -34,7 +34,7 @@ async def drop_other_history(redis: Redis, cache: Cache) -> bool:
         current = await _read_history(redis)
         if current is None or await redis.get(key) == current:
             return False
-    for kinds in tracked_prefixes(""):
+    for kinds in cached_prefixes(""):
         await cache.invalidate_pattern(kinds + "*")
     async with limit_silence(_SILENCE_SECONDS):
         await redis.set(key, current)

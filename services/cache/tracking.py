@@ -1,4 +1,4 @@
-"""Invalidation of process memory by Redis client tracking (BCAST).
+"""Invalidation of process memory by Redis client tracking (BCAST) of marks of change.
 
 Without a connection, memory is not trusted: it is used only where the database cannot answer, and
 emptied when the connection is back. Nor is Redis, which may come back older (history.py). A silent
@@ -8,7 +8,6 @@ connection is detected within two seconds.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
 from typing import Any
 
 from redis.asyncio import Redis
@@ -31,11 +30,15 @@ _LONGEST_PAUSE_SECONDS = 1.0
 
 
 class CacheTracking:
-    """The tracking connection of one process; it has a client of its own."""
+    """The tracking connection of one process; it has a client of its own.
 
-    def __init__(self, redis: RedisLink, cache: Cache, prefixes: Iterable[str]) -> None:
+    Args:
+        prefix: beginning of the marks of change, `cache_keys.tracked_prefix`.
+    """
+
+    def __init__(self, redis: RedisLink, cache: Cache, prefix: str) -> None:
         self._cache = cache
-        self._prefixes = list(prefixes)
+        self._prefix = prefix
         self._listening = asyncio.Event()
         self._follower = Follower(
             redis,
@@ -98,9 +101,8 @@ class CacheTracking:
         connection: Any = pubsub.connection
         await connection.send_command("CLIENT", "ID")
         own_id = await connection.read_response()
-        prefixes = [part for prefix in self._prefixes for part in ("PREFIX", prefix)]
         await connection.send_command(
-            "CLIENT", "TRACKING", "ON", "REDIRECT", own_id, "BCAST", *prefixes
+            "CLIENT", "TRACKING", "ON", "REDIRECT", own_id, "BCAST", "PREFIX", self._prefix
         )
         await connection.read_response()
         await pubsub.subscribe(_CHANNEL)

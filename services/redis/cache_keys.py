@@ -100,7 +100,15 @@ RATE_LIMIT = "ratelimit:{}:{}"  # by tier and user or address; two windows; may 
 WARMING = "warming"  # lease of the process that fills the caches at start
 
 
-def tracked_prefixes(prefix: str) -> list[str]:
+def tracked_prefix(prefix: str) -> str:
+    """Build the beginning of marks of change: what client tracking tells a process of.
+
+    Keys themselves are not tracked, or each value that is stored would come back as a change.
+    """
+    return f"{prefix}{CHANGED}{prefix}"
+
+
+def cached_prefixes(prefix: str) -> list[str]:
     """List the distinct beginnings of all cached keys, such as `movie:`, after `prefix`."""
     kinds = [value for value in globals().values() if isinstance(value, Kind)]
     return sorted({f"{prefix}{kind.text.split(':')[0]}:" for kind in kinds})

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from services.cache.cache import Cache, Codec, Entry
 from services.cache.tracking import CacheTracking
 from services.redis import pool
-from services.redis.cache_keys import Kind, tracked_prefixes
+from services.redis.cache_keys import Kind, tracked_prefix
 from services.redis.pool import Client
 from services.settings.settings import Settings
 from tests.support.relay import Relay, start_relay
@@ -34,6 +34,15 @@ async def read_redis(cache: Cache, *keys: str) -> dict[str, str | None]:
 
 def read_memory(cache: Cache, *keys: str) -> dict[str, str | None]:
     return {key: entry.value for key, entry in cache.peek(keys).items()}
+
+
+async def mark_changed(redis: Client, key: str, prefix: str = "") -> None:
+    """Tells every process, and nothing but that, that a key changed."""
+    mark = tracked_prefix(prefix) + key
+    async with redis.pipeline(transaction=True) as pipeline:  # so that it is told once
+        pipeline.set(mark, b"1")
+        pipeline.delete(mark)
+        await pipeline.execute()
 
 
 async def remember(cache: Cache, *keys: str) -> None:
@@ -68,7 +77,7 @@ async def track_cache(
     """The cache's memory kept right, perhaps through a relay."""
     address = {"redis_url": relay.uri} if relay is not None else {}
     redis = pool.connect(settings.model_copy(update=address))
-    tracking = CacheTracking(redis, cache, tracked_prefixes(prefix))
+    tracking = CacheTracking(redis, cache, tracked_prefix(prefix))
     await tracking.start(wait_seconds=2.0)
     try:
         yield tracking

@@ -197,13 +197,13 @@ async def test_what_is_forgotten_on_its_way_here_is_not_remembered(
     since, entries = cache.changes, {"movie:1": cache.build_entry(KIND, "old")}
     # when word of a change overtakes it
     if pattern == "of the key":
-        cache.apply_invalidations([b"movie:1"])
+        cache.apply_invalidations([b"changed:movie:1"])
     elif pattern == "of everything":
         cache.apply_invalidations(None)
     else:
-        cache.apply_invalidations([b"movie:1"])
+        cache.apply_invalidations([b"changed:movie:1"])
         for number in range(2, 10_100):
-            cache.apply_invalidations([b"movie:%d" % number])
+            cache.apply_invalidations([b"changed:movie:%d" % number])
     cache.remember(entries, since)
     # then it is not kept
     assert read_memory(cache, "movie:1") == {}
@@ -347,7 +347,7 @@ async def test_every_key_begins_with_the_prefix(redis: Client, clock: Clock) -> 
     assert await theirs.invalidate_pattern("*") == 1  # its own mark of change
     assert await read_redis(ours, "movie:2") == {"movie:2": "film"}
     # and word of a change comes with the prefix
-    ours.apply_invalidations([b"ours:movie:2"])
+    ours.apply_invalidations([b"ours:changed:ours:movie:2"])
     assert read_memory(ours, "movie:2") == {}
 
 

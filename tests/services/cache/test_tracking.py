@@ -11,7 +11,7 @@ import pytest
 from services.cache.cache import Cache
 from services.cache.tracking import CacheTracking
 from services.redis import pool
-from services.redis.cache_keys import tracked_prefixes
+from services.redis.cache_keys import tracked_prefix
 from services.redis.pool import Client
 from services.settings.settings import Settings
 from tests.support import swallowed_cancellation
@@ -19,6 +19,7 @@ from tests.support.caching import (
     CODEC,
     KIND,
     connect_relayed,
+    mark_changed,
     read_memory,
     read_redis,
     remember,
@@ -50,10 +51,8 @@ async def other(redis: Client, settings: Settings) -> AsyncIterator[Client]:
 
 
 async def hold(cache: Cache, redis: Client, *keys: str) -> None:
-    """Keys in Redis and, once its word of their coming has passed, in memory."""
-    changes_before = cache.changes
+    """Keys in Redis and in memory."""
     await store_values(Cache(redis), dict.fromkeys(keys, "old"))
-    await until(lambda: cache.changes > changes_before, 2)
     await remember(cache, *keys)
 
 
@@ -63,24 +62,47 @@ async def listeners(redis: Client) -> list[int]:
     return [int(client["id"]) for client in clients]
 
 
-@pytest.mark.parametrize("how", ["set", "deleted", "expired", "forgotten"])
+@pytest.mark.parametrize("how", ["replaced", "made stale", "forgotten"])
 async def test_a_key_that_changes_elsewhere_leaves_memory(
     cache: Cache, redis: Client, other: Client, how: str
 ) -> None:
     await hold(cache, redis, "movie:1", "movie:2")
-    if how == "set":
-        await other.set("movie:1", b"new")
-    elif how == "deleted":
-        await other.delete("movie:1")
-    elif how == "expired":
-        await other.pexpire("movie:1", 20)
-        await asyncio.sleep(0.03)
-        await other.exists("movie:1")
+    if how == "replaced":
+        entries = {"movie:1": cache.build_entry(KIND, "new")}
+        await Cache(other).store(KIND, CODEC, entries, replaces=True)
+    elif how == "made stale":
+        assert await Cache(other).mark_stale(["movie:1"]) == 1
     else:
         await Cache(other).invalidate(["movie:1"])
     # then it, and it alone
     await until(lambda: "movie:1" not in read_memory(cache, "movie:1"), 2)
     assert read_memory(cache, "movie:1", "movie:2") == {"movie:2": "old"}
+
+
+async def test_a_pattern_that_is_dropped_elsewhere_leaves_memory(
+    cache: Cache, redis: Client, other: Client
+) -> None:
+    await hold(cache, redis, "movie:1", "movie:2")
+    assert await Cache(other).invalidate_pattern("movie:*") == 2
+    await until(lambda: read_memory(cache, "movie:1", "movie:2") == {}, 2)
+
+
+async def test_values_that_are_stored_anew_are_no_change(
+    cache: Cache, redis: Client, other: Client
+) -> None:
+    changes = cache.changes
+    # when this process and another fill what was missing, and a value expires
+    for by, key in ((cache, "movie:1"), (Cache(other), "movie:2")):
+        token, _ = await by.acquire([key])
+        await by.fill(KIND, CODEC, {key: by.build_entry(KIND, "film")}, token, by.changes)
+        for _ in range(2):
+            await store_values(by, {key + "0": "film"})
+    await other.pexpireat("movie:2", 1)
+    # then nobody is told, whereas of a change everybody is, after what came before it
+    await mark_changed(other, "movie:3")
+    await until(lambda: cache.changes > changes, 2)
+    assert cache.changes == changes + 1
+    assert read_memory(cache, "movie:1", "movie:10") == {"movie:1": "film", "movie:10": "film"}
 
 
 async def test_a_change_of_no_cached_key_is_not_received(
@@ -90,7 +112,7 @@ async def test_a_change_of_no_cached_key_is_not_received(
     changes = cache.changes
     await other.set("user:1:session", b"state")
     await other.xadd("metrics:live", {"a": b"b"})
-    await other.set("movie:2", b"x")
+    await mark_changed(other, "movie:2")
     await until(lambda: cache.changes > changes, 2)
     assert cache.changes == changes + 1
 
@@ -109,7 +131,7 @@ async def test_a_change_reaches_memory_in_milliseconds(
     for _ in range(30):
         await hold(cache, redis, "movie:1")
         started = time.perf_counter()
-        await other.delete("movie:1")
+        await mark_changed(other, "movie:1")
         while read_memory(cache, "movie:1"):
             await asyncio.sleep(0)
         took.append(time.perf_counter() - started)
@@ -122,8 +144,9 @@ async def test_only_changes_of_keys_with_our_prefix_are_received(
     cache = Cache(redis, prefix="ours:")
     async with track_cache(cache, settings, prefix="ours:"):
         changes = cache.changes
-        await other.set("movie:1", b"theirs")
-        await other.set("ours:movie:2", b"ours")
+        await mark_changed(other, "movie:1")
+        await mark_changed(other, "movie:1", "theirs:")
+        await mark_changed(other, "movie:2", "ours:")
         await until(lambda: cache.changes > changes, 2)
         assert cache.changes == changes + 1
 
@@ -132,10 +155,10 @@ async def test_a_key_of_strange_bytes_disturbs_nothing(
     cache: Cache, redis: Client, other: Client
 ) -> None:
     changes = cache.changes
-    await other.set(b"movie:\xff\xfe", b"x")
+    await other.set(b"changed:movie:\xff\xfe", b"x")
     await until(lambda: cache.changes > changes, 2)
     await hold(cache, redis, "movie:1")
-    await other.delete("movie:1")
+    await mark_changed(other, "movie:1")
     await until(lambda: read_memory(cache, "movie:1") == {}, 2)
     assert cache.trusts_memory
 
@@ -176,7 +199,7 @@ async def test_redis_closing_the_connection_is_noticed(
     assert read_memory(cache, "movie:1") == {}
     # and changes are told again, on the new connection
     await hold(cache, redis, "movie:1")
-    await other.delete("movie:1")
+    await mark_changed(other, "movie:1")
     await until(lambda: read_memory(cache, "movie:1") == {}, 2)
 
 
@@ -259,7 +282,7 @@ async def test_closing_ends_a_listening_that_cannot_be_cancelled(
     # given a connection whose library swallows being cancelled
     cache = Cache(redis)
     async with swallowed_cancellation.connect(settings) as deaf:
-        tracking = CacheTracking(deaf, cache, tracked_prefixes(""))
+        tracking = CacheTracking(deaf, cache, tracked_prefix(""))
         await tracking.start(wait_seconds=10)
         assert tracking.is_listening
         # when the tracking is closed, it ends all the same
