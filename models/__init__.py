@@ -240,7 +240,12 @@ from models.playback.sessions import (
     store_session,
     stored_session,
 )
-from models.playback.viewing_reads import infer_ends, read_history, viewings_by_id
+from models.playback.viewing_reads import (
+    has_history_up_to,
+    infer_ends,
+    read_history,
+    viewings_by_id,
+)
 from models.playback.viewing_writes import delete_viewing, delete_viewings, write_viewings
 from models.playback.viewings import (
     StoredSession,
@@ -257,5 +262,6 @@ from models.playback.watchlist import (
     add_to_watchlist,
     on_watchlist,
     read_watchlist,
+    read_watchlist_up_to,
     remove_from_watchlist,
 )

@@ -68,4 +68,5 @@ def _add_fields(target: Any, edge: Any, node: Any, nodes: str, edges_with: str) 
     target.__annotations__ = common | target.__annotations__
     target.edges = plain(f"{nodes} with {edges_with}.", needs=[], child_projection="")
     target.nodes = plain(f"{nodes}, without their edges.", needs=[], child_projection="")
-    target.page_info = plain("Relay page info: cursors and whether more pages follow.", needs=[])
+    about = "Relay page info: cursors and whether more pages follow."
+    target.page_info = plain(about, needs=[], child_projection="")

@@ -21,6 +21,17 @@ class PlanInfo:
         self.needs = needs
 
 
+# Markers among the needs of a connection: which bound of the page is asked for.
+PREVIOUS_PAGE, NEXT_PAGE = "page:previous", "page:next"
+
+
 def requested_fields(info: Info) -> frozenset[str] | None:
     """Return the record fields that the selection below reads; None (graphql-core) means all."""
-    return getattr(info, "needs", None)
+    needs: frozenset[str] | None = getattr(info, "needs", None)
+    return None if needs is None else needs - {PREVIOUS_PAGE, NEXT_PAGE}
+
+
+def looks_behind(info: Info, *, is_backwards: bool = False) -> bool:
+    """Whether the selection asks what lies on the far side of the page's cursor."""
+    needs: frozenset[str] | None = getattr(info, "needs", None)
+    return needs is None or (NEXT_PAGE if is_backwards else PREVIOUS_PAGE) in needs

@@ -10,6 +10,7 @@ import models
 from graph.base.bounds import bound, bound_number
 from graph.base.enums import describe_enum
 from graph.base.fields import plain
+from graph.base.info import NEXT_PAGE, PREVIOUS_PAGE
 from resolvers.paging import MAX_PAGE_SIZE
 
 describe_enum(
@@ -56,8 +57,8 @@ Before = Annotated[
 
 @strawberry.type(description="Position of a page in its list (Relay connections).")
 class PageInfo:
-    has_next_page: bool = plain("Whether items follow this page.")
-    has_previous_page: bool = plain("Whether items precede this page.")
+    has_next_page: bool = plain("Whether items follow this page.", needs=[NEXT_PAGE])
+    has_previous_page: bool = plain("Whether items precede this page.", needs=[PREVIOUS_PAGE])
     start_cursor: str | None = plain("Cursor of the page's first item; null on an empty page.")
     end_cursor: str | None = plain("Cursor of the page's last item; null on an empty page.")
 

@@ -14,7 +14,7 @@ from graph.base.connections import connection
 from graph.base.enums import describe_enum
 from graph.base.extension import extend
 from graph.base.fields import batched, computed, plain, relation, resolver
-from graph.base.info import Info, requested_fields
+from graph.base.info import Info, looks_behind, requested_fields
 from graph.base.node import Node, node_type
 from graph.base.paging import After, Before, Count, First, Last
 from graph.base.roots import Query
@@ -128,6 +128,7 @@ async def _genre_movies(
         paging.PageArguments(first, after),
         order=order_by.order(None) if order_by else None,
         fields=requested_fields(info),
+        looks_behind=looks_behind(info),
     )
 
 
@@ -216,13 +217,15 @@ async def _movies(
     last: Last = None,
     before: Before = None,
 ) -> browse.MoviePage:
+    arguments = paging.PageArguments(first, after, last, before)
     return await browse.movies(
         info.context,
-        paging.PageArguments(first, after, last, before),
+        arguments,
         category=category,
         filter_=filter.query() if filter else None,
         order=order_by.order(category) if order_by else None,
         fields=requested_fields(info),
+        looks_behind=looks_behind(info, is_backwards=arguments.is_backwards),
     )
 
 

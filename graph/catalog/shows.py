@@ -13,7 +13,7 @@ from graph.base.connections import connection
 from graph.base.enums import describe_enum
 from graph.base.extension import extend
 from graph.base.fields import batched, plain, relation, resolver
-from graph.base.info import Info, requested_fields
+from graph.base.info import Info, looks_behind, requested_fields
 from graph.base.node import Node, node_type
 from graph.base.paging import After, Count, First
 from graph.base.roots import Query
@@ -140,6 +140,7 @@ async def _tv_shows(
         filter_=filter.query() if filter else None,
         order=order_by.of_shows() if order_by else None,
         fields=requested_fields(info),
+        looks_behind=looks_behind(info),
     )
 
 

@@ -26,12 +26,14 @@ Clause = dict[str, Any]
 
 def where(query: MovieQuery) -> Clause:
     """Build the filter of a page; an `$or` is outermost, so MongoDB merges index scans."""
-    clauses = list_clauses(query)
     if query.position is None:
-        return _all(clauses)
-    beyond = _beyond(query.order.field, query.direction, query.position)
-    branches = [_all([*clauses, branch]) for branch in beyond]
-    return branches[0] if len(branches) == 1 else {"$or": branches}
+        return _all(list_clauses(query))
+    return _any(query, _beyond(query.order.field, query.direction, query.position, ""))
+
+
+def where_behind(query: MovieQuery, position: Position) -> Clause:
+    """Build the filter of the titles at the position and on its other side."""
+    return _any(query, _beyond(query.order.field, -query.direction, position, "e"))
 
 
 def list_clauses(query: MovieQuery) -> list[Clause]:
@@ -88,15 +90,15 @@ def _category_clauses(query: MovieQuery) -> list[Clause]:
     return []
 
 
-def _beyond(field: str, direction: int, position: Position) -> list[Clause]:
-    """Disjoint branches that match strictly after the position.
+def _beyond(field: str, direction: int, position: Position, equal: str) -> list[Clause]:
+    """Disjoint branches that match after the position; with `equal` "e", it as well.
 
     MongoDB sorts null before everything, but compares only values of one type, so null has branches
     of its own.
     """
     sign = "$gt" if direction > 0 else "$lt"
     value = _stored_value(field, position.value)
-    tie = {field: value, "_id": {sign: position.id}}
+    tie = {field: value, "_id": {sign + equal: position.id}}
     if value is None:
         return [{field: {"$ne": None}}, tie] if direction > 0 else [tie]
     if direction > 0:
@@ -108,6 +110,12 @@ def _stored_value(field: str, value: Value) -> Any:
     if field == "created_at" and isinstance(value, int):
         return datetime.fromtimestamp(value / 1000, UTC)
     return value
+
+
+def _any(query: MovieQuery, branches: list[Clause]) -> Clause:
+    clauses = list_clauses(query)
+    matches = [_all([*clauses, branch]) for branch in branches]
+    return matches[0] if len(matches) == 1 else {"$or": matches}
 
 
 def _all(clauses: list[Clause]) -> Clause:

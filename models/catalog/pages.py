@@ -6,11 +6,12 @@ are added or removed meanwhile make none appear twice and none disappear.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from models.catalog.documents import Movie, MovieRecord, Show, ShowRecord, TitleRecord
-from models.catalog.filters import index_of, where
+from models.catalog.filters import index_of, where, where_behind
 from models.catalog.queries import MoviePage, MovieQuery
 from models.mongo.read_preference import collection_for_reads
 from models.mongo.reading import Fields, database_errors, find
@@ -18,10 +19,13 @@ from models.mongo.reading import Fields, database_errors, find
 T = TypeVar("T", bound=TitleRecord)
 Titles = type[Movie] | type[Show]
 Stages = list[dict[str, Any]]
+_BEHIND = ":behind"  # ends the key of a look at the other side of a page's position
 
 
 async def read_movie_page(query: MovieQuery, fields: Fields) -> tuple[MoviePage, list[MovieRecord]]:
     """Read one page and its films in order; one extra film tells whether more follow.
+
+    What lies on the other side of the query's position is read beside it.
 
     Raises:
         UpstreamUnavailable: MongoDB did not answer in time or refused.
@@ -37,18 +41,41 @@ async def read_show_page(query: MovieQuery, fields: Fields) -> tuple[MoviePage, 
 async def _read_page(
     document: Titles, record: type[T], query: MovieQuery, fields: Fields
 ) -> tuple[MoviePage, list[T]]:
+    rows, is_behind = await asyncio.gather(
+        find(
+            document,
+            record,
+            where(query),
+            fields=fields,
+            sort=_sort(query, query.direction),
+            limit=query.size + 1,
+            hint=index_of(query),
+        ),
+        _is_any_behind(document, record, query),
+    )
+    page = MoviePage.of(query, [row.id for row in rows], is_behind=is_behind)
+    by_id = {row.id: row for row in rows}
+    return page, [by_id[id_] for id_ in page.ids]
+
+
+async def _is_any_behind(document: Titles, record: type[T], query: MovieQuery) -> bool:
+    """Whether a title lies at the query's position or on its other side."""
+    if query.position is None or not query.looks_behind:
+        return query.position is not None
     rows = await find(
         document,
         record,
-        where(query),
-        fields=fields,
-        sort=[(query.order.field, query.direction), ("_id", query.direction)],
-        limit=query.size + 1,
+        where_behind(query, query.position),
+        fields=frozenset(),
+        sort=_sort(query, -query.direction),
+        limit=1,
         hint=index_of(query),
     )
-    page = MoviePage.of(query, [row.id for row in rows])
-    by_id = {row.id: row for row in rows}
-    return page, [by_id[id_] for id_ in page.ids]
+    return bool(rows)
+
+
+def _sort(query: MovieQuery, direction: int) -> list[tuple[str, int]]:
+    return [(query.order.field, direction), ("_id", direction)]
 
 
 async def read_movie_pages(queries: Mapping[str, MovieQuery]) -> dict[str, MoviePage]:
@@ -59,16 +86,35 @@ async def read_movie_pages(queries: Mapping[str, MovieQuery]) -> dict[str, Movie
     Raises:
         UpstreamUnavailable: MongoDB did not answer in time or refused.
     """
-    rows = await run_union(Movie, {key: _page_stages(query) for key, query in queries.items()})
+    pipelines = {
+        key: _stages(where(query), _sort(query, query.direction), query.size + 1)
+        for key, query in queries.items()
+    }
+    behind = {
+        key + _BEHIND: _stages(
+            where_behind(query, query.position), _sort(query, -query.direction), 1
+        )
+        for key, query in queries.items()
+        if query.position is not None and query.looks_behind
+    }
+    rows = await run_union(Movie, pipelines | behind)
     ids_by_key = {row["_id"]: row["ids"] for row in rows}
-    return {key: MoviePage.of(query, ids_by_key.get(key, [])) for key, query in queries.items()}
+    return {
+        key: MoviePage.of(
+            query,
+            ids_by_key.get(key, []),
+            is_behind=key + _BEHIND in ids_by_key
+            or (query.position is not None and not query.looks_behind),
+        )
+        for key, query in queries.items()
+    }
 
 
-def _page_stages(query: MovieQuery) -> Stages:
+def _stages(match: Mapping[str, Any], sort: list[tuple[str, int]], limit: int) -> Stages:
     return [
-        {"$match": where(query)},
-        {"$sort": {query.order.field: query.direction, "_id": query.direction}},
-        {"$limit": query.size + 1},
+        {"$match": match},
+        {"$sort": dict(sort)},
+        {"$limit": limit},
         {"$group": {"_id": None, "ids": {"$push": "$_id"}}},
     ]
 

@@ -94,7 +94,10 @@ class MovieOrder:
 
 @dataclass(frozen=True, slots=True)
 class MovieQuery:
-    """One page: `size` titles after (or, `backwards`, before) a position."""
+    """One page: `size` titles after (or, `backwards`, before) a position.
+
+    `looks_behind` says whether it has to be known what lies on the position's other side.
+    """
 
     category: MovieCategory | None
     filter: MovieFilter
@@ -103,6 +106,7 @@ class MovieQuery:
     backwards: bool = False
     position: Position | None = None
     today: str = ""  # ISO date, for the categories that look at the calendar
+    looks_behind: bool = True
 
     @property
     def direction(self) -> int:
@@ -126,16 +130,19 @@ class MoviePage(Record, frozen=True):
     has_previous: bool = False
 
     @classmethod
-    def of(cls, query: MovieQuery, ids: Sequence[str]) -> MoviePage:
-        """Build a page from ids in read order; one id beyond `size` means more follow."""
+    def of(cls, query: MovieQuery, ids: Sequence[str], *, is_behind: bool) -> MoviePage:
+        """Build a page from ids in read order; one id beyond `size` means more follow.
+
+        `is_behind` says whether titles lie on the other side of the query's position; what was
+        not looked at is taken for granted.
+        """
         more, page_ids = len(ids) > query.size, list(ids[: query.size])
         if query.backwards:
             page_ids.reverse()
-        beyond = query.position is not None
         return cls(
             ids=page_ids,
-            has_next=beyond if query.backwards else more,
-            has_previous=more if query.backwards else beyond,
+            has_next=is_behind if query.backwards else more,
+            has_previous=more if query.backwards else is_behind,
         )
 
 

@@ -10,7 +10,7 @@ import msgspec
 
 from models.mongo.base import EPOCH
 from models.mongo.reading import find
-from models.playback.documents import instant
+from models.playback.positions import Place, match_newer, match_older
 from models.playback.viewings import Viewing, ViewingRecord
 
 
@@ -19,25 +19,42 @@ async def read_history(
     *,
     since: datetime | None = None,
     until: datetime | None = None,
-    before: tuple[int, str] | None = None,
+    before: Place | None = None,
     limit: int,
 ) -> list[ViewingRecord]:
     """Viewings of a user begun from `since` on and before `until`, newest first.
 
-    `before` is the position to go on from: milliseconds of `started_at`, and an id.
+    `before` is the place to continue from.
 
     Raises:
         UpstreamUnavailable: MongoDB did not answer in time or refused.
     """
+    where = _within(user_id, since, until)
+    if before is not None:
+        where["$or"] = match_older("started_at", before)
+    order = [("started_at", -1), ("_id", -1)]
+    return await find(Viewing, ViewingRecord, where, sort=order, limit=limit)
+
+
+async def has_history_up_to(
+    user_id: str, place: Place, *, since: datetime | None = None, until: datetime | None = None
+) -> bool:
+    """Whether the history has a viewing at the place, or a newer one.
+
+    Raises:
+        UpstreamUnavailable: MongoDB did not answer in time or refused.
+    """
+    where = _within(user_id, since, until) | {"$or": match_newer("started_at", place)}
+    order = [("started_at", 1), ("_id", 1)]
+    none = frozenset[str]()
+    return bool(await find(Viewing, ViewingRecord, where, fields=none, sort=order, limit=1))
+
+
+def _within(user_id: str, since: datetime | None, until: datetime | None) -> dict[str, Any]:
     begun: dict[str, datetime] = {"$gte": since or EPOCH}  # a deleted one has no such time
     if until is not None:
         begun["$lt"] = until
-    where: dict[str, Any] = {"user_id": user_id, "started_at": begun}
-    if before is not None:
-        at, last_id = instant(before[0]), before[1]
-        where["$or"] = [{"started_at": {"$lt": at}}, {"started_at": at, "_id": {"$lt": last_id}}]
-    order = [("started_at", -1), ("_id", -1)]
-    return await find(Viewing, ViewingRecord, where, sort=order, limit=limit)
+    return {"user_id": user_id, "started_at": begun}
 
 
 async def viewings_by_id(user_id: str, ids: Collection[str]) -> dict[str, ViewingRecord]:

@@ -15,7 +15,7 @@ from pymongo.errors import DuplicateKeyError
 
 from models.mongo.base import EPOCH, IdentifiedRecord, StoredDocument
 from models.mongo.reading import database_errors, find
-from models.playback.documents import instant
+from models.playback.positions import Place, match_newer, match_older
 
 
 class WatchlistEntry(StoredDocument):
@@ -89,19 +89,28 @@ async def on_watchlist(user_id: str, title_ids: Collection[str]) -> set[str]:
 
 
 async def read_watchlist(
-    user_id: str, *, before: tuple[int, str] | None, limit: int
+    user_id: str, *, before: Place | None, limit: int
 ) -> list[WatchlistEntryRecord]:
-    """Entries, newest first.
-
-    Args:
-        before: position to continue from: milliseconds of `added_at`, and an entry's id.
+    """Entries, newest first; `before` is the place to continue from.
 
     Raises:
         UpstreamUnavailable: MongoDB did not answer in time or refused.
     """
     where: dict[str, Any] = {"user_id": user_id}
     if before is not None:
-        at, last_id = instant(before[0]), before[1]
-        where["$or"] = [{"added_at": {"$lt": at}}, {"added_at": at, "_id": {"$lt": last_id}}]
+        where["$or"] = match_older("added_at", before)
     order = [("added_at", -1), ("_id", -1)]
+    return await find(WatchlistEntry, WatchlistEntryRecord, where, sort=order, limit=limit)
+
+
+async def read_watchlist_up_to(
+    user_id: str, place: Place, *, limit: int
+) -> list[WatchlistEntryRecord]:
+    """The entry at a place and those that are newer, oldest first.
+
+    Raises:
+        UpstreamUnavailable: MongoDB did not answer in time or refused.
+    """
+    where = {"user_id": user_id, "$or": match_newer("added_at", place)}
+    order = [("added_at", 1), ("_id", 1)]
     return await find(WatchlistEntry, WatchlistEntryRecord, where, sort=order, limit=limit)

@@ -53,8 +53,12 @@ async def movies(
     filter_: models.MovieFilter | None = None,
     order: models.MovieOrder | None = None,
     fields: loaders.Fields = None,
+    looks_behind: bool = True,
 ) -> MoviePage:
     """A page of films. Ids are cached for 5 minutes, films for an hour.
+
+    Args:
+        looks_behind: whether what lies on the far side of the cursor has to be known.
 
     Raises:
         ValidationFailed, InvalidCursor: the arguments make no page.
@@ -71,6 +75,7 @@ async def movies(
         backwards=arguments.is_backwards,
         position=position_of(arguments, order, secret),
         today=_today(context, category),
+        looks_behind=looks_behind,
     )
     pages = context.loader(loaders.MoviePageByQuery)
     page = await pages.load_one(pages.key_for(query), fields)
@@ -87,8 +92,11 @@ async def movies_of_genres(
     *,
     order: models.MovieOrder | None = None,
     fields: loaders.Fields = None,
+    looks_behind: bool = True,
 ) -> list[MoviePage]:
     """A page of each genre: one command for all their ids, one for all their films.
+
+    `looks_behind` is as for `movies`.
 
     Raises:
         ValidationFailed, InvalidCursor: the arguments make no page.
@@ -99,7 +107,12 @@ async def movies_of_genres(
     size, position = arguments.size(), position_of(arguments, order, secret)
     queries = [
         models.MovieQuery(
-            None, models.MovieFilter(genres=(genre.slug,)), order, size, position=position
+            None,
+            models.MovieFilter(genres=(genre.slug,)),
+            order,
+            size,
+            position=position,
+            looks_behind=looks_behind,
         )
         for genre in genres
     ]

@@ -20,8 +20,11 @@ async def shows(
     filter_: models.MovieFilter | None = None,
     order: models.MovieOrder | None = None,
     fields: loaders.Fields = None,
+    looks_behind: bool = True,
 ) -> ShowPage:
     """A page of shows. Ids are cached for 5 minutes, shows for an hour.
+
+    `looks_behind` is as for `browse.movies`.
 
     Raises:
         ValidationFailed, InvalidCursor: the arguments make no page.
@@ -36,6 +39,7 @@ async def shows(
         order=order,
         size=size,
         position=position_of(arguments, order, secret),
+        looks_behind=looks_behind,
     )
     pages = context.loader(loaders.ShowPageByQuery)
     page = await pages.load_one(pages.key_for(query.key(), query), fields)

@@ -6,7 +6,7 @@ left out until it is watched again. Reads, never writes; reaches back over 4,000
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import loaders
@@ -62,8 +62,10 @@ async def continue_watching(
     secret = context.runtime.settings.secret_bytes
     before = cursors.decode_instant(secret, _ORDER, after)
     items: list[Item] = []
+    passed: list[_Watched] = []
     async for titles in _read_watched(context, viewer.user_id):
         remaining = [one for one in titles if before is None or one.place < before]
+        passed += titles[: len(titles) - len(remaining)]
         for block in _split(remaining, max(size + 1, _MIN_BLOCK)):
             items += await _build_items(context, block, include_next_up)
             if len(items) > size:
@@ -73,12 +75,20 @@ async def continue_watching(
     return Page(
         items[:size],
         len(items) > size,
-        after is not None,
+        await _has_items(context, passed, include_next_up),
         secret,
         _ORDER,
         position_of=lambda item: cursors.Position(*item.place),
         node_of=lambda item: item.progress,
     )
+
+
+async def _has_items(context: Context, passed: Sequence[_Watched], include_next_up: bool) -> bool:
+    """Whether one of the titles before a page is on the list; looks at the nearest first."""
+    for block in _split(passed[::-1], _MIN_BLOCK):
+        if await _build_items(context, block, include_next_up):
+            return True
+    return False
 
 
 async def _read_watched(context: Context, user_id: str) -> AsyncIterator[list[_Watched]]:
@@ -154,7 +164,7 @@ async def _drop_deleted(context: Context, titles: Iterable[_Watched]) -> list[_W
     return [one for one in some if found.get(one.show_id or one.progress.playable_id) is not None]
 
 
-def _split(titles: list[_Watched], size: int) -> Iterator[list[_Watched]]:
+def _split(titles: Sequence[_Watched], size: int) -> Iterator[Sequence[_Watched]]:
     return (titles[at : at + size] for at in range(0, len(titles), size))
 
 

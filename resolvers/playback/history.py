@@ -38,8 +38,11 @@ async def history(
     rows = await models.read_history(
         viewer.user_id, since=since, until=until, before=before, limit=size + 1
     )
+    has_previous = before is not None and await models.has_history_up_to(
+        viewer.user_id, before, since=since, until=until
+    )
     nodes = models.infer_ends(rows[:size], _silence_cutoff(context))
-    return Page(nodes, len(rows) > size, after is not None, secret, _ORDER, _position)
+    return Page(nodes, len(rows) > size, has_previous, secret, _ORDER, _position)
 
 
 def _position(viewing: models.ViewingRecord) -> cursors.Position:

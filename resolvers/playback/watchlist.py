@@ -5,6 +5,7 @@ Adding and removing may be repeated. Only the viewer sees or changes it; watchin
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 import loaders
@@ -16,6 +17,7 @@ from services.errors import NotFound, ValidationFailed
 
 MAX_TITLES = 1_000
 _ORDER = "watchlist"
+_NO_FIELDS: loaders.Fields = frozenset()
 
 
 async def watchlist(
@@ -33,18 +35,48 @@ async def watchlist(
     size = validate_size(first, "first", PAGE_SIZE)
     secret = context.runtime.settings.secret_bytes
     before = cursors.decode_instant(secret, _ORDER, after)
-    entries = await models.read_watchlist(viewer.user_id, before=before, limit=size + 1)
-    page = entries[:size]
-    titles = await context.load_many(loaders.TitleById, [entry.title_id for entry in page], fields)
+    listed = await _read_listed(context, viewer.user_id, before, size, fields)
+    has_previous = before is not None and await _has_newer(context, viewer.user_id, before)
     return Page(
-        page,
-        len(entries) > size,
-        after is not None,
+        listed[:size],
+        len(listed) > size,
+        has_previous,
         secret,
         _ORDER,
-        position_of=_position,
-        node_of=lambda entry: titles[entry.title_id],
+        position_of=lambda one: cursors.Position(*_place(one[0])),
+        node_of=lambda one: one[1],
     )
+
+
+async def _read_listed(
+    context: Context,
+    user_id: str,
+    before: tuple[int, str] | None,
+    size: int,
+    fields: loaders.Fields,
+) -> list[tuple[models.WatchlistEntryRecord, models.TitleRecord]]:
+    """Entries with their titles, more than `size` if there are; deleted titles are left out."""
+    listed: list[tuple[models.WatchlistEntryRecord, models.TitleRecord]] = []
+    for limit in (size + 1, MAX_TITLES):  # the second time, all that are left
+        entries = await models.read_watchlist(user_id, before=before, limit=limit)
+        titles = await context.load_many(loaders.TitleById, _title_ids(entries), fields)
+        listed += [(one, title) for one in entries if (title := titles[one.title_id]) is not None]
+        if len(entries) < limit or len(listed) > size:
+            break
+        before = _place(entries[-1])
+    return listed
+
+
+async def _has_newer(context: Context, user_id: str, place: tuple[int, str]) -> bool:
+    """Whether a title that still exists is listed at the place or before it."""
+    for limit in (PAGE_SIZE, MAX_TITLES):
+        entries = await models.read_watchlist_up_to(user_id, place, limit=limit)
+        titles = await context.load_many(loaders.TitleById, _title_ids(entries), _NO_FIELDS)
+        if any(title is not None for title in titles.values()):
+            return True
+        if len(entries) < limit:
+            break
+    return False
 
 
 async def add_to_watchlist(context: Context, title_id: str) -> models.TitleRecord:
@@ -89,5 +121,9 @@ async def _title(context: Context, title_id: str) -> models.TitleRecord:
     return title
 
 
-def _position(entry: models.WatchlistEntryRecord) -> cursors.Position:
-    return cursors.Position(models.milliseconds(entry.added_at), entry.id)
+def _title_ids(entries: Iterable[models.WatchlistEntryRecord]) -> list[str]:
+    return [entry.title_id for entry in entries]
+
+
+def _place(entry: models.WatchlistEntryRecord) -> tuple[int, str]:
+    return models.milliseconds(entry.added_at), entry.id

@@ -81,13 +81,11 @@ async def test_the_middle_and_the_end_of_every_order_are_as_cheap_as_its_beginni
             page, _ = await models.read_movie_page(query, None)
             assert len(page.ids) == _SIZE
 
-    # when a page is read from each, both ways
+    # when a page is read from each, both ways, with a look at what lies behind its place
     commands = await _profiled(collection.database, read)
-    assert len(commands) == len(queries)
+    assert len(commands) == 2 * len(queries)
     faults = [
-        (query, fault)
-        for query, command in zip(queries, commands, strict=True)
-        for fault in _faults("", await _explained(command))
+        (command, fault) for command in commands for fault in _faults("", await _explained(command))
     ]
     # then none reads more than twice what it returns
     assert faults == []

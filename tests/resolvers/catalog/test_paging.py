@@ -80,6 +80,8 @@ async def test_films_that_come_and_go_disturb_no_page(runtime: Runtime, story: S
         page = await browse.movies(context.for_event(), arguments, order=story.order)
         ids = [film.id for film in page.nodes]
         seen = ids + seen if story.backwards else seen + ids
+        # then it tells truly what lies on both sides of it
+        assert (page.has_previous_page, page.has_next_page) == await _bounds(story, ids)
         more = page.has_previous_page if story.backwards else page.has_next_page
         if not more or not ids:
             break
@@ -119,6 +121,15 @@ def _arguments(story: Story, cursor: str | None) -> PageArguments:
     if story.backwards:
         return PageArguments(last=story.size, before=cursor)
     return PageArguments(first=story.size, after=cursor)
+
+
+async def _bounds(story: Story, ids: list[str]) -> tuple[bool, bool]:
+    """Whether films lie before and after these; an empty page is behind all of them."""
+    active = models.Movie.get_pymongo_collection().find({"is_active": True}, {"_id": 1})
+    whole = await _in_order(story, [row["_id"] for row in await active.to_list()])
+    if not ids:
+        return (False, bool(whole)) if story.backwards else (bool(whole), False)
+    return whole[0] != ids[0], whole[-1] != ids[-1]
 
 
 async def _in_order(story: Story, ids: list[str]) -> list[str]:
