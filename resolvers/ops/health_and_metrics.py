@@ -119,7 +119,8 @@ async def _replay(
 ) -> Batch[Point] | None:
     """The points since `after`; None without any. The subscription continues behind them.
 
-    Points that cannot be replayed are marked as a gap of the subscription's first batch.
+    Points that cannot be replayed are marked as a gap of the subscription's first batch, which is
+    the newest where `after` is of another stream, as when Redis was rebuilt.
     """
     subscription.skip_to(after)
     try:
@@ -129,7 +130,7 @@ async def _replay(
         return None
     if not replayed.messages:
         if replayed.gap:
-            subscription.mark_gap()
+            hub.restart(subscription)
         return None
     subscription.skip_to(replayed.messages[-1].id)
     return replayed

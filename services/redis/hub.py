@@ -109,6 +109,16 @@ class Subscription(Generic[T]):
         if len(self._slot) < self._threshold:
             self._ready.clear()
 
+    @property
+    def after(self) -> Id:
+        """The id up to which the subscriber has everything."""
+        return self._after
+
+    def restart(self) -> None:
+        """Take any message as new, with a gap: the stream ends before what was delivered."""
+        self._after = (0, 0)
+        self._gap = True
+
     def mark_gap(self) -> None:
         """Report a gap with the next batch."""
         self._gap = True
@@ -192,21 +202,32 @@ class Hub(Generic[T]):
     async def replay_after(self, after: Id) -> Batch[T]:
         """Read the messages after this id that the stream still has, the last of each generation.
 
+        None, with a gap, if the stream is empty or ends before this id: it is another one.
+
         Raises:
             UpstreamUnavailable: Redis did not answer in time.
         """
         start = f"{max(after[0] - _LOOK_BACK_MS, 0)}-0"
         pipeline = self._redis.pipeline(transaction=False)
         pipeline.xrange(self._stream, count=1)
+        pipeline.xrevrange(self._stream, count=1)
         pipeline.xrange(self._stream, min=start, count=2 * MAX_ENTRIES)
         with self._redis.translate_errors():
-            oldest, entries = await pipeline.execute()
+            oldest, newest, entries = await pipeline.execute()
+        if _end_of(newest) < after:
+            return Batch([], gap=True)
         generations: dict[int, Message[T]] = {}
         reducer = self._new_reducer()
         for message in _parse_messages(entries, reducer):
             if message.id > after:
                 generations[message.generation] = message
         return Batch(list(generations.values()), gap=not oldest or _parse_id(oldest[0][0]) > after)
+
+    def restart(self, subscription: Subscription[T]) -> None:
+        """Let a subscription begin again at the newest message, with a gap."""
+        subscription.restart()
+        if self._newest is not None:
+            subscription.put(self._newest)
 
     async def aclose(self) -> None:
         """End every subscription and stop reading."""
@@ -216,6 +237,8 @@ class Hub(Generic[T]):
         await self._follower.aclose()
 
     async def _read(self, blocking: Redis) -> None:
+        async with asyncio.timeout(_BLOCK_SECONDS):
+            await self._check_place(blocking)
         while True:
             self._follower.check()
             async with limit_silence(2 * _BLOCK_SECONDS):
@@ -224,6 +247,16 @@ class Hub(Generic[T]):
                 else:
                     self._last = await self._read_after(blocking, self._last)
             self._follower.record_success()
+
+    async def _check_place(self, blocking: Redis) -> None:
+        """Begin again if the stream ends before what was read of it: Redis was rebuilt."""
+        newest: Any = await blocking.xrevrange(self._stream, count=1)
+        end = _end_of(newest)
+        if self._last is not None and self._last > end:
+            self._last, self._newest = None, None
+        for subscription in self._subscriptions:
+            if subscription.after > end:
+                subscription.restart()
 
     def _mark_gaps(self) -> None:
         for subscription in self._subscriptions:
@@ -249,6 +282,11 @@ class Hub(Generic[T]):
             self._newest = message
             for subscription in self._subscriptions:
                 subscription.put(message)
+
+
+def _end_of(newest: list[tuple[bytes, dict[bytes, bytes]]]) -> Id:
+    """The id of a stream's newest entry; that of an empty stream comes before every entry."""
+    return _parse_id(newest[0][0]) if newest else (0, 0)
 
 
 def _parse_id(raw: bytes) -> Id:

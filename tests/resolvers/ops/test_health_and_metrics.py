@@ -113,6 +113,33 @@ async def test_a_client_that_resumes_too_late_is_sent_a_gap(
     assert (rates(event), event.gap) == ([2], True)
 
 
+@pytest.mark.parametrize("cursor", ["999999999999999-0", "4102444800000-7"])
+async def test_a_cursor_ahead_of_the_stream_begins_at_the_newest_with_a_gap(
+    operator: Context, clock: Clock, cursor: str
+) -> None:
+    # given a client that follows, and a cursor of a Redis that was rebuilt since
+    await second(operator, clock, 1)
+    await following(live_metrics(operator))
+    events = live_metrics(operator, resume_after=cursor)
+    event = await following(events)
+    assert (rates(event), event.gap) == ([1], True)
+    # then what comes next is told, and nothing is amiss
+    await second(operator, clock, 2)
+    event = await following(events)
+    assert (rates(event), event.gap) == ([2], False)
+
+
+async def test_a_cursor_ahead_of_an_empty_stream_begins_with_the_first_point(
+    operator: Context, clock: Clock
+) -> None:
+    events = live_metrics(operator, resume_after="999999999999999-0")
+    coming = asyncio.create_task(following(events))
+    await asyncio.sleep(0.1)
+    await second(operator, clock, 3)
+    event = await coming
+    assert (rates(event), event.gap) == ([3], True)
+
+
 @pytest.mark.parametrize("seconds", [0, -1, 61])
 async def test_intervals_are_bounded(operator: Context, seconds: int) -> None:
     with pytest.raises(ValidationFailed) as raised:

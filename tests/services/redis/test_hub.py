@@ -17,6 +17,7 @@ from services.redis.pool import Client
 from services.settings.settings import Settings
 from tests.support import swallowed_cancellation
 from tests.support.fake_provider import free_port
+from tests.support.processes import until
 from tests.support.swallowed_cancellation import assert_ends_when_cancelled
 
 STREAM = "test:live"
@@ -157,6 +158,39 @@ async def test_resuming_behind_what_was_trimmed_tells_the_gap(hub: Hub[int], red
 async def test_resuming_on_an_emptied_stream_tells_the_gap(hub: Hub[int]) -> None:
     missed = await hub.replay_after((1, 0))
     assert (missed.messages, missed.gap) == ([], True)
+
+
+async def test_resuming_ahead_of_the_stream_tells_the_gap(hub: Hub[int]) -> None:
+    await publish(hub, 1, 2)
+    newest = (await hub.replay_after((0, 0))).messages[-1].id
+    for ahead in ((newest[0], newest[1] + 1), (newest[0] + 1, 0), (10**15 - 1, 0)):
+        missed = await hub.replay_after(ahead)
+        assert (missed.messages, missed.gap) == ([], True)
+    assert (await hub.replay_after(newest)).gap is False
+
+
+@pytest.mark.parametrize("is_empty", [False, True])
+async def test_a_stream_that_was_rebuilt_is_followed_from_its_beginning(
+    hub: Hub[int], redis: Client, is_empty: bool
+) -> None:
+    # given a follower, and one that came back with a cursor of the stream
+    await publish(hub, 1)
+    with hub.subscribe() as one, hub.subscribe() as other:
+        assert await following(one) == ([1], False)
+        other.skip_to((await hub.replay_after((0, 0))).messages[-1].id)
+        # when Redis is another one, whose clock is behind, and the connection breaks
+        await redis.delete(STREAM)
+        if not is_empty:
+            await redis.xadd(STREAM, {"body": b"2"}, id="5-0")
+        for client in await redis.client_list(_type="normal"):
+            if client["cmd"] == "xread":
+                await redis.client_kill_filter(_id=str(client["id"]))
+        if is_empty:
+            await until(lambda: (hub._last, one.after) == ((0, 0), (0, 0)), 5)
+            await redis.xadd(STREAM, {"body": b"2"}, id="5-0")
+        # then both get what is there now, and are told of the gap
+        assert await following(one) == ([2], True)
+        assert await following(other) == ([2], True)
 
 
 async def test_the_stream_is_capped(hub: Hub[int], redis: Client) -> None:
