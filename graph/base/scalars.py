@@ -10,6 +10,8 @@ from typing import Any, NewType
 import strawberry
 from strawberry.types.scalar import ScalarDefinition
 
+from services.text.language_tags import normalize_case
+
 Date = NewType("Date", str)
 DateTime = NewType("DateTime", datetime)
 Long = NewType("Long", int)
@@ -95,14 +97,14 @@ def _parse_language(value: object) -> str:
     text = _text(value)
     if len(text) > 35 or not _LANGUAGE.fullmatch(text):
         raise ValueError("A BCP 47 language tag is needed, such as en or pt-BR.")
-    return text
+    return normalize_case(text)
 
 
 def _parse_email(value: object) -> str:
-    """Check the form only; the resolver checks whether mail can be sent there."""
+    """Take any text: people type it, and the payload tells them what is wrong with it."""
     text = _text(value)
-    if "@" not in text or len(text) > 320:
-        raise ValueError("An e-mail address is needed.")
+    if len(text) > 320:
+        raise ValueError("An e-mail address has at most 320 characters.")
     return text
 
 
@@ -145,19 +147,21 @@ SCALARS: dict[object, ScalarDefinition] = {
     ),
     URL: strawberry.scalar(
         name="URL",
-        description="An absolute http or https URL of at most 2,000 characters.",
+        description="An absolute http or https URL of at most 2,000 characters. Output may begin "
+        "with a slash: that is on the host of this endpoint (RFC 3986, section 5).",
         serialize=str,
         parse_value=_parse_url,
     ),
     LanguageTag: strawberry.scalar(
         name="LanguageTag",
-        description="A BCP 47 language tag, such as en or pt-BR.",
+        description="A BCP 47 language tag, such as en or pt-BR; case does not matter in input.",
         serialize=str,
         parse_value=_parse_language,
     ),
     EmailAddress: strawberry.scalar(
         name="EmailAddress",
-        description="An e-mail address, such as ada@example.org.",
+        description="An e-mail address, such as ada@example.org; one that is none is an error in "
+        "the payload's `errors`.",
         serialize=str,
         parse_value=_parse_email,
     ),

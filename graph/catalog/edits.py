@@ -14,6 +14,7 @@ from graph.base.payloads import AcknowledgePayload, NodeInput, acknowledge, buil
 from graph.base.roots import Mutation
 from graph.base.scalars import URL, Date
 from graph.catalog.catalog import Movie
+from graph.catalog.inputs import unset_to_none
 from models import Role
 from resolvers.catalog import edits
 
@@ -100,7 +101,7 @@ async def _upsert_movie(
     call = edits.upsert_movie(
         info.context,
         input.changes(),
-        id_=input.id or None,
+        id_=unset_to_none(input.id),
         expected_version=input.expected_version,
     )
     return await build_payload(MoviePayload, call)

@@ -19,6 +19,7 @@ from services.http_client import HttpClient
 from services.providers.base import Provider, Source, SourceType, Subtitle, TitleKind, TitleRef
 from services.quality import Quality
 from services.retries import parse_retry_after
+from services.text.language_tags import normalize_case
 
 MAX_BODY_BYTES = 256 * 1024
 MAX_ITEMS = 100
@@ -196,7 +197,7 @@ def _subtitles(entries: object, secret: str | None) -> Iterator[Subtitle]:
             label = _text(track.label)
             label = label if label and len(label) <= _MAX_LABEL else None
             if not has_secret(secret, f"{track.url} {label}"):
-                yield Subtitle(track.language, track.url, label)
+                yield Subtitle(normalize_case(track.language), track.url, label)
 
 
 def _validate_address(base_url: str) -> None:
@@ -239,4 +240,4 @@ def _quality(value: object) -> Quality:
 
 def _language(value: object) -> str | None:
     text = _text(value)
-    return text if text and re.fullmatch(_LANGUAGE, text) else None
+    return normalize_case(text) if text and re.fullmatch(_LANGUAGE, text) else None

@@ -16,10 +16,11 @@ import models
 from resolvers.catalog.imports import genres
 from resolvers.catalog.imports.tables import Table
 from services.errors import StartupError
+from services.text.language_tags import normalize_case
 
 FOLDER = Path(__file__).resolve().parents[3] / "demo"
 _KEY = r"[a-z0-9]+(-[a-z0-9]+)*"
-_LANGUAGE = r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*"
+_LANGUAGE = r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*"
 _JOBS = {  # in the order of a demo title's billing
     "writing": models.Department.WRITING,
     "camera": models.Department.CAMERA,
@@ -146,7 +147,7 @@ def _languages(table: Table) -> list[str]:
     wrong = [tag for tag in tags if re.fullmatch(_LANGUAGE, tag, re.ASCII) is None]
     if wrong:
         table.refuse(f"{wrong[0]!r} is not a language tag such as en or pt-BR")
-    return tags
+    return list(dict.fromkeys(map(normalize_case, tags)))
 
 
 def _genres(table: Table) -> list[str]:

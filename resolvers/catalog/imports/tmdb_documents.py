@@ -15,6 +15,7 @@ from models import Department, ShowStatus
 from models.mongo import ids
 from resolvers.catalog.imports import genres
 from resolvers.catalog.imports.titles import sort_title
+from services.text.language_tags import normalize_case
 from services.tmdb.types import (
     CastMember,
     Creator,
@@ -211,7 +212,8 @@ def _credits(title_id: str, details: TitleDetails) -> list[models.Credit]:
 
 
 def _languages(details: TitleDetails) -> list[str]:
-    codes = [details.original_language, *(each.iso_639_1 for each in details.spoken_languages)]
+    reported = [details.original_language, *(each.iso_639_1 for each in details.spoken_languages)]
+    codes = map(normalize_case, reported)
     languages = (code for code in codes if _LANGUAGE.fullmatch(code) and code != _NO_LANGUAGE)
     return list(dict.fromkeys(_TAGS.get(code, code) for code in languages))
 

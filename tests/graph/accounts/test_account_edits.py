@@ -145,7 +145,7 @@ async def test_a_known_password_is_changed(send: Send) -> None:
 
 async def test_a_profile_is_changed_in_part(send: Send) -> None:
     token = await ada(send)
-    liked = {"audioLanguages": ["de", "en-GB"], "maxQuality": "P720"}
+    liked = {"audioLanguages": ["de", "DE", "en-gb", "EN-GB"], "maxQuality": "P720"}
     answer = await send(PROFILE, token, input=liked)
     assert answer["data"]["updateProfile"] == {
         "viewer": {

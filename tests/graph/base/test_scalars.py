@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from graph.base.scalars import SCALARS, Date, DateTime
+from graph.base.scalars import SCALARS, Date, DateTime, LanguageTag
 
 NEW_YORK = timezone(-timedelta(hours=4))
 
@@ -16,6 +16,21 @@ def parse(scalar: object, text: Any) -> Any:
     parse_value = SCALARS[scalar].parse_value
     assert parse_value is not None
     return parse_value(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "tag"), [("EN", "en"), ("pt-br", "pt-BR"), ("ZH-hant-TW", "zh-Hant-TW")]
+)
+def test_a_language_is_one_whatever_its_case(text: str, tag: str) -> None:
+    assert parse(LanguageTag, text) == tag
+
+
+@pytest.mark.parametrize(
+    "text", ["", "e", "english!", "en_US", "en-", "x" * 36, "d\u0435", 5, None]
+)
+def test_what_is_no_language_tag_is_refused(text: Any) -> None:
+    with pytest.raises(ValueError, match="needed"):
+        parse(LanguageTag, text)
 
 
 @pytest.mark.parametrize(
