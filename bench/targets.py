@@ -111,7 +111,7 @@ def settings(
         "REDIS_URL": addresses.redis_url,
     }
     if not target.is_ours:
-        peer = {"NODE_ENV": "production", "POSTER_BASE": PUBLIC_URL}
+        peer = {"NODE_ENV": "production", "POSTER_BASE": ""}
         return {**shared, **peer, **target.environment}
     ours = {
         "ENVIRONMENT": "production",

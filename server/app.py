@@ -54,8 +54,14 @@ _EXPOSED_HEADERS = [
     "content-length",
     "content-range",
 ]
-# what Apollo's clients and OpenTelemetry add to requests by themselves
 _CLIENT_HEADERS = [
+    "authorization",
+    "content-type",
+    "x-marquee-auth",
+    "range",
+    "x-request-id",
+    "x-no-compression",
+    # what Apollo's clients and OpenTelemetry add to requests by themselves
     "apollographql-client-name",
     "apollographql-client-version",
     "apollo-require-preflight",
@@ -159,24 +165,18 @@ def _hosts(settings: Settings) -> list[Middleware]:
 
 def _origins(settings: Settings) -> list[Middleware]:
     """CORS for the configured origins; without any, other sites' scripts read nothing."""
-    origins = Origins(settings).named
-    if not origins:
+    origins = Origins(settings)
+    if not origins.named and origins.pattern is None:
         return []
+    further = [name.strip().lower() for name in settings.cors_headers.split(",") if name.strip()]
     return [
         Middleware(
             CORSMiddleware,
-            allow_origins=origins,
+            allow_origins=origins.named,
+            allow_origin_regex=origins.pattern,
             allow_methods=["GET", "POST"],
-            allow_credentials="*" not in origins,
-            allow_headers=[
-                "authorization",
-                "content-type",
-                "x-marquee-auth",
-                "range",
-                "x-request-id",
-                "x-no-compression",
-                *_CLIENT_HEADERS,
-            ],
+            allow_credentials="*" not in origins.named,
+            allow_headers=[*_CLIENT_HEADERS, *further],
             expose_headers=_EXPOSED_HEADERS,
             max_age=86400,
         )

@@ -141,7 +141,7 @@ def _check_proxies(settings: Settings) -> Iterator[Finding]:
 def _check_addresses(settings: Settings) -> Iterator[Finding]:
     if not settings.public_url:
         remedy = "set the https address clients reach the API at"
-        yield _reject("PUBLIC_URL", "is not set, so art and films have no address", remedy)
+        yield _reject("PUBLIC_URL", "is not set, so the API does not know its own address", remedy)
     elif not _is_https(settings.public_url):
         problem = "is not https, so tokens can be read on the way"
         yield _reject("PUBLIC_URL", problem, "set an https address")

@@ -113,9 +113,8 @@ def _stream(context: Context, login_id: str, title_id: str, title: TitleMedia) -
     signed = runtime.sources.media.addresses.sign(
         title_id, login_id, context.client_address, runtime.clock()
     )
-    base = runtime.settings.public_address
     return HlsStream(
-        f"{base}/media/{signed.token}/{title_id}/{hls.MULTIVARIANT}",
+        f"{runtime.settings.public_path}/media/{signed.token}/{title_id}/{hls.MULTIVARIANT}",
         datetime.fromtimestamp(signed.expires_at, UTC),
         _variants(title),
     )

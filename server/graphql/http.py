@@ -26,6 +26,7 @@ from graph.engine.operations import Answer, Operations, Prepared, Request
 from resolvers.context import Context, Runtime
 from server.graphql import cookies, rate_headers
 from server.graphql.disconnect import ClientDisconnected, cancel_on_disconnect
+from server.graphql.other_site import OtherSiteWarning
 from server.graphql.replies import GRAPHQL_JSON, JSON, Refused, reply
 from services.limits.abuse_rules import Signal
 from services.telemetry.logs import get_logger
@@ -47,6 +48,7 @@ class GraphQLOverHTTP:
         self._operations = operations
         self._runtime = runtime
         self._clock = time.monotonic
+        self._other_sites = OtherSiteWarning()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         head_only = scope["method"] == "HEAD"
@@ -90,6 +92,8 @@ class GraphQLOverHTTP:
         set_cookies = (
             cookies.build_set_cookie(browser, self._runtime.settings) if browser is not None else ()
         )
+        if browser is not None and browser.tokens is not None:
+            self._other_sites.warn(headers)
         body = answer.encoded()
         if answer.stored is not None and scope["method"] != "POST":
             extra = self._cache_headers(answer.stored, headers)
@@ -99,7 +103,7 @@ class GraphQLOverHTTP:
         admission = scope.get("admission")
         if admission is not None:
             status = rate_headers.add_rate_headers(extra, status, admission)
-        if b"cookie" in headers:
+        if b"cookie" in headers and b"cache-control" not in extra:
             extra[b"vary"] = b"Cookie"
         await reply(
             send, status, body, content_type, extra, head_only=head_only, cookies=set_cookies
@@ -116,8 +120,11 @@ class GraphQLOverHTTP:
     def _cache_headers(
         self, stored: StoredAnswer, headers: dict[bytes, bytes]
     ) -> dict[bytes, bytes]:
-        """Caching headers of a public answer; a request with credentials gets no public ones."""
-        if b"authorization" in headers or b"cookie" in headers:
+        """Caching headers of a public answer; a request with credentials gets no public ones.
+
+        Cookies without our header are none: they were not read.
+        """
+        if b"authorization" in headers or cookies.HEADER in headers:
             return {b"etag": stored.etag}
         seconds = stored.remaining_seconds(self._clock())
         return {b"etag": stored.etag, b"cache-control": b"public, max-age=%d" % seconds}

@@ -1,7 +1,8 @@
 """Headers that keep browsers from misusing an answer.
 
-The API's answers run nothing, load nothing and are framed nowhere. Art and films may be shown by
-other sites' pages; an SVG opened as a page runs nothing either. Built once, not per request.
+The API's answers run nothing, load nothing and are framed nowhere. Art and films may be shown and
+read by other sites' pages, without cookies; an SVG opened as a page runs nothing either. Built
+once, not per request.
 """
 
 from __future__ import annotations
@@ -14,6 +15,11 @@ Header = tuple[bytes, bytes]
 _YEAR_SECONDS = 365 * 86400
 _POLICY = b"default-src 'none'; frame-ancestors 'none'"
 _SHOWN_ELSEWHERE = ("/art/", "/media/")
+_FOR_ALL: tuple[Header, ...] = (
+    (b"cross-origin-resource-policy", b"cross-origin"),
+    (b"access-control-allow-origin", b"*"),
+    (b"access-control-expose-headers", b"Content-Length, Content-Range, Retry-After"),
+)
 _ALWAYS: tuple[Header, ...] = (
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
@@ -33,7 +39,7 @@ class SecurityHeaders:
             always += ((b"strict-transport-security", b"max-age=%d" % _YEAR_SECONDS),)
         policy = (b"content-security-policy", _POLICY)
         self._own = (*always, policy, (b"cross-origin-resource-policy", b"same-origin"))
-        self._shown = (*always, policy, (b"cross-origin-resource-policy", b"cross-origin"))
+        self._shown = (*always, policy, *_FOR_ALL)
 
     def add_to(self, path: str, headers: Sequence[Header]) -> list[Header]:
         """The answer's headers and ours; a header the route has set itself stays."""

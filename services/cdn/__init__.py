@@ -69,7 +69,7 @@ def build_cdn(settings: Settings, client: HttpClient) -> Cdn:
         StartupError: there is no such adapter, or a setting of it is missing.
     """
     if settings.cdn_provider == "passthrough":
-        return Passthrough(settings.public_address)
+        return Passthrough(settings.public_path)
     adapter = _ADAPTERS.get(settings.cdn_provider)
     if adapter is None:
         known = "passthrough, " + ", ".join(_ADAPTERS)

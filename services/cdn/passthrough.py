@@ -21,7 +21,11 @@ from services.cdn.remote_images import remote_url
 
 @dataclass(frozen=True)
 class Passthrough(Cdn):
-    """Adapter without a CDN; `base` is the public address, without a slash at its end."""
+    """Adapter without a CDN: addresses are relative to whatever host the client knows us by.
+
+    Args:
+        base: path that the API is reached under, without a slash at its end; mostly empty.
+    """
 
     base: str
     can_purge = False

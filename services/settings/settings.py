@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from enum import Enum
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import SettingsConfigDict
@@ -131,7 +132,16 @@ class Settings(
         description="Addresses and networks of our own proxies, separated by commas, whose "
         "X-Forwarded-For is believed; none: clients come straight to us",
     )
-    cors_origin: str = Field("", description="Allowed browser origins, separated by commas")
+    cors_origin: str = Field(
+        "",
+        description="Allowed browser origins, separated by commas; in development those of this "
+        "machine (localhost, any port) are allowed too",
+    )
+    cors_headers: str = Field(
+        "",
+        description="Request headers that pages of these origins may send besides those of common "
+        "clients, separated by commas",
+    )
     trusted_hosts: str = Field("*", description="Host headers served, separated by commas")
 
     audit_days: int = Field(
@@ -316,6 +326,11 @@ class Settings(
     def public_address(self) -> str:
         """Base address of the API for clients, without a slash at the end."""
         return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
+
+    @property
+    def public_path(self) -> str:
+        """Path that the API is reached under, such as /api; mostly empty."""
+        return urlsplit(self.public_url or "").path.rstrip("/")
 
     @property
     def is_production(self) -> bool:

@@ -176,7 +176,7 @@ async def test_our_own_library_plays_for_who_is_signed_in_and_signs_for_each(
     assert (adas.provider_key, bobs.provider_key) == ("library", "library")
     (mine,), (other,) = adas.sources, bobs.sources
     assert mine.url.endswith(f"/{TITLE.id}/master.m3u8")
-    assert mine.url.startswith(f"{runtime.settings.public_address}/media/")
+    assert mine.url.startswith("/media/")
     assert mine.url != other.url
     assert fine.sources == []
     # and who may not fetch it gets what the others have

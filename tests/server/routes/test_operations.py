@@ -173,8 +173,8 @@ async def test_art_is_where_the_catalogue_says(
     _, body = await graphql(query)
     for film in body["data"]["movies"]["nodes"]:
         for address in (film["poster"]["url"], film["backdrop"]["url"]):
-            assert address.startswith(settings.public_address + "/art/")
-            response = await client.get(address.removeprefix(settings.public_address))
+            assert address.startswith("/art/")
+            response = await client.get(address)
             assert response.status_code == 200
             assert response.headers["content-type"].startswith("image/svg+xml")
             assert response.text.startswith("<svg")

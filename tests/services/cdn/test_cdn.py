@@ -122,10 +122,27 @@ def test_a_source_set_refuses_a_width_of_nothing(images: Passthrough) -> None:
         images.src_set(PATH, [500, 0])
 
 
-async def test_the_public_address_is_the_base() -> None:
-    settings = Settings(_env_file=None, public_url="https://films.example/")
+@pytest.mark.parametrize(
+    ("public_url", "base"),
+    [
+        (None, ""),
+        ("https://films.example", ""),
+        ("https://films.example/", ""),
+        ("https://films.example:8443/api/", "/api"),
+    ],
+)
+async def test_without_a_cdn_addresses_are_relative_to_this_host(
+    public_url: str | None, base: str
+) -> None:
+    settings = Settings(_env_file=None, public_url=public_url)
     async with cdn.open_cdn(settings) as adapter:
-        assert adapter.image_url("/a.svg") == "https://films.example/a.svg"
+        assert adapter.image_url("/a.svg") == f"{base}/a.svg"
+        assert (
+            adapter.src_set("/a.png", [500, 780])
+            == f"{base}/a.png?w=500 500w, {base}/a.png?w=780 780w"
+        )
+        # but not those of pictures elsewhere
+        assert adapter.image_url("https://elsewhere.example/a.png").startswith("https://elsewhere")
         assert not adapter.can_purge
 
 
