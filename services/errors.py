@@ -6,7 +6,7 @@ MarqueeError
 ├── PurgeFailed                handled by the outbox of purges, which retries
 ├── MailFailed                 handled by the queue of mails, which retries
 └── CodedError                 has an ErrorCode; its message is written for clients
-    ├── ValidationFailed, InvalidCursor, NotFound, AlreadyExists, Conflict
+    ├── ValidationFailed (InvalidInput), InvalidCursor, NotFound, AlreadyExists, Conflict
     ├── Unauthenticated, InvalidCredentials, InvalidToken, TokenReused, EmailNotVerified, Forbidden
     ├── RateLimited, CostLimitExceeded, TooManyStreams
     ├── SessionNotFound, NoSourceAvailable, PersistedQueryNotFound, PersistedQueryRequired
@@ -120,6 +120,14 @@ class ValidationFailed(CodedError):
     """An input value that breaks a rule."""
 
     code = ErrorCode.VALIDATION_FAILED
+
+
+class InvalidInput(ValidationFailed):
+    """Several values of one input that break rules; message and path are the first one's."""
+
+    def __init__(self, failures: Sequence[ValidationFailed]) -> None:
+        super().__init__(failures[0].message, path=failures[0].path)
+        self.failures = list(failures)
 
 
 class InvalidCursor(CodedError):

@@ -24,7 +24,7 @@ _NOT_DATA = (
 
 
 async def capture_user_errors(call: Awaitable[T]) -> tuple[T | None, list[errors.UserError]]:
-    """Return the call's result, or None and its failure with a path that starts at `input`.
+    """Return the call's result, or None and its failures with paths that start at `input`.
 
     Raises:
         Unauthenticated, Forbidden, UpstreamUnavailable, OperationTimeout: stay errors of the field.
@@ -34,9 +34,13 @@ async def capture_user_errors(call: Awaitable[T]) -> tuple[T | None, list[errors
     except _NOT_DATA:
         raise
     except errors.CodedError as error:
-        failure = errors.UserError.of(error)
-        path = None if failure.path is None else ["input", *failure.path]
-        return None, [replace(failure, path=path)]
+        failures = error.failures if isinstance(error, errors.InvalidInput) else [error]
+        return None, [_build_user_error(failure) for failure in failures]
+
+
+def _build_user_error(error: errors.CodedError) -> errors.UserError:
+    failure = errors.UserError.of(error)
+    return replace(failure, path=None if failure.path is None else ["input", *failure.path])
 
 
 @strawberry.input(description="An object, by its global id.")

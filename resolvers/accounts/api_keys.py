@@ -17,6 +17,7 @@ from resolvers import audit
 from resolvers.accounts.input import is_person, now, require_person, validate_line
 from resolvers.accounts.password_check import reauthenticate
 from resolvers.context import Context, Runtime, Viewer
+from resolvers.input_errors import InputErrors
 from resolvers.paging import require_kind
 from services.accounts.secret_codes import KEY_SCHEME, ApiKeyText
 from services.accounts.tokens import reject_token
@@ -135,9 +136,14 @@ async def create_api_key(
         Unauthenticated, Forbidden, RateLimited, OperationTimeout, UpstreamUnavailable.
     """
     viewer, at = require_person(context), now(context)
-    line = validate_line(name, MAX_NAME_CHARACTERS, ["name"])
-    chosen = _validate_scopes(scopes)
-    end = _validate_end(context, expires_at)
+    wrong = InputErrors()
+    with wrong.collect():
+        line = validate_line(name, MAX_NAME_CHARACTERS, ["name"])
+    with wrong.collect():
+        chosen = _validate_scopes(scopes)
+    with wrong.collect():
+        end = _validate_end(context, expires_at)
+    wrong.raise_any()
     credential = await reauthenticate(context, viewer, password, "password")
     text = ApiKeyText.new()
     key = _build_key(credential, text, line, chosen, at, end)

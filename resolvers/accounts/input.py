@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 import models
 from resolvers.context import Context, Viewer
+from resolvers.input_errors import InputErrors
 from services import lines
 from services.accounts import emails
 from services.errors import Forbidden, ValidationFailed
@@ -34,8 +35,12 @@ def validate_device(device: models.Device | None) -> models.Device | None:
     """Validate the device's name and key; None stays None."""
     if device is None:
         return None
-    name = validate_line(device.name, 80, ["device", "name"]) if device.name else None
-    key = validate_line(device.key, 128, ["device", "key"])
+    wrong = InputErrors()
+    with wrong.collect():
+        name = validate_line(device.name, 80, ["device", "name"]) if device.name else None
+    with wrong.collect():
+        key = validate_line(device.key, 128, ["device", "key"])
+    wrong.raise_any()
     return models.Device(key=key, name=name, kind=device.kind)
 
 

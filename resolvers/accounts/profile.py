@@ -17,6 +17,7 @@ from resolvers.accounts.mail_requests import request_mail
 from resolvers.accounts.password_check import reauthenticate
 from resolvers.accounts.sign_out import close_account, end_sessions
 from resolvers.context import Context
+from resolvers.input_errors import InputErrors
 from services.errors import Conflict, InvalidToken, ValidationFailed
 from services.quality import Quality
 
@@ -37,7 +38,11 @@ async def update_profile(context: Context, changes: Mapping[str, Any]) -> models
         Unauthenticated, Forbidden, UpstreamUnavailable.
     """
     viewer = require_person(context)
-    stored = dict(_to_stored(name, value) for name, value in changes.items())
+    stored, wrong = dict[str, Any](), InputErrors()
+    for field, value in changes.items():
+        with wrong.collect():
+            stored.update([_to_stored(field, value)])
+    wrong.raise_any()
     if not stored:
         user = (await models.users_by_id([viewer.user_id])).get(viewer.user_id)
     else:

@@ -34,6 +34,7 @@ from resolvers.accounts.mail_requests import count_mail, request_mail
 from resolvers.accounts.password_check import build_attempt, check_password, count_attempt
 from resolvers.accounts.second_factor import check_code
 from resolvers.context import Context
+from resolvers.input_errors import InputErrors
 from services.accounts.second_factors import CHALLENGE_SECONDS, Challenge
 from services.accounts.tokens import RefreshToken, reject_token
 from services.errors import (
@@ -101,13 +102,19 @@ async def register(
         AlreadyExists: the address has an account.
         RateLimited: too many registrations, or passwords being hashed.
     """
-    address = fold_email(context, email)
-    name = validate_line(display_name, MAX_DISPLAY_NAME_CHARACTERS, ["displayName"])
-    checked = validate_device(device)
-    await context.runtime.accounts.passwords.refuse_weak(password, ["password"], [address, name])
+    passwords, wrong = context.runtime.accounts.passwords, InputErrors()
+    with wrong.collect():
+        address = fold_email(context, email)
+    with wrong.collect():
+        name = validate_line(display_name, MAX_DISPLAY_NAME_CHARACTERS, ["displayName"])
+    with wrong.collect():
+        checked = validate_device(device)
+    with wrong.collect():
+        await passwords.refuse_weak(password, ["password"], [email, display_name])
+    wrong.raise_any()
     await _count_registration(context, address)
     await context.runtime.accounts.breached_passwords.refuse_breached(password, ["password"])
-    password_hash = await context.runtime.accounts.passwords.hash(password)
+    password_hash = await passwords.hash(password)
     if context.runtime.settings.needs_verified_email:
         registration = models.Registration(display_name=name, password_hash=password_hash)
         await request_mail(context, MailPurpose.REGISTER, address, registration)
@@ -147,8 +154,12 @@ async def login(
         EmailNotVerified: correct, but the address must be verified first.
         RateLimited: too many attempts, or passwords being checked.
     """
-    address = fold_email(context, email)
-    checked = validate_device(device)
+    wrong = InputErrors()
+    with wrong.collect():
+        address = fold_email(context, email)
+    with wrong.collect():
+        checked = validate_device(device)
+    wrong.raise_any()
     attempt = build_attempt(context, address, device_token)
     await count_attempt(context, attempt)
     credential = await models.credential_of(address)

@@ -14,6 +14,7 @@ from resolvers.catalog.imports.titles import sort_title
 from resolvers.catalog.invalidation import invalidate_movie
 from resolvers.catalog.purging import enqueue_edit
 from resolvers.context import Context
+from resolvers.input_errors import InputErrors
 from resolvers.paging import require_kind
 from services import lines
 from services.errors import Conflict, NotFound, ValidationFailed
@@ -52,9 +53,12 @@ async def upsert_movie(
         ValidationFailed, Unauthenticated, Forbidden, UpstreamUnavailable.
     """
     context.require(models.Role.EDITOR)
-    values = _trim(values)
-    _check(values)
-    changes = await _to_stored(context, values)
+    values, wrong = _trim(values), InputErrors()
+    with wrong.collect():
+        _check(values)
+    with wrong.collect():
+        changes = await _to_stored(context, values)
+    wrong.raise_any()
     before = await _read_stored(id_, values.get("tmdb_id"))
     if expected_version is not None and (before is None or before.version != expected_version):
         raise _version_conflict()
@@ -136,7 +140,7 @@ async def _edit(
 async def _to_stored(context: Context, values: Mapping[str, Any]) -> dict[str, Any]:
     """Values as stored: genres as ids, the year with the date."""
     changes = dict(values)
-    if "genres" in changes:
+    if changes.get("genres") is not None:
         changes["genre_ids"] = await _genre_ids(context, changes.pop("genres"))
     if "release_date" in changes:
         date = changes["release_date"]
@@ -147,9 +151,12 @@ async def _to_stored(context: Context, values: Mapping[str, Any]) -> dict[str, A
 async def _genre_ids(context: Context, slugs: Sequence[str]) -> list[str]:
     genre_ids = list(dict.fromkeys(map(ids.of_genre, slugs)))
     genres_by_id = await context.load_many(loaders.GenreById, genre_ids)
-    for at, slug in enumerate(slugs):
-        if genres_by_id[ids.of_genre(slug)] is None:
-            raise ValidationFailed("There is no such genre.", path=["genres", str(at)])
+    wrong = InputErrors()
+    for at, slug in enumerate(slugs[:_MOST_GENRES]):
+        with wrong.collect():
+            if genres_by_id[ids.of_genre(slug)] is None:
+                raise ValidationFailed("There is no such genre.", path=["genres", str(at)])
+    wrong.raise_any()
     return genre_ids
 
 
@@ -159,19 +166,29 @@ def _trim(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _check(values: Mapping[str, Any]) -> None:
+    wrong = InputErrors()
     for name, public in _NEVER_NULL.items():
-        if name in values and values[name] is None:
-            raise ValidationFailed(f"`{public}` cannot be null.", path=[public])
+        with wrong.collect():
+            if name in values and values[name] is None:
+                raise ValidationFailed(f"`{public}` cannot be null.", path=[public])
     for name, most in _MOST_CHARACTERS.items():
-        text = values.get(name)
-        has_breaks = name == "overview"
-        if text is not None and not (lines.is_fit(text, breaks=has_breaks) and len(text) <= most):
-            message = f"`{name}` must be 1 to {most} characters without control characters."
-            raise ValidationFailed(message, path=[name])
-    if len(values.get("genres", ())) > _MOST_GENRES:
-        raise ValidationFailed(f"At most {_MOST_GENRES} genres.", path=["genres"])
-    _check_number(values.get("runtime_seconds"), "runtimeSeconds", _MOST_RUNTIME_SECONDS)
-    _check_number(values.get("tmdb_id"), "tmdbId", _LARGEST)
+        with wrong.collect():
+            _check_text(name, values.get(name), most)
+    with wrong.collect():
+        if len(values.get("genres") or ()) > _MOST_GENRES:
+            raise ValidationFailed(f"At most {_MOST_GENRES} genres.", path=["genres"])
+    with wrong.collect():
+        _check_number(values.get("runtime_seconds"), "runtimeSeconds", _MOST_RUNTIME_SECONDS)
+    with wrong.collect():
+        _check_number(values.get("tmdb_id"), "tmdbId", _LARGEST)
+    wrong.raise_any()
+
+
+def _check_text(name: str, text: str | None, most: int) -> None:
+    has_breaks = name == "overview"
+    if text is not None and not (lines.is_fit(text, breaks=has_breaks) and len(text) <= most):
+        message = f"`{name}` must be 1 to {most} characters without control characters."
+        raise ValidationFailed(message, path=[name])
 
 
 def _check_number(value: int | None, public: str, most: int) -> None:

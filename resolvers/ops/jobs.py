@@ -16,6 +16,7 @@ from resolvers import audit
 from resolvers.audit import AuditEvent
 from resolvers.catalog import warming
 from resolvers.context import Context
+from resolvers.input_errors import InputErrors
 from resolvers.job_queue import JobKind, start
 from resolvers.paging import require_kind, validate_size
 from services.errors import NotFound, ValidationFailed
@@ -62,16 +63,26 @@ async def import_from_tmdb(
 def _check_import(
     tmdb_ids: Collection[int], category: models.MovieCategory | None, pages: int
 ) -> None:
-    if bool(tmdb_ids) == (category is not None):
+    wrong = InputErrors()
+    with wrong.collect():
+        _check_tmdb_ids(tmdb_ids, has_category=category is not None)
+    with wrong.collect():
+        if not 1 <= pages <= MAX_PAGES:
+            raise ValidationFailed(f"Ask for 1 to {MAX_PAGES} pages.", path=["pages"])
+    with wrong.collect():
+        if category is models.MovieCategory.FEATURED:
+            message = "Featured films are chosen here, not by TMDb."
+            raise ValidationFailed(message, path=["category"])
+    wrong.raise_any()
+
+
+def _check_tmdb_ids(tmdb_ids: Collection[int], *, has_category: bool) -> None:
+    if bool(tmdb_ids) == has_category:
         raise ValidationFailed("Name either tmdbIds or a category.", path=["tmdbIds"])
     if len(tmdb_ids) > MAX_TMDB_IDS:
         raise ValidationFailed(f"At most {MAX_TMDB_IDS} ids at once.", path=["tmdbIds"])
     if any(number < 1 for number in tmdb_ids):
         raise ValidationFailed("Ids of TMDb are above 0.", path=["tmdbIds"])
-    if not 1 <= pages <= MAX_PAGES:
-        raise ValidationFailed(f"Ask for 1 to {MAX_PAGES} pages.", path=["pages"])
-    if category is models.MovieCategory.FEATURED:
-        raise ValidationFailed("Featured films are chosen here, not by TMDb.", path=["category"])
 
 
 async def flush_progress(context: Context) -> JobRecord:

@@ -15,6 +15,7 @@ import models
 from models import Role
 from resolvers import audit
 from resolvers.context import Context
+from resolvers.input_errors import InputErrors
 from resolvers.paging import require_kind
 from services.errors import NotFound, UpstreamUnavailable, ValidationFailed
 from services.providers.attempts import Override
@@ -110,10 +111,14 @@ def parse_provider_key(context: Context, id_: str) -> str:
 def _changes(
     enabled: bool | None, priority: int | None, rollout_percent: int | None
 ) -> dict[str, bool | int]:
-    if priority is not None and not 1 <= priority <= MAX_PRIORITY:
-        raise ValidationFailed(f"`priority` is 1 to {MAX_PRIORITY}.", path=["priority"])
-    if rollout_percent is not None and not 0 <= rollout_percent <= 100:
-        raise ValidationFailed("`rolloutPercent` is 0 to 100.", path=["rolloutPercent"])
+    wrong = InputErrors()
+    with wrong.collect():
+        if priority is not None and not 1 <= priority <= MAX_PRIORITY:
+            raise ValidationFailed(f"`priority` is 1 to {MAX_PRIORITY}.", path=["priority"])
+    with wrong.collect():
+        if rollout_percent is not None and not 0 <= rollout_percent <= 100:
+            raise ValidationFailed("`rolloutPercent` is 0 to 100.", path=["rolloutPercent"])
+    wrong.raise_any()
     values = {"enabled": enabled, "priority": priority, "rollout_percent": rollout_percent}
     changes = {name: value for name, value in values.items() if value is not None}
     if not changes:
