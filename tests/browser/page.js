@@ -29,7 +29,7 @@ async function address(api, { email, password, title }) {
     { id: title },
     tokens.get(email),
   );
-  return movie.hls.masterPlaylistUrl;
+  return new URL(movie.hls.masterPlaylistUrl, api).href;
 }
 
 /** Plays an address; resolves with how long the first picture took, in ms, and the levels there are. */
