@@ -104,11 +104,9 @@ async def register(
     """
     passwords, wrong = context.runtime.accounts.passwords, InputErrors()
     with wrong.collect():
-        address = fold_email(context, email)
+        address, checked = _validate_client(context, email, device)
     with wrong.collect():
         name = validate_line(display_name, MAX_DISPLAY_NAME_CHARACTERS, ["displayName"])
-    with wrong.collect():
-        checked = validate_device(device)
     with wrong.collect():
         await passwords.refuse_weak(password, ["password"], [email, display_name])
     wrong.raise_any()
@@ -122,10 +120,27 @@ async def register(
     user = build_user(address, name, password_hash, now(context))
     if not await models.insert_user(user):
         raise AlreadyExists("This email address has an account already.", path=["email"])
+    await _note_registration(context, user)
+    return await create_login(context, user.id, user.session_epoch, checked)
+
+
+async def _note_registration(context: Context, user: models.User) -> None:
     metrics.sign_ins_total.labels("registered").inc()
     await audit.record(context, AuditEvent.REGISTERED, subject=user.id)
-    await request_mail(context, MailPurpose.VERIFY_EMAIL, address)
-    return await create_login(context, user.id, user.session_epoch, checked)
+    await request_mail(context, MailPurpose.VERIFY_EMAIL, user.email)
+
+
+def _validate_client(
+    context: Context, email: str, device: models.Device | None
+) -> tuple[str, models.Device | None]:
+    """Validate an address, which is returned folded, and a device."""
+    wrong = InputErrors()
+    with wrong.collect():
+        address = fold_email(context, email)
+    with wrong.collect():
+        checked = validate_device(device)
+    wrong.raise_any()
+    return address, checked
 
 
 async def _count_registration(context: Context, address: str) -> None:
@@ -154,12 +169,7 @@ async def login(
         EmailNotVerified: correct, but the address must be verified first.
         RateLimited: too many attempts, or passwords being checked.
     """
-    wrong = InputErrors()
-    with wrong.collect():
-        address = fold_email(context, email)
-    with wrong.collect():
-        checked = validate_device(device)
-    wrong.raise_any()
+    address, checked = _validate_client(context, email, device)
     attempt = build_attempt(context, address, device_token)
     await count_attempt(context, attempt)
     credential = await models.credential_of(address)

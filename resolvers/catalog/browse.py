@@ -105,16 +105,10 @@ async def movies_of_genres(
     order = order or models.MovieOrder.of(None, None)
     secret = context.runtime.settings.secret_bytes
     size, position = arguments.size(), position_of(arguments, order, secret)
+    filters = [models.MovieFilter(genres=(genre.slug,)) for genre in genres]
     queries = [
-        models.MovieQuery(
-            None,
-            models.MovieFilter(genres=(genre.slug,)),
-            order,
-            size,
-            position=position,
-            looks_behind=looks_behind,
-        )
-        for genre in genres
+        models.MovieQuery(None, one, order, size, position=position, looks_behind=looks_behind)
+        for one in filters
     ]
     loader = context.loader(loaders.MoviePagesByQuery)
     keys = [loader.key_for(query) for query in queries]

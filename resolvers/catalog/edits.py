@@ -53,12 +53,7 @@ async def upsert_movie(
         ValidationFailed, Unauthenticated, Forbidden, UpstreamUnavailable.
     """
     context.require(models.Role.EDITOR)
-    values, wrong = _trim(values), InputErrors()
-    with wrong.collect():
-        _check(values)
-    with wrong.collect():
-        changes = await _to_stored(context, values)
-    wrong.raise_any()
+    changes = await _validate(context, _trim(values))
     before = await _read_stored(id_, values.get("tmdb_id"))
     if expected_version is not None and (before is None or before.version != expected_version):
         raise _version_conflict()
@@ -135,6 +130,17 @@ async def _edit(
     return UpsertResult(
         edited.after, await invalidate_movie(context, before, edited.after, purge_id)
     )
+
+
+async def _validate(context: Context, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Validate all values, and return them as stored."""
+    wrong = InputErrors()
+    with wrong.collect():
+        _check(values)
+    with wrong.collect():
+        changes = await _to_stored(context, values)
+    wrong.raise_any()
+    return changes
 
 
 async def _to_stored(context: Context, values: Mapping[str, Any]) -> dict[str, Any]:
