@@ -60,6 +60,7 @@ class ViewingProgress(StoredDocument):
     held_until_ms: int = 0
     dismissed_at_ms: int = 0
     reset_at_ms: int = 0
+    finished_at_ms: int = 0
 
     class Settings:
         name = "viewing_progress"
@@ -89,6 +90,7 @@ class ProgressRecord(IdentifiedRecord, frozen=True):
     held_until_ms: int = 0
     dismissed_at_ms: int = 0
     reset_at_ms: int = 0
+    finished_at_ms: int = 0
 
 
 class LiveProgress(ProgressRecord, frozen=True):

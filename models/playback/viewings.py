@@ -113,7 +113,7 @@ def viewing_id(session_id: str, started_at_ms: int) -> str:
 def viewing_record(user_id: str, playable_id: str, entry: ViewingEntry) -> ViewingRecord:
     """Convert an entry of the progress stream to a record."""
     return ViewingRecord(
-        id=viewing_id(entry.session_id, entry.started_at_ms),
+        id=viewing_id(*entry.key),
         user_id=user_id,
         playable_id=playable_id,
         started_at=instant(entry.started_at_ms),

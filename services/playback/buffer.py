@@ -14,9 +14,17 @@ import msgspec
 
 from services.errors import SessionNotFound, TooManyStreams, UpstreamUnavailable
 from services.playback import changes as progress_changes
-from services.playback.changes import MOST_CHANGES, ChangeResult, Mark, OfflineEvent, ScriptChange
+from services.playback.changes import (
+    MOST_CHANGES,
+    ChangeResult,
+    Mark,
+    OfflineEvent,
+    PackedValues,
+    ScriptChange,
+)
 from services.playback.conflict_rule import beyond_end_error
 from services.playback.keys import ProgressKeys
+from services.playback.offline_viewings import infer_viewings, pack_viewings
 from services.playback.progress_scripts import progress_script
 from services.playback.state import (
     Base,
@@ -105,6 +113,8 @@ class ProgressBuffer:
     ) -> ChangeResult:
         """Apply offline events, earliest first; outcomes come in the order of `events`.
 
+        Viewings are inferred from them for the history; one is written if an event of it is new.
+
         Event ids are remembered for 30 days, the newest 2,000 of a user; a repeat beyond that
         is not later than the stored state, so it moves nothing. At most MOST_CHANGES at once.
 
@@ -114,7 +124,10 @@ class ProgressBuffer:
         """
         order = sorted(range(len(events)), key=lambda index: events[index].at_ms)
         changes = [progress_changes.offline_change(events[index]) for index in order]
-        changed = await self._change(user_id, changes, now_ms, bases)
+        stored = {title: base.state for title, base in bases.items()}
+        viewings = infer_viewings(user_id, events, stored, self.rules)
+        packed_viewings = pack_viewings(viewings, order)
+        changed = await self._change(user_id, changes, now_ms, bases, packed_viewings)
         if changed.needed:
             return changed
         outcomes = dict(zip(order, changed.outcomes, strict=True))
@@ -200,7 +213,12 @@ class ProgressBuffer:
         return [progress for progress in decoded if progress is not None]
 
     async def _change(
-        self, user_id: str, changes: Sequence[ScriptChange], now_ms: int, bases: Mapping[str, Base]
+        self,
+        user_id: str,
+        changes: Sequence[ScriptChange],
+        now_ms: int,
+        bases: Mapping[str, Base],
+        viewings: Sequence[PackedValues] = (),
     ) -> ChangeResult:
         if len(changes) > MOST_CHANGES:
             raise ValueError(f"{len(changes)} changes at once: at most {MOST_CHANGES}")
@@ -213,7 +231,7 @@ class ProgressBuffer:
                 user_id, now_ms, self._shard_entries, keys.changed(shard), *self._completion,
                 _EVENTS_REMEMBERED, _EVENTS_REMEMBERED_MS,
                 progress_changes.pack_titles(titles, bases),
-                progress_changes.pack_changes(titles, changes),
+                progress_changes.pack_changes(titles, changes), viewings,
             )
         )  # fmt: skip
         answer = await self._redis.scripts.call(

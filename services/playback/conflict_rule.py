@@ -67,6 +67,11 @@ def is_completed(position_seconds: float, duration_seconds: float, rules: Rules)
     return position_seconds * 100 >= duration_seconds * percent
 
 
+def count_possible_seconds(elapsed_ms: float) -> float:
+    """Seconds of film that can be watched in a time, with allowance for late reports."""
+    return elapsed_ms / 1000 * _FASTEST + _LAG_SECONDS
+
+
 def is_beyond(position_seconds: float, known_duration_seconds: float) -> bool:
     """Say whether a position is beyond the end of a duration that no player measured.
 
@@ -175,7 +180,7 @@ def _count_watched_seconds(
     before = session.watched_seconds
     if report.seeked:
         return before
-    possible = (now_ms - session.seen_ms) / 1000 * _FASTEST + _LAG_SECONDS
+    possible = count_possible_seconds(now_ms - session.seen_ms)
     watched = before + max(0.0, min(position - session.position_seconds, possible))
     return min(watched, max(before, (now_ms - session.started_ms) / 1000 * _FASTEST))
 

@@ -32,6 +32,7 @@ class ProgressState(msgspec.Struct, frozen=True, array_like=True):
     `stamp_ms` orders changes wherever they were made: the time, but always above the one before.
     `session_id` and `sequence` are the last applied report's; `session_counted`: that session
     added to `watch_count`. The holder of the position, until when and since when: conflict_rule.py.
+    `finished_at_ms` is the latest end that a mark or an offline event told.
     """
 
     position_seconds: float = 0.0
@@ -49,6 +50,7 @@ class ProgressState(msgspec.Struct, frozen=True, array_like=True):
     held_until_ms: int = 0
     dismissed_at_ms: int = 0
     reset_at_ms: int = 0
+    finished_at_ms: int = 0
 
     @property
     def duration_seconds(self) -> float | None:

@@ -11,6 +11,8 @@ import msgspec
 
 from services.playback.state import DeviceTag, ProgressState
 
+OFFLINE = "offline:"  # what a session's id begins with where there was none
+
 
 class ViewingEntry(msgspec.Struct, frozen=True, array_like=True):
     """Session as it was at this entry; `ended_at_ms` is 0 while it runs.
@@ -25,6 +27,12 @@ class ViewingEntry(msgspec.Struct, frozen=True, array_like=True):
     completed: int
     device_json: str
     seen_ms: int
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """What makes it one viewing: a session key may start a session again, an event never."""
+        is_offline = self.session_id.startswith(OFFLINE)
+        return self.session_id, 0 if is_offline else self.started_at_ms
 
     @property
     def device(self) -> DeviceTag | None:

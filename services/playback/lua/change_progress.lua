@@ -6,10 +6,11 @@
 --   as an array} each; changes: {kind, title's place, ...} each, in the order they are applied:
 --   'event', id, position, duration (0: unknown), at, device   |   'watched', at, duration
 --   'unwatched'   |   'dismissed', at   |   'adopted', version, state as an array
+--   and viewings for the history: {its values, places of their events among the changes}.
 -- Answers {2}: the shard is full; {1, titles}: give MongoDB's states; else {0, per change 0 (seen before),
 --   1 (applied) or 2 (what is stored counts on), per title {version, durable stamp, packed state}}.
-local user, now, shard_bound, channel, percent, least_seconds, remembered, remembered_ms, titles, changes =
-  unpack(cmsgpack.unpack(ARGV[1]), 1, 10)
+local user, now, shard_bound, channel, percent, least_seconds, remembered, remembered_ms, titles, changes,
+  viewings = unpack(cmsgpack.unpack(ARGV[1]), 1, 11)
 local unflushed, seen, stream = KEYS[1], KEYS[2], KEYS[3]
 
 local rows, needed, history = {}, {}, read_history()
@@ -20,15 +21,6 @@ for place, title in ipairs(titles) do
 end
 if #needed > 0 then return {1, needed} end
 
--- The state is changed in place; true if it was.
-local function finish(state, finishes)
-  if finishes and state[COMPLETED] == 0 then
-    state[COMPLETED], state[WATCH_COUNT] = 1, state[WATCH_COUNT] + 1
-    return true
-  end
-  return false
-end
-
 local apply = {}
 
 function apply.event(row, event)
@@ -37,11 +29,22 @@ function apply.event(row, event)
   if duration <= 0 then duration = state[KNOWN_DURATION_SECONDS] end
   if duration > 0 and position > duration then position = duration end
   local finishes = is_completed(position, duration, percent, least_seconds)
-  local is_changed = finish(state, finishes)
+  -- What happened before the stored state counts, but does not say how the title stands now. It is of a
+  -- viewing that counted already if no place short of the end is known between the two.
+  local is_late, is_changed = at <= state[AT_MS], false
+  local is_again = is_late and state[FINISHED_AT_MS] > 0 and (row.unfinished_ms or 0) <= state[FINISHED_AT_MS]
+  if finishes then
+    if state[COMPLETED] == 0 and not is_again then
+      state[WATCH_COUNT], is_changed = state[WATCH_COUNT] + 1, true
+    end
+    if at > state[FINISHED_AT_MS] then state[FINISHED_AT_MS] = at end
+  elseif is_late then
+    row.unfinished_ms = at
+  end
   if position > state[FURTHEST_SECONDS] then
     state[FURTHEST_SECONDS], is_changed = position, true
   end
-  if at > state[AT_MS] then
+  if not is_late then
     state[POSITION_SECONDS], state[KNOWN_DURATION_SECONDS] = position, duration
     state[AT_MS], state[DEVICE_JSON] = at, event[7]
     state[COMPLETED], state[HELD_UNTIL_MS], is_changed = finishes and 1 or 0, 0, true
@@ -60,12 +63,14 @@ function apply.watched(row, change)
   if duration <= 0 then duration = state[KNOWN_DURATION_SECONDS] end
   local position = duration > 0 and duration or state[POSITION_SECONDS]
   if state[COMPLETED] == 1 and state[POSITION_SECONDS] == position then return false end
-  finish(state, true)
+  state[WATCH_COUNT] = state[WATCH_COUNT] + 1 - state[COMPLETED]
+  state[COMPLETED] = 1
   mark(state)
   state[POSITION_SECONDS], state[KNOWN_DURATION_SECONDS] = position, duration
   state[HELD_UNTIL_MS] = PERMANENT_HOLD_MS
   state[FURTHEST_SECONDS] = math.max(state[FURTHEST_SECONDS], position)
   state[AT_MS] = math.max(state[AT_MS], math.min(change[3], now))
+  state[FINISHED_AT_MS] = math.max(state[FINISHED_AT_MS], math.min(change[3], now))
   return true
 end
 
@@ -125,7 +130,24 @@ for i, change in ipairs(changes) do
   end
 end
 
+-- Whether a viewing has something new: of an event that is known it was written before.
+local function is_new(viewing)
+  for _, place in ipairs(viewing[2]) do
+    if outcomes[place] > 0 then return true end
+  end
+  return false
+end
+
+local by_title = {}
+for _, viewing in ipairs(viewings) do
+  if is_new(viewing) then
+    local title = changes[viewing[2][1]][2]
+    by_title[title] = by_title[title] or {}
+    table.insert(by_title[title], cmsgpack.pack(viewing[1]))
+  end
+end
 if redis.call('XLEN', stream) >= shard_bound then
+  if next(by_title) then return {2} end
   for _, row in ipairs(rows) do
     if row.is_changed then return {2} end
   end
@@ -134,11 +156,17 @@ end
 local answers = {}
 for place, row in ipairs(rows) do
   row.packed = cmsgpack.pack(row.state)
+  local own = by_title[place] or {}
   if row.is_changed then
     store(stream, unflushed, channel, KEYS[3 + place], user, titles[place][1], row.version,
-      row.durable_ms, row.packed, row.state[AT_MS], '', history)
+      row.durable_ms, row.packed, row.state[AT_MS], table.remove(own) or '', history)
   elseif row.is_compared then
     store_compared(unflushed, KEYS[3 + place], titles[place][1], row, history)
+  end
+  for _, viewing in ipairs(row.version > 0 and own or {}) do
+    -- Nothing new of the progress, which MongoDB will refuse.
+    redis.call('XADD', stream, '*', 'user', user, 'playable', titles[place][1], 'version', row.version,
+      'state', row.packed, 'viewing', viewing)
   end
   answers[place] = {row.version, row.durable_ms, row.packed}
 end

@@ -168,12 +168,12 @@ async def test_an_earlier_event_moves_nothing_but_what_was_reached_counts(
         runtime, event("e1", 400.0, NOW - 3 * MINUTE), event("e2", 950.0, NOW - 2 * MINUTE)
     )
     nothing = await offline(runtime, event("e3", 90.0, NOW - 4 * MINUTE))
-    # then the position stays, and it was watched to its end once
+    # then the position stays, and it was watched to its end once, before it was begun again
     assert outcomes_of(earlier) == [ReportOutcome.APPLIED] * 2
     assert outcomes_of(nothing) == [ReportOutcome.UNCHANGED]
     state = (await stored(runtime)).state
     assert (state.position_seconds, state.at_ms) == (100.0, NOW - MINUTE)
-    assert (state.furthest_seconds, state.completed, state.watch_count) == (950.0, 1, 1)
+    assert (state.furthest_seconds, state.completed, state.watch_count) == (950.0, 0, 1)
 
 
 async def test_a_device_whose_clock_is_ahead_is_not_in_the_future(runtime: Runtime) -> None:

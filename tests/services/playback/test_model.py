@@ -75,6 +75,8 @@ class Reference:
     until: int = 0
     dismissed: int = 0
     reset: int = 0
+    finished: int = 0  # the latest end that a mark or an offline event told
+    unfinished: int = 0  # of the batch: the latest late event short of the end
     seen: set[str] = field(default_factory=set)
 
     def ends(self, position: float) -> bool:
@@ -116,15 +118,18 @@ class Reference:
         at, position = min(at, now), min(position, self.duration or position)
         if at <= self.reset:
             return "kept"
-        before = (self.position, self.furthest, self.completed, self.at)
-        if self.ends(position) and not self.completed:
-            self.completed, self.watched = True, self.watched + 1
+        before = (self.position, self.furthest, self.completed, self.at, self.watched)
+        is_late, ends = at <= self.at, self.ends(position)
+        is_again = is_late and self.finished > 0 and self.unfinished <= self.finished
+        self.watched += ends and not self.completed and not is_again
+        self.finished = max(self.finished, at) if ends else self.finished
+        self.unfinished = at if is_late and not ends else self.unfinished
         self.furthest = max(self.furthest, position)
-        if at > self.at:
+        if not is_late:
             self.position, self.at, self.completed = position, at, self.ends(position)
             self.holder, self.until = None, 0
             self.dismissed = 0 if at > self.dismissed else self.dismissed
-        now_is = (self.position, self.furthest, self.completed, self.at)
+        now_is = (self.position, self.furthest, self.completed, self.at, self.watched)
         return "kept" if now_is == before else "applied"
 
     def mark(self, watched: bool, at: int, now: int) -> str:
@@ -135,6 +140,7 @@ class Reference:
             self.watched += not self.completed
             self.position, self.completed, self.until = end, True, FOR_EVER
             self.furthest, self.at = max(self.furthest, end), max(self.at, min(at, now))
+            self.finished = max(self.finished, min(at, now))
         else:
             if not (self.position or self.furthest or self.completed):
                 return "kept"
@@ -281,6 +287,7 @@ class TwoDevices(RuleBasedStateMachine):
             at = self.now + ago
             batch.append(OfflineEvent(id_, FILM, DEVICES[1], position, duration, at))
         order = sorted(range(len(batch)), key=lambda place: batch[place].at_ms)
+        self.reference.unfinished = 0
         expected = [""] * len(batch)
         for place in order:
             event = batch[place]
