@@ -10,6 +10,8 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
+from services.text.language_tags import normalize_case
+
 UNDETERMINED = "und"
 _TAG = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8}){0,3}", re.ASCII)
 # ISO 639-2 code (both where there are two), then the ISO 639-1 code.
@@ -65,7 +67,7 @@ def canonical_tag(text: str) -> str | None:
     if not _TAG.fullmatch(text):
         return None
     language, *subtags = text.lower().split("-")
-    return "-".join([_SHORTEST.get(language, language), *map(_subtag, subtags)])
+    return normalize_case("-".join([_SHORTEST.get(language, language), *subtags]))
 
 
 def tag_of_code(code: str | None) -> str:
@@ -88,13 +90,6 @@ def unique_names(tags: Sequence[str], unknown: str) -> list[str]:
         f"{unknown} {place}" if tag == UNDETERMINED else _distinct(tag, name, counts[name])
         for place, (tag, name) in numbered
     ]
-
-
-def _subtag(text: str) -> str:
-    """Case of what follows the language: Latn, BR, others small."""
-    if len(text) == 4 and text.isalpha():
-        return text.title()
-    return text.upper() if len(text) == 2 else text
 
 
 def _distinct(tag: str, name: str, count: int) -> str:
