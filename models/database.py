@@ -16,6 +16,7 @@ from pymongo.monitoring import CommandListener
 from models.mongo.base import DOCUMENTS
 from models.mongo.guard import DatabaseGuard, guard_database
 from models.mongo.refusals import describe_refusal
+from models.mongo.rows import read_lean
 from services.errors import StartupError
 from services.settings.settings import Settings
 
@@ -41,7 +42,10 @@ async def connect_database(
     try:
         database = client[settings.mongodb_database]
         is_away = await _bind(database, may_be_away=may_be_away)
-        async with _guard(client, database, settings, is_away=is_away):
+        async with (
+            _guard(client, database, settings, is_away=is_away),
+            read_lean(client, enabled=settings.mongodb_lean_reads),
+        ):
             yield database
     finally:
         await client.close()

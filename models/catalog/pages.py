@@ -15,6 +15,7 @@ from models.catalog.filters import index_of, where, where_behind
 from models.catalog.queries import MoviePage, MovieQuery
 from models.mongo.read_preference import collection_for_reads
 from models.mongo.reading import Fields, database_errors, find
+from models.mongo.rows import aggregate_rows
 
 T = TypeVar("T", bound=TitleRecord)
 Titles = type[Movie] | type[Show]
@@ -127,5 +128,4 @@ async def run_union(document: Titles, pipelines: Mapping[str, Stages]) -> Stages
     collection = collection_for_reads(document)
     unions = [{"$unionWith": {"coll": collection.name, "pipeline": stages}} for stages in others]
     with database_errors():
-        cursor = await collection.aggregate([*first, *unions], batchSize=len(pipelines) + 2)
-        return await cursor.to_list(None)
+        return await aggregate_rows(collection, [*first, *unions], most=len(pipelines))

@@ -8,6 +8,7 @@ from typing import Any
 from models.catalog.documents import Movie, Show
 from models.mongo.read_preference import collection_for_reads
 from models.mongo.reading import database_errors
+from models.mongo.rows import aggregate_rows
 
 
 async def title_ids_by_person(people: Collection[str], at_most: int) -> dict[str, list[str]]:
@@ -25,10 +26,7 @@ async def title_ids_by_person(people: Collection[str], at_most: int) -> dict[str
         {"$group": {"_id": "$person", "titles": {"$topN": best}}},
     ]
     with database_errors():
-        cursor = await collection_for_reads(Movie).aggregate(
-            pipeline, batchSize=len(person_ids) + 2
-        )
-        rows = await cursor.to_list(None)
+        rows = await aggregate_rows(collection_for_reads(Movie), pipeline, most=len(person_ids))
     titles = {row["_id"]: row["titles"] for row in rows}
     return {person: titles.get(person, []) for person in person_ids}
 

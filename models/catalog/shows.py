@@ -7,7 +7,8 @@ from typing import NamedTuple, TypeVar
 
 from models.catalog.documents import Episode, EpisodeRecord, Season, SeasonRecord
 from models.mongo.base import IdentifiedRecord
-from models.mongo.reading import Filter, Sort, find
+from models.mongo.reading import find
+from models.mongo.wire.commands import Filter, Sort
 
 D = TypeVar("D", bound=IdentifiedRecord)
 MOST_SEASONS = 100  # of one show

@@ -8,6 +8,7 @@ from models.catalog.documents import Movie
 from models.mongo.base import Record
 from models.mongo.read_preference import collection_for_reads
 from models.mongo.reading import database_errors, to_records
+from models.mongo.rows import aggregate_rows
 
 
 class GenreFigures(Record, frozen=True):
@@ -40,5 +41,5 @@ async def figures_by_genre(at_most: int) -> list[GenreFigures]:
         {"$addFields": {"genre_id": "$_id"}},
     ]
     with database_errors():
-        cursor = await collection_for_reads(Movie).aggregate(pipeline, batchSize=at_most + 2)
-        return to_records(await cursor.to_list(None), GenreFigures)
+        rows = await aggregate_rows(collection_for_reads(Movie), pipeline, most=at_most)
+    return to_records(rows, GenreFigures)

@@ -19,14 +19,14 @@ from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError
 from models.mongo.base import IdentifiedRecord, Record
 from models.mongo.guard import guard_call, translate_error
 from models.mongo.read_preference import collection_for_reads
+from models.mongo.rows import find_rows
 from models.mongo.unknown_values import replace_unknown
+from models.mongo.wire.commands import Filter, Sort
 from services.telemetry import metrics
 from services.telemetry.logs import get_logger
 
 R = TypeVar("R", bound=Record)
 D = TypeVar("D", bound=IdentifiedRecord)
-Filter = Mapping[str, Any]
-Sort = Sequence[tuple[str, int]]
 log = get_logger("mongo")
 _MAX_UNDECODABLE = 1_000  # in one page; beyond it the page is shorter
 _MAX_LOGGED = 200
@@ -110,10 +110,8 @@ async def _read_rows(
     hints: Sequence[Sort | None],
 ) -> list[dict[str, Any]]:
     collection = collection_for_reads(document)
-    cursor = collection.find(*query, sort=sort, limit=limit, hint=hints[0])
     try:
-        # Two above the expected count: the first batch then also says that it is the last.
-        return await cursor.batch_size(limit + 2 if limit else 1000).to_list(None)
+        return await find_rows(collection, *query, sort=sort, limit=limit, hint=hints[0])
     except OperationFailure as error:
         if len(hints) == 1 or error.code != NO_SUCH_INDEX:
             raise

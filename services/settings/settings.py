@@ -86,7 +86,9 @@ class Settings(
         description="How long to look for a server, in ms; the operation's deadline caps it",
     )
     mongodb_socket_timeout_ms: int = Field(45000, ge=50, description="Socket deadline in ms")
-
+    mongodb_lean_reads: bool = Field(
+        True, description="Read MongoDB on a short path of our own; off: by PyMongo alone"
+    )
     mongodb_write_concern: str = Field(
         "majority",
         pattern="^(majority|[0-9]{1,2})$",

@@ -84,6 +84,15 @@ database_seconds = Histogram(
 database_errors_total = Counter(
     "database_errors_total", "MongoDB commands that failed", registry=REGISTRY
 )
+database_lean_reads_total = Counter(
+    "database_lean_reads_total", "Reads of MongoDB that went the lean way", registry=REGISTRY
+)
+database_fallback_reads_total = Counter(
+    "database_fallback_reads_total",
+    "Reads of MongoDB that were left to PyMongo",
+    ["why"],
+    registry=REGISTRY,
+)
 documents_undecodable_total = Counter(
     "documents_undecodable_total",
     "MongoDB documents left out because they have another form",

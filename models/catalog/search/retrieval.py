@@ -25,6 +25,7 @@ from models.mongo.guard import record_refusal
 from models.mongo.read_preference import collection_for_reads
 from models.mongo.reading import NO_SUCH_INDEX, database_errors, to_records
 from models.mongo.refusals import INDEX_NOT_FOUND
+from models.mongo.rows import aggregate_rows
 from services.errors import UpstreamUnavailable
 from services.telemetry.logs import get_logger
 
@@ -82,13 +83,10 @@ async def read_candidates(
     collection = collection_for_reads(_DOCUMENTS[kind])
     first, *others = [_stages(kind, at, one, chosen) for at, one in enumerate(branches)]
     unions = [{"$unionWith": {"coll": collection.name, "pipeline": stages}} for stages in others]
-    size = sum(branch.most for branch in branches) + 2
+    most = sum(branch.most for branch in branches)
     with database_errors():
         try:
-            cursor = await collection.aggregate(
-                [*first, *unions], hint=dict(SEARCH_INDEX), batchSize=size
-            )
-            rows = await cursor.to_list(None)
+            rows = await aggregate_rows(collection, [*first, *unions], most=most, hint=SEARCH_INDEX)
         except OperationFailure as error:
             if error.code != NO_SUCH_INDEX:
                 raise

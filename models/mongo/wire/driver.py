@@ -12,33 +12,26 @@ from collections.abc import Mapping, MutableMapping
 from typing import Any, cast
 
 import pymongo
-from pymongo import AsyncMongoClient, ReadPreference, _csot, helpers_shared
-from pymongo._telemetry import _CommandTelemetry
-from pymongo.asynchronous.mongo_client import _ClientCheckout
-from pymongo.asynchronous.pool import AsyncConnection
-from pymongo.asynchronous.server import Server
+from pymongo import AsyncMongoClient, ReadPreference
 from pymongo.errors import NotPrimaryError, OperationFailure, PyMongoError
-from pymongo.message import _CursorAddress
-from pymongo.network_layer import PyMongoProtocol
-from pymongo.pool_options import PoolOptions
 from pymongo.read_preferences import _ServerMode
-from pymongo.topology_description import TOPOLOGY_TYPE, TopologyDescription
+
+IS_TRIED_VERSION = pymongo.version in {"4.20.0"}
+if IS_TRIED_VERSION:  # another one may have none of this: nothing here is called then
+    from pymongo import _csot, helpers_shared
+    from pymongo._telemetry import _CommandTelemetry
+    from pymongo.asynchronous.mongo_client import _ClientCheckout
+    from pymongo.asynchronous.pool import AsyncConnection
+    from pymongo.asynchronous.server import Server
+    from pymongo.message import _CursorAddress
+    from pymongo.network_layer import PyMongoProtocol
+    from pymongo.pool_options import PoolOptions
+    from pymongo.topology_description import TOPOLOGY_TYPE, TopologyDescription
 
 Client = AsyncMongoClient[Any]
-DriverServer = Server
 
-_TRIED_VERSIONS = frozenset({"4.20.0"})
 _LEAST_POOL_SIZE = 2  # a half for each of us
-_FIT_TOPOLOGIES = frozenset(
-    {
-        TOPOLOGY_TYPE.Single,
-        TOPOLOGY_TYPE.ReplicaSetWithPrimary,
-        TOPOLOGY_TYPE.ReplicaSetNoPrimary,
-        TOPOLOGY_TYPE.Unknown,  # which knows no server yet
-    }
-)
 _SIGN_IN_AGAIN = 391
-_PASSING = helpers_shared._RETRYABLE_ERROR_CODES | {_SIGN_IN_AGAIN}
 _PASSING_LABELS = ("RetryableError", "SystemOverloadedError")
 _command_log = logging.getLogger("pymongo.command")
 
@@ -48,7 +41,7 @@ def is_fit(client: Client) -> bool:
     options = client.options
     pool = options.pool_options
     return (
-        pymongo.version in _TRIED_VERSIONS
+        IS_TRIED_VERSION
         and bool(options.timeout)
         and pool.max_pool_size >= _LEAST_POOL_SIZE
         and not _is_compressed(pool)
@@ -80,7 +73,7 @@ def select_servers(
     client: Client, description: TopologyDescription, preference: _ServerMode
 ) -> list[Server]:
     """Servers that PyMongo would choose one from; none where PyMongo must look for one itself."""
-    if description.topology_type not in _FIT_TOPOLOGIES:
+    if description.topology_type in (TOPOLOGY_TYPE.Sharded, TOPOLOGY_TYPE.LoadBalanced):
         return []
     topology = client._topology
     chosen = description.apply_selector(
@@ -179,6 +172,8 @@ async def open_connection(client: Client, server: Server) -> DriverConnection:
 
 def is_passing(error: OperationFailure | NotPrimaryError) -> bool:
     """Whether PyMongo would try such a read again, on another server or signed in anew."""
-    if isinstance(error, NotPrimaryError) or error.code in _PASSING:
+    if isinstance(error, NotPrimaryError) or error.code == _SIGN_IN_AGAIN:
+        return True
+    if error.code in helpers_shared._RETRYABLE_ERROR_CODES:
         return True
     return any(error.has_error_label(label) for label in _PASSING_LABELS)

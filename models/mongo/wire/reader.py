@@ -19,7 +19,7 @@ from models.mongo.wire import driver
 from models.mongo.wire.commands import Command
 from models.mongo.wire.connection import ConnectionLost, WireConnection
 from models.mongo.wire.cursor import Cursor, Row, TooLarge
-from models.mongo.wire.driver import Client, DriverServer
+from models.mongo.wire.driver import Client
 from models.mongo.wire.framing import MalformedAnswer
 from models.mongo.wire.pool import NoConnection, WirePool
 
@@ -28,7 +28,7 @@ class Fallback(Exception):
     """PyMongo is to read instead.
 
     Args:
-        reason: setup, no_server, no_connection, connection_lost, refused, malformed or too_large.
+        reason: no_server, no_connection, connection_lost, refused, malformed or too_large.
     """
 
     def __init__(self, reason: str) -> None:
@@ -37,13 +37,13 @@ class Fallback(Exception):
 
 
 class WireReader:
-    """Lean reads of one client."""
+    """Lean reads of one client; none where `is_fit` is false: PyMongo is another, or set up so."""
 
     def __init__(self, client: Client) -> None:
         self.client = client
-        self._is_fit = driver.is_fit(client)
+        self.is_fit = driver.is_fit(client)
         self._most = int(min(client.options.pool_options.max_pool_size, 1_000)) // 2
-        self._pools: dict[DriverServer, WirePool] = {}
+        self._pools: dict[Any, WirePool] = {}  # by PyMongo's server
         self._description: object = None
         self._choices: dict[int, tuple[Any, list[WirePool]]] = {}
 
@@ -82,13 +82,11 @@ class WireReader:
 
     async def aclose(self) -> None:
         """Give all connections back to PyMongo, closed."""
-        self._is_fit = False
+        self.is_fit = False
         for pool in self._pools.values():
             await pool.aclose()
 
     def _choose_pool(self, preference: Any) -> WirePool:
-        if not self._is_fit:
-            raise Fallback("setup")
         description = driver.describe_topology(self.client)
         if description is not self._description:
             self._forget_choices(description)
@@ -111,7 +109,7 @@ class WireReader:
         for server in [one for one in self._pools if not driver.is_member(self.client, one)]:
             self._pools.pop(server).close()
 
-    def _pool_of(self, server: DriverServer) -> WirePool:
+    def _pool_of(self, server: Any) -> WirePool:
         pool = self._pools.get(server)
         if pool is None:
             opening = partial(driver.open_connection, self.client, server)
