@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
@@ -23,6 +23,8 @@ class Relay:
         self.delay_seconds = 0.0  # of each piece the server answers
         self.resets_after_answers = False  # each connection, a moment after each answer
         self.halves_answers = False  # half of an answer, then the connection is closed
+        self.split_answers_at: int | None = None  # after so many bytes, with a moment between
+        self.alter_answer: Callable[[bytes], bytes] | None = None
         self.port = 0
 
     @property
@@ -43,6 +45,7 @@ class Relay:
     def mend(self) -> None:
         self._is_cut = self.is_silent = self.is_mute = False
         self.resets_after_answers = self.halves_answers = False
+        self.split_answers_at = self.alter_answer = None
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._is_cut:
@@ -70,6 +73,12 @@ class Relay:
                 if is_answer and self.halves_answers:
                     writer.write(data[: len(data) // 2])
                     return
+                if is_answer and self.alter_answer is not None:
+                    data = self.alter_answer(data)
+                if is_answer and self.split_answers_at is not None:
+                    writer.write(data[: self.split_answers_at])
+                    data = data[self.split_answers_at :]
+                    await asyncio.sleep(0.001)  # so that they are read one by one
                 if not self.is_silent and not (self.is_mute and is_answer):
                     writer.write(data)
                     await writer.drain()
