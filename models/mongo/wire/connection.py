@@ -7,6 +7,7 @@ an answer takes the connection with it.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 
 from pymongo.errors import NetworkTimeout
@@ -37,6 +38,7 @@ class WireConnection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._buffer = AnswerBuffer(driver.most_message_bytes)
         self._answer: asyncio.Future[bytes] | None = None
+        self._used_at = time.monotonic()
         self._is_closed = self._transport.is_closing()
         self._transport.set_protocol(self)
         if not self._is_closed:
@@ -44,7 +46,10 @@ class WireConnection(asyncio.Protocol):
 
     @property
     def is_usable(self) -> bool:
-        """Whether a command may be sent on it: it is open, idle and not outdated."""
+        """Whether a command may be sent on it: it is open, idle, and not for too long."""
+        most = self.driver.most_idle_seconds
+        if most is not None and time.monotonic() - self._used_at > most:
+            return False
         return not self._is_closed and self._answer is None and self.driver.is_current
 
     async def run(self, request_id: int, message: bytes, seconds: float) -> bytes:
@@ -68,6 +73,7 @@ class WireConnection(asyncio.Protocol):
         finally:
             timer.cancel()
         self._answer = None
+        self._used_at = time.monotonic()
         return document
 
     def abort(self) -> None:

@@ -30,7 +30,7 @@ if IS_TRIED_VERSION:  # another one may have none of this: nothing here is calle
 
 Client = AsyncMongoClient[Any]
 
-_LEAST_POOL_SIZE = 2  # a half for each of us
+_UNLIMITED = 1_000
 _SIGN_IN_AGAIN = 391
 _PASSING_LABELS = ("RetryableError", "SystemOverloadedError")
 _command_log = logging.getLogger("pymongo.command")
@@ -43,7 +43,7 @@ def is_fit(client: Client) -> bool:
     return (
         IS_TRIED_VERSION
         and bool(options.timeout)
-        and pool.max_pool_size >= _LEAST_POOL_SIZE
+        and most_connections(client) > 0
         and not _is_compressed(pool)
         and not pool.load_balanced
         and pool.server_api is None
@@ -51,6 +51,12 @@ def is_fit(client: Client) -> bool:
         and client.codec_options.document_class is dict
         and not client.codec_options.type_registry.codecs
     )
+
+
+def most_connections(client: Client) -> int:
+    """Half of PyMongo's pool of a server, so that writes always find a connection."""
+    size = client.options.pool_options.max_pool_size or _UNLIMITED  # 0 sets no limit
+    return int(min(size, _UNLIMITED)) // 2
 
 
 def _is_compressed(options: PoolOptions) -> bool:
@@ -97,6 +103,7 @@ class DriverConnection:
         self._conn = conn
         self.most_message_bytes: int = conn.max_message_size
         self.most_document_bytes: int = conn.max_bson_size
+        self.most_idle_seconds: float | None = conn.opts.max_idle_time_seconds
         self.address: tuple[str, int] = conn.address
         pair = conn.conn.conn
         self.transport = cast(Transport, pair[0])

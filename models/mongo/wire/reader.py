@@ -42,7 +42,6 @@ class WireReader:
     def __init__(self, client: Client) -> None:
         self.client = client
         self.is_fit = driver.is_fit(client)
-        self._most = int(min(client.options.pool_options.max_pool_size, 1_000)) // 2
         self._pools: dict[Any, WirePool] = {}  # by PyMongo's server
         self._description: object = None
         self._choices: dict[int, tuple[Any, list[WirePool]]] = {}
@@ -113,7 +112,8 @@ class WireReader:
         pool = self._pools.get(server)
         if pool is None:
             opening = partial(driver.open_connection, self.client, server)
-            pool = self._pools[server] = WirePool(opening, self._most)
+            most = driver.most_connections(self.client)
+            pool = self._pools[server] = WirePool(opening, most)
         return pool
 
 

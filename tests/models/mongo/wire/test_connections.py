@@ -212,6 +212,21 @@ async def test_connections_go_back_to_the_driver_at_the_end(mongodb_uri: str, st
     assert uses(client) == (0,) != held
 
 
+async def test_connections_idle_for_too_long_are_not_used_again(
+    mongodb_uri: str, stored: str
+) -> None:
+    async with open_lean_client(mongodb_uri, maxIdleTimeMS=50) as client:
+        films = client[stored].films
+        (pool,) = (server.pool for server in client._topology._servers.values())
+        await read(films, 1)
+        opened = pool.next_connection_id
+        await read(films, 2)
+        assert pool.next_connection_id == opened
+        await asyncio.sleep(0.1)
+        await read(films, 3)
+        assert pool.next_connection_id > opened
+
+
 class Events(pymongo.monitoring.CommandListener):
     def __init__(self) -> None:
         self.seen: list[Any] = []
