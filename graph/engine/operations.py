@@ -7,7 +7,7 @@ import hashlib
 import re
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Coroutine, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
@@ -19,13 +19,12 @@ from graphql.execution.values import VariableValues, get_variable_values
 from strawberry.exceptions import StrawberryInputCoercionError
 
 from graph.base.errors import format_errors, format_request_errors, limit_errors
-from graph.base.scalars import write_instant
 from graph.engine import execution
 from graph.engine.answers import AnswerKey, Answers, StoredAnswer
 from graph.engine.documents import URGENT_FIELDS, Document, Documents, Operation
 from graph.engine.error_behavior import CORE_EXECUTORS, ErrorBehavior
 from graph.engine.execution.state import Run
-from loaders import CacheHits
+from graph.engine.extensions import build_extensions
 from models import ApiKeyScope
 from resolvers.context import Context
 from resolvers.ops import abuse, rate_limits
@@ -52,8 +51,8 @@ _SCOPES = {
     "subscription": ApiKeyScope.READ,
     "mutation": ApiKeyScope.PLAYBACK,
 }
+_REFUSALS = (RateLimited, Forbidden, PersistedQueryRequired, Overloaded)
 _NO_VARIABLES = VariableValues({}, {})
-_LEVELS = ("memory", "redis", "database", "stale")
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,22 +151,44 @@ class Operations:
         Returns:
             The prepared request, or the answer that refuses it.
         """
+        admitted = self.admit_now(request, context)
+        return admitted if isinstance(admitted, (Prepared, Answer)) else await admitted
+
+    def admit_now(
+        self, request: Request, context: Context
+    ) -> Prepared | Answer | Coroutine[Any, Any, Prepared | Answer]:
+        """Admit the request as `admit` does; a coroutine where something has to be waited for."""
         try:
             is_published = self.documents.is_published(request.document_id)
             abuse.enforce_abuse_level(context, is_document_published=is_published)
             rate_limits.refuse_exhausted(context)
-            if self.documents.is_read(request.query, request.document_id):
+            if not self.documents.is_read(request.query, request.document_id):
+                return self._admit_unread(request, context)
+            prepared = self.prepare(request, context)
+            if not rate_limits.admit_now(context, prepared.cost):
+                return self._admit_counted(prepared, context)
+        except _REFUSALS as error:
+            prepared = _refusal_of(error, context)
+        return _note_refusal(prepared, context)
+
+    async def _admit_unread(self, request: Request, context: Context) -> Prepared | Answer:
+        """Read a document first, which takes a while: addresses take turns."""
+        try:
+            async with self._reading.take(group_address(context.client_address)):
                 prepared = self.prepare(request, context)
-            else:  # takes a while: others go in between, and addresses take turns
-                async with self._reading.take(group_address(context.client_address)):
-                    prepared = self.prepare(request, context)
+        except _REFUSALS as error:
+            return _note_refusal(_refusal_of(error, context), context)
+        return await self._admit_counted(prepared, context)
+
+    async def _admit_counted(
+        self, prepared: Prepared | Answer, context: Context
+    ) -> Prepared | Answer:
+        try:
             if not rate_limits.admit_now(context, prepared.cost):
                 await rate_limits.admit(context, prepared.cost)
-        except (RateLimited, Forbidden, PersistedQueryRequired, Overloaded) as error:
-            prepared = refusal([GraphQLError(error.message, original_error=error)], context)
-        if isinstance(prepared, Answer) and prepared.errors:
-            abuse.record_refusal(context, prepared.errors)
-        return prepared
+        except _REFUSALS as error:
+            prepared = _refusal_of(error, context)
+        return _note_refusal(prepared, context)
 
     def prepare(self, request: Request, context: Context) -> Prepared | Answer:
         """Return the request ready to run, or the answer that refuses it or was stored before."""
@@ -183,7 +204,7 @@ class Operations:
             raw = operation.declared(request.variables)
             entries = operation.bounds.check(raw)
         except CodedError as error:
-            return refusal([GraphQLError(error.message, original_error=error)], context)
+            return _refusal_of(error, context)
         if request.include_cache_hits and not context.runtime.settings.is_production:
             context.cache_hits = Counter()
         context.include_cost = request.include_cost
@@ -202,7 +223,7 @@ class Operations:
         plan = self.documents.plan(operation, variables.coerced) if planned else None
         if plan is None and operation.kind == "subscription":
             unfit = ValidationFailed("A condition of this subscription is null.")
-            return refusal([GraphQLError(unfit.message, original_error=unfit)], context)
+            return _refusal_of(unfit, context)
         return Prepared(operation, raw, variables, plan, key, cost, entries, request.on_error)
 
     def _answer_key(
@@ -254,7 +275,7 @@ class Operations:
                 await gate.enter(group_address(context.client_address))
         except Overloaded as error:
             rate_limits.settle(context, 0)
-            return refusal([GraphQLError(error.message, original_error=error)], context)
+            return _refusal_of(error, context)
         started = time.perf_counter()
         try:
             return await self._run(prepared, context)
@@ -265,7 +286,8 @@ class Operations:
         deadline = execution.Deadline(self._deadline_timer, self._deadline_seconds)
         if prepared.plan is None:
             answer = await self._by_core(prepared, context, deadline)
-            return _with_extensions(answer, prepared.cost, prepared.cost, context)
+            answer.extensions = build_extensions(prepared.cost, prepared.cost, context)
+            return answer
         changes = self._answers.changes() if self._answers is not None else 0
         outcome = await execution.execute(
             prepared.plan, context, prepared.variables, deadline, prepared.on_error
@@ -274,7 +296,8 @@ class Operations:
         rate_limits.settle(context, cost)
         answer = _answer(outcome.data, outcome.errors, context)
         self._keep(prepared, answer, context, changes)
-        return _with_extensions(answer, prepared.cost, cost, context)
+        answer.extensions = build_extensions(prepared.cost, cost, context)
+        return answer
 
     def _keep(self, prepared: Prepared, answer: Answer, context: Context, since: int) -> None:
         """Store a public query's answer; whether it can be does not change its headers."""
@@ -337,38 +360,19 @@ def refusal(errors: Any, context: Context) -> Answer:
     return Answer(None, format_request_errors(list(errors), context.request_id), started=False)
 
 
+def _refusal_of(error: CodedError, context: Context) -> Answer:
+    return refusal([GraphQLError(error.message, original_error=error)], context)
+
+
+def _note_refusal(prepared: Prepared | Answer, context: Context) -> Prepared | Answer:
+    """Report a request that is refused to the abuse watch."""
+    if isinstance(prepared, Answer) and prepared.errors:
+        abuse.record_refusal(context, prepared.errors)
+    return prepared
+
+
 def _answer(data: Any, errors: Any, context: Context) -> Answer:
     return Answer(data, format_errors(errors, context.request_id) if errors else [])
-
-
-def _with_extensions(answer: Answer, requested: int, actual: int, context: Context) -> Answer:
-    if context.cache_hits is not None:
-        answer.extensions = {"cache": _cache_extension(context.cache_hits)}
-    if context.include_cost:
-        cost = _cost_extension(requested, actual, context)
-        answer.extensions = {**(answer.extensions or {}), "cost": cost}
-    return answer
-
-
-def _cost_extension(requested: int, actual: int, context: Context) -> dict[str, Any]:
-    """Return the cost as a client plans by it; without rate limits, requested and actual only."""
-    cost: dict[str, Any] = {"requested": requested, "actual": actual}
-    quota = rate_limits.quota_status(context)
-    if quota is not None:
-        cost["limit"] = quota.cost_limit
-        cost["remaining"] = quota.cost_remaining + max(0, requested - actual)
-        cost["resetAt"] = write_instant(quota.reset_at)
-    return cost
-
-
-def _cache_extension(cache_hits: CacheHits) -> dict[str, Any]:
-    """Return the number of keys each tier answered, in total and by kind of record."""
-    totals = dict.fromkeys(_LEVELS, 0)
-    kinds: dict[str, dict[str, int]] = {}
-    for (kind, level), keys in sorted(cache_hits.items()):
-        totals[level] += keys
-        kinds.setdefault(kind, {})[level] = keys
-    return {**totals, "kinds": kinds}
 
 
 def _too_costly(cost: int, most: int) -> GraphQLError:

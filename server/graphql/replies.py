@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import orjson
 from starlette.types import Send
@@ -43,17 +44,23 @@ class Refused(Exception):
         )
 
 
-async def reply(
-    send: Send,
+@dataclass(slots=True)
+class Reply:
+    """A whole answer, ready to be sent."""
+
+    status: int
+    lines: list[tuple[bytes, bytes]]
+    body: bytes
+
+
+def build_reply(
     status: int,
     body: bytes,
     content_type: bytes = JSON,
     headers: Mapping[bytes, bytes] | None = None,
-    *,
-    head_only: bool = False,
     cookies: Sequence[bytes] = (),
-) -> None:
-    """Send a whole answer; it is not stored by caches unless `headers` say so."""
+) -> Reply:
+    """Build an answer; it is not stored by caches unless `headers` say so."""
     lines = [
         (b"content-type", content_type),
         (b"content-length", b"%d" % len(body)),
@@ -65,5 +72,23 @@ async def reply(
         lines += [(b"set-cookie", cookie) for cookie in cookies]
     if not headers or b"cache-control" not in headers:
         lines.append(_NOT_STORED)
-    await send({"type": "http.response.start", "status": status, "headers": lines})
-    await send({"type": "http.response.body", "body": b"" if head_only else body})
+    return Reply(status, lines, body)
+
+
+async def send_reply(send: Send, answer: Reply, *, head_only: bool = False) -> None:
+    """Send an answer; `head_only` leaves out its body."""
+    await send({"type": "http.response.start", "status": answer.status, "headers": answer.lines})
+    await send({"type": "http.response.body", "body": b"" if head_only else answer.body})
+
+
+async def reply(
+    send: Send,
+    status: int,
+    body: bytes,
+    content_type: bytes = JSON,
+    headers: Mapping[bytes, bytes] | None = None,
+    *,
+    head_only: bool = False,
+) -> None:
+    """Build an answer and send it."""
+    await send_reply(send, build_reply(status, body, content_type, headers), head_only=head_only)

@@ -18,10 +18,11 @@ from starlette.websockets import WebSocketDisconnect
 from graph.engine.operations import Answer, Operations, Prepared
 from resolvers.context import Context, Viewer
 from server.faults import is_ending, mask_fault
-from server.graphql.http import is_our_fault, operation_label, parse_request
+from server.graphql.http import is_our_fault, operation_label
 from server.graphql.messages import Closed
 from server.graphql.operation_log import OperationLog, OperationRecord
 from server.graphql.replies import Refused
+from server.graphql.requests import parse_request
 from services.telemetry import metrics
 from services.telemetry.logs import get_logger
 

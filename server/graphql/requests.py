@@ -1,0 +1,171 @@
+"""Reading a request of GraphQL over HTTP: what it accepts, and the operation it asks for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+from urllib.parse import parse_qsl
+
+import orjson
+from starlette.types import Scope
+
+from graph.engine.error_behavior import ErrorBehavior
+from graph.engine.operations import Request
+from server.graphql.replies import GRAPHQL_JSON, JSON, Refused
+
+_SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
+_ERROR_BEHAVIORS = [
+    behavior.value for behavior in ErrorBehavior
+]  # a list: what is sent may not hash
+
+
+@lru_cache(maxsize=256)
+def negotiate(accept: bytes | None) -> bytes:
+    """The preferred response type (RFC 9110, 12.5.1); `application/json` without a preference.
+
+    Raises:
+        Refused: 406, when the client accepts neither type.
+    """
+    if not accept:
+        return JSON
+    weights = dict(_parse_weight(part) for part in accept.decode("latin-1").lower().split(","))
+    ranges = ("application/json", "application/*", "*/*")  # the most telling first
+    plain = next((weights[name] for name in ranges if name in weights), 0.0)
+    own = weights.get("application/graphql-response+json", 0.0)
+    if own and own >= plain:
+        return GRAPHQL_JSON
+    if plain:
+        return JSON
+    raise Refused(406, "We answer application/json or application/graphql-response+json.")
+
+
+def _parse_weight(part: str) -> tuple[str, float]:
+    name, _, parameters = part.partition(";")
+    weight = _read_parameter(parameters, "q")
+    try:
+        return name.strip(), float(weight) if weight else 1.0
+    except ValueError:
+        return name.strip(), 0.0
+
+
+def _read_parameter(parameters: str, name: str) -> str:
+    for parameter in parameters.split(";"):
+        key, _, value = parameter.partition("=")
+        if key.strip() == name:
+            return value.strip().strip('"')
+    return ""
+
+
+def require_json(headers: Mapping[bytes, bytes]) -> None:
+    """Require a body that is JSON, which other sites' forms cannot send, and not compressed.
+
+    Raises:
+        Refused: 415.
+    """
+    _require_json_type(headers.get(b"content-type", b""))
+    encoding = headers.get(b"content-encoding")
+    if encoding is not None:
+        _require_identity(encoding)
+
+
+@lru_cache(maxsize=256)
+def _require_json_type(content_type: bytes) -> None:
+    header = content_type.decode("latin-1").lower()
+    media_type, _, parameters = header.partition(";")
+    if media_type.strip() != "application/json":
+        raise Refused(415, "The body must be application/json.")
+    if _read_parameter(parameters, "charset") not in ("", "utf-8", "utf8"):
+        raise Refused(415, "The body must be in UTF-8.")
+
+
+def _require_identity(content_encoding: bytes) -> None:
+    """Require a body that is not compressed: its size is bounded as it comes.
+
+    Raises:
+        Refused: 415, with the codings that are taken (RFC 9110, 12.5.3).
+    """
+    if content_encoding.strip().lower() not in (b"", b"identity"):
+        accepted = {b"accept-encoding": b"identity"}
+        raise Refused(415, "The body must not be compressed.", headers=accepted)
+
+
+def _parse(text: bytes | str, what: str) -> Any:
+    if not text:
+        raise Refused(400, f"{what} is empty.")
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        raise Refused(400, f"{what} is not valid JSON.") from None
+
+
+def parse_request(payload: Any) -> Request:
+    """Build a request from decoded JSON, its parts of the right types.
+
+    Raises:
+        Refused: a part is missing or of another type.
+    """
+    if not isinstance(payload, dict):
+        raise Refused(400, "The body must be a JSON object; batches are not taken.")
+    query, document_id = payload.get("query"), _document_id(payload)
+    if (query is not None or document_id is None) and not (query and isinstance(query, str)):
+        raise Refused(400, "`query` must be a GraphQL document.")
+    name = payload.get("operationName")
+    if name is not None and not isinstance(name, str):
+        raise Refused(400, "`operationName` must be a string.")
+    for part in ("variables", "extensions"):
+        if not isinstance(payload.get(part, {}), dict | None):
+            raise Refused(400, f"`{part}` must be an object.")
+    extensions = payload.get("extensions") or {}
+    on_error = payload.get("onError", ErrorBehavior.PROPAGATE.value)
+    if on_error not in _ERROR_BEHAVIORS:
+        raise Refused(400, "`onError` must be NULL, PROPAGATE or HALT.")
+    return Request(
+        query,
+        payload.get("variables") or {},
+        name or None,
+        document_id,
+        include_cache_hits=extensions.get("cache") is True,
+        include_cost=extensions.get("cost") is True,
+        on_error=ErrorBehavior(on_error),
+    )
+
+
+def _document_id(payload: dict[str, Any]) -> str | None:
+    """`documentId` (GraphQL over HTTP, appendix A), or Apollo's `persistedQuery` extension."""
+    extensions = payload.get("extensions")
+    persisted = extensions.get("persistedQuery") if isinstance(extensions, dict) else None
+    document_id = payload.get("documentId")
+    if document_id is None and isinstance(persisted, dict):
+        document_id = persisted.get("sha256Hash")
+    if document_id is None:
+        return None
+    if not isinstance(document_id, str) or not _SHA256.fullmatch(
+        document_id.removeprefix("sha256:")
+    ):
+        raise Refused(400, "A document's id is its SHA-256 in hexadecimal.")
+    return document_id.removeprefix("sha256:")
+
+
+def read_request(scope: Scope, body: bytes | None) -> Request:
+    """Read a POST's body, or another request's query string.
+
+    Raises:
+        Refused: 400.
+    """
+    if scope["method"] == "POST":
+        return parse_request(_parse(body or b"", "The body"))
+    return _parse_url(scope["query_string"])
+
+
+def _parse_url(query_string: bytes) -> Request:
+    try:
+        pairs = parse_qsl(query_string.decode(), errors="strict")
+    except ValueError:
+        raise Refused(400, "The query string is not valid.") from None
+    payload: dict[str, Any] = dict(pairs)
+    for part in ("variables", "extensions"):
+        if part in payload:
+            payload[part] = _parse(payload[part], f"`{part}`")
+    return parse_request(payload)
