@@ -20,7 +20,7 @@ def is_ending(error: BaseException) -> bool:
         return any(is_ending(part) for part in error.exceptions)
     if isinstance(error, asyncio.CancelledError):
         task = asyncio.current_task()
-        return task is None or task.cancelling() > 0
+        return task is not None and task.cancelling() > 0
     return isinstance(error, KeyboardInterrupt | SystemExit | GeneratorExit)
 
 

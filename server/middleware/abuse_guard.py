@@ -12,12 +12,13 @@ import asyncio
 import math
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
 import orjson
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from resolvers.ops.abuse import BLOCKED_MESSAGE
-from server.graphql.replies import reply
+from server.graphql.replies import Reply, build_reply, send_reply
 from services.errors import ErrorCode
 from services.limits.abuse_rules import AbuseLevel, PrefixStatus, Signal
 from services.limits.abuse_watch import AbuseWatch
@@ -37,52 +38,62 @@ async def _find_nobody(_scope: Scope) -> str | None:
     return None
 
 
-class AbuseGuard:
-    """ASGI middleware that enforces the abuse watch's levels."""
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a request is refused, `blocked` or `waiting`, and for how long."""
 
-    def __init__(
-        self, app: ASGIApp, watch: AbuseWatch, find_account: FindAccount = _find_nobody
-    ) -> None:
-        self._app = app
+    outcome: str
+    seconds: int
+
+    def reply(self) -> Reply:
+        """The answer to an HTTP request."""
+        is_blocked = self.outcome == "blocked"
+        code = ErrorCode.FORBIDDEN if is_blocked else ErrorCode.RATE_LIMITED
+        error = {
+            "message": BLOCKED_MESSAGE if is_blocked else _BUSY,
+            "extensions": {"code": code.value, "retryAfterSeconds": self.seconds},
+        }
+        body = orjson.dumps({"errors": [error]})
+        headers = {b"retry-after": b"%d" % self.seconds}
+        return build_reply(403 if is_blocked else 429, body, headers=headers)
+
+
+class AbuseGate:
+    """Counts and restrains a process's requests, whichever way they came in."""
+
+    def __init__(self, watch: AbuseWatch) -> None:
         self._watch = watch
-        self._find_account = find_account
         self._waiting: Counter[str] = Counter()
         self._total_waiting = 0
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan" or scope["path"] in _ALWAYS:
-            await self._app(scope, receive, send)
-            return
+    def count(self, scope: Scope, account: str | None) -> PrefixStatus | None:
+        """Count a request; return its client's status where that restrains it."""
         client = scope.get("client")
         address = client[0] if client else None
-        account = scope["account"] = await self._find_account(scope)
+        scope["account"] = account
         self._watch.record_request(address, account)
-        status = self._watch.get_status(address, account)
-        if status is not None and self._watch.enforces:
-            level = self._watch.get_level(status)
-            if level is AbuseLevel.BLOCKED and _may_sign_in(scope, status):
-                await self._app(scope, receive, send)
-                return
-            if level is AbuseLevel.BLOCKED:
-                seconds = self._watch.get_block_seconds(status)
-                await _refuse(scope, send, "blocked", max(1, math.ceil(seconds)))
-                return
-            if level is not AbuseLevel.NORMAL and not await self._delay(status):
-                await _refuse(scope, send, "waiting", 1)
-                return
-        await self._app(scope, receive, self._note_status(address, scope, send))
+        return self._watch.get_status(address, account) if self._watch.enforces else None
 
-    def _note_status(self, address: str | None, scope: Scope, send: Send) -> Send:
+    async def restrain(self, scope: Scope, status: PrefixStatus) -> Refusal | None:
+        """Delay a request of a client with this status, or refuse it."""
+        level = self._watch.get_level(status)
+        if level is AbuseLevel.BLOCKED:
+            if _may_sign_in(scope, status):
+                return None
+            metrics.abuse_refused_total.labels("blocked").inc()
+            return Refusal("blocked", max(1, math.ceil(self._watch.get_block_seconds(status))))
+        if level is not AbuseLevel.NORMAL and not await self._delay(status):
+            metrics.abuse_refused_total.labels("waiting").inc()
+            return Refusal("waiting", 1)
+        return None
+
+    def note_status(self, scope: Scope, status: int) -> None:
         """Count answers that show somebody trying: 401, and 404 unless a foreign page asked."""
-
-        async def send_noted(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                signal = _SIGNALS.get(message["status"])
-                if signal is not None and "is_cross_site" not in scope:
-                    self._watch.record_signal(address, signal, account=scope["account"])
-            await send(message)
-
-        return send_noted
+        signal = _SIGNALS.get(status)
+        if signal is not None and "is_cross_site" not in scope:
+            client = scope.get("client")
+            address = client[0] if client else None
+            self._watch.record_signal(address, signal, account=scope["account"])
 
     async def _delay(self, status: PrefixStatus) -> bool:
         """Delay the request; False if too many wait already."""
@@ -102,25 +113,40 @@ class AbuseGuard:
         return True
 
 
+class AbuseGuard:
+    """ASGI middleware that asks the gate."""
+
+    def __init__(
+        self, app: ASGIApp, gate: AbuseGate, find_account: FindAccount = _find_nobody
+    ) -> None:
+        self._app = app
+        self._gate = gate
+        self._find_account = find_account
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan" or scope["path"] in _ALWAYS:
+            await self._app(scope, receive, send)
+            return
+        status = self._gate.count(scope, await self._find_account(scope))
+        refusal = None if status is None else await self._gate.restrain(scope, status)
+        if refusal is not None:
+            await _refuse(scope, send, refusal)
+            return
+
+        async def send_noted(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self._gate.note_status(scope, message["status"])
+            await send(message)
+
+        await self._app(scope, receive, send_noted)
+
+
 def _may_sign_in(scope: Scope, status: PrefixStatus) -> bool:
     return bool(scope["type"] == "websocket") and not status.is_set_by_operator
 
 
-async def _refuse(scope: Scope, send: Send, outcome: str, seconds: int) -> None:
-    metrics.abuse_refused_total.labels(outcome).inc()
+async def _refuse(scope: Scope, send: Send, refusal: Refusal) -> None:
     if scope["type"] == "websocket":
         await send({"type": "websocket.close", "code": 1008, "reason": "Try again later"})
         return
-    is_blocked = outcome == "blocked"
-    code = ErrorCode.FORBIDDEN if is_blocked else ErrorCode.RATE_LIMITED
-    error = {
-        "message": BLOCKED_MESSAGE if is_blocked else _BUSY,
-        "extensions": {"code": code.value, "retryAfterSeconds": seconds},
-    }
-    await reply(
-        send,
-        403 if is_blocked else 429,
-        orjson.dumps({"errors": [error]}),
-        headers={b"retry-after": b"%d" % seconds},
-        head_only=scope["method"] == "HEAD",
-    )
+    await send_reply(send, refusal.reply(), head_only=scope["method"] == "HEAD")

@@ -23,16 +23,19 @@ class ClientAddress:
         self._addresses = addresses
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        client = scope.get("client")
-        if client and self._addresses.is_trusted(client[0]):
-            self._apply_forwarded(scope, client[0])
+        apply_forwarded(scope, self._addresses)
         await self._app(scope, receive, send)
 
-    def _apply_forwarded(self, scope: Scope, peer: str) -> None:
-        forwarded = [value for name, value in scope["headers"] if name == b"x-forwarded-for"]
-        if forwarded:
-            scope["client"] = (self._addresses.resolve(peer, forwarded), 0)
-        for name, value in scope["headers"]:
-            if name == b"x-forwarded-proto":
-                schemes = _SCHEMES[scope["type"]]
-                scope["scheme"] = schemes.get(value.strip().lower(), scope["scheme"])
+
+def apply_forwarded(scope: Scope, addresses: ClientAddresses) -> None:
+    """Set the request's client and scheme where one of our proxies sent it."""
+    client = scope.get("client")
+    if not client or not addresses.is_trusted(client[0]):
+        return
+    forwarded = [value for name, value in scope["headers"] if name == b"x-forwarded-for"]
+    if forwarded:
+        scope["client"] = (addresses.resolve(client[0], forwarded), 0)
+    for name, value in scope["headers"]:
+        if name == b"x-forwarded-proto":
+            schemes = _SCHEMES[scope["type"]]
+            scope["scheme"] = schemes.get(value.strip().lower(), scope["scheme"])

@@ -26,7 +26,7 @@ class CrossSiteGuard:
         self._origins = origins
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan" or not self._is_cross_site(scope):
+        if scope["type"] == "lifespan" or not is_cross_site(scope, self._origins):
             await self._app(scope, receive, send)
         elif scope["path"].startswith(_SHOWN_ELSEWHERE) or scope["path"] in _OPEN:
             scope["is_cross_site"] = True
@@ -34,15 +34,18 @@ class CrossSiteGuard:
         else:
             await _refuse(scope, send)
 
-    def _is_cross_site(self, scope: Scope) -> bool:
-        for name, value in scope["headers"]:
-            if name == b"sec-fetch-site":
-                return value.strip().lower() == b"cross-site" and not self._is_named(scope)
-        return False
 
-    def _is_named(self, scope: Scope) -> bool:
-        origins = [value for name, value in scope["headers"] if name == b"origin"]
-        return len(origins) == 1 and self._origins.is_named(origins[0].decode("latin-1"))
+def is_cross_site(scope: Scope, origins: Origins) -> bool:
+    """Whether another site's page sent the request, none of a named origin."""
+    for name, value in scope["headers"]:
+        if name == b"sec-fetch-site":
+            return value.strip().lower() == b"cross-site" and not _is_named(scope, origins)
+    return False
+
+
+def _is_named(scope: Scope, origins: Origins) -> bool:
+    found = [value for name, value in scope["headers"] if name == b"origin"]
+    return len(found) == 1 and origins.is_named(found[0].decode("latin-1"))
 
 
 async def _refuse(scope: Scope, send: Send) -> None:

@@ -16,7 +16,7 @@ from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from server.faults import is_ending, mask_fault
-from server.graphql.replies import JSON, reply
+from server.graphql.replies import build_reply, send_reply
 from server.middleware.security_headers import SecurityHeaders
 from services.telemetry.logs import get_logger
 
@@ -32,16 +32,13 @@ class ErrorBoundary:
         self, app: ASGIApp, security: SecurityHeaders, around_answers: Sequence[Middleware] = ()
     ) -> None:
         self._app = app
-        self._security = security
-        self._answer: ASGIApp = self._reply
-        for one in reversed(around_answers):
-            self._answer = one.cls(self._answer, *one.args, **one.kwargs)
+        self._answer = build_fault_answer(security, around_answers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
-        _assign_request_id(scope)
+        assign_request_id(scope)
         sent = ""  # the type of the last message
 
         async def send_noted(message: Message) -> None:
@@ -68,21 +65,26 @@ class ErrorBoundary:
             await send({"type": "websocket.http.response.start", "status": 500, "headers": []})
             await send({"type": "websocket.http.response.body", "body": b""})
 
-    async def _reply(self, scope: Scope, _receive: Receive, send: Send) -> None:
+
+def build_fault_answer(
+    security: SecurityHeaders, around_answers: Sequence[Middleware] = ()
+) -> ASGIApp:
+    """Build the ASGI application that answers a request in which a fault happened."""
+
+    async def answer(scope: Scope, _receive: Receive, send: Send) -> None:
         request_id = scope["state"]["request_id"]
+        masked = build_reply(500, orjson.dumps({"errors": [mask_fault(request_id)]}))
+        own = [*masked.lines, (b"x-request-id", request_id.encode())]
+        masked.lines = security.add_to(scope["path"], own)
+        await send_reply(send, masked, head_only=scope["method"] == "HEAD")
 
-        async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                own = [*message["headers"], (b"x-request-id", request_id.encode())]
-                message["headers"] = self._security.add_to(scope["path"], own)
-            await send(message)
-
-        body = orjson.dumps({"errors": [mask_fault(request_id)]})
-        head_only = scope["method"] == "HEAD"
-        await reply(send_with_headers, 500, body, JSON, head_only=head_only)
+    whole: ASGIApp = answer
+    for one in reversed(around_answers):
+        whole = one.cls(whole, *one.args, **one.kwargs)
+    return whole
 
 
-def _assign_request_id(scope: Scope) -> None:
+def assign_request_id(scope: Scope) -> None:
     """Set an id of our own; the client's, where it is harmless text, goes into the log beside."""
     state = scope.setdefault("state", {})
     state["request_id"] = f"{getrandbits(64):016x}"  # unlike any other, not secret

@@ -15,17 +15,42 @@ from services.telemetry.live_metrics import LiveMetrics
 _SILENT = frozenset({"/health", "/ready", "/metrics"})
 
 
+class RequestRecorder:
+    """Counts and logs a process's requests, whichever way they came in."""
+
+    def __init__(self, log: AccessLog, live: LiveMetrics) -> None:
+        self._log = log
+        self._live = live
+        self._children: dict[tuple[str, str, int], tuple[Any, Any]] = {}
+
+    def record(self, scope: Scope, status: int, seconds: float) -> None:
+        """Record a request that was answered with this status after so many seconds."""
+        route = _route(scope)
+        key = (scope["method"], route, status)
+        children = self._children.get(key)
+        if children is None:
+            labels = (_method_label(scope["method"]), route, str(status))
+            children = self._children[key] = (
+                metrics.http_request_duration_seconds.labels(*labels),
+                metrics.http_requests_total.labels(*labels),
+            )
+        duration, total = children
+        duration.observe(seconds)
+        total.inc()
+        if route in _SILENT:
+            return
+        failed = status >= 500 or bool(scope.get("failed"))
+        self._live.record_request(seconds, failed=failed)
+        self._log.write(_line(scope, status, seconds, route), failed=failed)
+
+
 class RequestMetrics:
     """ASGI middleware. Sends the boundary's `scope["state"]["request_id"]` as X-Request-Id."""
 
-    def __init__(
-        self, app: ASGIApp, log: AccessLog, live: LiveMetrics, security: SecurityHeaders
-    ) -> None:
+    def __init__(self, app: ASGIApp, recorder: RequestRecorder, security: SecurityHeaders) -> None:
         self._app = app
-        self._log = log
-        self._live = live
+        self._recorder = recorder
         self._security = security
-        self._children: dict[tuple[str, str, int], tuple[Any, Any]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -53,33 +78,14 @@ class RequestMetrics:
             raise
         finally:
             metrics.active_connections.dec()
-            self._record(scope, status, time.perf_counter() - started, request_id)
-
-    def _record(self, scope: Scope, status: int, seconds: float, request_id: str) -> None:
-        route = _route(scope)
-        key = (scope["method"], route, status)
-        children = self._children.get(key)
-        if children is None:
-            labels = (_method_label(scope["method"]), route, str(status))
-            children = self._children[key] = (
-                metrics.http_request_duration_seconds.labels(*labels),
-                metrics.http_requests_total.labels(*labels),
-            )
-        duration, total = children
-        duration.observe(seconds)
-        total.inc()
-        if route in _SILENT:
-            return
-        failed = status >= 500 or bool(scope.get("failed"))
-        self._live.record_request(seconds, failed=failed)
-        self._log.write(_line(scope, status, seconds, request_id, route), failed=failed)
+            self._recorder.record(scope, status, time.perf_counter() - started)
 
 
-def _line(scope: Scope, status: int, seconds: float, request_id: str, route: str) -> dict[str, Any]:
+def _line(scope: Scope, status: int, seconds: float, route: str) -> dict[str, Any]:
     client = scope.get("client")
     line = {
         "event": "request",
-        "request_id": request_id,
+        "request_id": scope["state"]["request_id"],
         "method": scope["method"],
         "route": route,
         "operation": scope.get("operation_label"),

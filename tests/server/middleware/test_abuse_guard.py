@@ -20,7 +20,7 @@ import models
 from models.mongo import ids
 from resolvers.context import Runtime
 from server.app import build_app
-from server.middleware.abuse_guard import AbuseGuard
+from server.middleware.abuse_guard import AbuseGate, AbuseGuard
 from services.limits.abuse_rules import AbuseLevel, Signal
 from services.limits.abuse_watch import AbuseWatch
 from services.redis.pool import Client
@@ -188,7 +188,7 @@ async def test_only_so_many_wait_at_once(door: Door) -> None:
         if message["type"] == "http.response.start":
             statuses.append((message["status"], dict(message["headers"])[b"retry-after"]))
 
-    gate = AbuseGuard(app, door.watch)
+    gate = AbuseGuard(app, AbuseGate(door.watch))
     scope = {"type": "http", "method": "GET", "path": "/graphql", "client": (BAD, 1)}
     # when sixty come at once
     await asyncio.gather(*(gate(scope, receive_nothing, send) for _ in range(60)))
