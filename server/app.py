@@ -19,17 +19,18 @@ from graph.engine.operations import Operations
 from graph.schema import open_documents
 from resolvers.catalog import warming
 from resolvers.context import Context, Runtime
+from server.door.short_door import Layers, ShortDoor
 from server.graphql import cookies
 from server.graphql.http import GraphQLOverHTTP
 from server.graphql.websocket import GraphQLOverWebSocket
-from server.middleware.abuse_guard import AbuseGuard
+from server.middleware.abuse_guard import AbuseGate, AbuseGuard
 from server.middleware.client_address import ClientAddress
 from server.middleware.compression import Compression
 from server.middleware.cross_site_guard import CrossSiteGuard
 from server.middleware.error_boundary import ErrorBoundary
 from server.middleware.graphql_fast_path import GraphQLFastPath
 from server.middleware.header_lines import HeaderLines
-from server.middleware.request_metrics import RequestMetrics
+from server.middleware.request_metrics import RequestMetrics, RequestRecorder
 from server.middleware.security_headers import SecurityHeaders
 from server.middleware.trusted_host import StrictTrustedHost
 from server.origins import Origins
@@ -37,6 +38,7 @@ from server.routes import art, fallback, media, operations, security_txt
 from server.routes.bandwidth import BandwidthTest
 from server.routes.jwks import KeySet
 from server.routes.prometheus import list_metrics_routes
+from services.limits.client_address import ClientAddresses
 from services.limits.operation_gate import OperationGate
 from services.settings.settings import Settings
 from services.telemetry.access_log import AccessLog
@@ -77,7 +79,7 @@ def build_app(runtime: Runtime, *, access_log: AccessLog | None = None) -> Starl
     graphql = _operations(runtime)
     over_http = GraphQLOverHTTP(graphql, runtime)
     requests = access_log or AccessLog.of(settings)
-    security = SecurityHeaders(settings)
+    layers = _layers(runtime, requests)
     app = Starlette(
         routes=[
             Route("/graphql", over_http),
@@ -85,16 +87,14 @@ def build_app(runtime: Runtime, *, access_log: AccessLog | None = None) -> Starl
             *_routes(runtime),
         ],
         middleware=[
-            Middleware(ErrorBoundary, security=security, around_answers=_origins(settings)),
-            *_proxies(runtime),
-            Middleware(
-                RequestMetrics, log=requests, live=runtime.ops.live_metrics, security=security
-            ),
-            *_hosts(settings),
-            *_origins(settings),
+            Middleware(ErrorBoundary, security=layers.security, around_answers=layers.cors),
+            *_proxies(layers.addresses),
+            Middleware(RequestMetrics, recorder=layers.recorder, security=layers.security),
+            *layers.hosts,
+            *layers.cors,
             Middleware(HeaderLines),
-            Middleware(CrossSiteGuard, origins=Origins(settings)),
-            *_abuse_guard(runtime),
+            Middleware(CrossSiteGuard, origins=layers.origins),
+            *_abuse_guard(layers),
             Middleware(
                 GraphQLFastPath,
                 path="/graphql",
@@ -109,6 +109,11 @@ def build_app(runtime: Runtime, *, access_log: AccessLog | None = None) -> Starl
     app.router.redirect_slashes = False  # a redirect would name whatever host was asked for
     app.state.runtime = runtime
     app.state.operations = graphql
+    app.state.door = (
+        ShortDoor(over_http, layers, settings.max_body_bytes)
+        if settings.http_door == "short"
+        else None
+    )
     app.state.draining = asyncio.Event()
     return app
 
@@ -142,20 +147,32 @@ def _routes(runtime: Runtime) -> list[Route]:
     ]
 
 
-def _proxies(runtime: Runtime) -> list[Middleware]:
-    addresses = runtime.ops.abuse_watch.addresses
-    return [Middleware(ClientAddress, addresses=addresses)] if addresses.trusted else []
-
-
-def _abuse_guard(runtime: Runtime) -> list[Middleware]:
-    watch = runtime.ops.abuse_watch
-    if not watch.is_on:
-        return []
+def _layers(runtime: Runtime, requests: AccessLog) -> Layers:
+    watch, settings = runtime.ops.abuse_watch, runtime.settings
 
     async def find_account(scope: Scope) -> str | None:
         return await cookies.find_account(runtime, scope)
 
-    return [Middleware(AbuseGuard, watch=watch, find_account=find_account)]
+    return Layers(
+        SecurityHeaders(settings),
+        RequestRecorder(requests, runtime.ops.live_metrics),
+        Origins(settings),
+        watch.addresses,
+        AbuseGate(watch) if watch.is_on else None,
+        find_account,
+        _origins(settings),
+        _hosts(settings),
+    )
+
+
+def _proxies(addresses: ClientAddresses) -> list[Middleware]:
+    return [Middleware(ClientAddress, addresses=addresses)] if addresses.trusted else []
+
+
+def _abuse_guard(layers: Layers) -> list[Middleware]:
+    if layers.gate is None:
+        return []
+    return [Middleware(AbuseGuard, gate=layers.gate, find_account=layers.find_account)]
 
 
 def _hosts(settings: Settings) -> list[Middleware]:

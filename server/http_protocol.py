@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
 from http import HTTPStatus
@@ -21,6 +20,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from server import shedding
+from server.door.short_door import ShortDoor
 from server.shedding import Overload
 from services.limits.address_prefixes import group_address
 from services.limits.client_address import ClientAddresses
@@ -77,6 +77,7 @@ class ConnectionLimits:
     proxies: ClientAddresses = field(default_factory=lambda: ClientAddresses(""))
     by_address: Counter[str] = field(default_factory=Counter)
     overload: Overload | None = None
+    door: ShortDoor | None = None  # None: all requests go to the ASGI application
 
     @classmethod
     def of(cls, settings: Settings, *, total: int = 100_000) -> ConnectionLimits:
@@ -101,15 +102,6 @@ class ConnectionLimits:
         self.by_address[key] -= 1
         if not self.by_address[key]:
             del self.by_address[key]
-
-
-def bounded_http(limits: ConnectionLimits) -> Callable[..., BoundedHttp]:
-    """Build the factory of protocols that Uvicorn's configuration names."""
-
-    def create(**options: Any) -> BoundedHttp:
-        return BoundedHttp(limits, **options)
-
-    return create
 
 
 class BoundedHttp(HttpToolsProtocol):
@@ -196,8 +188,12 @@ class BoundedHttp(HttpToolsProtocol):
             return
         if self._phase is not self._timed_phase:
             self._set_timer()
-        if self._phase is _Phase.IDLE and self.cycle.response_complete:
+        if self._phase is _Phase.IDLE and self._is_answered():
             self._restart_keep_alive()
+
+    def _is_answered(self) -> bool:
+        """Whether no request waits for its answer."""
+        return self.cycle is None or bool(self.cycle.response_complete)
 
     def _restart_keep_alive(self) -> None:
         """Wait for the next request; uvicorn does so at the answer, here the body came later."""
@@ -241,7 +237,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._unreported_bytes = 0
-        hosts = sum(name == b"host" for name, _ in self.headers)
+        hosts = [name for name, _ in self.headers].count(b"host")
         if hosts > 1 or (not hosts and self.parser.get_http_version() == "1.1"):
             self._refusal = Refusal.HOST
         elif len(self.pipeline) >= MAX_PIPELINED or self._is_shedding:
@@ -252,7 +248,10 @@ class BoundedHttp(HttpToolsProtocol):
         if self._may_shed():
             self._body = bytearray()
         else:
-            super().on_headers_complete()
+            self._begin_request()
+
+    def _begin_request(self) -> None:
+        super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
         self._unreported_bytes = 0
@@ -263,9 +262,12 @@ class BoundedHttp(HttpToolsProtocol):
         if len(self._body) > shedding.MAX_BODY_BYTES:
             self._run_after_all()
 
-    def on_message_complete(self) -> None:
+    def _end_message(self) -> None:
         self._unreported_bytes = 0
         self._phase = _Phase.IDLE
+
+    def on_message_complete(self) -> None:
+        self._end_message()
         overload = self._limits.overload
         if self._body is not None and overload is not None:
             if not overload.may_be_urgent(bytes(self._body)):
@@ -288,7 +290,7 @@ class BoundedHttp(HttpToolsProtocol):
             and self._overloaded_until > self.loop.time()
             and overload is not None
             and overload.is_overloaded
-            and self.cycle.response_complete
+            and self._is_answered()
             and self.parser.should_keep_alive()
             and shedding.is_sheddable(self.parser.get_method(), self.url, self.headers)
         )

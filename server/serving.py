@@ -22,7 +22,8 @@ except ImportError:  # Windows
     from asyncio import new_event_loop as _new_loop  # type: ignore[assignment]
 
 from server.graphql.transport import BoundedSocket
-from server.http_protocol import ConnectionLimits, bounded_http
+from server.http_protocol import ConnectionLimits
+from server.short_http import build_protocols
 from services.errors import StartupError
 from services.settings.settings import Settings
 
@@ -109,7 +110,9 @@ async def serve(
     `stopping` is called when `stop` is set. Requests have 7 s to end.
     """
     limits = limits or ConnectionLimits()
-    limits.overload = getattr(getattr(app, "state", None), "operations", None)
+    state = getattr(app, "state", None)
+    limits.overload = getattr(state, "operations", None)
+    limits.door = getattr(state, "door", None)
     server = Server(build_config(app, limits=limits))
     running = asyncio.create_task(server.serve(sockets=[listening]))
     while not server.started and not running.done():  # noqa: ASYNC110 - uvicorn has no event
@@ -144,7 +147,7 @@ def build_config(
         server_header=False,
         date_header=True,
         proxy_headers=False,  # middleware/client_address.py reads them
-        http=bounded_http(limits or ConnectionLimits()),  # type: ignore[arg-type]
+        http=build_protocols(limits or ConnectionLimits()),  # type: ignore[arg-type]
         ws=BoundedSocket,
         ws_max_size=_MAX_MESSAGE_BYTES,
         ws_ping_interval=_SOCKET_PING_SECONDS,

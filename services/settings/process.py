@@ -28,6 +28,12 @@ class ProcessSettings(BaseSettings):
         le=60,
         description="How long an operation may wait; one that would wait longer is refused at once",
     )
+    http_door: str = Field(
+        "short",
+        pattern="^(short|asgi)$",
+        description="How requests to /graphql are answered: short, by the HTTP protocol itself; or "
+        "asgi, by the application as all others are",
+    )
     metrics_token: SecretStr = Field(
         SecretStr(""), description="Bearer token that /metrics needs, on every port; empty: none"
     )

@@ -1,0 +1,1 @@
+"""The short door: /graphql from the HTTP protocol and back, without ASGI."""
