@@ -7,7 +7,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import httpx
 from starlette.applications import Starlette
@@ -23,6 +23,7 @@ from server.app import build_app
 from server.http_protocol import ConnectionLimits
 from services.settings.settings import Settings
 from services.telemetry.access_log import AccessLog
+from tests.support.memory_http import MemoryHttp
 
 PROTOCOL = Subprotocol("graphql-transport-ws")
 ISSUE_QUERY = """
@@ -32,6 +33,12 @@ query ($first: Int) {
   }
 }
 """
+
+
+class HttpDoor:
+    """The door that clients of the test take: of `connect_app`, and of `serve_app`."""
+
+    current: ClassVar[str | None] = None  # "short", "asgi", or what is usual for each
 
 
 class GraphQL:
@@ -162,9 +169,16 @@ async def connect_app(
         transport: Options of httpx.ASGITransport, as the client's address.
     """
     async with httpx.AsyncClient(
-        transport=httpx.ASGITransport(app, **transport), base_url="http://test", headers=headers
+        transport=_open_transport(app, transport), base_url="http://test", headers=headers
     ) as client:
         yield client
+
+
+def _open_transport(app: Starlette, options: dict[str, Any]) -> httpx.AsyncBaseTransport:
+    has_state = isinstance(app, Starlette)  # tests connect bare middleware, too
+    if has_state and HttpDoor.current == "short":
+        return MemoryHttp(app, **options)
+    return httpx.ASGITransport(app, **options)
 
 
 @asynccontextmanager
@@ -188,6 +202,8 @@ async def connect_executor(runtime: Runtime, executor: str) -> AsyncIterator[Gra
 async def serve_app(
     app: Starlette, settings: Settings, *, drain_seconds: float = 0.0
 ) -> AsyncIterator[LiveServer]:
+    if HttpDoor.current == "asgi":
+        app.state.door = None
     listening = serving.bind(settings.model_copy(update={"port": 0}))
     started, stop = asyncio.Event(), asyncio.Event()
     task = asyncio.create_task(

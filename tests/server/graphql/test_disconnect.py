@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 from pydantic import SecretStr
@@ -25,9 +26,16 @@ PATIENCE_SECONDS = 20.0  # longer than any test waits: nothing here ends by itse
 @pytest.fixture
 async def server(runtime: Runtime, provider_server: FakeProvider) -> AsyncIterator[LiveServer]:
     """One whose only provider keeps it waiting."""
+    async with serve(runtime, provider_server.url("hang")) as server:
+        yield server
+
+
+@asynccontextmanager
+async def serve(runtime: Runtime, provider_url: str) -> AsyncIterator[LiveServer]:
+    """A server with one film and one provider."""
     film = models.Movie(id="movie_1", title="Nosferatu", sort_title="nosferatu", tmdb_id=653)
     await models.upsert(models.Movie, [film])
-    entry = {"key": "p", "kind": "json", "name": "P", "base_url": provider_server.url("hang")}
+    entry = {"key": "p", "kind": "json", "name": "P", "base_url": provider_url}
     settings = runtime.settings.model_copy(
         update={
             "providers": SecretStr(json.dumps([entry])),
@@ -45,14 +53,21 @@ async def server(runtime: Runtime, provider_server: FakeProvider) -> AsyncIterat
 
 async def asking(server: LiveServer, provider_server: FakeProvider) -> asyncio.StreamWriter:
     """A connection whose request has reached the provider."""
-    _, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    return (await connected(server, provider_server))[1]
+
+
+async def connected(
+    server: LiveServer, provider_server: FakeProvider
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Both sides of such a connection."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     body = json.dumps({"query": QUERY}).encode()
     head = "POST /graphql HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
     writer.write(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)
     async with asyncio.timeout(5):
         while not provider_server.seen:
             await asyncio.sleep(0.005)
-    return writer
+    return reader, writer
 
 
 async def test_the_provider_is_let_go_when_the_client_is_gone(
@@ -73,6 +88,25 @@ async def test_the_provider_is_let_go_when_the_client_is_gone(
     sources = response.json()["data"]["movie"]["streamingSources"]
     assert (sources["origin"], len(sources["sources"])) == ("PRIMARY_PROVIDER", 2)
     assert len(provider_server.seen) == 2
+
+
+async def test_a_running_request_is_answered_before_the_process_ends(
+    runtime: Runtime, provider_server: FakeProvider
+) -> None:
+    # given a request that waits for a slow provider
+    async with serve(runtime, provider_server.url("slow")) as server:
+        reader, writer = await connected(server, provider_server)
+        # when the process is told to end
+        ended = server.begin_stop()
+        # then it answers first, and closes the connection
+        async with asyncio.timeout(10):
+            answer = await reader.read()
+            await ended
+        head, _, body = answer.partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200 ")
+        assert b"\r\nconnection: close" in head
+        assert json.loads(body)["data"]["movie"]["title"] == "Nosferatu"
+        writer.close()
 
 
 async def test_a_question_of_two_clients_is_given_up_when_both_are_gone(
