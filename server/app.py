@@ -86,36 +86,34 @@ def build_app(runtime: Runtime, *, access_log: AccessLog | None = None) -> Starl
             WebSocketRoute("/graphql", GraphQLOverWebSocket(graphql, runtime, log=requests)),
             *_routes(runtime),
         ],
-        middleware=[
-            Middleware(ErrorBoundary, security=layers.security, around_answers=layers.cors),
-            *_proxies(layers.addresses),
-            Middleware(RequestMetrics, recorder=layers.recorder, security=layers.security),
-            *layers.hosts,
-            *layers.cors,
-            Middleware(HeaderLines),
-            Middleware(CrossSiteGuard, origins=layers.origins),
-            *_abuse_guard(layers),
-            Middleware(
-                GraphQLFastPath,
-                path="/graphql",
-                endpoint=over_http,
-                compressed=Compression(over_http),
-            ),
-            Middleware(Compression),
-        ],
+        middleware=_middleware(layers, over_http),
         exception_handlers={HTTPException: fallback.http_error},
         lifespan=_lifespan,
     )
     app.router.redirect_slashes = False  # a redirect would name whatever host was asked for
     app.state.runtime = runtime
     app.state.operations = graphql
-    app.state.door = (
-        ShortDoor(over_http, layers, settings.max_body_bytes)
-        if settings.http_door == "short"
-        else None
-    )
+    is_short = settings.http_door == "short"
+    app.state.door = ShortDoor(over_http, layers, settings.max_body_bytes) if is_short else None
     app.state.draining = asyncio.Event()
     return app
+
+
+def _middleware(layers: Layers, over_http: GraphQLOverHTTP) -> list[Middleware]:
+    """What requests pass, outermost first; the short door asks the same layers in this order."""
+    compressed = Compression(over_http)
+    return [
+        Middleware(ErrorBoundary, security=layers.security, around_answers=layers.cors),
+        *_proxies(layers.addresses),
+        Middleware(RequestMetrics, recorder=layers.recorder, security=layers.security),
+        *layers.hosts,
+        *layers.cors,
+        Middleware(HeaderLines),
+        Middleware(CrossSiteGuard, origins=layers.origins),
+        *_abuse_guard(layers),
+        Middleware(GraphQLFastPath, path="/graphql", endpoint=over_http, compressed=compressed),
+        Middleware(Compression),
+    ]
 
 
 def _operations(runtime: Runtime) -> Operations:

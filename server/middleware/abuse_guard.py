@@ -39,7 +39,7 @@ async def _find_nobody(_scope: Scope) -> str | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class AbuseRefusal:
     """Why a request is refused, `blocked` or `waiting`, and for how long."""
 
     outcome: str
@@ -74,17 +74,17 @@ class AbuseGate:
         self._watch.record_request(address, account)
         return self._watch.get_status(address, account) if self._watch.enforces else None
 
-    async def restrain(self, scope: Scope, status: PrefixStatus) -> Refusal | None:
+    async def restrain(self, scope: Scope, status: PrefixStatus) -> AbuseRefusal | None:
         """Delay a request of a client with this status, or refuse it."""
         level = self._watch.get_level(status)
         if level is AbuseLevel.BLOCKED:
             if _may_sign_in(scope, status):
                 return None
             metrics.abuse_refused_total.labels("blocked").inc()
-            return Refusal("blocked", max(1, math.ceil(self._watch.get_block_seconds(status))))
+            return AbuseRefusal("blocked", max(1, math.ceil(self._watch.get_block_seconds(status))))
         if level is not AbuseLevel.NORMAL and not await self._delay(status):
             metrics.abuse_refused_total.labels("waiting").inc()
-            return Refusal("waiting", 1)
+            return AbuseRefusal("waiting", 1)
         return None
 
     def note_status(self, scope: Scope, status: int) -> None:
@@ -145,7 +145,7 @@ def _may_sign_in(scope: Scope, status: PrefixStatus) -> bool:
     return bool(scope["type"] == "websocket") and not status.is_set_by_operator
 
 
-async def _refuse(scope: Scope, send: Send, refusal: Refusal) -> None:
+async def _refuse(scope: Scope, send: Send, refusal: AbuseRefusal) -> None:
     if scope["type"] == "websocket":
         await send({"type": "websocket.close", "code": 1008, "reason": "Try again later"})
         return
