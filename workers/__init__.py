@@ -59,11 +59,13 @@ WORKERS: dict[str, Worker] = {
     "look_for_repairs": Worker(1, look_for_repairs, where="api"),
     "send_mail": Worker(1, send_mail),
     "erase_accounts": Worker(10, erase_accounts),
-    "drop_dead_workers": Worker(600, drop_dead_workers),
+    "drop_dead_workers": Worker(600, lambda runtime: drop_dead_workers(runtime.playback.stream)),
     "run_jobs": Worker(1, run_jobs, run_seconds=None),
     "import_tmdb": Worker(3600, import_tmdb),
     "purge_cdn": Worker(1, purge_cdn),
-    "publish_metrics": Worker(1, publish_metrics, where="api"),
+    "publish_metrics": Worker(
+        1, lambda runtime: publish_metrics(runtime.playback.stream, runtime.ops), where="api"
+    ),
 }
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from resolvers.context import Runtime
+from services.playback.stream import ProgressStream
 
 
-async def drop_dead_workers(runtime: Runtime) -> None:
+async def drop_dead_workers(stream: ProgressStream) -> None:
     """Remove idle consumers without pending entries."""
-    await runtime.playback.stream.drop_dead_consumers()
+    await stream.drop_dead_consumers()

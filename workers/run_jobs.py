@@ -18,6 +18,7 @@ from typing import Any
 import models
 from models import JobRecord, JobState
 from resolvers.catalog import warming
+from resolvers.runtimes import Jobs
 from resolvers.catalog.imports import tmdb, tmdb_changes
 from resolvers.context import Context, Runtime
 from resolvers.job_queue import JobKind, now
@@ -120,7 +121,7 @@ async def _run(
     progress = JobProgress(job.done, job.total)
     running = asyncio.create_task(_outcome(runtime, job, progress, runners.get(job.kind)))
     try:
-        await _publish(runtime, job.id)
+        await _publish(runtime.ops.jobs, job.id)
         mine = await _heartbeat_loop(runtime, job.id, worker, running, progress)
     except asyncio.CancelledError:
         await _put_back(runtime, job.id, worker)
@@ -179,7 +180,7 @@ async def _heartbeat_loop(
         with suppress(UpstreamUnavailable):  # the next beat may get through
             if not await models.heartbeat_job(job_id, worker, now(runtime), *_counts(progress)):
                 return False
-            await _publish(runtime, job_id)
+            await _publish(runtime.ops.jobs, job_id)
         await asyncio.wait([running], timeout=min(_REPORT_SECONDS, beat_seconds))
 
 
@@ -187,16 +188,16 @@ async def _finish(runtime: Runtime, job: JobRecord, worker: str, end: models.Job
     if await models.finish_job(job.id, worker, now(runtime), end):
         metrics.jobs_finished_total.labels(job.kind, end.state.value).inc()
         log.info("job_finished", job=job.id, kind=job.kind, state=end.state.value, done=end.done)
-        await _publish(runtime, job.id)
+        await _publish(runtime.ops.jobs, job.id)
 
 
 async def _put_back(runtime: Runtime, job_id: str, worker: str) -> None:
     with suppress(UpstreamUnavailable):  # then it is found when it has been silent long enough
         if await models.release_job(job_id, worker, now(runtime)):
-            await _publish(runtime, job_id)
+            await _publish(runtime.ops.jobs, job_id)
             await runtime.ops.jobs.queue.push(job_id)
 
 
-async def _publish(runtime: Runtime, job_id: str) -> None:
+async def _publish(jobs: Jobs, job_id: str) -> None:
     with suppress(UpstreamUnavailable):  # watchers look by themselves
-        await runtime.ops.jobs.changed.publish(job_id.encode())
+        await jobs.changed.publish(job_id.encode())

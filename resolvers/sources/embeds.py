@@ -10,7 +10,8 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from resolvers.context import Context, Runtime
+from resolvers.context import Context
+from resolvers.runtimes import SourcesRuntime
 from resolvers.sources.cached_answers import CachedAnswer, DataOrigin, read_cached
 from resolvers.sources.provider_calls import call_provider
 from resolvers.sources.requests import SourceRequest, SourceTitle, source_requests
@@ -67,7 +68,7 @@ async def embeds_of_titles(
         if embed is None:
             async with slots:
                 embed = await _fetch_once(
-                    context.runtime, request, cached.get(request.cache_name), new_entries
+                    context, request, cached.get(request.cache_name), new_entries
                 )
         return _apply_start(context, embed, start)
 
@@ -92,7 +93,7 @@ def _apply_start(context: Context, embed: Embed | None, seconds: int) -> Embed |
 
 
 async def _fetch_once(
-    runtime: Runtime,
+    context: Context,
     request: SourceRequest,
     cached: CachedAnswer | None,
     new_entries: dict[str, Entry],
@@ -101,14 +102,14 @@ async def _fetch_once(
 
     The entry goes into `new_entries`.
     """
-    key = cache_keys.EMBED.key(request.cache_name)
+    key, sources = cache_keys.EMBED.key(request.cache_name), context.runtime.sources
 
     async def fetch() -> Embed | None:
-        embed, is_certain = await _ask_providers(runtime, request)
+        embed, is_certain = await _ask_providers(sources, request)
         if is_certain:
             is_fallback = embed is not None and request.is_fallback(embed.provider_key)
             kind = cache_keys.FALLBACK_EMBED if is_fallback else cache_keys.EMBED
-            new_entries[key] = runtime.cache.build_entry(kind, embed)
+            new_entries[key] = context.cache.build_entry(kind, embed)
             return embed
         if cached is None or cached[0].value is None:
             return None
@@ -116,24 +117,26 @@ async def _fetch_once(
         older: Embed = cached[0].value
         return replace(older, origin=DataOrigin.STALE)
 
-    embed: Embed | None = await runtime.sources.fetches.run(key, fetch)
+    embed: Embed | None = await sources.fetches.run(key, fetch)
     return embed
 
 
-async def _ask_providers(runtime: Runtime, request: SourceRequest) -> tuple[Embed | None, bool]:
+async def _ask_providers(
+    sources: SourcesRuntime, request: SourceRequest
+) -> tuple[Embed | None, bool]:
     """The first provider's page, and whether that answer is certain.
 
     It is certain if a page was found, or if no provider failed.
     """
     has_failed = False
     try:
-        async with asyncio.timeout(runtime.settings.provider_deadline_seconds):
+        async with asyncio.timeout(sources.providers.deadline_seconds):
             for info in request.infos:
-                if not runtime.sources.providers.members[info.key].embeds:
+                if not sources.providers.members[info.key].embeds:
                     continue
                 try:
                     url = await call_provider(
-                        runtime, info.key, lambda one: one.embed(request.title)
+                        sources, info.key, lambda one: one.embed(request.title)
                     )
                 except ProviderFailed:
                     has_failed = True

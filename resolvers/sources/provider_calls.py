@@ -11,7 +11,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from resolvers.context import Runtime
+from resolvers.runtimes import SourcesRuntime
 from services.breaker.breaker import CallOutcome, CircuitBreaker, Permit
 from services.errors import ProviderFailed
 from services.providers.base import Provider
@@ -24,7 +24,7 @@ _MAX_BACK_OFF_SECONDS = 300.0
 log = get_logger("providers")
 
 
-async def call_provider(runtime: Runtime, key: str, method: ProviderMethod[T]) -> T:
+async def call_provider(sources: SourcesRuntime, key: str, method: ProviderMethod[T]) -> T:
     """Call a provider through its circuit breaker.
 
     Args:
@@ -34,25 +34,25 @@ async def call_provider(runtime: Runtime, key: str, method: ProviderMethod[T]) -
     Raises:
         ProviderFailed: no answer in time, or the breaker is open; `reason` says which.
     """
-    provider = runtime.sources.providers.members[key]
+    provider = sources.providers.members[key]
     if not provider.calls_out:
-        return await call_unguarded(runtime, key, method)
-    breaker = runtime.sources.breakers.of(breaker_name(key))
+        return await call_unguarded(sources, key, method)
+    breaker = sources.breakers.of(breaker_name(key))
     permit = await breaker.admit()
     if permit is None:
         raise ProviderFailed("BREAKER_OPEN")
-    return await _call_guarded(breaker, permit, call_unguarded(runtime, key, method))
+    return await _call_guarded(breaker, permit, call_unguarded(sources, key, method))
 
 
-async def call_unguarded(runtime: Runtime, key: str, method: ProviderMethod[T]) -> T:
+async def call_unguarded(sources: SourcesRuntime, key: str, method: ProviderMethod[T]) -> T:
     """Call a provider whatever its breaker's state, as to learn its status.
 
     Raises:
         ProviderFailed: no answer in time, or an error.
     """
     try:
-        async with asyncio.timeout(runtime.settings.provider_timeout_seconds):
-            return await method(runtime.sources.providers.members[key])
+        async with asyncio.timeout(sources.providers.timeout_seconds):
+            return await method(sources.providers.members[key])
     except TimeoutError:
         raise ProviderFailed("TIMEOUT") from None
     except ProviderFailed:

@@ -10,7 +10,8 @@ from contextlib import suppress
 import loaders
 import models
 from models import Role, SearchKind
-from resolvers.context import Context, Runtime
+from resolvers.context import Context
+from resolvers.runtimes import SourcesRuntime
 from resolvers.sources.provider_calls import call_provider
 from resolvers.sources.providers import providers, select_providers, viewer_key
 from services.cache.cache import Codec
@@ -66,14 +67,14 @@ async def _numbers(context: Context, words: str, kind: TitleKind) -> list[int]:
     if entry is not None and entry.value is not None and entry.fresh_until > cache.now():
         numbers = entry.value
         return numbers
-    runtime = context.runtime
-    numbers = await runtime.sources.fetches.run(key, lambda: _search(runtime, keys, words, kind))
+    sources = context.runtime.sources
+    numbers = await sources.fetches.run(key, lambda: _search(sources, keys, words, kind))
     await cache.store(kind_, _NUMBERS, {key: cache.build_entry(kind_, numbers)})
     return numbers
 
 
 async def _search(
-    runtime: Runtime, keys: Collection[str], words: str, kind: TitleKind
+    sources: SourcesRuntime, keys: Collection[str], words: str, kind: TitleKind
 ) -> list[int]:
     """TMDb ids from the first provider with results; empty if none has any.
 
@@ -82,10 +83,10 @@ async def _search(
     """
     has_answered = False
     with suppress(TimeoutError):
-        async with asyncio.timeout(runtime.settings.provider_deadline_seconds):
+        async with asyncio.timeout(sources.providers.deadline_seconds):
             for key in keys:
                 with suppress(ProviderFailed):
-                    numbers = await call_provider(runtime, key, lambda one: one.search(words, kind))
+                    numbers = await call_provider(sources, key, lambda one: one.search(words, kind))
                     has_answered = True
                     if numbers:
                         return numbers

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from resolvers.context import Context, Runtime
+from resolvers.context import Context
+from resolvers.runtimes import SourcesRuntime
 from resolvers.sources.provider_calls import call_unguarded
-from services.cache.cache import Codec
+from services.cache.cache import Cache, Codec
 from services.errors import ProviderFailed
 from services.providers.base import Availability, ProviderInfo
 from services.redis import cache_keys
@@ -36,11 +37,11 @@ async def list_statuses(
     None for a provider that is off or reports no status. All are called at the same time, each for
     PROVIDER_TIMEOUT_SECONDS at most.
     """
-    kind, cache = cache_keys.PROVIDER_STATUS, context.cache
+    kind, cache, sources = cache_keys.PROVIDER_STATUS, context.cache, context.runtime.sources
     provider_keys = {
         kind.key(info.key): info.key
         for info in infos
-        if info.enabled and context.runtime.sources.providers.members[info.key].tells_status
+        if info.enabled and sources.providers.members[info.key].tells_status
     }
     entries = cache.peek(provider_keys)
     entries |= await cache.fetch(
@@ -52,23 +53,23 @@ async def list_statuses(
         if entry.fresh_until > cache.now()
     }
     missing = [key for key in provider_keys.values() if key not in statuses]
-    fetched = await asyncio.gather(*(_fetch_status(context.runtime, key) for key in missing))
+    fetched = await asyncio.gather(*(_fetch_status(sources, cache, key) for key in missing))
     statuses |= dict(zip(missing, fetched, strict=True))
     return [statuses.get(info.key) for info in infos]
 
 
-async def _fetch_status(runtime: Runtime, key: str) -> ProviderStatus:
-    status: ProviderStatus = await runtime.sources.fetches.run(
-        f"status:{key}", lambda: _ask_status(runtime, key)
+async def _fetch_status(sources: SourcesRuntime, cache: Cache, key: str) -> ProviderStatus:
+    status: ProviderStatus = await sources.fetches.run(
+        f"status:{key}", lambda: _ask_status(sources, cache, key)
     )
     return status
 
 
-async def _ask_status(runtime: Runtime, key: str) -> ProviderStatus:
-    kind, cache = cache_keys.PROVIDER_STATUS, runtime.cache
+async def _ask_status(sources: SourcesRuntime, cache: Cache, key: str) -> ProviderStatus:
+    kind = cache_keys.PROVIDER_STATUS
     now = datetime.fromtimestamp(cache.now(), UTC)
     try:
-        availability = await call_unguarded(runtime, key, lambda provider: provider.status())
+        availability = await call_unguarded(sources, key, lambda provider: provider.status())
         status = _build_status(availability, now)
     except ProviderFailed as failure:
         status = ProviderStatus(False, failure.reason, None, now)

@@ -15,12 +15,12 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import models
-from resolvers.context import Context, Runtime
+from resolvers.context import Context
 from resolvers.sources.cached_answers import CachedAnswer, DataOrigin, read_cached
 from resolvers.sources.hls import streams_of_titles
 from resolvers.sources.providers import provider
 from resolvers.sources.requests import SourceRequest, SourceTitle, source_requests
-from services.cache.cache import Codec, Entry
+from services.cache.cache import Cache, Codec, Entry
 from services.errors import UpstreamUnavailable
 from services.providers import LIBRARY
 from services.providers.base import Source, SourceType
@@ -137,7 +137,7 @@ async def sources_of_titles(
         async with slots:
             sources: StreamingSources = await context.runtime.sources.fetches.run(
                 request.cache_name,
-                lambda: _fetch(context.runtime, request, cached_answer, new_entries),
+                lambda: _fetch(context, request, cached_answer, new_entries),
             )
         return _apply_filter(sources, source_filter, own_urls)
 
@@ -187,7 +187,7 @@ def _can_serve(context: Context, entry: Entry, source_filter: SourceFilter) -> b
 
 
 async def _fetch(
-    runtime: Runtime,
+    context: Context,
     request: SourceRequest,
     cached: CachedAnswer | None,
     new_entries: dict[str, Entry],
@@ -196,11 +196,11 @@ async def _fetch(
 
     The entry goes into `new_entries`.
     """
-    answer = await runtime.sources.providers.find(request.title, request.viewer_key)
-    now = runtime.cache.now()
+    answer = await context.runtime.sources.providers.find(request.title, request.viewer_key)
+    now = context.cache.now()
     is_fresh = cached is not None and cached[0].fresh_until > now  # and a refresh was asked for
     if answer.is_certain and not (answer.is_stopgap and is_fresh):
-        entry = _entry(runtime, request, answer)
+        entry = _entry(context.cache, request, answer)
         new_entries[cache_keys.STREAMING_SOURCES.key(request.cache_name)] = entry
         certain: StreamingSources = entry.value
         return certain
@@ -222,8 +222,7 @@ def _kind(answer: ChainResult, is_fallback: bool) -> cache_keys.Kind:
     return cache_keys.FALLBACK_SOURCES if is_fallback else cache_keys.STREAMING_SOURCES
 
 
-def _entry(runtime: Runtime, request: SourceRequest, answer: ChainResult) -> Entry:
-    cache = runtime.cache
+def _entry(cache: Cache, request: SourceRequest, answer: ChainResult) -> Entry:
     is_fallback = answer.provider is not None and request.is_fallback(answer.provider.key)
     kind = _kind(answer, is_fallback)
     entry = cache.build_entry(kind, _describe(answer, is_fallback, cache.now()))

@@ -48,7 +48,10 @@ class Health(NamedTuple):
 
 
 class Chain:
-    """Providers in order, one object per process; equal ranks keep the order of `providers`."""
+    """Providers in order, one object per process; equal ranks keep the order of `providers`.
+
+    A call may take `timeout_seconds`, all calls for one title `deadline_seconds`.
+    """
 
     def __init__(
         self,
@@ -61,7 +64,8 @@ class Chain:
         breakers: CircuitBreakers | None = None,
         overrides: Overrides = dict,
     ) -> None:
-        self._deadline = deadline_seconds
+        self.deadline_seconds = deadline_seconds
+        self.timeout_seconds = timeout_seconds
         self._breakers = breakers or CircuitBreakers()
         self._overrides = overrides
         limits = ProviderLimits(timeout_seconds, hedge_seconds, max_calls)
@@ -82,7 +86,7 @@ class Chain:
         Args:
             viewer_key: the viewer's id or address, for providers in rollout.
         """
-        ends_at = time.monotonic() + self._deadline
+        ends_at = time.monotonic() + self.deadline_seconds
         calls: list[ProviderCall] = []
         winner = None
         try:

@@ -269,7 +269,7 @@ async def test_a_worker_with_entries_in_its_hands_is_not_forgotten(
     await runtime.playback.stream.read("dead")
     # when the names of the dead are dropped
     await runtime.playback.stream.drop_dead_consumers(idle_seconds=0)
-    await drop_dead_workers(runtime)
+    await drop_dead_workers(runtime.playback.stream)
     # then it stays where the entry is, so that others can claim it
     named = [await redis.xinfo_consumers(KEYS.stream(shard), "flush") for shard in KEYS.shards]
     assert [len(names) for names in named if names] == [1]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import models
@@ -50,7 +51,9 @@ async def run_import(
     numbers: list[int] = arguments["tmdb_ids"]
     if not numbers:
         category = models.MovieCategory(arguments["category"])
-        numbers = await tmdb_lists.numbers(runtime, kind, category, arguments["pages"])
+        today = datetime.fromtimestamp(runtime.clock(), UTC).date()
+        source, pages = runtime.catalog.tmdb, arguments["pages"]
+        numbers = await tmdb_lists.numbers(source, kind, category, pages, today)
     return describe_omissions(await load(runtime, {kind: numbers}, progress))
 
 
@@ -107,10 +110,11 @@ class _Import:
         )
 
     async def _show(self, number: int, broken: Problems) -> ShowWithSeasons | None:
-        show = await self._runtime.catalog.tmdb.show(number)
+        tmdb = self._runtime.catalog.tmdb
+        show = await tmdb.show(number)
         if show is None:
             return None
-        return show, await tmdb_seasons.read(self._runtime, show, broken)
+        return show, await tmdb_seasons.read(tmdb, show, broken)
 
     async def _write_movies(
         self, details: list[MovieDetails], gone: list[int], every: Sequence[int], broken: Problems

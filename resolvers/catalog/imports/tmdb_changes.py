@@ -14,7 +14,7 @@ from resolvers.catalog.imports import tmdb
 from resolvers.catalog.imports.tmdb import ProgressCallback
 from resolvers.context import Runtime
 from resolvers.job_queue import JobKind
-from services.tmdb.client import MAX_PAGE
+from services.tmdb.client import MAX_PAGE, Tmdb
 from services.tmdb.types import TmdbKind
 
 MOST_DAYS = 13
@@ -33,8 +33,8 @@ async def run_import(
         UpstreamUnavailable: TMDb or MongoDB is unavailable.
     """
     today = datetime.fromtimestamp(runtime.clock(), UTC).date()
-    start = await _find_start(today)
-    numbers_by_kind = {kind: await _list_changed(runtime, kind, start, today) for kind in TmdbKind}
+    start, source = await _find_start(today), runtime.catalog.tmdb
+    numbers_by_kind = {kind: await _list_changed(source, kind, start, today) for kind in TmdbKind}
     return tmdb.describe_omissions(await tmdb.load(runtime, numbers_by_kind, progress))
 
 
@@ -46,10 +46,10 @@ async def _find_start(today: date) -> date:
     return max(last.started_at.date(), today - timedelta(days=MOST_DAYS))
 
 
-async def _list_changed(runtime: Runtime, kind: TmdbKind, start: date, end: date) -> list[int]:
+async def _list_changed(source: Tmdb, kind: TmdbKind, start: date, end: date) -> list[int]:
     changed: set[int] = set()
     for page in range(1, MAX_PAGE + 1):
-        changes = await runtime.catalog.tmdb.changes(kind, start, end, page)
+        changes = await source.changes(kind, start, end, page)
         changed |= await _stored_numbers(kind, [change.id for change in changes.results])
         if not changes.results or page >= (changes.total_pages or MAX_PAGE):
             break

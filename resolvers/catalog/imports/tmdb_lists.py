@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 
 from models import MovieCategory
-from resolvers.context import Runtime
 from services.errors import ValidationFailed
-from services.tmdb.client import MAX_PAGE
+from services.tmdb.client import MAX_PAGE, Tmdb
 from services.tmdb.types import Page, TmdbKind
 
 _NEW_DAYS = 45
@@ -17,7 +16,7 @@ _DATE = {TmdbKind.MOVIE: "primary_release_date", TmdbKind.SHOW: "first_air_date"
 
 
 async def numbers(
-    runtime: Runtime, kind: TmdbKind, category: MovieCategory, pages: int
+    tmdb: Tmdb, kind: TmdbKind, category: MovieCategory, pages: int, today: date
 ) -> list[int]:
     """TMDb numbers of the category's first pages, in TMDb's order, each once.
 
@@ -27,18 +26,19 @@ async def numbers(
     """
     numbers_seen: dict[int, None] = {}
     for number in range(1, pages + 1):
-        page = await _page(runtime, kind, category, number)
+        page = await _page(tmdb, kind, category, number, today)
         numbers_seen |= dict.fromkeys(line.id for line in page.results)
         if not page.results or number >= (page.total_pages or MAX_PAGE):
             break
     return list(numbers_seen)
 
 
-async def _page(runtime: Runtime, kind: TmdbKind, category: MovieCategory, number: int) -> Page:
+async def _page(
+    tmdb: Tmdb, kind: TmdbKind, category: MovieCategory, number: int, today: date
+) -> Page:
     if category is MovieCategory.TRENDING:
-        return await runtime.catalog.tmdb.trending(kind, number)
-    filters = _filters(kind, category, datetime.fromtimestamp(runtime.clock(), UTC).date())
-    return await runtime.catalog.tmdb.discover(kind, number, **filters)
+        return await tmdb.trending(kind, number)
+    return await tmdb.discover(kind, number, **_filters(kind, category, today))
 
 
 def _filters(kind: TmdbKind, category: MovieCategory, today: date) -> dict[str, str | int]:

@@ -16,8 +16,7 @@ import models
 from models.mongo import ids
 from resolvers.catalog.imports.report import Problems, Writer
 from resolvers.catalog.imports.tmdb_documents import SOURCE, iso_date, seconds
-from resolvers.context import Runtime
-from services.tmdb.client import UnreadableAnswer
+from services.tmdb.client import Tmdb, UnreadableAnswer
 from services.tmdb.types import EpisodeDetails, Images, SeasonDetails, ShowDetails
 
 MAX_SEASONS = 100
@@ -31,7 +30,7 @@ class ShowSeasons(NamedTuple):
     seasons: list[SeasonDetails]
 
 
-async def read(runtime: Runtime, show: ShowDetails, broken: Problems) -> list[SeasonDetails]:
+async def read(tmdb: Tmdb, show: ShowDetails, broken: Problems) -> list[SeasonDetails]:
     """Read the seasons of a show in order, their episodes each once.
 
     A season whose answer makes no sense is noted and left out.
@@ -40,7 +39,7 @@ async def read(runtime: Runtime, show: ShowDetails, broken: Problems) -> list[Se
         UpstreamUnavailable: TMDb did not answer for one of them.
     """
     numbers = sorted({each.season_number for each in show.seasons})
-    requests = [_read_one(runtime, show, number, broken) for number in numbers[:MAX_SEASONS]]
+    requests = [_read_one(tmdb, show, number, broken) for number in numbers[:MAX_SEASONS]]
     seasons = [season for season in await asyncio.gather(*requests) if season is not None]
     return [
         SeasonDetails(season.season_number, season.name, season.air_date, _deduplicate(season))
@@ -49,10 +48,10 @@ async def read(runtime: Runtime, show: ShowDetails, broken: Problems) -> list[Se
 
 
 async def _read_one(
-    runtime: Runtime, show: ShowDetails, number: int, broken: Problems
+    tmdb: Tmdb, show: ShowDetails, number: int, broken: Problems
 ) -> SeasonDetails | None:
     try:
-        return await runtime.catalog.tmdb.season(show.id, number)
+        return await tmdb.season(show.id, number)
     except UnreadableAnswer as error:
         broken.note(f"tv {show.id} season {number}: {error.message}")
         return None

@@ -73,7 +73,7 @@ async def first(operations: Operations, context: Context, **variables: Any) -> d
 
 async def test_live_metrics_reach_an_operator(operations: Operations, operator: Context) -> None:
     operator.runtime.ops.live_metrics.record_request(0.01, failed=True)
-    await publish_metrics(operator.runtime)
+    await publish_metrics(operator.runtime.playback.stream, operator.runtime.ops)
     answer = await first(operations, operator)
     assert "errors" not in answer
     event = answer["data"]["liveMetrics"]
@@ -83,7 +83,7 @@ async def test_live_metrics_reach_an_operator(operations: Operations, operator: 
     assert point["requestsPerSecond"] > 0
     assert [tier["level"] for tier in point["cache"]] == ["MEMORY", "REDIS", "RESPONSE"]
     # and its cursor is taken back
-    await publish_metrics(operator.runtime)
+    await publish_metrics(operator.runtime.playback.stream, operator.runtime.ops)
     again = await first(operations, operator, after=event["cursor"])
     assert again["data"]["liveMetrics"]["cursor"] != event["cursor"]
     assert len(again["data"]["liveMetrics"]["points"]) == 1

@@ -55,7 +55,7 @@ async def second(context: Context, clock: Clock, requests: int) -> None:
     for _ in range(requests):
         context.runtime.ops.live_metrics.record_request(0.01, False)
     clock.now += 1
-    await publish_metrics(context.runtime)
+    await publish_metrics(context.runtime.playback.stream, context.runtime.ops)
 
 
 async def following(events: AsyncIterator[LiveMetricsEvent]) -> LiveMetricsEvent:
@@ -181,7 +181,7 @@ async def test_publishing_while_redis_is_away_fails_nobody_and_forgets_nothing(
     playback = playback_on(operator.runtime, settings, away)
     operator.runtime.ops.live_metrics.record_request(0.01, False)
     clock.now += 1
-    await publish_metrics(replace(operator.runtime, playback=playback))
+    await publish_metrics(playback.stream, operator.runtime.ops)
     # then they are told once it is back
     await second(operator, clock, 1)
     event = await following(live_metrics(operator))

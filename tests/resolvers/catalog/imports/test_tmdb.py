@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
@@ -389,10 +389,9 @@ async def test_a_category_is_read_page_by_page(
 ) -> None:
     # given a list of two pages, and the first of March 2024
     tmdb_server.answers[path] = fake_tmdb.build_page(5, 6, total_pages=2)
-    clock = datetime(2024, 3, 1, 12, tzinfo=UTC).timestamp()
-    runtime = here_at(here, clock)
+    today, one = date(2024, 3, 1), models.MovieCategory(category)
     # when more pages are asked for than there are
-    numbers = await tmdb_lists.numbers(runtime, TmdbKind(kind), models.MovieCategory(category), 9)
+    numbers = await tmdb_lists.numbers(here.catalog.tmdb, TmdbKind(kind), one, 9, today)
     # then
     assert numbers == [5, 6]
     common = {} if "trending" in path else {"include_adult": "false"}

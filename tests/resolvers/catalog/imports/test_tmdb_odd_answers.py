@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import date
 from typing import Any
 
 import pytest
@@ -169,4 +170,7 @@ async def test_an_odd_line_of_a_list_loses_itself(here: Runtime, tmdb_server: Fa
     for path in ("/trending/movie/week", "/discover/movie"):
         tmdb_server.answers[path] = {"results": lines, "total_pages": "one"}
     for category in (models.MovieCategory.TRENDING, models.MovieCategory.POPULAR):
-        assert await tmdb_lists.numbers(here, TmdbKind.MOVIE, category, 2) == [5, 6]
+        found = await tmdb_lists.numbers(
+            here.catalog.tmdb, TmdbKind.MOVIE, category, 2, date(2024, 3, 1)
+        )
+        assert found == [5, 6]
