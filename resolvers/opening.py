@@ -14,6 +14,7 @@ from resolvers.accounts.opening import open_accounts
 from resolvers.catalog.opening import open_catalog
 from resolvers.context import Runtime
 from resolvers.ops.opening import open_ops
+from resolvers.playback.erasure import build_eraser
 from resolvers.playback.opening import open_playback
 from resolvers.sources.opening import open_sources
 from services.cache.cache import Cache
@@ -46,7 +47,7 @@ async def open_runtime(
             state = await enter(aclosing(pool.connect(settings, state=True)))
         await enter(models.connect_database(settings, listeners, may_be_away=may_start_degraded))
         accounts = await enter(open_accounts(settings, state))
-        yield Runtime(
+        runtime = Runtime(
             settings=settings,
             redis=redis,
             state_redis=state,
@@ -57,6 +58,9 @@ async def open_runtime(
             playback=await enter(open_playback(settings, state)),
             ops=await enter(open_ops(settings, redis, state)),
         )
+        accounts.erasers.append(build_eraser(runtime.playback.personal_keys))
+        accounts.signal_listeners.append(runtime.ops.abuse_watch.record_signal)
+        yield runtime
 
 
 @asynccontextmanager

@@ -1,4 +1,4 @@
-"""Erasure of deleted accounts: Redis first, whose keys are found through MongoDB.
+"""Erasure of deleted accounts: first by later subjects (Redis, by keys found in MongoDB).
 
 Promise: an account marked as deleted is erased until none of its data can come back, whatever fails
 meanwhile. Reports in flight are flushed for a while yet, so erasure is repeated.
@@ -38,8 +38,7 @@ async def erase_deleted(runtime: Runtime) -> int:
 
 async def _erase(runtime: Runtime, user_id: str, at: datetime, age: timedelta) -> bool:
     await close_account(Context(runtime), user_id)
-    titles, sessions = await models.personal_playables(user_id)
-    is_flushed = await runtime.playback.personal_keys.erase(user_id, titles, sessions)
+    is_flushed = all([await erase(user_id) for erase in runtime.accounts.erasers])
     erased = await models.erase_personal_data(user_id)
     if erased:
         log.info("personal_data_erased", user=user_id, documents=erased)

@@ -37,18 +37,15 @@ async def count_attempt(context: Context, attempt: Attempt) -> None:
     Raises:
         RateLimited: too many attempts for the account or from the address.
     """
-    address = context.client_address
     try:
         await context.runtime.accounts.throttles.check(
             Throttle.LOGIN,
             account=attempt.account,
-            address=address,
+            address=context.client_address,
             device_id=attempt.device_id,
         )
     except RateLimited:
-        context.runtime.ops.abuse_watch.record_signal(
-            address, Signal.RATE_LIMITED, account=context.viewer_id
-        )
+        _report(context, Signal.RATE_LIMITED)
         raise
 
 
@@ -63,9 +60,7 @@ async def check_password(
     """
     stored = credential.password_hash if credential else None
     if not await context.runtime.accounts.passwords.verify(stored, password):
-        context.runtime.ops.abuse_watch.record_signal(
-            context.client_address, Signal.FAILED_SIGN_IN, account=context.viewer_id
-        )
+        _report(context, Signal.FAILED_SIGN_IN)
         return False
     await context.runtime.accounts.throttles.refund(
         Throttle.LOGIN,
@@ -93,3 +88,8 @@ async def reauthenticate(
         await audit.record(context, AuditEvent.PASSWORD_REFUSED, subject=viewer.user_id)
         raise InvalidCredentials("The password is wrong.", path=[field])
     return credential
+
+
+def _report(context: Context, signal: Signal) -> None:
+    for listen in context.runtime.accounts.signal_listeners:
+        listen(context.client_address, signal, account=context.viewer_id)

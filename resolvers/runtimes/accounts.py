@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from services.accounts.breached_passwords import BreachedPasswords
 from services.accounts.device_tokens import DeviceTokens
@@ -13,6 +14,7 @@ from services.accounts.revocations import Revocations
 from services.accounts.second_factors import SecondFactors
 from services.accounts.tokens import AccessTokens
 from services.cache.ttl_cache import TtlCache
+from services.limits.abuse_rules import Signal
 from services.limits.throttles import Throttles
 
 
@@ -20,9 +22,22 @@ def _build_api_key_cache() -> TtlCache[Any]:
     return TtlCache(fresh_seconds=1, stale_seconds=60)
 
 
+class SignalListener(Protocol):
+    """Take note of a suspicious event from a client's address, or of an account."""
+
+    def __call__(self, address: str | None, signal: Signal, *, account: str | None) -> object: ...
+
+
+# Erases what a subject keeps of this user beside MongoDB; False: some is still on its way there.
+Eraser = Callable[[str], Awaitable[bool]]
+
+
 @dataclass(frozen=True, slots=True)
 class AccountsRuntime:
-    """Who signs in: tokens and their revocations, passwords, attempts, and the mail sent."""
+    """Who signs in: tokens and their revocations, passwords, attempts, and the mail sent.
+
+    Later subjects register with `signal_listeners` and `erasers` when they are opened.
+    """
 
     access_tokens: AccessTokens
     revocations: Revocations
@@ -33,3 +48,5 @@ class AccountsRuntime:
     second_factors: SecondFactors
     breached_passwords: BreachedPasswords
     api_key_cache: TtlCache[Any] = field(default_factory=_build_api_key_cache)
+    signal_listeners: list[SignalListener] = field(default_factory=list)
+    erasers: list[Eraser] = field(default_factory=list)

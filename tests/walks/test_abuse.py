@@ -46,7 +46,8 @@ async def served(runtime: Runtime) -> AsyncIterator[tuple[LiveServer, AbuseWatch
     settings = runtime.settings.model_copy(update=FLOOD)
     watch = AbuseWatch(settings, runtime.redis)
     await watch.start()
-    own = with_changes(runtime, settings=settings, ops={"abuse_watch": watch})
+    accounts = {"signal_listeners": [watch.record_signal]}
+    own = with_changes(runtime, settings=settings, ops={"abuse_watch": watch}, accounts=accounts)
     app = build_silent_app(own)
     try:
         async with serve_app(app, settings) as server:

@@ -74,7 +74,8 @@ class Door:
 async def opened(runtime: Runtime, **changed: Any) -> AsyncIterator[Door]:
     settings = runtime.settings.model_copy(update={"abuse_mode": "enforce", **changed})
     watch, log = AbuseWatch(settings, runtime.redis), io.BytesIO()
-    own = with_changes(runtime, settings=settings, ops={"abuse_watch": watch})
+    accounts = {"signal_listeners": [watch.record_signal]}
+    own = with_changes(runtime, settings=settings, ops={"abuse_watch": watch}, accounts=accounts)
     async with serve_app(build_app(own, access_log=AccessLog(log)), settings) as server:
         yield Door(server, watch, log)
 
