@@ -15,7 +15,7 @@ from resolvers.context import Context, Viewer
 from services.errors import TooManyStreams, UpstreamUnavailable
 from services.limits.address_prefixes import shorten_address
 from services.playback.sessions import MOST_STREAMS, SESSION_SECONDS, ViewingSession
-from services.playback.state import Base
+from services.playback.state import Base, device_json
 from services.settings.settings import Settings
 from services.telemetry import metrics
 from services.telemetry.logs import get_logger
@@ -76,7 +76,7 @@ async def restore_in_redis(context: Context, session_id: str, *, is_ending: bool
     tier_limit = stream_limit(context.runtime.settings, viewer.tier)
     limit = MOST_STREAMS if is_ending else tier_limit
     now_ms = int(context.runtime.clock() * 1000)
-    await context.runtime.playback.sessions.start(session._replace(seen_at_ms=now_ms), base, limit)
+    await context.runtime.playback.sessions.start(session.replace(seen_at_ms=now_ms), base, limit)
     await models.mark_session_in_redis(session_id)
     return True
 
@@ -131,7 +131,7 @@ def _resume(
     if viewing is not None:
         if viewing.ended_at is not None:
             return None
-        session = session._replace(
+        session = session.replace(
             watched_seconds=viewing.watched_seconds,
             is_finished=viewing.completed,
             seen_at_ms=models.milliseconds(viewing.last_seen_at),
@@ -139,7 +139,7 @@ def _resume(
     if progress is None or progress.session_id != record.id:
         return session
     reported_ms = models.milliseconds(progress.last_watched_at)
-    return session._replace(
+    return session.replace(
         position_seconds=progress.position_seconds,
         duration_seconds=progress.duration_seconds or session.duration_seconds,
         seen_at_ms=max(session.seen_at_ms, reported_ms),
@@ -170,7 +170,7 @@ def _from_record(record: models.StoredSessionRecord) -> ViewingSession:
         session_id=record.id,
         user_id=record.user_id,
         playable_id=record.playable_id,
-        device=models.device_tag(record.device),
+        device_json=device_json(models.device_tag(record.device)),
         state=models.PlaybackState.PLAYING.value,
         position_seconds=record.start_position_seconds,
         duration_seconds=record.duration_seconds or 0.0,

@@ -22,7 +22,7 @@ from services.errors import (
     ValidationFailed,
 )
 from services.playback.sessions import ViewingSession
-from services.playback.state import Base, Report
+from services.playback.state import Base, Report, device_json
 from services.quality import Quality
 
 _MAX_KEY_CHARACTERS = 128
@@ -64,7 +64,7 @@ async def start_playback(
         session_id=_session_id(viewer.user_id, idempotency_key),
         user_id=viewer.user_id,
         playable_id=playable_id,
-        device=models.device_tag(device),
+        device_json=device_json(models.device_tag(device)),
         state=models.PlaybackState.PLAYING.value,
         position_seconds=_start_position(start_at_seconds, progress, duration),
         duration_seconds=duration,
@@ -189,7 +189,7 @@ def _describe(context: Context, session: ViewingSession) -> models.PlaybackSessi
     runtime = context.runtime
     is_silent = runtime.playback.sessions.is_silent(session, _now_ms(context))
     if is_silent and session.state != models.PlaybackState.STOPPED.value:
-        session = session._replace(state=models.PlaybackState.EXPIRED.value)
+        session = session.replace(state=models.PlaybackState.EXPIRED.value)
     return models.playback_session(session, runtime.settings.playback_heartbeat_seconds)
 
 

@@ -8,14 +8,15 @@ the stored user is compared.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import msgspec
 
 from services.errors import TooManyStreams
 from services.playback.keys import ProgressKeys
 from services.playback.progress_scripts import progress_script
-from services.playback.state import Base, DeviceTag, device_json, pack_state
-from services.playback.state import ProgressState as _State
+from services.playback.state import Base, DeviceTag, decode_device, pack_state
 from services.redis.link import RedisLink
 from services.redis.scripts import Script
 
@@ -24,27 +25,47 @@ MOST_STREAMS = 100  # of one user, whatever the settings say
 _START = progress_script("start_viewing")
 _PLAYING = Script("playback", "playing_sessions")
 _MISSED_HEARTBEATS = 3
+_STORED_NAMES = {
+    "user_id": "user",
+    "playable_id": "playable",
+    "device_json": "device",
+    "position_seconds": "position",
+    "duration_seconds": "duration",
+    "started_at_ms": "started_at",
+    "seen_at_ms": "seen_at",
+    "watched_seconds": "watched",
+    "is_finished": "finished",
+}
 
 
-class ViewingSession(NamedTuple):
+class ViewingSession(msgspec.Struct, frozen=True, kw_only=True, rename=_STORED_NAMES):
     """Playback session; `sequence` is the last report's, -1 before; duration 0: unknown.
 
-    `watched_seconds` and `is_finished` are set where a session that Redis lost is opened again.
+    Stored by name, in the words of the Lua scripts; what is empty or absent has its default.
     """
 
     session_id: str
     user_id: str
     playable_id: str
-    device: DeviceTag | None
     state: str
     position_seconds: float
-    duration_seconds: float
-    quality: str | None
     started_at_ms: int
     seen_at_ms: int
+    device_json: str = "null"
+    duration_seconds: float = 0.0
+    quality: str | None = None
     sequence: int = -1
     watched_seconds: float = 0.0
     is_finished: bool = False
+
+    @property
+    def device(self) -> DeviceTag | None:
+        """Player that plays it."""
+        return decode_device(self.device_json)
+
+    def replace(self, **changes: Any) -> ViewingSession:
+        """Copy the session with these fields changed."""
+        return msgspec.structs.replace(self, **changes)
 
 
 class ViewingSessions:
@@ -134,36 +155,17 @@ def _pair_fields(flat: Sequence[bytes]) -> dict[bytes, bytes]:
     return dict(zip(flat[::2], flat[1::2], strict=True))
 
 
-def _encode_fields(session: ViewingSession, progress_key: str) -> Sequence[str | int | float]:
-    return (
-        "user", session.user_id,
-        "playable", session.playable_id,
-        "progress", progress_key,
-        "device", device_json(session.device),
-        "state", session.state,
-        "sequence", session.sequence,
-        "position", session.position_seconds,
-        "duration", session.duration_seconds,
-        "quality", session.quality or "",
-        "started_at", session.started_at_ms,
-        "seen_at", session.seen_at_ms,
-        "watched", session.watched_seconds,
-        "finished", int(session.is_finished),
-    )  # fmt: skip
+def _encode_fields(session: ViewingSession, progress_key: str) -> list[str | int | float]:
+    fields = msgspec.to_builtins(session) | {"progress": progress_key}
+    del fields["session_id"]  # part of the key
+    stored = {name: value for name, value in fields.items() if value is not None}
+    return [part for name, value in stored.items() for part in (name, _encode_value(value))]
 
 
-def _decode_session(session_id: str, stored: dict[bytes, bytes]) -> ViewingSession:
-    text = {name.decode(): value.decode() for name, value in stored.items()}
-    return ViewingSession(
-        session_id=session_id,
-        user_id=text["user"],
-        playable_id=text["playable"],
-        device=_State(device_json=text["device"]).device,
-        state=text["state"],
-        position_seconds=float(text["position"]),
-        duration_seconds=float(text["duration"]),
-        quality=text["quality"] or None,
-        started_at_ms=int(text["started_at"]),
-        seen_at_ms=int(text["seen_at"]),
-        sequence=int(text["sequence"]),
-    )
+def _encode_value(value: str | int | float) -> str | int | float:
+    return int(value) if isinstance(value, bool) else value
+
+
+def _decode_session(session_id: str, stored: Mapping[bytes, bytes]) -> ViewingSession:
+    fields = {name.decode(): value.decode() for name, value in stored.items() if value}
+    return msgspec.convert(fields | {"session_id": session_id}, ViewingSession, strict=False)

@@ -67,7 +67,7 @@ class ProgressState(msgspec.Struct, frozen=True, array_like=True):
     @property
     def device(self) -> DeviceTag | None:
         """Player of the last applied change."""
-        return _device.decode(self.device_json)
+        return decode_device(self.device_json)
 
 
 class BufferedProgress(NamedTuple):
@@ -184,6 +184,11 @@ def decode_progress(
 def device_json(device: DeviceTag | None) -> str:
     """Encode a device as JSON text; "null" for None."""
     return msgspec.json.encode(device).decode()
+
+
+def decode_device(text: str) -> DeviceTag | None:
+    """Decode a device from JSON text, as `device_json` made it."""
+    return _device.decode(text)
 
 
 def validate_seconds(*seconds: float | None) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from services.playback.state import DeviceTag, ProgressState
+from services.playback.state import DeviceTag, decode_device
 
 OFFLINE = "offline:"  # what a session's id begins with where there was none
 
@@ -37,7 +37,7 @@ class ViewingEntry(msgspec.Struct, frozen=True, array_like=True):
     @property
     def device(self) -> DeviceTag | None:
         """Player of the session."""
-        return ProgressState(device_json=self.device_json).device
+        return decode_device(self.device_json)
 
 
 _decoder = msgspec.msgpack.Decoder(ViewingEntry, strict=False)

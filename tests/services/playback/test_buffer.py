@@ -17,6 +17,7 @@ from services.playback.state import (
     ProgressState,
     Report,
     ReportOutcome,
+    device_json,
 )
 from services.redis.pool import Client
 from tests.support.runtimes import playback_on
@@ -38,8 +39,10 @@ async def open_session(
     duration: float = 1000.0,
 ) -> None:
     session = ViewingSession(
-        session_id, USER, film, PHONE, "PLAYING", start, duration, None, at, at
-    )
+        session_id=session_id, user_id=USER, playable_id=film, device_json=device_json(PHONE),
+        state="PLAYING", position_seconds=start, duration_seconds=duration, started_at_ms=at,
+        seen_at_ms=at,
+    )  # fmt: skip
     await runtime.playback.sessions.start(session, base or Base())
 
 

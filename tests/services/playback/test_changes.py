@@ -17,6 +17,7 @@ from services.playback.state import (
     ProgressState,
     Report,
     ReportOutcome,
+    device_json,
 )
 from services.redis.pool import Client
 from tests.support.runtimes import playback_on
@@ -62,8 +63,10 @@ async def play(
 ) -> list[ReportOutcome]:
     """Opens the session unless it is open, and reports positions at their times."""
     session = ViewingSession(
-        session_id, USER, FILM, TABLET, "PLAYING", 0.0, 1000.0, None, began, began
-    )
+        session_id=session_id, user_id=USER, playable_id=FILM, device_json=device_json(TABLET),
+        state="PLAYING", position_seconds=0.0, duration_seconds=1000.0, started_at_ms=began,
+        seen_at_ms=began,
+    )  # fmt: skip
     await runtime.playback.sessions.start(session, Base())
     outcomes = []
     for at, position in reports:

@@ -34,6 +34,7 @@ from services.playback.state import (
     ReportOutcome,
     Rules,
     SessionState,
+    device_json,
 )
 from services.redis import pool
 from services.settings.settings import Settings
@@ -213,8 +214,9 @@ class TwoDevices(RuleBasedStateMachine):
         start = self.reference.position if at is None else at
         session_id, tag = f"session_{self.user}_{len(self.players)}", DEVICES[device]
         opened = ViewingSession(
-            session_id, self.user, FILM, tag, "PLAYING", start, self.reference.duration, None,
-            self.now, self.now,
+            session_id=session_id, user_id=self.user, playable_id=FILM,
+            device_json=device_json(tag), state="PLAYING", position_seconds=start,
+            duration_seconds=self.reference.duration, started_at_ms=self.now, seen_at_ms=self.now,
         )  # fmt: skip
         self.world.run(self.world.playback.sessions.start(opened, self.base))
         self.players.append((session_id, Player(self.now, self.now, start)))
