@@ -7,9 +7,6 @@ after five attempts.
 
 from __future__ import annotations
 
-import os
-import secrets
-import socket
 from collections import defaultdict
 from collections.abc import Iterable
 from datetime import timedelta
@@ -21,26 +18,30 @@ from resolvers.context import Runtime
 from services.playback.state import BufferedProgress
 from services.playback.stream import Delivery
 from services.playback.viewings import decode_viewing
+from services.process_name import process_name
 from services.telemetry import metrics
 from services.telemetry.logs import get_logger
 
 _ROUNDS = 100  # of reading until the streams are empty; then the next run continues
 _WRITES = 500  # titles in one bulk write
 _LEAST_WATCHED_SECONDS = 5  # what was left sooner was a mistake, not a viewing
-_CONSUMER = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
 
 log = get_logger("workers")
 Key = tuple[str, str]
 Entry = tuple[int, models.ViewingRecord, Delivery]  # when its session was seen
 
 
-async def flush_progress(runtime: Runtime, consumer: str = _CONSUMER) -> int:
+async def flush_progress(runtime: Runtime, consumer: str | None = None) -> int:
     """Flush until the streams are empty; returns how many entries were flushed.
+
+    Args:
+        consumer: reads by this name; None: the process's.
 
     Raises:
         UpstreamUnavailable: a store is unavailable; the next run begins with what was read.
     """
     flushed = 0
+    consumer = consumer or process_name()
     stream = runtime.playback.stream
     for _ in range(_ROUNDS):
         deliveries = await stream.read(consumer)
@@ -55,8 +56,9 @@ async def flush_progress(runtime: Runtime, consumer: str = _CONSUMER) -> int:
     return flushed
 
 
-async def finish_flushing(runtime: Runtime, consumer: str = _CONSUMER) -> None:
+async def finish_flushing(runtime: Runtime, consumer: str | None = None) -> None:
     """Flush once more and remove this worker from the consumer group."""
+    consumer = consumer or process_name()
     await flush_progress(runtime, consumer)
     await runtime.playback.stream.remove_consumer(consumer)
 

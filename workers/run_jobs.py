@@ -7,9 +7,6 @@ that was presumed dead stops as soon as it learns of it.
 from __future__ import annotations
 
 import asyncio
-import os
-import secrets
-import socket
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -18,11 +15,12 @@ from typing import Any
 import models
 from models import JobRecord, JobState
 from resolvers.catalog import warming
-from resolvers.runtimes import Jobs
 from resolvers.catalog.imports import tmdb, tmdb_changes
 from resolvers.context import Context, Runtime
 from resolvers.job_queue import JobKind, now
+from resolvers.runtimes import Jobs
 from services.errors import CodedError, UpstreamUnavailable
+from services.process_name import process_name
 from services.telemetry import metrics
 from services.telemetry.logs import get_logger
 from workers.flush_progress import flush_progress
@@ -31,7 +29,6 @@ JOB_SECONDS = 3600.0
 MAX_ATTEMPTS = 3  # workers that may die over one job
 _REPORT_SECONDS = 0.2  # between two words on how far a job is
 _BEATS = 3  # before a silent worker is taken for dead
-_WORKER = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
 
 log = get_logger("workers")
 
@@ -76,14 +73,18 @@ RUNNERS: dict[str, Runner] = {
 
 
 async def run_jobs(
-    runtime: Runtime, worker: str = _WORKER, runners: Mapping[str, Runner] = RUNNERS
+    runtime: Runtime, worker: str | None = None, runners: Mapping[str, Runner] = RUNNERS
 ) -> int:
     """Run jobs until none is left; returns how many. A cancelled run releases its job.
+
+    Args:
+        worker: claims them by this name; None: the process's.
 
     Raises:
         UpstreamUnavailable: MongoDB is unavailable; the current job is claimed again later.
     """
     ran = 0
+    worker = worker or process_name()
     while (job := await _next(runtime, worker)) is not None:
         await _run(runtime, job, worker, runners)
         ran += 1
