@@ -15,11 +15,10 @@ local user, id, sequence, position, duration, state, quality, seeked, now = unpa
 local session_seconds, shard_bound, channel, percent, least_seconds, short_ms, hold_ms =
   unpack(report, 11, 17)
 
-local session = redis.call('HMGET', KEYS[1], 'user', 'playable', 'progress', 'device', 'sequence',
-  'duration', 'state', 'counted', 'claimed', 'started_at', 'position', 'seen_at', 'watched',
-  'finished', 'playing', 'counts_ms', 'most', 'is_blind')
-if session[1] ~= user then return 0 end
-local playable, key, device = session[2], session[3], session[4]
+local session, fields = {}, redis.call('HGETALL', KEYS[1])
+for place = 1, #fields, 2 do session[fields[place]] = fields[place + 1] end
+if session.user ~= user then return 0 end
+local playable, key, device = session.playable, session.progress, session.device
 
 local stored = redis.call('HMGET', key, 'version', 'durable_ms', 'state', 'history')
 local history = read_history()
@@ -30,35 +29,35 @@ if row.is_compared then store_compared(KEYS[2], key, playable, row, history) end
 local version, was, durable_ms, packed = row.version, row.state, row.durable_ms, row.packed
 
 -- A key may start a session again once the first is forgotten: what that one left is another's.
-local is_latest = was[SESSION_ID] == id and was[CLAIMED_MS] >= tonumber(session[10])
-local last, is_holder = tonumber(session[5]), is_latest and holds(was, id)
+local is_latest = was[SESSION_ID] == id and was[CLAIMED_MS] >= tonumber(session.started_at)
+local last, is_holder = tonumber(session.sequence), is_latest and holds(was, id)
 if is_latest then last = math.max(last, was[SEQUENCE]) end
-if session[7] == 'STOPPED' or (sequence and sequence <= last) then
+if session.state == 'STOPPED' or (sequence and sequence <= last) then
   return {0, playable, version, durable_ms, packed}
 end
 sequence = sequence or last + 1
-if position and duration <= 0 and is_beyond(position, tonumber(session[6])) then return 3 end
+if position and duration <= 0 and is_beyond(position, tonumber(session.duration)) then return 3 end
 
-local is_stop, playing = state == 'STOPPED', session[15]
-if playing and not is_stop and now - tonumber(session[12]) > tonumber(session[16]) then
+local is_stop, playing = state == 'STOPPED', session.playing
+if playing and not is_stop and now - tonumber(session.seen_at) > tonumber(session.counts_ms) then
   -- Silent for so long, it was counted no more: it comes back where there is room (start_viewing.lua).
-  redis.call('ZREMRANGEBYSCORE', playing, '-inf', string.format('(%.0f', now - tonumber(session[16])))
-  local most = tonumber(session[17])
+  redis.call('ZREMRANGEBYSCORE', playing, '-inf', string.format('(%.0f', now - tonumber(session.counts_ms)))
+  local most = tonumber(session.most)
   if redis.call('ZCARD', playing) >= most then return -most end
 end
 
-local started, was_at = tonumber(session[10]), tonumber(session[11])
-local claimed = tonumber(session[9] or session[10])
+local started, was_at = tonumber(session.started_at), tonumber(session.position)
+local claimed = tonumber(session.claimed or session.started_at)
 if is_holder then claimed = math.max(claimed, was[CLAIMED_MS]) end
 local has_sought = claimed > started
-local seen = math.max(now, tonumber(session[12]) + 1)
+local seen = math.max(now, tonumber(session.seen_at) + 1)
 local heartbeat = {'sequence', sequence, 'state', state, 'seen_at', seen}
 local function note(field, value)
   heartbeat[#heartbeat + 1] = field
   heartbeat[#heartbeat + 1] = value
 end
 if quality then note('quality', quality) end
-local watched, finished = tonumber(session[13] or 0), session[14] == '1'
+local watched, finished = tonumber(session.watched or 0), session.finished == '1'
 local function viewing()
   return cmsgpack.pack({id, started, watched, is_stop and seen or 0, finished and 1 or 0, device, seen})
 end
@@ -72,11 +71,11 @@ if (position or (is_stop and version > 0)) and redis.call('XLEN', KEYS[3]) >= sh
 end
 
 if position then
-  local was_duration = tonumber(session[6])
+  local was_duration = tonumber(session.duration)
   if duration <= 0 then duration = was_duration end
   if duration > 0 and position > duration then position = duration end
   if not seeked then
-    local possible = (now - tonumber(session[12])) / 1000 * 2 + 5
+    local possible = (now - tonumber(session.seen_at)) / 1000 * 2 + 5
     local most = math.max(watched, (now - started) / 1000 * 2) -- of all reports together
     watched = math.min(watched + math.max(0, math.min(position - was_at, possible)), most)
     note('watched', watched)
@@ -91,12 +90,12 @@ if position then
 
   local is_kept = not seeked and not is_holder and (
     (was[HELD_UNTIL_MS] > now and claimed <= was[CLAIMED_MS])
-    or (position < was[POSITION_SECONDS] and not has_sought and (session[18] == '1' or now - started < short_ms))
+    or (position < was[POSITION_SECONDS] and not has_sought and (session.is_blind == '1' or now - started < short_ms))
     or (last >= 0 and position == was_at)) -- it stands still
   if is_kept then
     applied = 2
   else
-    local counted = session[8] == '1' or (is_latest and was[SESSION_COUNTED] == 1)
+    local counted = session.counted == '1' or (is_latest and was[SESSION_COUNTED] == 1)
     local watch_count = was[WATCH_COUNT]
     if finishes and was[COMPLETED] == 0 and not counted then
       watch_count, counted = watch_count + 1, true -- at most once a session
