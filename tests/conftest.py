@@ -31,7 +31,7 @@ from services.settings.settings import Settings
 from services.telemetry.access_log import AccessLog
 from tests.support import log_watch
 from tests.support.api_client import GraphQL, LiveServer, Socket, connect_app, serve_app
-from tests.support.processes import end_with_parent
+from tests.support.forks import end_forks, end_with_parent
 
 pytest_plugins = ["tests.support.fixtures"]
 # Whole files go to xdist's workers: whichever of these came last would be waited for.
@@ -67,6 +67,7 @@ def pytest_configure_node(node: Any) -> None:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
+    end_forks()
     server = getattr(config, "marquee_mongod", None)
     if server is not None:
         server.stop()

@@ -18,7 +18,10 @@ async def test_a_server_runs_until_it_is_killed(settings: Settings, tmp_path: Pa
         "DATA_DIR": str(tmp_path / "data"),
         "PORT": str(port),
     }
-    with Process(tmp_path / "server", "serve", environment=environment):
+    with (
+        Process(tmp_path / "server", "serve", environment=environment, from_scratch=True),
+        Process(tmp_path / "worker", "worker", environment=environment),
+    ):
         async with Served(port):
             (tmp_path / "served").touch()
             await asyncio.Event().wait()

@@ -14,7 +14,7 @@ from services.embedded.servers import die_with_parent
 from tests.house.house import ROOT
 from tests.support.processes import descendants, is_running, until
 
-_STARTED = ("mongod --", "redis-server", "-m server serve")
+_STARTED = ("mongod --", "redis-server", "-m server serve", "-m tests.support.fork_server")
 
 
 @pytest.mark.parametrize("workers", [0, 1])
@@ -33,6 +33,8 @@ async def test_a_killed_run_leaves_no_process_behind(tmp_path: Path, workers: in
         await until(lambda: [*tmp_path.glob("tests/**/served")], 120)
         started = descendants(run.pid)
         assert all(name in " ".join(started.values()) for name in _STARTED), started
+        forked = [command for command in started.values() if _STARTED[-1] in command]
+        assert len(forked) == 2  # with what it forked
         # when it is killed
         run.kill()
     # then all of them end: the stores, xdist's worker, the server

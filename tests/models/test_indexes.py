@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +13,7 @@ import models
 from resolvers.context import Runtime
 from services.errors import StartupError, UpstreamUnavailable
 from services.settings.settings import Settings
-from tests.house.house import ROOT
+from tests.support.processes import Process
 
 
 @pytest.fixture
@@ -117,27 +115,27 @@ async def test_a_page_is_read_while_its_index_is_missing(movies: Any) -> None:
     assert page.ids == ["movie_1"]
 
 
-def test_the_command_line_plans_and_applies(settings: Settings) -> None:
+async def test_the_command_line_plans_and_applies(settings: Settings, tmp_path: Path) -> None:
     # given a database without indexes
-    environment = os.environ | {
-        "MONGODB_URI": settings.mongodb_uri,
+    environment = {
+        "MONGODB_URI": settings.mongodb_uri or "",
         "MONGODB_DATABASE": settings.mongodb_database + "_indexes",
-        "REDIS_URL": settings.redis_url,
+        "REDIS_URL": settings.redis_url or "",
     }
 
-    def run(*words: str) -> tuple[int, list[str]]:
-        command = [sys.executable, "-m", "server", "indexes", *words]
-        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
-        return done.returncode, done.stdout.splitlines()
+    async def run(*words: str) -> tuple[int, list[str]]:
+        with Process(tmp_path, "indexes", *words, environment=environment) as process:
+            code = await process.ended()
+        return code, process.output.splitlines()
 
     # then it is told, repaired, and told again
-    code, lines = run("plan")
+    code, lines = await run("plan")
     assert code == 1
     assert "missing  movies.genre_popularity" in lines
     assert lines[-1].startswith("0 indexes are in place, ")
-    code, lines = run("apply")
+    code, lines = await run("apply")
     assert (code, len(lines)) == (0, 1)
-    assert run("plan") == (0, lines)
+    assert await run("plan") == (0, lines)
     assert lines[0].endswith(" indexes are in place, 0 differ.")
 
 

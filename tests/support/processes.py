@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -20,39 +19,44 @@ import httpx
 from services.embedded.servers import die_with_parent
 from tests.support import log_watch
 from tests.support.api_client import GraphQL
+from tests.support.forks import INHERITED, ROOT, Fork, start_fork
 
-ROOT = Path(__file__).parents[2]
 START_SECONDS = 40.0
-_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _UNLIMITED = {
     "RATE_LIMIT_MODE": "off",
     "THROTTLES": "false",
     "ABUSE_MODE": "off",
 }  # for tests of something else
-_INHERITED = ("PATH", "HOME", "LANG", "TMPDIR", "LD_LIBRARY_PATH")
+_CAN_FORK = sys.platform == "linux"  # elsewhere what is imported may not survive it
 
 
 class Process:
-    """`python -m server ...` in a session of its own; stdout and stderr go to one file."""
+    """`python -m server ...` in a session of its own; stdout and stderr go to one file.
 
-    def __init__(self, folder: Path, *arguments: str, environment: Mapping[str, str]) -> None:
+    It is forked from a process that has imported everything, which saves seconds of a core;
+    `from_scratch`, or where that is no good, it is an interpreter of its own.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *arguments: str,
+        environment: Mapping[str, str],
+        from_scratch: bool = not _CAN_FORK,
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.output_file = folder / "output.txt"
-        inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+        inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
         self.output_file.unlink(missing_ok=True)
         self.output_file.touch()
         log_watch.watch_output(self.output_file)
-        with self.output_file.open("wb") as output:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "server", *arguments],
-                cwd=folder,  # no .env of a developer is read
-                env={**inherited, "PYTHONPATH": str(ROOT), **_UNLIMITED, **environment},
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-                preexec_fn=die_with_parent(),
-            )
+        environment = {**inherited, "PYTHONPATH": str(ROOT), **_UNLIMITED, **environment}
+        # in `folder`, so that no .env of a developer is read
+        self._process: subprocess.Popen[bytes] | Fork
+        if from_scratch:
+            self._process = start_interpreter(arguments, folder, environment, self.output_file)
+        else:
+            self._process = start_fork(arguments, folder, environment, self.output_file)
 
     @property
     def pid(self) -> int:
@@ -100,6 +104,23 @@ class Process:
                 self._process.wait()
 
 
+def start_interpreter(
+    arguments: Sequence[str], folder: Path, environment: Mapping[str, str], output_file: Path
+) -> subprocess.Popen[bytes]:
+    """Start `python -m server` with these arguments; both its outputs go to the file."""
+    with output_file.open("wb") as output:
+        return subprocess.Popen(
+            [sys.executable, "-m", "server", *arguments],
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+            preexec_fn=die_with_parent(),
+        )
+
+
 async def until(holds: Any, seconds: float = START_SECONDS) -> None:
     """Waits until `holds()` or, if that is a coroutine function, what it returns is true."""
     give_up_at = time.monotonic() + seconds
@@ -137,12 +158,6 @@ class Served:
 
     async def __aexit__(self, *_: object) -> None:
         await self.client.aclose()
-
-
-def end_with_parent() -> None:
-    """Have the kernel end this process once the thread that started it is gone."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 def descendants(pid: int) -> dict[int, str]:

@@ -31,14 +31,15 @@ def dev(tmp_path: Path) -> Iterator[Dev]:
     with ExitStack() as running:
         count = 0
 
-        def start(port: int, **environment: str) -> Process:
+        def start(port: int, *, from_scratch: bool = False, **environment: str) -> Process:
             nonlocal count
             count += 1
             # the clip that demo films play is tried in tests/browser
             own = {"PORT": str(port), "DATA_DIR": str(tmp_path / "data"), "DEMO_CLIP": "false"}
             settings = own | environment
             folder = tmp_path / f"run-{count}"
-            return running.enter_context(Process(folder, "dev", environment=settings))
+            process = Process(folder, "dev", environment=settings, from_scratch=from_scratch)
+            return running.enter_context(process)
 
         yield start
 
@@ -53,7 +54,7 @@ async def test_one_command_serves_real_films_ends_with_ctrl_c_and_keeps_its_data
     dev: Dev,
 ) -> None:
     port = free_port()
-    process = dev(port)
+    process = dev(port, from_scratch=True)  # as it is typed, import and all
     await process.says(RUNNING)
     async with Served(port) as served:
         # then the query is answered with real films
