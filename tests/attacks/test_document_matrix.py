@@ -15,7 +15,7 @@ from services.settings.settings import Settings
 from tests.attacks.document_matrix import write_document
 from tests.support.thoroughness import share_of
 
-DOCUMENTS = share_of(1_800)
+DOCUMENTS = share_of(1_800, are_new=True)  # fewer would fill no memory
 _ROOT = Path(__file__).parents[2]
 _SECONDS = 180.0
 

@@ -60,7 +60,7 @@ def stories(draw: st.DrawFn) -> Story:
 
 
 @with_settings(
-    max_examples=share_of(120),
+    max_examples=share_of(120, are_new=True),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

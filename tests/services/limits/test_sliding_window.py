@@ -62,7 +62,7 @@ STEPS = st.lists(
 
 
 @settings(
-    max_examples=share_of(40),
+    max_examples=share_of(40, are_new=True),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
@@ -102,7 +102,7 @@ AMOUNTS = st.tuples(
 
 
 @settings(
-    max_examples=share_of(60),
+    max_examples=share_of(60, are_new=True),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
