@@ -14,11 +14,15 @@ _NOT_OURS = {"node_modules", "dist"}
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
-@cache
 def sources(*folders: str) -> dict[str, ast.Module]:
     """Every Python file of these folders, by its path from the root."""
-    found = (file for folder in folders for file in _files(ROOT / folder, "*.py"))
-    return {name(file): ast.parse(file.read_text(encoding="utf-8")) for file in found}
+    return {file: tree for folder in folders for file, tree in _parsed(folder).items()}
+
+
+@cache
+def _parsed(folder: str) -> dict[str, ast.Module]:
+    files = _files(ROOT / folder, "*.py")
+    return {name(file): ast.parse(file.read_text(encoding="utf-8")) for file in files}
 
 
 @cache
