@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,9 @@ from services.telemetry.access_log import AccessLog
 from tests.support import log_watch
 from tests.support.api_client import GraphQL, LiveServer, Socket, connect_app, serve_app
 from tests.support.forks import end_forks, end_with_parent
+from tests.support.snapshots import Snapshot
+
+EmptyStores = Callable[..., Awaitable[Runtime]]
 
 pytest_plugins = ["tests.support.fixtures"]
 # Whole files go to xdist's workers: whichever of these came last would be waited for.
@@ -134,6 +137,7 @@ class CountedCommands(CommandListener):
     def __init__(self) -> None:
         self.seen: list[str] = []
         self.projections: list[tuple[str, set[str] | None]] = []
+        self.writes = 0  # never cleared
 
     def clear(self) -> None:
         self.seen.clear()
@@ -141,6 +145,7 @@ class CountedCommands(CommandListener):
 
     def started(self, event: Any) -> None:
         target = event.command.get(event.command_name)
+        self.writes += event.command_name not in _READS
         if event.command_name in _DRIVER_COMMANDS:
             return
         if event.command_name == "getMore":
@@ -159,6 +164,7 @@ class CountedCommands(CommandListener):
 
 _BESIDE_IN_MONGODB = {"revocations.find"}  # asked while Redis does not answer, if only for a moment
 _DRIVER_COMMANDS = {"hello", "ping", "endSessions", "killCursors", "isMaster", "buildInfo"}
+_READS = {"find", "getMore", "aggregate", "count", "distinct", "explain"} | _DRIVER_COMMANDS
 
 
 @pytest.fixture(scope="session")
@@ -199,15 +205,33 @@ def _name_if_any(collection: Any) -> list[dict[str, Any]]:
     ]
 
 
+@pytest.fixture(scope="session")
+def empty_stores(_runtime: Runtime, commands: CountedCommands) -> EmptyStores:
+    """Empties the worker's stores, as often as they are wanted empty."""
+
+    async def empty(*, keeps_documents: bool = False) -> Runtime:
+        if not keeps_documents:
+            await _empty_collections()
+        await _flush(_runtime)
+        _runtime.accounts.revocations.clear()
+        _runtime.ops.health_cache.forget(HEALTH_KEY)
+        commands.clear()
+        return _runtime
+
+    return empty
+
+
 @pytest.fixture
-async def runtime(_runtime: Runtime, commands: CountedCommands) -> Runtime:
-    """The worker's runtime on empty stores."""
-    await _empty_collections()
-    await _flush(_runtime)
-    _runtime.accounts.revocations.clear()
-    _runtime.ops.health_cache.forget(HEALTH_KEY)
-    commands.clear()
-    return _runtime
+async def runtime(
+    request: pytest.FixtureRequest,
+    empty_stores: EmptyStores,
+    commands: CountedCommands,
+    demo_snapshot: Snapshot,
+) -> Runtime:
+    """The worker's runtime on empty stores, but for a demo catalogue that this test is to have."""
+    wants_demo = "demo_catalog" in request.fixturenames
+    keeps_demo = wants_demo and demo_snapshot.is_stored(commands.writes)
+    return await empty_stores(keeps_documents=keeps_demo)
 
 
 @pytest.fixture
@@ -306,8 +330,22 @@ async def socket(live_server: LiveServer) -> AsyncIterator[Socket]:
         yield socket
 
 
+@pytest.fixture(scope="session")
+def demo_snapshot() -> Snapshot:
+    """The demo catalogue as it is stored, once a test of this worker has loaded it."""
+    return Snapshot()
+
+
 @pytest.fixture
-async def demo_catalog(runtime: Runtime, commands: CountedCommands) -> None:
+async def demo_catalog(
+    runtime: Runtime, commands: CountedCommands, demo_snapshot: Snapshot
+) -> None:
     """The demo catalogue, in MongoDB alone."""
-    await demo.load(runtime)
+    if not demo_snapshot:
+        await demo.load(runtime)
+        await demo_snapshot.take()
+        await _flush(runtime)
+    elif not demo_snapshot.is_stored(commands.writes):
+        await demo_snapshot.restore()
+    demo_snapshot.writes = commands.writes
     commands.clear()
