@@ -1,1 +1,1 @@
-from tests.privacy.world import world  # noqa: F401 - a fixture
+from tests.privacy.world import shared_world, world  # noqa: F401 - fixtures

@@ -101,6 +101,11 @@ def is_personal(field_: GraphQLField) -> bool:
     return spec is not None and (spec.is_private or spec.requires is not None)
 
 
+def root_fields(kind: str) -> list[str]:
+    """Names of the fields of query, mutation or subscription."""
+    return list(getattr(SCHEMA, f"{kind}_type").fields)
+
+
 def types() -> Iterator[GraphQLObjectType | GraphQLInterfaceType]:
     for name, type_ in SCHEMA.type_map.items():
         if isinstance(type_, GraphQLObjectType | GraphQLInterfaceType) and name[:2] != "__":

@@ -8,8 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.privacy.operations import personal_fields, variants
-from tests.privacy.test_matrix import root_fields
+from tests.privacy.operations import personal_fields, root_fields, variants
 from tests.privacy.world import FILM, World
 
 # Public and personal in one document: all of it is as private as its most private field.
@@ -28,6 +27,12 @@ MIXED = {
     "lastDevice { name } } } } }",
     "the next episode": '{ tvShow(by: {id: "show_00001"}) { nextUp { progress { id } } } }',
 }
+
+
+@pytest.fixture
+def world(shared_world: World) -> World:
+    """Nothing here changes it."""
+    return shared_world
 
 
 async def _gotten(world: World, query: str, token: str | None, **headers: str) -> httpx.Response:

@@ -9,8 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.privacy.operations import Made, variants
-from tests.privacy.test_matrix import root_fields
+from tests.privacy.operations import Made, root_fields, variants
 from tests.privacy.world import FILM, POSITION, REPORT, START, World
 from tests.support.api_client import LiveServer, Socket, build_silent_app, serve_app
 

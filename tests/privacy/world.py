@@ -6,7 +6,7 @@ What is stored of Ada can be looked at whole, to see that nothing of it changed.
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -131,47 +131,62 @@ class World:
 
 
 async def _documents(names: Iterable[str]) -> dict[str, Any]:
+    """In one read of all collections: this is asked for after each of thousands of requests."""
+    every = [document.get_pymongo_collection() for document in models.DOCUMENTS]
+    first, *others = [collection for collection in every if collection.name not in _NOT_ADAS]
+    unions = [{"$unionWith": {"coll": other.name, "pipeline": _within(other)}} for other in others]
     documents: dict[str, Any] = {}
-    for document in models.DOCUMENTS:
-        collection = document.get_pymongo_collection()
-        if collection.name in _NOT_ADAS:
-            continue
-        async for one in collection.find():
-            if any(name in repr(one) for name in names):
-                documents[f"{collection.name} {one['_id']}"] = one
+    async for row in await first.aggregate([*_within(first), *unions]):
+        if any(name in repr(row) for name in names):
+            documents[f"{row['collection']} {row['of']['_id']}"] = row["of"]
     return documents
 
 
+def _within(collection: Any) -> list[dict[str, Any]]:
+    return [{"$project": {"_id": 0, "collection": {"$literal": collection.name}, "of": "$$ROOT"}}]
+
+
 async def _keys(redis: Client, names: Iterable[str]) -> dict[str, Any]:
-    values: dict[str, Any] = {}
-    async for key in redis.scan_iter():
-        text = _text(key)
-        value = await _value(redis, key)
-        if any(name in text or name in repr(value) for name in names):
-            values[text] = value
-    return values
+    keys = [key async for key in redis.scan_iter(count=1000)]
+    values = await _values(redis, keys)
+    return {
+        _text(key): value
+        for key, value in zip(keys, values, strict=True)
+        if any(name in _text(key) or name in repr(value) for name in names)
+    }
 
 
 def _text(value: Any) -> str:
     return value.decode("latin-1") if isinstance(value, bytes) else str(value)
 
 
-async def _value(redis: Client, key: Any) -> Any:
-    match _text(await redis.type(key)):
-        case "string":
-            return await redis.get(key)
+async def _values(redis: Client, keys: list[Any]) -> list[Any]:
+    """What the keys hold, in two trips; of a key that is gone meanwhile, nothing."""
+    types = redis.pipeline(transaction=False)
+    for key in keys:
+        types.type(key)
+    reads = redis.pipeline(transaction=False)
+    for key, kind in zip(keys, await types.execute(), strict=True):
+        _read(reads, key, _text(kind))
+    return await reads.execute()
+
+
+def _read(reads: Any, key: Any, kind: str) -> None:
+    match kind:
+        case "string" | "none":
+            reads.get(key)
         case "hash":
-            return await redis.hgetall(key)
+            reads.hgetall(key)
         case "zset":
-            return await redis.zrange(key, 0, -1, withscores=True)
+            reads.zrange(key, 0, -1, withscores=True)
         case "set":
-            return await redis.smembers(key)
+            reads.smembers(key)
         case "list":
-            return await redis.lrange(key, 0, -1)
+            reads.lrange(key, 0, -1)
         case "stream":
-            return await redis.xrange(key)
+            reads.xrange(key)
         case other:
-            return other
+            raise AssertionError(f"{_text(key)} is a {other}")
 
 
 # ---- making them
@@ -180,6 +195,15 @@ async def _value(redis: Client, key: Any) -> Any:
 @pytest.fixture
 async def world(runtime: Runtime, tmp_path: Path) -> AsyncIterator[World]:
     async with make_world(runtime, tmp_path) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+async def shared_world(
+    empty_stores: Callable[[], Awaitable[Runtime]], tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[World]:
+    """One for all tests of a file that change nothing; no other may be in it."""
+    async with make_world(await empty_stores(), tmp_path_factory.mktemp("world")) as made:
         yield made
 
 
