@@ -6,6 +6,7 @@ Every xdist worker has a database of its own, emptied (not re-created) before ea
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -32,6 +33,7 @@ from services.telemetry.access_log import AccessLog
 from tests.support import log_watch
 from tests.support.api_client import GraphQL, LiveServer, Socket, connect_app, serve_app
 from tests.support.forks import end_forks, end_with_parent
+from tests.support.scheduling import Scheduling, depends_on_executor
 from tests.support.snapshots import Snapshot
 
 EmptyStores = Callable[..., Awaitable[Runtime]]
@@ -77,8 +79,17 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         shutil.rmtree(config.marquee_folder, ignore_errors=True)  # type: ignore[attr-defined]
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling | None:
+    return Scheduling(config, log) if config.getoption("dist") == "loadfile" else None
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: _rank(item.nodeid))
+    if os.environ.get("GRAPHQL_EXECUTOR") == "core":
+        repeated = [item for item in items if not depends_on_executor(item)]
+        items[:] = [item for item in items if depends_on_executor(item)]
+        config.hook.pytest_deselected(items=repeated)
 
 
 def _rank(nodeid: str) -> int:
