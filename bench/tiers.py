@@ -30,7 +30,7 @@ from services.cache.cache import Cache
 from services.cache.tracking import CacheTracking
 from services.embedded import servers
 from services.redis import pool
-from services.redis.cache_keys import MOVIE, tracked_prefixes
+from services.redis.cache_keys import MOVIE, cached_prefixes, tracked_prefix
 from services.settings.settings import Settings
 from services.telemetry import logs
 
@@ -202,7 +202,7 @@ async def _cuts(folder: Path, say: Say) -> None:
         settings = Settings(_env_file=None, redis_url=server.uri, redis_timeout_ms=5000)
         redis = pool.connect(settings)
         cache = Cache(redis)
-        tracking = CacheTracking(redis, cache, tracked_prefixes(""))
+        tracking = CacheTracking(redis, cache, tracked_prefix(""))
         await tracking.start()
         try:
             killed = [await _noticed(cache, lambda: _kill(redis)) for _ in range(_CUTS)]
@@ -245,7 +245,7 @@ async def _forget_everything(addresses: Addresses) -> None:
     settings = settings_of(addresses)
     redis = pool.connect(settings)
     async with open_cache(settings, redis) as cache:
-        for prefix in tracked_prefixes(""):
+        for prefix in cached_prefixes(""):
             await cache.invalidate_pattern(prefix + "*")
     await redis.aclose()
 
