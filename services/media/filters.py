@@ -49,7 +49,7 @@ def _to_sdr(dynamic_range: DynamicRange, largest: Step) -> list[str]:
     """Map light and colours to BT.709; what told players of HDR goes as well."""
     transfer = _TRANSFERS[dynamic_range]
     size = f"scale={largest.width}:{largest.height},format=yuv420p10le"
-    source = f"tin={transfer}:min=bt2020nc:pin=bt2020:rin=tv"
+    source = f"tin={transfer}:min=bt2020nc:pin=bt2020"
     sdr = "zscale=p=bt709:t=bt709:m=bt709:r=tv"
     if dynamic_range is DynamicRange.WIDE:
         return [size, f"{sdr}:{source}", "format=yuv420p"]

@@ -18,12 +18,12 @@ class Deinterlacing(Enum):
 
 
 class DynamicRange(Enum):
-    """Light and colours of a picture; all but SDR have to be made so (ITU-R BT.2100)."""
+    """Light and colours of a picture; all but SDR have to be mapped to it (ITU-R BT.2100)."""
 
-    SDR = "sdr"
-    WIDE = "wide"  # the colours of BT.2020 in the light of SDR
-    PQ = "pq"
-    HLG = "hlg"
+    SDR = "SDR"
+    WIDE = "BT.2020"  # its colours, in the light of SDR
+    PQ = "PQ"
+    HLG = "HLG"
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ _STANDARD_RATES = [
 _HIGHEST_RATE = 60
 _HIGHEST_REAL_RATE = 240  # what is above is a time base and no rate
 _LARGEST_DIVISOR = 1001
+_EXACT = 0.0005
 _STEADY = 0.02  # of the rate
 _NEARLY_STEADY = 0.1
 _UNEVEN = 0.05  # of the pictures in a second may be too many for a rate
@@ -48,11 +49,17 @@ def measure_frame_rate(times: Sequence[float]) -> float | None:
         return None
     average = 1 / fmean(gaps)
     usual = 1 / fmean(gaps[len(gaps) // 4 : ceil(len(gaps) * 3 / 4)] or gaps)
-    if abs(average - usual) <= _STEADY * usual:
+    if abs(average - usual) <= _NEARLY_STEADY * usual and _is_standard(usual):
+        return usual
+    if abs(average - usual) <= _STEADY * usual:  # instants rounded to milliseconds add up to it
         return average
     if abs(average - usual) <= _NEARLY_STEADY * usual:
         return usual  # some pictures were lost, or stand a little longer
     return _next_standard(_sustained(times))
+
+
+def _is_standard(rate: float) -> bool:
+    return any(abs(rate - standard) <= _EXACT * standard for standard in _STANDARD_RATES)
 
 
 def _sustained(times: Sequence[float]) -> int:

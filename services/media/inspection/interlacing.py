@@ -11,6 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 
 from services.media import ffmpeg
 from services.media.video_source import Deinterlacing
@@ -19,7 +20,8 @@ _SAMPLE_SECONDS = 4.0
 _SAMPLE_PLACES = (0.15, 0.5, 0.85)  # of the length
 _COMBED_PART = 0.2  # of the pictures; 3:2 pulldown combs two of five
 _LEAST_COMBED = 4
-_APART = 0.8  # of the difference between pictures is one between fields of different instants
+_MOVES = 1.15  # times the difference within a picture is the least between two
+_APART = 0.65  # of the difference between pictures is one between fields of different instants
 _COUNTS = re.compile(r"Multi frame detection: TFF: *(\d+) BFF: *(\d+) Progressive: *(\d+)")
 _DIFFERENCE = re.compile(rb"lavfi\.signalstats\.YAVG=([\d.]+)")
 
@@ -58,21 +60,29 @@ async def detect_interlacing(
     if combed < max(_LEAST_COMBED, _COMBED_PART * (combed + progressive)):
         return Deinterlacing.FLAGGED
     order = "tff" if top >= bottom else "bff"
-    differences = [await _field_differences(binary, sample, order) for sample in samples]
-    if not has_fields_apart([each for sample in differences for each in sample]):
+    fields = f"setfield={order},separatefields"
+    between_fields = [each for one in samples for each in await _differences(binary, one, fields)]
+    between_pictures = [each for one in samples for each in await _differences(binary, one, "null")]
+    if not has_fields_apart(between_fields, between_pictures):
         return Deinterlacing.FLAGGED
     return Deinterlacing.ALL_TOP_FIRST if order == "tff" else Deinterlacing.ALL_BOTTOM_FIRST
 
 
-def has_fields_apart(differences: Sequence[float]) -> bool:
+def has_fields_apart(between_fields: Sequence[float], between_pictures: Sequence[float]) -> bool:
     """Say whether fields of one picture are of different instants.
 
+    Fine lines make the fields of one instant differ as well; then too little moves from picture to
+    picture to explain it.
+
     Args:
-        differences: between each field and the next, so that every second one is between pictures.
+        between_fields: of each field to the next, so that every second one is between pictures.
+        between_pictures: of each picture to the next.
     """
-    pairs = list(zip(differences[0::2], differences[1::2], strict=False))
-    apart = sum(within > _APART * across for within, across in pairs)
-    return apart >= max(_LEAST_COMBED, _COMBED_PART * len(pairs))
+    within, across = between_fields[0::2], between_fields[1::2]
+    if not between_pictures or fmean(between_pictures) < _MOVES * fmean(within):
+        return False
+    apart = sum(one > _APART * other for one, other in zip(within, across, strict=False))
+    return apart >= max(_LEAST_COMBED, _COMBED_PART * len(across))
 
 
 def _places(seconds: float) -> list[tuple[float, float]]:
@@ -88,13 +98,14 @@ async def _count_combed(binary: Path, sample: PictureSample) -> tuple[int, int, 
     return top, bottom, progressive
 
 
-async def _field_differences(binary: Path, sample: PictureSample, order: str) -> list[float]:
+async def _differences(binary: Path, sample: PictureSample, filters: str) -> list[float]:
+    """Mean differences of brightness between each field or picture and the next."""
     values: list[float] = []
 
     def take(lines: list[bytes]) -> None:
         values.extend(float(match[1]) for match in map(_DIFFERENCE.search, lines) if match)
 
-    fields = f"setfield={order},separatefields,tblend=all_mode=difference"
     report = "signalstats,metadata=print:key=lavfi.signalstats.YAVG:file=-"
-    await ffmpeg.read(binary, sample.arguments(f"format=yuv420p,{fields},{report}"), take)
+    graph = f"format=yuv420p,{filters},tblend=all_mode=difference,{report}"
+    await ffmpeg.read(binary, sample.arguments(graph), take)
     return values

@@ -11,7 +11,7 @@ from services.media.video_source import DynamicRange
 
 _STILLS = ("attached pic", "still image", "timed thumbnails")
 _AS_LONG = 0.98  # of the longest one's length
-_LEAST_RATE = 1.0  # below are slides and chapter pictures, unless there is nothing else
+_LEAST_RATE = 3.0  # below are slides and chapter pictures, unless there is nothing else
 _TRANSFERS = {"smpte2084": DynamicRange.PQ, "arib-std-b67": DynamicRange.HLG}
 
 

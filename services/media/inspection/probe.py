@@ -117,7 +117,7 @@ async def _dynamic_range(binary: Path, picture: StreamDescription, name: str) ->
     available = {line.split()[1].decode() for line in lines if len(line.split()) > 1}
     if not available.issuperset(REQUIRED_FOR_HDR):
         raise IngestRefused(
-            f"{name} is made for {value.name}, and {binary} cannot map that to SDR: "
+            f"{name} is made for {value.value}, and {binary} cannot map that to SDR: "
             "it lacks zscale."
         )
     return value
@@ -125,7 +125,7 @@ async def _dynamic_range(binary: Path, picture: StreamDescription, name: str) ->
 
 def _notes(picture: StreamDescription, source: VideoSource, packets: FilePackets) -> Iterator[str]:
     if source.dynamic_range is not DynamicRange.SDR:
-        yield f"the picture is mapped from {source.dynamic_range.name} to SDR"
+        yield f"the picture is mapped from {source.dynamic_range.value} to SDR"
     if "Closed Captions" in picture.line:
         yield "closed captions in the picture are left out"
     end = max((packets.streams[each.stream].end for each in source.audio), default=0.0)

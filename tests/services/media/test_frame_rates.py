@@ -77,6 +77,10 @@ def test_pictures_that_come_late_or_were_lost_change_no_rate() -> None:
     assert float(choose_frame_rate(measured)) == pytest.approx(30, rel=0.002)
 
 
+def test_one_gap_at_the_end_changes_no_rate() -> None:
+    assert measure_frame_rate([*steady(25, 2), 2.04]) == pytest.approx(25)
+
+
 @pytest.mark.parametrize("times", [[], [1.0], [1.0, 1.0]])
 def test_a_single_picture_has_no_rate(times: list[float]) -> None:
     assert measure_frame_rate(times) is None
