@@ -39,7 +39,8 @@ PERSON_INDEX: Keys = (
     ("popularity", -1),
     ("_id", -1),
 )
-SEARCH_INDEX: Keys = (("search.keys", 1), ("popularity", -1), ("_id", 1))
+# is_active last: titles taken away are passed over without reading them
+SEARCH_INDEX: Keys = (("search.keys", 1), ("popularity", -1), ("_id", 1), ("is_active", 1))
 FEATURED_INDEX: Keys = (("is_featured", 1), ("rating", -1), ("_id", -1), ("is_active", 1))
 
 

@@ -27,6 +27,7 @@ _MOST_OF_A_WORD = 50
 _MOST_BRANCHES = 4  # of joined words, and of single words
 _SHORT = 2
 _TITLES_BY_LENGTH = {1: 10**6, 2: 10**5, 3: 5_000, 4: 1_500, 5: 500}  # of a beginning, roughly
+_MANY = 300  # titles with a word: fewer have it beside another
 _SELDOM, _FREQUENT = 50, 10  # titles, and times the rarest word: more says nothing by itself
 _ARTICLES = {article.lower() for article in chain.from_iterable(ARTICLES.values())}
 Keys = list[str | re.Pattern[str]]
@@ -38,8 +39,7 @@ def exact_branches(query: Query, most: int) -> list[Branch]:
     names = sorted(whole_name_keys(query.words) | _names_without_article(query))
     branches = [Branch([names], min(most, _MOST_NAMES), Tier.NAME)]
     if not query.is_typing:
-        words = [(_word_keys(word), query.titles.get(word, 0)) for word in query.words]
-        branches += _branch(words, most, Tier.PHRASE)
+        branches += _branch(_phrase_choices(query), most, Tier.PHRASE)
     elif len(start := join_words(query.words)) <= LONGEST_NAME_START:
         branches.append(Branch([[NAME_START + start]], most, Tier.NAME_START))
     starts = [choice for word in query.words for choice in _start_choices(query, word)]
@@ -81,6 +81,18 @@ def joined_words(words: Sequence[str]) -> Iterator[tuple[str, ...]]:
     """The words with two neighbours joined, in each place."""
     for at in range(len(words) - 1):
         yield (*words[:at], join_words(words[at : at + 2]), *words[at + 2 :])
+
+
+def _phrase_choices(query: Query) -> list[Choice]:
+    """Keys of all words; where even the rarest is frequent, it and a neighbour are one word."""
+    choices: list[Choice] = [(_word_keys(word), query.titles.get(word, 0)) for word in query.words]
+    rarest = min(range(len(choices)), key=lambda at: choices[at][1])
+    if len(choices) == 1 or choices[rarest][1] <= _MANY:
+        return choices
+    beside = [at for at in (rarest - 1, rarest + 1) if 0 <= at < len(choices)]
+    first = min(rarest, min(beside, key=lambda at: choices[at][1]))
+    joined = WORD + join_words(query.words[first : first + 2])
+    return [*choices[:first], ([joined], 0), *choices[first + 2 :]]
 
 
 def _branch(choices: Iterable[Choice], most: int, best: Tier) -> Iterator[Branch]:

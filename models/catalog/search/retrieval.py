@@ -30,7 +30,7 @@ from services.errors import UpstreamUnavailable
 from services.telemetry.logs import get_logger
 
 _KEYS = "search.keys"
-_MOST_READ = 2_000  # documents of a branch; with a filter ten times as many
+_MOST_READ = 600  # documents of a branch, or twice its most; with a filter ten times as many
 _log = get_logger("models")
 
 
@@ -100,13 +100,17 @@ async def read_candidates(
 def _stages(
     kind: SearchKind, number: int, branch: Branch, chosen: MovieFilter
 ) -> list[dict[str, Any]]:
-    """The limit before the filters keeps MongoDB to the first set of keys, and bounds the work."""
+    """Stages of one branch; with nothing to filter no more documents are read than shown.
+
+    The limit before the filters keeps MongoDB to the first set of keys, and bounds the work.
+    """
     driver, *others = branch.keys
-    filters: list[Clause] = []
+    looked_up: Clause = {_KEYS: {"$in": list(driver)}}
+    filters: list[Clause] = [{_KEYS: {"$in": list(keys)}} for keys in others]
     if kind is not SearchKind.PERSON:
-        filters += [{"is_active": True}, *filter_clauses(chosen)]
-    filters += [{_KEYS: {"$in": list(keys)}} for keys in others]
-    most_read = _MOST_READ if chosen == MovieFilter() else 10 * _MOST_READ
+        looked_up["is_active"] = True
+        filters += filter_clauses(chosen)
+    most_read = max(_MOST_READ, 2 * branch.most) * (1 if chosen == MovieFilter() else 10)
     texts = [key for keys in branch.keys for key in keys if isinstance(key, str)]
     shown = {
         "popularity": 1,
@@ -115,10 +119,9 @@ def _stages(
         "matched": {"$setIntersection": [f"${_KEYS}", {"$literal": texts}]},
     }
     return [
-        {"$match": {_KEYS: {"$in": list(driver)}}},
+        {"$match": looked_up},
         {"$sort": {"popularity": -1, "_id": 1}},
-        {"$limit": most_read},
-        *([{"$match": {"$and": filters}}] if filters else []),
+        *([{"$limit": most_read}, {"$match": {"$and": filters}}] if filters else []),
         {"$limit": branch.most},
         {"$project": shown},
     ]
