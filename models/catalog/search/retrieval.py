@@ -118,10 +118,12 @@ def _stages(
         "branch": {"$literal": number},
         "matched": {"$setIntersection": [f"${_KEYS}", {"$literal": texts}]},
     }
+    bound: list[dict[str, Any]] = [{"$limit": most_read}, {"$match": {"$and": filters}}]
+    filtered = bound if filters else []
     return [
         {"$match": looked_up},
         {"$sort": {"popularity": -1, "_id": 1}},
-        *([{"$limit": most_read}, {"$match": {"$and": filters}}] if filters else []),
+        *filtered,
         {"$limit": branch.most},
         {"$project": shown},
     ]
