@@ -13,7 +13,7 @@ from bench.dataset import DATABASE, ROOT
 from services.accounts.token_keys import generate_pem
 
 PEERS = Path(__file__).parent / "peers"
-PUBLIC_URL = "http://media.bench"  # images: the same address whichever port a server has
+PUBLIC_URL = "http://media.bench"  # images have no host, in ours and in the peers
 UNCACHED, CACHED = "uncached", "cached"
 
 

@@ -141,7 +141,7 @@ async def test_while_mongodb_stands_still_what_is_cached_goes_on_fresh_or_stale(
     own = Settings(_env_file=None, redis_url=stores.redis.uri)
     async with aclosing(pool.connect(own)) as redis:
         assert await Cache(redis).mark_stale(f"movie:{id_}" for id_ in stale) == len(stale)
-        await redis.delete(*(f"movie:{id_}" for id_ in unknown))
+        assert await Cache(redis).invalidate(f"movie:{id_}" for id_ in unknown) == len(unknown)
     await asyncio.sleep(0.2)  # the process is told of it
     with freeze_process(stores.mongod):
         frozen_at = time.monotonic()

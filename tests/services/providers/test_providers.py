@@ -349,6 +349,17 @@ async def test_odd_values_are_unknown_not_wrong(
     assert parsed[2].subtitles == (Subtitle("fr", "https://d.example/fr"),)
 
 
+async def test_languages_are_in_one_case_whatever_a_provider_writes(
+    provider_server: FakeProvider, client: HttpClient
+) -> None:
+    track = {"language": "ZH-hant", "url": "https://a.example/zh"}
+    items = [{"url": "https://a.example", "language": "PT-br", "subtitles": [track]}]
+    provider_server.bodies["given"] = (200, json.dumps({"sources": items}).encode())
+    provider = JsonApi(ProviderInfo("x", "X"), client, provider_server.url("given"))
+    (source,) = await provider.sources(TITLE)
+    assert (source.language, [one.language for one in source.subtitles]) == ("pt-BR", ["zh-Hant"])
+
+
 @pytest.mark.parametrize(
     ("more", "quality", "subtitles"),
     [

@@ -85,6 +85,17 @@ async def test_an_odd_language_loses_itself(
     assert [record.languages for record in await stored_films()] == [["de"]]
 
 
+async def test_languages_are_stored_in_one_case_whatever_tmdb_writes(
+    here: Runtime, tmdb_server: FakeTmdb
+) -> None:
+    spoken = [{"iso_639_1": code} for code in ("DE", "de", "En", "CN", "XX")]
+    tmdb_server.answers["/movie/1"] = fake_tmdb.movie(
+        1, original_language="EN", spoken_languages=spoken
+    )
+    await tmdb.load(here, {TmdbKind.MOVIE: [1]}, quiet)
+    assert [record.languages for record in await stored_films()] == [["en", "de", "yue"]]
+
+
 async def test_odd_people_lose_themselves_or_their_odd_values(
     here: Runtime, tmdb_server: FakeTmdb
 ) -> None:
