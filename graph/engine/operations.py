@@ -113,6 +113,12 @@ class Prepared:
     entries: int = 0  # list entries of the input, a point each
     on_error: ErrorBehavior = ErrorBehavior.PROPAGATE
 
+    @property
+    def may_wait(self) -> bool:
+        """Whether it waits for a place while the process is busy."""
+        one = self.operation
+        return not (one.is_urgent or one.cost.is_slow or one.kind == "subscription")
+
 
 class Operations:
     """Runs operations, one per process: the schema's documents and how they are run."""
@@ -146,11 +152,7 @@ class Operations:
         return any(self.documents.may_be_urgent(id_.decode()) for id_ in _ID.findall(body))
 
     async def admit(self, request: Request, context: Context) -> Prepared | Answer:
-        """Prepare the request and count it against the viewer's rate limit.
-
-        Returns:
-            The prepared request, or the answer that refuses it.
-        """
+        """Prepare the request and count it; returns it, or the answer that refuses it."""
         admitted = self.admit_now(request, context)
         return admitted if isinstance(admitted, (Prepared, Answer)) else await admitted
 
@@ -184,6 +186,8 @@ class Operations:
         self, prepared: Prepared | Answer, context: Context
     ) -> Prepared | Answer:
         try:
+            if self.gate is not None and isinstance(prepared, Prepared) and prepared.may_wait:
+                self.gate.check(group_address(context.client_address))
             if not rate_limits.admit_now(context, prepared.cost):
                 await rate_limits.admit(context, prepared.cost)
         except _REFUSALS as error:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 
+import models
 from services.errors import ErrorCode
+from services.redis import cache_keys
 from services.settings.settings import Settings
 from services.telemetry import metrics
 from tests.house.house import texts
@@ -44,3 +47,41 @@ def _section(title: str) -> str:
 
 def _first_column(title: str) -> set[str]:
     return set(re.findall(r"^\| `(\w+)`", _section(title), re.MULTILINE))
+
+
+def test_every_constant_among_the_bounds_is_as_told() -> None:
+    # given the rows that name a constant
+    rows = re.findall(r"^\| .* \| (.*) \| `([\w.]+)\.(\w+)` \|$", _section("Bounds"), re.MULTILINE)
+    assert len(rows) > 30
+    # then each tells its value
+    for bound, module, name in rows:
+        value = getattr(importlib.import_module(module), name)
+        assert re.search(rf"(?<![\d,]){value:,}(?![\d,])", bound), (module, name, value, bound)
+
+
+def test_every_key_in_redis_has_a_bound() -> None:
+    names = {
+        value.replace("{}", "*").replace("{{", "{").replace("}}", "}")
+        for name, value in vars(cache_keys).items()
+        if name.isupper() and isinstance(value, str)
+    }
+    assert set(_table("key")) == names
+
+
+def test_every_collection_has_a_bound_and_those_that_expire_say_so() -> None:
+    rows = _table("collection")
+    for document in models.DOCUMENTS:
+        indexes = [index.document for index in getattr(document.Settings, "indexes", [])]
+        expires = any("expireAfterSeconds" in index for index in indexes)
+        bound = rows.pop(document.Settings.name)
+        assert ("expire" in bound) is expires, document
+    assert not rows
+
+
+def _table(head: str) -> dict[str, str]:
+    """Bounds by each name in the first column of the table with this head."""
+    section = _section("Bounds")
+    rows = section[section.index(f"| {head} |") :].split("\n\n")[0].splitlines()[2:]
+    cells = [row.strip("| ").split(" | ") for row in rows]
+    assert all(len(row) >= 2 and row[1].strip() for row in cells)
+    return {name: row[1] for row in cells for name in re.findall(r"`([^`]+)`", row[0])}

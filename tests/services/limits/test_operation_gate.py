@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import statistics
 import time
 
 import pytest
@@ -56,6 +57,34 @@ async def test_a_busy_process_runs_no_more_than_its_limit() -> None:
     assert load.gate.running == 0
 
 
+async def test_while_the_loop_is_late_fewer_run() -> None:
+    # given operations that each compute for 4 ms in a turn of the loop
+    gate = OperationGate(32, 1000, queue_seconds=60)
+    running: list[int] = []
+
+    async def run() -> None:
+        if not gate.try_enter():
+            await gate.enter("a")
+        running.append(gate.running)
+        for _ in range(5):
+            _compute(0.004)
+            await asyncio.sleep(0)
+        gate.leave(0.02)
+
+    # when many more come than may run
+    async with asyncio.timeout(60):
+        await asyncio.gather(*(run() for _ in range(120)))
+    # then as many as may run at first, and few once the loop was late
+    assert max(running) == 32
+    assert statistics.median(running[-40:]) <= 12
+    # and once it is not, as many as ever
+    async with asyncio.timeout(10):
+        while not all(gate.try_enter() for _ in range(32)):
+            for _ in range(gate.running):
+                gate.leave(0.001)
+            await asyncio.sleep(0.02)
+
+
 async def test_operations_that_only_wait_for_stores_are_let_in_beyond_the_limit() -> None:
     # given fifty operations that wait for half a second each
     load = Load(OperationGate(4, 1000, queue_seconds=10))
@@ -95,6 +124,8 @@ async def test_no_more_wait_than_may() -> None:
     for key in ("a", "b"):
         with pytest.raises(Overloaded):
             await gate.enter(key)
+        with pytest.raises(Overloaded):
+            gate.check(key)  # before anything else is done for it
     for _ in range(16):
         gate.leave(0.001)
     async with asyncio.timeout(10):
