@@ -17,6 +17,7 @@ from models.mongo.base import DOCUMENTS
 from models.mongo.guard import DatabaseGuard, guard_database
 from models.mongo.refusals import describe_refusal
 from models.mongo.rows import read_lean
+from models.mongo.set_names import find_set_mismatch
 from services.errors import StartupError
 from services.settings.settings import Settings
 
@@ -41,7 +42,7 @@ async def connect_database(
     client = _build_client(settings, listeners)
     try:
         database = client[settings.mongodb_database]
-        is_away = await _bind(database, may_be_away=may_be_away)
+        is_away = await _bind(database, settings, may_be_away=may_be_away)
         async with (
             _guard(client, database, settings, is_away=is_away),
             read_lean(client, enabled=settings.mongodb_lean_reads),
@@ -122,7 +123,9 @@ def _parse_write_concern(concern: str) -> int | str:
     return int(concern) if concern.isdigit() else concern
 
 
-async def _bind(database: AsyncDatabase[dict[str, object]], *, may_be_away: bool) -> bool:
+async def _bind(
+    database: AsyncDatabase[dict[str, object]], settings: Settings, *, may_be_away: bool
+) -> bool:
     """Bind documents without building indexes; returns whether the server did not answer."""
     try:
         await init_beanie(
@@ -132,6 +135,9 @@ async def _bind(database: AsyncDatabase[dict[str, object]], *, may_be_away: bool
         )
         return False
     except PyMongoError as error:
+        mismatch = await find_set_mismatch(settings.mongodb_uri or "")
+        if mismatch is not None:
+            raise StartupError(mismatch) from error
         if may_be_away and not isinstance(error, OperationFailure):
             await _OfflineInitializer(
                 database=database, document_models=list(DOCUMENTS), skip_indexes=True

@@ -93,6 +93,23 @@ async def test_serve_tells_of_a_stand_alone_server_without_indexes_and_of_a_wron
         assert len(warnings(process)) == 3
 
 
+@pytest.mark.parametrize("command", ["serve", "worker"])
+async def test_a_set_that_the_server_does_not_belong_to_is_a_mistake_and_no_outage(
+    stores: Stores, tmp_path: Path, stand_alone: str, command: str
+) -> None:
+    # given an address that names a set, of a server of none, and one of another set
+    for uri, actual in (
+        (stand_alone + "?replicaSet=rs0", "is of no replica set"),
+        (stores.mongod.uri.replace("rs0", "films"), "is of the set rs0"),
+    ):
+        environment = environment_of(stores, tmp_path, MONGODB_URI=uri)
+        with Process(tmp_path / "run", command, environment=environment) as process:
+            # then the process does not wait for it, and says why
+            assert await process.ended() == 1
+            assert actual in process.output
+            assert "Traceback" not in process.output
+
+
 async def test_a_worker_tells_of_a_wrong_password_and_shows_none(
     stores: Stores, tmp_path: Path, stand_alone: str, locked_redis: str
 ) -> None:
