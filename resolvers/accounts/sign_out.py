@@ -92,6 +92,8 @@ async def end_sessions(
         await models.end_sessions(user_id, at)
         await revocations.revoke_user(user_id, at=clock())
     ids = await models.recent_login_ids(user_id, at, _RETRIED_WITHIN, only)
+    if only is not None and context.viewer is not None and only == context.viewer.login_id:
+        ids = [only]  # whose token this is, though a MongoDB that was restored lacks it
     ended = await models.revoke_logins(user_id, at, only=only, but=but)
     await revoke_login_tokens(context, [one for one in ids if one != but])
     return ended

@@ -212,6 +212,13 @@ class Revocations:
         except UpstreamUnavailable:
             self._unpublished.extend(revocations)
 
+    async def _publish_pending(self) -> None:
+        """Publish what could not be published before; what fails again stays pending."""
+        pending = list(self._unpublished)
+        self._unpublished.clear()
+        if pending:
+            await self._publish(pending)
+
     # ---- learning
 
     def apply(self, revocations: Iterable[Revocation]) -> None:
@@ -285,6 +292,7 @@ class Revocations:
                 )
             entries = reply[0][1] if reply else []
             self.apply(_parse_entries(entries))
+            await self._publish_pending()  # of a Redis that read but did not write
             if await self._has_gap(blocking, last, len(entries)):
                 log.warning("revocations_gap_found", entries=len(entries))
                 last = await self._end_of_stream(blocking)  # first: what comes after is read
@@ -307,10 +315,7 @@ class Revocations:
         """Return the newest id. Publishes first what could not be published before."""
         async with limit_silence(_SILENCE_SECONDS):
             entries: Any = await blocking.xrevrange(self._stream, count=1)
-        unpublished = list(self._unpublished)
-        self._unpublished.clear()
-        if unpublished:
-            await self._publish(unpublished)
+        await self._publish_pending()
         return entries[0][0] if entries else _BEGINNING
 
     async def _read_store(self) -> None:

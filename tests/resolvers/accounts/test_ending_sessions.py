@@ -223,3 +223,15 @@ async def test_many_who_sign_in_at_once_leave_a_hundred(guest: Context) -> None:
     stored: list[Any] = await read_stored(models.Login)
     assert len(stored) <= 100
     assert len([row for row in stored if row["last_used_at"] > AT]) == 30
+
+
+async def test_signing_out_ends_the_token_of_a_session_that_a_restored_database_lacks(
+    guest: Context,
+) -> None:
+    # given somebody whose session is in no backup
+    ada = await register_account(guest)
+    await models.Login.get_pymongo_collection().delete_many({})
+    # when they sign out, then nothing was there to end, and their token ends all the same
+    assert await sign_out.logout(next_operation(ada)) == 0
+    assert ada.viewer is not None
+    assert guest.runtime.accounts.revocations.is_revoked(ada.viewer)

@@ -274,6 +274,24 @@ async def test_revocations_that_redis_missed_are_sent_to_it_later(
     await until(lambda: there.is_login_revoked("login_1"))
 
 
+async def test_a_redis_that_reads_and_does_not_write_is_told_once_it_does(
+    opened: Open, redis: Client, settings: Settings
+) -> None:
+    # given a process whose Redis refuses to write, as without rights or without room
+    reader = ("ACL", "SETUSER", "reader", "on", "nopass", "~*", "&*", "+@all")
+    await redis.execute_command(*reader, "-xadd")
+    address = (settings.redis_url or "").replace("redis://", "redis://reader:any@")
+    here, there = await opened(redis_url=address), await opened()
+    # when it revokes a login
+    await here.revoke_login("login_1")
+    await asyncio.sleep(0.7)
+    assert not there.is_revoked(Holder())
+    # then others hear of it once Redis writes, although no connection was lost
+    await redis.execute_command(*reader)
+    await until(lambda: there.is_revoked(Holder()))
+    await redis.execute_command("ACL", "DELUSER", "reader")
+
+
 async def test_without_the_database_a_revocation_is_no_success(opened: Open) -> None:
     # given a MongoDB that is away
     here, there = await opened(store=AwayStore()), await opened()
