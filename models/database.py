@@ -21,6 +21,9 @@ from models.mongo.set_names import find_set_mismatch
 from services.errors import StartupError
 from services.settings.settings import Settings
 
+# After a refused sign-in the driver takes the server for gone until its monitor hears of it next,
+# which is ten seconds by default.
+_HEARTBEAT_MS = 2_000
 _LEAST_MAJOR_VERSION = 6  # of MongoDB, as docs/operations.md says
 
 
@@ -93,6 +96,7 @@ def _connect(
         minPoolSize=settings.mongodb_min_pool_size,
         timeoutMS=settings.mongodb_timeout_ms,
         serverSelectionTimeoutMS=settings.mongodb_server_selection_timeout_ms,
+        heartbeatFrequencyMS=_HEARTBEAT_MS,
         socketTimeoutMS=settings.mongodb_socket_timeout_ms,
         w=_parse_write_concern(settings.mongodb_write_concern),
         wTimeoutMS=settings.mongodb_write_timeout_ms,
