@@ -13,18 +13,20 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-import pymongo
 from redis.asyncio import Redis
 from websockets.asyncio.client import connect
 
-from tests.chaos.stores import Stores
+from tests.chaos.stores import DEADLINE_SECONDS, Stores
 from tests.support.api_client import PROTOCOL, Socket
 from tests.support.processes import Served
 from tests.support.relay import Relay
 
 FAULT_SECONDS = 2.0
+_WRITES = ["insert", "update", "delete", "findAndModify", "bulkWrite"]
+_CATALOGUE = {"movies", "shows", "seasons", "episodes", "people", "genres", "search_words"}
 CREDENTIALS = {"email": "matrix@example.org", "password": "violet harbour 93 tundra mosaic"}
-# an operation may wait for both stores, twice for MongoDB, on a machine that is busy
+_SLACK_SECONDS = 2.0  # of a busy machine
+_REDIS_SECONDS = 0.5  # REDIS_TIMEOUT_MS, and what a first connection takes
 LONGEST_SECONDS = 10.0
 ALLOWED = {"UPSTREAM_UNAVAILABLE", "SERVICE_BUSY"}
 
@@ -32,7 +34,7 @@ BROWSE = "query ($n: Int) { movies(first: $n) { nodes { id title } } }"
 LOGIN = """mutation ($input: LoginInput!) { login(input: $input) {
   tokens { accessToken } errors { code } } }"""
 LOGOUT = "mutation { logout { revokedSessions errors { code } } }"
-WHO = "{ viewer { user { id } } }"
+WHO = "{ viewer { id } }"
 START = """mutation ($id: ID!) { startPlayback(input: {playableId: $id, device: {key: "tv"}}) {
   session { id } errors { code } } }"""
 REPORT = """mutation ($id: ID!, $n: Int!, $at: Float!) {
@@ -48,9 +50,10 @@ PLACES = """query ($ids: [ID!]!) { nodes(ids: $ids) {
 
 @dataclass
 class Bench:
-    """One API process behind two relays, its stores, and what it acknowledged."""
+    """Two API processes behind two relays, their stores, and what the first acknowledged."""
 
     served: Served
+    other: Served
     stores: Stores
     redis_relay: Relay
     mongo_relay: Relay
@@ -61,6 +64,7 @@ class Bench:
     sequence: int = 0
     positions: dict[str, float] = field(default_factory=dict)  # acknowledged, by film
     snapshot: dict[bytes, bytes] = field(default_factory=dict)
+    backup: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 
     def relay(self, store: str) -> Relay:
         return self.redis_relay if store == "redis" else self.mongo_relay
@@ -96,11 +100,15 @@ class Outcome:
     @property
     def codes(self) -> set[str]:
         """Codes of its errors, wherever they are."""
-        errors = [each["extensions"]["code"] for each in self.body.get("errors", ())]
-        for payload in (self.body.get("data") or {}).values():
-            if isinstance(payload, dict):
-                errors += [each["code"] for each in payload.get("errors") or ()]
-        return set(errors)
+        errors = {each["extensions"]["code"] for each in self.body.get("errors", ())}
+        return errors | self.payload_codes
+
+    @property
+    def payload_codes(self) -> set[str]:
+        """Codes of what the payloads blame on the input."""
+        payloads = (self.body.get("data") or {}).values()
+        lists = [one.get("errors") or () for one in payloads if isinstance(one, dict)]
+        return {each["code"] for errors in lists for each in errors}
 
     @property
     def is_taken(self) -> bool:
@@ -204,6 +212,24 @@ WALKS: dict[str, Walk] = {
 }
 
 
+def _deadline(*, mongodb: int = 0, redis: int = 0) -> float:
+    """Of an operation that waits so often, one after another, for a store that is silent."""
+    return mongodb * DEADLINE_SECONDS + redis * _REDIS_SECONDS + _SLACK_SECONDS
+
+
+# After the first silence the guards refuse at once: no operation waits for each of its calls.
+DEADLINES = {
+    "browse": _deadline(mongodb=1, redis=1),
+    "sign in": _deadline(mongodb=2, redis=2),
+    "sign out elsewhere": _deadline(mongodb=2, redis=1),
+    "start": _deadline(mongodb=2, redis=2),
+    "report": _deadline(mongodb=1, redis=2),
+    "offline batch": _deadline(mongodb=1, redis=2),
+    "subscription": _deadline(mongodb=1, redis=2),
+    "job": _deadline(mongodb=1, redis=1),
+}
+
+
 @dataclass(frozen=True)
 class Fault:
     """Something that happens to a store, and its end."""
@@ -263,15 +289,56 @@ async def _nothing(bench: Bench) -> None: ...
 
 
 async def _step_down(bench: Bench) -> None:
-    client: pymongo.AsyncMongoClient[Any] = pymongo.AsyncMongoClient(
-        bench.stores.mongod.uri, directConnection=True
-    )
-    await client.admin.command("replSetStepDown", 2, force=True)
-    await client.close()
+    async with bench.stores.connect_admin() as client:
+        await client.admin.command("replSetStepDown", 2, force=True)
+
+
+async def _change_password(bench: Bench) -> None:
+    """From now on ours is wrong; connections that are open would not notice."""
+    await bench.stores.set_user(pwd="another")
+    bench.mongo_relay.reset()
+
+
+async def _take_rights(bench: Bench) -> None:
+    await bench.stores.set_user(roles=[])
+
+
+async def _give_back(bench: Bench) -> None:
+    await bench.stores.set_user()
+
+
+async def _fill_mongodb(bench: Bench) -> None:
+    """Writes fail as on a disk without room (OutOfDiskSpace), reads do not."""
+    async with bench.stores.connect_admin() as client:
+        await client.admin.command(
+            {
+                "configureFailPoint": "failCommand",
+                "mode": "alwaysOn",
+                "data": {"errorCode": 14031, "failCommands": _WRITES, "appName": "marquee"},
+            }
+        )
+
+
+async def _empty_mongodb(bench: Bench) -> None:
+    async with bench.stores.connect_admin() as client:
+        await client.admin.command({"configureFailPoint": "failCommand", "mode": "off"})
+
+
+async def _restore_mongodb(bench: Bench) -> None:
+    """What people wrote is as in the backup, the catalogue is as it was."""
+    async with bench.stores.connect_admin() as client:
+        for name, documents in bench.backup.items():
+            await client.marquee[name].delete_many({})
+            if documents:
+                await client.marquee[name].insert_many(documents)
+    bench.mongo_relay.reset()
 
 
 async def take_snapshot(bench: Bench) -> None:
-    """Remember what Redis holds now."""
+    """Remember what Redis and MongoDB hold now, but for the catalogue."""
+    async with bench.stores.connect_admin() as client:
+        names = set(await client.marquee.list_collection_names()) - _CATALOGUE
+        bench.backup = {name: await client.marquee[name].find().to_list() for name in names}
     async with bench.admin() as redis:
         bench.snapshot = {}
         for key in await redis.keys("*"):
@@ -307,6 +374,10 @@ FAULTS: dict[str, Fault] = {
     "redis stepped down": _commanded(
         [("REPLICAOF", "127.0.0.1", "1")], [("REPLICAOF", "NO", "ONE")]
     ),
+    "mongodb wrong password": Fault(_change_password, _give_back),
+    "mongodb no rights": Fault(_take_rights, _give_back),
+    "mongodb older snapshot": Fault(_restore_mongodb, _nothing),
+    "mongodb full": Fault(_fill_mongodb, _empty_mongodb),
     "mongodb stepped down": Fault(_step_down, _nothing),
 }
 SHORT = ["redis reset while idle", "redis older snapshot", "mongodb silent", "mongodb stepped down"]
