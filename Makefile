@@ -31,6 +31,9 @@ check: $(READY) ## lint, format, types, import contracts, generated files in ste
 	@PYTHONPATH=. $(BIN)/lint-imports --no-logo
 	@$(BIN)/python -m server schema | diff -u schema.graphql - \
 		|| { echo "schema.graphql is out of step: run make schema" >&2; exit 1; }
+	@changes=$$($(BIN)/python -m server schema check docs/schema-released.graphql schema.graphql) \
+		|| { echo "$$changes" | grep -v "^✔"; echo "clients of the released schema break:" \
+		"deprecate, or release a new major version (CONTRIBUTING.md)" >&2; exit 1; }
 	@$(BIN)/python -m server env | diff -u .env.example - \
 		|| { echo ".env.example is out of step: run make env" >&2; exit 1; }
 
