@@ -241,7 +241,7 @@ from models.playback.sessions import (
     stored_session,
 )
 from models.playback.viewing_reads import (
-    has_history_up_to,
+    has_history_beside,
     infer_ends,
     read_history,
     viewings_by_id,
@@ -262,6 +262,6 @@ from models.playback.watchlist import (
     add_to_watchlist,
     on_watchlist,
     read_watchlist,
-    read_watchlist_up_to,
+    read_watchlist_beside,
     remove_from_watchlist,
 )

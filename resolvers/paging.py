@@ -114,6 +114,32 @@ class PageArguments:
         """Whether the page ends before a cursor, or at the list's end."""
         return self.last is not None or self.before is not None
 
+    @property
+    def cursor(self) -> tuple[str | None, str]:
+        """The cursor that the page begins behind or ends before, and its argument's name."""
+        return (self.before, "before") if self.before is not None else (self.after, "after")
+
+    def cut(self, entries: Sequence[T], size: int) -> tuple[list[T], bool]:
+        """The page of what was read from its cursor on, in the direction of reading.
+
+        Args:
+            entries: one more than `size`, if there are so many.
+
+        Returns:
+            The entries in the list's order, and whether there are more in that direction.
+        """
+        page = list(entries[:size])
+        return page[::-1] if self.is_backwards else page, len(entries) > size
+
+    def bounds(self, *, is_more: bool, is_beyond: bool) -> tuple[bool, bool]:
+        """Whether items follow and precede a page.
+
+        Args:
+            is_more: there are more in the direction of reading.
+            is_beyond: there are some at the cursor or on its other side.
+        """
+        return (is_beyond, is_more) if self.is_backwards else (is_more, is_beyond)
+
 
 def validate_size(value: int | None, name: str, default: int, maximum: int = MAX_PAGE_SIZE) -> int:
     """The size a client asks for, or the default.

@@ -60,8 +60,13 @@ def decode(secret: bytes, order: str, cursor: str, argument: str) -> Position:
     return Position(value, id_)
 
 
-def decode_instant(secret: bytes, order: str, after: str | None) -> tuple[int, str] | None:
-    """Decode `after` of a list ordered by instants and ids; None: from the beginning.
+def decode_instant(
+    secret: bytes, order: str, cursor: str | None, argument: str = "after"
+) -> tuple[int, str] | None:
+    """Decode a cursor of a list ordered by instants and ids; None: there is none.
+
+    Args:
+        argument: name of the GraphQL argument, for the error.
 
     Returns:
         The instant in ms since 1970, and the id.
@@ -69,11 +74,11 @@ def decode_instant(secret: bytes, order: str, after: str | None) -> tuple[int, s
     Raises:
         InvalidCursor: as for `decode`.
     """
-    if after is None:
+    if cursor is None:
         return None
-    value, id_ = decode(secret, order, after, "after")
+    value, id_ = decode(secret, order, cursor, argument)
     if not isinstance(value, int):
-        raise InvalidCursor("`after` is not a cursor of this list.", path=["after"])
+        raise InvalidCursor(f"`{argument}` is not a cursor of this list.", path=[argument])
     return value, id_
 
 

@@ -25,7 +25,7 @@ def connection(
     items: str = "items",
     edges_of: str | None = None,
     edges_with: str = "their cursors",
-    cursor_use: str = "`after`",
+    cursor_use: str = "`after` or `before`",
     edge_fields: type = object,
 ) -> Callable[[type[T]], type[T]]:
     """Make the decorated class a connection of `node`; its own fields follow the common ones.

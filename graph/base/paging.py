@@ -11,7 +11,7 @@ from graph.base.bounds import bound, bound_number
 from graph.base.enums import describe_enum
 from graph.base.fields import plain
 from graph.base.info import NEXT_PAGE, PREVIOUS_PAGE
-from resolvers.paging import MAX_PAGE_SIZE
+from resolvers.paging import MAX_PAGE_SIZE, PAGE_SIZE
 
 describe_enum(
     models.CountPrecision,
@@ -53,6 +53,14 @@ Before = Annotated[
         directives=bound(characters=MAX_CURSOR_CHARACTERS),
     ),
 ]
+
+
+def without_default(
+    first: int | None, last: int | None, before: str | None, default: int = PAGE_SIZE
+) -> int | None:
+    """The `first` of a list where it has a default, which means nothing to a page backwards."""
+    is_backwards = last is not None or before is not None
+    return None if is_backwards and first == default else first
 
 
 @strawberry.type(description="Position of a page in its list (Relay connections).")

@@ -16,7 +16,7 @@ from graph.base.extension import extend
 from graph.base.fields import batched, computed, plain, relation, resolver
 from graph.base.info import Info, looks_behind, requested_fields
 from graph.base.node import Node, node_type
-from graph.base.paging import After, Before, Count, First, Last
+from graph.base.paging import After, Before, Count, First, Last, without_default
 from graph.base.roots import Query
 from graph.base.scalars import Date, DateTime, LanguageTag, Long
 from graph.catalog.categories import MovieCategory
@@ -119,16 +119,18 @@ async def _genre_movies(
         MovieOrder | None,
         strawberry.argument(description="Order of the list; null means most popular first."),
     ] = None,
-    first: First = 20,
+    first: First = paging.PAGE_SIZE,
     after: After = None,
+    last: Last = None,
+    before: Before = None,
 ) -> list[browse.MoviePage]:
     return await browse.movies_of_genres(
         info.context,
         genres,
-        paging.PageArguments(first, after),
+        paging.PageArguments(without_default(first, last, before), after, last, before),
         order=order_by.order(None) if order_by else None,
         fields=requested_fields(info),
-        looks_behind=looks_behind(info),
+        looks_behind=looks_behind(info, is_backwards=last is not None or before is not None),
     )
 
 
@@ -177,7 +179,7 @@ async def _movie_counts(
     return await browse.count_movies(info.context, connections)
 
 
-@connection(Movie, "films", "film", item="film", items="films", cursor_use="`after` or `before`")
+@connection(Movie, "films", "film", item="film", items="films")
 class MovieConnection:
     total_count: Count | None = batched(
         _movie_counts,

@@ -14,13 +14,13 @@ from graph.base.enums import describe_enum
 from graph.base.extension import extend
 from graph.base.fields import computed, resolver
 from graph.base.info import Info, requested_fields
-from graph.base.paging import After, First
+from graph.base.paging import After, Before, First, Last, without_default
 from graph.base.roots import Query
 from graph.catalog.catalog import Movie, Person
 from graph.catalog.inputs import MovieFilter
 from graph.catalog.shows import TvShow
 from resolvers.catalog import search
-from resolvers.paging import Edge, Page
+from resolvers.paging import PAGE_SIZE, Edge, Page
 
 describe_enum(
     models.SearchKind,
@@ -76,16 +76,20 @@ async def _search(
             description="Conditions that every title must meet; people are not filtered."
         ),
     ] = None,
-    first: First = 20,
+    first: First = PAGE_SIZE,
     after: After = None,
+    last: Last = None,
+    before: Before = None,
 ) -> Page[search.SearchResult]:
     return await search.search(
         info.context,
         query,
         kinds=kinds,
         filter_=filter.query() if filter else None,
-        first=first,
+        first=without_default(first, last, before),
         after=after,
+        last=last,
+        before=before,
         fields=requested_fields(info),
     )
 

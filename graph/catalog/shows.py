@@ -15,7 +15,7 @@ from graph.base.extension import extend
 from graph.base.fields import batched, plain, relation, resolver
 from graph.base.info import Info, looks_behind, requested_fields
 from graph.base.node import Node, node_type
-from graph.base.paging import After, Count, First
+from graph.base.paging import After, Before, Count, First, Last
 from graph.base.roots import Query
 from graph.base.scalars import Date
 from graph.catalog.catalog import Playable, Title
@@ -133,14 +133,16 @@ async def _tv_shows(
     ] = None,
     first: First = None,
     after: After = None,
+    last: Last = None,
+    before: Before = None,
 ) -> browse.ShowPage:
     return await shows.shows(
         info.context,
-        paging.PageArguments(first, after),
+        paging.PageArguments(first, after, last, before),
         filter_=filter.query() if filter else None,
         order=order_by.of_shows() if order_by else None,
         fields=requested_fields(info),
-        looks_behind=looks_behind(info),
+        looks_behind=looks_behind(info, is_backwards=last is not None or before is not None),
     )
 
 

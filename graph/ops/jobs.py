@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from enum import Enum
 from typing import Annotated
 
 import strawberry
@@ -17,7 +18,6 @@ from graph.base.node import Node, node_type
 from graph.base.payloads import build_payload, payload
 from graph.base.roots import Mutation, Subscription
 from graph.base.scalars import DateTime
-from graph.catalog.categories import MovieCategory
 from models import Role
 from resolvers.ops import jobs
 
@@ -29,6 +29,29 @@ describe_enum(
         "RUNNING": "Running on a worker.",
         "SUCCEEDED": "Finished successfully.",
         "FAILED": "Finished without success; `error` says why.",
+    },
+)
+
+
+class ImportCategory(Enum):
+    """The categories that TMDb has a list of."""
+
+    POPULAR = "POPULAR"
+    TRENDING = "TRENDING"
+    TOP_RATED = "TOP_RATED"
+    NEW_RELEASES = "NEW_RELEASES"
+    UPCOMING = "UPCOMING"
+
+
+describe_enum(
+    ImportCategory,
+    "A list of TMDb.",
+    {
+        "POPULAR": "Most popular first.",
+        "TRENDING": "Most popular of the week.",
+        "TOP_RATED": "Highest rated first.",
+        "NEW_RELEASES": "Newest first.",
+        "UPCOMING": "Next release first.",
     },
 )
 
@@ -64,9 +87,9 @@ class ImportFromTmdbInput:
         description="TMDb ids of the titles, at most 500.",
         directives=bound(items=500),
     )
-    category: MovieCategory | None = strawberry.field(
+    category: ImportCategory | None = strawberry.field(
         default=None,
-        description="TMDb list to import from instead of `tmdbIds`; any category but FEATURED.",
+        description="TMDb list to import from instead of `tmdbIds`.",
     )
     pages: int | None = strawberry.field(
         default=1, description="Number of pages of the list, 20 titles each: 1 to 50."
@@ -92,7 +115,7 @@ async def _import_from_tmdb(
     call = jobs.import_from_tmdb(
         info.context,
         tmdb_ids=input.tmdb_ids,
-        category=input.category,
+        category=models.MovieCategory(input.category.value) if input.category else None,
         pages=1 if input.pages is None else input.pages,
         tv=bool(input.tv),
     )

@@ -15,7 +15,7 @@ from graph.base.extension import extend
 from graph.base.fields import plain, relation, resolver
 from graph.base.info import Info
 from graph.base.node import Node, node_type
-from graph.base.paging import After, First
+from graph.base.paging import After, Before, First, Last, without_default
 from graph.base.payloads import AcknowledgePayload, acknowledge
 from graph.base.roots import Mutation
 from graph.base.scalars import DateTime
@@ -58,8 +58,10 @@ class ViewingConnection:
 
 async def _history(
     info: Info,
-    first: First = 50,
+    first: First = history.PAGE_SIZE,
     after: After = None,
+    last: Last = None,
+    before: Before = None,
     from_: Annotated[
         DateTime | None,
         strawberry.argument(
@@ -71,7 +73,10 @@ async def _history(
         strawberry.argument(description="Return viewings that started before this time."),
     ] = None,
 ) -> Page[models.ViewingRecord]:
-    return await history.history(info.context, first, after, since=from_, until=to)
+    size = without_default(first, last, before, history.PAGE_SIZE)
+    return await history.history(
+        info.context, size, after, last=last, before=before, since=from_, until=to
+    )
 
 
 async def _now_playing(info: Info) -> list[models.PlaybackSession]:
@@ -131,4 +136,5 @@ class HistoryMutation:
     delete_history: AcknowledgePayload | None = resolver(
         _delete_history,
         "Permanently deletes viewings from the viewer's history. Progress does not change.",
+        requires=Role.USER,
     )

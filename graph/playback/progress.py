@@ -15,12 +15,12 @@ from graph.base.extension import extend
 from graph.base.fields import batched, plain, relation, resolver
 from graph.base.info import Info
 from graph.base.node import Node, node_type
-from graph.base.paging import After, First
+from graph.base.paging import After, Before, First, Last, without_default
 from graph.base.scalars import DateTime
 from graph.catalog.catalog import Playable
 from graph.catalog.shows import Episode, TvShow
 from models import Role
-from resolvers.paging import Page
+from resolvers.paging import PAGE_SIZE, Page
 from resolvers.playback import continue_watching, next_up, progress
 
 
@@ -110,8 +110,10 @@ class ShowProgress:
 
 async def _continue_watching(
     info: Info,
-    first: First = 20,
+    first: First = PAGE_SIZE,
     after: After = None,
+    last: Last = None,
+    before: Before = None,
     include_next_up: Annotated[
         bool | None,
         strawberry.argument(
@@ -121,7 +123,12 @@ async def _continue_watching(
     ] = True,
 ) -> Page[models.LiveProgress]:
     return await continue_watching.continue_watching(
-        info.context, first, after, include_next_up=include_next_up is not False
+        info.context,
+        without_default(first, last, before),
+        after,
+        last=last,
+        before=before,
+        include_next_up=include_next_up is not False,
     )
 
 

@@ -19,6 +19,8 @@ from graph.playback.progress import ViewingProgress
 from graph.playback.sessions import ProgressPayload
 from models import Role
 from resolvers.playback import marks, notifications, offline_batch
+from resolvers.playback.reports import ReportResult
+from services.errors import ValidationFailed
 
 
 @strawberry.input(description="A film or an episode, by its global id.")
@@ -28,9 +30,15 @@ class PlayableInput:
 
 @strawberry.input(description="A title to mark as watched.")
 class MarkWatchedInput:
-    id: strawberry.ID = strawberry.field(
+    playable_id: strawberry.ID | None = strawberry.field(
+        default=None,
         description="Id of a film or an episode; or of a season or a show, for all "
-        "episodes aired so far (for a show without its specials)."
+        "episodes aired so far (for a show without its specials). Required.",
+    )
+    id: strawberry.ID | None = strawberry.field(
+        default=None,
+        description="The same as `playableId`; one of them is given.",
+        deprecation_reason="Use `playableId`, as `markUnwatched` does.",
     )
     watched_at: DateTime | None = strawberry.field(
         default=None, description="When it was watched; null means now."
@@ -108,9 +116,14 @@ async def _mark_watched(
     info: Info,
     input: Annotated[MarkWatchedInput, strawberry.argument(description="The title to mark.")],
 ) -> ProgressPayload:
-    return await build_payload(
-        ProgressPayload, marks.mark_watched(info.context, input.id, input.watched_at)
-    )
+    return await build_payload(ProgressPayload, _mark_one_watched(info, input))
+
+
+async def _mark_one_watched(info: Info, input: MarkWatchedInput) -> ReportResult:
+    if (input.playable_id is None) == (input.id is None):
+        raise ValidationFailed("Give the title as `playableId`.", path=["playableId"])
+    id_, path = (input.playable_id, "playableId") if input.id is None else (input.id, "id")
+    return await marks.mark_watched(info.context, str(id_), input.watched_at, path=path)
 
 
 async def _mark_unwatched(

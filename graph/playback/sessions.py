@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import Annotated
 
 import strawberry
@@ -23,18 +24,33 @@ from models import Role
 from resolvers.playback import reports, sessions
 from services.quality import Quality
 
+_STATES = {
+    "PLAYING": "Playing.",
+    "PAUSED": "Paused by the viewer.",
+    "BUFFERING": "Waiting for data.",
+    "STOPPED": "Ended; the session accepts no further reports.",
+}
+_EXPIRED = (
+    "No report for three heartbeat intervals; no longer counted as a stream. A report within the "
+    "hour revives it."
+)
+
+
+class ReportedState(Enum):
+    """The states that a player may report."""
+
+    PLAYING = "PLAYING"
+    PAUSED = "PAUSED"
+    BUFFERING = "BUFFERING"
+    STOPPED = "STOPPED"
+
+
+describe_enum(ReportedState, "State of a player, as it reports it.", _STATES, name="PlaybackState")
 describe_enum(
     models.PlaybackState,
-    "State of a player.",
-    {
-        "PLAYING": "Playing.",
-        "PAUSED": "Paused by the viewer.",
-        "BUFFERING": "Waiting for data.",
-        "STOPPED": "Ended; the session accepts no further reports.",
-        "EXPIRED": "No report for three heartbeat intervals; no longer counted as a "
-        "stream. A report within the hour revives it. Set by the server; "
-        "clients must not send it.",
-    },
+    "State of a playback session.",
+    {**_STATES, "EXPIRED": _EXPIRED},
+    name="PlaybackSessionState",
 )
 
 
@@ -51,7 +67,7 @@ class PlaybackSession(Node):
         "The title playing; null if it left the catalogue.",
     )
     device: Device = plain("The device it plays on.")
-    state: models.PlaybackState = plain("State of the player.")
+    state: models.PlaybackState = plain("State of the session.")
     position_seconds: float = plain("Position in seconds; for a new session, where to start.")
     duration_seconds: float | None = plain("Running time in seconds; null if unknown.")
     quality: Quality | None = plain(
@@ -97,9 +113,8 @@ class ReportProgressInput:
     duration_seconds: float | None = strawberry.field(
         default=None, description="Running time in seconds as measured by the player."
     )
-    state: models.PlaybackState = strawberry.field(
-        default=models.PlaybackState.PLAYING,
-        description="State of the player; EXPIRED is not accepted.",
+    state: ReportedState = strawberry.field(
+        default=ReportedState.PLAYING, description="State of the player."
     )
     quality: Quality | None = strawberry.field(
         default=None, description="Current picture quality; null if unknown."
@@ -165,7 +180,7 @@ async def _report_progress(
         input.sequence,
         input.position_seconds,
         duration_seconds=input.duration_seconds,
-        state=input.state,
+        state=models.PlaybackState(input.state.value),
         quality=input.quality,
         seeked=bool(input.seeked),
     )
@@ -206,10 +221,14 @@ class PlaybackMutation:
         "Starts a session at the stored position. The number of concurrent "
         "sessions per account is limited (TOO_MANY_STREAMS); `stopPlayback` "
         "frees one.",
+        requires=Role.USER,
     )
     report_progress: ProgressPayload | None = resolver(
         _report_progress,
         "Reports the position of a player. An acknowledged report is not "
         "lost; a report may be sent again.",
+        requires=Role.USER,
     )
-    stop_playback: ProgressPayload | None = resolver(_stop_playback, "Ends a session. Idempotent.")
+    stop_playback: ProgressPayload | None = resolver(
+        _stop_playback, "Ends a session. Idempotent.", requires=Role.USER
+    )

@@ -13,12 +13,12 @@ from graph.base.connections import connection
 from graph.base.extension import extend
 from graph.base.fields import plain, relation, resolver
 from graph.base.info import Info, requested_fields
-from graph.base.paging import After, First
+from graph.base.paging import After, Before, First, Last, without_default
 from graph.base.payloads import NodeInput, build_payload, payload
 from graph.base.roots import Mutation
 from graph.catalog.catalog import Title
 from models import Role
-from resolvers.paging import Page
+from resolvers.paging import PAGE_SIZE, Page
 from resolvers.playback import watchlist
 
 
@@ -40,9 +40,20 @@ class TitleConnection:
 
 
 async def _watchlist(
-    info: Info, first: First = 20, after: After = None
+    info: Info,
+    first: First = PAGE_SIZE,
+    after: After = None,
+    last: Last = None,
+    before: Before = None,
 ) -> Page[models.TitleRecord]:
-    return await watchlist.watchlist(info.context, first, after, requested_fields(info))
+    return await watchlist.watchlist(
+        info.context,
+        without_default(first, last, before),
+        after,
+        requested_fields(info),
+        last=last,
+        before=before,
+    )
 
 
 @extend(Viewer)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from enum import Enum
 from typing import Annotated
 
 import strawberry
@@ -19,6 +20,20 @@ from models import Role
 from resolvers.sources import breakers
 from services.breaker.breaker import BreakerSnapshot, BreakerState
 
+
+class ForcedState(Enum):
+    """The states that an operator may force."""
+
+    CLOSED = "CLOSED"
+    OPEN = "OPEN"
+
+
+describe_enum(
+    ForcedState,
+    "State to force on a circuit breaker.",
+    {"CLOSED": "All calls pass.", "OPEN": "No call passes."},
+    name="BreakerState",
+)
 describe_enum(
     BreakerState,
     "State of a circuit breaker.",
@@ -27,6 +42,7 @@ describe_enum(
         "OPEN": "No call passes: too many failed or were slow.",
         "HALF_OPEN": "A few trial calls pass to test for recovery.",
     },
+    name="CircuitBreakerState",
 )
 
 
@@ -53,9 +69,9 @@ class CircuitBreaker(Node):
 @strawberry.input(description="State to force on a circuit breaker.")
 class SetBreakerInput:
     id: strawberry.ID = strawberry.field(description="Global id of the breaker.")
-    state: BreakerState | None = strawberry.field(
+    state: ForcedState | None = strawberry.field(
         default=None,
-        description="OPEN or CLOSED, in force until lifted; null lifts a forced state.",
+        description="State in force until lifted; null lifts a forced state.",
     )
     reason: str = strawberry.field(
         description="Reason, shown to other operators: 1 to 200 characters."
@@ -77,7 +93,8 @@ async def _set_breaker(
         SetBreakerInput, strawberry.argument(description="The breaker, its state and the reason.")
     ],
 ) -> BreakerPayload:
-    call = breakers.set_breaker(info.context, input.id, input.state, input.reason)
+    state = BreakerState(input.state.value) if input.state is not None else None
+    call = breakers.set_breaker(info.context, input.id, state, input.reason)
     return await build_payload(BreakerPayload, call)
 
 

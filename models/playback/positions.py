@@ -9,13 +9,21 @@ from models.playback.documents import instant
 Place = tuple[int, str]  # milliseconds of the instant, and the id
 
 
-def match_older(field: str, place: Place) -> list[dict[str, Any]]:
-    """Build the branches that match strictly after the place, by the instant's field."""
-    at = instant(place[0])
-    return [{field: {"$lt": at}}, {field: at, "_id": {"$lt": place[1]}}]
+def match_side(
+    field: str, place: Place, *, is_newer: bool, includes_place: bool = False
+) -> list[dict[str, Any]]:
+    """Build the branches that match one side of a place, by the instant's field.
+
+    Args:
+        is_newer: the side that the list begins with.
+        includes_place: also what is at the place itself.
+    """
+    at, beyond = instant(place[0]), "$gt" if is_newer else "$lt"
+    id_beyond = f"{beyond}e" if includes_place else beyond
+    return [{field: {beyond: at}}, {field: at, "_id": {id_beyond: place[1]}}]
 
 
-def match_newer(field: str, place: Place) -> list[dict[str, Any]]:
-    """Build the branches that match the place itself and all before it."""
-    at = instant(place[0])
-    return [{field: {"$gt": at}}, {field: at, "_id": {"$gte": place[1]}}]
+def sort_by(field: str, *, is_newest_first: bool) -> list[tuple[str, int]]:
+    """Build the order of a list, from its beginning or from its end."""
+    direction = -1 if is_newest_first else 1
+    return [(field, direction), ("_id", direction)]

@@ -10,7 +10,7 @@ import msgspec
 
 from models.mongo.base import EPOCH
 from models.mongo.reading import find
-from models.playback.positions import Place, match_newer, match_older
+from models.playback.positions import Place, match_side, sort_by
 from models.playback.viewings import Viewing, ViewingRecord
 
 
@@ -19,33 +19,42 @@ async def read_history(
     *,
     since: datetime | None = None,
     until: datetime | None = None,
-    before: Place | None = None,
+    position: Place | None = None,
+    backwards: bool = False,
     limit: int,
 ) -> list[ViewingRecord]:
     """Viewings of a user begun from `since` on and before `until`, newest first.
 
-    `before` is the place to continue from.
+    Args:
+        position: the place to continue from.
+        backwards: the newer ones, oldest first.
 
     Raises:
         UpstreamUnavailable: MongoDB did not answer in time or refused.
     """
     where = _within(user_id, since, until)
-    if before is not None:
-        where["$or"] = match_older("started_at", before)
-    order = [("started_at", -1), ("_id", -1)]
+    if position is not None:
+        where["$or"] = match_side("started_at", position, is_newer=backwards)
+    order = sort_by("started_at", is_newest_first=not backwards)
     return await find(Viewing, ViewingRecord, where, sort=order, limit=limit)
 
 
-async def has_history_up_to(
-    user_id: str, place: Place, *, since: datetime | None = None, until: datetime | None = None
+async def has_history_beside(
+    user_id: str,
+    place: Place,
+    *,
+    is_newer: bool,
+    since: datetime | None = None,
+    until: datetime | None = None,
 ) -> bool:
-    """Whether the history has a viewing at the place, or a newer one.
+    """Whether the history has a viewing at the place, or a newer (else an older) one.
 
     Raises:
         UpstreamUnavailable: MongoDB did not answer in time or refused.
     """
-    where = _within(user_id, since, until) | {"$or": match_newer("started_at", place)}
-    order = [("started_at", 1), ("_id", 1)]
+    side = match_side("started_at", place, is_newer=is_newer, includes_place=True)
+    where = _within(user_id, since, until) | {"$or": side}
+    order = sort_by("started_at", is_newest_first=not is_newer)
     none = frozenset[str]()
     return bool(await find(Viewing, ViewingRecord, where, fields=none, sort=order, limit=1))
 

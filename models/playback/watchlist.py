@@ -15,7 +15,7 @@ from pymongo.errors import DuplicateKeyError
 
 from models.mongo.base import EPOCH, IdentifiedRecord, StoredDocument
 from models.mongo.reading import database_errors, find
-from models.playback.positions import Place, match_newer, match_older
+from models.playback.positions import Place, match_side, sort_by
 
 
 class WatchlistEntry(StoredDocument):
@@ -89,28 +89,33 @@ async def on_watchlist(user_id: str, title_ids: Collection[str]) -> set[str]:
 
 
 async def read_watchlist(
-    user_id: str, *, before: Place | None, limit: int
+    user_id: str, *, position: Place | None, limit: int, backwards: bool = False
 ) -> list[WatchlistEntryRecord]:
-    """Entries, newest first; `before` is the place to continue from.
+    """Entries, newest first.
+
+    Args:
+        position: the place to continue from.
+        backwards: the newer ones, oldest first.
 
     Raises:
         UpstreamUnavailable: MongoDB did not answer in time or refused.
     """
     where: dict[str, Any] = {"user_id": user_id}
-    if before is not None:
-        where["$or"] = match_older("added_at", before)
-    order = [("added_at", -1), ("_id", -1)]
+    if position is not None:
+        where["$or"] = match_side("added_at", position, is_newer=backwards)
+    order = sort_by("added_at", is_newest_first=not backwards)
     return await find(WatchlistEntry, WatchlistEntryRecord, where, sort=order, limit=limit)
 
 
-async def read_watchlist_up_to(
-    user_id: str, place: Place, *, limit: int
+async def read_watchlist_beside(
+    user_id: str, place: Place, *, is_newer: bool, limit: int
 ) -> list[WatchlistEntryRecord]:
-    """The entry at a place and those that are newer, oldest first.
+    """The entry at a place and those that are newer (else older), the nearest first.
 
     Raises:
         UpstreamUnavailable: MongoDB did not answer in time or refused.
     """
-    where = {"user_id": user_id, "$or": match_newer("added_at", place)}
-    order = [("added_at", 1), ("_id", 1)]
+    side = match_side("added_at", place, is_newer=is_newer, includes_place=True)
+    where = {"user_id": user_id, "$or": side}
+    order = sort_by("added_at", is_newest_first=not is_newer)
     return await find(WatchlistEntry, WatchlistEntryRecord, where, sort=order, limit=limit)

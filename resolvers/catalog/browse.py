@@ -107,7 +107,15 @@ async def movies_of_genres(
     size, position = arguments.size(), position_of(arguments, order, secret)
     filters = [models.MovieFilter(genres=(genre.slug,)) for genre in genres]
     queries = [
-        models.MovieQuery(None, one, order, size, position=position, looks_behind=looks_behind)
+        models.MovieQuery(
+            None,
+            one,
+            order,
+            size,
+            backwards=arguments.is_backwards,
+            position=position,
+            looks_behind=looks_behind,
+        )
         for one in filters
     ]
     loader = context.loader(loaders.MoviePagesByQuery)

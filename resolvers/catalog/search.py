@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
@@ -10,7 +10,7 @@ import loaders
 import models
 from resolvers.catalog.filters import normalize_filter
 from resolvers.context import Context
-from resolvers.paging import Page, validate_size
+from resolvers.paging import Page, PageArguments, validate_size
 from services import cursors
 from services.errors import InvalidCursor, ValidationFailed
 
@@ -28,6 +28,8 @@ async def search(
     filter_: models.MovieFilter | None = None,
     first: int | None = None,
     after: str | None = None,
+    last: int | None = None,
+    before: str | None = None,
     fields: loaders.Fields = None,
 ) -> Page[SearchResult]:
     """One page of records with these words in their names, best first; cached for a minute.
@@ -40,22 +42,23 @@ async def search(
         UpstreamUnavailable.
     """
     secret = context.runtime.settings.secret_bytes
-    size = validate_size(first, "first", 20)
+    arguments = PageArguments(first, after, last, before)
+    size = arguments.size()
     search_query = loaders.SearchQuery(
         _words(query), _kinds(kinds), await normalize_filter(context, filter_)
     )
     order = f"search:{search_query.key()}"
-    last_hit = _hit(secret, order, after) if after is not None else None
+    known = _hit(secret, order, *arguments.cursor)
     found = await _hits(context, search_query)
-    begin = _begin_after(found, last_hit)
-    if begin + size >= found.settled < len(found.hits):
+    begin, end = _bounds(found, known, size, is_backwards=arguments.is_backwards)
+    if end >= found.settled < len(found.hits):
         found = await _hits(context, replace(search_query, is_deep=True))
-        begin = _begin_after(found, last_hit)
-    page = found.hits[begin : begin + size]
+        begin, end = _bounds(found, known, size, is_backwards=arguments.is_backwards)
+    page = found.hits[begin:end]
     nodes_by_id = await context.load_many(
         loaders.SearchResultById, [hit.id for hit in page], fields
     )
-    has_next = begin + size < len(found.hits)
+    has_next = end < len(found.hits)
     return Page(page, has_next, begin > 0, secret, order, _position, _node_of(nodes_by_id))
 
 
@@ -90,11 +93,16 @@ async def _hits(context: Context, query: loaders.SearchQuery) -> models.SearchHi
     return await loader.load(loader.key_for(query.key(), query)) or models.SearchHits()
 
 
-def _begin_after(found: models.SearchHits, last_hit: models.SearchHit | None) -> int:
-    """Index of the first hit behind another, which may no longer be there."""
-    if last_hit is None:
-        return 0
-    return bisect_right(found.hits, _rank(last_hit), key=_rank)
+def _bounds(
+    found: models.SearchHits, known: models.SearchHit | None, size: int, *, is_backwards: bool
+) -> tuple[int, int]:
+    """Where the page behind or before a hit begins and ends; the hit may no longer be there."""
+    if is_backwards:
+        hits, end = found.hits, len(found.hits)
+        end = end if known is None else bisect_left(hits, _rank(known), key=_rank)
+        return max(0, end - size), end
+    begin = 0 if known is None else bisect_right(found.hits, _rank(known), key=_rank)
+    return begin, begin + size
 
 
 def _rank(hit: models.SearchHit) -> tuple[float, str]:
@@ -128,8 +136,10 @@ def _kinds(chosen: Sequence[models.SearchKind] | None) -> tuple[models.SearchKin
     return tuple(kind for kind in models.SearchKind if chosen is None or kind in chosen)
 
 
-def _hit(secret: bytes, order: str, after: str) -> models.SearchHit:
-    score, last_id = cursors.decode(secret, order, after, "after")
+def _hit(secret: bytes, order: str, cursor: str | None, argument: str) -> models.SearchHit | None:
+    if cursor is None:
+        return None
+    score, last_id = cursors.decode(secret, order, cursor, argument)
     if not isinstance(score, float):
-        raise InvalidCursor("`after` is not a cursor of this list.", path=["after"])
+        raise InvalidCursor(f"`{argument}` is not a cursor of this list.", path=[argument])
     return models.SearchHit(score, last_id)

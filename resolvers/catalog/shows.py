@@ -38,6 +38,7 @@ async def shows(
         filter=await normalize_filter(context, filter_),
         order=order,
         size=size,
+        backwards=arguments.is_backwards,
         position=position_of(arguments, order, secret),
         looks_behind=looks_behind,
     )

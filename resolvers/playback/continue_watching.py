@@ -13,7 +13,7 @@ import loaders
 import models
 from models.mongo import ids
 from resolvers.context import Context
-from resolvers.paging import PAGE_SIZE, Page, validate_size
+from resolvers.paging import Page, PageArguments
 from resolvers.playback.next_up import find_next, is_begun, is_watched
 from resolvers.playback.progress import pick_newest, read_unflushed
 from services import cursors
@@ -48,6 +48,8 @@ async def continue_watching(
     first: int | None = None,
     after: str | None = None,
     *,
+    last: int | None = None,
+    before: str | None = None,
     include_next_up: bool = True,
 ) -> Page[models.LiveProgress]:
     """One page of the viewer's own list.
@@ -58,29 +60,75 @@ async def continue_watching(
         ValidationFailed, InvalidCursor, Unauthenticated, UpstreamUnavailable.
     """
     viewer = context.require(models.Role.USER)
-    size = validate_size(first, "first", PAGE_SIZE)
+    arguments = PageArguments(first, after, last, before)
+    size = arguments.size()
     secret = context.runtime.settings.secret_bytes
-    before = cursors.decode_instant(secret, _ORDER, after)
-    items: list[Item] = []
-    passed: list[_Watched] = []
-    async for titles in _read_watched(context, viewer.user_id):
-        remaining = [one for one in titles if before is None or one.place < before]
-        passed += titles[: len(titles) - len(remaining)]
-        for block in _split(remaining, max(size + 1, _MIN_BLOCK)):
-            items += await _build_items(context, block, include_next_up)
-            if len(items) > size:
-                break
-        if len(items) > size:
-            break
+    place = cursors.decode_instant(secret, _ORDER, *arguments.cursor)
+    titles = _read_watched(context, viewer.user_id)
+    if arguments.is_backwards:
+        newer = await _read_newer(context, titles, place, include_next_up)
+        items, is_beyond = newer.items[::-1], newer.is_beyond
+    else:
+        older = await _read_older(context, titles, place, size + 1, include_next_up)
+        items, is_beyond = older.items, older.is_beyond
+    page, is_more = arguments.cut(items, size)
     return Page(
-        items[:size],
-        len(items) > size,
-        await _has_items(context, passed, include_next_up),
+        page,
+        *arguments.bounds(is_more=is_more, is_beyond=is_beyond),
         secret,
         _ORDER,
         position_of=lambda item: cursors.Position(*item.place),
         node_of=lambda item: item.progress,
     )
+
+
+class _Side(NamedTuple):
+    """Items on one side of a place, newest first, and whether there are some on the other one."""
+
+    items: list[Item]
+    is_beyond: bool
+
+
+async def _read_older(
+    context: Context,
+    watched: AsyncIterator[list[_Watched]],
+    place: Place | None,
+    limit: int,
+    include_next_up: bool,
+) -> _Side:
+    """The items behind a place, or all, until there are `limit` or more."""
+    items: list[Item] = []
+    passed: list[_Watched] = []
+    async for titles in watched:
+        remaining = [one for one in titles if place is None or one.place < place]
+        passed += titles[: len(titles) - len(remaining)]
+        for block in _split(remaining, max(limit, _MIN_BLOCK)):
+            items += await _build_items(context, block, include_next_up)
+            if len(items) >= limit:
+                break
+        if len(items) >= limit:
+            break
+    return _Side(items, await _has_items(context, passed, include_next_up))
+
+
+async def _read_newer(
+    context: Context,
+    watched: AsyncIterator[list[_Watched]],
+    place: Place | None,
+    include_next_up: bool,
+) -> _Side:
+    """All items before a place, or all there are."""
+    items: list[Item] = []
+    is_beyond = False
+    async for titles in watched:
+        due = [one for one in titles if place is None or one.place > place]
+        for block in _split(due, _MIN_BLOCK):
+            items += await _build_items(context, block, include_next_up)
+        for block in _split(titles[len(due) :], _MIN_BLOCK):
+            is_beyond = is_beyond or bool(await _build_items(context, block, include_next_up))
+        if is_beyond:
+            break
+    return _Side(items, is_beyond)
 
 
 async def _has_items(context: Context, passed: Sequence[_Watched], include_next_up: bool) -> bool:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 import models
 from resolvers.context import Context
-from resolvers.paging import Page, require_kind, validate_size
+from resolvers.paging import Page, PageArguments, require_kind
 from services import cursors
 from services.errors import NotFound, ValidationFailed
 
@@ -23,6 +23,8 @@ async def history(
     first: int | None = None,
     after: str | None = None,
     *,
+    last: int | None = None,
+    before: str | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
 ) -> Page[models.ViewingRecord]:
@@ -32,17 +34,21 @@ async def history(
         ValidationFailed, InvalidCursor, Unauthenticated, UpstreamUnavailable.
     """
     viewer = context.require(models.Role.USER)
-    size = validate_size(first, "first", PAGE_SIZE)
+    arguments = PageArguments(first, after, last, before)
+    size, backwards = arguments.size(PAGE_SIZE), arguments.is_backwards
     secret = context.runtime.settings.secret_bytes
-    before = cursors.decode_instant(secret, _ORDER, after)
+    place = cursors.decode_instant(secret, _ORDER, *arguments.cursor)
+    period = {"since": since, "until": until}
     rows = await models.read_history(
-        viewer.user_id, since=since, until=until, before=before, limit=size + 1
+        viewer.user_id, **period, position=place, backwards=backwards, limit=size + 1
     )
-    has_previous = before is not None and await models.has_history_up_to(
-        viewer.user_id, before, since=since, until=until
+    is_beyond = place is not None and await models.has_history_beside(
+        viewer.user_id, place, is_newer=not backwards, **period
     )
-    nodes = models.infer_ends(rows[:size], _silence_cutoff(context))
-    return Page(nodes, len(rows) > size, has_previous, secret, _ORDER, _position)
+    page, is_more = arguments.cut(rows, size)
+    bounds = arguments.bounds(is_more=is_more, is_beyond=is_beyond)
+    nodes = models.infer_ends(page, _silence_cutoff(context))
+    return Page(nodes, *bounds, secret, _ORDER, _position)
 
 
 def _position(viewing: models.ViewingRecord) -> cursors.Position:

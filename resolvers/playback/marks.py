@@ -26,11 +26,14 @@ _AHEAD = timedelta(minutes=5)  # how far a client's clock may be
 
 
 async def mark_watched(
-    context: Context, id_: str, watched_at: datetime | None = None
+    context: Context, id_: str, watched_at: datetime | None = None, *, path: str = "id"
 ) -> ReportResult:
     """Mark a film, an episode, or the aired episodes of a season or a show as watched.
 
     Specials of a show are left out. Returns the progress of the last title.
+
+    Args:
+        path: what the client calls the id.
 
     Raises:
         NotFound: there is no such title, or none of its episodes has aired.
@@ -40,11 +43,11 @@ async def mark_watched(
     """
     context.require(models.Role.USER)
     at_ms = _watched_ms(context, watched_at)
-    titles = await _titles(context, id_, path="id")
+    titles = await _titles(context, id_, path=path)
     if titles is None:
-        raise NotFound("There is no such film, episode, season or show.", path=["id"])
+        raise NotFound("There is no such film, episode, season or show.", path=[path])
     if not titles:
-        raise NotFound("Nothing of it was shown yet.", path=["id"])
+        raise NotFound("Nothing of it was shown yet.", path=[path])
     progress_by_title = await progress_among(context, [title.id for title in titles])
     durations = await find_durations(context, titles)
     is_one = titles[-1].id == id_

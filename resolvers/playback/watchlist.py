@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 import loaders
 import models
 from resolvers.context import Context
-from resolvers.paging import PAGE_SIZE, Page, require_kind, validate_size
+from resolvers.paging import PAGE_SIZE, Page, PageArguments, require_kind
 from services import cursors
 from services.errors import NotFound, ValidationFailed
 
@@ -25,6 +25,9 @@ async def watchlist(
     first: int | None = None,
     after: str | None = None,
     fields: loaders.Fields = None,
+    *,
+    last: int | None = None,
+    before: str | None = None,
 ) -> Page[models.TitleRecord]:
     """One page of the viewer's own list, newest first.
 
@@ -32,15 +35,19 @@ async def watchlist(
         ValidationFailed, InvalidCursor, Unauthenticated, UpstreamUnavailable.
     """
     viewer = context.require(models.Role.USER)
-    size = validate_size(first, "first", PAGE_SIZE)
+    arguments = PageArguments(first, after, last, before)
+    size = arguments.size()
     secret = context.runtime.settings.secret_bytes
-    before = cursors.decode_instant(secret, _ORDER, after)
-    listed = await _read_listed(context, viewer.user_id, before, size, fields)
-    has_previous = before is not None and await _has_newer(context, viewer.user_id, before)
+    place = cursors.decode_instant(secret, _ORDER, *arguments.cursor)
+    backwards = arguments.is_backwards
+    listed = await _read_listed(context, viewer.user_id, place, size, fields, backwards=backwards)
+    is_beyond = place is not None and await _has_beside(
+        context, viewer.user_id, place, is_newer=not backwards
+    )
+    page, is_more = arguments.cut(listed, size)
     return Page(
-        listed[:size],
-        len(listed) > size,
-        has_previous,
+        page,
+        *arguments.bounds(is_more=is_more, is_beyond=is_beyond),
         secret,
         _ORDER,
         position_of=lambda one: cursors.Position(*_place(one[0])),
@@ -51,26 +58,32 @@ async def watchlist(
 async def _read_listed(
     context: Context,
     user_id: str,
-    before: tuple[int, str] | None,
+    place: tuple[int, str] | None,
     size: int,
     fields: loaders.Fields,
+    *,
+    backwards: bool,
 ) -> list[tuple[models.WatchlistEntryRecord, models.TitleRecord]]:
     """Entries with their titles, more than `size` if there are; deleted titles are left out."""
     listed: list[tuple[models.WatchlistEntryRecord, models.TitleRecord]] = []
     for limit in (size + 1, MAX_TITLES):  # the second time, all that are left
-        entries = await models.read_watchlist(user_id, before=before, limit=limit)
+        entries = await models.read_watchlist(
+            user_id, position=place, backwards=backwards, limit=limit
+        )
         titles = await context.load_many(loaders.TitleById, _title_ids(entries), fields)
         listed += [(one, title) for one in entries if (title := titles[one.title_id]) is not None]
         if len(entries) < limit or len(listed) > size:
             break
-        before = _place(entries[-1])
+        place = _place(entries[-1])
     return listed
 
 
-async def _has_newer(context: Context, user_id: str, place: tuple[int, str]) -> bool:
-    """Whether a title that still exists is listed at the place or before it."""
+async def _has_beside(
+    context: Context, user_id: str, place: tuple[int, str], *, is_newer: bool
+) -> bool:
+    """Whether a title that still exists is listed at the place, or before it (else behind it)."""
     for limit in (PAGE_SIZE, MAX_TITLES):
-        entries = await models.read_watchlist_up_to(user_id, place, limit=limit)
+        entries = await models.read_watchlist_beside(user_id, place, is_newer=is_newer, limit=limit)
         titles = await context.load_many(loaders.TitleById, _title_ids(entries), _NO_FIELDS)
         if any(title is not None for title in titles.values()):
             return True

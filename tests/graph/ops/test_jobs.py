@@ -56,7 +56,6 @@ async def test_without_a_key_importing_says_what_to_do(graphql: GraphQL, runtime
         ({"tmdbIds": []}, ["input", "tmdbIds"]),
         ({"tmdbIds": [1], "category": "POPULAR"}, ["input", "tmdbIds"]),
         ({"tmdbIds": [0]}, ["input", "tmdbIds"]),
-        ({"category": "FEATURED"}, ["input", "category"]),
         ({"category": "POPULAR", "pages": 0}, ["input", "pages"]),
         ({"category": "POPULAR", "pages": 51}, ["input", "pages"]),
     ],
