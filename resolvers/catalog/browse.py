@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -104,20 +104,9 @@ async def movies_of_genres(
     """
     order = order or models.MovieOrder.of(None, None)
     secret = context.runtime.settings.secret_bytes
-    size, position = arguments.size(), position_of(arguments, order, secret)
+    whole = _whole_list(arguments, order, secret, looks_behind=looks_behind)
     filters = [models.MovieFilter(genres=(genre.slug,)) for genre in genres]
-    queries = [
-        models.MovieQuery(
-            None,
-            one,
-            order,
-            size,
-            backwards=arguments.is_backwards,
-            position=position,
-            looks_behind=looks_behind,
-        )
-        for one in filters
-    ]
+    queries = [replace(whole, filter=one) for one in filters]
     loader = context.loader(loaders.MoviePagesByQuery)
     keys = [loader.key_for(query) for query in queries]
     pages_by_key = await loader.many(keys)
@@ -130,6 +119,21 @@ async def movies_of_genres(
         build_title_page(loaders.in_order(films, page.ids), page, query, secret)
         for page, query in zip(pages, queries, strict=True)
     ]
+
+
+def _whole_list(
+    arguments: PageArguments, order: models.MovieOrder, secret: bytes, *, looks_behind: bool
+) -> models.MovieQuery:
+    """The query of a page of all films."""
+    return models.MovieQuery(
+        None,
+        models.MovieFilter(),
+        order,
+        arguments.size(),
+        backwards=arguments.is_backwards,
+        position=position_of(arguments, order, secret),
+        looks_behind=looks_behind,
+    )
 
 
 async def count_movies(
