@@ -58,13 +58,13 @@ class WirePool:
             connection = self._idle.pop()
             if connection.is_usable:
                 return connection
-            connection.abort()
+            self._drop(connection)
         return await self._wait(seconds)
 
     def release(self, connection: WireConnection) -> None:
         """Give back a connection; one that cannot be used again is ended."""
         if self._is_closed or not connection.is_usable:
-            connection.abort()
+            self._drop(connection)
             return
         if not self._serve(connection):
             self._idle.append(connection)
@@ -158,6 +158,11 @@ class WirePool:
         self._open.add(connection)
         self.release(connection)
         self._grow()
+
+    def _drop(self, connection: WireConnection) -> None:
+        """End a connection, also one that had ended before it was ours, which nobody would tell."""
+        connection.abort()
+        self._end(connection)
 
     def _end(self, connection: WireConnection) -> None:
         """Free the place of a connection that has ended by itself or was aborted."""

@@ -212,6 +212,24 @@ async def test_connections_go_back_to_the_driver_at_the_end(mongodb_uri: str, st
     assert uses(client) == (0,) != held
 
 
+async def test_a_connection_that_ended_in_the_drivers_hands_takes_no_place(
+    mongodb_uri: str, stored: str
+) -> None:
+    async with open_lean_client(mongodb_uri, maxPoolSize=4, timeoutMS=2_000) as client:
+        films = client[stored].films
+        (pool,) = (server.pool for server in client._topology._servers.values())
+        for number in range(4):
+            # given an idle connection of PyMongo's own that has just ended, unknown to it
+            await asyncio.gather(*(client.admin.command("ping") for _ in range(2)))
+            for conn in pool.conns:
+                conn.conn.conn[0].abort()
+            await asyncio.sleep(0.01)
+            # when more is read at once than there are connections
+            await asyncio.gather(*(read(films, n) for n in range(number, number + 8)))
+            async with read_lean(client, enabled=True):
+                await read(films, number)
+
+
 async def test_connections_idle_for_too_long_are_not_used_again(
     mongodb_uri: str, stored: str
 ) -> None:
