@@ -32,13 +32,15 @@ async def drop_other_history(redis: Redis, cache: Cache) -> bool:
     key = cache.prefix + CACHE_HISTORY
     async with limit_silence(_SILENCE_SECONDS):
         current = await _read_history(redis)
-        if current is None or await redis.get(key) == current:
+        known = await redis.get(key)
+        if current is None or known == current:
             return False
     for kinds in cached_prefixes(""):
         await cache.invalidate_pattern(kinds + "*")
     async with limit_silence(_SILENCE_SECONDS):
         await redis.set(key, current)
-    log.info("cache_history_changed")
+    if known is not None:  # not the first of all processes
+        log.info("cache_history_changed")
     return True
 
 

@@ -37,7 +37,7 @@ ROWS: dict[str, list[str]] = {
     "regex search": [],
     "cursors": [],
     "ids and ownership": [
-        "tests/privacy/test_matrix.py::test_what_ada_may_read_nobody_else_can",
+        "tests/privacy/test_reading.py::test_what_ada_may_read_nobody_else_can",
         "tests/privacy/test_matrix.py::test_what_is_adas_nobody_else_can_change",
     ],
     "mass assignment and secret fields": [],

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests.privacy.operations import Made, root_fields, variants
-from tests.privacy.world import FILM, POSITION, REPORT, START, World
+from tests.privacy.world import DURATION, FILM, POSITION, REPORT, START, World
 from tests.support.api_client import LiveServer, Socket, build_silent_app, serve_app
 
 
@@ -51,7 +51,7 @@ async def test_what_ada_does_is_sent_to_nobody_else(
         # when Ada watches on
         watching = world.sessions[-1]
         for number in (2, 3):
-            await world.ask(REPORT, world.ada.token, id=watching, at=POSITION, of=None,
+            await world.ask(REPORT, world.ada.token, id=watching, at=POSITION, of=DURATION,
                             number=number)  # fmt: skip
         # then all that comes is of others, up to what is asked last
         await socket.subscribe("last", "{ theEnd: __typename }")
@@ -75,7 +75,7 @@ async def test_ada_and_bob_each_hear_of_their_own_progress(world: World, live: L
         # when Bob begins it too
         device = {"key": "bobs-device", "kind": "WEB"}
         session = (await world.ask(START, world.bob.token, id=FILM, device=device))["session"]
-        await world.ask(REPORT, world.bob.token, id=session["id"], at=77.0, of=None, number=1)
+        await world.ask(REPORT, world.bob.token, id=session["id"], at=77.0, of=DURATION, number=1)
         # then he hears of that, and nothing of hers
         messages = await _receive_until(bobs, "77.0")
         assert world.seen(json.dumps(messages)) == set()
