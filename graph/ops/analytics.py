@@ -64,7 +64,7 @@ class MetricsPoint:
     cache: list[CacheLevelStats] = plain("Statistics of each cache tier.")
     database_p95_ms: float | None = plain(
         "95th percentile of database command latency in milliseconds, "
-        "rounded up to 1, 2.5, 5, 10 and so on; null if no command ran."
+        "rounded up to 1, 2.5, 5, 10 and so on to 10,000; null if no command ran."
     )
     active_connections: int = plain("Open requests and WebSocket connections.")
     active_streams: int = plain("Open subscriptions and event streams.")

@@ -63,7 +63,6 @@ PROVIDER_STATUS = Kind("provider_status", "provider:status:{}", 30, 0)
 PROVIDER_SEARCH = Kind("provider_search", "provider:search:{}", 300, 0)
 
 # State, not cache: never evicted, written by one owner each.
-USER_SESSION = "user:{}:session"  # 24 h
 # Playback's keys end in {p<shard>}, a Redis Cluster tag (progress_keys.py).
 USER_PROGRESS = "user:{}:progress:{}:{{p{}}}"  # hash; 7 d once flushed, no end before
 USER_UNFLUSHED = "user:{}:unflushed:{{p{}}}"  # sorted set of titles by time; emptied by flushing

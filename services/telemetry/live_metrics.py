@@ -23,6 +23,9 @@ from services.telemetry import metrics
 # Each bound is 5 % above the one before, 0.1 ms to 60 s: a percentile is at most 5 % too high.
 _STEP = 1.05
 BOUNDS_SECONDS = [0.0001 * _STEP**step for step in range(math.ceil(math.log(600_000, _STEP)) + 1)]
+_DATABASE_BOUNDS_MS = {
+    bisect_left(BOUNDS_SECONDS, seconds): seconds * 1000 for seconds in metrics.REQUEST_BUCKETS
+}
 SILENT_AFTER_SECONDS = 3  # a process without samples for this long is considered stopped
 
 
@@ -215,7 +218,7 @@ def merge(samples: Iterable[Sample]) -> Point:
         p95_ms=compute_percentile_ms(durations, 0.95),
         p99_ms=compute_percentile_ms(durations, 0.99),
         cache=[_merge_level(level, every) for level in CacheLevel],
-        database_p95_ms=compute_percentile_ms(database, 0.95) if database else None,
+        database_p95_ms=_compute_database_p95_ms(database) if database else None,
         active_connections=sum(sample.active_connections for sample in every),
         active_streams=sum(sample.active_streams for sample in every),
         progress_backlog=max(sample.progress_backlog for sample in every),
@@ -235,13 +238,25 @@ def _merge_level(level: CacheLevel, samples: list[Sample]) -> CacheLevelStats:
 
 def compute_percentile_ms(counts: Mapping[int, int], share: float) -> float:
     """Return the upper bound of the bucket that a share (0 to 1) of calls ends in; 0 if none."""
+    bucket = _find_bucket(counts, share)
+    return 0.0 if bucket is None else BOUNDS_SECONDS[min(bucket, len(BOUNDS_SECONDS) - 1)] * 1000
+
+
+def _compute_database_p95_ms(counts: Mapping[int, int]) -> float:
+    """The 95th percentile as one of the bounds that database calls are counted by."""
+    bucket = _find_bucket(counts, 0.95)
+    bound_ms = None if bucket is None else _DATABASE_BOUNDS_MS.get(bucket)
+    return compute_percentile_ms(counts, 0.95) if bound_ms is None else bound_ms
+
+
+def _find_bucket(counts: Mapping[int, int], share: float) -> int | None:
     target = math.ceil(share * sum(counts.values()))
     below = 0
     for bucket in sorted(counts):
         below += counts[bucket]
         if below >= target:
-            return BOUNDS_SECONDS[min(bucket, len(BOUNDS_SECONDS) - 1)] * 1000
-    return 0.0
+            return bucket
+    return None
 
 
 _encoder = msgspec.msgpack.Encoder()

@@ -5,16 +5,24 @@ Labels are few and finite.
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    generate_latest,
+)
 
 REGISTRY = CollectorRegistry()
-_REQUEST_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+ProcessCollector(registry=REGISTRY)  # memory, files and processor time, where /proc tells them
+REQUEST_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
 http_request_duration_seconds = Histogram(
     "http_request_duration_seconds",
     "Duration of HTTP requests in seconds",
     ["method", "route", "status_code"],
-    buckets=_REQUEST_BUCKETS,
+    buckets=REQUEST_BUCKETS,
     registry=REGISTRY,
 )
 http_requests_total = Counter(
@@ -78,7 +86,7 @@ active_streams = Gauge(
 database_seconds = Histogram(
     "database_seconds",
     "Duration of one MongoDB command in seconds",
-    buckets=_REQUEST_BUCKETS,
+    buckets=REQUEST_BUCKETS,
     registry=REGISTRY,
 )
 database_errors_total = Counter(

@@ -5,13 +5,17 @@ from __future__ import annotations
 import importlib
 import re
 
+import pytest
+
 import models
 from services.errors import ErrorCode
 from services.redis import cache_keys
 from services.settings.settings import Settings
 from services.telemetry import metrics
-from tests.house.house import texts
+from tests.house.house import ROOT, texts
 from workers import WORKERS
+
+FLOORS = ("server", "graph", "workers", "resolvers", "loaders", "models", "services")
 
 
 def test_every_metric_is_in_the_metrics_table() -> None:
@@ -85,3 +89,32 @@ def _table(head: str) -> dict[str, str]:
     cells = [row.strip("| ").split(" | ") for row in rows]
     assert all(len(row) >= 2 and row[1].strip() for row in cells)
     return {name: row[1] for row in cells for name in re.findall(r"`([^`]+)`", row[0])}
+
+
+def test_every_key_in_redis_has_a_user() -> None:
+    # given the code that could use them
+    sources = [file for floor in FLOORS for file in (ROOT / floor).rglob("*.py")]
+    text = "\n".join(file.read_text(encoding="utf-8") for file in sources)
+    # then each name stands there beside its declaration
+    names = [name for name in vars(cache_keys) if name.isupper() and name not in ("HOUR", "DAY")]
+    assert [name for name in names if len(re.findall(rf"\b{name}\b", text)) < 2] == []
+
+
+def test_no_table_has_a_row_twice() -> None:
+    for title, head in (("Metrics", "metric"), ("Workers", "worker"), ("Settings", "group")):
+        section = _section(title)
+        rows = section[section.index(f"| {head} |") :].split("\n\n")[0].splitlines()[2:]
+        firsts = [row.split(" | ")[0] for row in rows]
+        assert sorted(firsts) == sorted(set(firsts)), title
+    settings = re.findall(r"`([A-Z][A-Z0-9_]+)`", _section("Settings").split("\n\n## ")[0])
+    listed = [name for name in settings if name.lower() in Settings.model_fields]
+    assert sorted(listed) == sorted(set(listed))
+
+
+@pytest.mark.parametrize("name", ["provider_hedges_total", "audit_entries_total"])
+def test_outcomes_of_metrics_are_told_by_the_words_that_are_counted(name: str) -> None:
+    (row,) = [line for line in _section("Metrics").splitlines() if line.startswith(f"| `{name}`")]
+    sources = [file for floor in FLOORS for file in (ROOT / floor).rglob("*.py")]
+    text = "\n".join(file.read_text(encoding="utf-8") for file in sources)
+    counted = set(re.findall(rf"{name}\.labels\([^)]*?\"(\w+)\"\)", text))
+    assert counted and all(f"`{word}`" in row for word in counted)
