@@ -65,6 +65,9 @@ class _Phase(Enum):
     IDLE = 3  # between requests, where uvicorn's keep-alive limit holds
 
 
+_HEAD, _BODY, _IDLE = _Phase.HEAD, _Phase.BODY, _Phase.IDLE  # read faster than the enum's
+
+
 @dataclass(slots=True)
 class ConnectionLimits:
     """Limits of a process's connections, and how many each address has open."""
@@ -118,7 +121,8 @@ class BoundedHttp(HttpToolsProtocol):
         super().__init__(config, server_state, app_state, _loop)
         self._limits = limits
         self._key: str | None = None
-        self._phase = _Phase.HEAD
+        self._phase = _HEAD
+        self._by_name: dict[bytes, bytes] = {}  # the last of each header's lines
         self._head_bytes = 0
         self._unreported_bytes = 0  # fed since the parser last told anything
         self._has_input = False
@@ -168,7 +172,7 @@ class BoundedHttp(HttpToolsProtocol):
             self._linger(len(data))
             return
         self._unset_keepalive_if_required()
-        if self._phase is _Phase.IDLE:
+        if self._phase is _IDLE:
             self._begin_head()
         self._has_input = True
         self._unreported_bytes += len(data)
@@ -188,7 +192,7 @@ class BoundedHttp(HttpToolsProtocol):
             return
         if self._phase is not self._timed_phase:
             self._set_timer()
-        if self._phase is _Phase.IDLE and self._is_answered():
+        if self._phase is _IDLE and self._is_answered():
             self._restart_keep_alive()
 
     def _is_answered(self) -> bool:
@@ -203,7 +207,7 @@ class BoundedHttp(HttpToolsProtocol):
             )
 
     def _begin_head(self) -> None:
-        self._phase = _Phase.HEAD
+        self._phase = _HEAD
         self._head_bytes = self._unreported_bytes = 0
         self._has_input = False
 
@@ -231,12 +235,20 @@ class BoundedHttp(HttpToolsProtocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header; one behind the body, which nobody reads, is only counted."""
-        self._count_reported(len(name) + len(value) + 4)
-        if self._phase is _Phase.HEAD:
-            super().on_header(name, value)
+        self._unreported_bytes = 0
+        self._head_bytes += len(name) + len(value) + 4
+        if self._head_bytes > self._limits.head_bytes:
+            self._refusal = Refusal.HEAD_TOO_LARGE
+            raise _Refused
+        if self._phase is _HEAD:  # as uvicorn does, without a call for each header
+            name = name.lower()
+            if name == b"expect" and value.lower() == b"100-continue":
+                self.expect_100_continue = True
+            self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         self._unreported_bytes = 0
+        self._by_name = dict(self.headers)
         hosts = [name for name, _ in self.headers].count(b"host")
         if hosts > 1 or (not hosts and self.parser.get_http_version() == "1.1"):
             self._refusal = Refusal.HOST
@@ -244,7 +256,7 @@ class BoundedHttp(HttpToolsProtocol):
             self._refusal = Refusal.PIPELINE
         if self._refusal is not None:
             raise _Refused
-        self._phase = _Phase.BODY
+        self._phase = _BODY
         if self._may_shed():
             self._body = bytearray()
         else:
@@ -264,7 +276,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     def _end_message(self) -> None:
         self._unreported_bytes = 0
-        self._phase = _Phase.IDLE
+        self._phase = _IDLE
 
     def on_message_complete(self) -> None:
         self._end_message()
@@ -320,9 +332,9 @@ class BoundedHttp(HttpToolsProtocol):
     def _set_timer(self) -> None:
         self._clear_timer()
         self._timed_phase = self._phase
-        if self._phase is _Phase.HEAD:
+        if self._phase is _HEAD:
             self._timer = self.loop.call_later(self._limits.head_seconds, self._on_late_head)
-        elif self._phase is _Phase.BODY:
+        elif self._phase is _BODY:
             self._timer = self.loop.call_later(self._limits.body_seconds, self._on_late_body)
 
     def _clear_timer(self) -> None:
@@ -349,7 +361,7 @@ class BoundedHttp(HttpToolsProtocol):
         metrics.http_refused_total.labels(refusal.value).inc()
         cycle = self.cycle
         is_running = cycle is not None and not cycle.response_complete
-        is_own = self._phase is _Phase.BODY and not self.pipeline
+        is_own = self._phase is _BODY and not self.pipeline
         if is_running:
             cycle.disconnected = True
             cycle.message_event.set()

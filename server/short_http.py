@@ -18,7 +18,6 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCy
 from uvicorn.server import ServerState
 
 from server import shedding
-from server.door.reply_lines import encode_lines
 from server.door.short_door import EncodedReply, Exchange, ShortDoor
 from server.graphql.http import Later
 from server.http_protocol import BoundedHttp, ConnectionLimits, Refusal
@@ -54,6 +53,8 @@ class ShortHttp(BoundedHttp):
         self._is_first = True  # of the bytes that came at once
         self._request: dict[bytes, bytes] | None = None  # headers of one that is coming in
         self._input = b""  # its body so far
+        self._idle_until = 0.0  # by the loop's clock; 0: a request is on its way
+        self._idle_timer: asyncio.TimerHandle | None = None
         self._is_plain = not self.root_path and self.limit_concurrency is None
 
     def data_received(self, data: bytes) -> None:
@@ -63,7 +64,7 @@ class ShortHttp(BoundedHttp):
     # ---- what the parser reports
 
     def _begin_request(self) -> None:
-        headers = dict(self.headers)
+        headers = self._by_name
         if self._may_come_in(headers):
             self._request, self._input = headers, b""
         else:
@@ -132,6 +133,34 @@ class ShortHttp(BoundedHttp):
         self._hand_over()
         super()._refuse(refusal)
 
+    # ---- time between requests, by one timer that is made anew only when it runs out
+
+    def _unset_keepalive_if_required(self) -> None:
+        self._idle_until = 0.0
+        if self.timeout_keep_alive_task is not None:
+            super()._unset_keepalive_if_required()
+
+    def _restart_keep_alive(self) -> None:
+        if self.timeout_keep_alive_task is not None:
+            return
+        self._idle_until = self.loop.time() + self.timeout_keep_alive
+        if self._idle_timer is None:
+            self._idle_timer = self.loop.call_later(self.timeout_keep_alive, self._on_idle)
+
+    def _on_idle(self) -> None:
+        self._idle_timer = None
+        remaining = self._idle_until - self.loop.time()
+        if self._idle_until and remaining <= 0:
+            self.timeout_keep_alive_handler()
+        elif self._idle_until:
+            self._idle_timer = self.loop.call_later(remaining, self._on_idle)
+
+    def _release(self) -> None:
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
+            self._idle_timer = None
+        super()._release()
+
     # ---- answering
 
     def _write_at_once(self, exchange: Exchange, reply: EncodedReply) -> None:
@@ -181,7 +210,7 @@ class ShortHttp(BoundedHttp):
         self._door.record(exchange, reply.status)
 
     def _encode(self, reply: EncodedReply, *, keep_alive: bool) -> bytes:
-        default = encode_lines(self.server_state.default_headers)
+        default = self._door.encode_default(self.server_state.default_headers)
         close = b"" if keep_alive else _CLOSE
         head = (STATUS_LINE[reply.status], default, reply.lines, close, b"\r\n", reply.body)
         return b"".join(head)

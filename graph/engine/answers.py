@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
+
+import orjson
 
 from services.cache.byte_lru import ByteLru
 from services.cache.cache import Cache
@@ -23,6 +26,15 @@ _MAX_ANSWER_BYTES = 512 * 1024
 _OVERHEAD_BYTES = 1_000  # of an answer with its key
 _TAG_BYTES = 150  # of a tag beside its text: its place in two indexes
 _SWEEP_SECONDS = 10.0
+
+
+def digest_variables(coerced: Mapping[str, Any]) -> bytes:
+    """Digest coerced variables; what JSON has no form for is written as Python shows it."""
+    if not coerced:
+        return b""
+    options = orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS
+    text = orjson.dumps(coerced, default=repr, option=options)
+    return hashlib.blake2b(text, digest_size=16).digest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,16 +70,19 @@ class Answers:
 
     def get(self, key: AnswerKey) -> StoredAnswer | None:
         """Return the stored answer that has not expired, and count the hit or the miss."""
-        if not self._cache.uses_answers:
-            return None
-        stored = self._stored.get(key)
-        if stored is not None and stored.expires_at > self._clock():
-            count_reads("response", 1, 0)
-            return stored
-        if stored is not None:
+        stored = self.recall(key)
+        if stored is None and self._cache.uses_answers:
             self._stored.pop(key)
-        count_reads("response", 0, 1)
-        return None
+            count_reads("response", 0, 1)
+        return stored
+
+    def recall(self, key: AnswerKey) -> StoredAnswer | None:
+        """Return the stored answer that has not expired, and count the hit alone."""
+        stored = self._stored.get(key) if self._cache.uses_answers else None
+        if stored is None or stored.expires_at <= self._clock():
+            return None
+        count_reads("response", 1, 0)
+        return stored
 
     def changes(self) -> int:
         """Return the number of invalidations so far, to be given to `put`."""

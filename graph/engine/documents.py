@@ -78,6 +78,11 @@ class Operation:
     is_urgent: bool  # only reports of what a player does
     plans: OrderedDict[PlanKey, Plan | None] = field(default_factory=OrderedDict)
 
+    @property
+    def name(self) -> str | None:
+        """The operation's name in its document, if it has one."""
+        return self.node.name.value if self.node.name else None
+
     def declared(self, variables: Mapping[str, Any]) -> dict[str, Any]:
         """Return the variables that the operation declares; others are ignored."""
         nodes = self.node.variable_definitions or ()
@@ -186,6 +191,12 @@ class Documents:
         if text is None:
             text = self._find_text(document_id)
         return text is None or text in self._by_text
+
+    def touch(self, text: str | None, document_id: str | None) -> bool:
+        """Count a use of this document; whether it was read before."""
+        if text is None:
+            text = self._find_text(document_id)
+        return text is not None and self._by_text.get(text) is not None
 
     def _register(self, document_id: str, text: str) -> None:
         self._by_id.put(document_id, text, sys.getsizeof(text) + _OVERHEAD_BYTES)

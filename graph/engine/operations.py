@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import re
 import time
 from collections import Counter
@@ -20,7 +19,7 @@ from strawberry.exceptions import StrawberryInputCoercionError
 
 from graph.base.errors import format_errors, format_request_errors, limit_errors
 from graph.engine import execution
-from graph.engine.answers import AnswerKey, Answers, StoredAnswer
+from graph.engine.answers import AnswerKey, Answers, StoredAnswer, digest_variables
 from graph.engine.documents import URGENT_FIELDS, Document, Documents, Operation
 from graph.engine.error_behavior import CORE_EXECUTORS, ErrorBehavior
 from graph.engine.execution.state import Run
@@ -55,9 +54,12 @@ _REFUSALS = (RateLimited, Forbidden, PersistedQueryRequired, Overloaded)
 _NO_VARIABLES = VariableValues({}, {})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Request:
-    """A client's request in valid form: a document, its id (SHA-256 in hex), or both."""
+    """A client's request in valid form: a document, its id (SHA-256 in hex), or both.
+
+    `answer_key` is set once it was answered from the cache: then nothing of it has to be read.
+    """
 
     query: str | None
     variables: Mapping[str, Any]
@@ -66,6 +68,7 @@ class Request:
     include_cache_hits: bool = False  # `extensions: {"cache": true}`; in development only
     include_cost: bool = False  # `extensions: {"cost": true}`
     on_error: ErrorBehavior = ErrorBehavior.PROPAGATE
+    answer_key: AnswerKey | None = None
 
 
 @dataclass(slots=True)
@@ -166,7 +169,7 @@ class Operations:
             rate_limits.refuse_exhausted(context)
             if not self.documents.is_read(request.query, request.document_id):
                 return self._admit_unread(request, context)
-            prepared = self.prepare(request, context)
+            prepared = self._recall(request, context) or self.prepare(request, context)
             if not rate_limits.admit_now(context, prepared.cost):
                 return self._admit_counted(prepared, context)
         except _REFUSALS as error:
@@ -219,6 +222,9 @@ class Operations:
         if key is not None and self._answers is not None:
             stored = self._answers.get(key)
             if stored is not None:
+                request.answer_key = (
+                    key if request.query is None or not request.document_id else None
+                )
                 return Answer(None, [], stored=stored)
         cost = operation.cost.of(variables.coerced) + entries
         if cost > self.documents.limits.cost:
@@ -230,6 +236,17 @@ class Operations:
             return _refusal_of(unfit, context)
         return Prepared(operation, raw, variables, plan, key, cost, entries, request.on_error)
 
+    def _recall(self, request: Request, context: Context) -> Answer | None:
+        """Return the stored answer of a request that had it before and whose document is read."""
+        key = request.answer_key
+        if key is None or self._answers is None:
+            return None
+        if not self.documents.touch(request.query, request.document_id):
+            return None
+        context.require_scope(ApiKeyScope.READ)
+        stored = self._answers.recall(key)
+        return None if stored is None else Answer(None, [], stored=stored)
+
     def _answer_key(
         self,
         document: Document,
@@ -240,11 +257,9 @@ class Operations:
         """Build the key of a query's answer: digests of the document and of what it was given."""
         if self._answers is None or operation.kind != "query":
             return None
-        if (
-            context.cache_hits is not None or context.include_cost
-        ):  # extensions describe this one answer
-            return None
-        return document.document_hash, _name(operation), _digest(variables.coerced)
+        if context.cache_hits is not None or context.include_cost:
+            return None  # extensions describe this one answer
+        return document.document_hash, operation.name, digest_variables(variables.coerced)
 
     def _variables(
         self, operation: Operation, raw: Mapping[str, Any]
@@ -325,7 +340,7 @@ class Operations:
                     root_value=event,
                     context_value=context,
                     variable_values=dict(prepared.raw),
-                    operation_name=_name(prepared.operation),
+                    operation_name=prepared.operation.name,
                     executor_class=CORE_EXECUTORS[prepared.on_error],
                 )
                 if not isinstance(result, ExecutionResult):
@@ -382,16 +397,3 @@ def _answer(data: Any, errors: Any, context: Context) -> Answer:
 def _too_costly(cost: int, most: int) -> GraphQLError:
     error = CostLimitExceeded(f"The operation may cost {cost} points; {most} are allowed.")
     return GraphQLError(error.message, original_error=error)
-
-
-def _digest(coerced: Mapping[str, Any]) -> bytes:
-    """Digest coerced variables; what JSON has no form for is written as Python shows it."""
-    if not coerced:
-        return b""
-    options = orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS
-    text = orjson.dumps(coerced, default=repr, option=options)
-    return hashlib.blake2b(text, digest_size=16).digest()
-
-
-def _name(operation: Operation) -> str | None:
-    return operation.node.name.value if operation.node.name else None

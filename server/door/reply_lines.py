@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 
 from starlette.middleware import Middleware
@@ -33,26 +33,28 @@ class CorsLines:
         self._app = build_filter(layers) if layers else None
         self._cached = lru_cache(maxsize=256)(self._work_out)
 
-    def add_to(self, lines: list[Line], headers: Mapping[bytes, bytes]) -> list[Line]:
-        """Return the answer's lines with CORS's, by the Origin among the request's headers."""
+    def encode(self, lines: list[Line], origin: bytes | None) -> bytes:
+        """Encode the answer's lines with CORS's, by the request's Origin."""
         if self._app is None:
-            return lines
-        origin = headers.get(b"origin")
-        varies = tuple(value for name, value in lines if name == b"vary")
+            return encode_lines(lines)
+        varies = tuple([value for name, value in lines if name == b"vary"])
         is_short = origin is None or len(origin) <= _MAX_ORIGIN_BYTES
         vary, added = (self._cached if is_short else self._work_out)(origin, varies)
         combined = [line for line in lines if line[0] != b"vary"]
         combined.insert(_find_vary(lines), vary)
-        return combined + added
+        return encode_lines(combined) + added
 
-    def _work_out(self, origin: bytes | None, varies: tuple[bytes, ...]) -> tuple[Line, list[Line]]:
+    def _work_out(self, origin: bytes | None, varies: tuple[bytes, ...]) -> tuple[Line, bytes]:
         assert self._app is not None
         sent = [] if origin is None else [(b"origin", origin)]
         scope = {"type": "http", "method": "GET", "headers": sent}
         reply = Reply(200, [(b"vary", value) for value in varies], b"")
         vary, *added = filter_reply(self._app, scope, reply).lines
-        return vary, added
+        return vary, encode_lines(added)
 
 
 def _find_vary(lines: list[Line]) -> int:
-    return next(index for index, (name, _) in enumerate(lines) if name == b"vary")
+    for index, line in enumerate(lines):  # `next` takes three times as long
+        if line[0] == b"vary":
+            return index
+    return len(lines)

@@ -15,7 +15,7 @@ from starlette.middleware import Middleware
 from starlette.types import Receive, Scope
 
 from server.door.asgi_calls import build_filter, collect_reply, filter_reply
-from server.door.reply_lines import CorsLines, encode_lines
+from server.door.reply_lines import CorsLines, Line, encode_lines
 from server.faults import is_ending
 from server.graphql.http import GraphQLOverHTTP, Later
 from server.graphql.replies import Reply
@@ -84,6 +84,7 @@ class ShortDoor:
         self._fault_answer = build_fault_answer(layers.security, layers.cors)
         self._hosts = build_filter(layers.hosts) if layers.hosts else None
         self._is_own_host = lru_cache(maxsize=256)(self._check_host)
+        self._default: tuple[list[Line], bytes] = ([], b"")
         self._security_lines = encode_lines(layers.security.add_to("/graphql", []))
 
     # ---- coming in
@@ -191,7 +192,7 @@ class ShortDoor:
                 reply = filter_reply(self._compression, scope, reply)
             if self._layers.gate is not None:
                 self._layers.gate.note_status(scope, reply.status)
-        lines = encode_lines(self._cors.add_to(reply.lines, headers))
+        lines = self._cors.encode(reply.lines, headers.get(b"origin"))
         own = b"x-request-id: %b\r\n" % scope["state"]["request_id"].encode()
         return EncodedReply(reply.status, lines + own + self._security_lines, reply.body)
 
@@ -201,6 +202,12 @@ class ShortDoor:
         log.error("request_failed", request_id=request_id, exc_info=error)
         reply = collect_reply(self._fault_answer, exchange.scope)
         return EncodedReply(reply.status, encode_lines(reply.lines), reply.body)
+
+    def encode_default(self, lines: list[Line]) -> bytes:
+        """Encode the server's own headers, which change once a second."""
+        if self._default[0] is not lines:
+            self._default = lines, encode_lines(lines)
+        return self._default[1]
 
     def record(self, exchange: Exchange, status: int) -> None:
         """Count and log a request that was answered with this status."""

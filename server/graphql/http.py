@@ -23,6 +23,7 @@ from server.graphql.bodies import read_body
 from server.graphql.disconnect import ClientDisconnected, cancel_on_disconnect
 from server.graphql.other_site import OtherSiteWarning
 from server.graphql.replies import GRAPHQL_JSON, JSON, Refused, Reply, build_reply, send_reply
+from server.graphql.request_memory import RequestMemory
 from server.graphql.requests import negotiate, read_request, require_json
 from services.limits.abuse_rules import Signal
 from services.telemetry.logs import get_logger
@@ -39,6 +40,7 @@ class GraphQLOverHTTP:
         self._operations = operations
         self._runtime = runtime
         self._clock = time.monotonic
+        self._memory = RequestMemory()
         self._other_sites = OtherSiteWarning()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -79,12 +81,15 @@ class GraphQLOverHTTP:
             content_type = negotiate(headers.get(b"accept"))
             if scope["method"] == "POST":
                 require_json(headers)
-            request = read_request(scope, body)
+            known = self._memory.find(scope, body)
+            request = known or read_request(scope, body)
             context = self._context(scope, headers, None, None)
             prepared = self._operations.admit_now(request, context)
             if not isinstance(prepared, Answer):
                 return partial(self._respond_later, scope, headers, content_type, prepared, context)
             scope["admission"] = context.admission
+            if known is None:
+                self._memory.remember(scope, body, request)
         except Refused as refused:
             return self._refuse(scope, content_type, refused)
         return self._reply(scope, headers, content_type, prepared)

@@ -42,7 +42,7 @@ BODIES: dict[str, bytes] = {
     "no document": b"{}",
     "no JSON": b"{",
     "nothing": b"",
-    "a mutation": b'{"query": "mutation { logout { errors { code } } }"}',
+    "a mutation": b'{"query": "mutation { deleteMovie(input: {id: 1}) { errors { code } } }"}',
     "a subscription": b'{"query": "subscription { liveMetrics { cursor } }"}',
     "what needs a sign-in": b'{"query": "{ me { id } }"}',
     "a slow one": b'{"query": "{ sourceProviders { name } }"}',
