@@ -52,7 +52,7 @@ class ShortHttp(BoundedHttp):
         self._door = door
         self._is_first = True  # of the bytes that came at once
         self._request: dict[bytes, bytes] | None = None  # headers of one that is coming in
-        self._input = b""  # its body so far
+        self._input: bytes | bytearray = b""  # its body so far
         self._idle_until = 0.0  # by the loop's clock; 0: a request is on its way
         self._idle_timer: asyncio.TimerHandle | None = None
         self._is_plain = not self.root_path and self.limit_concurrency is None
@@ -88,7 +88,12 @@ class ShortHttp(BoundedHttp):
             super().on_body(body)
             return
         self._unreported_bytes = 0
-        self._input = self._input + body if self._input else body
+        if not self._input:
+            self._input = body
+        elif isinstance(self._input, bytearray):
+            self._input += body
+        else:  # comes in pieces: copying all of them for each would take a square of time
+            self._input = bytearray(self._input + body)
 
     def on_message_complete(self) -> None:
         self._is_first = False
@@ -97,7 +102,7 @@ class ShortHttp(BoundedHttp):
             super().on_message_complete()
             return
         self._end_message()
-        exchange = Exchange(self._complete_scope(), headers, self._input)
+        exchange = Exchange(self._complete_scope(), headers, bytes(self._input))
         self._input = b""
         outcome = self._door.answer(exchange)
         if isinstance(outcome, EncodedReply):
@@ -119,7 +124,7 @@ class ShortHttp(BoundedHttp):
             self._request = None
             super()._begin_request()
             if self._input:
-                super().on_body(self._input)
+                super().on_body(bytes(self._input))
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._hand_over()
