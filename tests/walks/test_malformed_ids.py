@@ -32,6 +32,9 @@ PLACES = {
         "mutation { markUnwatched(input: {playableId: %s}) { errors { code path } } }"
     ),
     "MarkWatchedInput.id": "mutation { markWatched(input: {id: %s}) { errors { code path } } }",
+    "MarkWatchedInput.playableId": (
+        "mutation { markWatched(input: {playableId: %s}) { errors { code path } } }"
+    ),
     "DeleteHistoryInput.viewingId": (
         "mutation { deleteHistory(input: {viewingId: %s}) { errors { code path } } }"
     ),
