@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -16,14 +15,13 @@ from pymongo.errors import ExecutionTimeout, NotPrimaryError, OperationFailure
 from models.mongo.wire.commands import Command, build_get_more
 from models.mongo.wire.connection import WireConnection
 from models.mongo.wire.framing import (
-    MOST_REQUEST_IDS,
     MalformedAnswer,
     document_bytes,
     encode_request,
+    next_request_id,
 )
 
 Row = dict[str, Any]
-_request_ids = itertools.cycle(range(1, MOST_REQUEST_IDS))
 
 
 class TooLarge(Exception):
@@ -70,7 +68,7 @@ class Cursor:
         """Run a command; returns the cursor of its answer."""
         command["$db"] = self._database
         driver = self._connection.driver
-        request_id = next(_request_ids)
+        request_id = next_request_id()
         message = encode_request(request_id, command, self._options)
         if document_bytes(message) > driver.most_document_bytes:
             raise TooLarge

@@ -5,6 +5,7 @@ Source: "MongoDB Wire Protocol" in MongoDB's manual.
 
 from __future__ import annotations
 
+import itertools
 import struct
 from collections.abc import Mapping
 from typing import Any
@@ -16,11 +17,17 @@ _OP_MSG = 2013
 _BODY = 0  # the kind of a section that is one document
 _HEADER = struct.Struct("<iiiiIB")  # length, request id, answers which, opcode, flags, kind
 _LENGTH = struct.Struct("<i")
-MOST_REQUEST_IDS = 0x7FFFFFFF  # ids are signed 32-bit numbers
+_MOST_REQUEST_IDS = 0x7FFFFFFF  # ids are signed 32-bit numbers
+_sent = itertools.count()  # not `cycle`, which keeps all that it has given
 
 
 class MalformedAnswer(Exception):
     """What arrived is no answer to the request: the connection cannot be used any more."""
+
+
+def next_request_id() -> int:
+    """An id that no other request of this process has had for long."""
+    return next(_sent) % _MOST_REQUEST_IDS + 1
 
 
 def encode_request(

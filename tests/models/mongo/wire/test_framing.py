@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import tracemalloc
 
 import bson
 import pytest
@@ -16,6 +17,7 @@ from models.mongo.wire.framing import (
     document_bytes,
     encode_request,
     extract_document,
+    next_request_id,
 )
 
 ANSWER = {"ok": 1.0, "cursor": {"id": 0, "ns": "films.movies", "firstBatch": [{"_id": "a"}]}}
@@ -29,6 +31,20 @@ def answer_to(request_id: int, *, opcode: int = 2013, flags: int = 0, kind: int 
 
 def feed_all(buffer: AnswerBuffer, pieces: list[bytes]) -> list[bytes]:
     return [message for piece in pieces if (message := buffer.feed(piece)) is not None]
+
+
+def test_ids_of_requests_differ_and_cost_no_memory() -> None:
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        first = next_request_id()
+        for _ in range(20_000):
+            last = next_request_id()
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert last == first + 20_000
+    assert after - before < 20_000  # less than a byte for each
 
 
 def test_a_request_is_one_message_with_its_length_and_document() -> None:
