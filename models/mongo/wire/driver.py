@@ -59,6 +59,12 @@ def most_connections(client: Client) -> int:
     return int(min(size, _UNLIMITED)) // 2
 
 
+def is_full(server: Server) -> bool:
+    """Whether all connections of PyMongo's pool of this server are in use, by whomever."""
+    pool = server.pool
+    return bool(pool.requests >= pool.max_pool_size)
+
+
 def _is_compressed(options: PoolOptions) -> bool:
     settings = options._compression_settings
     return settings is not None and bool(settings.compressors)

@@ -29,11 +29,18 @@ class WirePool:
     Args:
         open_connection: opens one by PyMongo, or raises its error.
         most: connections at most.
+        is_full: whether PyMongo, too, has no connection left to open.
     """
 
-    def __init__(self, open_connection: Callable[[], Awaitable[DriverConnection]], most: int):
+    def __init__(
+        self,
+        open_connection: Callable[[], Awaitable[DriverConnection]],
+        most: int,
+        is_full: Callable[[], bool],
+    ) -> None:
         self._open_connection = open_connection
         self._most = most
+        self._is_full = is_full
         self._idle: list[WireConnection] = []
         self._open: set[WireConnection] = set()
         self._waiters: deque[asyncio.Future[Outcome]] = deque()
@@ -50,7 +57,7 @@ class WirePool:
         """Take a connection that nobody uses, waiting for one if need be.
 
         Raises:
-            WaitQueueTimeoutError: all were in use for this long.
+            WaitQueueTimeoutError: all were in use for this long, these or PyMongo's.
             NetworkTimeout: none could be opened for this long.
             NoConnection: none could be opened.
         """
@@ -117,7 +124,7 @@ class WirePool:
     def _expire(self, waiter: asyncio.Future[Outcome]) -> None:
         if waiter.done():
             return
-        if len(self._open) >= self._most:
+        if len(self._open) >= self._most or self._is_full():  # busy, which is no outage
             waiter.set_result(WaitQueueTimeoutError("All connections for reads are in use."))
         else:
             waiter.set_result(NetworkTimeout("No connection could be opened in time."))

@@ -113,7 +113,7 @@ class WireReader:
         if pool is None:
             opening = partial(driver.open_connection, self.client, server)
             most = driver.most_connections(self.client)
-            pool = self._pools[server] = WirePool(opening, most)
+            pool = self._pools[server] = WirePool(opening, most, partial(driver.is_full, server))
         return pool
 
 

@@ -176,6 +176,22 @@ async def test_no_more_connections_than_half_the_pool_and_waiting_ends(relayed: 
     assert uses(relayed.client) == (2 * 3,)
 
 
+async def test_who_waits_for_a_full_pool_of_the_driver_is_told_so(relayed: Relayed) -> None:
+    """Not that nothing answers, which would keep everybody from the database."""
+    films = relayed.films
+    async with read_lean(relayed.client, enabled=True):  # these have no connection yet
+        # given all that are left used by the driver
+        finds = [films.find_one({"_id": n, **SLOW}, {"_id": 1}) for n in range(3)]
+        slow = [asyncio.ensure_future(one) for one in finds]
+        await asyncio.sleep(0.2)
+        # when a read waits for one
+        with pytest.raises(WaitQueueTimeoutError), pymongo.timeout(0.2):
+            await read(films, 1)
+        # then a patient one gets its turn
+        await read(films, 2)
+        assert [await one for one in slow] == [{"_id": n} for n in range(3)]
+
+
 async def test_resets_of_idle_connections_are_unseen(relayed: Relayed) -> None:
     for number in range(5):
         await asyncio.gather(*(read(relayed.films, n) for n in range(4)))
