@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
@@ -20,6 +21,7 @@ from services.redis.pool import Client
 from services.settings.settings import Settings
 from services.telemetry import metrics
 from tests.conftest import CountCommands
+from tests.support.clock import Clock
 from tests.support.playback_fixtures import film, read_stored_progress, start_new_session, viewer_of
 from tests.support.processes import until
 from tests.support.relay import Relay
@@ -43,6 +45,11 @@ async def watch(
     return applied.progress
 
 
+def second_by_second(runtime: Runtime) -> Runtime:
+    """A runtime whose clock moves on: no more is watched than time went by."""
+    return with_changes(runtime, clock=Clock(time.time(), step_seconds=1))
+
+
 async def backlog(runtime: Runtime) -> int:
     return (await runtime.playback.stream.backlog()).entries
 
@@ -58,7 +65,7 @@ async def test_reports_are_coalesced_into_one_write_and_leave_the_stream(
 ) -> None:
     # given thirty reports of two viewers
     title = await film()
-    ada, bob = viewer_of(runtime), viewer_of(runtime, "bob")
+    ada, bob = (viewer_of(second_by_second(runtime), who) for who in ("ada", "bob"))
     latest = {(await watch(who, title, 15)).user_id: 24.0 for who in (ada, bob)}
     await count_commands.reset()
     # when they are flushed
@@ -387,7 +394,7 @@ async def test_a_shard_without_a_group_delays_no_other(runtime: Runtime, redis: 
 
 async def test_a_viewing_expires_when_its_days_in_the_history_are_over(runtime: Runtime) -> None:
     # given a viewing that is stored
-    await watch(viewer_of(runtime), await film(), 2)
+    await watch(viewer_of(second_by_second(runtime)), await film(), 10)
     await flush_progress(runtime, "worker-1")
     # then MongoDB drops it so many days after it was last seen
     collection = models.Viewing.get_pymongo_collection()
