@@ -165,6 +165,7 @@ class ShortDoor:
         refusal = await self._layers.gate.restrain(exchange.scope, status)
         if refusal is not None:
             exchange.scope["is_restrained"] = True
+            del exchange.scope["route_label"]  # counted as what is refused before routing
             return refusal.reply()
         return await self._endpoint.respond(
             exchange.scope, exchange.headers, receive, exchange.body

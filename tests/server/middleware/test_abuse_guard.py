@@ -34,6 +34,7 @@ from tests.support.runtimes import with_changes
 BAD, OTHER = "127.0.1.2", "127.0.2.3"  # of two prefixes
 PREFIX = "127.0.1.0/24"
 QUERY = "{ __typename }"
+REFUSED_POST = {"method": "POST", "route": "other", "status_code": "403"}
 ID = hashlib.sha256(QUERY.encode()).hexdigest()
 
 
@@ -105,6 +106,7 @@ def code(response: httpx.Response) -> str:
 async def test_a_blocked_prefix_gets_403_and_others_their_answers(door: Door) -> None:
     await door.suspect(400)
     refused = sample("abuse_refused_total", why="blocked")
+    counted = sample("http_requests_total", **REFUSED_POST)
     async with door.client(BAD) as bad, door.client("127.0.1.77") as neighbour:
         for client in (bad, neighbour):
             answer = await ask(client)
@@ -115,6 +117,7 @@ async def test_a_blocked_prefix_gets_403_and_others_their_answers(door: Door) ->
             assert error["extensions"]["code"] == "FORBIDDEN"
             assert 0 < error["extensions"]["retryAfterSeconds"] <= 60
             assert answer.headers["x-request-id"]
+        assert sample("http_requests_total", **REFUSED_POST) == counted + 2
         assert (await bad.get("/art/posters/movie_1.svg")).status_code == 403
         assert (await bad.head("/graphql")).status_code == 403
         # health checks pass
