@@ -13,7 +13,9 @@ from services.cache.byte_lru import ByteLru
 _MAX_BYTES = 8 * 1024 * 1024
 _MAX_REQUESTS = 10_000
 _MAX_REQUEST_BYTES = 16 * 1024
-_OVERHEAD_BYTES = 2_000  # of a request beside its text, which it holds twice
+_OVERHEAD_BYTES = 2_000  # of a request beside its text and variables
+_TEXT_COPIES = 5  # its bytes, and as text, where one rare letter makes all take four bytes
+_VARIABLE_BYTES = 200  # of each beside its text: its place among them, name and value
 
 
 class RequestMemory:
@@ -33,7 +35,12 @@ class RequestMemory:
         key = _key(scope, body)
         is_plain = not any(isinstance(one, dict | list) for one in request.variables.values())
         if is_plain and len(key[1]) <= _MAX_REQUEST_BYTES:
-            self._requests.put(key, request, 3 * len(key[1]) + _OVERHEAD_BYTES)
+            self._requests.put(key, request, _estimate_bytes(key[1], request))
+
+
+def _estimate_bytes(sent: bytes, request: Request) -> int:
+    variables = len(request.variables) * _VARIABLE_BYTES
+    return _TEXT_COPIES * len(sent) + variables + _OVERHEAD_BYTES
 
 
 def _key(scope: Scope, body: bytes) -> tuple[str, bytes]:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import tracemalloc
+from collections.abc import Callable
 from typing import Any
 
+import orjson
 import pytest
 
 import models
 from graph.engine.operations import Request
 from resolvers.context import Runtime
 from server.graphql.request_memory import RequestMemory
+from server.graphql.requests import read_request
 from tests.support.api_client import HttpDoor, connect_runtime
 
 KEY = ("digest", None, b"")
@@ -41,6 +45,35 @@ def test_what_should_not_be_remembered_is_read_anew(request_: Request, size: int
     memory = RequestMemory()
     memory.remember(scope_of("POST"), b" " * size, request_)
     assert memory.find(scope_of("POST"), b" " * size) is None
+
+
+def build_long_text(number: int) -> bytes:
+    """A body whose text takes four bytes a letter, for the sake of one."""
+    return orjson.dumps({"query": f"{{ a }} # {number} \U0001f3ac" + "a" * 15_000})
+
+
+def build_many_variables(number: int) -> bytes:
+    variables = {f"{number}_{n}": n for n in range(900)}
+    return orjson.dumps({"query": "{ a }", "variables": variables})
+
+
+@pytest.mark.parametrize("build_body", [build_long_text, build_many_variables])
+def test_no_request_takes_more_memory_than_is_counted(build_body: Callable[[int], bytes]) -> None:
+    memory, scope = RequestMemory(), scope_of("POST")
+    tracemalloc.start()
+    try:
+        # when more come than there is room for
+        for number in range(250):
+            body = bytes(bytearray(build_body(number)))  # as long as its buffer
+            request = read_request(scope, body)
+            request.answer_key = KEY
+            memory.remember(scope, body, request)
+            assert memory.find(scope, body) is request
+        # then the others are gone
+        used_bytes, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert used_bytes < 9 * 1024 * 1024  # the bound, and a little for who counts
 
 
 @pytest.mark.parametrize("door", ["short", "asgi"])
