@@ -1,6 +1,6 @@
 """Batched and cached reads. The only folder that uses aiodataloader.
 
-Reach a loader as `loaders.X`; each module names in `__all__` what it offers.
+Reach a loader as `loaders.X`; all public names of its modules are here.
 """
 
 from loaders.accounts import *

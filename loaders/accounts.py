@@ -9,15 +9,13 @@ import models
 from loaders.base import CachedLoader, Fields
 from loaders.tiers import CacheTier
 
-__all__ = ["PrivateLoader", "UserByIdUnscoped"]
-
-V = TypeVar("V")
+_V = TypeVar("_V")
 
 
-class PrivateLoader(CachedLoader[V]):
+class PrivateLoader(CachedLoader[_V]):
     """Loader that batches within its operation only and reads straight from MongoDB."""
 
-    async def keep(self, values: Mapping[str, V]) -> None:
+    async def keep(self, values: Mapping[str, _V]) -> None:
         """Remember values for this operation only."""
         self.prime(values)
 

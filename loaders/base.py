@@ -22,10 +22,8 @@ from services.cache.read_counts import count_reads
 from services.redis.cache_keys import Kind
 from services.telemetry import metrics
 
-__all__ = ["CacheHits", "CachedLoader", "Fields", "in_order"]
-
-V = TypeVar("V")
-L = TypeVar("L", bound="CachedLoader[Any]")
+_V = TypeVar("_V")
+_L = TypeVar("_L", bound="CachedLoader[Any]")
 Fields = frozenset[str] | None
 CacheHits = Counter[tuple[str, str]]
 _served_stale = metrics.cache_stale_total.labels("redis")
@@ -41,14 +39,14 @@ class Scope(Protocol):
     def cache(self) -> Cache:
         """The cache tiers."""
 
-    def loader(self, kind: type[L], /) -> L:
+    def loader(self, kind: type[_L], /) -> _L:
         """The operation's loader of this class."""
 
     def for_event(self) -> Scope:
         """A scope that outlives the operation."""
 
 
-class CachedLoader(Generic[V]):
+class CachedLoader(Generic[_V]):
     """Base of all loaders: a subclass names its cache kind and value type and fetches misses.
 
     Built per operation (per event, for subscriptions), so an operation reads each key once.
@@ -61,11 +59,11 @@ class CachedLoader(Generic[V]):
         self._scope = scope
         self._cache = scope.cache
         self._since = scope.cache.changes  # keys invalidated after this are not stored
-        self._seen: dict[str, V | None] = {}
-        self._views: dict[frozenset[str], dict[str, V | None]] = {}
+        self._seen: dict[str, _V | None] = {}
+        self._views: dict[frozenset[str], dict[str, _V | None]] = {}
         self._single: _Gather | None = None
 
-    async def fetch(self, keys: list[str], fields: Fields) -> Mapping[str, V]:
+    async def fetch(self, keys: list[str], fields: Fields) -> Mapping[str, _V]:
         """Read these keys from the database in one command. Overridden by every loader.
 
         `fields` says which record fields will be read; None means whole records.
@@ -80,14 +78,14 @@ class CachedLoader(Generic[V]):
         """Cache keys of everything this operation read here, missing ones too."""
         return map(self.cache_key, self._seen)
 
-    def prime(self, values: Mapping[str, V], fields: Fields = None) -> None:
+    def prime(self, values: Mapping[str, _V], fields: Fields = None) -> None:
         """Store values read on the way, so that this operation does not read them again."""
         self._count("database", len(values))
         seen = self._seen if fields is None else self._view(fields)
         for key, value in values.items():
             seen.setdefault(key, value)
 
-    async def keep(self, values: Mapping[str, V]) -> None:
+    async def keep(self, values: Mapping[str, _V]) -> None:
         """Store whole records read on the way, in the cache tiers as well."""
         self.prime(values)
         entries = {
@@ -96,22 +94,22 @@ class CachedLoader(Generic[V]):
         }
         await self._cache.store(self.kind, self.codec, entries, self._since)
 
-    async def load(self, key: str) -> V | None:
+    async def load(self, key: str) -> _V | None:
         """Load one key, batched with others requested in the same moment."""
         if key in self._seen:
             return self._seen[key]
         if self._single is None:
             self._single = _Gather(self)
-        value: V | None = await self._single.load_shielded(key)
+        value: _V | None = await self._single.load_shielded(key)
         return value
 
-    async def load_one(self, key: str, fields: Fields) -> V | None:
+    async def load_one(self, key: str, fields: Fields) -> _V | None:
         """Load one key, for a caller that knows the fields it reads (None: unknown)."""
         if fields is None:
             return await self.load(key)
         return (await self.many([key], fields))[key]
 
-    async def load_each(self, keys: Iterable[str]) -> dict[str, V | None]:
+    async def load_each(self, keys: Iterable[str]) -> dict[str, _V | None]:
         """Load many keys of one caller, batched as `load` does.
 
         Raises:
@@ -121,7 +119,7 @@ class CachedLoader(Generic[V]):
         values = await asyncio.gather(*(self.load(key) for key in unique))
         return dict(zip(unique, values, strict=True))
 
-    def peek(self, keys: Iterable[str], fields: Fields = None) -> dict[str, V | None] | None:
+    def peek(self, keys: Iterable[str], fields: Fields = None) -> dict[str, _V | None] | None:
         """The result of `many`, if this process has all of it fresh; else None."""
         if fields is not None and not self._cache.enabled:
             return None
@@ -136,7 +134,7 @@ class CachedLoader(Generic[V]):
             seen.update({names[name]: entry.value for name, entry in fresh.items()})
         return {key: seen[key] for key in keys}
 
-    async def many(self, keys: Iterable[str], fields: Fields = None) -> dict[str, V | None]:
+    async def many(self, keys: Iterable[str], fields: Fields = None) -> dict[str, _V | None]:
         """Values by key, None for missing ones; each tier is read at most once.
 
         Raises:
@@ -154,7 +152,7 @@ class CachedLoader(Generic[V]):
             await self._fill(missing)
         return {key: seen[key] for key in requested}
 
-    def _view(self, fields: frozenset[str]) -> dict[str, V | None]:
+    def _view(self, fields: frozenset[str]) -> dict[str, _V | None]:
         """Values with just these fields: partial records serve no other request."""
         return self._views.setdefault(fields, {})
 
@@ -219,6 +217,6 @@ class _Gather(DataLoader[str, Any]):
         return [values[key] for key in keys]
 
 
-def in_order(values: Mapping[str, V | None], keys: Collection[str]) -> list[V]:
+def in_order(values: Mapping[str, _V | None], keys: Collection[str]) -> list[_V]:
     """The values of these keys in their order, without missing ones."""
     return [value for key in keys if (value := values[key]) is not None]

@@ -11,8 +11,6 @@ from loaders.catalog import MovieById, PersonById
 from loaders.shows import EpisodeById, ShowById
 from models.mongo import ids
 
-__all__ = ["PlayableById", "SearchResultById", "TitleById"]
-
 
 class LoaderByKind(CachedLoader[Any]):
     """Loader that delegates by kind and stores nothing; an unknown kind has no value."""

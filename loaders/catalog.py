@@ -11,18 +11,6 @@ from services.cache.cache import Codec
 from services.cache.lists import ListRegistration
 from services.redis import cache_keys
 
-__all__ = [
-    "AllGenreIds",
-    "GenreById",
-    "MovieById",
-    "MovieIdByImdbId",
-    "MovieIdByTmdbId",
-    "MoviePageByQuery",
-    "MoviePagesByQuery",
-    "PersonById",
-    "TitleIdsByPersonId",
-]
-
 
 class MovieById(CachedLoader[models.MovieRecord]):
     kind = cache_keys.MOVIE

@@ -12,9 +12,7 @@ from services.playback.buffer import ProgressBuffer
 from services.playback.repairs import RepairFlag
 from services.playback.state import BufferedProgress
 
-__all__ = ["OnWatchlistByTitleId", "ProgressByPlayableId"]
-
-V = TypeVar("V")
+_V = TypeVar("_V")
 
 
 class ViewerScope(Scope, Protocol):
@@ -33,7 +31,7 @@ class ViewerScope(Scope, Protocol):
         """Whether MongoDB may be ahead of Redis."""
 
 
-class ViewerLoader(CachedLoader[V]):
+class ViewerLoader(CachedLoader[_V]):
     """Data of the viewer: read once per operation, whole, and stored nowhere else.
 
     Without a signed-in viewer every value is None, at no cost. `fetch_own` reads the data.
@@ -45,11 +43,11 @@ class ViewerLoader(CachedLoader[V]):
         self._buffer = scope.progress_buffer
         self._repairs = scope.progress_repairs
 
-    async def fetch_own(self, viewer_id: str, keys: list[str]) -> Mapping[str, V]:
+    async def fetch_own(self, viewer_id: str, keys: list[str]) -> Mapping[str, _V]:
         """Read these keys of the viewer. Overridden by every loader."""
         raise NotImplementedError
 
-    async def many(self, keys: Iterable[str], fields: Fields = None) -> dict[str, V | None]:
+    async def many(self, keys: Iterable[str], fields: Fields = None) -> dict[str, _V | None]:
         """Values by key, None for missing ones."""
         requested = dict.fromkeys(keys)
         missing = [key for key in requested if key not in self._seen]
@@ -58,14 +56,14 @@ class ViewerLoader(CachedLoader[V]):
             self._seen.update({key: fetched.get(key) for key in missing})
         return {key: self._seen[key] for key in requested}
 
-    def peek(self, keys: Iterable[str], fields: Fields = None) -> dict[str, V | None] | None:
+    def peek(self, keys: Iterable[str], fields: Fields = None) -> dict[str, _V | None] | None:
         """The result of `many`, if this operation has read all keys; else None."""
         requested = list(keys)
         if any(key not in self._seen for key in requested):
             return None
         return {key: self._seen[key] for key in requested}
 
-    async def fetch(self, keys: list[str], fields: Fields) -> Mapping[str, V]:
+    async def fetch(self, keys: list[str], fields: Fields) -> Mapping[str, _V]:
         """Read these keys of the viewer; nothing without one."""
         if self._viewer_id is None:
             return {}

@@ -9,8 +9,6 @@ from loaders.base import CachedLoader, Fields
 from services.cache.cache import Codec
 from services.redis import cache_keys
 
-__all__ = ["AllProviderSettings"]
-
 
 class AllProviderSettings(CachedLoader[list[models.ProviderSettingRecord]]):
     """All overrides under the one key "all". Cached a minute; a change invalidates it."""

@@ -8,11 +8,11 @@ from typing import Generic, TypeVar
 
 from loaders.base import CachedLoader, Fields, Scope
 
-V = TypeVar("V")
+_V = TypeVar("_V")
 Q = TypeVar("Q")
 
 
-class QueryLoader(CachedLoader[V], Generic[V, Q]):
+class QueryLoader(CachedLoader[_V], Generic[_V, Q]):
     """Loader of query results; `key_for` registers a query under the key to load it by."""
 
     def __init__(self, scope: Scope) -> None:
@@ -25,7 +25,7 @@ class QueryLoader(CachedLoader[V], Generic[V, Q]):
         return key
 
 
-class SerializedLoader(CachedLoader[V]):
+class SerializedLoader(CachedLoader[_V]):
     """Loader for keys that several fields of one level request together.
 
     Batches run one after another: a later one finds what an earlier one read, instead of reading it
@@ -36,7 +36,7 @@ class SerializedLoader(CachedLoader[V]):
         super().__init__(scope)
         self._lock = asyncio.Lock()
 
-    async def many(self, keys: Iterable[str], fields: Fields = None) -> dict[str, V | None]:
+    async def many(self, keys: Iterable[str], fields: Fields = None) -> dict[str, _V | None]:
         """Values by key, after earlier batches have ended."""
         async with self._lock:
             return await super().many(keys, fields)

@@ -11,18 +11,6 @@ from loaders.query_loader import QueryLoader, SerializedLoader
 from services.cache.cache import Codec
 from services.redis import cache_keys
 
-__all__ = [
-    "EpisodeById",
-    "EpisodeIdByPlace",
-    "EpisodeIdsBySeasonId",
-    "EpisodesByShowId",
-    "SeasonById",
-    "SeasonIdsByShowId",
-    "ShowById",
-    "ShowIdByTmdbId",
-    "ShowPageByQuery",
-]
-
 
 class ShowById(CachedLoader[models.ShowRecord]):
     kind = cache_keys.SHOW

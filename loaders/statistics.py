@@ -11,8 +11,6 @@ from services.cache.cache import Codec
 from services.cache.lists import ListRegistration
 from services.redis import cache_keys
 
-__all__ = ["AllGenreFigures", "MovieCountByQuery", "ShowCountByQuery"]
-
 MOST_GENRES = 100
 
 
