@@ -37,7 +37,7 @@ class MarkWatchedInput:
     )
     id: strawberry.ID | None = strawberry.field(
         default=None,
-        description="The same as `playableId`; one of them is given.",
+        description="The same as `playableId`.",
         deprecation_reason="Use `playableId`, as `markUnwatched` does.",
     )
     watched_at: DateTime | None = strawberry.field(
@@ -120,10 +120,12 @@ async def _mark_watched(
 
 
 async def _mark_one_watched(info: Info, input: MarkWatchedInput) -> ReportResult:
-    if (input.playable_id is None) == (input.id is None):
-        raise ValidationFailed("Give the title as `playableId`.", path=["playableId"])
-    id_, path = (input.playable_id, "playableId") if input.id is None else (input.id, "id")
-    return await marks.mark_watched(info.context, str(id_), input.watched_at, path=path)
+    named = {"playableId": input.playable_id, "id": input.id}
+    ids = {path: id_ for path, id_ in named.items() if id_ is not None}
+    if len(set(ids.values())) != 1:
+        raise ValidationFailed("Give one title, as `playableId`.", path=["playableId"])
+    path, id_ = next(iter(ids.items()))
+    return await marks.mark_watched(info.context, id_, input.watched_at, path=path)
 
 
 async def _mark_unwatched(

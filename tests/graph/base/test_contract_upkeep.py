@@ -92,8 +92,8 @@ async def test_a_title_to_mark_has_the_name_it_has_elsewhere(
         assert body["data"]["markWatched"]["errors"] == [
             {"code": "NOT_FOUND", "path": ["input", name]}
         ]
-    # and one of them is needed
-    for both in ({}, {"id": film.id, "playableId": film.id}, {"id": None}):
+    # and one title is needed
+    for both in ({}, {"id": film.id, "playableId": "movie_none"}, {"id": None}):
         _, body = await graphql(MARK, {"input": both}, token)
         assert body["data"]["markWatched"]["errors"] == [
             {"code": "VALIDATION_FAILED", "path": ["input", "playableId"]}
