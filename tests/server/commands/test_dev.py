@@ -229,20 +229,25 @@ async def test_without_ffmpeg_all_but_the_demo_clip_is_there(dev: Dev) -> None:
 
 
 async def test_ctrl_c_while_the_demo_clip_is_drawn_ends_that_too(dev: Dev, tmp_path: Path) -> None:
-    # given a program in ffmpeg's place that is never done
+    # given a program in ffmpeg's place that tells its version, and is never done with a film
     program = tmp_path / "ffmpeg"
-    program.write_text("#!/bin/sh\nexec sleep 600\n")
+    program.write_text(
+        "#!/bin/sh\n"
+        "case $* in *-version*) echo 'ffmpeg version 99.0'; exit ;; esac\n"
+        "exec sleep 600\n"
+    )
     program.chmod(0o755)
     process = dev(free_port(), DEMO_CLIP="true", FFMPEG_BINARY=str(program))
     await process.says(RUNNING)
-    await until(lambda: len(process.children()) == 3)
+    media = tmp_path / "data" / "media"
+    await until(lambda: media.exists() and len(process.children()) == 3)
     children = process.children()
     # when the terminal sends what Ctrl-C sends
     process.send(signal.SIGINT)
     # then it is gone, and what it had begun too
     assert await process.ended(15) == 0
     assert not [pid for pid in children if is_running(pid)]
-    assert list((tmp_path / "data" / "media").iterdir()) == []
+    assert list(media.iterdir()) == []
     assert "Traceback" not in process.output
 
 
