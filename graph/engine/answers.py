@@ -89,12 +89,17 @@ class Answers:
         return self._cache.changes
 
     def put(
-        self, key: AnswerKey, body: bytes, seconds: int, tags: Iterable[str], since: int
+        self,
+        key: AnswerKey,
+        body: bytes,
+        seconds: int,
+        find_tags: Callable[[], Iterable[str]],
+        since: int,
     ) -> StoredAnswer:
         """Store a response for so many seconds; beyond the limit others leave, or it itself.
 
         Args:
-            tags: the cache keys the response was built from.
+            find_tags: gives the cache keys the response was built from.
             since: `changes` before it was built.
 
         Returns:
@@ -102,7 +107,10 @@ class Answers:
             meanwhile, which has expired at once.
         """
         etag = b'"' + hashlib.blake2b(body, digest_size=12).hexdigest().encode() + b'"'
-        stored = StoredAnswer(body, etag, self._clock() + seconds, frozenset(tags))
+        expires_at = self._clock() + seconds
+        if not self._cache.uses_answers and self._cache.changes == since:
+            return StoredAnswer(body, etag, expires_at, frozenset())  # nobody needs its tags
+        stored = StoredAnswer(body, etag, expires_at, frozenset(find_tags()))
         if self._cache.has_changed(stored.tags, since):
             return replace(stored, expires_at=self._clock())
         if len(body) > _MAX_ANSWER_BYTES or not self._cache.uses_answers:

@@ -326,7 +326,7 @@ class Operations:
         if plan.max_age_seconds is not None and not context.is_degraded:
             body = orjson.dumps(answer.body())
             answer.stored = self._answers.put(
-                key, body, plan.max_age_seconds, context.seen_cache_keys(), since
+                key, body, plan.max_age_seconds, context.seen_cache_keys, since
             )
 
     async def _by_core(
