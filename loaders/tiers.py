@@ -152,12 +152,14 @@ async def read(loader: Tiered, names: Names) -> dict[str, Entry]:
     return entries
 
 
-def _start_flight(loader: Tiered, names: Names) -> asyncio.Task[dict[str, Entry]]:
+def _start_flight(
+    loader: Tiered, names: Names, *, is_refresh: bool = False
+) -> asyncio.Task[dict[str, Entry]]:
     """Start a read; from now on, before its first step, other requests join its flights."""
     loop = asyncio.get_running_loop()
     flights: Flights = {name: loop.create_future() for name in names}
     loader.tiers.flights.update(flights)
-    task = asyncio.create_task(_run_flight(loader, names, flights))
+    task = asyncio.create_task(_run_flight(loader, names, flights, is_refresh=is_refresh))
     _background_tasks.add(task)
     task.add_done_callback(_background_tasks.discard)
     task.add_done_callback(_mark_retrieved)
@@ -170,9 +172,11 @@ def _mark_retrieved(task: asyncio.Task[dict[str, Entry]]) -> None:
         task.exception()
 
 
-async def _run_flight(loader: Tiered, names: Names, flights: Flights) -> dict[str, Entry]:
+async def _run_flight(
+    loader: Tiered, names: Names, flights: Flights, *, is_refresh: bool
+) -> dict[str, Entry]:
     try:
-        entries = await _read_under_lease(loader, names)
+        entries = await _read_under_lease(loader, names, is_refresh=is_refresh)
         for name, flight in flights.items():
             flight.set_result(entries[name])
         return entries
@@ -193,12 +197,31 @@ def _as_exception(error: BaseException) -> Exception:
     return UpstreamUnavailable("The read was given up.", retry_after_seconds=1)
 
 
-async def _read_under_lease(loader: Tiered, names: Names) -> dict[str, Entry]:
+async def _read_under_lease(loader: Tiered, names: Names, *, is_refresh: bool) -> dict[str, Entry]:
     """Read leased keys, while waiting for keys leased by other processes."""
     cache = loader.tiers
     since = cache.changes
     token, leases = await cache.acquire(list(names))
-    lost = [name for name, lease in leases.items() if lease is Lease.LOST]
+    filled = [name for name, lease in leases.items() if lease is Lease.FILLED and not is_refresh]
+    found = await _take_filled(loader, filled, token) if filled else {}
+    names = {name: key for name, key in names.items() if name not in found}
+    return {**found, **await _read_or_wait(loader, names, leases, token, since)}
+
+
+async def _take_filled(loader: Tiered, names: list[str], token: str) -> dict[str, Entry]:
+    """Entries that another process stored between our look and our lease, which ends at once."""
+    cache = loader.tiers
+    fetched = await cache.fetch(loader.kind, loader.codec, names)
+    now = cache.now()
+    fresh = {name: entry for name, entry in fetched.items() if entry.fresh_until > now}
+    await cache.release(fresh, token)
+    return fresh
+
+
+async def _read_or_wait(
+    loader: Tiered, names: Names, leases: Mapping[str, Lease], token: str, since: int
+) -> dict[str, Entry]:
+    lost = [name for name in names if leases[name] is Lease.LOST]
     own = {name: key for name, key in names.items() if leases[name] is not Lease.LOST}
     reading = _Reading(token, since, Lease.CHANGED in leases.values())
     if not lost:
@@ -251,7 +274,8 @@ def refresh_in_background(loader: Tiered, names: Names) -> None:
     """Refresh stale keys after the answer, except those in flight already."""
     own = {name: key for name, key in names.items() if name not in loader.tiers.flights}
     if own:
-        _start_flight(loader.for_background(), own).add_done_callback(_log_failed_refresh)
+        flight = _start_flight(loader.for_background(), own, is_refresh=True)
+        flight.add_done_callback(_log_failed_refresh)
 
 
 def _log_failed_refresh(task: asyncio.Task[dict[str, Entry]]) -> None:

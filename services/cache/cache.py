@@ -37,11 +37,9 @@ _RELEASE = Script("cache", "cache_release")
 
 
 class Lease(IntEnum):
-    """Who reads a missing value; CHANGED: this process, and it changed moments ago."""
+    """Who reads a missing value; LOST: another process. See `cache_acquire.lua`."""
 
-    LOST = 0
-    OURS = 1
-    CHANGED = 2
+    LOST, OURS, CHANGED, FILLED = range(4)
 
 
 class Cache:

@@ -117,10 +117,10 @@ async def test_one_process_at_a_time_may_read_a_missing_thing(
     assert theirs == {"movie:2": Lease.LOST, "movie:3": Lease.OURS}
     # and a process that died in the midst holds nobody up for longer than two seconds
     assert 1500 < await redis.pttl("lease:movie:1") <= 2000
-    # when it is stored, the lease ends
+    # when it is stored, the lease ends, and the next is told that a value is there
     entries = {"movie:1": cache.build_entry(KIND, "film")}
     await cache.fill(KIND, CODEC, entries, token, cache.changes)
-    assert (await another(redis, clock).acquire(["movie:1"]))[1] == {"movie:1": Lease.OURS}
+    assert (await another(redis, clock).acquire(["movie:1"]))[1] == {"movie:1": Lease.FILLED}
 
 
 async def test_the_next_reader_learns_that_an_entry_changed_moments_ago(
