@@ -97,4 +97,5 @@ def _without_letter(title: str) -> str:
 async def _index_megabytes(collection: Any) -> float:
     stages: list[dict[str, Any]] = [{"$collStats": {"storageStats": {}}}]
     (stats,) = await (await collection.aggregate(stages)).to_list(None)
-    return float(stats["storageStats"]["indexSizes"]["search"]) / 1e6
+    sizes = stats["storageStats"]["indexSizes"]  # built anew, an index has a number behind its name
+    return float(sum(size for name, size in sizes.items() if name.startswith("search"))) / 1e6
