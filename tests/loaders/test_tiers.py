@@ -17,7 +17,7 @@ import models
 from loaders.base import Fields
 from resolvers.catalog.invalidation import invalidate_movie
 from resolvers.context import Context, Runtime
-from services.cache.cache import Cache, Codec
+from services.cache.cache import Cache, Codec, Lease
 from services.errors import UpstreamUnavailable
 from services.redis.cache_keys import MOVIE
 from services.redis.pool import Client
@@ -240,6 +240,31 @@ async def test_what_another_process_reads_is_waited_for(
     gated.gate.set()
     assert await reading == await waiting == "Film 1"
     assert count_commands.mongo == []
+
+
+class LateLeases(Cache):
+    """Asks for its leases after another process has stored what is missing."""
+
+    def __init__(self, redis: Client, other: Runtime) -> None:
+        super().__init__(redis)
+        self._other = other
+
+    async def acquire(self, keys: list[str]) -> tuple[str, dict[str, Lease]]:
+        assert await title(self._other, GatedFilms) is not None
+        return await super().acquire(keys)
+
+
+async def test_what_another_process_stored_before_our_lease_is_taken(
+    runtime: Runtime, redis: Client, gated: type[GatedFilms]
+) -> None:
+    await store([film(1)])
+    gated.gate.set()
+    # when another process stores a film between our look at Redis and our lease
+    late = replace(runtime, cache=LateLeases(redis, process(runtime, redis)))
+    assert await title(late, gated) == "Film 1"
+    # then it was read once, and the lease is given back
+    assert gated.requested == [[FILM]]
+    assert not await redis.exists(f"lease:{KEY}")
 
 
 async def test_a_reader_that_died_holds_others_up_for_a_second(
