@@ -141,12 +141,13 @@ class _Hedge:
 async def read(loader: Tiered, names: Names) -> dict[str, Entry]:
     """Read keys from the database, or join the flights that read them already."""
     flights = loader.tiers.flights
-    own = {name: key for name, key in names.items() if name not in flights}
-    others = {name: flights[name] for name in names if name in flights}
-    entries: dict[str, Entry] = {}
+    # A flight that landed since this read looked for its keys has left them in memory.
+    entries = loader.tiers.peek(names)
+    own = {name: key for name, key in names.items() if name not in flights and name not in entries}
+    others = {name: flights[name] for name in names if name in flights and name not in entries}
     if own:
         # A task of its own: a caller that leaves must not end what others wait for.
-        entries = await asyncio.shield(_start_flight(loader, own))
+        entries.update(await asyncio.shield(_start_flight(loader, own)))
     for name, flight in others.items():
         entries[name] = await asyncio.shield(flight)
     return entries

@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 
@@ -17,9 +17,9 @@ import models
 from loaders.base import Fields
 from resolvers.catalog.invalidation import invalidate_movie
 from resolvers.context import Context, Runtime
-from services.cache.cache import Cache, Codec, Lease
+from services.cache.cache import Cache, Codec, Entry, Lease
 from services.errors import UpstreamUnavailable
-from services.redis.cache_keys import MOVIE
+from services.redis.cache_keys import MOVIE, Kind
 from services.redis.pool import Client
 from services.settings.settings import Settings
 from tests.conftest import CountCommands
@@ -265,6 +265,41 @@ async def test_what_another_process_stored_before_our_lease_is_taken(
     # then it was read once, and the lease is given back
     assert gated.requested == [[FILM]]
     assert not await redis.exists(f"lease:{KEY}")
+
+
+class LateLooks(Cache):
+    """Hears from Redis that a film is missing after this process has read and stored it."""
+
+    process: Runtime
+
+    def __init__(self, redis: Client) -> None:
+        super().__init__(redis)
+        self.looks = self.leases = 0
+
+    async def fetch(self, kind: Kind, codec: Codec[Any], keys: list[str]) -> dict[str, Entry]:
+        found = await super().fetch(kind, codec, keys)
+        self.looks += 1
+        if self.looks == 1:
+            assert await title(self.process, loaders.MovieById) == "Film 1"
+        return found
+
+    async def acquire(self, keys: list[str]) -> tuple[str, dict[str, Lease]]:
+        self.leases += 1
+        return await super().acquire(keys)
+
+
+async def test_what_this_process_stored_during_our_look_is_taken_from_memory(
+    runtime: Runtime, redis: Client, count_commands: CountCommands
+) -> None:
+    await store([film(1)])
+    cache = LateLooks(redis)
+    cache.process = replace(runtime, cache=cache)
+    # when a second read lands while the first still looks in Redis
+    await count_commands.reset()
+    assert await title(cache.process, loaders.MovieById) == "Film 1"
+    # then the first takes no lease of its own, and looks in Redis no more
+    assert count_commands.mongo == ["movies.find"]
+    assert (cache.looks, cache.leases) == (2, 1)
 
 
 async def test_a_reader_that_died_holds_others_up_for_a_second(
