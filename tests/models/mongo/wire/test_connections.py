@@ -150,10 +150,19 @@ async def test_a_silence_ends_at_the_deadline_and_the_connection_with_it(relayed
         await read(relayed.films, number)
 
 
+async def read_too_slowly(films: Collection) -> PyMongoError:
+    """How a read ends that takes longer than its time; a starved server is too late to say it."""
+    for _ in range(5):
+        with pytest.raises((ExecutionTimeout, NetworkTimeout)) as ended, pymongo.timeout(0.3):
+            await find_rows(films, SLOW, {"_id": 1})
+        if isinstance(ended.value, ExecutionTimeout):
+            break
+    return ended.value
+
+
 async def test_the_server_ends_what_is_slow_and_the_connection_stays(relayed: Relayed) -> None:
     counts = ReadCounts()
-    with pytest.raises(ExecutionTimeout), pymongo.timeout(0.3):
-        await find_rows(relayed.films, SLOW, {"_id": 1})
+    assert isinstance(await read_too_slowly(relayed.films), ExecutionTimeout)
     assert counts.fallbacks == {}
     before = uses(relayed.client)
     await read(relayed.films, 2)
