@@ -189,7 +189,7 @@ def _origins(settings: Settings) -> list[Middleware]:
             CORSMiddleware,
             allow_origins=origins.named,
             allow_origin_regex=origins.pattern,
-            allow_methods=["GET", "POST"],
+            allow_methods=["GET", "POST", *(["QUERY"] if settings.http_query_method else [])],
             allow_credentials="*" not in origins.named,
             allow_headers=[*_CLIENT_HEADERS, *further],
             expose_headers=_EXPOSED_HEADERS,

@@ -97,6 +97,7 @@ class Document:
     errors: Sequence[GraphQLError] = ()
     operations: Mapping[str, Operation] = field(default_factory=dict)
     document_hash: str = ""  # a digest of its text
+    is_parsed: bool = True
 
     def operation(self, name: str | None) -> Operation:
         """Return the operation to run.
@@ -256,7 +257,7 @@ class Documents:
             check_numbers(ast)
             costs = examine(self.schema, ast, self.limits)
         except GraphQLError as error:
-            return Document([_as_limit_error(error)])
+            return Document([_as_limit_error(error)], is_parsed=False)
         except CodedError as error:
             return Document([_as_graphql_error(error)])
         except RecursionError:

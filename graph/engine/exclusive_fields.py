@@ -38,7 +38,7 @@ class OneExclusiveField(ASTValidationRule):
             names = sorted({field.name.value for field in fields.values()})
             self.report_error(
                 GraphQLError(
-                    f"An operation holds at most one of {', '.join(_exclusive_names(root))}; "
+                    f"An operation holds at most one of {', '.join(exclusive_names(root))}; "
                     f"this one holds {len(fields)} ({', '.join(names)}).",
                     list(fields.values())[:2],
                 )
@@ -70,5 +70,6 @@ def is_exclusive(definition: Any) -> bool:
     return isinstance(field, Field) and field.spec.is_exclusive
 
 
-def _exclusive_names(root: Any) -> list[str]:
+def exclusive_names(root: Any) -> list[str]:
+    """Return the names of a root type's exclusive fields."""
     return [name for name, definition in root.fields.items() if is_exclusive(definition)]

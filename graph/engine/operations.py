@@ -81,6 +81,7 @@ class Answer:
     stored: StoredAnswer | None = None  # the cached answer of a public query
     extensions: dict[str, Any] | None = None
     cost: int = 1  # points counted where nothing runs: a stored answer or a refusal
+    is_parsed: bool = True  # whether the document could be parsed
 
     @property
     def is_overload(self) -> bool:
@@ -205,7 +206,7 @@ class Operations:
             if self.documents.counters.parsed != parsed:
                 abuse.record_new_document(context, document.document_hash)
             if document.errors:
-                return refusal(document.errors, context)
+                return refusal(document.errors, context, is_parsed=document.is_parsed)
             operation = document.operation(request.operation_name)
             context.require_scope(_SCOPES[operation.kind])
             raw = operation.declared(request.variables)
@@ -228,7 +229,7 @@ class Operations:
                 return Answer(None, [], stored=stored)
         cost = operation.cost.of(variables.coerced) + entries
         if cost > self.documents.limits.cost:
-            return refusal([_too_costly(cost, self.documents.limits.cost)], context)
+            return _refusal_of(_too_costly(cost, self.documents.limits.cost), context)
         planned = self._by_plan or operation.kind == "subscription"
         plan = self.documents.plan(operation, variables.coerced) if planned else None
         if plan is None and operation.kind == "subscription":
@@ -374,9 +375,10 @@ class Operations:
         return _answer(outcome.data, outcome.errors, context)
 
 
-def refusal(errors: Any, context: Context) -> Answer:
+def refusal(errors: Any, context: Context, *, is_parsed: bool = True) -> Answer:
     """Build an answer without data: the request did not run."""
-    return Answer(None, format_request_errors(list(errors), context.request_id), started=False)
+    formatted = format_request_errors(list(errors), context.request_id)
+    return Answer(None, formatted, started=False, is_parsed=is_parsed)
 
 
 def _refusal_of(error: CodedError, context: Context) -> Answer:
@@ -394,6 +396,5 @@ def _answer(data: Any, errors: Any, context: Context) -> Answer:
     return Answer(data, format_errors(errors, context.request_id) if errors else [])
 
 
-def _too_costly(cost: int, most: int) -> GraphQLError:
-    error = CostLimitExceeded(f"The operation may cost {cost} points; {most} are allowed.")
-    return GraphQLError(error.message, original_error=error)
+def _too_costly(cost: int, most: int) -> CostLimitExceeded:
+    return CostLimitExceeded(f"The operation may cost {cost} points; {most} are allowed.")

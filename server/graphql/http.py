@@ -8,7 +8,7 @@ one that is, with 200 for `application/json`, and with the draft's statuses for 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -19,17 +19,19 @@ from graph.engine.answers import StoredAnswer
 from graph.engine.operations import Answer, Operations, Prepared
 from resolvers.context import Browser, Context, Runtime, Viewer
 from server.graphql import cookies, rate_headers
+from server.graphql.batches import Batches, encode_batch, find_scarcest
 from server.graphql.bodies import read_body
 from server.graphql.disconnect import ClientDisconnected, cancel_on_disconnect
+from server.graphql.methods import WITH_BODY, Methods
 from server.graphql.other_site import OtherSiteWarning
-from server.graphql.replies import GRAPHQL_JSON, JSON, Refused, Reply, build_reply, send_reply
+from server.graphql.replies import JSON, Refused, Reply, build_reply, send_reply
 from server.graphql.request_memory import RequestMemory
-from server.graphql.requests import negotiate, read_request, require_json
+from server.graphql.requests import negotiate, read_batch, read_request, require_json
+from server.graphql.statuses import HttpProfile
 from services.limits.abuse_rules import Signal
 from services.telemetry.logs import get_logger
 
 log = get_logger("graphql_http")
-_METHODS = {"GET", "HEAD", "POST"}
 Later = Callable[[Receive], Coroutine[Any, Any, Reply]]  # what is waited for, once it can be
 
 
@@ -42,6 +44,9 @@ class GraphQLOverHTTP:
         self._clock = time.monotonic
         self._memory = RequestMemory()
         self._other_sites = OtherSiteWarning()
+        self._methods = Methods(runtime.settings)
+        self._profile = HttpProfile(runtime.settings.http_profile)
+        self._batches = Batches(operations, runtime.settings.http_batch_operations)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         answer = await self.respond(scope, dict(scope["headers"]), receive)
@@ -56,15 +61,18 @@ class GraphQLOverHTTP:
     ) -> Reply:
         """Answer a request; its body is received, unless it came with it."""
         content_type = JSON
+        if scope["method"] == "OPTIONS":
+            return self._methods.describe()
         try:
             content_type = negotiate(headers.get(b"accept"))
-            if scope["method"] not in _METHODS:
-                raise _not_allowed("Use GET or POST.", b"GET, HEAD, POST")
-            if scope["method"] == "POST":
+            self._methods.check(scope["method"])
+            if scope["method"] in WITH_BODY:
                 require_json(headers)
                 if body is None:
                     most_bytes = self._runtime.settings.max_body_bytes
                     body = await read_body(receive, most_bytes, headers)
+            if body is not None and self._batches.is_batch(scope, body):
+                return await self._respond_batch(scope, headers, content_type, body, receive)
             request = read_request(scope, body)
             viewer, browser = await cookies.authenticate_scope(self._runtime, scope, headers)
             context = self._context(scope, headers, viewer, browser)
@@ -81,6 +89,8 @@ class GraphQLOverHTTP:
             content_type = negotiate(headers.get(b"accept"))
             if scope["method"] == "POST":
                 require_json(headers)
+                if self._batches.is_batch(scope, body):
+                    return partial(self.respond, scope, headers, body=body)
             known = self._memory.find(scope, body)
             request = known or read_request(scope, body)
             context = self._context(scope, headers, None, None)
@@ -110,26 +120,52 @@ class GraphQLOverHTTP:
             return self._refuse(scope, content_type, refused)
         return self._reply(scope, headers, content_type, answer)
 
+    async def _respond_batch(
+        self,
+        scope: Scope,
+        headers: dict[bytes, bytes],
+        content_type: bytes,
+        body: bytes,
+        receive: Receive,
+    ) -> Reply:
+        """Answer a batch.
+
+        Raises:
+            Refused: the whole batch is.
+        """
+        requests = read_batch(body, self._batches.most)
+        viewer, browser = await cookies.authenticate_scope(self._runtime, scope, headers)
+        contexts = [self._context(scope, headers, viewer, browser) for _ in requests]
+        run = partial(self._run, scope, receive=receive)
+        answers = await self._batches.run(requests, contexts, run)
+        scope["operation_label"] = f"batch of {len(answers)}"
+        ran = [one for one in answers if isinstance(one, Answer)]
+        scope["failed"] = any(is_our_fault(one) for one in ran)
+        if any(one.is_overload for one in ran):
+            scope["state"]["is_overloaded"] = True
+        extra: dict[bytes, bytes] = {}
+        admission = find_scarcest(contexts)
+        if admission is not None:
+            rate_headers.add_rate_headers(extra, 200, admission)
+        set_cookies = self._set_cookies(browser, headers)
+        return build_reply(200, encode_batch(answers), content_type, extra, set_cookies)
+
     def _refuse(self, scope: Scope, content_type: bytes, refused: Refused) -> Reply:
         self._note_invalid_request(scope, refused.status)
-        return build_reply(refused.status, refused.body(), content_type, refused.headers)
+        status = self._profile.status_of_refused(refused)
+        return build_reply(status, refused.body(), content_type, refused.headers)
 
     def _reply(
         self, scope: Scope, headers: dict[bytes, bytes], content_type: bytes, answer: Answer
     ) -> Reply:
-        status = 400 if not answer.started and content_type is GRAPHQL_JSON else 200
+        status = self._profile.status_of(answer, content_type)
         extra: dict[bytes, bytes] = {}
         if answer.is_overload:
-            status, extra[b"retry-after"] = 503, b"1"
+            extra[b"retry-after"] = b"1"
             scope["state"]["is_overloaded"] = True
         if answer.errors:
             scope["failed"] = is_our_fault(answer)
-        browser = scope.get("browser")
-        set_cookies = (
-            cookies.build_set_cookie(browser, self._runtime.settings) if browser is not None else ()
-        )
-        if browser is not None and browser.tokens is not None:
-            self._other_sites.warn(headers)
+        set_cookies = self._set_cookies(scope.get("browser"), headers)
         body = answer.encoded()
         if answer.stored is not None and scope["method"] != "POST":
             extra = self._cache_headers(answer.stored, headers)
@@ -141,6 +177,13 @@ class GraphQLOverHTTP:
         if b"cookie" in headers and b"cache-control" not in extra:
             extra[b"vary"] = b"Cookie"
         return build_reply(status, body, content_type, extra, set_cookies)
+
+    def _set_cookies(self, browser: Browser | None, headers: dict[bytes, bytes]) -> Sequence[bytes]:
+        if browser is None:
+            return ()
+        if browser.tokens is not None:
+            self._other_sites.warn(headers)
+        return cookies.build_set_cookie(browser, self._runtime.settings)
 
     def _note_invalid_request(self, scope: Scope, status: int) -> None:
         """Report requests that are not GraphQL over HTTP: no client of ours sends them."""

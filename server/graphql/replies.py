@@ -25,12 +25,20 @@ class Refused(Exception):
         message: str,
         code: ErrorCode = ErrorCode.VALIDATION_FAILED,
         headers: Mapping[bytes, bytes] | None = None,
+        *,
+        is_malformed: bool = False,
     ) -> None:
         super().__init__(message)
         self.status = status
         self.message = message
         self.code = code
         self.headers = dict(headers or {})
+        self.is_malformed = is_malformed  # valid JSON, but not a request
+
+    @classmethod
+    def malformed(cls, message: str) -> Refused:
+        """Refuse what is JSON, but not a GraphQL request."""
+        return cls(400, message, is_malformed=True)
 
     @classmethod
     def of(cls, status: int, error: CodedError) -> Refused:

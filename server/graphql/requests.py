@@ -13,6 +13,7 @@ from starlette.types import Scope
 
 from graph.engine.error_behavior import ErrorBehavior
 from graph.engine.operations import Request
+from server.graphql.methods import WITH_BODY
 from server.graphql.replies import GRAPHQL_JSON, JSON, Refused
 
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
@@ -107,20 +108,20 @@ def parse_request(payload: Any) -> Request:
         Refused: a part is missing or of another type.
     """
     if not isinstance(payload, dict):
-        raise Refused(400, "The body must be a JSON object; batches are not taken.")
+        raise Refused.malformed("The body must be a JSON object; batches are not taken.")
     query, document_id = payload.get("query"), _document_id(payload)
     if (query is not None or document_id is None) and not (query and isinstance(query, str)):
-        raise Refused(400, "`query` must be a GraphQL document.")
+        raise Refused.malformed("`query` must be a GraphQL document.")
     name = payload.get("operationName")
     if name is not None and not isinstance(name, str):
-        raise Refused(400, "`operationName` must be a string.")
+        raise Refused.malformed("`operationName` must be a string.")
     for part in ("variables", "extensions"):
         if not isinstance(payload.get(part, {}), dict | None):
-            raise Refused(400, f"`{part}` must be an object.")
+            raise Refused.malformed(f"`{part}` must be an object.")
     extensions = payload.get("extensions") or {}
     on_error = payload.get("onError", ErrorBehavior.PROPAGATE.value)
     if on_error not in _ERROR_BEHAVIORS:
-        raise Refused(400, "`onError` must be NULL, PROPAGATE or HALT.")
+        raise Refused.malformed("`onError` must be NULL, PROPAGATE or HALT.")
     return Request(
         query,
         payload.get("variables") or {},
@@ -144,7 +145,7 @@ def _document_id(payload: dict[str, Any]) -> str | None:
     if not isinstance(document_id, str) or not _SHA256.fullmatch(
         document_id.removeprefix("sha256:")
     ):
-        raise Refused(400, "A document's id is its SHA-256 in hexadecimal.")
+        raise Refused.malformed("A document's id is its SHA-256 in hexadecimal.")
     return document_id.removeprefix("sha256:")
 
 
@@ -154,9 +155,30 @@ def read_request(scope: Scope, body: bytes | None) -> Request:
     Raises:
         Refused: 400.
     """
-    if scope["method"] == "POST":
+    if scope["method"] in WITH_BODY:
         return parse_request(_parse(body or b"", "The body"))
     return _parse_url(scope["query_string"])
+
+
+def read_batch(body: bytes, most: int) -> list[Request | Refused]:
+    """Read the requests of an array, those that are none as the refusal they get.
+
+    Raises:
+        Refused: 400, for no array, an empty one, or one of more than `most`.
+    """
+    payloads = _parse(body, "The body")
+    if not payloads:
+        raise Refused.malformed("A batch has at least one operation.")
+    if len(payloads) > most:
+        raise Refused.malformed(f"A batch has at most {most} operations.")
+    return [_read_part(payload) for payload in payloads]
+
+
+def _read_part(payload: Any) -> Request | Refused:
+    try:
+        return parse_request(payload)
+    except Refused as refused:
+        return refused
 
 
 def _parse_url(query_string: bytes) -> Request:

@@ -107,5 +107,5 @@ def _route(scope: Scope) -> str:
 
 
 def _method_label(method: str) -> str:
-    methods = ("GET", "POST", "HEAD", "OPTIONS", "PUT", "DELETE", "PATCH")
+    methods = ("GET", "POST", "HEAD", "OPTIONS", "PUT", "DELETE", "PATCH", "QUERY")
     return method if method in methods else "other"

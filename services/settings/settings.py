@@ -19,6 +19,7 @@ from services.settings.cdn import CdnSettings
 from services.settings.connections import ConnectionSettings
 from services.settings.limits import LimitSettings
 from services.settings.process import ProcessSettings
+from services.settings.protocols import ProtocolSettings
 from services.settings.sockets import SocketSettings
 
 DEVELOPMENT_SECRET = "development-only-secret-change-me-32"  # noqa: S105 - refused in production
@@ -40,6 +41,7 @@ class Settings(
     ConnectionSettings,
     LimitSettings,
     ProcessSettings,
+    ProtocolSettings,
     SocketSettings,
 ):
     """All settings, read once at start from the environment and, if present, `.env`."""

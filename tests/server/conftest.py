@@ -11,6 +11,7 @@ from tests.support.api_client import HttpDoor
 
 _THROUGH_BOTH = {
     "test_bad_requests",
+    "test_batches",
     "test_cookies",
     "test_http",
     "test_overload",
@@ -21,8 +22,10 @@ _THROUGH_BOTH = {
     "test_error_boundary",
     "test_header_lines",
     "test_http_protocol",
+    "test_query_method",
     "test_security_headers",
     "test_slow_readers",
+    "test_statuses",
 }
 
 

@@ -73,11 +73,18 @@ async def test_mutations_need_post(client: httpx.AsyncClient, method: str) -> No
     assert method == "HEAD" or code_of(response) == "VALIDATION_FAILED"
 
 
-@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "BREW"])
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "TRACE", "BREW", "QUERY"])
 async def test_other_methods_get_an_allow_header(client: httpx.AsyncClient, method: str) -> None:
     response = await client.request(method, "/graphql", json={"query": ASK})
-    assert (response.status_code, response.headers["allow"]) == (405, "GET, HEAD, POST")
+    assert (response.status_code, response.headers["allow"]) == (405, "GET, HEAD, POST, OPTIONS")
     assert code_of(response) == "VALIDATION_FAILED"
+
+
+async def test_options_tells_the_methods(client: httpx.AsyncClient) -> None:
+    response = await client.options("/graphql")
+    assert (response.status_code, response.content) == (204, b"")
+    assert response.headers["allow"] == "GET, HEAD, POST, OPTIONS"
+    assert "content-length" not in response.headers
 
 
 @pytest.mark.parametrize(
