@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TypeVar
 
 import models
-from loaders.base import CachedLoader, Fields
+from loaders.base import CachedLoader, Fields, Values
 from loaders.tiers import CacheTier
 
 _V = TypeVar("_V")
@@ -18,6 +18,10 @@ class PrivateLoader(CachedLoader[_V]):
     async def keep(self, values: Mapping[str, _V]) -> None:
         """Remember values for this operation only."""
         self.prime(values)
+
+    def peek(self, keys: Collection[str], fields: Fields = None) -> Values[_V] | None:
+        """Values by key, if this operation has read all of them; else None."""
+        return self._seen if all(key in self._seen for key in keys) else None
 
     async def _fill(self, keys: list[str]) -> None:
         values = await self.fetch(keys, None)

@@ -26,6 +26,7 @@ _V = TypeVar("_V")
 _L = TypeVar("_L", bound="CachedLoader[Any]")
 Fields = frozenset[str] | None
 CacheHits = Counter[tuple[str, str]]
+Values = Mapping[str, _V | None]
 _served_stale = metrics.cache_stale_total.labels("redis")
 
 
@@ -54,6 +55,12 @@ class CachedLoader(Generic[_V]):
 
     kind: ClassVar[Kind]
     codec: ClassVar[Codec[Any]]
+    _key_start: ClassVar[str | None] = None  # of cache keys that only a loader key follows
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        has_own_keys = cls.cache_key is not CachedLoader.cache_key
+        cls._key_start = None if has_own_keys or not hasattr(cls, "kind") else cls.kind.start
 
     def __init__(self, scope: Scope) -> None:
         self._scope = scope
@@ -73,6 +80,12 @@ class CachedLoader(Generic[_V]):
     def cache_key(self, key: str) -> str:
         """The Redis key of a loader key."""
         return self.kind.key(key)
+
+    def _cache_keys(self, keys: Iterable[str]) -> list[str]:
+        start = self._key_start
+        if start is None:
+            return [self.cache_key(key) for key in keys]
+        return [start + key for key in keys]  # a call for each key takes six times as long
 
     def seen_cache_keys(self) -> Iterator[str]:
         """Cache keys of everything this operation read here, missing ones too."""
@@ -96,8 +109,9 @@ class CachedLoader(Generic[_V]):
 
     async def load(self, key: str) -> _V | None:
         """Load one key, batched with others requested in the same moment."""
-        if key in self._seen:
-            return self._seen[key]
+        ready = self.peek((key,))
+        if ready is not None:
+            return ready[key]
         if self._single is None:
             self._single = _Gather(self)
         value: _V | None = await self._single.load_shielded(key)
@@ -119,20 +133,23 @@ class CachedLoader(Generic[_V]):
         values = await asyncio.gather(*(self.load(key) for key in unique))
         return dict(zip(unique, values, strict=True))
 
-    def peek(self, keys: Iterable[str], fields: Fields = None) -> dict[str, _V | None] | None:
-        """The result of `many`, if this process has all of it fresh; else None."""
-        if fields is not None and not self._cache.enabled:
+    def peek(self, keys: Collection[str], fields: Fields = None) -> Values[_V] | None:
+        """Values by key, of these distinct keys and of others, if all are in this process, fresh.
+
+        None: some are not, and `many` has to be awaited.
+        """
+        cache, seen = self._cache, self._seen
+        if fields is not None and not cache.enabled:
             return None
-        seen = self._seen
-        names = {self.cache_key(key): key for key in keys if key not in seen}
-        if names:
-            fresh = self._cache.peek(names)
-            if len(fresh) < len(names):
+        missing = [key for key in keys if key not in seen]
+        if missing:
+            values = cache.peek_all(self._cache_keys(missing)) if cache.uses_memory else None
+            if values is None:
                 return None
-            count_reads("memory", len(fresh), 0)
-            self._count("memory", len(fresh))
-            seen.update({names[name]: entry.value for name, entry in fresh.items()})
-        return {key: seen[key] for key in keys}
+            count_reads("memory", len(values), 0)
+            self._count("memory", len(values))
+            seen.update(zip(missing, values, strict=True))
+        return seen
 
     async def many(self, keys: Iterable[str], fields: Fields = None) -> dict[str, _V | None]:
         """Values by key, None for missing ones; each tier is read at most once.
@@ -140,17 +157,23 @@ class CachedLoader(Generic[_V]):
         Raises:
             UpstreamUnavailable: no database, and some key is in no tier, fresh or stale.
         """
+        requested = dict.fromkeys(keys)
+        ready = self.peek(requested, fields)
+        if ready is None:
+            ready = await self._load_missing(requested, fields)
+        return {key: ready[key] for key in requested}
+
+    async def _load_missing(self, keys: Iterable[str], fields: Fields) -> Values[_V]:
         partial = fields is not None and not self._cache.enabled
         seen = self._view(fields) if partial and fields is not None else self._seen
-        requested = dict.fromkeys(keys)
-        missing = [key for key in requested if key not in seen]
+        missing = [key for key in keys if key not in seen]
         if missing and partial:
             fetched = await self.fetch(missing, fields)
             self._count("database", len(missing))
             seen.update({key: fetched.get(key) for key in missing})
         elif missing:
             await self._fill(missing)
-        return {key: seen[key] for key in requested}
+        return seen
 
     def _view(self, fields: frozenset[str]) -> dict[str, _V | None]:
         """Values with just these fields: partial records serve no other request."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, ClassVar
 
-from loaders.base import CachedLoader, Fields
+from loaders.base import CachedLoader, Fields, Values
 from loaders.catalog import MovieById, PersonById
 from loaders.shows import EpisodeById, ShowById
 from models.mongo import ids
@@ -30,8 +30,8 @@ class LoaderByKind(CachedLoader[Any]):
             values.update(part)
         return values
 
-    def peek(self, keys: Iterable[str], fields: Fields = None) -> dict[str, Any | None] | None:
-        """The result of `many`, if every loader has its part fresh; else None."""
+    def peek(self, keys: Collection[str], fields: Fields = None) -> Values[Any] | None:
+        """Values by key, if every loader has its part fresh; else None."""
         values: dict[str, Any | None] = dict.fromkeys(keys)
         for one, some in self._split_by_kind(values):
             part = one.peek(some, fields)

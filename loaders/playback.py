@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Protocol, TypeVar
 
 import models
-from loaders.base import CachedLoader, Fields, Scope
+from loaders.base import CachedLoader, Fields, Scope, Values
 from services.errors import UpstreamUnavailable
 from services.playback.buffer import ProgressBuffer
 from services.playback.repairs import RepairFlag
@@ -56,12 +56,9 @@ class ViewerLoader(CachedLoader[_V]):
             self._seen.update({key: fetched.get(key) for key in missing})
         return {key: self._seen[key] for key in requested}
 
-    def peek(self, keys: Iterable[str], fields: Fields = None) -> dict[str, _V | None] | None:
-        """The result of `many`, if this operation has read all keys; else None."""
-        requested = list(keys)
-        if any(key not in self._seen for key in requested):
-            return None
-        return {key: self._seen[key] for key in requested}
+    def peek(self, keys: Collection[str], fields: Fields = None) -> Values[_V] | None:
+        """Values by key, if this operation has read all of them; else None."""
+        return self._seen if all(key in self._seen for key in keys) else None
 
     async def fetch(self, keys: list[str], fields: Fields) -> Mapping[str, _V]:
         """Read these keys of the viewer; nothing without one."""

@@ -122,34 +122,21 @@ class Cache:
 
     def peek(self, keys: Iterable[str]) -> dict[str, Entry]:
         """Return the fresh entries of process memory."""
-        if not self.uses_memory:
-            return {}
-        now, memory = self._clock(), self._memory.entries
-        return {
-            key: entry
-            for key in keys
-            if (entry := memory.get(key)) is not None and entry.fresh_until > now
-        }
+        return self._memory.find_fresh(keys) if self.uses_memory else {}
+
+    def peek_all(self, keys: Iterable[str]) -> list[Any] | None:
+        """Return the keys' values in order, if process memory has all of them fresh; else None."""
+        return self._memory.find_all_fresh(keys) if self.uses_memory else None
 
     def peek_refreshing(self, keys: Iterable[str]) -> dict[str, Entry]:
         """Return stale entries of process memory that are being refreshed at the moment."""
         if not self.uses_memory or not self.flights:
             return {}
-        now, memory, flights = self._clock(), self._memory.entries, self.flights
-        return {
-            key: entry
-            for key in keys
-            if key in flights and (entry := memory.get(key)) is not None and entry.stale_until > now
-        }
+        return self._memory.find_usable(key for key in keys if key in self.flights)
 
     def peek_stale(self, keys: Iterable[str]) -> dict[str, Entry]:
         """Return entries of process memory that may be stale, for when nothing else answers."""
-        now, memory = self._clock(), self._memory.entries
-        return {
-            key: entry
-            for key in keys
-            if (entry := memory.get(key)) is not None and entry.stale_until > now
-        }
+        return self._memory.find_usable(keys)
 
     async def fetch(self, kind: Kind, codec: Codec[Any], keys: list[str]) -> dict[str, Entry]:
         """Read entries from Redis, fresh or stale, in one MGET, and store them in memory."""

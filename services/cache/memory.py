@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from services.cache.entry import Entry
 
@@ -13,7 +14,7 @@ _SWEEP_SECONDS = 60.0
 
 
 class MemoryTier:
-    """Entries of one process; `entries` is read directly, as it is the first thing asked.
+    """Entries of one process.
 
     Args:
         clock: seconds since 1970.
@@ -26,6 +27,35 @@ class MemoryTier:
         self._swept_at = clock()
         self.entries: dict[str, Entry] = {}
         self.bytes = 0
+
+    def find_fresh(self, keys: Iterable[str]) -> dict[str, Entry]:
+        """Return those of the keys' entries that are fresh."""
+        now, find = self._clock(), self.entries.get
+        return {
+            key: entry
+            for key in keys
+            if (entry := find(key)) is not None and entry.fresh_until > now
+        }
+
+    def find_all_fresh(self, keys: Iterable[str]) -> list[Any] | None:
+        """Return the keys' values in order; None if one of them is not here, or not fresh."""
+        now, find = self._clock(), self.entries.get
+        values = []
+        for key in keys:
+            entry = find(key)
+            if entry is None or entry.fresh_until <= now:
+                return None
+            values.append(entry.value)
+        return values
+
+    def find_usable(self, keys: Iterable[str]) -> dict[str, Entry]:
+        """Return those of the keys' entries that may be served, fresh or stale."""
+        now, find = self._clock(), self.entries.get
+        return {
+            key: entry
+            for key in keys
+            if (entry := find(key)) is not None and entry.stale_until > now
+        }
 
     def put(self, key: str, entry: Entry) -> None:
         """Store an entry as the newest; beyond the bounds the oldest quarter is dropped."""

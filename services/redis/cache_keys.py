@@ -27,6 +27,12 @@ class Kind:
         """Build a key from its parts, without REDIS_KEY_PREFIX."""
         return self.text.format(*parts)
 
+    @property
+    def start(self) -> str | None:
+        """What every key begins with whose one part ends it; None for keys of another form."""
+        start = self.text.removesuffix("{}")
+        return start if start != self.text and "{" not in start else None
+
 
 MOVIE = Kind("movie", "movie:{}", HOUR, DAY)
 MOVIE_LIST = Kind("movie_list", "movie:list:{}:{}", 300, DAY)

@@ -54,6 +54,20 @@ async def test_an_entry_is_fresh_then_stale_then_gone(
     assert await cache.fetch(KIND, CODEC, ["movie:1"]) == {}
 
 
+async def test_memory_has_all_keys_fresh_or_answers_for_none(cache: Cache, clock: Clock) -> None:
+    # given two values and what is known to be missing
+    await store_values(cache, {"movie:1": "one", "movie:2": "two", "movie:3": None})
+    assert cache.peek_all(["movie:2", "movie:3", "movie:1"]) == ["two", None, "one"]
+    assert cache.peek_all([]) == []
+    # when one is not there, or not fresh, or no longer to be trusted, then none is answered
+    assert cache.peek_all(["movie:1", "movie:4"]) is None
+    clock.now += 59.9
+    assert cache.peek_all(["movie:1", "movie:2"]) == ["one", "two"]
+    assert cache.peek_all(["movie:1", "movie:3"]) is None
+    cache.trusts_memory = False
+    assert cache.peek_all(["movie:1"]) is None
+
+
 async def test_memory_trusts_nothing_longer_than_a_minute(cache: Cache, clock: Clock) -> None:
     await store_values(cache, {"movie:1": "old"})
     clock.now += 59.9
