@@ -6,7 +6,7 @@ follows the specification's CompleteValue (section 6.4.3).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from graphql import GraphQLError, is_list_type, is_non_null_type, is_union_type
@@ -33,7 +33,7 @@ def complete_pending(run: Run, entry: Pending) -> list[Batch]:
     return complete(run, entry.field, values, entry.outs)
 
 
-def _values_of_keys(keys: Any, loaded: dict[str, Any]) -> Any:
+def _values_of_keys(keys: Any, loaded: Mapping[str, Any]) -> Any:
     """Return the records of one parent's keys; several keys skip those that do not exist."""
     if keys is None or isinstance(keys, Exception):
         return keys
@@ -42,36 +42,39 @@ def _values_of_keys(keys: Any, loaded: dict[str, Any]) -> Any:
     return [value for key in keys if (value := loaded[key]) is not None]
 
 
-def _complete_relation(run: Run, entry: Pending, loaded: dict[str, Any]) -> list[Batch] | None:
+def _complete_relation(run: Run, entry: Pending, loaded: Mapping[str, Any]) -> list[Batch] | None:
     """Build each distinct record once, shared between parents; None: not a common form."""
-    field, keys = entry.field, entry.keys
-    if field.list_depth == 1 and all(k.__class__ in (list, tuple) for k in keys):
-        requested_keys = dict.fromkeys(key for some in keys for key in some)
-    elif field.list_depth == 0 and all(k is None or k.__class__ is str for k in keys):
-        requested_keys = dict.fromkeys(key for key in keys if key is not None)
-        if field.is_non_null and None in keys:
-            return None
-    else:
+    field, distinct = entry.field, entry.distinct
+    classes = {keys.__class__ for keys in entry.keys}
+    if field.list_depth > 1 or not classes <= _KEY_CLASSES[field.list_depth]:
         return None
-    rows = {key: row for key in requested_keys if (row := loaded[key]) is not None}
+    rows = {key: row for key in distinct if (row := loaded[key]) is not None}
     group = _only_group(field, rows.values())
     if group is None:
         return None
-    if field.list_depth == 0 and field.is_non_null and len(rows) != len(requested_keys):
+    is_whole = len(rows) == len(distinct)
+    if field.is_non_null and field.list_depth == 0 and (not is_whole or type(None) in classes):
         return None
     below, outs = _build_children(run, group, list(rows.values()))
     made = dict(zip(rows, outs, strict=True))
-    _share(field, keys, entry.outs, made)
+    _share(field, entry, made, is_whole=is_whole)
     return below
 
 
-def _share(field: FieldPlan, keys: list[Any], outs: Outs, made: dict[str, Any]) -> None:
+# Classes of a parent's keys in the common forms, by the depth of lists.
+_KEY_CLASSES = ({str, type(None)}, {list, tuple})
+
+
+def _share(field: FieldPlan, entry: Pending, made: dict[str, Any], *, is_whole: bool) -> None:
     name = field.key
     if field.list_depth == 0:
-        for out, key in zip(outs, keys, strict=True):
+        for out, key in zip(entry.outs, entry.keys, strict=True):
             out[name] = made.get(key)
+    elif is_whole:
+        for out, some in zip(entry.outs, entry.keys, strict=True):
+            out[name] = [made[key] for key in some]
     else:
-        for out, some in zip(outs, keys, strict=True):
+        for out, some in zip(entry.outs, entry.keys, strict=True):
             out[name] = [made[key] for key in some if key in made]
 
 

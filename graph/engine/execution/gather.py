@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from dataclasses import field as default
 from inspect import isawaitable
@@ -24,15 +24,16 @@ Take = Callable[[Any], None]
 class Pending:
     """A field of a batch that waits.
 
-    `values` has one value or Exception per parent; for relations `keys` has each parent's keys and
-    `loaded` the records by key.
+    `values` has one value or Exception per parent; for relations `keys` has each parent's keys,
+    `distinct` all of them once, and `loaded` the records by key, perhaps with others.
     """
 
     field: FieldPlan
     rows: Sequence[Any]
     outs: Sequence[dict[str, Any]]
     keys: list[Any] = default(default_factory=list)
-    loaded: dict[str, Any] | Exception = default(default_factory=dict)
+    distinct: dict[str, None] = default(default_factory=dict)
+    loaded: Mapping[str, Any] | Exception = default(default_factory=dict)
     values: list[Any] = default(default_factory=list)
 
 
@@ -123,17 +124,45 @@ def _refuse(entry: Pending, error: Exception) -> None:
 def _collect_keys(run: Run, entry: Pending, batch: _LoaderBatch) -> None:
     batch.entries.append(entry)
     batch.needs |= entry.field.needs
-    requested_keys = batch.keys
-    for row in entry.rows:
-        try:
-            keys = run.call(entry.field, row)
-            if isinstance(keys, str):
-                requested_keys[keys] = None
-            elif keys is not None:
-                requested_keys.update(dict.fromkeys(keys))
-        except Exception as error:
-            keys = error
-        entry.keys.append(keys)
+    try:
+        entry.keys = _read_all_keys(run, entry)
+        entry.distinct = _list_distinct(entry.keys)
+    except Exception:  # of one parent: the others have keys
+        entry.keys = [_read_keys(run, entry.field, row) for row in entry.rows]
+        entry.distinct = _list_distinct(entry.keys)
+    batch.keys.update(entry.distinct)
+
+
+def _read_all_keys(run: Run, entry: Pending) -> list[Any]:
+    field, rows = entry.field, entry.rows
+    function = field.function
+    if function is None or field.takes_info or not field.takes_parent:
+        return [run.call(field, row) for row in rows]
+    keywords = run.arguments(field) if field.arguments else None
+    if keywords:
+        return [function(row, **keywords) for row in rows]
+    return [function(row) for row in rows]
+
+
+def _read_keys(run: Run, field: FieldPlan, row: Any) -> Any:
+    """Return one parent's keys, or the exception for which it has none."""
+    try:
+        keys = run.call(field, row)
+        _list_distinct([keys])
+    except Exception as error:
+        return error
+    return keys
+
+
+def _list_distinct(keys_by_parent: list[Any]) -> dict[str, None]:
+    distinct: dict[str, None] = {}
+    for keys in keys_by_parent:
+        if isinstance(keys, str):
+            distinct[keys] = None
+        elif keys is not None and not isinstance(keys, Exception):
+            for key in keys:
+                distinct[key] = None
+    return distinct
 
 
 def _load(
