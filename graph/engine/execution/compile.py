@@ -127,6 +127,7 @@ def _finish_group(group: GroupPlan) -> GroupPlan:
         for field in group.fields
         if field.waits or (field.leaf is None and not field.is_inline)
     ]
+    group.nested = [field for field in group.fields if field.is_nested]
     group.cost = 1 + sum(field.spec.cost for field in group.fields)
     group.build = make_build(group)
     return group
@@ -264,7 +265,7 @@ class _Compiler:
             children=children,
             list_depth=list_depth,
             is_non_null=is_non_null,
-            is_inline=not in_list and _is_inline(field.spec, list_depth, children),
+            is_inline=_is_inline(field.spec, list_depth, children, in_list=in_list),
             needs=frozenset().union(*(child.needs for child in children.values())),
         )
 
@@ -307,13 +308,19 @@ def _function(field: Field) -> Any:
     return field.base_resolver.wrapped_func if field.base_resolver else None
 
 
-def _is_inline(spec: Spec, list_depth: int, children: Mapping[str, GroupPlan]) -> bool:
-    """Whether one parent's value is built at once: nothing below it waits."""
+def _is_inline(
+    spec: Spec, list_depth: int, children: Mapping[str, GroupPlan], *, in_list: bool
+) -> bool:
+    """Whether one parent's value is built at once: nothing below it waits.
+
+    Of many parents only single objects of one type, which are part of the parents' function.
+    """
     return (
         spec.kind in (FieldKind.PLAIN, FieldKind.COMPUTED)
         and spec.requires is None
         and list_depth <= 1
         and bool(children)
+        and not (in_list and (list_depth or len(children) > 1))
         and not any(child.relations for child in children.values())
     )
 

@@ -47,10 +47,12 @@ class FieldPlan:
     is_inline: bool  # built together with its parent, not in a level of its own
     needs: frozenset[str]  # record fields that the children read
     waits: bool = field(init=False)
+    is_nested: bool = field(init=False)  # inline, and one object of one type
     by_class: dict[Class, GroupPlan | None] = field(default_factory=dict)  # filled as classes come
 
     def __post_init__(self) -> None:
         self.waits = self.spec.kind not in (FieldKind.PLAIN, FieldKind.COMPUTED)
+        self.is_nested = self.is_inline and not self.list_depth and len(self.children) == 1
 
 
 Build = Callable[[Sequence[Any], Any], list[dict[str, Any]]]
@@ -60,14 +62,16 @@ Build = Callable[[Sequence[Any], Any], list[dict[str, Any]]]
 class GroupPlan:
     """The selected fields of one concrete type.
 
-    `build` makes one dict per parent, with leaves filled in and relations None; `relations` are
-    filled in afterwards; `cost` is the points of one object.
+    `build` makes one dict per parent, with leaves filled in and relations None; `nested` are fields
+    whose objects it makes as well; `relations` are filled in afterwards; `cost` is the points of
+    one object.
     """
 
     type: GraphQLObjectType
     fields: list[FieldPlan]
     needs: frozenset[str]
     relations: list[FieldPlan] = field(default_factory=list)
+    nested: list[FieldPlan] = field(default_factory=list)
     cost: int = 1
     build: Build = field(default=lambda rows, run: [])
 

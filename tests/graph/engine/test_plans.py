@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from graph.engine.documents import Documents
-from graph.engine.execution import DeadlineTimer
+from graph.engine.execution import DeadlineTimer, execute
 from graph.engine.execution.plan import GroupPlan, Plan
 from graph.engine.operations import Operations, Prepared, Request
 from tests.support.execution import sample_schema
@@ -65,6 +65,22 @@ async def test_a_thousand_rows_cost_one_fetch(
 
 
 # deadlines
+
+
+async def test_objects_built_with_their_parents_cost_as_others_do(
+    planned: Operations, case_context: ChosenContext
+) -> None:
+    add_records(case_context, ItemRecord("a"), ItemRecord("b"))
+    query = "{ items { same { maybe { id } } } item { same { id } } }"
+    prepared = planned.prepare(Request(query, {}), case_context)
+    assert isinstance(prepared, Prepared) and prepared.plan is not None
+    for _ in range(2):  # first one by one, for their class is not known, then all at once
+        outcome = await execute(prepared.plan, case_context, prepared.variables)
+        assert outcome.data == {
+            "items": [{"same": {"maybe": {"id": "a"}}}, {"same": {"maybe": {"id": "b"}}}],
+            "item": {"same": {"id": "a"}},
+        }
+        assert outcome.cost == 2 * 3 + 2
 
 
 async def test_what_is_late_fails_and_what_is_finished_is_answered(
