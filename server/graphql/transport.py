@@ -9,10 +9,13 @@ from __future__ import annotations
 import asyncio
 import socket
 from asyncio.transports import BaseTransport
+from functools import partial
 
 from uvicorn._types import ASGIReceiveEvent
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame
+
+from server.portions import portions_of
 
 MAX_FRAGMENTS = 1024
 PINGS_PER_SECOND = 10.0
@@ -36,9 +39,17 @@ class BoundedSocket(WebSocketsSansIOProtocol):
             tcp.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, timeout_ms)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the connection, in its turn: thousands may end at once."""
         self._cancel_abort()
+        self.disconnected = True  # nothing is written from now on
+        portions_of(self.loop).add(partial(self._forget, exc))
+
+    def _forget(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         self.conn.parser.close()  # it holds `conn`: a cycle, which the collector would have to find
+
+    def handle_close(self, event: Frame) -> None:
+        portions_of(self.loop).add(partial(super().handle_close, event))
 
     # ---- clients that do not read
 

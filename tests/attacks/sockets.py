@@ -27,7 +27,7 @@ _FRAME = bytes((0x81, 0x80 | len(_INIT), 0, 0, 0, 0)) + _INIT  # masked with zer
 
 
 async def attack(port: int, sockets: int) -> dict[str, Latency]:
-    """Measure others before, while the sockets are opened, and while they are open."""
+    """Measure others before, while the sockets are opened, are open, and end all at once."""
     latencies = {}
     async with measure_others(port) as before:
         await asyncio.sleep(_QUIET_SECONDS)
@@ -40,8 +40,11 @@ async def attack(port: int, sockets: int) -> dict[str, Latency]:
     async with measure_others(port) as afterwards:
         await asyncio.sleep(_QUIET_SECONDS)
     latencies["while they are open"] = afterwards.latency
-    for writer in writers:
-        writer.close()
+    async with measure_others(port) as at_the_end:
+        for writer in writers:
+            writer.transport.abort()
+        await asyncio.sleep(_QUIET_SECONDS)
+    latencies["while they end"] = at_the_end.latency
     return latencies
 
 
