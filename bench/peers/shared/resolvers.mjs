@@ -1,24 +1,27 @@
 // Resolvers of the shared schema; relations go through DataLoader, one set of loaders per request.
 import { readFileSync } from 'node:fs';
 import DataLoader from 'dataloader';
-import { filmFields } from './projection.mjs';
+import { storedFields } from './projection.mjs';
 import * as store from './store.mjs';
 
 export const typeDefs = readFileSync(new URL('../schema.graphql', import.meta.url), 'utf8');
 
-export const makeLoaders = () => {
-  const movies = new Map(); // one loader for each set of stored fields
-  return {
-    movie(fields) {
-      if (!movies.has(fields)) {
-        movies.set(fields, new DataLoader((ids) => store.moviesByIds(ids, fields)));
-      }
-      return movies.get(fields);
-    },
-    person: new DataLoader((ids) => store.peopleByIds(ids)),
-    genre: new DataLoader((ids) => store.genresByIds(ids)),
+// One loader for each set of stored fields.
+const byFields = (fetchByIds) => {
+  const loaders = new Map();
+  return (fields) => {
+    if (!loaders.has(fields)) {
+      loaders.set(fields, new DataLoader((ids) => fetchByIds(ids, fields)));
+    }
+    return loaders.get(fields);
   };
 };
+
+export const makeLoaders = () => ({
+  movie: byFields(store.moviesByIds),
+  person: byFields(store.peopleByIds),
+  genre: byFields(store.genresByIds),
+});
 
 const present = (rows) => rows.filter((row) => row !== null);
 
@@ -39,8 +42,8 @@ export const plainFields = {
 export const rootFields = {
   Query: {
     movies: (_, { first }, context, info) =>
-      store.popularMovies(first ?? 20, filmFields(info, ['nodes'])),
-    movie: (_, { by }, context, info) => store.movieById(by.id, filmFields(info)),
+      store.popularMovies(first ?? 20, storedFields('Movie', info, ['nodes'])),
+    movie: (_, { by }, context, info) => store.movieById(by.id, storedFields('Movie', info)),
   },
   Mutation: { reportProgress: (_, { input }) => store.saveProgress(input) },
 };
@@ -50,9 +53,15 @@ export const resolvers = {
   ...plainFields,
   Movie: {
     ...plainFields.Movie,
-    genres: async (movie, _, { loaders }) => present(await loaders.genre.loadMany(movie.genre_ids)),
+    genres: async (movie, _, { loaders }, info) =>
+      present(await loaders.genre(storedFields('Genre', info)).loadMany(movie.genre_ids)),
     similar: async (movie, { first }, { loaders }, info) =>
-      present(await loaders.movie(filmFields(info)).loadMany(movie.similar_ids.slice(0, first))),
+      present(
+        await loaders.movie(storedFields('Movie', info)).loadMany(movie.similar_ids.slice(0, first)),
+      ),
   },
-  Credit: { person: (credit, _, { loaders }) => loaders.person.load(credit.person_id) },
+  Credit: {
+    person: (credit, _, { loaders }, info) =>
+      loaders.person(storedFields('Person', info)).load(credit.person_id),
+  },
 };

@@ -5,19 +5,22 @@ import { createClient } from 'redis';
 const { MONGODB_URI, MONGODB_DATABASE = 'marquee', REDIS_URL, POSTER_BASE = '' } = process.env;
 
 const mongo = await new MongoClient(MONGODB_URI).connect();
-const redis = await createClient({ url: REDIS_URL }).connect();
+export const redis = await createClient({ url: REDIS_URL }).connect();
 const database = mongo.db(MONGODB_DATABASE);
 const movies = database.collection('movies');
 const people = database.collection('people');
 const genres = database.collection('genres');
 
-// One more than asked for tells whether another page follows, without a second command.
-export async function popularMovies(first, projection) {
-  const rows = await movies
+export const popularRows = (limit, projection) =>
+  movies
     .find({ is_active: true }, { projection })
     .sort({ popularity: -1, _id: -1 })
-    .limit(first + 1)
+    .limit(limit)
     .toArray();
+
+// One more than asked for tells whether another page follows, without a second command.
+export async function popularMovies(first, projection) {
+  const rows = await popularRows(first + 1, projection);
   return { nodes: rows.slice(0, first), pageInfo: { hasNextPage: rows.length > first } };
 }
 
@@ -26,8 +29,8 @@ export const movieById = (id, projection) =>
 
 export const moviesByIds = (ids, projection) =>
   inOrder(movies, ids, { is_active: true }, projection);
-export const peopleByIds = (ids) => inOrder(people, ids);
-export const genresByIds = (ids) => inOrder(genres, ids);
+export const peopleByIds = (ids, projection) => inOrder(people, ids, {}, projection);
+export const genresByIds = (ids, projection) => inOrder(genres, ids, {}, projection);
 
 async function inOrder(collection, ids, also = {}, projection = undefined) {
   // Above the default first batch of 101, so that many ids still cost one round trip.

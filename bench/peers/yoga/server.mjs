@@ -1,7 +1,8 @@
-// GraphQL Yoga 5 on Node's own http server; parser and validation caches are on by default.
+// GraphQL Yoga 5 on Node's own http server or Bun's; parser and validation caches are on by default.
 import http from 'node:http';
 import { useGraphQlJit } from '@envelop/graphql-jit';
 import { makeExecutableSchema } from '@graphql-tools/schema';
+import { usePersistedOperations } from '@graphql-yoga/plugin-persisted-operations';
 import { createInMemoryCache, useResponseCache } from '@graphql-yoga/plugin-response-cache';
 import { createYoga } from 'graphql-yoga';
 import { makeLoaders, resolvers, typeDefs } from '../shared/resolvers.mjs';
@@ -9,7 +10,12 @@ import { makeLoaders, resolvers, typeDefs } from '../shared/resolvers.mjs';
 const plugins = [];
 if (process.env.JIT !== 'off') plugins.push(useGraphQlJit());
 if (process.env.CACHE === 'memory') {
+  const operations = JSON.parse(process.env.OPERATIONS); // hash -> text
   plugins.push(
+    usePersistedOperations({
+      allowArbitraryOperations: true,
+      getPersistedOperation: (hash) => operations[hash] ?? null,
+    }),
     useResponseCache({
       session: () => null,
       ttl: 3_600_000,
@@ -25,4 +31,9 @@ const yoga = createYoga({
   landingPage: false,
   plugins,
 });
-http.createServer(yoga).listen(Number(process.env.PORT), '127.0.0.1');
+const port = Number(process.env.PORT);
+if (globalThis.Bun) {
+  globalThis.Bun.serve({ port, hostname: '127.0.0.1', fetch: yoga.fetch });
+} else {
+  http.createServer(yoga).listen(port, '127.0.0.1');
+}
