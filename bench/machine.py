@@ -10,8 +10,10 @@ import subprocess
 from importlib.metadata import version
 from pathlib import Path
 
+from bench.install import runtime
 from bench.load import generator
-from bench.targets import PEERS
+from bench.processes import BenchError
+from bench.targets import BUN, NODE, PEERS
 from services.embedded.servers import find_mongod, find_redis_server
 
 _OURS = ("strawberry-graphql", "graphql-core", "starlette", "uvicorn", "uvloop", "httptools")
@@ -39,11 +41,19 @@ def versions() -> dict[str, str]:
 def _programs() -> list[str]:
     return [
         f"Python {platform.python_version()}",
-        f"Node {_first_number(['node', '--version'])}",
+        f"Node {_runtime_version(NODE)}",
+        f"Bun {_runtime_version(BUN)}",
         f"MongoDB {_first_number([str(find_mongod(None)), '--version'])}",
         f"Redis {_first_number([str(find_redis_server(None)), '--version'])}",
         f"wrk {_first_number(['wrk', '-v'])}" if generator() == "wrk" else generator(),
     ]
+
+
+def _runtime_version(program: str) -> str:
+    try:
+        return _first_number([str(runtime(program)), "--version"])
+    except BenchError:
+        return "absent"
 
 
 def _first_number(command: list[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -12,11 +13,12 @@ from bench import items
 from bench.client import send
 from bench.databases import Addresses
 from bench.dataset import Dataset
+from bench.environment import settings
 from bench.install import peer_command
 from bench.items import Item, Request
 from bench.load import write_requests
 from bench.processes import SERVER_CORE, BenchError, Child, free_port, start, wait_until
-from bench.targets import Target, settings
+from bench.targets import Target
 from bench.viewers import peer_sessions, playing, sign_in
 
 
@@ -54,17 +56,18 @@ class Running:
 def servers(
     targets: Sequence[Target], addresses: Addresses, folder: Path, more: Mapping[str, str]
 ) -> Iterator[list[Running]]:
-    """All targets, started and answering; stopped at the end."""
+    """All targets, started and answering, each with a Redis database; stopped at the end."""
     with ExitStack() as stack:
         started: list[Running] = []
+        databases = number_databases(targets)
         for target in targets:
-            port = free_port()
+            port, own = free_port(), addresses.with_database(databases[target.name])
             child = start(
                 target.name,
                 peer_command(target, folder),
                 core=SERVER_CORE,
                 log=folder / f"logs/{target.name}.log",
-                environment=settings(target, addresses, port, more),
+                environment=settings(target, own, port, more),
                 folder=target.folder,
             )
             stack.callback(child.stop)
@@ -72,6 +75,12 @@ def servers(
         for server in started:
             wait_until(lambda port=server.port: _answers(port), server.child)  # type: ignore[misc]
         yield started
+
+
+def number_databases(targets: Sequence[Target]) -> dict[str, int]:
+    """The number of each target's Redis database: its own, or that of the one it shares with."""
+    own = {target.name: number for number, target in enumerate(targets)}
+    return {target.name: own[target.redis_of or target.name] for target in targets}
 
 
 def _answers(port: int) -> bool:
@@ -86,34 +95,49 @@ _TYPENAME = json.dumps({"query": "{ __typename }"})
 
 
 def prepare(
-    server: Running, chosen: Sequence[Item], dataset: Dataset, folder: Path, login: str | None
+    started: Sequence[Running],
+    chosen: Sequence[Item],
+    dataset: Dataset,
+    folder: Path,
+    login: str | None,
 ) -> None:
     """Signs in, registers hashes, learns ETags, and writes what the load generator will send."""
-    for item in chosen:
-        if server.target.group not in item.groups:
+    ports = {server.name: server.port for server in started}
+    for server, item in itertools.product(started, chosen):
+        if not takes_part(server.target, item):
             continue
         try:
-            make = _maker(server, item, dataset, login)
+            session_port = ports[server.target.redis_of or server.name]
+            make = _maker(server, item, dataset, session_port, login)
             server.use(item, make, folder)
         except BenchError as error:
             server.notes.append(f"{item.name}: left out: {error}")
 
 
+def takes_part(target: Target, item: Item) -> bool:
+    is_of_group = any(group in item.groups for group in target.groups)
+    return is_of_group and (target.items is None or item.name in target.items)
+
+
 def _maker(
-    server: Running, item: Item, dataset: Dataset, login: str | None
+    server: Running, item: Item, dataset: Dataset, session_port: int, login: str | None
 ) -> Callable[[], list[Request]]:
-    """What makes this item's requests, now and again before each round."""
-    port, target = server.port, server.target
+    """What makes this item's requests, now and again before each round.
+
+    Sessions are signed in and started at `session_port`: of the server, or of ours that it
+    shares them with.
+    """
+    target = server.target
     if item.name == "progress":
-        if not target.is_ours:
+        if not target.is_ours and target.redis_of is None:
             return lambda: items.reports(dataset, peer_sessions(dataset))
-        viewers = sign_in(port, dataset, login)
-        return lambda: items.reports(dataset, playing(port, viewers))
-    made = items.requests(item, dataset, is_persisted=target.is_persisted)
-    if target.is_persisted:
-        _register(port, item, dataset)
+        viewers = sign_in(session_port, dataset, login)
+        return lambda: items.reports(dataset, playing(session_port, viewers))
+    made = items.requests(item, dataset)
+    if item.is_persisted:
+        _register(server.port, item, dataset)
     if item.is_conditional:
-        made = [_conditional(port, one) for one in made]
+        made = [_conditional(server.port, one) for one in made]
     return lambda: made
 
 

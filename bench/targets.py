@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-import secrets
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from bench.databases import Addresses
-from bench.dataset import DATABASE, ROOT
-from services.accounts.token_keys import generate_pem
+from bench.dataset import ROOT
 
 PEERS = Path(__file__).parent / "peers"
-PUBLIC_URL = "http://media.bench"  # images have no host, in ours and in the peers
-UNCACHED, CACHED = "uncached", "cached"
+UNCACHED, CACHED, MEMORY = "uncached", "cached", "from memory"
+GROUPS = (UNCACHED, CACHED, MEMORY)
+NODE, BUN, PEER_PYTHON = "newest node", "bun", "peer python"
 
 
 @dataclass(frozen=True)
 class Target:
+    """A server to start.
+
+    Args:
+        command: a program, or one of NODE, BUN and PEER_PYTHON (install.py), and its arguments.
+        also: a second group whose tables it is in.
+        items: names of the only items it answers; None: all of its groups.
+        redis_of: the target whose Redis database and sessions it shares.
+    """
+
     name: str
     group: str
     command: Sequence[str]
@@ -26,65 +33,81 @@ class Target:
     environment: Mapping[str, str] = field(default_factory=dict)
     folder: Path = ROOT
     is_ours: bool = False
-    is_persisted: bool = False  # operations are sent by hash after the first time
     by_default: bool = True
+    also: str | None = None
+    items: tuple[str, ...] | None = None
+    redis_of: str | None = None
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        return (self.group,) if self.also is None else (self.group, self.also)
 
 
-def _ours(
-    name: str,
-    group: str,
-    note: str,
-    *,
-    is_persisted: bool = False,
-    executor: str = "plan",
-    tiers: str | None = None,
-) -> Target:
-    tiers = tiers or ("none" if group == UNCACHED else "answers,memory,redis")
+def _ours(name: str, group: str, note: str, *, tiers: str, **environment: str) -> Target:
     return Target(
         name,
         group,
         (sys.executable, "-m", "server", "serve"),
         note,
-        {"CACHE_TIERS": tiers, "GRAPHQL_EXECUTOR": executor},
+        {"CACHE_TIERS": tiers, **environment},
         is_ours=True,
-        is_persisted=is_persisted,
-        by_default=executor == "plan",
+        by_default=not environment,
     )
 
 
-def _node(name: str, peer: str, note: str, **environment: str) -> Target:
+def _peer(name: str, peer: str, note: str, program: str = NODE, **environment: str) -> Target:
     group = CACHED if "CACHE" in environment else UNCACHED
-    command = ("node", f"{peer}/server.mjs")
-    return Target(name, group, command, note, environment, PEERS, by_default="-heap" not in name)
+    command = (program, f"{peer}/server.mjs")
+    return Target(name, group, command, note, environment, PEERS)
 
 
 def _python(name: str, peer: str, note: str, **environment: str) -> Target:
-    return Target(name, UNCACHED, ("peer-python", f"{peer}/server.py"), note, environment, PEERS)
+    return Target(name, UNCACHED, (PEER_PYTHON, f"{peer}/server.py"), note, environment, PEERS)
 
 
-_PROJECTED = {"LOADER_CACHE": "off", "PROJECTION": "on"}
+def _rarely(target: Target) -> Target:
+    """Measured only when `--servers` names it."""
+    return replace(target, by_default=False)
+
+
+_BY_HAND = {"PROJECTION": "on"}
+_MERCURIUS_BY_HAND = {"PROJECTION": "on", "LOADER_CACHE": "off"}
 _YOUNG = {"NODE_OPTIONS": "--max-semi-space-size=64"}
+_OPEN = {"RATE_LIMIT_MODE": "off", "ABUSE_MODE": "off", "LOG_LEVEL": "warning"}
 
 TARGETS: tuple[Target, ...] = (
-    _ours("ours", UNCACHED, "CACHE_TIERS=none"),
-    _ours("ours-core", UNCACHED, "the same, run by graphql-core", executor="core"),
-    _node("mercurius", "mercurius", "Fastify 5, JIT, loaders with their cache"),
-    _node("mercurius-nolc", "mercurius", "the same, loaders' cache off", LOADER_CACHE="off"),
-    _node("yoga", "yoga", "parser and validation cache, graphql-jit"),
-    _node("yoga-heap", "yoga", "the same with --max-semi-space-size=64", **_YOUNG),
-    _node("mercurius-nolc-heap", "mercurius", "the same", LOADER_CACHE="off", **_YOUNG),
-    _node("yoga-projected", "yoga", "yoga with projections by hand", PROJECTION="on"),
-    _node("mercurius-projected", "mercurius", "mercurius-nolc, the same", **_PROJECTED),
-    _node("apollo", "apollo", "Express 5 integration, dataloader"),
-    _python("strawberry", "strawberry_beanie", "with Beanie and its DataLoader, as documented"),
+    _ours("ours", UNCACHED, "no tier: every request reads MongoDB", tiers="none"),
+    _ours("ours-core", UNCACHED, "run by graphql-core", tiers="none", GRAPHQL_EXECUTOR="core"),
+    _ours("ours-open", UNCACHED, "no limits, no request log", tiers="none", **_OPEN),
+    _peer("mercurius", "mercurius", "Fastify 5, JIT, loaders with their cache"),
+    _peer("mercurius-projected", "mercurius", "fields selected by hand", **_MERCURIUS_BY_HAND),
+    _peer("mercurius-projected-bun", "mercurius", "the same on Bun", BUN, **_MERCURIUS_BY_HAND),
+    _rarely(_peer("mercurius-nolc", "mercurius", "loaders' cache off", LOADER_CACHE="off")),
+    _peer("yoga", "yoga", "parser and validation cache, graphql-jit"),
+    _peer("yoga-projected", "yoga", "fields selected by hand", **_BY_HAND),
+    _peer("yoga-projected-bun", "yoga", "the same on Bun's own server", BUN, **_BY_HAND),
+    _rarely(_peer("yoga-heap", "yoga", "young generation of 64 MiB", **_BY_HAND, **_YOUNG)),
+    _peer("apollo", "apollo", "Express 5 integration, dataloader"),
+    _peer("apollo-projected", "apollo", "fields selected by hand", **_BY_HAND),
+    _peer("grafserv", "grafserv", "Grafast's plans, which select fields by themselves"),
+    _peer("bare-node", "bare", "graphql-jit on node:http, by hand, no framework", **_BY_HAND),
+    _peer("bare-bun", "bare", "the same on Bun.serve", BUN, **_BY_HAND),
+    replace(
+        _peer("mercurius-same-work", "mercurius", "checks our token, calls our own Lua script"),
+        items=("progress",),
+        redis_of="ours",
+    ),
+    _rarely(_python("strawberry", "strawberry_beanie", "Beanie and its DataLoader, as documented")),
     _python("strawberry-pc", "strawberry_beanie", "with its parser caches", QUERY_CACHE="on"),
-    _python("ariadne", "ariadne_pymongo", "with PyMongo and aiodataloader"),
-    _ours("ours-cache", CACHED, "answers, memory and Redis tiers"),
-    _ours("ours-entities", CACHED, "no whole answers: executed every time", tiers="memory,redis"),
-    _ours("ours-cache-persisted", CACHED, "the same, operations by hash", is_persisted=True),
-    _node("mercurius-cache", "mercurius", "mercurius-cache, memory", CACHE="memory"),
-    _node("yoga-cache", "yoga", "response cache, memory", CACHE="memory"),
-    _node("apollo-cache", "apollo", "response cache plugin, memory", CACHE="memory"),
+    _python("ariadne", "ariadne_pymongo", "PyMongo and aiodataloader"),
+    _ours("ours-cache", CACHED, "answers, memory and Redis tiers", tiers="answers,memory,redis"),
+    _ours("ours-entities", MEMORY, "executed each time, records in memory", tiers="memory,redis"),
+    replace(
+        _peer("mercurius-cache", "mercurius", "keeps what resolvers return", CACHE="memory"),
+        also=MEMORY,
+    ),
+    _peer("yoga-cache", "yoga", "keeps whole answers in memory", CACHE="memory"),
+    _peer("apollo-cache", "apollo", "keeps whole answers in memory", CACHE="memory"),
 )
 
 
@@ -92,37 +115,13 @@ def choose_targets(names: Sequence[str] | None) -> list[Target]:
     """The targets of these names in the table's order; the default ones without names.
 
     Raises:
-        ValueError: a name is not in the table.
+        ValueError: a name is not in the table, or a target is left out whose Redis another shares.
     """
     unknown = set(names or ()) - {target.name for target in TARGETS}
     if unknown:
         raise ValueError(f"unknown: {', '.join(sorted(unknown))}")
-    return [t for t in TARGETS if (t.name in names if names else t.by_default)]
-
-
-def settings(
-    target: Target, addresses: Addresses, port: int, more: Mapping[str, str]
-) -> dict[str, str]:
-    """The environment a target is started with; `more` goes to our servers only."""
-    shared = {
-        "PORT": str(port),
-        "MONGODB_URI": addresses.mongodb_uri,
-        "MONGODB_DATABASE": DATABASE,
-        "REDIS_URL": addresses.redis_url,
-    }
-    if not target.is_ours:
-        peer = {"NODE_ENV": "production", "POSTER_BASE": ""}
-        return {**shared, **peer, **target.environment}
-    ours = {
-        "ENVIRONMENT": "production",
-        "LOG_LEVEL": "warning",
-        "RATE_LIMIT_MODE": "off",  # the load comes from one address; the peers count nothing
-        "PUBLIC_URL": PUBLIC_URL,
-        "JWT_SECRET": secrets.token_hex(32),
-        "JWT_PRIVATE_KEYS": generate_pem(),
-        "ABUSE_MODE": "off",  # all load comes from one address
-        "EMAIL_VERIFICATION_REQUIRED": "false",  # its viewers sign up and play at once
-        "ACCESS_TOKEN_SECONDS": "86400",  # one sign-in lasts the whole bench
-        "DATA_DIR": str(ROOT / ".data/bench/ours"),
-    }
-    return {**shared, **ours, **target.environment, **more}
+    chosen = [t for t in TARGETS if (t.name in names if names else t.by_default)]
+    for target in chosen:
+        if target.redis_of and target.redis_of not in {other.name for other in chosen}:
+            raise ValueError(f"{target.name} needs {target.redis_of}")
+    return chosen

@@ -122,6 +122,7 @@ def start_redis(
     persist: bool = True,
     fsync: str = "everysec",
     maxmemory_policy: str = "noeviction",
+    databases: int = 16,
 ) -> Server:
     """Start redis-server or valkey-server; blocks until PING answers (tens of milliseconds).
 
@@ -134,7 +135,13 @@ def start_redis(
 
     def start(listen_port: int) -> Server:
         uri = f"redis://{HOST}:{listen_port}/0"
-        command = _redis_command(binary, folder, listen_port, persist, fsync, maxmemory_policy)
+        options = {
+            "--appendonly": "yes" if persist else "no",
+            "--appendfsync": fsync,
+            "--maxmemory-policy": maxmemory_policy,
+            "--databases": str(databases),
+        }
+        command = _redis_command(binary, folder, listen_port, options)
         is_ready = partial(_is_redis_ready, listen_port)
         return _start("redis-server", uri, command, folder, is_ready, _explain_redis)
 
@@ -161,18 +168,14 @@ def _mongod_command(binary: Path, folder: Path, port: int, replica_set: str) -> 
     return command + [part for value in parameters for part in ("--setParameter", value)]
 
 
-def _redis_command(
-    binary: Path, folder: Path, port: int, persist: bool, fsync: str, maxmemory_policy: str
-) -> list[str]:
+def _redis_command(binary: Path, folder: Path, port: int, more: dict[str, str]) -> list[str]:
     options = {
         "--dir": str(folder),
         "--port": str(port),
         "--bind": HOST,
         "--pidfile": str(folder / "redis-server.pid"),
         "--save": "",
-        "--appendonly": "yes" if persist else "no",
-        "--appendfsync": fsync,
-        "--maxmemory-policy": maxmemory_policy,
+        **more,
     }
     return [str(binary), *chain.from_iterable(options.items())]
 
