@@ -16,7 +16,7 @@ from bench.check import check
 from bench.databases import Addresses, databases
 from bench.items import ITEMS, Item
 from bench.measure import Pace, Sequences, measure
-from bench.overload import overload
+from bench.overload import compare_goodput, compare_overload, overload, overload_table
 from bench.processes import OTHER_CORE, BenchError, memory_bytes, settle_here
 from bench.running import Running, prepare, servers
 from bench.scaling import scaling
@@ -65,21 +65,33 @@ def _run(
     _say(f"{len(films.movie_ids)} films; starting {len(targets)} servers")
     busy_before, sequences = os.getloadavg()[0], Sequences()
     with servers(targets, addresses, FOLDER, dict(options.env)) as started:
+        prepare(started, items, films, FOLDER, options.login)
         for server in started:
-            prepare(server, items, films, FOLDER, options.login)
             for note in server.notes:
                 _say(f"  {server.name}: {note}")
         _require_equal(started, items, sequences)
         pace = _pace(options)
         cells = measure(started, items, pace, FOLDER, sequences, _say)
+        sections = _overload(options, started, pace)
         _require_equal(started, items, sequences)
         memory = {s.name: memory_bytes(s.child.process.pid) / 2**20 for s in started}
-        busy = f"{busy_before:.1f} before and {os.getloadavg()[0]:.1f} after (the bench adds 1-2)"
+        circumstances = report.Circumstances(pace, memory, busy_before, options.note)
         print("\n" + report.tables(started, items, cells))
-        text = report.document(started, items, cells, pace, memory=memory, busy=busy)
+        text = report.document(started, items, cells, sections, circumstances)
         options.output.write_text(text)
     _say(f"\nwritten: {options.output}")
     return 0
+
+
+def _overload(
+    options: argparse.Namespace, started: Sequence[Running], pace: Pace
+) -> list[report.Section]:
+    """Left out where only some items are measured."""
+    if options.items:
+        return []
+    loads = compare_overload(started, pace.rounds, pace.seconds, _say)
+    title = "overload: answers to the deep query as connections grow"
+    return [report.Section(title, overload_table(loads), compare_goodput(loads))]
 
 
 def _require_equal(started: Sequence[Running], items: Sequence[Item], sequences: Sequences) -> None:
@@ -109,6 +121,7 @@ def _options() -> argparse.Namespace:
     add("--login", metavar="EMAIL:PASSWORD", help="a viewer of ours, instead of signing up some")
     add("--env", metavar="NAME=VALUE", type=_pair, action="append", default=[],
         help="one more setting for our servers; repeatable")  # fmt: skip
+    add("--note", default="", help="a sentence on the machine, for the report")
     add("--output", type=Path, default=RESULTS, help="the report's file")
     return parser.parse_args()
 

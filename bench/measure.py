@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,7 @@ class Cell:
     cpu_ms: float
     load: Load
     doubt: str | None
+    busy: float = 0.0  # the machine's load average of one minute, at its end
 
     @property
     def per_second(self) -> float:
@@ -79,7 +81,8 @@ def measure(
         before = cpu_seconds(server.child.process.pid)
         done = load(pace.seconds)
         spent = cpu_seconds(server.child.process.pid) - before
-        cell = Cell(1000 * spent / max(1, done.requests), done, _doubt(done, expected))
+        doubt, busy = _doubt(done, expected), os.getloadavg()[0]
+        cell = Cell(1000 * spent / max(1, done.requests), done, doubt, busy)
         cells.setdefault((server.name, item.name), []).append(cell)
         say(f"  {round_number + 1} {item.name:9} {server.name:22} {_line(cell)}")
     return cells
