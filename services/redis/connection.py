@@ -1,4 +1,4 @@
-"""One connection to Redis: packed by hiredis, checked before reuse, its failures all of one kind.
+"""Connections to Redis: packed by hiredis, checked before reuse, their failures all of one kind.
 
 Whatever ends a connection (refused, reset, silent, half an answer; uvloop raises RuntimeError from
 a write to a closed one) leaves here as the library's ConnectionError or TimeoutError and is told
@@ -12,7 +12,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from hiredis import pack_command
-from redis.asyncio import Connection
+from redis.asyncio import Connection, SSLConnection, UnixDomainSocketConnection
+from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import (
     AuthenticationError,
     BusyLoadingError,
@@ -26,10 +27,10 @@ from services.silence import limit_silence
 
 _CONNECT_SECONDS = 5.0  # where its pool says nothing else
 _HIGH_WATER_BYTES = 65_536  # asyncio's: below it there is nothing to wait for after a write
-_CLOSED_TO_US = (AuthenticationError, BusyLoadingError)  # it answers, but serves nobody
+CLOSED_TO_US = (AuthenticationError, BusyLoadingError)  # it answers, but serves nobody
 
 
-class GuardedConnection(Connection):
+class GuardedConnection(AbstractConnection):
     """Connection of one server's pools; `guard` is the server's."""
 
     def __init__(self, *, guard: Guard, **options: Any) -> None:
@@ -110,7 +111,7 @@ class GuardedConnection(Connection):
 
     def _lose(self, error: Exception) -> RedisError:
         """Tell the guard that this connection has ended; returns the error to raise."""
-        if isinstance(error, _CLOSED_TO_US):
+        if isinstance(error, CLOSED_TO_US):
             self._record_refusal(error)
         else:
             self._guard.record_lost_connection()
@@ -122,6 +123,25 @@ class GuardedConnection(Connection):
             self._guard.record_lost_connection()
         else:
             self._guard.record_failure(error)
+
+
+class GuardedTCPConnection(GuardedConnection, Connection):
+    """Connection by TCP."""
+
+
+class GuardedTLSConnection(GuardedConnection, SSLConnection):
+    """Connection by TCP and TLS."""
+
+
+class GuardedUnixConnection(GuardedConnection, UnixDomainSocketConnection):
+    """Connection by a socket in the file system."""
+
+
+CONNECTION_CLASSES: dict[str, type[GuardedConnection]] = {
+    "redis": GuardedTCPConnection,
+    "rediss": GuardedTLSConnection,
+    "unix": GuardedUnixConnection,
+}
 
 
 def _as_redis_error(error: Exception) -> RedisError:

@@ -10,11 +10,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.connection import parse_url
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from services.errors import StartupError
-from services.redis.connection import GuardedConnection
+from services.redis.connection import CONNECTION_CLASSES
 from services.redis.guard import ErrorTranslation, Guard
 from services.redis.scripts import ScriptCalls
 
@@ -37,7 +38,6 @@ class RedisLink(Redis):
     ) -> None:
         self.guard = Guard(name)
         self._options = {
-            "connection_class": GuardedConnection,
             "guard": self.guard,
             "protocol": 2,
             "max_connections": max_connections,
@@ -71,7 +71,11 @@ class RedisLink(Redis):
 
     def _build_pool(self, **options: Any) -> BlockingConnectionPool:
         check_address(self._address)
-        return BlockingConnectionPool.from_url(self._address, **self._options, **options)
+        options.update(self._options)
+        options.update(parse_url(self._address))  # what the address says is meant
+        scheme = urlsplit(self._address).scheme
+        options["connection_class"] = CONNECTION_CLASSES[scheme]  # parse_url has the library's own
+        return BlockingConnectionPool(**options)
 
 
 def check_address(address: str, setting: str = "REDIS_URL or STATE_REDIS_URL") -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 import struct
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from urllib.parse import urlsplit
 
 
@@ -98,9 +100,14 @@ def _reset(writer: asyncio.StreamWriter) -> None:
 
 
 @asynccontextmanager
-async def start_relay(uri: str) -> AsyncIterator[Relay]:
+async def start_relay(uri: str, certificate: Path | None = None) -> AsyncIterator[Relay]:
+    """A relay to the server of `uri`; with a certificate (and its key) it speaks TLS itself."""
     relay = Relay(uri)
-    server = await asyncio.start_server(relay.serve, "127.0.0.1", 0)
+    tls = None
+    if certificate is not None:
+        tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        tls.load_cert_chain(certificate)
+    server = await asyncio.start_server(relay.serve, "127.0.0.1", 0, ssl=tls)
     relay.port = server.sockets[0].getsockname()[1]
     try:
         yield relay
