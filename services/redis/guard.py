@@ -109,7 +109,8 @@ class Guard:
             self.record_failure(error)
         elif isinstance(error, OutOfMemoryError) or _is_not_writing(error):
             self._full_until = self._clock() + self._pause
-        elif isinstance(error, ReadOnlyError):  # it was primary: another one may be by now
+        # it was primary: another one may be by now
+        elif isinstance(error, ReadOnlyError) or _has_script_code(error, "READONLY"):
             self.record_lost_connection()
         unavailable = UpstreamUnavailable(
             _REFUSED if is_refusal else _SILENT, retry_after_seconds=_RETRY_AFTER_SECONDS
@@ -148,5 +149,12 @@ def is_failure(error: BaseException) -> bool:
 
 
 def _is_not_writing(error: BaseException) -> bool:
-    """Whether Redis refuses writes because it cannot save them to disk."""
-    return isinstance(error, ResponseError) and str(error).startswith("MISCONF")
+    """Whether Redis refuses writes because it is full or cannot save them to disk."""
+    if isinstance(error, ResponseError) and str(error).startswith("MISCONF"):
+        return True
+    return _has_script_code(error, "OOM") or _has_script_code(error, "MISCONF")
+
+
+def _has_script_code(error: BaseException, code: str) -> bool:
+    """Whether a command of a script was refused so; before Redis 7 its error is in the text."""
+    return isinstance(error, ResponseError) and f": -{code} " in str(error)

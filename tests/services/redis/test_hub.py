@@ -271,6 +271,7 @@ async def test_the_hub_survives_a_redis_restart(settings: Settings, tmp_path: Pa
             server = await asyncio.to_thread(
                 servers.start_redis, tmp_path / "2", binary=binary, port=port, persist=False
             )
+            await asyncio.sleep(0.05)  # the pause after a refusal may be longer than its start
             await publish(hub, 3)
             assert await following(subscription) == ([3], True)
             await publish(hub, 4)
