@@ -144,8 +144,7 @@ class Cache:
             return {}
         since = self.changes
         try:
-            with self._redis.translate_errors():
-                values = await self._redis.mget([self.prefix + key for key in keys])
+            values = await self._redis.get_many([self.prefix + key for key in keys])
         except UpstreamUnavailable:
             return {}
         entries = {}
@@ -306,7 +305,7 @@ class Cache:
 
     async def _mark_stale_batch(self, names: list[str]) -> int:
         with self._redis.translate_errors():
-            values = await self._redis.mget([self.prefix + key for key in names])
+            values = await self._redis.get_many([self.prefix + key for key in names])
             pipeline = self._redis.pipeline(transaction=False)
             for name, value in zip(names, values, strict=True):
                 body = encode_stale(value, self._clock()) if value is not None else None

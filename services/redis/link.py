@@ -1,12 +1,15 @@
 """The link to one Redis server: what every part of a process that uses it shares.
 
 The cache's server and that of the state may be one; then there is one link. It is the client of
-short commands, has the guard and the queue of script calls, and makes clients for blocking reads.
+short commands, has the guard and the calls of scripts, and makes clients for blocking reads. What
+every request asks goes on one pipelined connection (wire/), the rest by redis-py's pool.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 from redis.asyncio import BlockingConnectionPool, Redis
@@ -18,6 +21,8 @@ from services.errors import StartupError
 from services.redis.connection import CONNECTION_CLASSES
 from services.redis.guard import ErrorTranslation, Guard
 from services.redis.scripts import ScriptCalls
+from services.redis.wire.client import Fallback, WireClient
+from services.redis.wire.driver import open_connection
 
 
 class RedisLink(Redis):
@@ -28,13 +33,20 @@ class RedisLink(Redis):
     Args:
         address: a URL, redis://, rediss:// or unix://.
         name: of the server, in logs.
+        lean: send script calls and `get_many` on a pipelined connection of our own.
 
     Raises:
         StartupError: the address cannot be read.
     """
 
     def __init__(
-        self, address: str, *, timeout_seconds: float, max_connections: int, name: str = "redis"
+        self,
+        address: str,
+        *,
+        timeout_seconds: float,
+        max_connections: int,
+        name: str = "redis",
+        lean: bool = True,
     ) -> None:
         self.guard = Guard(name)
         self._options = {
@@ -49,7 +61,9 @@ class RedisLink(Redis):
         pool = self._build_pool(timeout=timeout_seconds, socket_timeout=timeout_seconds)
         super().__init__(connection_pool=pool)
         self.auto_close_connection_pool = True
-        self.scripts = ScriptCalls(self, self.guard)
+        opening = partial(open_connection, pool)
+        self._wire = WireClient(self.guard, opening, timeout_seconds) if lean else None
+        self.scripts = ScriptCalls(self, self.guard, self._wire)
         self._translation = ErrorTranslation(self.guard)
 
     def translate_errors(self) -> ErrorTranslation:
@@ -60,9 +74,28 @@ class RedisLink(Redis):
         """
         return self._translation
 
+    async def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
+        """Read the values of keys in one command; None: there is none.
+
+        Raises:
+            UpstreamUnavailable: Redis is away, refused, or failed a moment ago.
+        """
+        with self._translation:
+            if self._wire is None:
+                return cast(list[bytes | None], await self.mget(keys))
+            try:
+                answer = await self._wire.send("MGET", *keys)
+            except Fallback:
+                return cast(list[bytes | None], await self.mget(keys))
+            if isinstance(answer, Exception):
+                raise answer
+            return cast(list[bytes | None], answer)
+
     async def aclose(self, close_connection_pool: bool | None = None) -> None:
         """Close the connections."""
         self.guard.close()
+        if self._wire is not None:
+            self._wire.close()
         await super().aclose(close_connection_pool)
 
     def connect_blocking(self) -> Redis:

@@ -30,6 +30,7 @@ def connect(settings: Settings, *, state: bool = False) -> RedisLink:
         timeout_seconds=settings.redis_timeout_ms / 1000,
         max_connections=settings.redis_max_connections,
         name="state" if state else "redis",
+        lean=settings.redis_lean,
     )
 
 

@@ -1,8 +1,9 @@
-"""Calls of Lua scripts in Redis; calls made at the same time are sent in one pipeline.
+"""Calls of Lua scripts in Redis; calls made at the same time are sent together.
 
-redis-py takes about 60 us for a round trip, whatever it carries; while one pipeline is under way,
-further calls queue for the next. A script missing in Redis is loaded again. A call that failed
-never returns an answer.
+They go on the link's pipelined connection (wire/), or by redis-py where that is off or cannot: it
+takes about 60 us for a round trip, whatever it carries, so while one pipeline is under way further
+calls queue for the next. A script missing in Redis is sent in full. A call that failed never
+returns an answer.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from redis.exceptions import NoScriptError
 
 from services.errors import UpstreamUnavailable
 from services.redis.guard import Guard, is_failure
+from services.redis.wire.client import Fallback, WireClient
 from services.supervision import TaskRecord
 
 _SERVICES = Path(__file__).parents[1]
@@ -45,9 +47,14 @@ class _Call(NamedTuple):
 
 
 class ScriptCalls:
-    """Queue of calls to one server; a link has one (link.py)."""
+    """Calls to one server; a link has one (link.py).
 
-    def __init__(self, redis: Redis, guard: Guard) -> None:
+    Args:
+        wire: sends them; None: redis-py does, from a queue.
+    """
+
+    def __init__(self, redis: Redis, guard: Guard, wire: WireClient | None = None) -> None:
+        self._wire = wire
         self._record = TaskRecord(f"{guard.name} scripts")
         self._redis = redis
         self._guard = guard
@@ -65,6 +72,19 @@ class ScriptCalls:
             UpstreamUnavailable: Redis is away, full or refused; the script may or may not have run.
         """
         self._guard.check()
+        if self._wire is None:
+            return await self._call_by_driver(script, key_count, parts)
+        try:
+            answer = await self._wire.send("EVALSHA", script.sha, key_count, *parts)
+            if isinstance(answer, NoScriptError):
+                answer = await self._wire.send("EVAL", script.text, key_count, *parts)
+        except Fallback:
+            return await self._call_by_driver(script, key_count, parts)
+        if isinstance(answer, Exception):
+            raise self._guard.translate(answer)
+        return answer
+
+    async def _call_by_driver(self, script: Script, key_count: int, parts: tuple[Any, ...]) -> Any:
         if len(self._waiting) >= _WAITING_CALLS:
             raise UpstreamUnavailable(_TOO_MANY, retry_after_seconds=1)
         call = _Call(script, (key_count, *parts), asyncio.get_running_loop().create_future())

@@ -111,6 +111,11 @@ class Settings(
     )
     redis_timeout_ms: int = Field(250, ge=10, description="One Redis command's deadline in ms")
     redis_max_connections: int = Field(50, ge=1, description="Connections at most, per pool")
+    redis_lean: bool = Field(
+        True,
+        description="Send what every request asks of Redis on one pipelined connection of our "
+        "own; off: by redis-py alone",
+    )
     redis_key_prefix: str = Field("", description="Put before every Redis key and stream")
     state_redis_url: str | None = Field(
         None,

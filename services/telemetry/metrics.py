@@ -109,6 +109,17 @@ documents_undecodable_total = Counter(
 redis_errors_total = Counter(
     "redis_errors_total", "Redis commands that failed or were skipped", registry=REGISTRY
 )
+redis_lean_calls_total = Counter(
+    "redis_lean_calls_total",
+    "Commands to Redis that were sent on the pipelined connection",
+    registry=REGISTRY,
+)
+redis_fallback_calls_total = Counter(
+    "redis_fallback_calls_total",
+    "Script calls and reads of many keys that were left to redis-py",
+    ["why"],
+    registry=REGISTRY,
+)
 graphql_errors_total = Counter(
     "graphql_errors_total", "Errors in GraphQL answers", ["code"], registry=REGISTRY
 )

@@ -1,0 +1,1 @@
+"""Short commands on one pipelined connection to a server, opened by redis-py, then ours."""
