@@ -13,7 +13,7 @@ from services.cache.cache import Cache
 from services.errors import StartupError, UpstreamUnavailable
 from services.redis.link import RedisLink
 from services.redis.pool import Client
-from services.redis.scripts import Script
+from services.redis.scripts import Script, ScriptCalls
 from services.settings.settings import Settings
 from services.supervision import TaskStatus, list_tasks
 from tests.support.caching import connect_relayed, read_redis, store_values
@@ -23,9 +23,15 @@ from tests.support.relay import Relay, start_relay
 UNFLUSHED = Script("playback", "unflushed_progress")
 
 
+@pytest.fixture(params=[True, False], ids=["lean", "redis_py"])
+def link_settings(settings: Settings, request: pytest.FixtureRequest) -> Settings:
+    """Both ways: calls on the pipelined connection, and by redis-py alone."""
+    return settings.model_copy(update={"redis_lean": request.param})
+
+
 @pytest.fixture
-async def relayed(settings: Settings) -> AsyncIterator[tuple[Relay, Client]]:
-    async with connect_relayed(settings) as pair:
+async def relayed(link_settings: Settings) -> AsyncIterator[tuple[Relay, Client]]:
+    async with connect_relayed(link_settings) as pair:
         yield pair
 
 
@@ -51,11 +57,11 @@ async def test_connections_reset_while_idle_are_opened_anew(relayed: tuple[Relay
     assert link.guard.allows_calls()
 
 
-async def call_over_resets(uri: str) -> list[Any]:
+async def call_over_resets(uri: str, *, lean: bool) -> list[Any]:
     """Twenty calls through a relay that resets each connection after each answer."""
     answers: list[Any] = []
     async with start_relay(uri) as relay:
-        link = RedisLink(relay.uri, timeout_seconds=2, max_connections=5)
+        link = RedisLink(relay.uri, timeout_seconds=2, max_connections=5, lean=lean)
         relay.resets_after_answers = True
         for _ in range(20):
             answers += await asyncio.gather(call(link), return_exceptions=True)
@@ -69,9 +75,10 @@ async def call_over_resets(uri: str) -> list[Any]:
 
 @pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
 def test_a_reset_after_each_use_is_noticed_before_the_next_or_told_as_an_outage(
-    settings: Settings, run: Any
+    link_settings: Settings, run: Any
 ) -> None:
-    answers = run(call_over_resets(settings.redis_url or ""))
+    uri, lean = link_settings.redis_url or "", link_settings.redis_lean
+    answers = run(call_over_resets(uri, lean=lean))
     # those whose connection was reset under them fail, the others are answered
     failed = [one for one in answers if one != []]
     assert all(isinstance(one, UpstreamUnavailable) for one in failed), failed
@@ -115,10 +122,10 @@ async def test_half_answers_are_misses_of_the_cache(relayed: tuple[Relay, Client
 
 
 async def test_after_a_silence_no_idle_connection_is_silent_again(
-    settings: Settings,
+    link_settings: Settings,
 ) -> None:
     # given a pool whose connections all died silently, and one call that noticed
-    short = settings.model_copy(update={"redis_timeout_ms": 300})
+    short = link_settings.model_copy(update={"redis_timeout_ms": 300})
     async with connect_relayed(short) as (relay, link):
         await fill_pool(link)
         relay.is_silent = True
@@ -139,7 +146,11 @@ async def test_after_a_silence_no_idle_connection_is_silent_again(
 
 
 async def test_a_cancelled_sender_leaves_nobody_waiting(redis: Client) -> None:
-    calls = [asyncio.create_task(call(redis)) for _ in range(300)]
+    # given a link whose calls go by redis-py, from a queue
+    scripts = ScriptCalls(redis, redis.guard)
+    calls = [
+        asyncio.create_task(scripts.call(UNFLUSHED, 1, "none", "a", "b", 10)) for _ in range(300)
+    ]
     await asyncio.sleep(0)
     (sender,) = [
         task
@@ -153,7 +164,7 @@ async def test_a_cancelled_sender_leaves_nobody_waiting(redis: Client) -> None:
     assert all(one == [] or isinstance(one, UpstreamUnavailable) for one in answers)
     # and it is seen, until the next one has done its work
     assert list_tasks()["redis scripts"] is TaskStatus.RESTARTING
-    assert await call(redis) == []
+    assert await scripts.call(UNFLUSHED, 1, "none", "a", "b", 10) == []
     await until(lambda: list_tasks()["redis scripts"] is TaskStatus.RUNNING, 2)
 
 
