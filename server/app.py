@@ -22,6 +22,8 @@ from resolvers.context import Context, Runtime
 from server.door.short_door import Layers, ShortDoor
 from server.graphql import cookies
 from server.graphql.http import GraphQLOverHTTP
+from server.graphql.socket_limits import OpenSockets
+from server.graphql.streams.streaming import Streaming
 from server.graphql.websocket import GraphQLOverWebSocket
 from server.middleware.abuse_guard import AbuseGate, AbuseGuard
 from server.middleware.client_address import ClientAddress
@@ -63,6 +65,7 @@ _CLIENT_HEADERS = [
     "range",
     "x-request-id",
     "x-no-compression",
+    "last-event-id",
     # what Apollo's clients and OpenTelemetry add to requests by themselves
     "apollographql-client-name",
     "apollographql-client-version",
@@ -77,13 +80,19 @@ def build_app(runtime: Runtime, *, access_log: AccessLog | None = None) -> Starl
     """Build the API on an open Runtime. Its lifespan runs the workers of API processes."""
     settings = runtime.settings
     graphql = _operations(runtime)
-    over_http = GraphQLOverHTTP(graphql, runtime)
+    open_sockets = OpenSockets(settings, runtime.accounts.revocations)
+    draining = asyncio.Event()
+    streaming = Streaming(graphql, runtime, open_sockets, draining)
+    over_http = GraphQLOverHTTP(graphql, runtime, streaming)
     requests = access_log or AccessLog.of(settings)
     layers = _layers(runtime, requests)
     app = Starlette(
         routes=[
             Route("/graphql", over_http),
-            WebSocketRoute("/graphql", GraphQLOverWebSocket(graphql, runtime, log=requests)),
+            WebSocketRoute(
+                "/graphql",
+                GraphQLOverWebSocket(graphql, runtime, log=requests, open_sockets=open_sockets),
+            ),
             *_routes(runtime),
         ],
         middleware=_middleware(layers, over_http),
@@ -95,7 +104,7 @@ def build_app(runtime: Runtime, *, access_log: AccessLog | None = None) -> Starl
     app.state.operations = graphql
     is_short = settings.http_door == "short"
     app.state.door = ShortDoor(over_http, layers, settings.max_body_bytes) if is_short else None
-    app.state.draining = asyncio.Event()
+    app.state.draining = draining
     return app
 
 

@@ -16,12 +16,12 @@ from typing import Any
 
 import httptools
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from server import shedding
 from server.door.short_door import ShortDoor
 from server.shedding import Overload
+from server.stream_stalls import StreamStallHttp
 from services.limits.address_prefixes import group_address
 from services.limits.client_address import ClientAddresses
 from services.settings.settings import Settings
@@ -75,6 +75,7 @@ class ConnectionLimits:
     head_bytes: int = 32 * 1024
     head_seconds: float = 10.0
     body_seconds: float = 30.0
+    stream_stall_seconds: float = 30.0  # of event streams whose client reads nothing
     per_address: int = 500
     total: int = 100_000
     proxies: ClientAddresses = field(default_factory=lambda: ClientAddresses(""))
@@ -89,9 +90,9 @@ class ConnectionLimits:
             settings.max_head_bytes,
             settings.head_seconds,
             settings.body_seconds,
-            settings.connections_per_address,
-            total,
-            ClientAddresses(settings.trusted_proxies),
+            per_address=settings.connections_per_address,
+            total=total,
+            proxies=ClientAddresses(settings.trusted_proxies),
         )
 
     def find_key(self, address: str | None) -> str | None:
@@ -107,7 +108,7 @@ class ConnectionLimits:
             del self.by_address[key]
 
 
-class BoundedHttp(HttpToolsProtocol):
+class BoundedHttp(StreamStallHttp):
     """One connection until it closes, or is upgraded to a WebSocket."""
 
     def __init__(
@@ -120,6 +121,7 @@ class BoundedHttp(HttpToolsProtocol):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self._limits = limits
+        self.stall_seconds = limits.stream_stall_seconds
         self._key: str | None = None
         self._phase = _HEAD
         self._by_name: dict[bytes, bytes] = {}  # the last of each header's lines

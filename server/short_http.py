@@ -18,9 +18,10 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCy
 from uvicorn.server import ServerState
 
 from server import shedding
-from server.door.short_door import EncodedReply, Exchange, ShortDoor
+from server.door.short_door import EncodedReply, EncodedStream, Exchange, ShortDoor
 from server.graphql.http import Later
 from server.http_protocol import BoundedHttp, ConnectionLimits, Refusal
+from services.telemetry import metrics
 
 _CLOSE = b"connection: close\r\n"
 
@@ -200,9 +201,12 @@ class ShortHttp(BoundedHttp):
         later: Later,
         _scope: Any,
         receive: Any,
-        _send: Any,
+        send: Any,
     ) -> None:
         reply = await self._door.finish(exchange, later, receive)
+        if isinstance(reply, EncodedStream):
+            await self._send_stream(exchange, reply, receive, send)
+            return
         if self.flow.write_paused and not cycle.disconnected:
             await self.flow.drain()
         if not cycle.disconnected:
@@ -213,6 +217,16 @@ class ShortHttp(BoundedHttp):
                 self.transport.close()
             cycle.on_response()
         self._door.record(exchange, reply.status)
+
+    async def _send_stream(
+        self, exchange: Exchange, reply: EncodedStream, receive: Any, send: Any
+    ) -> None:
+        metrics.active_connections.inc()
+        try:
+            await reply.send_to(receive, send)
+        finally:
+            metrics.active_connections.dec()
+            self._door.record(exchange, reply.status)
 
     def _encode(self, reply: EncodedReply, *, keep_alive: bool) -> bytes:
         default = self._door.encode_default(self.server_state.default_headers)

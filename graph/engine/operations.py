@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import time
 from collections import Counter
@@ -12,16 +11,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from graphql import ExecutionResult, GraphQLError, located_error
-from graphql import execute as execute_by_core
-from graphql.execution.values import VariableValues, get_variable_values
-from strawberry.exceptions import StrawberryInputCoercionError
+from graphql import GraphQLError, located_error
+from graphql.execution.values import VariableValues
 
 from graph.base.errors import format_errors, format_request_errors, limit_errors
 from graph.engine import execution
 from graph.engine.answers import AnswerKey, Answers, StoredAnswer, digest_variables
+from graph.engine.coercion import coerce_variables
+from graph.engine.core_run import run_by_core
 from graph.engine.documents import URGENT_FIELDS, Document, Documents, Operation
-from graph.engine.error_behavior import CORE_EXECUTORS, ErrorBehavior
+from graph.engine.error_behavior import ErrorBehavior
 from graph.engine.execution.state import Run
 from graph.engine.extensions import build_extensions
 from models import ApiKeyScope
@@ -32,7 +31,6 @@ from services.errors import (
     CostLimitExceeded,
     ErrorCode,
     Forbidden,
-    OperationTimeout,
     Overloaded,
     PersistedQueryRequired,
     RateLimited,
@@ -44,14 +42,12 @@ from services.limits.operation_gate import OperationGate
 
 _URGENT_NAMES = tuple(name.encode() for name in URGENT_FIELDS)
 _ID = re.compile(rb"[0-9a-f]{64}")
-_MAX_VARIABLE_ERRORS = 5
 _SCOPES = {
     "query": ApiKeyScope.READ,
     "subscription": ApiKeyScope.READ,
     "mutation": ApiKeyScope.PLAYBACK,
 }
 _REFUSALS = (RateLimited, Forbidden, PersistedQueryRequired, Overloaded)
-_NO_VARIABLES = VariableValues({}, {})
 
 
 @dataclass(slots=True)
@@ -82,6 +78,7 @@ class Answer:
     extensions: dict[str, Any] | None = None
     cost: int = 1  # points counted where nothing runs: a stored answer or a refusal
     is_parsed: bool = True  # whether the document could be parsed
+    cursor: str | None = None  # of an event, to resume after it
 
     @property
     def is_overload(self) -> bool:
@@ -216,7 +213,7 @@ class Operations:
         if request.include_cache_hits and not context.runtime.settings.is_production:
             context.cache_hits = Counter()
         context.include_cost = request.include_cost
-        variables = self._variables(operation, raw)
+        variables = coerce_variables(self.documents.schema, operation, raw)
         if isinstance(variables, list):
             return refusal(variables, context)
         key = self._answer_key(document, operation, variables, context)
@@ -261,26 +258,6 @@ class Operations:
         if context.cache_hits is not None or context.include_cost:
             return None  # extensions describe this one answer
         return document.document_hash, operation.name, digest_variables(variables.coerced)
-
-    def _variables(
-        self, operation: Operation, raw: Mapping[str, Any]
-    ) -> VariableValues | list[GraphQLError]:
-        declared = operation.node.variable_definitions
-        if not declared:
-            return _NO_VARIABLES
-        plain = operation.read_variables(raw)
-        if plain is not None:
-            return plain
-        try:
-            return get_variable_values(
-                self.documents.schema,
-                declared,
-                dict(raw),
-                max_errors=_MAX_VARIABLE_ERRORS,
-                hide_suggestions=True,
-            )
-        except StrawberryInputCoercionError as error:  # @oneOf is checked by Strawberry alone
-            return [GraphQLError(str(error))]
 
     async def run(self, prepared: Prepared, context: Context) -> Answer:
         """Run a query or mutation, or refuse it while the process is too busy.
@@ -333,31 +310,32 @@ class Operations:
     async def _by_core(
         self, prepared: Prepared, context: Context, deadline: execution.Deadline, event: Any = None
     ) -> Answer:
-        try:
-            async with asyncio.timeout_at(deadline.at):
-                result: Any = execute_by_core(
-                    self.documents.schema,
-                    prepared.operation.document,
-                    root_value=event,
-                    context_value=context,
-                    variable_values=dict(prepared.raw),
-                    operation_name=prepared.operation.name,
-                    executor_class=CORE_EXECUTORS[prepared.on_error],
-                )
-                if not isinstance(result, ExecutionResult):
-                    result = await result
-        except TimeoutError:
-            late = OperationTimeout("The operation's deadline passed.")
-            return _answer(None, [GraphQLError(late.message, original_error=late)], context)
-        return _answer(result.data, result.errors or (), context)
+        data, errors = await run_by_core(
+            self.documents.schema,
+            prepared.operation,
+            prepared.raw,
+            context,
+            ends_at=deadline.at,
+            on_error=prepared.on_error,
+            event=event,
+        )
+        return _answer(data, errors, context)
 
-    async def subscribe(self, prepared: Prepared, context: Context) -> AsyncGenerator[Answer, None]:
-        """Yield an answer per event; one answer without data if the stream cannot be opened."""
+    async def subscribe(
+        self, prepared: Prepared, context: Context, resume_after: str | None = None
+    ) -> AsyncGenerator[Answer, None]:
+        """Yield an answer per event; one answer without data if the stream cannot be opened.
+
+        Args:
+            resume_after: the cursor that the client had last; the document's is older.
+        """
         assert prepared.plan is not None
         (field,) = prepared.plan.root.fields
         run = Run(context, prepared.variables, None)
         try:
             run.check_role(field)
+            if resume_after is not None:
+                run.resume(field, resume_after)
             async with aclosing(run.call(field, None)) as events:
                 async for event in events:
                     yield await self._event(prepared, context.for_event(), event)
@@ -372,7 +350,9 @@ class Operations:
         outcome = await execution.execute_event(
             prepared.plan, context, prepared.variables, event, deadline, prepared.on_error
         )
-        return _answer(outcome.data, outcome.errors, context)
+        answer = _answer(outcome.data, outcome.errors, context)
+        answer.cursor = getattr(event, "cursor", None)
+        return answer
 
 
 def refusal(errors: Any, context: Context, *, is_parsed: bool = True) -> Answer:

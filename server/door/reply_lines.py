@@ -26,6 +26,12 @@ def encode_lines(lines: Sequence[Line]) -> bytes:
     return block
 
 
+def decode_lines(block: bytes) -> list[Line]:
+    """Decode header lines, as ASGI has them."""
+    pairs = (line.partition(b": ") for line in block.split(b"\r\n") if line)
+    return [(name, value) for name, _, value in pairs]
+
+
 class CorsLines:
     """What CORS adds to an answer: worked out by its middleware, once for each origin."""
 

@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 
 from starlette.middleware import Middleware
-from starlette.types import Receive, Scope
+from starlette.types import Message, Receive, Scope, Send
 
 from server.door.asgi_calls import build_filter, collect_reply, filter_reply
-from server.door.reply_lines import CorsLines, Line, encode_lines
+from server.door.reply_lines import CorsLines, Line, decode_lines, encode_lines
 from server.faults import is_ending
-from server.graphql.http import GraphQLOverHTTP, Later
+from server.graphql.http import AnyReply, GraphQLOverHTTP, Later
 from server.graphql.replies import Reply
+from server.graphql.streams.event_streams import StreamReply
 from server.middleware.abuse_guard import AbuseGate, FindAccount
 from server.middleware.client_address import apply_forwarded
 from server.middleware.compression import Compression
@@ -70,6 +71,29 @@ class EncodedReply:
     status: int
     lines: bytes
     body: bytes
+
+
+class EncodedStream:
+    """A stream that goes out by ASGI's `send`, with the headers that other answers have."""
+
+    def __init__(self, door: ShortDoor, exchange: Exchange, reply: StreamReply) -> None:
+        self._door = door
+        self._exchange = exchange
+        self._reply = reply
+        self.status = 500
+
+    async def send_to(self, receive: Receive, send: Send) -> None:
+        """Send the whole stream."""
+
+        async def send_headed(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self.status = message["status"]
+                head = Reply(self.status, list(message["headers"]), b"")
+                encoded = self._door.encode(self._exchange, head)
+                message = {**message, "headers": decode_lines(encoded.lines)}
+            await send(message)
+
+        await self._reply(self._exchange.scope, receive, send_headed)
 
 
 class ShortDoor:
@@ -135,7 +159,7 @@ class ShortDoor:
         exchange.started = time.perf_counter()
         try:
             reply = self._respond(exchange)
-            return self._encode(exchange, reply) if isinstance(reply, Reply) else reply
+            return self.encode(exchange, reply) if isinstance(reply, Reply) else reply
         except BaseException as error:
             if is_ending(error):
                 raise
@@ -150,7 +174,7 @@ class ShortDoor:
             return partial(self._respond_restrained, exchange, status)
         return self._endpoint.respond_now(exchange.scope, exchange.headers, exchange.body)
 
-    async def _respond_to_account(self, exchange: Exchange, receive: Receive) -> Reply:
+    async def _respond_to_account(self, exchange: Exchange, receive: Receive) -> AnyReply:
         gate, scope = self._layers.gate, exchange.scope
         if gate is not None:
             status = gate.count(scope, await self._layers.find_account(scope))
@@ -160,7 +184,7 @@ class ShortDoor:
 
     async def _respond_restrained(
         self, exchange: Exchange, status: PrefixStatus, receive: Receive
-    ) -> Reply:
+    ) -> AnyReply:
         assert self._layers.gate is not None
         refusal = await self._layers.gate.restrain(exchange.scope, status)
         if refusal is not None:
@@ -171,11 +195,16 @@ class ShortDoor:
             exchange.scope, exchange.headers, receive, exchange.body
         )
 
-    async def finish(self, exchange: Exchange, later: Later, receive: Receive) -> EncodedReply:
+    async def finish(
+        self, exchange: Exchange, later: Later, receive: Receive
+    ) -> EncodedReply | EncodedStream:
         """Await the answer."""
         metrics.active_connections.inc()
         try:
-            return self._encode(exchange, await later(receive))
+            reply = await later(receive)
+            if isinstance(reply, StreamReply):
+                return EncodedStream(self, exchange, reply)
+            return self.encode(exchange, reply)
         except BaseException as error:
             if is_ending(error):
                 self.record(exchange, 500)
@@ -186,7 +215,8 @@ class ShortDoor:
 
     # ---- going out
 
-    def _encode(self, exchange: Exchange, reply: Reply) -> EncodedReply:
+    def encode(self, exchange: Exchange, reply: Reply) -> EncodedReply:
+        """Encode an answer with all that the layers add to it."""
         scope, headers = exchange.scope, exchange.headers
         if "is_restrained" not in scope:
             if b"accept-encoding" in headers:

@@ -27,7 +27,7 @@ async def cancel_on_disconnect(receive: Receive, work: Coroutine[Any, Any, V]) -
         ClientDisconnected: the connection was closed first.
     """
     working = asyncio.ensure_future(work)
-    disconnect = asyncio.ensure_future(_wait_for_disconnect(receive))
+    disconnect = asyncio.ensure_future(wait_for_disconnect(receive))
     try:
         await asyncio.wait([working, disconnect], return_when=asyncio.FIRST_COMPLETED)
         if working.done():
@@ -39,6 +39,7 @@ async def cancel_on_disconnect(receive: Receive, work: Coroutine[Any, Any, V]) -
         await asyncio.wait([working, disconnect])
 
 
-async def _wait_for_disconnect(receive: Receive) -> None:
+async def wait_for_disconnect(receive: Receive) -> None:
+    """Wait until the client has disconnected."""
     while (await receive())["type"] != "http.disconnect":
         pass

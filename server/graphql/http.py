@@ -22,25 +22,32 @@ from server.graphql import cookies, rate_headers
 from server.graphql.batches import Batches, encode_batch, find_scarcest
 from server.graphql.bodies import read_body
 from server.graphql.disconnect import ClientDisconnected, cancel_on_disconnect
-from server.graphql.methods import WITH_BODY, Methods
+from server.graphql.negotiation.accept import ANYTHING, Accepted, EventStreams, read_accept
+from server.graphql.negotiation.methods import WITH_BODY, Methods
+from server.graphql.negotiation.statuses import HttpProfile
 from server.graphql.other_site import OtherSiteWarning
-from server.graphql.replies import JSON, Refused, Reply, build_reply, send_reply
+from server.graphql.replies import Refused, Reply, build_reply, send_reply
 from server.graphql.request_memory import RequestMemory
-from server.graphql.requests import negotiate, read_batch, read_request, require_json
-from server.graphql.statuses import HttpProfile
+from server.graphql.requests import read_batch, read_request, require_json
+from server.graphql.streams.event_streams import StreamReply
+from server.graphql.streams.frames import EVENT_STREAM, encode_whole
+from server.graphql.streams.streaming import Streaming
 from services.limits.abuse_rules import Signal
 from services.telemetry.logs import get_logger
 
 log = get_logger("graphql_http")
-Later = Callable[[Receive], Coroutine[Any, Any, Reply]]  # what is waited for, once it can be
+_RETRIED = frozenset({429, 503})  # clients of event streams come back by these
+AnyReply = Reply | StreamReply
+Later = Callable[[Receive], Coroutine[Any, Any, AnyReply]]  # what is waited for, once it can be
 
 
 class GraphQLOverHTTP:
     """The ASGI endpoint of /graphql."""
 
-    def __init__(self, operations: Operations, runtime: Runtime) -> None:
+    def __init__(self, operations: Operations, runtime: Runtime, streaming: Streaming) -> None:
         self._operations = operations
         self._runtime = runtime
+        self._streaming = streaming
         self._clock = time.monotonic
         self._memory = RequestMemory()
         self._other_sites = OtherSiteWarning()
@@ -50,7 +57,10 @@ class GraphQLOverHTTP:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         answer = await self.respond(scope, dict(scope["headers"]), receive)
-        await send_reply(send, answer, head_only=scope["method"] == "HEAD")
+        if isinstance(answer, StreamReply):
+            await answer(scope, receive, send)
+        else:
+            await send_reply(send, answer, head_only=scope["method"] == "HEAD")
 
     async def respond(
         self,
@@ -58,13 +68,13 @@ class GraphQLOverHTTP:
         headers: dict[bytes, bytes],
         receive: Receive,
         body: bytes | None = None,
-    ) -> Reply:
+    ) -> AnyReply:
         """Answer a request; its body is received, unless it came with it."""
-        content_type = JSON
+        accepted = ANYTHING
         if scope["method"] == "OPTIONS":
             return self._methods.describe()
         try:
-            content_type = negotiate(headers.get(b"accept"))
+            accepted = read_accept(headers.get(b"accept"))
             self._methods.check(scope["method"])
             if scope["method"] in WITH_BODY:
                 require_json(headers)
@@ -72,21 +82,20 @@ class GraphQLOverHTTP:
                     most_bytes = self._runtime.settings.max_body_bytes
                     body = await read_body(receive, most_bytes, headers)
             if body is not None and self._batches.is_batch(scope, body):
-                return await self._respond_batch(scope, headers, content_type, body, receive)
+                return await self._respond_batch(scope, headers, accepted, body, receive)
             request = read_request(scope, body)
             viewer, browser = await cookies.authenticate_scope(self._runtime, scope, headers)
             context = self._context(scope, headers, viewer, browser)
             prepared = await self._operations.admit(request, context)
-            answer = await self._run(scope, prepared, context, receive)
+            return await self._answer(scope, headers, accepted, prepared, context, receive)
         except Refused as refused:
-            return self._refuse(scope, content_type, refused)
-        return self._reply(scope, headers, content_type, answer)
+            return self._refuse(scope, accepted, refused)
 
     def respond_now(self, scope: Scope, headers: dict[bytes, bytes], body: bytes) -> Reply | Later:
         """Answer a stranger's GET or POST at once where nothing is waited for, else later."""
-        content_type = JSON
+        accepted = ANYTHING
         try:
-            content_type = negotiate(headers.get(b"accept"))
+            accepted = read_accept(headers.get(b"accept"))
             if scope["method"] == "POST":
                 require_json(headers)
                 if self._batches.is_batch(scope, body):
@@ -96,35 +105,50 @@ class GraphQLOverHTTP:
             context = self._context(scope, headers, None, None)
             prepared = self._operations.admit_now(request, context)
             if not isinstance(prepared, Answer):
-                return partial(self._respond_later, scope, headers, content_type, prepared, context)
+                return partial(self._respond_later, scope, headers, accepted, prepared, context)
             scope["admission"] = context.admission
             if known is None:
                 self._memory.remember(scope, body, request)
         except Refused as refused:
-            return self._refuse(scope, content_type, refused)
-        return self._reply(scope, headers, content_type, prepared)
+            return self._refuse(scope, accepted, refused)
+        return self._reply(scope, headers, accepted, prepared)
 
     async def _respond_later(
         self,
         scope: Scope,
         headers: dict[bytes, bytes],
-        content_type: bytes,
+        accepted: Accepted,
         admission: Prepared | Coroutine[Any, Any, Prepared | Answer],
         context: Context,
         receive: Receive,
-    ) -> Reply:
+    ) -> AnyReply:
         try:
             prepared = admission if isinstance(admission, Prepared) else await admission
-            answer = await self._run(scope, prepared, context, receive)
+            return await self._answer(scope, headers, accepted, prepared, context, receive)
         except Refused as refused:
-            return self._refuse(scope, content_type, refused)
-        return self._reply(scope, headers, content_type, answer)
+            return self._refuse(scope, accepted, refused)
+
+    async def _answer(
+        self,
+        scope: Scope,
+        headers: dict[bytes, bytes],
+        accepted: Accepted,
+        prepared: Prepared | Answer,
+        context: Context,
+        receive: Receive,
+    ) -> AnyReply:
+        if isinstance(prepared, Prepared) and prepared.operation.kind == "subscription":
+            cookies.require_access(context.browser, context.viewer, root_fields(prepared))
+            scope["operation_label"] = operation_label(prepared)
+            return self._streaming.subscribe(scope, headers, accepted, prepared, context)
+        answer = await self._run(scope, prepared, context, receive)
+        return self._reply(scope, headers, accepted, answer)
 
     async def _respond_batch(
         self,
         scope: Scope,
         headers: dict[bytes, bytes],
-        content_type: bytes,
+        accepted: Accepted,
         body: bytes,
         receive: Receive,
     ) -> Reply:
@@ -148,16 +172,18 @@ class GraphQLOverHTTP:
         if admission is not None:
             rate_headers.add_rate_headers(extra, 200, admission)
         set_cookies = self._set_cookies(browser, headers)
-        return build_reply(200, encode_batch(answers), content_type, extra, set_cookies)
+        whole = encode_batch(answers)
+        return build_reply(200, whole, accepted.content_type, extra, set_cookies)
 
-    def _refuse(self, scope: Scope, content_type: bytes, refused: Refused) -> Reply:
+    def _refuse(self, scope: Scope, accepted: Accepted, refused: Refused) -> Reply:
         self._note_invalid_request(scope, refused.status)
         status = self._profile.status_of_refused(refused)
-        return build_reply(status, refused.body(), content_type, refused.headers)
+        return build_reply(status, refused.body(), accepted.content_type, refused.headers)
 
     def _reply(
-        self, scope: Scope, headers: dict[bytes, bytes], content_type: bytes, answer: Answer
+        self, scope: Scope, headers: dict[bytes, bytes], accepted: Accepted, answer: Answer
     ) -> Reply:
+        content_type = accepted.content_type
         status = self._profile.status_of(answer, content_type)
         extra: dict[bytes, bytes] = {}
         if answer.is_overload:
@@ -167,7 +193,8 @@ class GraphQLOverHTTP:
             scope["failed"] = is_our_fault(answer)
         set_cookies = self._set_cookies(scope.get("browser"), headers)
         body = answer.encoded()
-        if answer.stored is not None and scope["method"] != "POST":
+        is_event = accepted.events is EventStreams.ALWAYS
+        if answer.stored is not None and scope["method"] != "POST" and not is_event:
             extra = self._cache_headers(answer.stored, headers)
             if _matches_etag(headers.get(b"if-none-match"), answer.stored.etag):
                 status, body = 304, b""
@@ -176,6 +203,8 @@ class GraphQLOverHTTP:
             status = rate_headers.add_rate_headers(extra, status, admission)
         if b"cookie" in headers and b"cache-control" not in extra:
             extra[b"vary"] = b"Cookie"
+        if is_event and status not in _RETRIED:
+            status, body, content_type = 200, encode_whole(body), EVENT_STREAM
         return build_reply(status, body, content_type, extra, set_cookies)
 
     def _set_cookies(self, browser: Browser | None, headers: dict[bytes, bytes]) -> Sequence[bytes]:
@@ -214,7 +243,7 @@ class GraphQLOverHTTP:
         cookies.require_access(context.browser, context.viewer, root_fields(prepared))
         kind = prepared.operation.kind
         if kind == "subscription":
-            raise Refused(400, "Subscriptions run over WebSocket (graphql-transport-ws) here.")
+            raise Refused(400, "A batch takes no subscriptions.")
         if kind == "mutation" and scope["method"] != "POST":
             raise _not_allowed("Mutations need POST.", b"POST")
         scope["operation_label"] = operation_label(prepared)

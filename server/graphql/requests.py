@@ -13,50 +13,14 @@ from starlette.types import Scope
 
 from graph.engine.error_behavior import ErrorBehavior
 from graph.engine.operations import Request
-from server.graphql.methods import WITH_BODY
-from server.graphql.replies import GRAPHQL_JSON, JSON, Refused
+from server.graphql.negotiation.accept import read_parameter
+from server.graphql.negotiation.methods import WITH_BODY
+from server.graphql.replies import Refused
 
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _ERROR_BEHAVIORS = [
     behavior.value for behavior in ErrorBehavior
 ]  # a list: what is sent may not hash
-
-
-@lru_cache(maxsize=256)
-def negotiate(accept: bytes | None) -> bytes:
-    """The preferred response type (RFC 9110, 12.5.1); `application/json` without a preference.
-
-    Raises:
-        Refused: 406, when the client accepts neither type.
-    """
-    if not accept:
-        return JSON
-    weights = dict(_parse_weight(part) for part in accept.decode("latin-1").lower().split(","))
-    ranges = ("application/json", "application/*", "*/*")  # the most telling first
-    plain = next((weights[name] for name in ranges if name in weights), 0.0)
-    own = weights.get("application/graphql-response+json", 0.0)
-    if own and own >= plain:
-        return GRAPHQL_JSON
-    if plain:
-        return JSON
-    raise Refused(406, "We answer application/json or application/graphql-response+json.")
-
-
-def _parse_weight(part: str) -> tuple[str, float]:
-    name, _, parameters = part.partition(";")
-    weight = _read_parameter(parameters, "q")
-    try:
-        return name.strip(), float(weight) if weight else 1.0
-    except ValueError:
-        return name.strip(), 0.0
-
-
-def _read_parameter(parameters: str, name: str) -> str:
-    for parameter in parameters.split(";"):
-        key, _, value = parameter.partition("=")
-        if key.strip() == name:
-            return value.strip().strip('"')
-    return ""
 
 
 def require_json(headers: Mapping[bytes, bytes]) -> None:
@@ -77,7 +41,7 @@ def _require_json_type(content_type: bytes) -> None:
     media_type, _, parameters = header.partition(";")
     if media_type.strip() != "application/json":
         raise Refused(415, "The body must be application/json.")
-    if _read_parameter(parameters, "charset") not in ("", "utf-8", "utf8"):
+    if read_parameter(parameters, "charset") not in ("", "utf-8", "utf8"):
         raise Refused(415, "The body must be in UTF-8.")
 
 

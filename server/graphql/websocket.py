@@ -33,10 +33,11 @@ class GraphQLOverWebSocket:
         runtime: Runtime,
         *,
         log: AccessLog | None = None,
+        open_sockets: OpenSockets | None = None,
         init_seconds: float = INIT_SECONDS,
     ) -> None:
         self._origins = Origins(runtime.settings)
-        self._open = OpenSockets(runtime.settings, runtime.accounts.revocations)
+        self._open = open_sockets or OpenSockets(runtime.settings, runtime.accounts.revocations)
         requests = OperationLog(log or AccessLog.of(runtime.settings), runtime.ops.live_metrics)
         self._shared = SharedSocketState(operations, runtime, requests, self._open, init_seconds)
 

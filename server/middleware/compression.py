@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from starlette.types import ASGIApp, Receive, Scope, Send
-from starlette_compress import CompressMiddleware, add_compress_type
+from starlette_compress import CompressMiddleware, add_compress_type, remove_compress_type
 
 from server.graphql.replies import GRAPHQL_JSON
 from services.media.hls import PLAYLIST_TYPE
@@ -11,6 +11,8 @@ from services.media.hls import PLAYLIST_TYPE
 _OPT_OUT = b"x-no-compression"
 for _type in (PLAYLIST_TYPE, GRAPHQL_JSON.partition(b";")[0].decode()):
     add_compress_type(_type)
+for _type in ("text/event-stream", "multipart/mixed"):  # a compressor's memory for each client
+    remove_compress_type(_type)
 
 
 class Compression:

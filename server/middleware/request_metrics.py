@@ -35,12 +35,15 @@ class RequestRecorder:
                 metrics.http_requests_total.labels(*labels),
             )
         duration, total = children
-        duration.observe(seconds)
         total.inc()
+        is_stream = "is_stream" in scope  # whose seconds say how long its client listened
+        if not is_stream:
+            duration.observe(seconds)
         if route in _SILENT:
             return
         failed = status >= 500 or bool(scope.get("failed"))
-        self._live.record_request(seconds, failed=failed)
+        if not is_stream:
+            self._live.record_request(seconds, failed=failed)
         self._log.write(_line(scope, status, seconds, route), failed=failed)
 
 

@@ -23,3 +23,10 @@ class ProtocolSettings(BaseSettings):
     http_batch_operations: int = Field(
         0, ge=0, le=10, description="Operations that one POST may send as a JSON array; 0: none"
     )
+    sse_keep_alive_seconds: float = Field(
+        15,
+        gt=0,
+        le=300,
+        description="How often an event stream without events is sent a comment, so that proxies "
+        "keep it",
+    )

@@ -20,6 +20,7 @@ _THROUGH_BOTH = {
     "test_compression",
     "test_disconnect",
     "test_error_boundary",
+    "test_event_streams",
     "test_header_lines",
     "test_http_protocol",
     "test_query_method",

@@ -193,6 +193,34 @@ async def test_posts_are_answered_alike(doors: Doors, runtime: Runtime) -> None:
     await doors.assert_logs_alike()
 
 
+async def test_streams_are_answered_alike(doors: Doors, runtime: Runtime) -> None:
+    token = token_for(runtime)
+    accept = "accept: text/event-stream"
+    for headers, body in itertools.product(HEADERS.values(), ("a query", "a subscription")):
+        if any(line.startswith("accept: ") for line in headers):
+            continue
+        sent = [accept, *(one.format(token=token) for one in headers)]
+        asked = request(body=BODIES[body], headers=sent)
+        answers = {name: _plain(await _read_stream(doors, name, asked)) for name in doors.servers}
+        assert answers["short"] == answers["asgi"], asked
+    await doors.assert_logs_alike()
+
+
+async def _read_stream(doors: Doors, name: str, sent: bytes) -> bytes:
+    """What the server answers, to the end of its chunks where it sends any."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", doors.servers[name].port)
+    writer.write(sent)
+    try:
+        async with asyncio.timeout(10):
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = re.search(rb"content-length: (\d+)", head)
+            if length is not None:
+                return head + await reader.readexactly(int(length[1]))
+            return head + await reader.readuntil(b"\r\n0\r\n\r\n")
+    finally:
+        writer.close()
+
+
 TARGETS: dict[str, str] = {
     "a query": "/graphql?query=%7Bmovies(first:12)%7Bnodes%7Btitle%20overview%7D%7D%7D",
     "plain characters": "/graphql?query={__typename}",

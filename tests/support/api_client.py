@@ -200,7 +200,11 @@ async def connect_executor(runtime: Runtime, executor: str) -> AsyncIterator[Gra
 
 @asynccontextmanager
 async def serve_app(
-    app: Starlette, settings: Settings, *, drain_seconds: float = 0.0
+    app: Starlette,
+    settings: Settings,
+    *,
+    drain_seconds: float = 0.0,
+    limits: ConnectionLimits | None = None,
 ) -> AsyncIterator[LiveServer]:
     if HttpDoor.current == "asgi":
         app.state.door = None
@@ -213,7 +217,7 @@ async def serve_app(
             stop,
             started=started.set,
             stopping=getattr(app.state, "draining", asyncio.Event()).set,
-            limits=ConnectionLimits.of(settings),
+            limits=limits or ConnectionLimits.of(settings),
             drain_seconds=drain_seconds,
         )
     )

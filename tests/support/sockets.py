@@ -62,6 +62,10 @@ def count_open_sockets() -> float:
     return metrics.REGISTRY.get_sample_value("active_connections") or 0.0
 
 
+def count_open_streams() -> float:
+    return metrics.REGISTRY.get_sample_value("active_streams") or 0.0
+
+
 def count_closed(code: int) -> float:
     value = metrics.REGISTRY.get_sample_value("sockets_closed_total", {"code": str(code)})
     return value or 0.0

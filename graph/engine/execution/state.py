@@ -55,6 +55,15 @@ class Run:
             values = self._arguments[field] = reader(self.variables) if reader else {}
         return values
 
+    def resume(self, field: FieldPlan, cursor: str) -> None:
+        """Let the field continue after this cursor, whatever the document says, if it can.
+
+        Raises:
+            Exception: what coercion of its arguments raises.
+        """
+        if "resumeAfter" in field.definition.args:
+            self._arguments[field] = {**self.arguments(field), "resume_after": cursor}
+
     def check_role(self, field: FieldPlan) -> bool:
         """Return True if the viewer may select the field.
 

@@ -1,0 +1,1 @@
+"""What client and server may choose: methods, media types and statuses."""
