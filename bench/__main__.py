@@ -1,6 +1,6 @@
 """python -m bench: load the films, start the servers, check that they agree, measure, report.
 
-python -m bench scaling, overload, search or tiers: see the file of that name.
+python -m bench profile, scaling, overload, search or tiers: see the file of that name.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from bench.items import ITEMS, Item
 from bench.measure import Pace, Sequences, measure
 from bench.overload import compare_goodput, compare_overload, overload, overload_table
 from bench.processes import OTHER_CORE, BenchError, memory_bytes, settle_here
+from bench.profile import profile
 from bench.running import Running, prepare, servers
 from bench.scaling import scaling
 from bench.targets import TARGETS, Target, choose_targets
@@ -45,6 +46,10 @@ def main() -> int:
                 return 0
             if options.what == "overload":
                 _say(overload(addresses, FOLDER, dict(options.env), options.rounds, _say))
+                return 0
+            if options.what == "profile":
+                pace = _pace(options)
+                _say(profile(addresses, films, FOLDER, before=options.before, pace=pace, say=_say))
                 return 0
             if options.what == "tiers":
                 tiers.run(addresses, films, FOLDER, _say)
@@ -105,8 +110,9 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     add = parser.add_argument
     add("what", nargs="?", default="peers",
-        choices=["peers", "scaling", "overload", "search", "tiers"],
-        help="peers: the tables; scaling: CPU per film of large and small answers; "
+        choices=["peers", "profile", "scaling", "overload", "search", "tiers"],
+        help="peers: the tables; profile: a request's time by layer; "
+        "scaling: CPU per film of large and small answers; "
         "overload: answers at 16 and 256 connections; search: p95 and index size; "
         "tiers: what the caches promise")  # fmt: skip
     add("--servers", help=f"comma separated: {', '.join(t.name for t in TARGETS)}")
@@ -117,6 +123,7 @@ def _options() -> argparse.Namespace:
     add("--mongodb-uri", help="a replica set to use; its database marquee_bench is written to")
     add("--redis-url", help="a Redis to use; keys of the measured servers are written to it")
     add("--films", type=int, default=100_000, help="films of search's catalogue (100,000)")
+    add("--before", type=Path, metavar="FOLDER", help="profile's other checkout of this repository")
     add("--no-seed", action="store_true", help="the films are loaded already")
     add("--login", metavar="EMAIL:PASSWORD", help="a viewer of ours, instead of signing up some")
     add("--env", metavar="NAME=VALUE", type=_pair, action="append", default=[],
