@@ -16,7 +16,7 @@ _LIKENESS = 0.8  # of 1: a letter or two in a name of ten
 _ENV_FILE = Path(".env")
 _LINK = re.compile(r"_PORT_[0-9]+_|_SERVICE_(HOST|PORT)")  # Kubernetes' own, of a service's name
 _LEAST_FAMILY = 3  # settings that begin with the same word
-_SHARED_WORDS = {"AWS", "PUBLIC", "MAX"}  # other programs' names begin with them, too
+_SHARED_WORDS = {"AWS", "PUBLIC", "MAX", "HTTP"}  # other programs' names begin with them, too
 
 
 @dataclass(frozen=True, slots=True)
