@@ -1,9 +1,11 @@
 """All metrics of a process, in one file; names and labels are listed in docs/operations.md.
 
-Labels are few and finite.
+Labels are few and finite. A gauge says how those of several processes become one.
 """
 
 from __future__ import annotations
+
+from typing import Final
 
 from prometheus_client import (
     CollectorRegistry,
@@ -12,8 +14,14 @@ from prometheus_client import (
     Histogram,
     ProcessCollector,
     generate_latest,
+    values,
 )
 
+from services.telemetry.shared_values import SharedValue
+
+values.ValueClass = SharedValue  # before the first metric: each makes its values by this
+OF_EACH: Final = "livesum"  # gauges of one process: those of several are summed
+OF_ALL: Final = "livemax"  # gauges that every process has alike: the greatest counts
 REGISTRY = CollectorRegistry()
 ProcessCollector(registry=REGISTRY)  # memory, files and processor time, where /proc tells them
 REQUEST_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -32,7 +40,10 @@ http_requests_total = Counter(
     registry=REGISTRY,
 )
 active_connections = Gauge(
-    "active_connections", "HTTP requests and WebSockets open now", registry=REGISTRY
+    "active_connections",
+    "HTTP requests and WebSockets open now",
+    multiprocess_mode=OF_EACH,
+    registry=REGISTRY,
 )
 sockets_closed_total = Counter(
     "sockets_closed_total", "WebSockets we closed or did not open", ["code"], registry=REGISTRY
@@ -67,6 +78,7 @@ operations_refused_total = Counter(
 event_loop_lag_seconds = Gauge(
     "event_loop_lag_seconds",
     "Longest delay of the event loop within about a second",
+    multiprocess_mode=OF_ALL,
     registry=REGISTRY,
 )
 http_refused_total = Counter(
@@ -81,7 +93,10 @@ log_lines_dropped_total = Counter(
     registry=REGISTRY,
 )
 active_streams = Gauge(
-    "active_streams", "GraphQL subscriptions and event streams open now", registry=REGISTRY
+    "active_streams",
+    "GraphQL subscriptions and event streams open now",
+    multiprocess_mode=OF_EACH,
+    registry=REGISTRY,
 )
 database_seconds = Histogram(
     "database_seconds",
@@ -156,7 +171,10 @@ revocations_total = Counter(
     registry=REGISTRY,
 )
 revocations_known = Gauge(
-    "revocations_known", "Revocations in force that this process knows", registry=REGISTRY
+    "revocations_known",
+    "Revocations in force that this process knows",
+    multiprocess_mode=OF_ALL,
+    registry=REGISTRY,
 )
 mails_total = Counter("mails_total", "Mails about accounts", ["outcome"], registry=REGISTRY)
 accounts_erased_total = Counter(
@@ -178,6 +196,7 @@ breaker_state = Gauge(
     "breaker_state",
     "State of a circuit breaker: 0 closed, 1 half-open, 2 open",
     ["breaker"],
+    multiprocess_mode=OF_ALL,
     registry=REGISTRY,
 )
 breaker_transitions_total = Counter(
@@ -196,10 +215,16 @@ progress_dead_letters_total = Counter(
     "progress_dead_letters_total", "Stream entries set aside as unreadable", registry=REGISTRY
 )
 progress_backlog_entries = Gauge(
-    "progress_backlog_entries", "Progress reports not yet in MongoDB", registry=REGISTRY
+    "progress_backlog_entries",
+    "Progress reports not yet in MongoDB",
+    multiprocess_mode=OF_ALL,
+    registry=REGISTRY,
 )
 progress_lag_seconds = Gauge(
-    "progress_lag_seconds", "Age of the oldest report not yet in MongoDB", registry=REGISTRY
+    "progress_lag_seconds",
+    "Age of the oldest report not yet in MongoDB",
+    multiprocess_mode=OF_ALL,
+    registry=REGISTRY,
 )
 tmdb_requests_total = Counter(
     "tmdb_requests_total", "Requests to TMDb", ["outcome"], registry=REGISTRY
@@ -208,10 +233,16 @@ jobs_finished_total = Counter(
     "jobs_finished_total", "Jobs that ended", ["kind", "state"], registry=REGISTRY
 )
 purges_waiting = Gauge(
-    "purges_waiting", "Purges that caches or the CDN have yet to do", registry=REGISTRY
+    "purges_waiting",
+    "Purges that caches or the CDN have yet to do",
+    multiprocess_mode=OF_ALL,
+    registry=REGISTRY,
 )
 purges_oldest_seconds = Gauge(
-    "purges_oldest_seconds", "Age of the oldest purge that waits", registry=REGISTRY
+    "purges_oldest_seconds",
+    "Age of the oldest purge that waits",
+    multiprocess_mode=OF_ALL,
+    registry=REGISTRY,
 )
 purges_finished_total = Counter(
     "purges_finished_total", "Purges that ended", ["state"], registry=REGISTRY
@@ -226,6 +257,7 @@ abuse_prefixes = Gauge(
     "abuse_prefixes",
     "Prefixes of addresses that are slowed down, limited to known documents, or blocked",
     ["level"],
+    multiprocess_mode=OF_ALL,
     registry=REGISTRY,
 )
 abuse_transitions_total = Counter(
@@ -247,6 +279,12 @@ task_failures_total = Counter(
     "task_failures_total",
     "Failures of endless tasks, which are started again",
     ["task"],
+    registry=REGISTRY,
+)
+serving_process_replacements_total = Counter(
+    "serving_process_replacements_total",
+    "Processes of `serve --processes` that were replaced",
+    ["why"],
     registry=REGISTRY,
 )
 worker_runs_total = Counter(
