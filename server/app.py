@@ -39,7 +39,7 @@ from server.origins import Origins
 from server.routes import art, fallback, media, operations, security_txt
 from server.routes.bandwidth import BandwidthTest
 from server.routes.jwks import KeySet
-from server.routes.prometheus import list_metrics_routes
+from server.routes.prometheus import ReadMetrics, list_metrics_routes, read_own_metrics
 from services.limits.client_address import ClientAddresses
 from services.limits.operation_gate import OperationGate
 from services.settings.settings import Settings
@@ -76,8 +76,17 @@ _CLIENT_HEADERS = [
 ]
 
 
-def build_app(runtime: Runtime, *, access_log: AccessLog | None = None) -> Starlette:
-    """Build the API on an open Runtime. Its lifespan runs the workers of API processes."""
+def build_app(
+    runtime: Runtime,
+    *,
+    access_log: AccessLog | None = None,
+    read_metrics: ReadMetrics = read_own_metrics,
+) -> Starlette:
+    """Build the API on an open Runtime. Its lifespan runs the workers of API processes.
+
+    Args:
+        read_metrics: what /metrics answers; those of this process by default.
+    """
     settings = runtime.settings
     graphql = _operations(runtime)
     open_sockets = OpenSockets(settings, runtime.accounts.revocations)
@@ -93,7 +102,7 @@ def build_app(runtime: Runtime, *, access_log: AccessLog | None = None) -> Starl
                 "/graphql",
                 GraphQLOverWebSocket(graphql, runtime, log=requests, open_sockets=open_sockets),
             ),
-            *_routes(runtime),
+            *_routes(runtime, read_metrics),
         ],
         middleware=_middleware(layers, over_http),
         exception_handlers={HTTPException: fallback.http_error},
@@ -140,11 +149,11 @@ def _operations(runtime: Runtime) -> Operations:
     )
 
 
-def _routes(runtime: Runtime) -> list[Route]:
+def _routes(runtime: Runtime, read_metrics: ReadMetrics) -> list[Route]:
     return [
         Route("/health", operations.health),
         Route("/ready", operations.ready),
-        *list_metrics_routes(runtime.settings),
+        *list_metrics_routes(runtime.settings, read_metrics),
         Route("/.well-known/jwks.json", KeySet(runtime.accounts.access_tokens).answer),
         Route(security_txt.PATH, security_txt.SecurityTxt(runtime.settings, runtime.clock).answer),
         Route("/art/posters/{title_id}.svg", art.poster),

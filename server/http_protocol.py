@@ -82,6 +82,7 @@ class ConnectionLimits:
     by_address: Counter[str] = field(default_factory=Counter)
     overload: Overload | None = None
     door: ShortDoor | None = None  # None: all requests go to the ASGI application
+    is_closing: bool = False  # each connection ends with its next answer, which says so
 
     @classmethod
     def of(cls, settings: Settings, *, total: int = 100_000) -> ConnectionLimits:
@@ -166,8 +167,6 @@ class BoundedHttp(StreamStallHttp):
         self._release()
         super().handle_websocket_upgrade()
         self.parser = None  # type: ignore[assignment]  # a cycle, which the collector would have to find
-
-    # ---- bytes
 
     def data_received(self, data: bytes) -> None:
         if self._refusal is not None:
@@ -266,6 +265,8 @@ class BoundedHttp(StreamStallHttp):
 
     def _begin_request(self) -> None:
         super().on_headers_complete()
+        if self._limits.is_closing and self.cycle is not None:
+            self.cycle.keep_alive = False
 
     def on_body(self, body: bytes) -> None:
         self._unreported_bytes = 0

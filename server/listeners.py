@@ -8,6 +8,7 @@ import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 
 from starlette.applications import Starlette
 from starlette.datastructures import State
@@ -16,7 +17,14 @@ from resolvers.context import Runtime
 from server import serving
 from server.garbage import collect_in_steps
 from server.http_protocol import ConnectionLimits
-from server.routes.prometheus import build_metrics_app
+from server.routes.operations import report_ready
+from server.routes.prometheus import (
+    ReadMetrics,
+    ReportReady,
+    build_metrics_app,
+    read_own_metrics,
+)
+from server.serving import Control
 from services.errors import StartupError
 from services.settings.settings import Settings
 
@@ -33,14 +41,21 @@ class Listeners:
     @property
     def address(self) -> str:
         """Where the public one listens, as host and port."""
-        return _format_address(self.public)
+        return serving.format_address(self.public)
 
     async def serve(
-        self, app: Starlette, stop: asyncio.Event, started: Callable[[], None] = lambda: None
+        self,
+        app: Starlette,
+        stop: asyncio.Event,
+        started: Callable[[], None] = lambda: None,
+        control: Control | None = None,
     ) -> None:
         """Serve until `stop` is set and the process has drained."""
         stop_metrics = asyncio.Event()
-        serving_metrics = asyncio.create_task(self._serve_metrics(app, stop_metrics))
+        report = partial(report_ready, app.state)
+        serving_metrics = asyncio.create_task(
+            serve_private(self.settings, self.metrics, stop_metrics, report)
+        )
         try:
             with collect_in_steps():
                 await serving.serve(
@@ -51,15 +66,26 @@ class Listeners:
                     stopping=app.state.draining.set,
                     limits=self.limits,
                     drain_seconds=self.settings.drain_delay_seconds,
+                    control=control,
                 )
         finally:
             stop_metrics.set()
             await serving_metrics
 
-    async def _serve_metrics(self, api: Starlette, stop: asyncio.Event) -> None:
-        if self.metrics is not None:
-            app = build_metrics_app(self.settings, api.state)
-            await serving.serve(app, self.metrics, stop, limits=ConnectionLimits())
+
+async def serve_private(
+    settings: Settings,
+    listening: socket.socket | None,
+    stop: asyncio.Event,
+    report: ReportReady,
+    read_metrics: ReadMetrics = read_own_metrics,
+) -> None:
+    """Serve metrics and health until `stop` is set; only wait where there is no socket."""
+    if listening is None:
+        await stop.wait()
+        return
+    app = build_metrics_app(settings, report, read_metrics)
+    await serving.serve(app, listening, stop, limits=ConnectionLimits())
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +98,7 @@ class WorkerListener:
     @property
     def address(self) -> str | None:
         """Where it listens, as host and port."""
-        return _format_address(self.metrics) if self.metrics is not None else None
+        return serving.format_address(self.metrics) if self.metrics is not None else None
 
     @asynccontextmanager
     async def serve(self, runtime: Runtime, draining: asyncio.Event) -> AsyncIterator[None]:
@@ -81,14 +107,9 @@ class WorkerListener:
         Args:
             draining: set when the worker is told to stop.
         """
-        if self.metrics is None:
-            yield
-            return
-        app = build_metrics_app(self.settings, State({"runtime": runtime, "draining": draining}))
+        report = partial(report_ready, State({"runtime": runtime, "draining": draining}))
         stop = asyncio.Event()
-        running = asyncio.create_task(
-            serving.serve(app, self.metrics, stop, limits=ConnectionLimits())
-        )
+        running = asyncio.create_task(serve_private(self.settings, self.metrics, stop, report))
         try:
             yield
         finally:
@@ -116,6 +137,25 @@ def open_listeners(settings: Settings) -> Listeners:
     return Listeners(settings, public, metrics, limits)
 
 
+def open_place_listeners(
+    settings: Settings, number: int
+) -> tuple[list[socket.socket], socket.socket | None]:
+    """Bind the public sockets of so many processes, and the one of metrics, if it has a port.
+
+    Raises:
+        StartupError: as `open_listeners`.
+    """
+    listeners = open_listeners(settings)  # tells of a port that is in use, which the next does not
+    listeners.public.close()
+    return serving.bind_places(settings, number), listeners.metrics
+
+
+def adopt_listener(settings: Settings, public: socket.socket) -> Listeners:
+    """The listeners of a process whose supervisor has bound its socket, and has its metrics."""
+    limits = ConnectionLimits.of(settings, total=serving.raise_descriptor_limit())
+    return Listeners(settings, public, None, limits)
+
+
 def open_worker_listener(settings: Settings) -> WorkerListener:
     """Bind the worker's listener, if it has one.
 
@@ -126,11 +166,6 @@ def open_worker_listener(settings: Settings) -> WorkerListener:
     if port is None:
         return WorkerListener(settings, None)
     return WorkerListener(settings, serving.bind(settings, port, "WORKER_METRICS_PORT"))
-
-
-def _format_address(listening: socket.socket) -> str:
-    host, port = listening.getsockname()[:2]
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def reject_open_development(settings: Settings) -> None:

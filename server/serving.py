@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import socket
+import sys
 from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import uvicorn
@@ -28,6 +31,8 @@ from services.errors import StartupError
 from services.settings.settings import Settings
 
 T = TypeVar("T")
+KEEP_ALIVE_SECONDS = 5  # how long a connection may wait for its next request
+LEAVE_SECONDS = KEEP_ALIVE_SECONDS + 0.5
 _SHUTDOWN_SECONDS = 7  # of the 10 that a process has: the rest is for what it has connected
 _MAX_MESSAGE_BYTES = 64 * 1024
 _SOCKET_PING_SECONDS = 20.0
@@ -37,11 +42,14 @@ _MAX_DESCRIPTORS = 1_048_576
 _RESERVED_DESCRIPTORS = 400
 
 
-def bind(settings: Settings, port: int | None = None, name: str = "PORT") -> socket.socket:
+def bind(
+    settings: Settings, port: int | None = None, name: str = "PORT", *, is_one_of_many: bool = False
+) -> socket.socket:
     """Bind a listening socket of HOST, before anything else is started.
 
     Args:
         port: another than PORT, of the setting `name`.
+        is_one_of_many: further sockets of the port share what connects, by its hash.
 
     Raises:
         StartupError: the port is in use, or HOST is not an address of this machine.
@@ -50,6 +58,8 @@ def bind(settings: Settings, port: int | None = None, name: str = "PORT") -> soc
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if is_one_of_many:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     # Head and body are two writes: with Nagle's algorithm the second waits 40 ms for the client.
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     try:
@@ -63,6 +73,28 @@ def bind(settings: Settings, port: int | None = None, name: str = "PORT") -> soc
     listening.listen(2048)
     listening.set_inheritable(True)
     return listening
+
+
+def format_address(listening: socket.socket) -> str:
+    """Where a socket listens, as host and port."""
+    host, port = listening.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def bind_places(settings: Settings, number: int) -> list[socket.socket]:
+    """Bind a socket for each of so many processes; where the system would not share, one for all.
+
+    Each has a queue of its own, by a hash of who connects: shares are even. Of one queue, who
+    wakes first takes all that comes at once.
+
+    Raises:
+        StartupError: as `bind`.
+    """
+    if sys.platform != "linux":
+        return [bind(settings)] * number
+    first = bind(settings, is_one_of_many=True)
+    port = first.getsockname()[1]
+    return [first, *(bind(settings, port, is_one_of_many=True) for _ in range(number - 1))]
 
 
 def raise_descriptor_limit() -> int:
@@ -94,6 +126,54 @@ class Server(uvicorn.Server):
     def capture_signals(self):  # type: ignore[no-untyped-def]
         yield
 
+    async def add_listener(self, listening: socket.socket) -> asyncio.AbstractServer:
+        """Take connections of this socket, too, until `remove_listener`, which closes it."""
+        protocols: Callable[..., asyncio.Protocol] = self.config.http_protocol_class
+        create = functools.partial(
+            protocols,
+            config=self.config,
+            server_state=self.server_state,
+            app_state=self.lifespan.state,
+        )
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(create, sock=listening, backlog=self.config.backlog)
+        self.servers.append(server)
+        return server
+
+    def remove_listener(self, server: asyncio.AbstractServer) -> None:
+        """Take no more connections of it; those that are open stay."""
+        server.close()
+        self.servers.remove(server)  # type: ignore[arg-type]
+
+    async def leave(self, stop: asyncio.Event) -> None:
+        """Take no further connection, and wait until those that are open have ended by themselves.
+
+        None is closed while a request may be on its way: whoever waits longer than a connection
+        may be silent is a WebSocket, or receives a long answer. `stop` ends the wait.
+        """
+        for listener in self.servers:
+            listener.close()
+        self.servers.clear()
+        give_up_at = asyncio.get_running_loop().time() + LEAVE_SECONDS
+        while self.server_state.connections and not stop.is_set():
+            if asyncio.get_running_loop().time() >= give_up_at:
+                return
+            await asyncio.sleep(0.05)
+
+
+@dataclass(slots=True)
+class Control:
+    """How a supervisor steers a serving process.
+
+    Args:
+        leave: set when another process listens in this one's place. It takes no further
+            connection, and those that it has end with their next answer, or as they fall silent.
+        server: there once it serves.
+    """
+
+    leave: asyncio.Event = field(default_factory=asyncio.Event)
+    server: Server | None = None
+
 
 async def serve(
     app: ASGIApp,
@@ -104,28 +184,41 @@ async def serve(
     stopping: Callable[[], None] = lambda: None,
     limits: ConnectionLimits | None = None,
     drain_seconds: float = 0.0,
+    control: Control | None = None,
 ) -> None:
     """Serve until `stop` is set, and `drain_seconds` longer; then let running requests end.
 
     `stopping` is called when `stop` is set. Requests have 7 s to end.
+
+    Args:
+        control: how a supervisor steers this process.
     """
-    limits = limits or ConnectionLimits()
+    limits, control = limits or ConnectionLimits(), control or Control()
     state = getattr(app, "state", None)
     limits.overload = getattr(state, "operations", None)
     limits.door = getattr(state, "door", None)
-    server = Server(build_config(app, limits=limits))
+    control.server = server = Server(build_config(app, limits=limits))
     running = asyncio.create_task(server.serve(sockets=[listening]))
     while not server.started and not running.done():  # noqa: ASYNC110 - uvicorn has no event
         await asyncio.sleep(0.01)
     if server.started:
         started()
-    stop_requested = asyncio.create_task(stop.wait())
-    await asyncio.wait([running, stop_requested], return_when=asyncio.FIRST_COMPLETED)
-    stop_requested.cancel()
+    await _wait_for_any(running, stop, control.leave)
+    limits.is_closing = True
+    if control.leave.is_set() and not stop.is_set():
+        await server.leave(stop)
+        drain_seconds = 0.0
     stopping()
     await asyncio.wait([running], timeout=drain_seconds)
     server.should_exit = True
     await running
+
+
+async def _wait_for_any(running: asyncio.Task[None], *events: asyncio.Event) -> None:
+    waiting = [asyncio.create_task(event.wait()) for event in events]
+    await asyncio.wait([running, *waiting], return_when=asyncio.FIRST_COMPLETED)
+    for each in waiting:
+        each.cancel()
 
 
 def build_config(
@@ -148,6 +241,7 @@ def build_config(
         date_header=True,
         proxy_headers=False,  # middleware/client_address.py reads them
         http=build_protocols(limits or ConnectionLimits()),  # type: ignore[arg-type]
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
         ws=BoundedSocket,
         ws_max_size=_MAX_MESSAGE_BYTES,
         ws_ping_interval=_SOCKET_PING_SECONDS,

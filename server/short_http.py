@@ -82,6 +82,7 @@ class ShortHttp(BoundedHttp):
             and parser.should_keep_alive()
             and parser.get_http_version() == "1.1"
             and self._is_plain
+            and not self._limits.is_closing
         )
 
     def on_body(self, body: bytes) -> None:

@@ -14,6 +14,7 @@ from resolvers.ops import health_and_metrics
 from server.routes.operator_token import OperatorToken
 
 _NO_STORE = {"Cache-Control": "no-store"}
+ReadyReport = tuple[int, dict[str, object]]
 
 
 async def health(request: Request) -> Response:
@@ -25,13 +26,22 @@ async def health(request: Request) -> Response:
 async def ready(request: Request) -> Response:
     """Whether the process can serve requests."""
     token = OperatorToken(request.app.state.runtime.settings)
-    return await answer_ready(request.app.state, shows_causes=token.permits(request))
+    return build_ready_answer(await report_ready(request.app.state, token.permits(request)))
 
 
-async def answer_ready(state: State, *, shows_causes: bool) -> Response:
-    """Answer /ready for the process with this state: its runtime, and whether it drains."""
+async def report_ready(state: State, shows_causes: bool) -> ReadyReport:
+    """Return status code and body of /ready for the process with this state.
+
+    Args:
+        state: its runtime, and `draining`, an event.
+    """
     report = await health_and_metrics.health(Context(state.runtime))
-    status, body = health_and_metrics.readiness(
+    return health_and_metrics.readiness(
         report, draining=state.draining.is_set(), shows_causes=shows_causes
     )
+
+
+def build_ready_answer(report: ReadyReport) -> Response:
+    """Build the answer to /ready."""
+    status, body = report
     return JSONResponse(body, status, headers=_NO_STORE)

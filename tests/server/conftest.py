@@ -23,6 +23,7 @@ _THROUGH_BOTH = {
     "test_event_streams",
     "test_header_lines",
     "test_http_protocol",
+    "test_leaving",
     "test_query_method",
     "test_security_headers",
     "test_slow_readers",

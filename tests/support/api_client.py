@@ -140,6 +140,10 @@ class LiveServer:
         self._stop.set()
         return self._task
 
+    async def ended(self) -> None:
+        """Wait for its end, which somebody else has begun."""
+        await asyncio.shield(self._task)
+
     @asynccontextmanager
     async def socket(self, **options: Any) -> AsyncIterator[Socket]:
         options.setdefault("subprotocols", [PROTOCOL])
@@ -205,6 +209,7 @@ async def serve_app(
     *,
     drain_seconds: float = 0.0,
     limits: ConnectionLimits | None = None,
+    control: serving.Control | None = None,
 ) -> AsyncIterator[LiveServer]:
     if HttpDoor.current == "asgi":
         app.state.door = None
@@ -219,6 +224,7 @@ async def serve_app(
             stopping=getattr(app.state, "draining", asyncio.Event()).set,
             limits=limits or ConnectionLimits.of(settings),
             drain_seconds=drain_seconds,
+            control=control,
         )
     )
     async with asyncio.timeout(10):
