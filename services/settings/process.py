@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings
+
+MAX_PROCESSES = 256
 
 
 class ProcessSettings(BaseSettings):
     """A part of `Settings`."""
 
+    processes: int | None = Field(
+        None,
+        ge=0,
+        le=MAX_PROCESSES,
+        description="Serving processes that `serve` starts and watches, or auto; 0 and auto: one "
+        "for each core; empty: it serves by itself",
+    )
+    process_silence_seconds: float = Field(
+        30.0,
+        ge=5,
+        le=600,
+        description="How long the event loop of a serving process may stand still before the "
+        "process is replaced",
+    )
     operations_in_flight: int = Field(
         32,
         ge=1,
@@ -41,7 +57,8 @@ class ProcessSettings(BaseSettings):
         None,
         ge=1,
         le=65535,
-        description="Port of its own for /metrics, which the public one then has not; empty: none",
+        description="Port of its own for /metrics, which the public one then has not; of all "
+        "PROCESSES together; empty: none",
     )
     worker_metrics_port: int | None = Field(
         None,
@@ -62,3 +79,8 @@ class ProcessSettings(BaseSettings):
         description="Let development, with its published secret and demo users, listen on a HOST "
         "that others reach",
     )
+
+    @field_validator("processes", mode="before")
+    @classmethod
+    def _read_auto(cls, value: object) -> object:
+        return 0 if isinstance(value, str) and value.strip().lower() == "auto" else value

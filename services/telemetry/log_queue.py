@@ -10,7 +10,7 @@ import atexit
 import os
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
@@ -22,12 +22,20 @@ from services.telemetry import metrics
 MAX_QUEUED_BYTES = 4 * 1024 * 1024
 _STANDARD_ERROR = 2
 _EXIT_SECONDS = 1.0  # for the last lines, when the process ends
+_ATOMIC_BYTES = 4096  # that a pipe takes in one piece
+
+common_fields: dict[str, int] = {}  # of every line of this process
+
+
+def set_process(number: int) -> None:
+    """Let every line say which of several processes wrote it; the log is theirs together."""
+    common_fields["process"] = number
 
 
 def build_line(fields: Mapping[str, Any], level: str) -> bytes:
     """Build one line of the log as JSON, with its level and its time."""
     now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-    line = {**fields, "level": level, "timestamp": now}
+    line = {**fields, **common_fields, "level": level, "timestamp": now}
     return orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
 
 
@@ -97,9 +105,24 @@ class LogQueue:
             return b"".join(pieces)
 
     def _write_all(self, text: bytes) -> None:
+        """Write all; of a log that others write to as well, whole lines at a time."""
+        pieces = _split_lines(text, _ATOMIC_BYTES) if common_fields else [text]
+        for piece in pieces:
+            self._write_piece(piece)
+
+    def _write_piece(self, text: bytes) -> None:
         remaining = memoryview(text)
         while remaining:
             remaining = remaining[os.write(self._descriptor, remaining) :]
+
+
+def _split_lines(text: bytes, size: int) -> Iterator[bytes]:
+    """Yield whole lines, as many as fit into the size; a longer one by itself."""
+    start = 0
+    while start < len(text):
+        end = text.rfind(b"\n", start, start + size) + 1 or text.find(b"\n", start) + 1
+        yield text[start : end or len(text)]
+        start = end or len(text)
 
 
 class QueueLogger:

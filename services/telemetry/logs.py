@@ -14,7 +14,7 @@ import orjson
 import structlog
 
 from services.settings.settings import Settings
-from services.telemetry.log_queue import QueueLogger, standard_error
+from services.telemetry.log_queue import QueueLogger, common_fields, standard_error
 
 _SECRET_WORDS = ("password", "token", "secret", "authorization", "api_key", "cookie")
 
@@ -28,6 +28,7 @@ def configure(settings: Settings) -> None:
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
+            _add_common_fields,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             _blank_secrets,
             structlog.processors.format_exc_info,
@@ -72,6 +73,12 @@ def _dump(value: Any, **_options: Any) -> bytes:
 def is_secret(name: str) -> bool:
     """Whether a field of this name may hold a secret."""
     return any(word in name.lower() for word in _SECRET_WORDS)
+
+
+def _add_common_fields(_logger: Any, _method: str, event: Any) -> Any:
+    for name, value in common_fields.items():
+        event.setdefault(name, value)
+    return event
 
 
 def _blank_secrets(_logger: Any, _method: str, event: Any) -> Any:

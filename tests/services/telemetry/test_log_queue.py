@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
@@ -119,3 +120,31 @@ def test_a_process_whose_log_nobody_reads_ends_all_the_same() -> None:
     ) as process:
         # then it ends though nobody reads
         assert process.wait(_PATIENCE_SECONDS) == 0
+
+
+PROCESS = """
+import sys
+from services.telemetry import log_queue
+log_queue.set_process(int(sys.argv[1]))
+queue = log_queue.standard_error()
+for number in range(60):
+    line = log_queue.build_line({"event": "x" * (number % 7) * 30}, "info")
+    queue.write(line * 100)
+queue.drain(20)
+"""
+
+
+def test_lines_of_several_processes_do_not_run_into_each_other() -> None:
+    # given two processes that write much to one pipe
+    reading, writing = os.pipe()
+    processes = [
+        subprocess.Popen([sys.executable, "-c", PROCESS, number], cwd=ROOT, stderr=writing)
+        for number in ("1", "2")
+    ]
+    os.close(writing)
+    with open(reading, "rb", buffering=0) as log:
+        time.sleep(1)  # the pipe is full, and both wait for room
+        lines = b"".join(iter(lambda: log.read(2048), b"")).splitlines()
+    assert [process.wait(20) for process in processes] == [0, 0]
+    # then each line is whole, and says whose it is
+    assert Counter(json.loads(line)["process"] for line in lines) == {1: 6000, 2: 6000}

@@ -1,0 +1,1 @@
+"""`serve --processes N`: one supervisor, and the processes that serve for it."""
