@@ -18,6 +18,7 @@ from server.commands import (
     progress,
     purges,
     schema,
+    serve,
 )
 from services.errors import StartupError
 
@@ -29,6 +30,7 @@ cli = typer.Typer(
 )
 for subject in (
     dev,
+    serve,
     databases,
     schema,
     env_example,

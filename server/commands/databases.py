@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
-import signal
 import sys
-import threading
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
@@ -18,23 +14,19 @@ import workers
 from resolvers.catalog.imports import demo, movielens, synthetic
 from resolvers.catalog.imports.report import Report
 from resolvers.opening import open_runtime
-from resolvers.ops.health_and_metrics import SERVICES
 from resolvers.ops.store_findings import warn_about_stores
 from server import serving
-from server.app import build_app
 from server.commands.options import load_settings
 from server.commands.progress_bar import ProgressBar
 from server.commands.report_text import format_indexes, format_report
-from server.commands.stores import list_stores
-from server.listeners import open_listeners, open_worker_listener
+from server.commands.serve import describe_process
+from server.listeners import open_worker_listener
+from server.signals import STOP_SECONDS, stop_on_signals
 from services.redis import eviction
 from services.settings.settings import Settings
-from services.telemetry.log_queue import standard_error
 from services.telemetry.logs import get_logger
 from services.telemetry.loop_lag import loop_lag
-from services.version import VERSION
 
-_STOP_SECONDS = 10.0
 log = get_logger("server")
 app = typer.Typer()
 importing = typer.Typer(no_args_is_help=True, help="Load a catalogue from elsewhere.")
@@ -45,53 +37,10 @@ app.add_typer(indexes, name="indexes")
 app.add_typer(searching, name="search")
 
 
-def stop_on_signals(force_after_seconds: float | None = None) -> asyncio.Event:
-    """An event that SIGINT or SIGTERM sets; a second signal interrupts at once.
-
-    Args:
-        force_after_seconds: the process ends then, whatever it still waits for.
-    """
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-
-    def on_signal(number: int) -> None:
-        stop.set()
-        if force_after_seconds is not None:
-            forcing = threading.Timer(force_after_seconds, _force_exit)
-            forcing.daemon = True
-            forcing.start()
-        loop.remove_signal_handler(number)
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, on_signal, number)
-    return stop
-
-
-def _force_exit() -> None:
-    """End the process at once, with the last lines of its log."""
-    log.error("shutdown_forced")
-    standard_error().drain()
-    os._exit(1)
-
-
-async def serve(settings: Settings) -> None:
-    """Run the API until it is stopped."""
-    listeners = open_listeners(settings)
-    stop = stop_on_signals(settings.drain_delay_seconds + _STOP_SECONDS)
-    async with (
-        open_runtime(settings, may_start_degraded=True) as runtime,
-        eviction.watch_eviction_policy(runtime.state_redis),
-        warn_about_stores(runtime),
-    ):
-        app = build_app(runtime)
-        facts = {"address": listeners.address, "subjects": SERVICES, **_describe(settings)}
-        await listeners.serve(app, stop, started=lambda: log.info("server_started", **facts))
-
-
 async def work(settings: Settings) -> None:
     """Run the background workers until they are stopped."""
     listener = open_worker_listener(settings)
-    stop = stop_on_signals(_STOP_SECONDS)
+    stop = stop_on_signals(STOP_SECONDS)
     async with (
         open_runtime(settings, may_start_degraded=True) as runtime,
         eviction.watch_eviction_policy(runtime.state_redis),
@@ -100,15 +49,9 @@ async def work(settings: Settings) -> None:
     ):
         loop_lag.start()
         names = workers.names_for("worker")
-        facts = {"address": listener.address, "subjects": names, **_describe(settings)}
+        facts = {"address": listener.address, "subjects": names, **describe_process(settings)}
         log.info("worker_started", **facts)
         await workers.run_workers(runtime, names, stop)
-
-
-def _describe(settings: Settings) -> dict[str, object]:
-    """What a process says of itself as it starts."""
-    environment = settings.environment.value
-    return {"version": VERSION, "environment": environment, **list_stores(settings)}
 
 
 async def seed(settings: Settings, movies: int, people: int) -> None:
@@ -168,12 +111,6 @@ async def rebuild_search(settings: Settings) -> None:
 def _print_report(report: Report) -> None:
     with suppress(BrokenPipeError):
         sys.stdout.write(format_report(report) + "\n")
-
-
-@app.command("serve")
-def serve_command() -> None:
-    """The API."""
-    serving.run(serve(load_settings()))
 
 
 @app.command("worker")

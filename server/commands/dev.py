@@ -21,11 +21,11 @@ from resolvers.opening import open_runtime
 from resolvers.ops.store_findings import warn_about_stores
 from server import serving
 from server.app import build_app
-from server.commands.databases import stop_on_signals
 from server.commands.options import load_settings
 from server.commands.report_text import format_report
 from server.commands.stores import list_stores
 from server.listeners import open_listeners
+from server.signals import stop_on_signals
 from services.embedded import servers as embedded
 from services.errors import StartupError
 from services.redis import eviction
