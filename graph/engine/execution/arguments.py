@@ -1,13 +1,13 @@
 """A field's arguments: read from the document once; what comes from variables, once per run.
 
-Most arguments are literals or whole variables and are read here. Variables inside literals, and
-every mistake, go through graphql-core and Strawberry.
+Literals, variables and input objects that hold some are read here. Variables in lists, and every
+mistake, go through graphql-core and Strawberry.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from graphql import FieldNode, GraphQLField, Undefined, VariableNode, is_non_null_type
 from graphql.execution.values import get_argument_values
@@ -17,9 +17,20 @@ from strawberry.types.arguments import StrawberryArgument, convert_arguments
 
 from graph.base.fields import Field
 from graph.engine.execution.converters import converter
+from graph.engine.execution.literals import ReadLiteral, has_variable, literal_reader
 from graph.engine.execution.plan import Arguments
+from graph.engine.execution.variables import UndecidedValue
 
-Direct = list[tuple[str, str, Callable[[Any], Any] | None, bool, bool]]
+Convert = Callable[[Any], Any] | None  # None: the value stays as it is
+Direct = list[tuple[str, str, Convert, bool, bool]]
+
+
+class _Parts(NamedTuple):
+    """Keyword arguments by where they are from: the document, a variable, a literal with some."""
+
+    constants: dict[str, Any]
+    direct: Direct
+    literals: list[tuple[str, ReadLiteral, Convert]]
 
 
 def argument_reader(
@@ -41,12 +52,11 @@ def argument_reader(
         return convert_arguments(values, field.arguments, scalars, config)
 
     argument_nodes = {one.name.value: one.value for one in node.arguments or ()}
-    if not any(_has_variable(value) for value in argument_nodes.values()):
+    if not any(has_variable(value) for value in argument_nodes.values()):
         return _constant_reader(read)
-    if any(not isinstance(v, VariableNode) and _has_variable(v) for v in argument_nodes.values()):
-        return read
     try:
-        return _direct_reader(definition, field, argument_nodes, config, scalars, read)
+        parts = _split_arguments(definition, field, argument_nodes, config, scalars)
+        return _direct_reader(parts, read)
     except Exception:
         return read  # which raises it at each run, as the field's error
 
@@ -59,15 +69,8 @@ def _constant_reader(read: Arguments) -> Arguments:
     return lambda _variables: constant
 
 
-def _direct_reader(
-    definition: GraphQLField,
-    field: Field,
-    argument_nodes: dict[str, Any],
-    config: StrawberryConfig,
-    scalars: Any,
-    fallback: Arguments,
-) -> Arguments:
-    constants, direct = _split_arguments(definition, field, argument_nodes, config, scalars)
+def _direct_reader(parts: _Parts, fallback: Arguments) -> Arguments:
+    constants, direct, literals = parts
 
     def read(variables: Any) -> dict[str, Any]:
         coerced = variables.coerced
@@ -83,9 +86,21 @@ def _direct_reader(
                 keywords[name] = None
             else:
                 keywords[name] = value if convert is None else convert(value)
+        for name, read_literal, convert in literals:
+            value = read_literal(coerced)
+            keywords[name] = value if convert is None else convert(value)
         return keywords
 
-    return read
+    if not literals:
+        return read
+
+    def read_or_leave(variables: Any) -> dict[str, Any]:
+        try:
+            return read(variables)
+        except UndecidedValue:
+            return fallback(variables)
+
+    return read_or_leave
 
 
 def _split_arguments(
@@ -94,39 +109,34 @@ def _split_arguments(
     argument_nodes: dict[str, Any],
     config: StrawberryConfig,
     scalars: Any,
-) -> tuple[dict[str, Any], Direct]:
-    """Return literals and defaults by keyword, and what to read from which variable."""
-    constants: dict[str, Any] = {}
-    direct: Direct = []
+) -> _Parts:
+    """Return literals and defaults by keyword, and what to read from variables.
+
+    Raises:
+        UndecidedValue: graphql-core is to read them.
+    """
+    parts = _Parts({}, [], [])
     for argument in field.arguments:
-        public = config.name_converter.from_argument(argument)
-        declared, value = definition.args[public], argument_nodes.get(public)
-        default = coerce_default_value(declared)
-        if isinstance(value, VariableNode):
+        public, name = config.name_converter.from_argument(argument), argument.python_name
+        declared, node = definition.args[public], argument_nodes.get(public)
+        literal = default = coerce_default_value(declared)
+        if isinstance(node, VariableNode):
             convert = converter(argument.type, config, scalars)
             required = is_non_null_type(declared.type)
             known = default is not Undefined
-            direct.append((value.name.value, argument.python_name, convert, required, known))
-            literal = default
-        else:
-            literal = default if value is None else coerce_input_literal(value, declared.type)
+            parts.direct.append((node.name.value, name, convert, required, known))
+        elif node is not None and has_variable(node):
+            convert = converter(argument.type, config, scalars)
+            parts.literals.append((name, literal_reader(node, declared.type), convert))
+            continue
+        elif node is not None:
+            literal = coerce_input_literal(node, declared.type)
         if literal is not Undefined:
-            constants.update(_convert(argument, public, literal, config, scalars))
-    return constants, direct
+            parts.constants.update(_convert(argument, public, literal, config, scalars))
+    return parts
 
 
 def _convert(
     argument: StrawberryArgument, public: str, value: Any, config: StrawberryConfig, scalars: Any
 ) -> dict[str, Any]:
     return convert_arguments({public: value}, [argument], scalars, config)
-
-
-def _has_variable(value: Any) -> bool:
-    stack: list[Any] = [value]
-    while stack:
-        one = stack.pop()
-        if isinstance(one, VariableNode):
-            return True
-        stack.extend(getattr(one, "values", None) or ())
-        stack.extend(field.value for field in getattr(one, "fields", None) or ())
-    return False
