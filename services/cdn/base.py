@@ -8,10 +8,10 @@ from __future__ import annotations
 import hashlib
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import TypeVar
 from urllib.parse import quote
 
@@ -22,6 +22,7 @@ from services.http_client import is_web_address
 T = TypeVar("T")
 WIDTHS = (185, 342, 500, 780, 1280)
 DEFAULT_QUALITY = 80
+_CACHED_ADDRESSES = 10_000  # a few hundred bytes each
 _PLAIN = re.compile(r"[A-Za-z0-9/._~-]+", re.ASCII)  # needs no quoting
 _UNSAFE_IN_TAGS = re.compile(r"[^!-~]|,", re.ASCII)  # both services: visible ASCII without commas
 _TAG_CHARACTERS = 256  # CloudFront's limit; Cloudflare takes 1,024
@@ -101,6 +102,16 @@ class Cdn(ABC):
         Raises:
             ValidationFailed: a size below 1, or a quality outside 1-100.
         """
+        return self._cached_address(path, width, height, quality, format)
+
+    @cached_property
+    def _cached_address(self) -> Callable[..., str]:
+        """Build an address, or get one built before: pages show the same pictures."""
+        return lru_cache(maxsize=_CACHED_ADDRESSES)(self._build_address)
+
+    def _build_address(
+        self, path: str, width: int | None, height: int | None, quality: int, format: ImageFormat
+    ) -> str:
         return self._address(path, build_variant(width, height, quality, format))
 
     def src_set(
