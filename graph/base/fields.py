@@ -58,6 +58,7 @@ class Spec:
         None  # how long a public answer may be cached; None: as its parent
     )
     is_private: bool = False  # depends on the viewer
+    is_pure: bool = False  # computed of the parent, arguments and settings alone
     is_slow: bool = False  # waits for outside services: cancelled when the client disconnects
     is_exclusive: bool = False  # an operation holds at most one such root field
 

@@ -90,9 +90,11 @@ def _src_set(
 
 @strawberry.type(description="An image, available in any size.")
 class Image:
-    url: URL = computed(_url, "URL of one variant.")
+    url: URL = computed(_url, "URL of one variant.", is_pure=True)
     src_set: str = computed(
-        _src_set, "URLs of several widths in the format of the HTML `srcset` attribute."
+        _src_set,
+        "URLs of several widths in the format of the HTML `srcset` attribute.",
+        is_pure=True,
     )
 
 
@@ -103,4 +105,4 @@ def image(attribute: str, description: str) -> Any:
         path = getattr(record, attribute)
         return ImageRef(path) if path else None
 
-    return computed(ref, description, needs=[attribute])
+    return computed(ref, description, needs=[attribute], is_pure=True)

@@ -16,6 +16,7 @@ from enum import IntEnum
 from typing import Any
 
 from services.cache.change_log import ChangeLog
+from services.cache.derived import DerivedObjects
 from services.cache.entry import Codec, Entry, encode_stale
 from services.cache.lists import ListDescriptions, ListIndex, ListRegistration
 from services.cache.memory import MemoryTier
@@ -87,6 +88,11 @@ class Cache:
     def uses_memory(self) -> bool:
         """Whether process memory is enabled and kept right by Redis at the moment."""
         return self._uses_memory and self.trusts_memory
+
+    @property
+    def derived(self) -> DerivedObjects | None:
+        """What was built of values in process memory; None while that is not in use."""
+        return self._memory.derived if self.uses_memory else None
 
     @property
     def uses_answers(self) -> bool:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from services.cache.derived import DerivedObjects
 from services.cache.entry import Entry
 
-_OVERHEAD_BYTES = 400  # of an entry: the tuple, the key and the dict's slot
+_OVERHEAD_BYTES = 500  # of an entry: the tuple, the key and slots in two dicts
 _DECODED = 4  # bytes of Python objects per byte of msgpack
 _UNKNOWN_BYTES = 1_000  # of an entry whose encoded size is not known
 _SWEEP_SECONDS = 60.0
@@ -26,6 +27,7 @@ class MemoryTier:
         self._clock = clock
         self._swept_at = clock()
         self.entries: dict[str, Entry] = {}
+        self.derived = DerivedObjects(max_bytes // 4)  # beyond `max_bytes`
         self.bytes = 0
 
     def find_fresh(self, keys: Iterable[str]) -> dict[str, Entry]:
@@ -61,6 +63,7 @@ class MemoryTier:
         """Store an entry as the newest; beyond the bounds the oldest quarter is dropped."""
         self.pop(key)
         self.entries[key] = entry
+        self.derived.open(entry.value)
         self.bytes += _size(key, entry)
         if len(self.entries) > self._max_entries or self.bytes > self._max_bytes:
             self._make_room()
@@ -70,10 +73,12 @@ class MemoryTier:
         entry = self.entries.pop(key, None)
         if entry is not None:
             self.bytes -= _size(key, entry)
+            self.derived.close(entry.value)
 
     def clear(self) -> None:
         """Drop all entries."""
         self.entries.clear()
+        self.derived.clear()
         self.bytes = 0
 
     def sweep(self) -> None:

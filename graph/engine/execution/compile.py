@@ -37,10 +37,11 @@ from strawberry.schema.config import StrawberryConfig
 from graph.base.fields import Field, FieldKind, Spec
 from graph.engine.execution.arguments import argument_reader
 from graph.engine.execution.leaves import make_build
+from graph.engine.execution.literals import has_variable
 from graph.engine.execution.plan import FieldPlan, GroupPlan, Plan
 
 _CONDITIONS = ("skip", "include")
-_TYPENAME = Spec(FieldKind.COMPUTED)
+_TYPENAME = Spec(FieldKind.COMPUTED, is_pure=True)
 
 
 class UnsupportedOperation(Exception):
@@ -129,8 +130,29 @@ def _finish_group(group: GroupPlan) -> GroupPlan:
     ]
     group.nested = [field for field in group.fields if field.is_nested]
     group.cost = 1 + sum(field.spec.cost for field in group.fields)
+    group.is_lasting = all(map(_is_lasting, group.fields)) and any(map(_is_slow, group.fields))
     group.build = make_build(group)
     return group
+
+
+def _is_lasting(field: FieldPlan) -> bool:
+    """Whether what is built of a record for this field is the same in every run."""
+    spec = field.spec
+    if field.waits or (field.leaf is None and not field.is_inline):
+        return True  # nothing is built for it
+    if spec.requires is not None or field.has_variables:
+        return False
+    if spec.kind is FieldKind.COMPUTED and not spec.is_pure:
+        return False
+    return field.leaf is not None or (
+        field.is_nested
+        and all(_is_lasting(one) for child in field.children.values() for one in child.fields)
+    )
+
+
+def _is_slow(field: FieldPlan) -> bool:
+    """Whether building the field takes more than reading an attribute."""
+    return field.is_inline and field.spec.kind is FieldKind.COMPUTED
 
 
 class _Compiler:
@@ -267,6 +289,7 @@ class _Compiler:
             is_non_null=is_non_null,
             is_inline=_is_inline(field.spec, list_depth, children, in_list=in_list),
             needs=frozenset().union(*(child.needs for child in children.values())),
+            has_variables=any(has_variable(one.value) for one in nodes[0].arguments or ()),
         )
 
     def _children(self, named: Any, nodes: list[FieldNode], in_list: bool) -> dict[str, GroupPlan]:
@@ -299,6 +322,7 @@ class _Compiler:
             is_non_null=True,
             is_inline=False,
             needs=frozenset(),
+            has_variables=False,
         )
 
 

@@ -15,6 +15,7 @@ from graphql.pyutils import is_iterable
 from graph.base.fields import FieldKind
 from graph.engine.execution.failures import coerce_leaf, null_in_non_null
 from graph.engine.execution.gather import Pending
+from graph.engine.execution.lasting import build_lasting
 from graph.engine.execution.plan import FieldPlan, GroupPlan
 from graph.engine.execution.state import Batch, Run
 
@@ -144,7 +145,10 @@ def _distribute(field: FieldPlan, values: Sequence[Any], outs: Outs, made: list[
 def _build_children(
     run: Run, group: GroupPlan, rows: Sequence[Any]
 ) -> tuple[list[Batch], list[Any]]:
-    outs = group.build(rows, run)
+    if group.is_lasting and run.derived is not None:
+        outs = build_lasting(run, group, rows, run.derived)
+    else:
+        outs = group.build(rows, run)
     batch = Batch(group, rows, outs)
     run.batches.append(batch)
     return ([batch] if group.relations and rows else []), outs

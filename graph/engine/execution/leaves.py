@@ -21,7 +21,6 @@ from graphql import (
 from graph.base.fields import FieldKind
 from graph.engine.execution.completion import complete_inline
 from graph.engine.execution.plan import Build, FieldPlan, GroupPlan
-from graph.engine.execution.state import Batch
 
 # How a value of each scalar is seen to be plainly right; the first {v} also names it v.
 _CLASS_CHECKS = {
@@ -67,20 +66,10 @@ def _generate_build(group: GroupPlan) -> Build:
             outs = fast(rows, run)
         except Exception:
             return [_build_row(group, row, run) for row in rows]
-        if group.nested:
-            _note_nested(group, outs, run)
+        run.note_nested(group, outs)
         return outs
 
     return build
-
-
-def _note_nested(group: GroupPlan, outs: Sequence[dict[str, Any]], run: Any) -> None:
-    """Tell the run of the objects that were built within these."""
-    for field in group.nested:
-        (child,) = field.children.values()
-        made = [one for out in outs if (one := out[field.key]) is not None]
-        run.batches.append(Batch(child, made, made))
-        _note_nested(child, made, run)
 
 
 class _UnusualValue(Exception):

@@ -5,6 +5,7 @@ A plan holds nothing of any one run, so all runs of a document share it.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -46,6 +47,7 @@ class FieldPlan:
     is_non_null: bool
     is_inline: bool  # built together with its parent, not in a level of its own
     needs: frozenset[str]  # record fields that the children read
+    has_variables: bool  # among its arguments
     waits: bool = field(init=False)
     is_nested: bool = field(init=False)  # inline, and one object of one type
     by_class: dict[Class, GroupPlan | None] = field(default_factory=dict)  # filled as classes come
@@ -64,7 +66,8 @@ class GroupPlan:
 
     `build` makes one dict per parent, with leaves filled in and relations None; `nested` are fields
     whose objects it makes as well; `relations` are filled in afterwards; `cost` is the points of
-    one object.
+    one object. `is_lasting` says that what it makes of a record is the same in every run, and takes
+    long enough to be used again.
     """
 
     type: GraphQLObjectType
@@ -73,6 +76,8 @@ class GroupPlan:
     relations: list[FieldPlan] = field(default_factory=list)
     nested: list[FieldPlan] = field(default_factory=list)
     cost: int = 1
+    is_lasting: bool = False
+    number: int = field(default_factory=itertools.count().__next__)  # no other group has it
     build: Build = field(default=lambda rows, run: [])
 
 

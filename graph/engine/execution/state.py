@@ -28,6 +28,7 @@ class Run:
         self.deadline = deadline
         self.info = PlanInfo(context, frozenset())
         self.failed = False
+        self.derived = context.cache.derived
         self.batches: list[Batch] = []
         self._arguments: dict[FieldPlan, dict[str, Any]] = {}
 
@@ -37,6 +38,14 @@ class Run:
         Weighed as in graph/engine/cost.py.
         """
         return sum(len(batch.rows) * batch.group.cost for batch in self.batches) - 1
+
+    def note_nested(self, group: GroupPlan, outs: Sequence[dict[str, Any]]) -> None:
+        """Record the objects that were built within these: they cost, and failures have a place."""
+        for field in group.nested:
+            (child,) = field.children.values()
+            made = [one for out in outs if (one := out[field.key]) is not None]
+            self.batches.append(Batch(child, made, made))
+            self.note_nested(child, made)
 
     def fail(self, error: Exception, field: FieldPlan) -> FailedValue:
         """Record that the run has a failure, and return what takes the value's place."""
