@@ -92,6 +92,7 @@ REVOCATIONS = "revocations"  # a stream of revoked sign-ins; capped, MongoDB has
 ABUSE_PREFIX = "abuse:{}:{{abuse}}"
 ABUSE_DOCUMENTS = "abuse:{}:documents:{{abuse}}"  # hashes of the documents it sent in a minute
 ABUSE_STATUSES = "abuse:standings:{abuse}"  # a hash, capped: prefixes that are restricted
+DOCUMENTS_CHANGED = "documents:changed"  # a stream: word of each push and prune; capped
 PERIOD_CLAIM = "turn:{}"  # claim on a periodic task; lives for its period
 CACHE_HISTORY = "cache:history"  # replication id of the server in whose history entries are
 
@@ -102,6 +103,9 @@ CHANGED = "changed:"
 LISTS = "lists:{}"
 LISTED = "listed:{}"  # a description by its digest
 RATE_LIMIT = "ratelimit:{}:{}"  # by tier and user or address; two windows; may be lost
+# Texts that clients registered, by their SHA-256, and when each was used; may be lost.
+DOCUMENT_TEXTS = "documents:texts:{documents}"
+DOCUMENT_USES = "documents:used:{documents}"
 WARMING = "warming"  # lease of the process that fills the caches at start
 
 

@@ -17,6 +17,7 @@ from services.settings.abuse import AbuseSettings
 from services.settings.accounts import AccountSettings
 from services.settings.cdn import CdnSettings
 from services.settings.connections import ConnectionSettings
+from services.settings.documents import DocumentSettings
 from services.settings.limits import LimitSettings
 from services.settings.process import ProcessSettings
 from services.settings.protocols import ProtocolSettings
@@ -39,6 +40,7 @@ class Settings(
     AccountSettings,
     CdnSettings,
     ConnectionSettings,
+    DocumentSettings,
     LimitSettings,
     ProcessSettings,
     ProtocolSettings,

@@ -164,6 +164,27 @@ breached_password_checks_total = Counter(
     ["outcome"],
     registry=REGISTRY,
 )
+document_lookups_total = Counter(
+    "document_lookups_total",
+    "Ids of documents that this process did not know, by where the text was found",
+    ["outcome"],
+    registry=REGISTRY,
+)
+document_registrations_total = Counter(
+    "document_registrations_total",
+    "Documents that clients registered by their SHA-256",
+    ["outcome"],
+    registry=REGISTRY,
+)
+documents_trusted = Gauge(
+    "documents_trusted", "Pushed documents that this process knows", registry=REGISTRY
+)
+untrusted_documents_total = Counter(
+    "untrusted_documents_total",
+    "Requests for documents that nobody pushed, where TRUSTED_DOCUMENTS is not off",
+    ["mode"],
+    registry=REGISTRY,
+)
 revocations_total = Counter(
     "revocations_total",
     "Sign-ins, users' tokens and API keys ended by this process before their time",

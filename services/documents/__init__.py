@@ -1,0 +1,1 @@
+"""Documents that requests name by an id: their ids, their store, and who may send others."""
