@@ -196,6 +196,29 @@ from models.ops.provider_settings import (
     change_provider_setting,
 )
 from models.ops.purges import Purge, PurgeRecord, PurgeState
+from models.ops.pushed_documents import (
+    MAX_RELEASES,
+    DocumentCopies,
+    DocumentRelease,
+    DocumentReleaseRecord,
+    PushedDocument,
+    PushedDocumentRecord,
+    ReleaseName,
+    delete_pushed_documents,
+    delete_releases,
+    insert_pushed_documents,
+    list_pushed_documents,
+    list_releases,
+    mark_pushed_used,
+    store_release,
+)
+from models.ops.registered_documents import (
+    RegisteredDocument,
+    RegisteredDocumentRecord,
+    mark_registered_used,
+    store_registered_document,
+    trim_registered,
+)
 from models.personal_data import (
     PERSONAL_DATA,
     DeletedUser,

@@ -173,7 +173,8 @@ class CountedCommands(CommandListener):
     def failed(self, event: Any) -> None: ...
 
 
-_BESIDE_IN_MONGODB = {"revocations.find"}  # asked while Redis does not answer, if only for a moment
+# Asked while Redis does not answer, if only for a moment; and now and then.
+_BESIDE_IN_MONGODB = {"revocations.find", "document_releases.find"}
 _DRIVER_COMMANDS = {"hello", "ping", "endSessions", "killCursors", "isMaster", "buildInfo"}
 _READS = {"find", "getMore", "aggregate", "count", "distinct", "explain"} | _DRIVER_COMMANDS
 
@@ -226,6 +227,7 @@ def empty_stores(_runtime: Runtime, commands: CountedCommands) -> EmptyStores:
         await _flush(_runtime)
         _runtime.accounts.revocations.clear()
         _runtime.ops.health_cache.forget(HEALTH_KEY)
+        _runtime.ops.documents.clear()
         commands.clear()
         return _runtime
 

@@ -26,8 +26,10 @@ from workers.import_tmdb import import_tmdb
 from workers.join_layout import join_layout
 from workers.publish_metrics import publish_metrics
 from workers.purge_cdn import purge_cdn
+from workers.record_document_uses import record_document_uses
 from workers.run_jobs import run_jobs
 from workers.send_mail import send_mail
+from workers.trim_documents import trim_documents
 
 _JITTER = 0.1  # of a period, so that processes started together do not come together
 _RUN_SECONDS = 60.0
@@ -63,6 +65,10 @@ WORKERS: dict[str, Worker] = {
     "run_jobs": Worker(1, run_jobs, run_seconds=None),
     "import_tmdb": Worker(3600, import_tmdb),
     "purge_cdn": Worker(1, purge_cdn),
+    "trim_documents": Worker(60, trim_documents),
+    "record_document_uses": Worker(
+        60, record_document_uses, where="api", finish=record_document_uses
+    ),
     "publish_metrics": Worker(
         1, lambda runtime: publish_metrics(runtime.playback.stream, runtime.ops), where="api"
     ),

@@ -7,7 +7,9 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 
+import models
 from resolvers.runtimes import Jobs, OpsRuntime
+from services.documents.store import DocumentStore
 from services.limits.abuse_watch import AbuseWatch
 from services.limits.rate_limit import RateLimiter
 from services.limits.sliding_window import SlidingWindows
@@ -23,7 +25,7 @@ from services.telemetry.live_metrics import LiveMetrics, Point
 async def open_ops(
     settings: Settings, redis: pool.Client, state: pool.Client
 ) -> AsyncIterator[OpsRuntime]:
-    """Open metrics, jobs, the rate limiter and the abuse watch.
+    """Open metrics, jobs, limits, the abuse watch and the store of documents.
 
     Args:
         redis: the cache's, which may evict.
@@ -37,6 +39,7 @@ async def open_ops(
             jobs=await enter(_open_jobs(settings, state)),
             rate_limiter=await enter(aclosing(_build_rate_limiter(settings, redis))),
             abuse_watch=await enter(_open_abuse_watch(settings, state)),
+            documents=_build_documents(settings, redis, state),
         )
 
 
@@ -50,6 +53,10 @@ async def _open_jobs(settings: Settings, state: pool.Client) -> AsyncIterator[Jo
     stream = settings.redis_key_prefix + cache_keys.JOBS_CHANGED
     async with aclosing(Hub(state, stream, job_queue.JobChangeReducer)) as changed:
         yield Jobs(JobQueue(state, settings.redis_key_prefix), changed)
+
+
+def _build_documents(settings: Settings, redis: pool.Client, state: pool.Client) -> DocumentStore:
+    return DocumentStore(redis, state, settings.redis_key_prefix, models.DocumentCopies())
 
 
 def _build_rate_limiter(settings: Settings, redis: pool.Client) -> RateLimiter:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from services.cache.ttl_cache import TtlCache
+from services.documents.store import DocumentStore
 from services.limits.abuse_watch import AbuseWatch
 from services.limits.rate_limit import RateLimiter
 from services.redis.hub import Hub
@@ -27,11 +28,12 @@ def _build_health_cache() -> TtlCache[Any]:
 
 @dataclass(frozen=True, slots=True)
 class OpsRuntime:
-    """This process's metrics and everyone's, the jobs, and the limits of requests."""
+    """Metrics of this process and of all, jobs, limits of requests, and documents by id."""
 
     live_metrics: LiveMetrics
     metrics_hub: Hub[Point]
     jobs: Jobs
     rate_limiter: RateLimiter
     abuse_watch: AbuseWatch
+    documents: DocumentStore
     health_cache: TtlCache[Any] = field(default_factory=_build_health_cache)
