@@ -12,8 +12,9 @@ from graph.base.node import NODE_TYPES
 from graph.base.roots import Mutation, Query, Subscription
 from graph.base.scalars import SCALARS
 from graph.engine.documents import Documents
-from graph.engine.manifests import read_manifests
+from graph.engine.persisted.manifests import read_published
 from graph.ops.analytics import set_schema_text
+from services.documents.trusted import TrustedDocuments
 from services.settings.settings import Settings
 
 # Fields that subjects add to each other's types follow in this order.
@@ -31,13 +32,18 @@ schema = strawberry.Schema(
 describe_arguments(schema._schema)
 
 
-def open_documents(settings: Settings) -> Documents:
-    """Open the registry of documents of this schema under the process's settings."""
+def open_documents(settings: Settings, trusted: TrustedDocuments | None = None) -> Documents:
+    """Open the registry of documents of this schema under the process's settings.
+
+    Args:
+        trusted: those that operators pushed, now and later.
+    """
     return Documents(
         schema,
         CONFIG,
         introspection=settings.introspection_allowed,
-        published=read_manifests(settings.published_documents),
+        published=read_published(settings.published_documents),
+        trusted=trusted,
     )
 
 

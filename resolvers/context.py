@@ -98,6 +98,7 @@ class Context:
     client_address: str | None = None
     user_agent: str | None = None
     browser: Browser | None = None  # set where the answer can carry cookies
+    client_name: str | None = None  # what the client calls itself
     is_degraded: bool = False  # something stale was served
     admission: Admission | None = None  # what was counted for this operation
     include_cost: bool = False  # the answer tells its cost

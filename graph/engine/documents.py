@@ -7,6 +7,7 @@ documents are kept as messages alone. Counters tell how often each step really r
 from __future__ import annotations
 
 import hashlib
+import re
 import sys
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,7 +23,6 @@ from graphql import (
     GraphQLError,
     GraphQLInputObjectType,
     GraphQLSchema,
-    GraphQLSyntaxError,
     NoSchemaIntrospectionCustomRule,
     OperationDefinitionNode,
     OverlappingFieldsCanBeMergedRule,
@@ -35,11 +35,15 @@ from strawberry.schema.config import StrawberryConfig
 
 from graph.engine.bounds import BoundsReader, Checks, InputBounds, check_numbers
 from graph.engine.cost import CostEstimate
+from graph.engine.document_errors import as_graphql_error, as_limit_error, without_sources
 from graph.engine.exclusive_fields import OneExclusiveField
 from graph.engine.execution import Plan, UnsupportedOperation, compile_plan, condition_variables
 from graph.engine.execution.variables import ReadVariables, variable_reader
 from graph.engine.limits import DocumentLimits, examine, overlap_rule
+from graph.engine.persisted.ids import NOT_FOUND, DocumentIds
 from services.cache.byte_lru import ByteLru
+from services.documents.ids import is_sha256
+from services.documents.trusted import MAX_CHARACTERS, MAX_TRUSTED, TrustedDocuments
 from services.errors import (
     CodedError,
     CostLimitExceeded,
@@ -47,15 +51,16 @@ from services.errors import (
     ValidationFailed,
 )
 
-MAX_CHARACTERS = 15_000
 MAX_TOKENS = 1_000
 _TOKEN_BYTES = 600  # of syntax tree and readers per token, as measured
 _OVERHEAD_BYTES = 2_000
 _TOO_LONG = f"A document has at most {MAX_CHARACTERS} characters."
 _TOO_ALIKE = "The document repeats the same fields too often to be checked."
-_PARSER_LIMIT_SUFFIX = "Parsing aborted."
 _MAX_ERRORS = 5
 URGENT_FIELDS = frozenset({"reportProgress", "reportProgressBatch", "stopPlayback"})
+_URGENT_NAMES = tuple(name.encode() for name in URGENT_FIELDS)
+_ID_IN_JSON = re.compile(rb'"(?:sha256:)?([\w.~-]{1,128})"', re.ASCII)
+MAX_TRUSTED_BYTES = 128 * 1024 * 1024  # of trusted documents, with their plans
 MAX_PLANS = 32  # of one document, by operation and outcome of its conditions
 
 
@@ -136,6 +141,7 @@ class Documents:
         capacity: int = 1_000,
         max_bytes: int = 48 * 1024 * 1024,
         published: Mapping[str, str] | None = None,
+        trusted: TrustedDocuments | None = None,
     ) -> None:
         self.schema: GraphQLSchema = schema._schema
         _declare_one_of(self.schema)
@@ -146,78 +152,74 @@ class Documents:
         self._checks = Checks()
         self._rules = _validation_rules(limits, introspection)
         self._by_text: ByteLru[str, Document] = ByteLru(max_bytes, capacity)
-        self._by_id: ByteLru[str, str] = ByteLru(max_bytes // 4, capacity)
-        self._published: Mapping[str, str] = dict(published or {})
+        self._trusted: ByteLru[str, Document] = ByteLru(MAX_TRUSTED_BYTES, MAX_TRUSTED)
+        self.ids = DocumentIds(published or {}, TrustedDocuments() if trusted is None else trusted)
         self.counters = Counters()
 
     def find(self, text: str | None, document_id: str | None) -> Document:
-        """Return the document of this text, or the one registered under this id.
-
-        Args:
-            document_id: SHA-256 of the text, in hex.
+        """Return the document of this text, or the one that has this id.
 
         Raises:
-            PersistedQueryNotFound: nothing is registered under the id, and no text came with it.
-            ValidationFailed: the id is not the text's SHA-256.
+            PersistedQueryNotFound: nothing has the id, and no text came with it.
+            ValidationFailed: the id is not the text's.
         """
         if document_id is None:
             return self.get(text or "")
+        named = self.ids.find_text(document_id)
         if text is None:
-            registered_text = self._find_text(document_id)
-            if registered_text is None:
-                raise PersistedQueryNotFound("PersistedQueryNotFound")  # what clients look for
-            return self.get(registered_text)
-        if hashlib.sha256(text.encode()).hexdigest() != document_id:
-            raise ValidationFailed("The id is not the SHA-256 of the document.")
-        document = self.get(text)
-        if not document.errors:
-            self._register(document_id, text)
-        return document
+            if named is None:
+                raise PersistedQueryNotFound(NOT_FOUND)
+            return self.get(named)
+        if named != text:
+            _check_hash(document_id, text)
+        return self.get(text)
 
-    def is_published(self, document_id: str | None) -> bool:
-        """Whether the operator published the document of this id."""
-        return document_id is not None and document_id in self._published
+    def may_be_urgent(self, body: bytes) -> bool:
+        """Whether a request's body has a field that players report with, or such a document's id.
 
-    def may_be_urgent(self, document_id: str) -> bool:
-        """Whether the document of this id has a field that players report with."""
-        text = self._find_text(document_id)
-        return text is not None and any(name in text for name in URGENT_FIELDS)
+        A look at its text: an id is looked for as JSON has it.
+        """
+        if any(name in body for name in _URGENT_NAMES):
+            return True
+        texts = (self.ids.find_text(part.decode()) for part in _ID_IN_JSON.findall(body))
+        return any(name in text for text in texts if text for name in URGENT_FIELDS)
 
-    def _find_text(self, document_id: str | None) -> str | None:
-        text = self._published.get(document_id or "")
-        return text if text is not None else self._by_id.get(document_id or "")
-
-    def is_read(self, text: str | None, document_id: str | None) -> bool:
-        """Whether finding this document needs no reading: it was read before, or there is none."""
-        if text is None:
-            text = self._find_text(document_id)
-        return text is None or text in self._by_text
+    def is_read(self, text: str) -> bool:
+        """Whether the document of this text was read before."""
+        return text in self._memory_of(text)
 
     def touch(self, text: str | None, document_id: str | None) -> bool:
         """Count a use of this document; whether it was read before."""
         if text is None:
-            text = self._find_text(document_id)
-        return text is not None and self._by_text.get(text) is not None
+            text = self.ids.find_text(document_id or "")
+        return text is not None and self._memory_of(text).get(text) is not None
 
-    def _register(self, document_id: str, text: str) -> None:
-        self._by_id.put(document_id, text, sys.getsizeof(text) + _OVERHEAD_BYTES)
+    def _memory_of(self, text: str) -> ByteLru[str, Document]:
+        """Trusted documents have a memory of their own, where strangers' displace none."""
+        return self._trusted if self.ids.has_text(text) else self._by_text
 
     def get(self, text: str) -> Document:
         """Return the document of this text; invalid ones are cached as well."""
-        document = self._by_text.get(text)
+        memory = self._memory_of(text)
+        document = memory.get(text)
         if document is not None:
             return document
         if len(text) > MAX_CHARACTERS:  # not worth remembering
-            return Document([_as_graphql_error(CostLimitExceeded(_TOO_LONG))])
+            return Document([as_graphql_error(CostLimitExceeded(_TOO_LONG))])
         document = self._read(text)
         document.document_hash = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
         size = sys.getsizeof(text) + _OVERHEAD_BYTES
         if document.errors:
-            document.errors = [_without_sources(error) for error in document.errors]
+            document.errors = [without_sources(error) for error in document.errors]
         else:
             size = next(iter(document.operations.values())).size
-        self._by_text.put(text, document, size)
+        memory.put(text, document, size)
         return document
+
+    def forget_untrusted(self) -> None:
+        """Drop read documents that are no longer trusted; they are read anew where they run."""
+        for text in [text for text, _ in self._trusted.items() if not self.ids.has_text(text)]:
+            self._trusted.pop(text)
 
     def plan(self, operation: Operation, variables: Mapping[str, Any]) -> Plan | None:
         """Return the plan for these variable values, or None where graphql-core runs it."""
@@ -231,7 +233,7 @@ class Documents:
         plan = plans[key] = self._compile(operation, outcome)
         if len(plans) > MAX_PLANS:
             plans.popitem(last=False)
-        self._by_text.resize(operation.text, operation.size * (1 + len(plans)))
+        self._memory_of(operation.text).resize(operation.text, operation.size * (1 + len(plans)))
         return plan
 
     def _compile(self, operation: Operation, outcome: tuple[bool, ...]) -> Plan | None:
@@ -257,12 +259,12 @@ class Documents:
             check_numbers(ast)
             costs = examine(self.schema, ast, self.limits)
         except GraphQLError as error:
-            return Document([_as_limit_error(error)], is_parsed=False)
+            return Document([as_limit_error(error)], is_parsed=False)
         except CodedError as error:
-            return Document([_as_graphql_error(error)])
+            return Document([as_graphql_error(error)])
         except RecursionError:
             return Document(
-                [_as_graphql_error(CostLimitExceeded("The document is nested too deeply."))]
+                [as_graphql_error(CostLimitExceeded("The document is nested too deeply."))]
             )
         invalid = self._validate(ast)
         if invalid:
@@ -270,7 +272,7 @@ class Documents:
         try:
             return Document(operations=self._read_operations(text, ast, costs))
         except CodedError as error:  # a literal is beyond its bound
-            return Document([_as_graphql_error(error)])
+            return Document([as_graphql_error(error)])
 
     def _read_operations(
         self, text: str, ast: DocumentNode, costs: Mapping[str, CostEstimate]
@@ -309,8 +311,20 @@ class Documents:
             hide_suggestions=not self._introspection,
         )
         if any(isinstance(error, ValidationAbortedError) for error in violations[:_MAX_ERRORS]):
-            return [_as_graphql_error(CostLimitExceeded(_TOO_ALIKE))]
+            return [as_graphql_error(CostLimitExceeded(_TOO_ALIKE))]
         return violations
+
+
+def _check_hash(document_id: str, text: str) -> None:
+    """Check that an id is the text's SHA-256, in hexadecimal.
+
+    Raises:
+        ValidationFailed: it is not.
+    """
+    if not is_sha256(document_id):
+        raise ValidationFailed("With a text goes its SHA-256, or the id that it was pushed under.")
+    if hashlib.sha256(text.encode()).hexdigest() != document_id:
+        raise ValidationFailed("The id is not the SHA-256 of the document.")
 
 
 def _validation_rules(limits: DocumentLimits, introspection: bool) -> list[type[ASTValidationRule]]:
@@ -319,13 +333,6 @@ def _validation_rules(limits: DocumentLimits, introspection: bool) -> list[type[
     ]
     rules += [overlap_rule(limits.comparisons), OneExclusiveField]
     return rules if introspection else [*rules, NoSchemaIntrospectionCustomRule]
-
-
-def _as_limit_error(error: GraphQLError) -> GraphQLError:
-    """Turn the parser's token limit, known by its message, into a coded error."""
-    if isinstance(error, GraphQLSyntaxError) and error.message.endswith(_PARSER_LIMIT_SUFFIX):
-        return _as_graphql_error(CostLimitExceeded(error.message.removeprefix("Syntax Error: ")))
-    return error
 
 
 def _declare_one_of(schema: GraphQLSchema) -> None:
@@ -354,18 +361,3 @@ def _count_tokens(ast: DocumentNode) -> int:
     while token is not None:
         token, count = token.next, count + 1
     return count
-
-
-def _without_sources(error: GraphQLError) -> GraphQLError:
-    """Copy an error without what it would keep alive: syntax trees, the text, tracebacks."""
-    cause = error.original_error
-    if cause is not None:
-        cause = cause.with_traceback(None)
-        cause.__cause__ = cause.__context__ = None
-    bare = GraphQLError(error.message, original_error=cause)
-    bare.locations = error.locations
-    return bare
-
-
-def _as_graphql_error(error: CodedError) -> GraphQLError:
-    return GraphQLError(error.message, original_error=error)

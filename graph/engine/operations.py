@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Coroutine, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import orjson
 from graphql import GraphQLError, located_error
@@ -16,10 +15,11 @@ from graphql.execution.values import VariableValues
 
 from graph.base.errors import format_errors, format_request_errors, limit_errors
 from graph.engine import execution
+from graph.engine.admission import Admission
 from graph.engine.answers import AnswerKey, Answers, StoredAnswer, digest_variables
 from graph.engine.coercion import coerce_variables
 from graph.engine.core_run import run_by_core
-from graph.engine.documents import URGENT_FIELDS, Document, Documents, Operation
+from graph.engine.documents import Document, Documents, Operation
 from graph.engine.error_behavior import ErrorBehavior
 from graph.engine.execution.state import Run
 from graph.engine.extensions import build_extensions
@@ -30,29 +30,22 @@ from services.errors import (
     CodedError,
     CostLimitExceeded,
     ErrorCode,
-    Forbidden,
     Overloaded,
-    PersistedQueryRequired,
-    RateLimited,
     ValidationFailed,
 )
 from services.limits.address_prefixes import group_address
-from services.limits.fair_queue import Turns
 from services.limits.operation_gate import OperationGate
 
-_URGENT_NAMES = tuple(name.encode() for name in URGENT_FIELDS)
-_ID = re.compile(rb"[0-9a-f]{64}")
 _SCOPES = {
     "query": ApiKeyScope.READ,
     "subscription": ApiKeyScope.READ,
     "mutation": ApiKeyScope.PLAYBACK,
 }
-_REFUSALS = (RateLimited, Forbidden, PersistedQueryRequired, Overloaded)
 
 
 @dataclass(slots=True)
 class Request:
-    """A client's request in valid form: a document, its id (SHA-256 in hex), or both.
+    """A client's request in valid form: a document, its id, or both.
 
     `answer_key` is set once it was answered from the cache: then nothing of it has to be read.
     """
@@ -79,6 +72,15 @@ class Answer:
     cost: int = 1  # points counted where nothing runs: a stored answer or a refusal
     is_parsed: bool = True  # whether the document could be parsed
     cursor: str | None = None  # of an event, to resume after it
+
+    @property
+    def may_wait(self) -> bool:
+        """Never: nothing runs."""
+        return False
+
+    def charge(self, points: int) -> None:
+        """Raise the cost."""
+        self.cost += points
 
     @property
     def is_overload(self) -> bool:
@@ -111,14 +113,19 @@ class Prepared:
     plan: execution.Plan | None
     answer_key: AnswerKey | None  # key of the answer cache; None if it is not cached
     cost: int  # at most, in points
-    entries: int = 0  # list entries of the input, a point each
+    surcharge: int = 0  # of that, points for the input's list entries and for a registration
     on_error: ErrorBehavior = ErrorBehavior.PROPAGATE
+    errors: ClassVar[tuple[dict[str, Any], ...]] = ()  # of a request that may run
 
     @property
     def may_wait(self) -> bool:
         """Whether it waits for a place while the process is busy."""
         one = self.operation
         return not (one.is_urgent or one.cost.is_slow or one.kind == "subscription")
+
+    def charge(self, points: int) -> None:
+        """Raise the cost, whatever the operation comes to."""
+        self.cost, self.surcharge = self.cost + points, self.surcharge + points
 
 
 class Operations:
@@ -139,7 +146,9 @@ class Operations:
         self._deadline_seconds = deadline_seconds
         self._deadline_timer = execution.DeadlineTimer()
         self.gate = gate
-        self._reading = Turns()
+        self._admission: Admission[Request, Prepared | Answer] = Admission(
+            documents, gate, prepare=self.prepare, recall=self._recall, refuse=_refusal_of
+        )
 
     @property
     def is_overloaded(self) -> bool:
@@ -148,9 +157,7 @@ class Operations:
 
     def may_be_urgent(self, body: bytes) -> bool:
         """Whether a request with this body may be a player's report, by a look at its text."""
-        if any(name in body for name in _URGENT_NAMES):
-            return True
-        return any(self.documents.may_be_urgent(id_.decode()) for id_ in _ID.findall(body))
+        return self.documents.may_be_urgent(body)
 
     async def admit(self, request: Request, context: Context) -> Prepared | Answer:
         """Prepare the request and count it; returns it, or the answer that refuses it."""
@@ -161,39 +168,7 @@ class Operations:
         self, request: Request, context: Context
     ) -> Prepared | Answer | Coroutine[Any, Any, Prepared | Answer]:
         """Admit the request as `admit` does; a coroutine where something has to be waited for."""
-        try:
-            is_published = self.documents.is_published(request.document_id)
-            abuse.enforce_abuse_level(context, is_document_published=is_published)
-            rate_limits.refuse_exhausted(context)
-            if not self.documents.is_read(request.query, request.document_id):
-                return self._admit_unread(request, context)
-            prepared = self._recall(request, context) or self.prepare(request, context)
-            if not rate_limits.admit_now(context, prepared.cost):
-                return self._admit_counted(prepared, context)
-        except _REFUSALS as error:
-            prepared = _refusal_of(error, context)
-        return _note_refusal(prepared, context)
-
-    async def _admit_unread(self, request: Request, context: Context) -> Prepared | Answer:
-        """Read a document first, which takes a while: addresses take turns."""
-        try:
-            async with self._reading.take(group_address(context.client_address)):
-                prepared = self.prepare(request, context)
-        except _REFUSALS as error:
-            return _note_refusal(_refusal_of(error, context), context)
-        return await self._admit_counted(prepared, context)
-
-    async def _admit_counted(
-        self, prepared: Prepared | Answer, context: Context
-    ) -> Prepared | Answer:
-        try:
-            if self.gate is not None and isinstance(prepared, Prepared) and prepared.may_wait:
-                self.gate.check(group_address(context.client_address))
-            if not rate_limits.admit_now(context, prepared.cost):
-                await rate_limits.admit(context, prepared.cost)
-        except _REFUSALS as error:
-            prepared = _refusal_of(error, context)
-        return _note_refusal(prepared, context)
+        return self._admission.admit(request, context)
 
     def prepare(self, request: Request, context: Context) -> Prepared | Answer:
         """Return the request ready to run, or the answer that refuses it or was stored before."""
@@ -289,7 +264,7 @@ class Operations:
         outcome = await execution.execute(
             prepared.plan, context, prepared.variables, deadline, prepared.on_error
         )
-        cost = outcome.cost + prepared.entries
+        cost = outcome.cost + prepared.surcharge
         rate_limits.settle(context, cost)
         answer = _answer(outcome.data, outcome.errors, context)
         self._keep(prepared, answer, context, changes)
@@ -363,13 +338,6 @@ def refusal(errors: Any, context: Context, *, is_parsed: bool = True) -> Answer:
 
 def _refusal_of(error: CodedError, context: Context) -> Answer:
     return refusal([GraphQLError(error.message, original_error=error)], context)
-
-
-def _note_refusal(prepared: Prepared | Answer, context: Context) -> Prepared | Answer:
-    """Report a request that is refused to the abuse watch."""
-    if isinstance(prepared, Answer) and prepared.errors:
-        abuse.record_refusal(context, prepared.errors)
-    return prepared
 
 
 def _answer(data: Any, errors: Any, context: Context) -> Answer:

@@ -23,12 +23,12 @@ _SIGNALS = {
 BLOCKED_MESSAGE = "Too much misuse came from your network: it is blocked for a while."
 
 
-def enforce_abuse_level(context: Context, *, is_document_published: bool) -> None:
+def enforce_abuse_level(context: Context, *, is_document_trusted: bool) -> None:
     """Refuse an operation of a client whose account or address prefix is blocked or restricted.
 
     Raises:
         Forbidden: the prefix is blocked.
-        PersistedQueryRequired: it may only run published documents, and this is none.
+        PersistedQueryRequired: it may only run trusted documents, and this is none.
     """
     watch = context.runtime.ops.abuse_watch
     status = watch.get_status(context.client_address, context.viewer_id) if watch.enforces else None
@@ -40,10 +40,25 @@ def enforce_abuse_level(context: Context, *, is_document_published: bool) -> Non
         raise Forbidden(
             BLOCKED_MESSAGE, retry_after_seconds=math.ceil(watch.get_block_seconds(status))
         )
-    if level is AbuseLevel.DOCUMENTS and not is_document_published:
+    if level is AbuseLevel.DOCUMENTS and not is_document_trusted:
         metrics.abuse_refused_total.labels("documents").inc()
         raise PersistedQueryRequired(
-            "Too much misuse came from your network: only published documents run for now."
+            "Too much misuse came from your network: only stored documents run for now."
+        )
+
+
+def refuse_registration(context: Context) -> None:
+    """Refuse to register a document for a client whose account or prefix misuses the service.
+
+    Raises:
+        PersistedQueryRequired: it is slowed down, or more than that.
+    """
+    watch = context.runtime.ops.abuse_watch
+    status = watch.get_status(context.client_address, context.viewer_id) if watch.enforces else None
+    if status is not None and watch.get_level(status) is not AbuseLevel.NORMAL:
+        metrics.abuse_refused_total.labels("registration").inc()
+        raise PersistedQueryRequired(
+            "Too much misuse came from your network: no documents are registered for now."
         )
 
 

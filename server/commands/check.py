@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 import models
-from graph.engine.manifests import read_manifests
+from graph.engine.persisted.manifests import read_published
 from resolvers.ops import store_findings
 from resolvers.ops.store_findings import StoreAway
 from server import serving
@@ -31,7 +31,7 @@ app = typer.Typer()
 # What only the API reads.
 _SERVING = {
     "HOST": reject_open_development,
-    "PUBLISHED_DOCUMENTS": lambda settings: read_manifests(settings.published_documents),
+    "PUBLISHED_DOCUMENTS": lambda settings: read_published(settings.published_documents),
 }
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from graph.engine.documents import Documents
-from graph.engine.manifests import read_manifests
+from graph.engine.persisted.manifests import read_published
 from services.errors import StartupError
 from tests.support.execution.execution_cases_schema import CONFIG, SCHEMA
 
@@ -38,13 +38,13 @@ def write(folder: Path, content: Any, name: str = "manifest.json") -> str:
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_manifests_are_read_as_build_tools_write_them(tmp_path: Path, layout: str) -> None:
-    assert read_manifests(write(tmp_path, LAYOUTS[layout])) == dict(PAIRS)
+    assert read_published(write(tmp_path, LAYOUTS[layout])) == dict(PAIRS)
 
 
 def test_several_files_are_one_list(tmp_path: Path) -> None:
     names = [write(tmp_path, {id_: text}, f"{id_[:4]}.json") for id_, text in PAIRS]
-    assert read_manifests(", ".join(names)) == dict(PAIRS)
-    assert read_manifests("") == {}
+    assert read_published(", ".join(names)) == dict(PAIRS)
+    assert read_published("") == {}
 
 
 @pytest.mark.parametrize(
@@ -57,30 +57,37 @@ def test_several_files_are_one_list(tmp_path: Path) -> None:
         {"a": 7},
         {"a" * 64: "{ item { id } }"},
         {"x": ""},
+        {"x": "{ a }" + " " * 15_000},
+        {"a b": "{ item { id } }"},
+        {"x" * 129: "{ item { id } }"},
+        {"md5:abc": "{ item { id } }"},
+        {"operations": [{"id": "x", "body": "{ a }"}, {"id": "x", "body": "{ b }"}]},
     ],
 )
 def test_a_file_that_is_no_manifest_stops_the_start(tmp_path: Path, content: Any) -> None:
     with pytest.raises(StartupError, match="PUBLISHED_DOCUMENTS"):
-        read_manifests(write(tmp_path, content))
+        read_published(write(tmp_path, content))
 
 
 def test_a_file_that_is_not_there_stops_the_start(tmp_path: Path) -> None:
     with pytest.raises(StartupError, match="No such file"):
-        read_manifests(str(tmp_path / "missing.json"))
+        read_published(str(tmp_path / "missing.json"))
 
 
-def test_published_documents_are_known_for_good_and_registered_ones_are_not_published() -> None:
-    # given a registry with room for two, and one published document
-    published = {IDS[0]: TEXTS[0]}
-    documents = Documents(SCHEMA, CONFIG, introspection=False, capacity=2, published=published)
-
+def test_published_documents_stay_read_whatever_strangers_send() -> None:
+    # given a registry with room for two, and a published document under a name
+    documents = Documents(
+        SCHEMA, CONFIG, introspection=False, capacity=2, published={"named": TEXTS[0]}
+    )
+    documents.get(TEXTS[0])
     # when clients register many
     for n in range(10):
         text = f"{{ item {{ a{n}: id }} }}"
-        id_ = hashlib.sha256(text.encode()).hexdigest()
-        documents.find(text, id_)
-        assert not documents.is_published(id_)
-
-    # then the published one is found by its id alone
-    assert documents.is_published(IDS[0])
-    assert not documents.find(None, IDS[0]).errors
+        documents.get(text)
+        documents.ids.remember(hashlib.sha256(text.encode()).hexdigest(), text)
+        assert not documents.ids.has_text(text)
+    # then the published one is found by its id alone, and is not read again
+    parsed = documents.counters.parsed
+    assert documents.ids.has_text(TEXTS[0])
+    assert not documents.find(None, "named").errors
+    assert documents.counters.parsed == parsed
