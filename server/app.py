@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -16,12 +17,14 @@ from starlette.types import Scope
 import workers
 from graph.engine.answers import Answers
 from graph.engine.operations import Operations
+from graph.engine.trusted_documents import keep_compiled
 from graph.schema import open_documents
 from resolvers.catalog import warming
 from resolvers.context import Context, Runtime
 from server.door.short_door import Layers, ShortDoor
 from server.graphql import cookies
 from server.graphql.http import GraphQLOverHTTP
+from server.graphql.naming.addresses import DOCUMENTS, ENDPOINT
 from server.graphql.socket_limits import OpenSockets
 from server.graphql.streams.streaming import Streaming
 from server.graphql.websocket import GraphQLOverWebSocket
@@ -43,6 +46,7 @@ from server.routes.prometheus import ReadMetrics, list_metrics_routes, read_own_
 from services.limits.client_address import ClientAddresses
 from services.limits.operation_gate import OperationGate
 from services.settings.settings import Settings
+from services.supervision import SupervisedTask
 from services.telemetry.access_log import AccessLog
 from services.telemetry.logs import get_logger
 from services.telemetry.loop_lag import loop_lag
@@ -66,9 +70,11 @@ _CLIENT_HEADERS = [
     "x-request-id",
     "x-no-compression",
     "last-event-id",
-    # what Apollo's clients and OpenTelemetry add to requests by themselves
+    # what Apollo's and Hive's clients and OpenTelemetry add to requests by themselves
     "apollographql-client-name",
     "apollographql-client-version",
+    "graphql-client-name",
+    "graphql-client-version",
     "apollo-require-preflight",
     "traceparent",
     "tracestate",
@@ -97,9 +103,10 @@ def build_app(
     layers = _layers(runtime, requests)
     app = Starlette(
         routes=[
-            Route("/graphql", over_http),
+            Route(ENDPOINT, over_http),
+            Route(DOCUMENTS + "{address:path}", over_http),
             WebSocketRoute(
-                "/graphql",
+                ENDPOINT,
                 GraphQLOverWebSocket(graphql, runtime, log=requests, open_sockets=open_sockets),
             ),
             *_routes(runtime, read_metrics),
@@ -129,7 +136,7 @@ def _middleware(layers: Layers, over_http: GraphQLOverHTTP) -> list[Middleware]:
         Middleware(HeaderLines),
         Middleware(CrossSiteGuard, origins=layers.origins),
         *_abuse_guard(layers),
-        Middleware(GraphQLFastPath, path="/graphql", endpoint=over_http, compressed=compressed),
+        Middleware(GraphQLFastPath, endpoint=over_http, compressed=compressed),
         Middleware(Compression),
     ]
 
@@ -137,7 +144,7 @@ def _middleware(layers: Layers, over_http: GraphQLOverHTTP) -> list[Middleware]:
 def _operations(runtime: Runtime) -> Operations:
     settings = runtime.settings
     return Operations(
-        open_documents(settings),
+        open_documents(settings, runtime.ops.documents.trusted),
         by_plan=settings.graphql_executor == "plan",
         deadline_seconds=settings.graphql_deadline_seconds,
         answers=Answers(runtime.cache),
@@ -220,11 +227,13 @@ def _origins(settings: Settings) -> list[Middleware]:
 async def _lifespan(app: Starlette) -> AsyncIterator[None]:
     stop = asyncio.Event()
     loop_lag.start()
+    runtime: Runtime = app.state.runtime
     names = workers.names_for("api")
-    task = asyncio.create_task(workers.run_workers(app.state.runtime, names, stop))
-    warming_up = asyncio.create_task(_warm(app.state.runtime))
+    task = asyncio.create_task(workers.run_workers(runtime, names, stop))
+    warming_up = asyncio.create_task(_warm(runtime))
     try:
-        yield
+        async with _trusted_documents(runtime, app.state.operations):
+            yield
     finally:
         app.state.draining.set()
         stop.set()
@@ -233,6 +242,19 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
         await asyncio.wait([task, warming_up], timeout=_STOP_SECONDS)
         task.cancel()
         await asyncio.gather(task, warming_up, return_exceptions=True)
+
+
+@asynccontextmanager
+async def _trusted_documents(runtime: Runtime, graphql: Operations) -> AsyncIterator[None]:
+    """Keep the documents that operators pushed at hand, and compiled."""
+    async with runtime.ops.documents.follow():
+        work = partial(keep_compiled, graphql.documents)
+        compiling = SupervisedTask("trusted documents", work)
+        compiling.start()
+        try:
+            yield
+        finally:
+            await compiling.aclose()
 
 
 async def _warm(runtime: Runtime) -> None:

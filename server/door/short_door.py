@@ -18,6 +18,7 @@ from server.door.asgi_calls import build_filter, collect_reply, filter_reply
 from server.door.reply_lines import CorsLines, Line, decode_lines, encode_lines
 from server.faults import is_ending
 from server.graphql.http import AnyReply, GraphQLOverHTTP, Later
+from server.graphql.naming.addresses import DOCUMENTS, ENDPOINT
 from server.graphql.replies import Reply
 from server.graphql.streams.event_streams import StreamReply
 from server.middleware.abuse_guard import AbuseGate, FindAccount
@@ -34,10 +35,20 @@ from services.telemetry import metrics
 from services.telemetry.logs import get_logger
 
 log = get_logger("server")
-_PATH = b"/graphql"
+_PATH = ENDPOINT.encode()
+_DOCUMENTS = DOCUMENTS.encode()
 _UNUSUAL = frozenset({b"transfer-encoding", b"expect", b"upgrade"})
 _CREDENTIALS = frozenset({b"authorization", b"cookie", b"x-marquee-auth"})
 _MAX_LENGTH_DIGITS = 9
+
+
+def _is_plain(url: bytes) -> bool:
+    """Whether an address is the endpoint's, with nothing to be decoded in its path."""
+    if not url.isascii() or b"#" in url:
+        return False
+    if url.startswith(b"/graphql?"):
+        return True
+    return url.startswith(_DOCUMENTS) and b"%" not in url.partition(b"?")[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,17 +120,17 @@ class ShortDoor:
         self._hosts = build_filter(layers.hosts) if layers.hosts else None
         self._is_own_host = lru_cache(maxsize=256)(self._check_host)
         self._default: tuple[list[Line], bytes] = ([], b"")
-        self._security_lines = encode_lines(layers.security.add_to("/graphql", []))
+        self._security_lines = encode_lines(layers.security.add_to(ENDPOINT, []))
 
     # ---- coming in
 
     def accepts(self, method: bytes, url: bytes, headers: dict[bytes, bytes]) -> bool:
         """Whether a request with this head may come in; each header comes once in it."""
-        if url != _PATH and not (
-            url.startswith(b"/graphql?") and url.isascii() and b"#" not in url
-        ):
+        if url != _PATH and not _is_plain(url):
             return False
         if method == b"POST":
+            if url.startswith(_DOCUMENTS):
+                return False
             length = headers.get(b"content-length", b"")
             if not length.isdigit() or len(length) > _MAX_LENGTH_DIGITS:
                 return False
@@ -141,7 +152,7 @@ class ShortDoor:
             "type": "http",
             "method": "GET",
             "scheme": "http",
-            "path": "/graphql",
+            "path": ENDPOINT,
             "query_string": b"",
             "headers": [(b"host", host)],
         }
@@ -155,7 +166,7 @@ class ShortDoor:
         assign_request_id(scope)
         if self._layers.addresses.trusted:
             apply_forwarded(scope, self._layers.addresses)
-        scope["route_label"] = "/graphql"
+        scope["route_label"] = ENDPOINT
         exchange.started = time.perf_counter()
         try:
             reply = self._respond(exchange)

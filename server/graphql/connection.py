@@ -27,6 +27,7 @@ from server.graphql.messages import (
     read_id,
     read_payload,
 )
+from server.graphql.naming.client_names import read_announced_name, read_client_name
 from server.graphql.operation_log import OperationLog
 from server.graphql.socket_limits import MessageBucket, OpenSockets
 from server.graphql.socket_operations import SocketOperations
@@ -80,6 +81,7 @@ class Connection:
         self._id = token_hex(8)
         self._operation_count = 0
         self._viewer: Viewer | None = None
+        self._client_name = read_client_name(dict(socket.scope["headers"]))
         self._is_ready = False
         self._is_warned = False
         self._ending: Closed | None = None
@@ -190,6 +192,7 @@ class Connection:
             self._viewer = viewer
         elif abuse.is_blocked(self._context()):
             raise Closed(4403, "Forbidden")
+        self._client_name = read_announced_name(payload) or self._client_name
         self._is_ready = True
         await self._send({"type": "connection_ack"})
 
@@ -243,6 +246,7 @@ class Connection:
             f"ws-{self._id}-{self._operation_count}",
             client.host if client else None,
             self._socket.headers.get("user-agent", "")[:300] or None,
+            client_name=self._client_name,
         )
 
     # ---- closing

@@ -16,6 +16,7 @@ from starlette.types import Scope
 
 from resolvers.accounts.authentication import authenticate
 from resolvers.context import Browser, Runtime, Viewer
+from server.graphql.naming.addresses import is_endpoint
 from server.graphql.replies import Refused
 from services.errors import CodedError, ErrorCode, InvalidToken
 from services.settings.settings import Settings
@@ -153,7 +154,7 @@ async def find_account(runtime: Runtime, scope: Scope) -> str | None:
 
     What is wrong with the credentials is told by the endpoint.
     """
-    if scope["type"] != "http" or scope["path"] != "/graphql":
+    if scope["type"] != "http" or not is_endpoint(scope["path"]):
         return None
     headers = dict(scope["headers"])
     if b"authorization" not in headers and b"cookie" not in headers:

@@ -22,6 +22,8 @@ from server.graphql import cookies, rate_headers
 from server.graphql.batches import Batches, encode_batch, find_scarcest
 from server.graphql.bodies import read_body
 from server.graphql.disconnect import ClientDisconnected, cancel_on_disconnect
+from server.graphql.naming.addresses import check_address
+from server.graphql.naming.client_names import read_client_name
 from server.graphql.negotiation.accept import ANYTHING, Accepted, EventStreams, read_accept
 from server.graphql.negotiation.methods import WITH_BODY, Methods
 from server.graphql.negotiation.statuses import HttpProfile
@@ -76,6 +78,7 @@ class GraphQLOverHTTP:
         try:
             accepted = read_accept(headers.get(b"accept"))
             self._methods.check(scope["method"])
+            check_address(scope)
             if scope["method"] in WITH_BODY:
                 require_json(headers)
                 if body is None:
@@ -217,7 +220,7 @@ class GraphQLOverHTTP:
     def _note_invalid_request(self, scope: Scope, status: int) -> None:
         """Report requests that are not GraphQL over HTTP: no client of ours sends them."""
         client = scope.get("client")
-        if status in (400, 405, 406, 413, 415) and client:
+        if status in (400, 405, 406, 413, 414, 415) and client:
             self._runtime.ops.abuse_watch.record_signal(
                 client[0], Signal.INVALID_REQUEST, account=scope.get("account")
             )
@@ -273,6 +276,7 @@ class GraphQLOverHTTP:
             client[0] if client else None,
             agent.decode("latin-1")[:300] if agent else None,
             browser,
+            read_client_name(headers),
         )
 
 

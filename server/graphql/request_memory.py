@@ -35,13 +35,16 @@ class RequestMemory:
         key = _key(scope, body)
         is_plain = not any(isinstance(one, dict | list) for one in request.variables.values())
         if is_plain and len(key[1]) <= _MAX_REQUEST_BYTES:
-            self._requests.put(key, request, _estimate_bytes(key[1], request))
+            self._requests.put(key, request, _estimate_bytes(key, request))
 
 
-def _estimate_bytes(sent: bytes, request: Request) -> int:
+def _estimate_bytes(key: tuple[str, bytes], request: Request) -> int:
     variables = len(request.variables) * _VARIABLE_BYTES
-    return _TEXT_COPIES * len(sent) + variables + _OVERHEAD_BYTES
+    sent_bytes = len(key[0]) + len(key[1])
+    return _TEXT_COPIES * sent_bytes + variables + _OVERHEAD_BYTES
 
 
 def _key(scope: Scope, body: bytes) -> tuple[str, bytes]:
-    return ("POST", body) if scope["method"] == "POST" else ("GET", scope["query_string"])
+    if scope["method"] == "POST":
+        return "POST", body
+    return scope["path"], scope["query_string"]

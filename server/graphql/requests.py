@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
@@ -13,11 +12,13 @@ from starlette.types import Scope
 
 from graph.engine.error_behavior import ErrorBehavior
 from graph.engine.operations import Request
+from server.graphql.naming.addresses import check_address, read_path
+from server.graphql.naming.document_ids import read_document_id
 from server.graphql.negotiation.accept import read_parameter
 from server.graphql.negotiation.methods import WITH_BODY
 from server.graphql.replies import Refused
 
-_SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
+_NAMED_BY_PATH = {"query", "documentId", "doc_id", "operationName"}
 _ERROR_BEHAVIORS = [
     behavior.value for behavior in ErrorBehavior
 ]  # a list: what is sent may not hash
@@ -73,7 +74,7 @@ def parse_request(payload: Any) -> Request:
     """
     if not isinstance(payload, dict):
         raise Refused.malformed("The body must be a JSON object; batches are not taken.")
-    query, document_id = payload.get("query"), _document_id(payload)
+    query, document_id = payload.get("query"), read_document_id(payload)
     if (query is not None or document_id is None) and not (query and isinstance(query, str)):
         raise Refused.malformed("`query` must be a GraphQL document.")
     name = payload.get("operationName")
@@ -97,31 +98,16 @@ def parse_request(payload: Any) -> Request:
     )
 
 
-def _document_id(payload: dict[str, Any]) -> str | None:
-    """`documentId` (GraphQL over HTTP, appendix A), or Apollo's `persistedQuery` extension."""
-    extensions = payload.get("extensions")
-    persisted = extensions.get("persistedQuery") if isinstance(extensions, dict) else None
-    document_id = payload.get("documentId")
-    if document_id is None and isinstance(persisted, dict):
-        document_id = persisted.get("sha256Hash")
-    if document_id is None:
-        return None
-    if not isinstance(document_id, str) or not _SHA256.fullmatch(
-        document_id.removeprefix("sha256:")
-    ):
-        raise Refused.malformed("A document's id is its SHA-256 in hexadecimal.")
-    return document_id.removeprefix("sha256:")
-
-
 def read_request(scope: Scope, body: bytes | None) -> Request:
-    """Read a POST's body, or another request's query string.
+    """Read a POST's body, or another request's address.
 
     Raises:
-        Refused: 400.
+        Refused: 400; 404 or 414 for the address.
     """
     if scope["method"] in WITH_BODY:
         return parse_request(_parse(body or b"", "The body"))
-    return _parse_url(scope["query_string"])
+    check_address(scope)
+    return _parse_address(scope)
 
 
 def read_batch(body: bytes, most: int) -> list[Request | Refused]:
@@ -145,13 +131,16 @@ def _read_part(payload: Any) -> Request | Refused:
         return refused
 
 
-def _parse_url(query_string: bytes) -> Request:
+def _parse_address(scope: Scope) -> Request:
     try:
-        pairs = parse_qsl(query_string.decode(), errors="strict")
+        pairs = parse_qsl(scope["query_string"].decode(), errors="strict")
     except ValueError:
         raise Refused(400, "The query string is not valid.") from None
     payload: dict[str, Any] = dict(pairs)
     for part in ("variables", "extensions"):
         if part in payload:
             payload[part] = _parse(payload[part], f"`{part}`")
-    return parse_request(payload)
+    named = read_path(scope["path"])
+    if named and not payload.keys().isdisjoint(_NAMED_BY_PATH):
+        raise Refused.malformed("The address names the document: give `variables` alone.")
+    return parse_request(payload | named)

@@ -7,21 +7,22 @@ from __future__ import annotations
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from server.graphql.naming.addresses import ENDPOINT, is_endpoint
+
 
 class GraphQLFastPath:
-    """ASGI middleware: `endpoint` serves `path`; `compressed` is the same with compression."""
+    """ASGI middleware: `endpoint` serves /graphql; `compressed` is the same with compression."""
 
-    def __init__(self, app: ASGIApp, path: str, endpoint: ASGIApp, compressed: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, endpoint: ASGIApp, compressed: ASGIApp) -> None:
         self._app = app
-        self._path = path
         self._endpoint = endpoint
         self._compressed = compressed
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] != self._path:
+        if scope["type"] != "http" or not is_endpoint(scope["path"]):
             await self._app(scope, receive, send)
             return
-        scope["route_label"] = self._path
+        scope["route_label"] = ENDPOINT
         endpoint = self._compressed if _offers_encoding(scope) else self._endpoint
         await endpoint(scope, receive, send)
 

@@ -13,6 +13,8 @@ _THROUGH_BOTH = {
     "test_bad_requests",
     "test_batches",
     "test_cookies",
+    "test_document_ids",
+    "test_registrations",
     "test_http",
     "test_overload",
     "test_rate_limits",

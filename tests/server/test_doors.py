@@ -10,6 +10,7 @@ import re
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 import pytest
 
@@ -22,12 +23,15 @@ from services.limits.sliding_window import SlidingWindows
 from services.settings.settings import Settings
 from services.telemetry.access_log import AccessLog
 from tests.support.api_client import LiveServer, serve_app, token_for
+from tests.support.documents import sha256_of
 from tests.support.runtimes import with_changes
 
 HOST = "films.test"
 ORIGIN = "https://web.test"
 QUERY = "{ movies(first: 12) { nodes { title overview } } }"
 SMALL = "query Q($n: Int) { movies(first: $n) { nodes { id } } }"
+TRUSTED = "query P($n: Int) { movies(first: $n) { nodes { title } } }"
+PUBLISHED = sha256_of(TRUSTED)
 VARYING = re.compile(
     rb"(x-request-id: )[0-9a-f]{16}|(date: )[^\r]+|(;t=)\d+|(;r=)\d+|(max-age=)\d+"
 )
@@ -134,15 +138,18 @@ def _plain(answer: bytes) -> bytes:
 
 
 @pytest.fixture
-async def doors(runtime: Runtime) -> AsyncIterator[Doors]:
+async def doors(runtime: Runtime, tmp_path: Path) -> AsyncIterator[Doors]:
     films = [
         models.Movie(id=f"movie_{n}", title=f"Film {n}", sort_title=f"{n}", overview="text " * n)
         for n in range(20)
     ]
     await models.upsert(models.Movie, films)
+    manifest = tmp_path / "documents.json"
+    manifest.write_text(json.dumps({PUBLISHED: TRUSTED}))
     settings: Settings = runtime.settings.model_copy(
         update={
             "cors_origin": ORIGIN,
+            "published_documents": str(manifest),
             "trusted_hosts": HOST,
             "rate_limit_mode": "enforce",
             "abuse_mode": "log",
@@ -229,6 +236,12 @@ TARGETS: dict[str, str] = {
     "variables": "/graphql?query=query(%24n:Int)%7Bmovies(first:%24n)%7BtotalCount%7D%7D"
     "&variables=%7B%22n%22:1%7D",
     "an unknown id": f"/graphql?documentId={'a' * 64}",
+    "a document's address": f"/graphql/d/{PUBLISHED}/P?variables=%7B%22n%22:2%7D",
+    "an address of no document": f"/graphql/d/{'a' * 64}/P",
+    "another operation's name": f"/graphql/d/{PUBLISHED}/Q",
+    "an id that is none": "/graphql/d/md5:x",
+    "an escaped address": f"/graphql/d/sha256%3A{PUBLISHED}/P",
+    "a long address": f"/graphql/d/{PUBLISHED}/P?variables=%7B%22x%22:%22{'x' * 20_000}%22%7D",
     "a mutation": "/graphql?query=mutation%7Blogout%7Berrors%7Bcode%7D%7D%7D",
     "no valid text": "/graphql?query=%ff",
     "a space": "/graphql?query=+",

@@ -21,7 +21,7 @@ QUERY = "query Q($n: Int) { movies(first: $n) { nodes { title } } }"
 
 
 def scope_of(method: str, query_string: bytes = b"") -> dict[str, Any]:
-    return {"method": method, "query_string": query_string}
+    return {"method": method, "path": "/graphql", "query_string": query_string}
 
 
 def test_bytes_of_a_body_are_not_those_of_an_address() -> None:
