@@ -17,6 +17,7 @@ _PATTERNS: Mapping[str, str] = {
     r"|/(structlog|logging|prometheus_client)/|/middleware/(request_)?(metrics|observe)",
     "limits": r"/services/(limits/|abuse|rate_limit|limit_|windows?|sliding|turns|throttl)"
     r"|/server/(rate_headers|middleware/(abuse|turn_away|limits))|/graph/(engine/)?(cost|limits)",
+    "collector": "/server/garbage",
     "accounts": r"/services/(accounts/|tokens|token_|revocations)|/(jwt|cryptography)/",
     "MongoDB and records": r"/(pymongo|bson|beanie)/|/models/",
     "Redis": r"/(redis|hiredis)/|/services/(redis|playback|progress|viewing|scripts)",

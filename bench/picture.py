@@ -11,10 +11,10 @@ from bench.tables import number
 Bars = Mapping[str, Mapping[str, Mapping[str, float]]]  # item -> version -> layer -> CPU-ms
 
 _COLOURS = (
-    "#8c96a8", "#d9a441", "#b07cc6", "#3f8f6b", "#d0543f",
+    "#8c96a8", "#d9a441", "#5b6472", "#b07cc6", "#3f8f6b", "#d0543f",
     "#7fb069", "#4a86c5", "#274c77", "#e08e79", "#cfd4dc",
 )  # fmt: skip
-_WIDTH, _LEFT, _RIGHT = 860, 130, 70
+_WIDTH, _LEFT, _RIGHT = 860, 160, 70
 _BAR, _GAP, _ITEM_GAP, _LEGEND = 18, 4, 20, 74
 _FONT = "font-family='system-ui, sans-serif' font-size='12' fill='#1d2430'"
 
@@ -33,7 +33,7 @@ def draw(items: Bars, floors: Mapping[str, float]) -> str:
     size = f"viewBox='0 0 {_WIDTH} {y}' width='{_WIDTH}' height='{y}'"
     background = f"<rect width='{_WIDTH}' height='{y}' rx='8' fill='#ffffff'/>"
     head = f"<svg xmlns='http://www.w3.org/2000/svg' role='img' {size}>"
-    title = "<title>CPU time of a request, by layer, before and now</title>"
+    title = "<title>CPU-ms of a request, by layer, before and now</title>"
     return "\n".join([head, title, background, *parts, "</svg>", ""])
 
 

@@ -1,8 +1,8 @@
 """python -m bench profile: where a request's time goes, by layer, and at another commit.
 
 CPU-ms per request are measured without a profiler, in interleaved rounds; py-spy's samples then
-divide them among the layers (layers.py). Prints the tables of docs/performance.md and draws
-docs/request-time.svg.
+divide them among the layers (layers.py). Beside another commit, the table of docs/performance.md
+and its picture are written anew.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 
@@ -19,15 +20,17 @@ from bench.dataset import ROOT, Dataset
 from bench.items import ITEMS, Item
 from bench.layers import LAYERS, count_layers, spend
 from bench.load import drive
+from bench.machine import machine
 from bench.measure import Cells, Pace, Sequences, measure
 from bench.picture import draw
 from bench.processes import BenchError
 from bench.running import Running, prepare, servers
-from bench.tables import number, table
+from bench.tables import table
 from bench.targets import Target, choose_targets
 
 Say = Callable[[str], None]
-PICTURE = ROOT / "docs/request-time.svg"
+PICTURE, PAGE = ROOT / "docs/request-time.svg", ROOT / "docs/performance.md"
+_BEGIN, _END = "<!-- written by python -m bench profile -->", "<!-- end -->"
 NOW, BEFORE = "now", "before"
 _SECONDS = 8.0
 _SAMPLES_PER_SECOND = 400
@@ -61,7 +64,7 @@ def profile(
     pace: Pace,
     say: Say,
 ) -> str:
-    """The tables, one for each item.
+    """The table of layers.
 
     Args:
         before: a checkout of another commit, whose server is measured beside ours.
@@ -84,8 +87,13 @@ def profile(
             for server in started
             if item.name in server.requests
         ]
-    PICTURE.write_text(draw(_by_title(spent), FLOORS))
-    return "\n\n".join(f"### {title}\n\n{_table(rows)}" for title, rows in _by_title(spent).items())
+    titles = _by_title(spent)
+    text = layer_table(titles)
+    if before is not None:
+        PICTURE.write_text(draw(titles, FLOORS))
+        PAGE.write_text(replace_table(PAGE.read_text(), f"{text}\n\n{_circumstances(pace, cells)}"))
+        say(f"written: {PICTURE}, {PAGE}")
+    return text
 
 
 def _targets(before: Path | None) -> Iterator[Target]:
@@ -140,16 +148,39 @@ def _by_title(spent: Sequence[Spent]) -> dict[str, dict[str, Mapping[str, float]
     return {title: titles[title] for title in FLOORS if title in titles}
 
 
-def _table(versions: Mapping[str, Mapping[str, float]]) -> str:
-    head = ["layer, CPU-ms per request", *versions]
+def layer_table(titles: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
+    """CPU-us of each layer, a column an item, the version before and now in each cell."""
+    head = ["CPU-us per request", *titles]
     rows = [
-        [layer, *(_amount(layers[layer]) for layers in versions.values())]
+        [layer, *(_cell([layers[layer] for layers in one.values()]) for one in titles.values())]
         for layer in LAYERS
-        if any(layers[layer] >= 0.0005 for layers in versions.values())
     ]
-    totals = ["**all**", *(f"**{number(sum(one.values()))}**" for one in versions.values())]
-    return table(head, [*rows, totals])
+    totals = [_cell([sum(layers.values()) for layers in one.values()]) for one in titles.values()]
+    floors = [f"{1000 * FLOORS[title]:.0f}" for title in titles]
+    return table(head, [*rows, ["**all**", *totals], ["floor", *floors]])
 
 
-def _amount(cpu_ms: float) -> str:
-    return f"{cpu_ms:.3f}"
+def _cell(cpu_ms: Sequence[float]) -> str:
+    return " → ".join(f"{1000 * amount:.0f}" for amount in cpu_ms)
+
+
+def replace_table(page: str, text: str) -> str:
+    """The page with this text between the two marks.
+
+    Raises:
+        BenchError: the page has no such marks.
+    """
+    head, begin, after = page.partition(_BEGIN)
+    _, end, tail = after.partition(_END)
+    if not begin or not end:
+        raise BenchError(f"{PAGE.name} has lost its mark: {_BEGIN} ... {_END}")
+    return f"{head}{begin}\n\n{text}\n\n{end}{tail}"
+
+
+def _circumstances(pace: Pace, cells: Cells) -> str:
+    day = datetime.now(UTC).strftime("%-d %B %Y")
+    load = median(cell.busy for rounds in cells.values() for cell in rounds)
+    return (
+        f"{day}, {machine()}; medians of {pace.rounds} rounds of {pace.seconds:g} s, load average "
+        f"{load:.1f}: above 2 others used the machine, too, and every figure is higher than alone."
+    )

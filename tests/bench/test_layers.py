@@ -6,6 +6,7 @@ import xml.etree.ElementTree as ElementTree
 
 from bench.layers import LAYERS, OTHER, count_layers, layer_of, spend
 from bench.picture import draw
+from bench.profile import PAGE, layer_table, replace_table
 
 _LOOP = "run (/python/lib/python3.11/asyncio/runners.py:118)"
 _DOOR = "answer (/checkout/server/door/requests.py:40)"
@@ -73,3 +74,27 @@ def test_bars_of_an_item_share_one_scale() -> None:
     widths = [float(rect.get("width", "0")) for rect in rects if rect.get("height") == "18"]
     assert len(widths) == 2
     assert abs(widths[0] / widths[1] - 3) < 0.01
+
+
+def test_the_table_has_each_layer_before_and_now() -> None:
+    # given one item of two versions
+    versions = {"before": spend({"HTTP": 1}, 0.3), "now": spend({"HTTP": 1, "limits": 1}, 0.2)}
+    # when the table is written
+    rows = [row.split("|") for row in layer_table({"browse": versions}).splitlines()]
+    # then each layer has both, in microseconds, with their sum and the floor
+    cells = {row[1].strip(): row[2].strip() for row in rows}
+    assert cells["HTTP"] == "300 → 100"
+    assert cells["limits"] == "0 → 100"
+    assert (cells["**all**"], cells["floor"]) == ("300 → 200", "250")
+
+
+def test_the_table_is_written_into_its_place_on_the_page() -> None:
+    # given the page as it is
+    page = PAGE.read_text()
+    # when another table is written into it, twice
+    once = replace_table(page, "| a table |")
+    # then only that place changed, and the page takes the next one
+    assert once.count("| a table |") == 1
+    assert once.startswith(page[: page.index("<!-- written")])
+    assert once.endswith(page[page.index("<!-- end -->") :])
+    assert replace_table(once, "| a table |") == once

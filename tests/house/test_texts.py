@@ -13,6 +13,7 @@ _PAGES = (
     "docs/design.md",
     "docs/operations.md",
     "docs/api.md",
+    "docs/performance.md",
 )
 _ABSOLUTE = re.compile(r"(?<![\w.~-])/(?:home|root|tmp|work|usr|var|opt|mnt|srv|Users)/")
 _REGISTRY = re.compile(
