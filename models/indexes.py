@@ -19,7 +19,7 @@ from beanie import Document
 from pymongo import IndexModel
 from pymongo.errors import OperationFailure
 
-from models.catalog.sort_fills import fill_sort_values
+from models.catalog.derived_fills import fill_derived_values
 from models.mongo.base import DOCUMENTS
 from models.mongo.reading import database_errors
 from services.errors import StartupError
@@ -80,7 +80,7 @@ async def apply_indexes(*, drop_extra: bool = False) -> list[IndexPlan]:
         UpstreamUnavailable: MongoDB did not answer in time or refused.
     """
     plans = []
-    await fill_sort_values()
+    await fill_derived_values()
     for document in DOCUMENTS:
         comparison = await _compare(document)
         plans.append(comparison.plan)

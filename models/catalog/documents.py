@@ -8,6 +8,7 @@ from enum import Enum
 from pydantic import BaseModel
 from pymongo import IndexModel
 
+from models.catalog.facets import Facets
 from models.catalog.index_definitions import (
     FEATURED_INDEX,
     search_index,
@@ -66,6 +67,7 @@ class _Title(StoredDocument):
     credits: list[Credit] = []
     is_active: bool = True
     search: SearchText | None = None  # made of the names and the overview; see SearchText
+    facets: Facets | None = None  # made of what filters compare; see Facets
 
 
 class Movie(_Title):
@@ -89,7 +91,6 @@ class Movie(_Title):
                     *("sort_title", "created_at", "trend"),
                 )
             ),
-            IndexModel([("is_active", 1), ("year", -1), ("created_at", -1)], name="year_created"),
             IndexModel(
                 list(FEATURED_INDEX),
                 name="featured",

@@ -7,17 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import msgspec
 from pymongo import ReadPreference, ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
+from models.catalog.derived_values import derive_values, is_derived_from
 from models.catalog.documents import Movie, MovieRecord
 from models.catalog.search.entries import is_searched_by, search_text_of
 from models.catalog.search.lexicon import add_words, count_words
 from models.catalog.search_keys import words_of
-from models.catalog.sort_values import is_sorted_by, sort_values
+from models.catalog.sort_values import SORT_VALUES
 from models.catalog.writes import stored_row
 from models.mongo.base import utc_now
 from models.mongo.reading import database_errors, projection, to_record
@@ -74,15 +76,19 @@ async def edit_movie(id_: str, changes: Mapping[str, Any], version: int | None) 
         Conflict: others edit the film all the time.
         UpstreamUnavailable: MongoDB did not answer in time or refused.
     """
-    if not is_sorted_by(changes) and not is_searched_by(Movie, changes):
+    if not is_derived_from(Movie, changes) and not is_searched_by(Movie, changes):
         return await _edit_once(id_, changes, version)
     for _ in range(_ATTEMPTS):
         stored = await movie_to_edit(id_, None)
         if stored is None or version not in (None, stored.version):
             return None
         after = {**msgspec.structs.asdict(stored), **changes}
-        search = await _search_value(after) if is_searched_by(Movie, changes) else None
-        edit = await _edit_once(id_, {**changes, **sort_values(after)}, stored.version, search)
+        derived = derive_values(Movie, after)
+        beside = {"facets": derived["facets"]}
+        if is_searched_by(Movie, changes):
+            beside["search"] = await _search_value(after)
+        sorted_by = {name: derived[name] for name in SORT_VALUES}
+        edit = await _edit_once(id_, {**changes, **sorted_by}, stored.version, beside)
         if edit is not None or version is not None:
             return edit
     raise Conflict("The film changes too fast to be edited.")
@@ -96,16 +102,19 @@ async def _search_value(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 async def _edit_once(
-    id_: str, changes: Mapping[str, Any], version: int | None, search: Any = None
+    id_: str,
+    changes: Mapping[str, Any],
+    version: int | None,
+    beside: Mapping[str, Any] = MappingProxyType({}),
 ) -> MovieEdit | None:
+    """Set these fields and, beside them, what records do not hold."""
     where = {"_id": id_} if version is None else {"_id": id_, "version": version}
     changed = {**changes, "updated_at": _now()}
-    found_by = {} if search is None else {"search": search}
     with database_errors():
         try:
             row = await Movie.get_pymongo_collection().find_one_and_update(
                 where,
-                build_update(Movie, {**changed, **found_by}, increments={"version": 1}),
+                build_update(Movie, {**changed, **beside}, increments={"version": 1}),
                 projection(MovieRecord, None),
                 return_document=ReturnDocument.BEFORE,
             )

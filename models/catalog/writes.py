@@ -15,10 +15,11 @@ import pymongo
 from pymongo import InsertOne, UpdateOne
 from pymongo.errors import BulkWriteError
 
+from models.catalog.derived_values import derive_values, derived_names, derived_sources
 from models.catalog.search.entries import is_searched_by, search_text_of, searched_fields
 from models.catalog.search.lexicon import add_words, count_words
 from models.catalog.search_keys import SearchText, words_of
-from models.catalog.sort_values import SORT_VALUES, SOURCES, first_trend, sort_values
+from models.catalog.sort_values import first_trend
 from models.mongo.base import StoredDocument, utc_now
 from models.mongo.reading import database_errors
 from models.mongo.updates import build_revision
@@ -32,7 +33,6 @@ Write = InsertOne[dict[str, Any]] | UpdateOne
 BATCH = 1000
 _BATCH_SECONDS = 30.0  # a thousand inserts into fourteen indexes take longer than one operation may
 _OURS = {"id", "revision_id", "version", "created_at", "updated_at", "search"}
-_MADE = {*SORT_VALUES, "trend"}  # of other fields, by us
 _DUPLICATE_KEY = 11000
 
 
@@ -84,7 +84,8 @@ async def upsert(
     for batch in batches(documents, BATCH):
         if prepare is not None:
             await prepare(batch)
-        changes += await _write(document, batch, _OURS | _MADE | set(once))
+        derived = derived_names(document) | {"trend"}
+        changes += await _write(document, batch, _OURS | derived | set(once))
         if written is not None:
             written(changes.total)
     return changes
@@ -159,14 +160,8 @@ def _changed_values(
 ) -> dict[str, Any]:
     """Values of owned fields that differ, and those made of them."""
     changed = {name: row[name] for name in owned if _is_different(before, row, name)}
-    if not _has_sort_values(document):
-        return changed
-    made = sort_values({**before, **changed})
+    made = derive_values(document, {**before, **changed})
     return changed | {name: made[name] for name in made if _is_different(before, made, name)}
-
-
-def _has_sort_values(document: type[StoredDocument]) -> bool:
-    return "released" in document.model_fields
 
 
 def _search_change(
@@ -182,8 +177,7 @@ def _search_change(
 async def _read_stored(document: type[D], owned: Mapping[str, set[str]]) -> dict[str, Row]:
     searched = searched_fields(document)
     names = {*searched, *(["search.names"] if searched else [])}.union(*owned.values())
-    if _has_sort_values(document):
-        names |= {*SOURCES, *SORT_VALUES}
+    names |= derived_sources(document) | derived_names(document)
     collection = document.get_pymongo_collection()
     with database_errors(), pymongo.timeout(_BATCH_SECONDS):
         cursor = collection.find({"_id": {"$in": list(owned)}}, dict.fromkeys(sorted(names), 1))
@@ -218,8 +212,8 @@ def stored_row(item: StoredDocument) -> dict[str, Any]:
     row = item.model_dump(mode="json", exclude=_OURS)
     created_at, updated_at = item.created_at, item.updated_at
     ours = {"version": item.version, "created_at": created_at, "updated_at": updated_at}
-    if _has_sort_values(type(item)):
-        ours |= sort_values(row)
+    ours |= derive_values(type(item), row)
+    if "trend" in row:
         ours["trend"] = row["trend"] or first_trend(row["popularity"])
     return {"_id": item.id, **row, **ours}
 
