@@ -128,6 +128,7 @@ from models.catalog.lists import (
 )
 from models.catalog.movie_edits import MovieEdit, edit_movie, insert_movie, movie_to_edit
 from models.catalog.pages import read_movie_page, read_movie_pages, read_show_page
+from models.catalog.paths import FEW_KEYS, choose_path, forget_sizes
 from models.catalog.people import title_ids_by_person
 from models.catalog.queries import (
     MovieCategory,

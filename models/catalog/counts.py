@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import Enum
 
 from models.catalog.documents import Movie, Show
-from models.catalog.filters import list_clauses
-from models.catalog.pages import Stages, Titles, run_union
-from models.catalog.queries import MovieCategory, MovieFilter, MovieQuery
+from models.catalog.filters import Clause, list_clauses, number_clauses
+from models.catalog.index_definitions import (
+    FACET_INDEX,
+    FEATURED_INDEX,
+    LANGUAGE_INDEX,
+    PERSON_INDEX,
+    Keys,
+    genre_index,
+    order_index,
+)
+from models.catalog.pages import Stages, run_union
+from models.catalog.paths import Titles, choose_path
+from models.catalog.queries import MovieCategory, MovieFilter, MovieOrder, MovieQuery
 from models.mongo.base import Record
 from models.mongo.read_preference import collection_for_reads
-from models.mongo.reading import database_errors
+from models.mongo.reading import aggregate, database_errors
 
 COUNTED_EXACTLY = 10_000
 _WHOLE_CATALOGUE = (None, MovieCategory.POPULAR, MovieCategory.TRENDING)  # which leave nothing out
@@ -47,9 +57,8 @@ async def count_shows(queries: Mapping[str, MovieQuery]) -> dict[str, Count]:
 
 async def _count(document: Titles, queries: Mapping[str, MovieQuery]) -> dict[str, Count]:
     whole = {key for key, query in queries.items() if _is_whole(query)}
-    counted = await _count_up_to_limit(
-        document, {key: q for key, q in queries.items() if key not in whole}
-    )
+    listed = {key: query for key, query in queries.items() if key not in whole}
+    counted = await _count_up_to_limit(document, listed)
     if not whole:
         return counted
     with database_errors():
@@ -62,9 +71,44 @@ async def _count_up_to_limit(
 ) -> dict[str, Count]:
     if not queries:
         return {}
-    rows = await run_union(document, {key: _stages(query) for key, query in queries.items()})
+    if len(queries) == 1:
+        ((key, query),) = queries.items()
+        return {key: await _count_one(document, query)}
+    rows = await run_union(
+        document, {key: _stages(list_clauses(query)) for key, query in queries.items()}
+    )
     counts = {row["_id"]: row["count"] for row in rows}
     return {key: _as_count(counts.get(key, 0)) for key in queries}
+
+
+async def _count_one(document: Titles, query: MovieQuery) -> Count:
+    index, is_found = await choose_path(document, query)
+    if not is_found:
+        index = _index_of(query)
+    rows = await aggregate(document, _stages(list_clauses(query, index)), most=1, hint=index)
+    return _as_count(rows[0]["count"] if rows else 0)
+
+
+def _index_of(query: MovieQuery) -> Keys:
+    """The index whose keys alone decide what belongs to a long list, the fewest of them."""
+    chosen = query.filter
+    if query.category is MovieCategory.FEATURED:
+        return FEATURED_INDEX
+    if chosen.person_id is not None:
+        return PERSON_INDEX
+    if chosen.genres is not None:
+        is_by_text = chosen.exclude_genres is not None or chosen.language is not None
+        return genre_index("popularity" if is_by_text else _order_of(query))
+    if number_clauses(chosen) or chosen.exclude_genres:
+        return FACET_INDEX
+    if chosen.language is not None:
+        return LANGUAGE_INDEX
+    return order_index(_order_of(query))
+
+
+def _order_of(query: MovieQuery) -> str:
+    """The order whose index decides the query's category."""
+    return MovieOrder.of(query.category, None).field
 
 
 def _as_count(count: int) -> Count:
@@ -73,9 +117,9 @@ def _as_count(count: int) -> Count:
     return Count(value=COUNTED_EXACTLY, precision=CountPrecision.AT_LEAST)
 
 
-def _stages(query: MovieQuery) -> Stages:
+def _stages(clauses: Sequence[Clause]) -> Stages:
     return [
-        {"$match": {"$and": list_clauses(query)}},
+        {"$match": {"$and": list(clauses)}},
         {"$limit": COUNTED_EXACTLY + 1},
         {"$group": {"_id": None, "count": {"$sum": 1}}},
     ]

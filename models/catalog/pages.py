@@ -11,15 +11,24 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from models.catalog.documents import Movie, MovieRecord, Show, ShowRecord, TitleRecord
-from models.catalog.filters import index_of, where, where_behind
+from models.catalog.filters import (
+    Clause,
+    behind_position,
+    beyond_position,
+    list_clauses,
+    where,
+    where_behind,
+)
+from models.catalog.index_definitions import Keys
+from models.catalog.paths import Titles, choose_path
 from models.catalog.queries import MoviePage, MovieQuery
 from models.mongo.read_preference import collection_for_reads
-from models.mongo.reading import Fields, database_errors, find
+from models.mongo.reading import Fields, aggregate, database_errors, find, find_by_id
 from models.mongo.rows import aggregate_rows
 
 T = TypeVar("T", bound=TitleRecord)
-Titles = type[Movie] | type[Show]
 Stages = list[dict[str, Any]]
+_ALL = 2**31 - 1
 _BEHIND = ":behind"  # ends the key of a look at the other side of a page's position
 
 
@@ -42,37 +51,81 @@ async def read_show_page(query: MovieQuery, fields: Fields) -> tuple[MoviePage, 
 async def _read_page(
     document: Titles, record: type[T], query: MovieQuery, fields: Fields
 ) -> tuple[MoviePage, list[T]]:
+    index, is_sorted = await choose_path(document, query)
+    if is_sorted and query.position is not None:
+        return await _read_sorted_page(document, record, query, index, fields)
     rows, is_behind = await asyncio.gather(
         find(
             document,
             record,
-            where(query),
+            where(query, index),
             fields=fields,
             sort=_sort(query, query.direction),
             limit=query.size + 1,
-            hint=index_of(query),
+            hint=index,
         ),
-        _is_any_behind(document, record, query),
+        _is_any_behind(document, record, query, index),
     )
     page = MoviePage.of(query, [row.id for row in rows], is_behind=is_behind)
     by_id = {row.id: row for row in rows}
     return page, [by_id[id_] for id_ in page.ids]
 
 
-async def _is_any_behind(document: Titles, record: type[T], query: MovieQuery) -> bool:
+async def _is_any_behind(document: Titles, record: type[T], query: MovieQuery, index: Keys) -> bool:
     """Whether a title lies at the query's position or on its other side."""
     if query.position is None or not query.looks_behind:
         return query.position is not None
     rows = await find(
         document,
         record,
-        where_behind(query, query.position),
+        where_behind(query, query.position, index),
         fields=frozenset(),
         sort=_sort(query, -query.direction),
         limit=1,
-        hint=index_of(query),
+        hint=index,
     )
     return bool(rows)
+
+
+async def _read_sorted_page(
+    document: Titles, record: type[T], query: MovieQuery, index: Keys, fields: Fields
+) -> tuple[MoviePage, list[T]]:
+    """Read a page behind a position from an index of the filter: first its ids, then its titles.
+
+    Branches of a position would each read that index from its beginning.
+    """
+    assert query.position is not None
+    after, behind = await asyncio.gather(
+        _read_sorted_ids(document, query, index, beyond_position(query, query.position)),
+        _read_sorted_ids(document, query, index, behind_position(query, query.position), most=1)
+        if query.looks_behind
+        else _nothing(),
+    )
+    is_behind = bool(behind) or not query.looks_behind
+    page = MoviePage.of(query, after, is_behind=is_behind)
+    by_id = await find_by_id(document, record, page.ids, fields)
+    return page, [by_id[id_] for id_ in page.ids if id_ in by_id]
+
+
+async def _read_sorted_ids(
+    document: Titles, query: MovieQuery, index: Keys, side: Clause, most: int = 0
+) -> list[str]:
+    """Ids of one side of a position, of which the first `most` do in any order."""
+    sort: Stages = [] if most else [{"$sort": dict(_sort(query, query.direction))}]
+    stages: Stages = [
+        {"$match": {"$and": list_clauses(query, index)}},
+        {"$limit": _ALL},  # or else MongoDB would make the position part of the scan
+        {"$match": side},
+        *sort,
+        {"$limit": most or query.size + 1},
+        {"$project": {"_id": 1}},
+    ]
+    rows = await aggregate(document, stages, most=query.size + 1, hint=index)
+    return [row["_id"] for row in rows]
+
+
+async def _nothing() -> list[str]:
+    return []
 
 
 def _sort(query: MovieQuery, direction: int) -> list[tuple[str, int]]:
@@ -88,12 +141,12 @@ async def read_movie_pages(queries: Mapping[str, MovieQuery]) -> dict[str, Movie
         UpstreamUnavailable: MongoDB did not answer in time or refused.
     """
     pipelines = {
-        key: _stages(where(query), _sort(query, query.direction), query.size + 1)
+        key: _stages(where(query, ()), _sort(query, query.direction), query.size + 1)
         for key, query in queries.items()
     }
     behind = {
         key + _BEHIND: _stages(
-            where_behind(query, query.position), _sort(query, -query.direction), 1
+            where_behind(query, query.position, ()), _sort(query, -query.direction), 1
         )
         for key, query in queries.items()
         if query.position is not None and query.looks_behind

@@ -19,7 +19,7 @@ from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError
 from models.mongo.base import IdentifiedRecord, Record
 from models.mongo.guard import guard_call, translate_error
 from models.mongo.read_preference import collection_for_reads
-from models.mongo.rows import find_rows
+from models.mongo.rows import Stages, aggregate_rows, find_rows
 from models.mongo.unknown_values import replace_unknown
 from models.mongo.wire.commands import Filter, Sort
 from services.telemetry import metrics
@@ -116,6 +116,26 @@ async def _read_rows(
         if len(hints) == 1 or error.code != NO_SUCH_INDEX:
             raise
         return await _read_rows(document, query, sort, limit, hints[1:])
+
+
+async def aggregate(
+    document: type[Document], stages: Stages, *, most: int, hint: Sort
+) -> list[dict[str, Any]]:
+    """Rows of a pipeline, in one command while there are at most `most` of them.
+
+    `hint` is as for `find`.
+
+    Raises:
+        UpstreamUnavailable: MongoDB did not answer in time or refused.
+    """
+    collection = collection_for_reads(document)
+    with database_errors():
+        try:
+            return await aggregate_rows(collection, stages, most=most, hint=hint)
+        except OperationFailure as error:
+            if error.code != NO_SUCH_INDEX:
+                raise
+        return await aggregate_rows(collection, stages, most=most)
 
 
 async def find_by_id(
