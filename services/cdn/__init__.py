@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from services import http_client
-from services.cdn.base import WIDTHS, Cdn, ImageFormat, StaleContent, encode_tag, ladder_width
+from services.cdn.base import WIDTHS, Cdn, ImageFormat, StaleContent, ladder_width
 from services.cdn.cloudflare import Cloudflare
 from services.cdn.cloudfront import CloudFront
 from services.cdn.cloudinary import Cloudinary
+from services.cdn.fastly import Fastly
 from services.cdn.passthrough import Passthrough
+from services.cdn.tags import encode_tag
 from services.errors import StartupError
 from services.http_client import HttpClient
 from services.settings.settings import Settings
@@ -23,6 +25,7 @@ __all__ = [
     "CloudFront",
     "Cloudflare",
     "Cloudinary",
+    "Fastly",
     "ImageFormat",
     "Passthrough",
     "StaleContent",
@@ -35,7 +38,12 @@ __all__ = [
 ]  # fmt: skip
 
 ALL_ART, ALL_ANSWERS = "/art/", "/graphql"
-_ADAPTERS = {"cloudflare": Cloudflare, "cloudinary": Cloudinary, "aws": CloudFront}
+_ADAPTERS: dict[str, Callable[[Settings, HttpClient], Cdn]] = {
+    "cloudflare": Cloudflare,
+    "cloudinary": Cloudinary,
+    "aws": CloudFront,
+    "fastly": Fastly,
+}
 
 
 def poster_path(title_id: str) -> str:

@@ -5,7 +5,6 @@ Widths climb a ladder, so that a cache in front sees few variants of one image.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -16,16 +15,16 @@ from typing import TypeVar
 from urllib.parse import quote
 
 from services.cdn.remote_images import remote_image
+from services.cdn.tags import Line, TagRules
 from services.errors import StartupError, ValidationFailed
 from services.http_client import is_web_address
 
 T = TypeVar("T")
+_NOT_CACHED = (b"cache-control", b"private, no-cache")  # instead of what the answer would have
 WIDTHS = (185, 342, 500, 780, 1280)
 DEFAULT_QUALITY = 80
 _CACHED_ADDRESSES = 10_000  # a few hundred bytes each
 _PLAIN = re.compile(r"[A-Za-z0-9/._~-]+", re.ASCII)  # needs no quoting
-_UNSAFE_IN_TAGS = re.compile(r"[^!-~]|,", re.ASCII)  # both services: visible ASCII without commas
-_TAG_CHARACTERS = 256  # CloudFront's limit; Cloudflare takes 1,024
 
 
 class ImageFormat(Enum):
@@ -73,6 +72,7 @@ class Cdn(ABC):
 
     can_purge = True  # of changes; False: there is nobody to ask
     resizes_remote_images = False
+    tag_rules: TagRules | None = None  # None: it knows no tags
 
     @abstractmethod
     def _address(self, path: str, variant: Variant) -> str: ...
@@ -87,6 +87,13 @@ class Cdn(ABC):
         Raises:
             PurgeFailed: some of it may not be dropped.
         """
+
+    def render_tags(self, tags: Iterable[str]) -> Sequence[Line]:
+        """Header lines of an answer with these tags; where no form of them fits, none caches it."""
+        if self.tag_rules is None:
+            return ()
+        line = self.tag_rules.render(tags)
+        return (_NOT_CACHED,) if line is None else (line,)
 
     def image_url(
         self,
@@ -183,16 +190,6 @@ def is_svg(path: str) -> bool:
 def quote_path(path: str) -> str:
     """Percent-encode a path where it needs it."""
     return path if _PLAIN.fullmatch(path) else quote(path)
-
-
-def encode_tag(tag: str) -> str:
-    """Encode a tag for a CDN's header and purge API.
-
-    Tags they would refuse become a digest. Their case does not matter.
-    """
-    if len(tag) <= _TAG_CHARACTERS and not _UNSAFE_IN_TAGS.search(tag):
-        return tag.lower()
-    return f"h:{hashlib.blake2b(tag.lower().encode(), digest_size=16).hexdigest()}"
 
 
 def split_batches(items: Iterable[T], size: int) -> Iterator[Sequence[T]]:

@@ -16,7 +16,6 @@ from services.cdn.base import (
     Cdn,
     StaleContent,
     Variant,
-    encode_tag,
     is_absolute_url,
     is_svg,
     quote_path,
@@ -26,10 +25,13 @@ from services.cdn.base import (
 )
 from services.cdn.calls import PurgeCalls
 from services.cdn.remote_images import remote_url
+from services.cdn.tags import TagRules
 from services.http_client import HttpClient
 from services.settings.settings import Settings
 
 _PER_CALL = 30  # tags, or prefixes
+# https://developers.cloudflare.com/cache/how-to/purge-cache/purge-by-tags/: 16 KB of Cache-Tag
+_TAGS = TagRules(b"cache-tag", ",", most_tags=1_000, most_bytes=16_000)
 
 
 class _Answer(msgspec.Struct):
@@ -38,6 +40,8 @@ class _Answer(msgspec.Struct):
 
 class Cloudflare(Cdn):
     """Adapter of Cloudflare; raises StartupError where a setting is missing."""
+
+    tag_rules = _TAGS
 
     def __init__(self, settings: Settings, client: HttpClient) -> None:
         token = settings.cloudflare_api_key.get_secret_value()
@@ -65,7 +69,7 @@ class Cloudflare(Cdn):
         files = [self._base + quote_path(path) for path in stale.paths if not is_absolute_url(path)]
         for batch in split_batches(files, self._files_per_call):
             await self._purge_items("files", batch)
-        for batch in split_batches({encode_tag(tag) for tag in stale.tags}, _PER_CALL):
+        for batch in split_batches(_TAGS.purge_forms(stale.tags), _PER_CALL):
             await self._purge_items("tags", batch)
         host = self._base.partition("://")[2]
         prefixes = [(host + quote_path(prefix)).rstrip("/") for prefix in stale.prefixes]

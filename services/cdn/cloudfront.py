@@ -16,7 +16,6 @@ from services.cdn.base import (
     Cdn,
     StaleContent,
     Variant,
-    encode_tag,
     is_absolute_url,
     is_svg,
     quote_path,
@@ -28,11 +27,14 @@ from services.cdn.calls import PurgeCalls
 from services.cdn.passthrough import build_query
 from services.cdn.remote_images import remote_url
 from services.cdn.signing import Signer
+from services.cdn.tags import TagRules
 from services.http_client import HttpClient
 from services.settings.settings import Settings
 
 _API = "2020-05-31"
 _PER_CALL = 1000
+# 50 tags an answer, 256 characters each
+CLOUDFRONT_TAGS = TagRules(b"cache-tag", ",", most_tags=50, most_bytes=50 * 257)
 _MOST_WILDCARDS = 10
 _ANSWERS = "/graphql*"
 _BUSY = {b"TooManyInvalidationsInProgress", b"Throttling", b"ThrottlingException"}
@@ -64,6 +66,7 @@ class CloudFront(Cdn):
             "cloudfront",
         )
         self._supports_tags = settings.aws_cloudfront_cache_tags
+        self.tag_rules = CLOUDFRONT_TAGS if self._supports_tags else None
         self._now = now
         self._calls = PurgeCalls(client, "CloudFront", settings.cdn_timeout_seconds)
 
@@ -87,7 +90,9 @@ class CloudFront(Cdn):
         wildcards_of_sizes = {path + "*" for path in sized}
         if len(wildcards | wildcards_of_sizes) > _MOST_WILDCARDS:
             wildcards_of_sizes = {path.rpartition("/")[0] + "/*" for path in sized}
-        tags = {"#" + encode_tag(tag) for tag in stale.tags} if self._supports_tags else set()
+        tags: set[str] = set()
+        if self._supports_tags:
+            tags = {"#" + tag for tag in CLOUDFRONT_TAGS.purge_forms(stale.tags)}
         return (paths - sized) | wildcards | wildcards_of_sizes | tags
 
     async def _invalidate(self, items: Sequence[str], reference: str) -> None:

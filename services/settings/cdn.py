@@ -11,8 +11,8 @@ class CdnSettings(BaseSettings):
 
     cdn_provider: str = Field(
         "passthrough",
-        description="cloudflare, cloudinary, aws (CloudFront) or passthrough: images are served "
-        "by the API, or by a CDN in front of it that is not told of changes",
+        description="cloudflare, cloudinary, aws (CloudFront), fastly or passthrough: images are "
+        "served by the API, or by a CDN in front of it that is not told of changes",
     )
     cdn_timeout_seconds: float = Field(
         10.0, gt=0, description="How long one purge may take in the CDN's API"
@@ -54,4 +54,12 @@ class CdnSettings(BaseSettings):
     aws_access_key_id: str = Field(
         "", description="Access key that may call cloudfront:CreateInvalidation"
     )
+    fastly_cdn_url: str = Field(
+        "", description="Address of the Fastly service, such as https://cdn.example.com"
+    )
+    fastly_service_id: str = Field("", description="Fastly's id of the service")
+    fastly_api_token: SecretStr = Field(
+        SecretStr(""), description="Fastly API token with the scope purge_select and purge_all"
+    )
+    fastly_api_url: str = Field("https://api.fastly.com", description="Address of Fastly's API")
     aws_secret_access_key: SecretStr = Field(SecretStr(""), description="Its secret")

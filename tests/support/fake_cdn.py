@@ -1,4 +1,4 @@
-"""The APIs of Cloudflare, Cloudinary and CloudFront on loopback, as far as purging goes.
+"""The APIs of Cloudflare, Cloudinary, Fastly and CloudFront on loopback, as far as purging goes.
 
 They hold callers to what is documented: keys, signatures, shapes and limits. `failures` are given
 first, one a request.
@@ -24,6 +24,7 @@ from tests.support.fake_server import serve_on_free_port
 
 TOKEN, ZONE = "cloudflare-token", "023e105f4ecef8ad9ca31a8372d0c353"
 CLOUD, API_KEY, API_SECRET = "demo", "874837483274837", "abcd-secret"
+SERVICE = "SU1Z0isxPaozGVKXdv0eY"
 DISTRIBUTION, ACCESS_KEY, SECRET_KEY = "EDFDVBD6EXAMPLE", "AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG"
 XMLNS = "{http://cloudfront.amazonaws.com/doc/2020-05-31/}"
 
@@ -62,6 +63,10 @@ class FakeCdn:
     def dropped(self) -> set[str]:
         return {item for _, items in self.purged for item in items}
 
+    def dropped_exactly(self) -> set[str]:
+        """Without the tags that stand for all of a kind, which every purge names beside."""
+        return {item for item in self.dropped() if not item.startswith("any:")}
+
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         headers = {name.decode(): value.decode() for name, value in scope["headers"]}
         body = b""
@@ -87,6 +92,8 @@ class FakeCdn:
             return self._cloudinary(seen)
         if seen.path == f"/2020-05-31/distribution/{DISTRIBUTION}/invalidation":
             return self._cloudfront(seen)
+        if seen.path.startswith((f"/service/{SERVICE}/purge", "/purge/cdn.example.com/")):
+            return self._fastly(seen)
         return Answer(404, b"<ErrorResponse><Error><Code>NoSuchDistribution</Code></Error>")
 
     # ---- https://developers.cloudflare.com/api/resources/cache/methods/purge/
@@ -117,6 +124,25 @@ class FakeCdn:
             return _json(400, error={"message": "Invalid public id"})
         self.purged.append(("images", [form["public_id"]]))
         return _json(200, result="not found" if "never-seen" in form["public_id"] else "ok")
+
+    # ---- https://www.fastly.com/documentation/reference/api/purging/
+
+    def _fastly(self, seen: Seen) -> Answer:
+        if seen.headers.get("fastly-key") != TOKEN:
+            return _json(401, msg="Provided credentials are missing or invalid")
+        keys = seen.headers.get("surrogate-key", "").split()
+        if seen.path.endswith("/purge_all"):
+            what, items = "everything", ["*"]
+        elif seen.path.startswith("/purge/"):
+            what, items = "files", ["https://" + seen.path.removeprefix("/purge/")]
+        else:
+            what, items = "tags", keys
+        is_soft = seen.headers.get("fastly-soft-purge") == "1"
+        well = 1 <= len(items) <= 256 and is_soft == (what != "everything")
+        if not well or self.refused & set(items):
+            return _json(400, msg="Bad request")
+        self.purged.append((what, items))
+        return _json(200, id="108-1391560174-974124")
 
     # ---- https://docs.aws.amazon.com/cloudfront/latest/APIReference/API_CreateInvalidation.html
 
@@ -201,6 +227,10 @@ def settings_for(provider: str, url: str, **changes: Any) -> Settings:
         "cloudinary_api_key": API_KEY,
         "cloudinary_api_secret": API_SECRET,
         "cloudinary_api_url": f"{url}/v1_1",
+        "fastly_cdn_url": "https://cdn.example.com",
+        "fastly_service_id": SERVICE,
+        "fastly_api_token": TOKEN,
+        "fastly_api_url": url,
         "aws_cloudfront_url": "https://d1.cloudfront.net",
         "aws_cloudfront_distribution_id": DISTRIBUTION,
         "aws_cloudfront_api_url": url,

@@ -151,7 +151,7 @@ async def test_an_unknown_adapter_stops_the_start() -> None:
         async with cdn.open_cdn(Settings(_env_file=None, cdn_provider="nowhere")):
             pass
     assert str(caught.value) == (
-        "CDN_PROVIDER 'nowhere' is unknown: use passthrough, cloudflare, cloudinary, aws."
+        "CDN_PROVIDER 'nowhere' is unknown: use passthrough, cloudflare, cloudinary, aws, fastly."
     )
 
 
@@ -168,6 +168,9 @@ async def test_an_unknown_adapter_stops_the_start() -> None:
         ("aws", "aws_cloudfront_distribution_id"),
         ("aws", "aws_access_key_id"),
         ("aws", "aws_secret_access_key"),
+        ("fastly", "fastly_cdn_url"),
+        ("fastly", "fastly_service_id"),
+        ("fastly", "fastly_api_token"),
     ],
 )
 async def test_what_the_chosen_adapter_lacks_is_named(provider: str, missing: str) -> None:

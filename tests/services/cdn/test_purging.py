@@ -25,7 +25,7 @@ TAGS = frozenset({"movie:movie_1", "movies:genre:drama"})
 EVERYTHING = StaleContent(
     TAGS, frozenset({POSTER, PHOTO, ELSEWHERE}), frozenset({"/art/", "/graphql"})
 )
-PROVIDERS = ["cloudflare", "cloudinary", "aws"]
+PROVIDERS = ["cloudflare", "cloudinary", "aws", "fastly"]
 ONE = StaleContent(paths=frozenset({POSTER}))  # something that each of them can purge
 
 
@@ -55,7 +55,7 @@ async def test_cloudflare_gets_addresses_tags_and_prefixes(cdn_server: FakeCdn) 
                 "https://cdn.example.com/art/posters/movie_1.svg",
             ],
         ),
-        ("tags", ["movie:movie_1", "movies:genre:drama"]),
+        ("tags", ["any:movie", "any:movies", "movie:movie_1", "movies:genre:drama"]),
         ("prefixes", ["cdn.example.com/art", "cdn.example.com/graphql"]),
     ]
     assert {json.dumps(sorted(json.loads(seen.body))) for seen in cdn_server.seen} == {
@@ -89,9 +89,30 @@ async def test_cloudfront_gets_paths_and_wildcards(cdn_server: FakeCdn) -> None:
     ]
 
 
+async def test_fastly_gets_keys_softly_and_addresses(cdn_server: FakeCdn) -> None:
+    await purge(cdn_server, "fastly", StaleContent(TAGS, frozenset({POSTER, ELSEWHERE})))
+    assert cdn_server.purged == [
+        ("tags", ["any:movie", "any:movies", "movie:movie_1", "movies:genre:drama"]),
+        ("files", [f"https://cdn.example.com{POSTER}"]),
+    ]
+
+
+async def test_fastly_which_knows_no_prefix_drops_everything(cdn_server: FakeCdn) -> None:
+    await purge(cdn_server, "fastly", EVERYTHING)
+    assert cdn_server.purged == [("everything", ["*"])]
+
+
+async def test_fastly_gets_256_keys_a_call(cdn_server: FakeCdn) -> None:
+    tags = frozenset(f"movie:{number}" for number in range(256))  # and one for all films
+    await purge(cdn_server, "fastly", StaleContent(tags))
+    assert [(what, len(items)) for what, items in cdn_server.purged] == [("tags", 256), ("tags", 1)]
+
+
 async def test_cloudfront_knows_tags_where_they_are_configured(cdn_server: FakeCdn) -> None:
     await purge(cdn_server, "aws", StaleContent(tags=TAGS), aws_cloudfront_cache_tags=True)
-    assert cdn_server.purged == [("paths", ["#movie:movie_1", "#movies:genre:drama"])]
+    assert cdn_server.purged == [
+        ("paths", ["#any:movie", "#any:movies", "#movie:movie_1", "#movies:genre:drama"])
+    ]
 
 
 async def test_cloudfront_takes_few_wildcards_so_many_images_go_by_folder(
@@ -117,7 +138,7 @@ async def test_passthrough_asks_nobody() -> None:
 
 
 async def test_cloudflare_gets_thirty_a_call(cdn_server: FakeCdn) -> None:
-    tags = frozenset(f"movie:{number}" for number in range(31))
+    tags = frozenset(f"movie:{number}" for number in range(30))  # and one for all films
     paths = frozenset(f"/art/{number}.svg" for number in range(61))
     prefixes = frozenset(f"/art/{number}/" for number in range(31))
     await purge(cdn_server, "cloudflare", StaleContent(tags, paths, prefixes))
@@ -160,7 +181,11 @@ async def test_tags_that_a_service_would_refuse_are_purged_as_they_are_rendered(
     await purge(
         cdn_server, "cloudflare", StaleContent(tags=frozenset({"two words", "a,b", "Capital"}))
     )
-    assert cdn_server.dropped() == {cdn.encode_tag("two words"), cdn.encode_tag("a,b"), "capital"}
+    dropped = cdn_server.dropped_exactly()
+    assert dropped == {cdn.encode_tag("two words"), cdn.encode_tag("a,b"), "capital"} | {
+        cdn.encode_tag("any:two words"),
+        cdn.encode_tag("any:a,b"),
+    }
 
 
 # ---- failures
@@ -233,6 +258,7 @@ async def test_what_they_refuse_is_not_sent_again(cdn_server: FakeCdn, provider:
         "cloudflare": f"https://cdn.example.com{POSTER}",
         "cloudinary": f"https://api.example.com{POSTER}",
         "aws": POSTER,
+        "fastly": f"https://cdn.example.com{POSTER}",
     }
     cdn_server.refused = {refused[provider]}
     async with cdn.open_cdn(settings_for(provider, cdn_server.url)) as adapter:
