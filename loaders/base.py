@@ -10,6 +10,7 @@ import asyncio
 import copy
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from itertools import chain
 from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
 from aiodataloader import DataLoader
@@ -90,6 +91,15 @@ class CachedLoader(Generic[_V]):
     def seen_cache_keys(self) -> Iterator[str]:
         """Cache keys of everything this operation read here, missing ones too."""
         return map(self.cache_key, self._seen)
+
+    def seen_tags(self) -> Iterator[str]:
+        """Tags of everything this operation read here, by which a CDN drops what shows it."""
+        for key in {*self._seen, *chain.from_iterable(self._views.values())}:
+            yield from self.tags_of(key)
+
+    def tags_of(self, key: str) -> Iterable[str]:
+        """Tags of one loader key: its cache key, and what else a purge may name."""
+        return (self.cache_key(key),)
 
     def prime(self, values: Mapping[str, _V], fields: Fields = None) -> None:
         """Store values read on the way, so that this operation does not read them again."""

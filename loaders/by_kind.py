@@ -44,6 +44,10 @@ class LoaderByKind(CachedLoader[Any]):
         """No keys: the loaders of each kind report their own."""
         return iter(())  # the loaders behind tell theirs
 
+    def seen_tags(self) -> Iterator[str]:
+        """No tags, for the same reason."""
+        return iter(())
+
     def _split_by_kind(self, keys: Iterable[str]) -> list[tuple[CachedLoader[Any], list[str]]]:
         parts: dict[str, list[str]] = {}
         for key in keys:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import models
 from loaders.base import CachedLoader, Fields, Scope
@@ -78,6 +78,10 @@ class MoviePageByQuery(CachedLoader[models.MoviePage]):
         """The Redis key of a page, by category."""
         category = self._queries[key].category
         return self.kind.key(category.value.lower() if category else "all", key)
+
+    def tags_of(self, key: str) -> Iterable[str]:
+        """The page's own tag, and those of its genres or category."""
+        return (self.cache_key(key), *models.tags_of(self._queries[key]))
 
     async def fetch(self, keys: list[str], fields: Fields) -> Mapping[str, models.MoviePage]:
         """Read the pages, one command each, with their films."""

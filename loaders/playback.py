@@ -70,6 +70,10 @@ class ViewerLoader(CachedLoader[_V]):
         """No keys: no cache has this data."""
         return iter(())  # no cache holds it
 
+    def seen_tags(self) -> Iterator[str]:
+        """No tags, for the same reason."""
+        return iter(())
+
 
 class ProgressByPlayableId(ViewerLoader[models.LiveProgress]):
     """The viewer's own progress: one pipeline to Redis, then one find for titles not buffered.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import models
 from loaders.base import CachedLoader, Fields
@@ -17,6 +17,10 @@ MOST_GENRES = 100
 class MovieCountByQuery(QueryLoader[models.Count, models.MovieQuery]):
     kind = cache_keys.MOVIE_COUNT
     codec = Codec(models.Count)
+
+    def tags_of(self, key: str) -> Iterable[str]:
+        """The count's own tag, and those of the list's genres or category."""
+        return (self.cache_key(key), *models.tags_of(self._queries[key]))
 
     async def fetch(self, keys: list[str], fields: Fields) -> Mapping[str, models.Count]:
         """Count the films of each list."""

@@ -147,6 +147,10 @@ class Context:
         """Cache keys of everything this operation saw."""
         return {key for loader in self._loaders.values() for key in loader.seen_cache_keys()}
 
+    def seen_tags(self) -> set[str]:
+        """Tags of everything this operation saw, by which a CDN drops what shows it."""
+        return {tag for loader in self._loaders.values() for tag in loader.seen_tags()}
+
     def require(self, role: models.Role) -> Viewer:
         """The viewer, if their role reaches `role`.
 

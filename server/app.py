@@ -15,7 +15,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.types import Scope
 
 import workers
-from graph.engine.answers import Answers
+from graph.engine.answers import Answers, RenderTags
 from graph.engine.operations import Operations
 from graph.engine.trusted_documents import keep_compiled
 from graph.schema import open_documents
@@ -147,13 +147,18 @@ def _operations(runtime: Runtime) -> Operations:
         open_documents(settings, runtime.ops.documents.trusted),
         by_plan=settings.graphql_executor == "plan",
         deadline_seconds=settings.graphql_deadline_seconds,
-        answers=Answers(runtime.cache),
+        answers=Answers(runtime.cache, render_tags=_render_tags(runtime)),
         gate=OperationGate(
             settings.operations_in_flight,
             settings.operations_queued,
             settings.operations_queue_seconds,
         ),
     )
+
+
+def _render_tags(runtime: Runtime) -> RenderTags | None:
+    cdn = runtime.catalog.cdn
+    return cdn.render_tags if cdn.tag_rules is not None else None
 
 
 def _routes(runtime: Runtime, read_metrics: ReadMetrics) -> list[Route]:

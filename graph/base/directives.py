@@ -51,12 +51,17 @@ describe_enum(
 
 @strawberry.schema_directive(
     locations=[Location.FIELD_DEFINITION],
-    description="How long a response with this field may be cached. A response is cached "
-    "for the shortest `maxAge` of its root fields, and not at all if any "
-    "field is PRIVATE.",
+    description="How long a response with this field may be cached. The shortest time of its "
+    "fields holds for a response; fields without one are cached as their parents. A response is "
+    "not cached at all if a root field has no `maxAge` or any field is PRIVATE.",
 )
 class CacheControl:
     max_age: int | None = strawberry.directive_field(name="maxAge", default=UNSET)
+    s_max_age: int | None = strawberry.directive_field(name="sMaxAge", default=UNSET)
+    stale_while_revalidate: int | None = strawberry.directive_field(
+        name="staleWhileRevalidate", default=UNSET
+    )
+    stale_if_error: int | None = strawberry.directive_field(name="staleIfError", default=UNSET)
     scope: CacheControlScope | None = strawberry.directive_field(name="scope", default=UNSET)
 
 
@@ -94,7 +99,12 @@ _ARGUMENTS = {
     },
     "auth": {"requires": "The lowest role that may select the field."},
     "cacheControl": {
-        "maxAge": "Seconds that a shared cache may store the response.",
+        "maxAge": "Seconds that a cache may use the response.",
+        "sMaxAge": "Seconds for a shared cache, which is purged; null means as `maxAge`.",
+        "staleWhileRevalidate": "Seconds after that in which a cache may go on using the "
+        "response while it asks for a new one.",
+        "staleIfError": "Seconds after that in which a cache may go on using the response "
+        "while the server cannot answer.",
         "scope": "Who may share the cached response; null means PUBLIC.",
     },
     "cost": {"weight": "Points to add, a whole number such as 10."},

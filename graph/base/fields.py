@@ -20,6 +20,7 @@ from strawberry.types.field import StrawberryField
 
 from graph.base.core_batching import run_in_batch
 from graph.base.directives import Auth, CacheControl, CacheControlScope, Cost, ListSize
+from graph.base.freshness import Freshness
 from loaders import CachedLoader, in_order
 from models import Role
 from resolvers.context import Context
@@ -54,9 +55,7 @@ class Spec:
     requires: Role | None = None
     cost: int = 0  # beyond the things it answers with, which cost 1 each
     assumed_size: int | None = None  # of a list without a slicing argument
-    max_age_seconds: int | None = (
-        None  # how long a public answer may be cached; None: as its parent
-    )
+    freshness: Freshness | None = None  # of public answers; None: as the parent's
     is_private: bool = False  # depends on the viewer
     is_pure: bool = False  # computed of the parent, arguments and settings alone
     is_slow: bool = False  # waits for outside services: cancelled when the client disconnects
@@ -164,12 +163,21 @@ def _directives(spec: Spec, arguments: Sequence[str]) -> Iterator[object]:
         yield ListSize(assumed_size=spec.assumed_size, require_one_slicing_argument=False)
     if spec.cost:
         yield Cost(weight=str(spec.cost))
-    if spec.max_age_seconds is not None:
-        yield CacheControl(max_age=spec.max_age_seconds)
+    if spec.freshness is not None:
+        yield _describe_freshness(spec.freshness)
     if spec.is_private:
         yield CacheControl(scope=CacheControlScope.PRIVATE)
     if spec.requires is not None:
         yield Auth(requires=spec.requires)
+
+
+def _describe_freshness(freshness: Freshness) -> CacheControl:
+    return CacheControl(
+        max_age=freshness.max_age,
+        s_max_age=UNSET if freshness.shared_max_age is None else freshness.shared_max_age,
+        stale_while_revalidate=freshness.stale_while_revalidate,
+        stale_if_error=freshness.stale_if_error,
+    )
 
 
 def plain(description: str, *, needs: Iterable[str] | None = None, **options: Any) -> Any:

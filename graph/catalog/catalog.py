@@ -14,6 +14,7 @@ from graph.base.connections import connection
 from graph.base.enums import describe_enum
 from graph.base.extension import extend
 from graph.base.fields import batched, computed, plain, relation, resolver
+from graph.base.freshness import CATALOGUE, FIGURES
 from graph.base.info import Info, looks_behind, requested_fields
 from graph.base.node import Node, node_type
 from graph.base.paging import After, Before, Count, First, Last, without_default
@@ -271,20 +272,20 @@ async def _movie_statistics(
 @extend(Query)
 class CatalogQuery:
     movies: MovieConnection | None = resolver(
-        _movies, "Films of the catalogue, filtered, ordered and paginated.", max_age_seconds=60
+        _movies, "Films of the catalogue, filtered, ordered and paginated.", freshness=CATALOGUE
     )
     movie: Movie | None = resolver(
-        _movie, "One film by an identifier; null if there is none.", max_age_seconds=60
+        _movie, "One film by an identifier; null if there is none.", freshness=CATALOGUE
     )
     person: Person | None = resolver(
-        _person, "One person by id; null if there is none.", max_age_seconds=60
+        _person, "One person by id; null if there is none.", freshness=CATALOGUE
     )
     genres: list[Genre] | None = resolver(
-        _genres, "All genres, ordered by name.", max_age_seconds=300
+        _genres, "All genres, ordered by name.", freshness=FIGURES
     )
     movie_statistics: list[GenreStatistics] | None = resolver(
         _movie_statistics,
         "Statistics by genre, the genre with the most films first.",
         cost=10,
-        max_age_seconds=300,
+        freshness=FIGURES,
     )

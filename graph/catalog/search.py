@@ -13,6 +13,7 @@ from graph.base.connections import connection
 from graph.base.enums import describe_enum
 from graph.base.extension import extend
 from graph.base.fields import computed, resolver
+from graph.base.freshness import CATALOGUE
 from graph.base.info import Info, requested_fields
 from graph.base.paging import After, Before, First, Last, without_default
 from graph.base.roots import Query
@@ -120,12 +121,12 @@ class SearchQuery:
         _search,
         "Searches films, shows and people by words in their names and descriptions.",
         cost=10,
-        max_age_seconds=60,
+        freshness=CATALOGUE,
     )
     suggest: list[SearchResult] | None = resolver(
         _suggest,
         "Films, shows and people whose names begin with a text, most popular first; for search "
         "boxes, while somebody types.",
         cost=1,
-        max_age_seconds=60,
+        freshness=CATALOGUE,
     )

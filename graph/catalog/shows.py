@@ -13,6 +13,7 @@ from graph.base.connections import connection
 from graph.base.enums import describe_enum
 from graph.base.extension import extend
 from graph.base.fields import batched, plain, relation, resolver
+from graph.base.freshness import CATALOGUE
 from graph.base.info import Info, looks_behind, requested_fields
 from graph.base.node import Node, node_type
 from graph.base.paging import After, Before, Count, First, Last
@@ -161,8 +162,8 @@ async def _tv_show(
 @extend(Query)
 class ShowsQuery:
     tv_shows: TvShowConnection | None = resolver(
-        _tv_shows, "Shows of the catalogue, filtered, ordered and paginated.", max_age_seconds=60
+        _tv_shows, "Shows of the catalogue, filtered, ordered and paginated.", freshness=CATALOGUE
     )
     tv_show: TvShow | None = resolver(
-        _tv_show, "One show by an identifier; null if there is none.", max_age_seconds=60
+        _tv_show, "One show by an identifier; null if there is none.", freshness=CATALOGUE
     )

@@ -1,30 +1,33 @@
 """Whole answers of public operations as encoded bytes: a hit runs nothing and encodes nothing.
 
-An answer lives as long as its shortest-lived root field and dies with anything it was made of: it
-is tagged with the cache keys its loaders read. What changes while it is being made keeps it out.
+An answer lives as long as its shortest-lived field and dies with anything it was made of: it is
+found by the cache keys its loaders read. What changes while it is being made keeps it out.
 """
 
 from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 
+from graph.base.freshness import Freshness
 from services.cache.byte_lru import ByteLru
 from services.cache.cache import Cache
 from services.cache.read_counts import count_reads
 
 # The document's digest, the operation's name, and a digest of the coerced variables.
 AnswerKey = tuple[str, str | None, bytes]
+HeaderLines = Sequence[tuple[bytes, bytes]]
+RenderTags = Callable[[Iterable[str]], HeaderLines]
 _MAX_BYTES = 64 * 1024 * 1024
 _MAX_ANSWERS = 50_000
 _MAX_ANSWER_BYTES = 512 * 1024
 _OVERHEAD_BYTES = 1_000  # of an answer with its key
-_TAG_BYTES = 150  # of a tag beside its text: its place in two indexes
+_CACHE_KEY_BYTES = 150  # of a cache key beside its text: its place in two indexes
 _SWEEP_SECONDS = 10.0
 
 
@@ -37,30 +40,64 @@ def digest_variables(coerced: Mapping[str, Any]) -> bytes:
     return hashlib.blake2b(text, digest_size=16).digest()
 
 
+def build_etag(body: bytes) -> bytes:
+    """Build the strong entity tag of a response, in quotes."""
+    return b'"%b"' % hashlib.blake2b(body, digest_size=12).hexdigest().encode()
+
+
+class Sources(Protocol):
+    """What an operation read, which its answer was built from."""
+
+    def seen_cache_keys(self) -> Iterable[str]:
+        """Cache keys."""
+
+    def seen_tags(self) -> Iterable[str]:
+        """Tags by which a CDN drops the answer."""
+
+
 @dataclass(frozen=True, slots=True)
 class StoredAnswer:
-    """An encoded response; `etag` is quoted, as the header requires."""
+    """An encoded response; `etag` is quoted, as the header requires.
+
+    `cache_keys` are what it was built from; `tag_lines` the header lines by which a CDN drops it.
+    """
 
     body: bytes
     etag: bytes
+    freshness: Freshness
     expires_at: float
-    tags: frozenset[str]
+    cache_keys: frozenset[str]
+    tag_lines: HeaderLines = ()
 
-    def remaining_seconds(self, now: float) -> int:
-        """Return the whole seconds until the answer expires, at least 0."""
-        return max(0, int(self.expires_at - now))
+    def age_seconds(self, now: float) -> int:
+        """Return the whole seconds since it was built."""
+        return max(0, self.freshness.max_age - int(self.expires_at - now))
+
+    def is_expired(self, now: float) -> bool:
+        """Whether it may not be used any more."""
+        return self.expires_at <= now
 
 
 class Answers:
-    """Cache of encoded responses, one per process, bounded by bytes, keys and tags included."""
+    """Cache of encoded responses, one per process, bounded by bytes, keys and tags included.
 
-    def __init__(self, cache: Cache, clock: Callable[[], float] = time.monotonic) -> None:
+    Args:
+        render_tags: gives the header lines with tags for a CDN; None: there is none that has tags.
+    """
+
+    def __init__(
+        self,
+        cache: Cache,
+        clock: Callable[[], float] = time.monotonic,
+        render_tags: RenderTags | None = None,
+    ) -> None:
         self._cache = cache
         self._clock = clock
+        self._render_tags = render_tags
         self._stored: ByteLru[AnswerKey, StoredAnswer] = ByteLru(
             _MAX_BYTES, _MAX_ANSWERS, self._forget_tags
         )
-        self._by_tag: dict[str, set[AnswerKey]] = {}
+        self._by_cache_key: dict[str, set[AnswerKey]] = {}
         self._swept_at = clock()
         cache.on_invalidate(self.drop)
 
@@ -92,45 +129,48 @@ class Answers:
         self,
         key: AnswerKey,
         body: bytes,
-        seconds: int,
-        find_tags: Callable[[], Iterable[str]],
+        freshness: Freshness,
+        sources: Sources,
         since: int,
     ) -> StoredAnswer:
-        """Store a response for so many seconds; beyond the limit others leave, or it itself.
+        """Store a response; beyond the limit others leave, or it itself.
 
         Args:
-            find_tags: gives the cache keys the response was built from.
+            sources: what the response was built from.
             since: `changes` before it was built.
 
         Returns:
             The answer. One that is too large is not stored, nor one built from what changed
             meanwhile, which has expired at once.
         """
-        etag = b'"' + hashlib.blake2b(body, digest_size=12).hexdigest().encode() + b'"'
-        expires_at = self._clock() + seconds
-        if not self._cache.uses_answers and self._cache.changes == since:
-            return StoredAnswer(body, etag, expires_at, frozenset())  # nobody needs its tags
-        stored = StoredAnswer(body, etag, expires_at, frozenset(find_tags()))
-        if self._cache.has_changed(stored.tags, since):
+        etag = build_etag(body)
+        expires_at = self._clock() + freshness.max_age
+        lines = self._render_tags(sources.seen_tags()) if self._render_tags is not None else ()
+        if not self._cache.uses_answers and self._cache.changes == since:  # nobody needs its keys
+            return StoredAnswer(body, etag, freshness, expires_at, frozenset(), lines)
+        cache_keys = frozenset(sources.seen_cache_keys())
+        stored = StoredAnswer(body, etag, freshness, expires_at, cache_keys, lines)
+        if self._cache.has_changed(stored.cache_keys, since):
             return replace(stored, expires_at=self._clock())
         if len(body) > _MAX_ANSWER_BYTES or not self._cache.uses_answers:
             return stored
         self._sweep()
         self._stored.pop(key)
-        for tag in stored.tags:
-            self._by_tag.setdefault(tag, set()).add(key)
-        tag_bytes = sum(len(tag) + _TAG_BYTES for tag in stored.tags)
-        self._stored.put(key, stored, len(body) + tag_bytes + _OVERHEAD_BYTES)
+        for name in stored.cache_keys:
+            self._by_cache_key.setdefault(name, set()).add(key)
+        key_bytes = sum(len(name) + _CACHE_KEY_BYTES for name in stored.cache_keys)
+        line_bytes = sum(len(value) for _, value in lines)
+        self._stored.put(key, stored, len(body) + key_bytes + line_bytes + _OVERHEAD_BYTES)
         return stored
 
-    def drop(self, tags: Iterable[str] | None) -> None:
+    def drop(self, cache_keys: Iterable[str] | None) -> None:
         """Remove every answer built from these cache keys; for None, all answers."""
-        if tags is None:
+        if cache_keys is None:
             self._stored.clear()
-            self._by_tag.clear()
+            self._by_cache_key.clear()
             return
-        for tag in tags:
-            for key in list(self._by_tag.get(tag, ())):
+        for name in cache_keys:
+            for key in list(self._by_cache_key.get(name, ())):
                 self._stored.pop(key)
 
     def _sweep(self) -> None:
@@ -143,9 +183,9 @@ class Answers:
                 self._stored.pop(key)
 
     def _forget_tags(self, key: AnswerKey, stored: StoredAnswer) -> None:
-        for tag in stored.tags:
-            holders = self._by_tag.get(tag)
+        for name in stored.cache_keys:
+            holders = self._by_cache_key.get(name)
             if holders is not None:
                 holders.discard(key)
                 if not holders:
-                    del self._by_tag[tag]
+                    del self._by_cache_key[name]

@@ -70,6 +70,7 @@ class Answer:
     stored: StoredAnswer | None = None  # the cached answer of a public query
     extensions: dict[str, Any] | None = None
     cost: int = 1  # points counted where nothing runs: a stored answer or a refusal
+    is_hit: bool = False  # `stored` was there before the request
     is_parsed: bool = True  # whether the document could be parsed
     cursor: str | None = None  # of an event, to resume after it
 
@@ -198,7 +199,7 @@ class Operations:
                 request.answer_key = (
                     key if request.query is None or not request.document_id else None
                 )
-                return Answer(None, [], stored=stored)
+                return Answer(None, [], stored=stored, is_hit=True)
         cost = operation.cost.of(variables.coerced) + entries
         if cost > self.documents.limits.cost:
             return _refusal_of(_too_costly(cost, self.documents.limits.cost), context)
@@ -218,7 +219,7 @@ class Operations:
             return None
         context.require_scope(ApiKeyScope.READ)
         stored = self._answers.recall(key)
-        return None if stored is None else Answer(None, [], stored=stored)
+        return None if stored is None else Answer(None, [], stored=stored, is_hit=True)
 
     def _answer_key(
         self,
@@ -276,11 +277,9 @@ class Operations:
         plan, key = prepared.plan, prepared.answer_key
         if self._answers is None or plan is None or key is None or answer.errors:
             return
-        if plan.max_age_seconds is not None and not context.is_degraded:
+        if plan.freshness is not None and not context.is_degraded:
             body = orjson.dumps(answer.body())
-            answer.stored = self._answers.put(
-                key, body, plan.max_age_seconds, context.seen_cache_keys, since
-            )
+            answer.stored = self._answers.put(key, body, plan.freshness, context, since)
 
     async def _by_core(
         self, prepared: Prepared, context: Context, deadline: execution.Deadline, event: Any = None

@@ -9,6 +9,7 @@ import strawberry
 import models
 from graph.base.extension import extend
 from graph.base.fields import batched, plain, resolver
+from graph.base.freshness import CONSTANT
 from graph.base.info import Info
 from graph.base.quality import Quality
 from graph.base.roots import Query
@@ -78,11 +79,11 @@ class HlsQuery:
         _quality_profiles,
         "Encoding profiles of films hosted here, highest quality first.",
         assumed_size=4,
-        max_age_seconds=3600,
+        freshness=CONSTANT,
     )
     recommended_quality: QualityProfile | None = resolver(
         _recommended_quality,
         "The highest quality that a connection can carry. Measure the "
         "bandwidth with /bandwidth-test.",
-        max_age_seconds=3600,
+        freshness=CONSTANT,
     )

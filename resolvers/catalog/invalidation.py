@@ -56,10 +56,9 @@ async def invalidate_movie(
         keys.append(cache_keys.GENRE_FIGURES.key())
     await context.cache.lists.drop(tags, changed)
     await context.cache.invalidate(keys)
-    purged_tags = sorted(own) + sorted(_tags_of(lists[key] for key in changed) if lists else tags)
     if purge_id is not None and lists is not None:
-        await purging.mark_ready(context.runtime, purge_id, purged_tags)
-    return purged_tags
+        await purging.mark_ready(context.runtime, purge_id, sorted(set(keys)))
+    return sorted(own) + sorted(_tags_of(lists[key] for key in changed) if lists else tags)
 
 
 async def purge(context: Context, tags: Sequence[str], *, soft: bool) -> PurgeResult:

@@ -15,12 +15,12 @@ from typing import Any
 from starlette.types import Receive, Scope, Send
 
 from graph.base.errors import OUR_FAULTS
-from graph.engine.answers import StoredAnswer
 from graph.engine.operations import Answer, Operations, Prepared
 from resolvers.context import Browser, Context, Runtime, Viewer
 from server.graphql import cookies, rate_headers
 from server.graphql.batches import Batches, encode_batch, find_scarcest
 from server.graphql.bodies import read_body
+from server.graphql.cache_headers import describe_caching, is_unchanged
 from server.graphql.disconnect import ClientDisconnected, cancel_on_disconnect
 from server.graphql.naming.addresses import check_address
 from server.graphql.naming.client_names import read_client_name
@@ -197,9 +197,10 @@ class GraphQLOverHTTP:
         set_cookies = self._set_cookies(scope.get("browser"), headers)
         body = answer.encoded()
         is_event = accepted.events is EventStreams.ALWAYS
-        if answer.stored is not None and scope["method"] != "POST" and not is_event:
-            extra = self._cache_headers(answer.stored, headers)
-            if _matches_etag(headers.get(b"if-none-match"), answer.stored.etag):
+        is_get = scope["method"] in ("GET", "HEAD") and not is_event
+        if is_get and not answer.errors and answer.started:
+            extra = describe_caching(answer, body, self._clock(), has_cookies=bool(set_cookies))
+            if is_unchanged(headers.get(b"if-none-match"), extra):
                 status, body = 304, b""
         admission = scope.get("admission")
         if admission is not None:
@@ -224,18 +225,6 @@ class GraphQLOverHTTP:
             self._runtime.ops.abuse_watch.record_signal(
                 client[0], Signal.INVALID_REQUEST, account=scope.get("account")
             )
-
-    def _cache_headers(
-        self, stored: StoredAnswer, headers: dict[bytes, bytes]
-    ) -> dict[bytes, bytes]:
-        """Caching headers of a public answer; a request with credentials gets no public ones.
-
-        Cookies without our header are none: they were not read.
-        """
-        if b"authorization" in headers or cookies.HEADER in headers:
-            return {b"etag": stored.etag}
-        seconds = stored.remaining_seconds(self._clock())
-        return {b"etag": stored.etag, b"cache-control": b"public, max-age=%d" % seconds}
 
     async def _run(
         self, scope: Scope, prepared: Prepared | Answer, context: Context, receive: Receive
@@ -278,14 +267,6 @@ class GraphQLOverHTTP:
             browser,
             read_client_name(headers),
         )
-
-
-def _matches_etag(if_none_match: bytes | None, etag: bytes) -> bool:
-    """Whether If-None-Match has the tag (RFC 9110, 13.1.2): weak comparison, or `*`."""
-    if if_none_match is None:
-        return False
-    tags = (tag.strip().removeprefix(b"W/") for tag in if_none_match.split(b","))
-    return any(tag in (etag, b"*") for tag in tags)
 
 
 def operation_label(prepared: Prepared) -> str:

@@ -48,16 +48,17 @@ async def test_an_answer_with_anything_personal_is_cached_nowhere(world: World, 
     for _ in range(3):
         own = await _gotten(world, query, world.ada.token)
         assert own.headers["cache-control"] == "no-store"
-        assert "etag" not in own.headers
         assert "errors" not in own.json()
     # when others ask the same
     for token in (world.bob.token, None):
-        for headers in ({}, {"if-none-match": "*"}, {"if-none-match": '"a", *'}):
+        adas = own.headers["etag"]
+        for headers in ({}, {"if-none-match": "*"}, {"if-none-match": f"{adas}, *"}):
             response = await _gotten(world, query, token, **headers)
             # then they get an answer of their own, which nobody keeps
             assert response.status_code == 200
             assert response.headers["cache-control"] == "no-store"
             assert response.content != own.content
+            assert response.headers["etag"] != adas
             assert world.seen(response) == set()
 
 
@@ -69,10 +70,10 @@ async def test_a_public_answer_is_the_same_for_all_and_tells_nothing(world: Worl
     ]
     assert len({response.content for response in answers}) == 1
     assert world.seen(answers[0]) == set()
-    # kept by shared caches only if the request told of nobody
-    cache_headers = [response.headers["cache-control"] for response in answers]
-    assert cache_headers[0] == cache_headers[1] == cache_headers[3] == "no-store"
-    assert cache_headers[2].startswith("public")
+    # and kept by shared caches, whoever asked: it depends on nobody
+    (cache_header,) = {response.headers["cache-control"] for response in answers}
+    assert cache_header.startswith("public")
+    assert not any("set-cookie" in response.headers for response in answers)
     etag = answers[2].headers["etag"]
     again = await _gotten(world, query, world.bob.token, **{"if-none-match": etag})
     assert (again.status_code, again.content) == (304, b"")
@@ -92,7 +93,7 @@ async def test_adas_etag_brings_bob_nothing(world: World, name: str) -> None:
     own = await _same(world, made, world.ada.token, None)
     etag = own.headers.get("etag")
     if made.asks & personal_fields():
-        assert etag is None
+        assert own.headers["cache-control"] == "no-store"
     for token in (world.bob.token, None):
         response = await _same(world, made, token, etag or '"of-adas-answer"')
         assert response.status_code in (200, 304)

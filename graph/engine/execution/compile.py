@@ -6,7 +6,7 @@ plan never looks at the document again.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from operator import attrgetter
 from typing import Any
 
@@ -35,6 +35,7 @@ from graphql import (
 from strawberry.schema.config import StrawberryConfig
 
 from graph.base.fields import Field, FieldKind, Spec
+from graph.base.freshness import Freshness, least
 from graph.engine.execution.arguments import argument_reader
 from graph.engine.execution.leaves import make_build
 from graph.engine.execution.literals import has_variable
@@ -95,19 +96,20 @@ def compile_plan(
     root = compiler.group(root_type, [operation.selection_set])
     steps = [_finish_group(GroupPlan(root_type, [field], field.needs)) for field in root.fields]
     kind = operation.operation.value
-    return Plan(operation, kind, root, steps, _max_age(root) if kind == "query" else None)
+    return Plan(operation, kind, root, steps, _freshness(root) if kind == "query" else None)
 
 
-def _max_age(root: GroupPlan) -> int | None:
-    """Return the root fields' shortest age, if all have one and nothing is private."""
-    ages = [field.spec.max_age_seconds for field in root.fields if field.name != "__typename"]
-    if not ages or _is_private(root):
+def _freshness(root: GroupPlan) -> Freshness | None:
+    """Return the least time of all fields, if each root field has one and nothing is private."""
+    if any(field.spec.freshness is None for field in root.fields if field.name != "__typename"):
         return None
-    set_ages = [age for age in ages if age]
-    return min(set_ages) if len(set_ages) == len(ages) else None
+    fields = list(_walk(root))
+    if any(field.spec.is_private or field.spec.requires is not None for field in fields):
+        return None
+    return least([field.spec.freshness for field in fields if field.spec.freshness is not None])
 
 
-def _is_private(root: GroupPlan) -> bool:
+def _walk(root: GroupPlan) -> Iterator[FieldPlan]:
     seen: set[GroupPlan] = set()
     stack = [root]
     while stack:
@@ -116,10 +118,8 @@ def _is_private(root: GroupPlan) -> bool:
             continue
         seen.add(group)
         for field in group.fields:
-            if field.spec.is_private or field.spec.requires is not None:
-                return True
+            yield field
             stack += field.children.values()
-    return False
 
 
 def _finish_group(group: GroupPlan) -> GroupPlan:

@@ -20,6 +20,7 @@ from graphql import (
 )
 
 from graph.base.fields import FieldKind, Spec
+from graph.base.freshness import Freshness
 
 Class = type[Any]
 Arguments = Callable[[Any], dict[str, Any]]  # variable values -> what the field's function takes
@@ -89,4 +90,4 @@ class Plan:
     kind: str  # query, mutation or subscription
     root: GroupPlan
     steps: list[GroupPlan]
-    max_age_seconds: int | None  # how long an answer may be cached; None: not at all
+    freshness: Freshness | None  # how long an answer may be cached; None: not at all

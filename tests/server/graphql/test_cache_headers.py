@@ -9,10 +9,12 @@ from typing import Any
 import httpx
 import pytest
 
+from graph.base.freshness import Freshness, least
+from models import Role
 from resolvers.context import Runtime
 from services.cache.cache import Cache
 from services.settings.settings import Settings
-from tests.support.api_client import connect_runtime
+from tests.support.api_client import connect_runtime, token_for
 from tests.support.titles import film, film_id, genre, person, show, store
 
 PUBLIC = {
@@ -41,17 +43,19 @@ async def catalogue(runtime: Runtime, settings: Settings) -> None:
     await store([show(1), person(1, "Ada")])
 
 
-def caching(response: httpx.Response) -> tuple[str, str | None, str]:
-    """The headers that say who may keep the answer, but for the seconds."""
+def caching(response: httpx.Response) -> tuple[str | None, ...]:
+    """The headers that say who may keep the answer, but for its age."""
     assert response.status_code == 200
-    control = re.sub(r"max-age=\d+", "max-age", response.headers["cache-control"])
-    return control, response.headers.get("etag"), response.headers["vary"]
+    names = ("cache-control", "cdn-cache-control", "etag", "vary")
+    return tuple(response.headers.get(name) for name in names)
 
 
 def max_age(response: httpx.Response) -> int:
-    match = re.fullmatch(r"public, max-age=(\d+)", response.headers["cache-control"])
+    """Seconds that are left."""
+    stale = r", stale-while-revalidate=\d+, stale-if-error=86400"
+    match = re.fullmatch(r"public, max-age=(\d+)" + stale, response.headers["cache-control"])
     assert match is not None
-    return int(match[1])
+    return int(match[1]) - int(response.headers["age"])
 
 
 async def get(client: httpx.AsyncClient, query: str, **headers: str) -> httpx.Response:
@@ -68,6 +72,7 @@ async def test_the_first_answer_has_the_headers_of_the_second(
     assert first.content == second.content
     assert caching(first) == caching(second)
     assert seconds - 5 <= max_age(second) <= max_age(first) <= seconds
+    assert (first.headers["x-cache"], second.headers["x-cache"]) == ("miss", "hit")
     # and who has it already is told so from the first on
     etag = first.headers["etag"]
     assert (await get(client, query, **{"if-none-match": etag})).status_code == 304
@@ -103,18 +108,49 @@ async def test_headers_are_public_while_redis_cannot_tell_of_changes(
     [
         "{ viewer { id } }",
         "{ movies(first: 1) { nodes { title onWatchlist } } }",
-        "{ movies(first: 0) { nodes { title } } }",
-        "{ genres { slug } rateLimit { remaining } }",
-        "{ nope }",
+        "{ genres { slug } rateLimit { limit } }",
     ],
 )
-async def test_what_is_personal_or_failed_is_kept_by_nobody(
+async def test_what_is_personal_is_kept_by_nobody_but_may_be_compared(
+    client: httpx.AsyncClient, catalogue: None, query: str
+) -> None:
+    first, second = [await get(client, query) for _ in range(2)]
+    assert [one.headers["cache-control"] for one in (first, second)] == ["no-store"] * 2
+    # whoever has the same answer is told so, and nothing of it is sent
+    assert first.headers["etag"] == second.headers["etag"]
+    again = await get(client, query, **{"if-none-match": first.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    assert again.headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize("query", ["{ movies(first: 0) { nodes { title } } }", "{ nope }"])
+async def test_what_failed_is_kept_by_nobody(
     client: httpx.AsyncClient, catalogue: None, query: str
 ) -> None:
     for _ in range(2):
-        response = await client.get("/graphql", params={"query": query})
+        response = await get(client, query)
         assert response.headers["cache-control"] == "no-store"
         assert "etag" not in response.headers
+        assert (await get(client, query, **{"if-none-match": "*"})).status_code != 304
+
+
+async def test_a_public_answer_is_public_for_a_signed_in_viewer(
+    client: httpx.AsyncClient, runtime: Runtime, catalogue: None
+) -> None:
+    query, _ = PUBLIC["a list"]
+    anonymous = await get(client, query)
+    token = token_for(runtime, Role.ADMIN)
+    signed_in = await get(client, query, authorization=f"Bearer {token}")
+    assert signed_in.content == anonymous.content
+    assert caching(signed_in) == caching(anonymous)
+    assert max_age(signed_in) > 0
+
+
+async def test_the_least_time_of_all_parts_holds() -> None:
+    one = Freshness(60, 30, 100, 600)
+    other = Freshness(300, 10, 50)
+    assert one.shorten(other) == other.shorten(one) == Freshness(60, 10, 50, 300)
+    assert least([]) is None
 
 
 async def test_a_change_elsewhere_keeps_no_answer_from_being_kept(
