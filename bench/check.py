@@ -19,9 +19,21 @@ class Answers:
     mean_bytes: float
 
 
-def check(servers: Sequence[Running], chosen: Sequence[Item], sequence: int) -> list[str]:
-    """What differs, one line each; empty when all is well."""
-    problems: list[str] = []
+@dataclass(frozen=True)
+class Problem:
+    """A server that fails an item, or answers otherwise than the first one does."""
+
+    server: Running
+    item: Item
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.server.name}, {self.item.name}: {self.text}"
+
+
+def check(servers: Sequence[Running], chosen: Sequence[Item], sequence: int) -> list[Problem]:
+    """What differs; empty when all is well."""
+    problems: list[Problem] = []
     for item in chosen:
         reference: tuple[str, Answers] | None = None
         for server in servers:
@@ -29,14 +41,14 @@ def check(servers: Sequence[Running], chosen: Sequence[Item], sequence: int) -> 
                 continue
             try:
                 server.renew(item)
-                answers_by_server = answers(server, item, sequence)
+                given = answers(server, item, sequence)
             except ValueError as error:
-                problems.append(f"{server.name}, {item.name}: {error}")
+                problems.append(Problem(server, item, str(error)))
                 continue
             if reference is None:
-                reference = (server.name, answers_by_server)
-            elif where := difference(reference[1].data, answers_by_server.data):
-                problems.append(f"{server.name}, {item.name}: not as {reference[0]}: {where}")
+                reference = (server.name, given)
+            elif where := difference(reference[1].data, given.data):
+                problems.append(Problem(server, item, f"not as {reference[0]}: {where}"))
     return problems
 
 

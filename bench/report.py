@@ -82,7 +82,7 @@ def document(
         f"## How to read it\n\n{_ABOUT}",
         _UNFAIR,
         _settings(),
-        "## Every row\n\nAll answers were equal, before and after.",
+        "## Every row\n\nAnswers were equal before and after; where not, the notes say so.",
         tables(servers, chosen, cells),
         *(f"### {section.title}\n\n{section.text}" for section in sections),
         _memory(servers, circumstances.memory),
