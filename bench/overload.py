@@ -11,6 +11,7 @@ import asyncio
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
@@ -54,9 +55,9 @@ class Load:
     async def _connect(self, ends_at: float) -> None:
         try:
             reader, writer = await asyncio.open_connection("127.0.0.1", self.port, limit=2**20)
-            while time.perf_counter() < ends_at:
-                await self._ask(reader, writer)
-            writer.close()
+            with closing(writer):
+                while time.perf_counter() < ends_at:
+                    await self._ask(reader, writer)
         except (OSError, EOFError):  # refused, reset or cut: this client gives up
             self.others += 1
 
