@@ -1,6 +1,7 @@
 """python -m bench: load the films, start the servers, check that they agree, measure, report.
 
-python -m bench profile, scaling, overload, search or tiers: see the file of that name.
+python -m bench profile, scaling, processes (cores.py), overload, search or tiers: see the file
+of that name.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pathlib import Path
 
 from bench import dataset, install, report, search, tiers
 from bench.check import check
+from bench.cores import compare_processes
 from bench.databases import Addresses, databases
 from bench.items import ITEMS, Item
 from bench.measure import Cells, Pace, Sequences, measure
@@ -43,6 +45,14 @@ def main() -> int:
             films = dataset.load(addresses, seed=not options.no_seed)
             if options.what == "scaling":
                 _say(scaling(addresses, FOLDER, dict(options.env), options.rounds, _say))
+                return 0
+            if options.what == "processes":
+                pace, more = _pace(options), dict(options.env)
+                _say(
+                    compare_processes(
+                        addresses, films, FOLDER, more, pace.rounds, pace.seconds, _say
+                    )
+                )
                 return 0
             if options.what == "overload":
                 _say(overload(addresses, FOLDER, dict(options.env), options.rounds, _say))
@@ -122,9 +132,10 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     add = parser.add_argument
     add("what", nargs="?", default="peers",
-        choices=["peers", "profile", "scaling", "overload", "search", "tiers"],
+        choices=["peers", "profile", "scaling", "processes", "overload", "search", "tiers"],
         help="peers: the tables; profile: a request's time by layer; "
         "scaling: CPU per film of large and small answers; "
+        "processes: what two serve on two cores, and one on one; "
         "overload: answers at 16 and 256 connections; search: p95 and index size; "
         "tiers: what the caches promise")  # fmt: skip
     add("--servers", help=f"comma separated: {', '.join(t.name for t in TARGETS)}")

@@ -47,16 +47,24 @@ def _line(request: Request) -> str:
     return "\t".join((request.method, request.path, headers, request.body))
 
 
-def drive(port: int, requests: Path, seconds: float, *, offset: int, sequence: int) -> Load:
+def drive(
+    port: int,
+    requests: Path,
+    seconds: float,
+    *,
+    offset: int,
+    sequence: int,
+    connections: int = CONNECTIONS,
+) -> Load:
     """Sends the requests in turn from `offset` on; `sequence` numbers progress reports."""
     numbers = [str(requests), str(offset), str(sequence)]
     if generator() == "wrk":
-        command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{max(1, round(seconds))}s"]
+        command = ["wrk", "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s"]
         command += ["--timeout", "20s", "-s", str(_FOLDER / "load.lua")]
         command += [f"http://127.0.0.1:{port}/", "--", *numbers]
     else:
         command = [sys.executable, str(_FOLDER / "load_asyncio.py")]
-        command += [str(port), str(CONNECTIONS), str(seconds), *numbers]
+        command += [str(port), str(connections), str(seconds), *numbers]
     log = requests.with_suffix(".load.log")
     child = start("load generator", command, core=OTHER_CORE, log=log)
     try:

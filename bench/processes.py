@@ -17,6 +17,7 @@ from pathlib import Path
 
 SERVER_CORE = 0
 OTHER_CORE = 1  # load generator, databases and the bench itself
+ANY_CORE = -1  # all that the bench may use
 _ALLOWED_CORES = os.sched_getaffinity(0)
 _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 _PR_SET_PDEATHSIG = 1
@@ -120,6 +121,12 @@ def cpu_seconds(pid: int) -> float:
     """User and system time of the process, its descendants and those already waited for."""
     stats = _process_table()
     return sum(stats[member][1] for member in _tree(pid, stats) if member in stats)
+
+
+def cpu_of_children(pid: int) -> dict[int, float]:
+    """User and system time of each child that runs, without its own children's."""
+    table = _process_table()
+    return {child: spent for child, (parent, spent) in table.items() if parent == pid}
 
 
 def memory_bytes(pid: int) -> int:

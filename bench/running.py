@@ -54,7 +54,12 @@ class Running:
 
 @contextmanager
 def servers(
-    targets: Sequence[Target], addresses: Addresses, folder: Path, more: Mapping[str, str]
+    targets: Sequence[Target],
+    addresses: Addresses,
+    folder: Path,
+    more: Mapping[str, str],
+    *,
+    core: int = SERVER_CORE,
 ) -> Iterator[list[Running]]:
     """All targets, started and answering, each with a Redis database; stopped at the end."""
     with ExitStack() as stack:
@@ -65,7 +70,7 @@ def servers(
             child = start(
                 target.name,
                 peer_command(target, folder),
-                core=SERVER_CORE,
+                core=core,
                 log=folder / f"logs/{target.name}.log",
                 environment=settings(target, own, port, more),
                 folder=target.folder,
