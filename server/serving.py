@@ -9,6 +9,7 @@ import socket
 import sys
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
+from math import ceil
 from typing import Any, TypeVar
 
 import uvicorn
@@ -32,7 +33,9 @@ from services.settings.settings import Settings
 
 T = TypeVar("T")
 KEEP_ALIVE_SECONDS = 5  # how long a connection may wait for its next request
-LEAVE_SECONDS = KEEP_ALIVE_SECONDS + 0.5
+_LEAVE_SLACK_SECONDS = 0.5
+LEAVE_SECONDS = KEEP_ALIVE_SECONDS + _LEAVE_SLACK_SECONDS
+_LEAVE_STEP_SECONDS = 0.05
 _SHUTDOWN_SECONDS = 7  # of the 10 that a process has: the rest is for what it has connected
 _MAX_MESSAGE_BYTES = 64 * 1024
 _SOCKET_PING_SECONDS = 20.0
@@ -148,17 +151,29 @@ class Server(uvicorn.Server):
     async def leave(self, stop: asyncio.Event) -> None:
         """Take no further connection, and wait until those that are open have ended by themselves.
 
-        None is closed while a request may be on its way: whoever waits longer than a connection
-        may be silent is a WebSocket, or receives a long answer. `stop` ends the wait.
+        None is closed while a request may be on its way: who waits longer than a connection may
+        be silent receives a long answer. WebSockets are ended a few at a time, so that their
+        clients do not all come back at once. `stop` ends the wait.
         """
         for listener in self.servers:
             listener.close()
         self.servers.clear()
-        give_up_at = asyncio.get_running_loop().time() + LEAVE_SECONDS
-        while self.server_state.connections and not stop.is_set():
-            if asyncio.get_running_loop().time() >= give_up_at:
-                return
-            await asyncio.sleep(0.05)
+        loop = asyncio.get_running_loop()
+        give_up_at = loop.time() + LEAVE_SECONDS
+        while self.server_state.connections and not stop.is_set() and loop.time() < give_up_at:
+            self._end_sockets(give_up_at - loop.time() - _LEAVE_SLACK_SECONDS)
+            await asyncio.sleep(_LEAVE_STEP_SECONDS)
+
+    def _end_sockets(self, seconds: float) -> None:
+        """End as many WebSockets as leave the others so many seconds."""
+        sockets = [
+            one
+            for one in self.server_state.connections
+            if isinstance(one, BoundedSocket) and one.is_open
+        ]
+        steps = max(1.0, seconds / _LEAVE_STEP_SECONDS)
+        for one in sockets[: ceil(len(sockets) / steps)]:
+            one.shutdown()
 
 
 @dataclass(slots=True)

@@ -30,6 +30,11 @@ class BoundedSocket(WebSocketsSansIOProtocol):
     _ping_tokens = PINGS_AT_ONCE
     _pinged_at = 0.0
 
+    @property
+    def is_open(self) -> bool:
+        """Whether its handshake is done, and neither side has begun its end."""
+        return self.handshake_complete and not self.close_sent and not self.transport.is_closing()
+
     def connection_made(self, transport: BaseTransport) -> None:
         super().connection_made(transport)
         tcp = transport.get_extra_info("socket")

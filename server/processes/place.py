@@ -20,7 +20,8 @@ class Place:
     """One of the places.
 
     Args:
-        on_end: called with a process that ended though nobody wanted it to.
+        on_end: called with a process that ended though nobody wanted it to; with None if it
+            could not even be started.
         leave_seconds: how long a replaced process may take to end.
     """
 
@@ -28,7 +29,7 @@ class Place:
         self,
         number: int,
         start: Starter,
-        on_end: Callable[[ServingProcess], None],
+        on_end: Callable[[ServingProcess | None], None],
         leave_seconds: float,
     ) -> None:
         self.number = number
@@ -47,26 +48,37 @@ class Place:
     async def run(self) -> None:
         """Keep a process in the place, until cancelled."""
         async with self._lock:
-            process = self.current = await self._start(self.number)
+            process = self.current = await self._try_start()
         while True:
-            await process.wait()
+            if process is not None:
+                await process.wait()
             if self.current is process:
                 self._on_end(process)
                 await asyncio.sleep(self._count_pause(process))
                 async with self._lock:
                     if self.current is process:
-                        self.current = await self._start(self.number)
+                        self.current = await self._try_start()
             process = self.current
 
-    def _count_pause(self, ended: ServingProcess) -> float:
-        self._early_ends = 0 if ended.ready_seconds >= STABLE_SECONDS else self._early_ends + 1
+    async def _try_start(self) -> ServingProcess | None:
+        try:
+            return await self._start(self.number)
+        except OSError as error:  # no memory, no further process or file
+            log.error("process_start_failed", process=self.number, error=repr(error))
+            return None
+
+    def _count_pause(self, ended: ServingProcess | None) -> float:
+        is_stable = ended is not None and ended.ready_seconds >= STABLE_SECONDS
+        self._early_ends = 0 if is_stable else self._early_ends + 1
         pause = _FIRST_PAUSE_SECONDS * 2.0 ** min(self._early_ends - 1, 10)
         return min(pause, _LONGEST_PAUSE_SECONDS) if self._early_ends else 0.0
 
     async def replace(self) -> bool:
         """Replace the process by a new one; return False, and keep it, if that does not start."""
         async with self._lock:
-            new = await self._start(self.number)
+            new = await self._try_start()
+            if new is None:
+                return False
             if not await new.wait_ready(_READY_SECONDS):
                 new.kill()
                 await new.wait()

@@ -150,15 +150,17 @@ class Supervisor:
             if place.current is not None and place.is_served:
                 place.current.cover(absent)
 
-    def _record_end(self, process: ServingProcess) -> None:
+    def _record_end(self, process: ServingProcess | None) -> None:
         """Tell of an end that nobody wanted; give up where no process can serve."""
-        why = "silent" if process.is_silent else "ended"
-        metrics.serving_process_replacements_total.labels(why).inc()
-        facts = {"process": process.place, "pid": process.pid, "status": process.status}
-        log.error("process_lost", why=why, **facts)
-        is_stable = process.ready_seconds >= STABLE_SECONDS
+        if process is not None:
+            why = "silent" if process.is_silent else "ended"
+            metrics.serving_process_replacements_total.labels(why).inc()
+            facts = {"process": process.place, "pid": process.pid, "status": process.status}
+            log.error("process_lost", why=why, **facts)
+        is_stable = process is not None and process.ready_seconds >= STABLE_SECONDS
         self._early_ends = 0 if is_stable else self._early_ends + 1
-        cannot_start = (process.status or 0) > 0 and not self._is_first_ready.is_set()
+        status = process.status if process is not None else None
+        cannot_start = (status or 0) > 0 and not self._is_first_ready.is_set()
         others = [one for one in self._running if one.ready_seconds >= STABLE_SECONDS]
         too_many = self._early_ends >= _MAX_EARLY_ENDS * len(self._places) and not others
         if cannot_start or too_many:

@@ -9,10 +9,12 @@ from collections.abc import AsyncIterator
 
 import httpx
 import pytest
+from websockets.asyncio.client import ClientConnection
+from websockets.asyncio.client import connect as connect_socket
 
 from resolvers.context import Runtime
 from server.serving import KEEP_ALIVE_SECONDS, Control
-from tests.support.api_client import LiveServer, build_silent_app, serve_app
+from tests.support.api_client import PROTOCOL, LiveServer, build_silent_app, serve_app
 
 BODY = json.dumps({"query": "{ __typename }"}).encode()
 HEAD = (
@@ -121,3 +123,22 @@ async def test_further_listeners_come_and_go(server: LiveServer, control: Contro
             with pytest.raises(httpx.ReadTimeout):
                 await other.get("/health")
     own.close()
+
+
+async def test_sockets_are_ended_a_few_at_a_time(server: LiveServer, control: Control) -> None:
+    # given open sockets
+    sockets = [await connect_socket(server.socket_url, subprotocols=[PROTOCOL]) for _ in range(20)]
+    # when the process is to leave
+    ended_at: list[float] = []
+
+    async def wait_for_end(socket: ClientConnection) -> int | None:
+        await socket.wait_closed()
+        ended_at.append(time.monotonic())
+        return socket.close_code
+
+    control.leave.set()
+    async with asyncio.timeout(30):
+        codes = await asyncio.gather(*map(wait_for_end, sockets))
+    # then all are told to come back, and not all at once
+    assert codes == [1012] * 20
+    assert ended_at[-1] - ended_at[0] > 0.5
