@@ -42,6 +42,7 @@ def open_documents(settings: Settings, trusted: TrustedDocuments | None = None) 
         schema,
         CONFIG,
         introspection=settings.introspection_allowed,
+        incremental=settings.incremental_delivery,
         published=read_published(settings.published_documents),
         trusted=trusted,
     )

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from graphql import ExecutionResult, GraphQLError, GraphQLSchema
-from graphql import execute as execute_by_core
+from graphql.execution import experimental_execute_incrementally as execute_by_core
 
 from graph.engine.documents import Operation
 from graph.engine.error_behavior import CORE_EXECUTORS, ErrorBehavior

@@ -39,6 +39,7 @@ from graph.engine.document_errors import as_graphql_error, as_limit_error, witho
 from graph.engine.exclusive_fields import OneExclusiveField
 from graph.engine.execution import Plan, UnsupportedOperation, compile_plan, condition_variables
 from graph.engine.execution.variables import ReadVariables, variable_reader
+from graph.engine.incremental_directives import add_directives, strip_directives
 from graph.engine.limits import DocumentLimits, examine, overlap_rule
 from graph.engine.persisted.ids import NOT_FOUND, DocumentIds
 from services.cache.byte_lru import ByteLru
@@ -82,6 +83,7 @@ class Operation:
     size: int  # of the document in bytes, as estimated; each plan counts as much again
     is_urgent: bool  # only reports of what a player does
     plans: OrderedDict[PlanKey, Plan | None] = field(default_factory=OrderedDict)
+    incremental: DocumentNode | None = None  # `document` with @defer and @stream, if it has any
 
     @property
     def name(self) -> str | None:
@@ -137,13 +139,15 @@ class Documents:
         config: StrawberryConfig,
         *,
         introspection: bool,
+        incremental: bool = False,
         limits: DocumentLimits = DocumentLimits(),  # noqa: B008 - immutable
         capacity: int = 1_000,
         max_bytes: int = 48 * 1024 * 1024,
         published: Mapping[str, str] | None = None,
         trusted: TrustedDocuments | None = None,
     ) -> None:
-        self.schema: GraphQLSchema = schema._schema
+        core = schema._schema
+        self.schema: GraphQLSchema = add_directives(core) if incremental else core
         _declare_one_of(self.schema)
         self._config = config
         self._scalars = schema.schema_converter.scalar_registry
@@ -277,6 +281,7 @@ class Documents:
     def _read_operations(
         self, text: str, ast: DocumentNode, costs: Mapping[str, CostEstimate]
     ) -> dict[str, Operation]:
+        incremental, ast = ast, strip_directives(text, ast)
         plans: OrderedDict[PlanKey, Plan | None] = OrderedDict()
         bounds = BoundsReader(self.schema, ast, self._checks)
         size = 2 * sys.getsizeof(text) + _OVERHEAD_BYTES + _TOKEN_BYTES * _count_tokens(ast)
@@ -298,6 +303,7 @@ class Documents:
                 size,
                 _is_urgent(node),
                 plans,
+                incremental if incremental is not ast else None,
             )
             for name, node in _operations(ast)
         }

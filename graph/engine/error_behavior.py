@@ -57,8 +57,8 @@ def _locate(error: Exception, fields: FieldDetailsList, path: Path) -> GraphQLEr
     return located_error(error, [details.node for details in fields], path.as_list())
 
 
-CORE_EXECUTORS: dict[ErrorBehavior, type[ExecutorThrowingOnIncremental] | None] = {
+CORE_EXECUTORS: dict[ErrorBehavior, type[ExecutorThrowingOnIncremental]] = {
     ErrorBehavior.NULL: NullingExecutor,
-    ErrorBehavior.PROPAGATE: None,  # graphql-core's own
+    ErrorBehavior.PROPAGATE: ExecutorThrowingOnIncremental,
     ErrorBehavior.HALT: HaltingExecutor,
 }

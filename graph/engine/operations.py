@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Coroutine, Mapping
@@ -23,6 +24,7 @@ from graph.engine.documents import Document, Documents, Operation
 from graph.engine.error_behavior import ErrorBehavior
 from graph.engine.execution.state import Run
 from graph.engine.extensions import build_extensions
+from graph.engine.incremental import Delivery, run_in_parts
 from models import ApiKeyScope
 from resolvers.context import Context
 from resolvers.ops import abuse, rate_limits
@@ -254,6 +256,18 @@ class Operations:
             return await self._run(prepared, context)
         finally:
             gate.leave(time.perf_counter() - started)
+
+    async def deliver(self, prepared: Prepared, context: Context) -> Answer | Delivery:
+        """Run an operation with @defer or @stream in parts; its answer where it has but one."""
+        ends_at = asyncio.get_running_loop().time() + self._deadline_seconds
+        gate = None if prepared.operation.cost.is_slow else self.gate
+        schema, operation = self.documents.schema, prepared.operation
+        try:
+            result = await run_in_parts(schema, operation, prepared.raw, context, gate, ends_at)
+        except Overloaded as error:
+            rate_limits.settle(context, 0)
+            return _refusal_of(error, context)
+        return result if isinstance(result, Delivery) else _answer(*result, context)
 
     async def _run(self, prepared: Prepared, context: Context) -> Answer:
         deadline = execution.Deadline(self._deadline_timer, self._deadline_seconds)

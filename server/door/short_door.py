@@ -19,8 +19,7 @@ from server.door.reply_lines import CorsLines, Line, decode_lines, encode_lines
 from server.faults import is_ending
 from server.graphql.http import AnyReply, GraphQLOverHTTP, Later
 from server.graphql.naming.addresses import DOCUMENTS, ENDPOINT
-from server.graphql.replies import Reply
-from server.graphql.streams.event_streams import StreamReply
+from server.graphql.replies import Reply, ReplyInPieces
 from server.middleware.abuse_guard import AbuseGate, FindAccount
 from server.middleware.client_address import apply_forwarded
 from server.middleware.compression import Compression
@@ -87,7 +86,7 @@ class EncodedReply:
 class EncodedStream:
     """A stream that goes out by ASGI's `send`, with the headers that other answers have."""
 
-    def __init__(self, door: ShortDoor, exchange: Exchange, reply: StreamReply) -> None:
+    def __init__(self, door: ShortDoor, exchange: Exchange, reply: ReplyInPieces) -> None:
         self._door = door
         self._exchange = exchange
         self._reply = reply
@@ -213,7 +212,7 @@ class ShortDoor:
         metrics.active_connections.inc()
         try:
             reply = await later(receive)
-            if isinstance(reply, StreamReply):
+            if isinstance(reply, ReplyInPieces):
                 return EncodedStream(self, exchange, reply)
             return self.encode(exchange, reply)
         except BaseException as error:

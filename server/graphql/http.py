@@ -28,18 +28,17 @@ from server.graphql.negotiation.accept import ANYTHING, Accepted, EventStreams, 
 from server.graphql.negotiation.methods import WITH_BODY, Methods
 from server.graphql.negotiation.statuses import HttpProfile
 from server.graphql.other_site import OtherSiteWarning
-from server.graphql.replies import Refused, Reply, build_reply, send_reply
+from server.graphql.replies import Refused, Reply, ReplyInPieces, build_reply, send_reply
 from server.graphql.request_memory import RequestMemory
 from server.graphql.requests import read_batch, read_request, require_json
-from server.graphql.streams.event_streams import StreamReply
 from server.graphql.streams.frames import EVENT_STREAM, encode_whole
-from server.graphql.streams.streaming import Streaming
+from server.graphql.streams.streaming import Streaming, can_be_in_parts
 from services.limits.abuse_rules import Signal
 from services.telemetry.logs import get_logger
 
 log = get_logger("graphql_http")
 _RETRIED = frozenset({429, 503})  # clients of event streams come back by these
-AnyReply = Reply | StreamReply
+AnyReply = Reply | ReplyInPieces
 Later = Callable[[Receive], Coroutine[Any, Any, AnyReply]]  # what is waited for, once it can be
 
 
@@ -59,7 +58,7 @@ class GraphQLOverHTTP:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         answer = await self.respond(scope, dict(scope["headers"]), receive)
-        if isinstance(answer, StreamReply):
+        if isinstance(answer, ReplyInPieces):
             await answer(scope, receive, send)
         else:
             await send_reply(send, answer, head_only=scope["method"] == "HEAD")
@@ -140,11 +139,18 @@ class GraphQLOverHTTP:
         context: Context,
         receive: Receive,
     ) -> AnyReply:
-        if isinstance(prepared, Prepared) and prepared.operation.kind == "subscription":
-            cookies.require_access(context.browser, context.viewer, root_fields(prepared))
-            scope["operation_label"] = operation_label(prepared)
+        scope["admission"] = context.admission
+        if isinstance(prepared, Answer):
+            return self._reply(scope, headers, accepted, prepared)
+        self._check(scope, prepared, context)
+        if prepared.operation.kind == "subscription":
             return self._streaming.subscribe(scope, headers, accepted, prepared, context)
-        answer = await self._run(scope, prepared, context, receive)
+        if can_be_in_parts(accepted, prepared):
+            delivery = await self._streaming.deliver(accepted, prepared, context)
+            if not isinstance(delivery, Answer):
+                return delivery
+            return self._reply(scope, headers, accepted, delivery)
+        answer = await self._run(prepared, context, receive)
         return self._reply(scope, headers, accepted, answer)
 
     async def _respond_batch(
@@ -163,7 +169,7 @@ class GraphQLOverHTTP:
         requests = read_batch(body, self._batches.most)
         viewer, browser = await cookies.authenticate_scope(self._runtime, scope, headers)
         contexts = [self._context(scope, headers, viewer, browser) for _ in requests]
-        run = partial(self._run, scope, receive=receive)
+        run = partial(self._run_part, scope, receive=receive)
         answers = await self._batches.run(requests, contexts, run)
         scope["operation_label"] = f"batch of {len(answers)}"
         ran = [one for one in answers if isinstance(one, Answer)]
@@ -197,8 +203,8 @@ class GraphQLOverHTTP:
         set_cookies = self._set_cookies(scope.get("browser"), headers)
         body = answer.encoded()
         is_event = accepted.events is EventStreams.ALWAYS
-        is_get = scope["method"] in ("GET", "HEAD") and not is_event
-        if is_get and not answer.errors and answer.started:
+        is_safe = scope["method"] != "POST" and not is_event
+        if is_safe and not answer.errors and answer.started:
             extra = describe_caching(answer, body, self._clock(), has_cookies=bool(set_cookies))
             if is_unchanged(headers.get(b"if-none-match"), extra):
                 status, body = 304, b""
@@ -226,19 +232,33 @@ class GraphQLOverHTTP:
                 client[0], Signal.INVALID_REQUEST, account=scope.get("account")
             )
 
-    async def _run(
+    async def _run_part(
         self, scope: Scope, prepared: Prepared | Answer, context: Context, receive: Receive
     ) -> Answer:
-        scope["admission"] = context.admission
+        """Run an operation of a batch.
+
+        Raises:
+            Refused: it may not come this way.
+        """
         if isinstance(prepared, Answer):
             return prepared
-        cookies.require_access(context.browser, context.viewer, root_fields(prepared))
-        kind = prepared.operation.kind
-        if kind == "subscription":
+        self._check(scope, prepared, context)
+        if prepared.operation.kind == "subscription":
             raise Refused(400, "A batch takes no subscriptions.")
-        if kind == "mutation" and scope["method"] != "POST":
+        return await self._run(prepared, context, receive)
+
+    def _check(self, scope: Scope, prepared: Prepared, context: Context) -> None:
+        """Check that an operation may come this way, and give its name to the log.
+
+        Raises:
+            Refused: 401, 405.
+        """
+        cookies.require_access(context.browser, context.viewer, root_fields(prepared))
+        if prepared.operation.kind == "mutation" and scope["method"] != "POST":
             raise _not_allowed("Mutations need POST.", b"POST")
         scope["operation_label"] = operation_label(prepared)
+
+    async def _run(self, prepared: Prepared, context: Context, receive: Receive) -> Answer:
         running = self._operations.run(prepared, context)
         if not prepared.operation.cost.is_slow:
             return await running

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import orjson
-from starlette.types import Send
+from starlette.types import Message, Receive, Scope, Send
 
 from services.errors import CodedError, ErrorCode
 
@@ -52,12 +52,30 @@ class Refused(Exception):
         )
 
 
+Line = tuple[bytes, bytes]
+
+
+class ReplyInPieces:
+    """An answer that is an ASGI application: it sends itself as it becomes ready."""
+
+    __slots__ = ()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the answer."""
+        raise NotImplementedError
+
+
+def build_piece(body: bytes) -> Message:
+    """Build the message of a piece that is not the last."""
+    return {"type": "http.response.body", "body": body, "more_body": True}
+
+
 @dataclass(slots=True)
 class Reply:
     """A whole answer, ready to be sent."""
 
     status: int
-    lines: list[tuple[bytes, bytes]]
+    lines: list[Line]
     body: bytes
 
 

@@ -23,6 +23,11 @@ class ProtocolSettings(BaseSettings):
     http_batch_operations: int = Field(
         0, ge=0, le=10, description="Operations that one POST may send as a JSON array; 0: none"
     )
+    incremental_delivery: bool = Field(
+        False,
+        description="Put @defer and @stream into the schema: clients that take multipart/mixed get "
+        "answers in parts",
+    )
     sse_keep_alive_seconds: float = Field(
         15,
         gt=0,

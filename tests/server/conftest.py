@@ -25,6 +25,7 @@ _THROUGH_BOTH = {
     "test_event_streams",
     "test_header_lines",
     "test_http_protocol",
+    "test_incremental",
     "test_leaving",
     "test_query_method",
     "test_security_headers",

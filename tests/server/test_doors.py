@@ -33,7 +33,7 @@ SMALL = "query Q($n: Int) { movies(first: $n) { nodes { id } } }"
 TRUSTED = "query P($n: Int) { movies(first: $n) { nodes { title } } }"
 PUBLISHED = sha256_of(TRUSTED)
 VARYING = re.compile(
-    rb"(x-request-id: )[0-9a-f]{16}|(date: )[^\r]+|(;t=)\d+|(;r=)\d+|(max-age=)\d+"
+    rb"(x-request-id: )[0-9a-f]{16}|(date: )[^\r]+|(;t=)\d+|(;r=)\d+|(max-age=)\d+|(age: )\d+"
 )
 LOGGED = re.compile(r'"(request_id|ms|timestamp)":("[^"]*"|[0-9.e-]+)')
 

@@ -11,6 +11,14 @@ from server.graphql.replies import GRAPHQL_JSON, JSON, Refused
 _PLAIN = ("application/json", "application/*", "*/*")  # the most telling first
 _OWN = "application/graphql-response+json"
 _EVENTS = "text/event-stream"
+_DEFER_SPECS = ("", "20220824")
+
+
+class PartFormat(Enum):
+    """Format of an answer in parts, of operations with @defer or @stream."""
+
+    PATHS = "v0.1"  # known as deferSpec=20220824, too, and the one of clients that name none
+    PENDING = "v0.2"
 
 
 class EventStreams(Enum):
@@ -27,6 +35,7 @@ class Accepted:
 
     content_type: bytes = JSON
     events: EventStreams = EventStreams.NEVER
+    parts: PartFormat | None = None  # None: one part, the whole
 
 
 ANYTHING = Accepted()
@@ -41,7 +50,8 @@ def read_accept(accept: bytes | None) -> Accepted:
     """
     if not accept:
         return ANYTHING
-    weights = dict(_parse_weight(part) for part in accept.decode("latin-1").lower().split(","))
+    ranges = accept.decode("latin-1").lower().split(",")
+    weights = dict(_parse_weight(part) for part in ranges)
     plain = next((weights[name] for name in _PLAIN if name in weights), 0.0)
     own, events = weights.get(_OWN, 0.0), weights.get(_EVENTS, 0.0)
     if not (plain or own or events):
@@ -50,7 +60,21 @@ def read_accept(accept: bytes | None) -> Accepted:
             "We answer application/json, application/graphql-response+json or text/event-stream.",
         )
     content_type = GRAPHQL_JSON if own and own >= plain else JSON
-    return Accepted(content_type, _when_events(events, max(plain, own)))
+    parts = next(filter(None, map(_read_part_format, ranges)), None)
+    return Accepted(content_type, _when_events(events, max(plain, own)), parts)
+
+
+def _read_part_format(part: str) -> PartFormat | None:
+    name, weight = _parse_weight(part)
+    if name != "multipart/mixed" or not weight:
+        return None
+    parameters = part.partition(";")[2]
+    if read_parameter(parameters, "subscriptionspec"):
+        return None
+    version = read_parameter(parameters, "incrementalspec")
+    if version:
+        return next((one for one in PartFormat if one.value == version), None)
+    return PartFormat.PATHS if read_parameter(parameters, "deferspec") in _DEFER_SPECS else None
 
 
 def _when_events(weight: float, json_weight: float) -> EventStreams:

@@ -14,14 +14,21 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from graph.engine.operations import Answer
 from resolvers.context import Context
 from server.faults import is_ending, mask_fault
 from server.graphql.disconnect import wait_for_disconnect
 from server.graphql.messages import Closed
-from server.graphql.replies import Refused, build_reply, send_reply
+from server.graphql.replies import (
+    Line,
+    Refused,
+    ReplyInPieces,
+    build_piece,
+    build_reply,
+    send_reply,
+)
 from server.graphql.streams.frames import COMPLETE, EVENT_STREAM, KEEP_ALIVE, encode_next
 from server.graphql.streams.running import RunningStreams
 from services.errors import ErrorCode, InvalidToken
@@ -30,12 +37,11 @@ from services.telemetry.logs import get_logger
 log = get_logger("graphql_sse")
 RETRY_SECONDS = b"30"
 _MAX_WAIT_SECONDS = 3600.0
-Line = tuple[bytes, bytes]
 Frames = Callable[[], AbstractAsyncContextManager[AsyncIterator[bytes]]]
 
 
 @dataclass(frozen=True, slots=True)
-class StreamReply:
+class StreamReply(ReplyInPieces):
     """An answer that is sent bit by bit, an ASGI application as it is awaited.
 
     `open_frames` opens the stream's content; `lines` are further headers.
@@ -173,12 +179,12 @@ class _Stream:
                 if gone.done() or self._last.done():
                     return self._last.result() if self._last.done() else b""
                 if not pending.done():
-                    await send(_piece(KEEP_ALIVE))
+                    await send(build_piece(KEEP_ALIVE))
                     continue
                 frame = pending.result()
                 if frame is None:
                     return b""
-                await send(_piece(frame))
+                await send(build_piece(frame))
                 pending = asyncio.ensure_future(_next(frames))
         finally:
             await _cancel(pending)
@@ -195,10 +201,6 @@ async def encode_answers(answers: AsyncIterator[Answer]) -> AsyncGenerator[bytes
         if not answer.started:
             break
     yield COMPLETE
-
-
-def _piece(body: bytes) -> Message:
-    return {"type": "http.response.body", "body": body, "more_body": True}
 
 
 async def _next(frames: AsyncIterator[bytes]) -> bytes | None:
