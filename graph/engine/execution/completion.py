@@ -14,7 +14,7 @@ from graphql.pyutils import is_iterable
 
 from graph.base.fields import FieldKind
 from graph.engine.execution.failures import coerce_leaf, null_in_non_null
-from graph.engine.execution.gather import Pending
+from graph.engine.execution.gather import LISTS_OF_KEYS, Pending
 from graph.engine.execution.lasting import build_lasting
 from graph.engine.execution.plan import FieldPlan, GroupPlan
 from graph.engine.execution.state import Batch, Run
@@ -46,7 +46,7 @@ def _values_of_keys(keys: Any, loaded: Mapping[str, Any]) -> Any:
 def _complete_relation(run: Run, entry: Pending, loaded: Mapping[str, Any]) -> list[Batch] | None:
     """Build each distinct record once, shared between parents; None: not a common form."""
     field, distinct = entry.field, entry.distinct
-    classes = {keys.__class__ for keys in entry.keys}
+    classes = set(map(type, entry.keys))
     if field.list_depth > 1 or not classes <= _KEY_CLASSES[field.list_depth]:
         return None
     rows = {key: row for key in distinct if (row := loaded[key]) is not None}
@@ -63,7 +63,7 @@ def _complete_relation(run: Run, entry: Pending, loaded: Mapping[str, Any]) -> l
 
 
 # Classes of a parent's keys in the common forms, by the depth of lists.
-_KEY_CLASSES = ({str, type(None)}, {list, tuple})
+_KEY_CLASSES = ({str, type(None)}, LISTS_OF_KEYS)
 
 
 def _share(field: FieldPlan, entry: Pending, made: dict[str, Any], *, is_whole: bool) -> None:
@@ -156,7 +156,7 @@ def _build_children(
 
 def _only_group(field: FieldPlan, rows: Iterable[Any]) -> GroupPlan | None:
     """Return the group of all rows, if they are of one class and it is a legal one."""
-    classes = {row.__class__ for row in rows}
+    classes = set(map(type, rows))
     if len(classes) > 1:
         return None
     if not classes:

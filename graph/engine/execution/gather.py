@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from dataclasses import field as default
 from inspect import isawaitable
+from itertools import chain
 from types import CoroutineType
 from typing import Any
 
@@ -18,6 +19,7 @@ from loaders import CachedLoader
 from services.errors import OperationTimeout
 
 Take = Callable[[Any], None]
+LISTS_OF_KEYS = {list, tuple}  # classes of a parent's keys in the common form
 
 
 @dataclass(slots=True, eq=False)
@@ -125,23 +127,12 @@ def _collect_keys(run: Run, entry: Pending, batch: _LoaderBatch) -> None:
     batch.entries.append(entry)
     batch.needs |= entry.field.needs
     try:
-        entry.keys = _read_all_keys(run, entry)
+        entry.keys = run.call_each(entry.field, entry.rows)
         entry.distinct = _list_distinct(entry.keys)
     except Exception:  # of one parent: the others have keys
         entry.keys = [_read_keys(run, entry.field, row) for row in entry.rows]
         entry.distinct = _list_distinct(entry.keys)
     batch.keys.update(entry.distinct)
-
-
-def _read_all_keys(run: Run, entry: Pending) -> list[Any]:
-    field, rows = entry.field, entry.rows
-    function = field.function
-    if function is None or field.takes_info or not field.takes_parent:
-        return [run.call(field, row) for row in rows]
-    keywords = run.arguments(field) if field.arguments else None
-    if keywords:
-        return [function(row, **keywords) for row in rows]
-    return [function(row) for row in rows]
 
 
 def _read_keys(run: Run, field: FieldPlan, row: Any) -> Any:
@@ -155,13 +146,15 @@ def _read_keys(run: Run, field: FieldPlan, row: Any) -> Any:
 
 
 def _list_distinct(keys_by_parent: list[Any]) -> dict[str, None]:
+    classes = set(map(type, keys_by_parent))
+    if classes <= LISTS_OF_KEYS:
+        return dict.fromkeys(chain.from_iterable(keys_by_parent))
     distinct: dict[str, None] = {}
     for keys in keys_by_parent:
         if isinstance(keys, str):
             distinct[keys] = None
         elif keys is not None and not isinstance(keys, Exception):
-            for key in keys:
-                distinct[key] = None
+            distinct.update(dict.fromkeys(keys))
     return distinct
 
 

@@ -7,6 +7,7 @@ batch. Nothing of graphql-core is called on the way unless a value is not plainl
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from graphql import GraphQLError
@@ -122,13 +123,19 @@ async def _run_level(run: Run, level: list[Batch]) -> list[Batch]:
 
 def _values(run: Run, field: FieldPlan, rows: Sequence[Any]) -> list[Any]:
     """Return the attribute or computed value per parent, or the exception it raised."""
-    values: list[Any] = []
-    for row in rows:
-        try:
-            values.append(run.value(field, row))
-        except Exception as error:
-            values.append(error)
-    return values
+    if field.spec.requires is None:
+        with suppress(Exception):  # of one parent: the others have values
+            if field.spec.kind is FieldKind.PLAIN:
+                return [getattr(row, field.attribute) for row in rows]
+            return run.call_each(field, rows)
+    return [_value(run, field, row) for row in rows]
+
+
+def _value(run: Run, field: FieldPlan, row: Any) -> Any:
+    try:
+        return run.value(field, row)
+    except Exception as error:
+        return error
 
 
 def _finish(run: Run, root: GroupPlan, data: dict[str, Any], on_error: ErrorBehavior) -> Outcome:

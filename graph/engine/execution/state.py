@@ -103,6 +103,20 @@ class Run:
             return field.function(row, **keywords)
         return field.function(**keywords)
 
+    def call_each(self, field: FieldPlan, rows: Sequence[Any]) -> list[Any]:
+        """Call the field's function for each parent.
+
+        Raises:
+            Exception: what it raises for any of them.
+        """
+        function = field.function
+        if function is None or field.takes_info or not field.takes_parent:
+            return [self.call(field, row) for row in rows]
+        keywords = self.arguments(field) if field.arguments else None
+        if keywords:
+            return [function(row, **keywords) for row in rows]
+        return list(map(function, rows))
+
     def leaf(self, field: FieldPlan, value: Any) -> Any:
         """Complete a leaf as graphql-core would; a failure becomes a FailedValue."""
         try:
