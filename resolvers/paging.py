@@ -38,6 +38,8 @@ class Page(Generic[T]):
     @property
     def nodes(self) -> list[T]:
         """The nodes that exist, in order."""
+        if self.node_of is _entry_itself:
+            return [entry for entry in self.entries if entry is not None]
         return [node for _, node in self._present()]
 
     @property

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import Enum
+from operator import attrgetter
 
 from models.catalog.documents import TitleRecord
 from models.mongo.base import Record
@@ -67,6 +68,9 @@ class MovieFilter:
     person_id: str | None = None
 
 
+_parts_of_filter = attrgetter(*(part.name for part in fields(MovieFilter)))
+
+
 @dataclass(frozen=True, slots=True)
 class MovieOrder:
     field: str  # the document's
@@ -115,11 +119,23 @@ class MovieQuery:
 
     def key(self) -> str:
         """Digest that is the same for the same page."""
-        return _digest(self)
+        return _digest(
+            self.category and self.category.value,
+            _parts_of_filter(self.filter),
+            self.order.field,
+            self.order.direction,
+            self.size,
+            self.backwards,
+            self.position,
+            self.today,
+            self.looks_behind,
+        )
 
     def list_key(self) -> str:
         """Digest that is the same for all pages and orders of one list."""
-        return _digest((self.category, self.filter, self.today))
+        return _digest(
+            self.category and self.category.value, _parts_of_filter(self.filter), self.today
+        )
 
 
 class MoviePage(Record, frozen=True):
@@ -158,5 +174,5 @@ def _sign(direction: OrderDirection) -> int:
     return 1 if direction is OrderDirection.ASC else -1
 
 
-def _digest(value: object) -> str:
-    return hashlib.blake2b(repr(value).encode(), digest_size=16).hexdigest()
+def _digest(*parts: object) -> str:
+    return hashlib.blake2b(repr(parts).encode(), digest_size=16).hexdigest()
