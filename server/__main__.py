@@ -12,6 +12,7 @@ from server.commands import (
     check,
     databases,
     dev,
+    documents,
     env_example,
     ingest,
     keys,
@@ -41,6 +42,7 @@ for subject in (
     abuse,
     progress,
     keys,
+    documents,
 ):
     cli.add_typer(subject.app)
 

@@ -39,10 +39,14 @@ def read_folder(folder: Path) -> list[str]:
         if isinstance(node, FragmentDefinitionNode)
     }
     return [
-        "\n\n".join([texts[path].rstrip(), *_find_missing(ast, shared)]) + "\n"
+        _join(texts[path], list(_find_missing(ast, shared)))
         for path, ast in parsed.items()
         if _has_operation(ast)
     ]
+
+
+def _join(text: str, fragments: list[str]) -> str:
+    return "\n\n".join([text.rstrip(), *fragments]) + "\n" if fragments else text
 
 
 def _parse(path: Path, text: str) -> DocumentNode:
