@@ -75,6 +75,8 @@ def parse_request(payload: Any) -> Request:
     if not isinstance(payload, dict):
         raise Refused.malformed("The body must be a JSON object; batches are not taken.")
     query, document_id = payload.get("query"), read_document_id(payload)
+    if query == "" and document_id is not None:  # clients of sockets send no message without it
+        query = None
     if (query is not None or document_id is None) and not (query and isinstance(query, str)):
         raise Refused.malformed("`query` must be a GraphQL document.")
     name = payload.get("operationName")

@@ -34,6 +34,7 @@ IDS: dict[str, dict[str, Any]] = {
     "a name": {"documentId": NAME},
     "a private form": {"documentId": "x-build:films"},
     "doc_id": {"doc_id": MD5},
+    "an id beside an empty text": {"query": "", "documentId": NAME},
     "a digest of another kind as a hash": {"extensions": {"persistedQuery": {"sha256Hash": MD5}}},
     "the same twice": by_hash(TEXT, documentId=f"sha256:{SHA}"),
 }
