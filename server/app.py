@@ -43,6 +43,7 @@ from server.routes import art, fallback, media, operations, security_txt
 from server.routes.bandwidth import BandwidthTest
 from server.routes.jwks import KeySet
 from server.routes.prometheus import ReadMetrics, list_metrics_routes, read_own_metrics
+from services.cdn.edge import EdgeRefresher
 from services.limits.client_address import ClientAddresses
 from services.limits.operation_gate import OperationGate
 from services.settings.settings import Settings
@@ -98,7 +99,8 @@ def build_app(
     open_sockets = OpenSockets(settings, runtime.accounts.revocations)
     draining = asyncio.Event()
     streaming = Streaming(graphql, runtime, open_sockets, draining)
-    over_http = GraphQLOverHTTP(graphql, runtime, streaming)
+    edge = _edge(runtime)
+    over_http = GraphQLOverHTTP(graphql, runtime, streaming, edge)
     requests = access_log or AccessLog.of(settings)
     layers = _layers(runtime, requests)
     app = Starlette(
@@ -121,6 +123,7 @@ def build_app(
     is_short = settings.http_door == "short"
     app.state.door = ShortDoor(over_http, layers, settings.max_body_bytes) if is_short else None
     app.state.draining = draining
+    app.state.edge = edge
     return app
 
 
@@ -154,6 +157,15 @@ def _operations(runtime: Runtime) -> Operations:
             settings.operations_queue_seconds,
         ),
     )
+
+
+def _edge(runtime: Runtime) -> EdgeRefresher | None:
+    settings = runtime.settings
+    addresses = [one.strip() for one in settings.edge_urls.split(",") if one.strip()]
+    if not addresses:
+        return None
+    key = settings.edge_refresh_key.get_secret_value()
+    return EdgeRefresher(addresses, key, runtime.cache)
 
 
 def _render_tags(runtime: Runtime) -> RenderTags | None:
@@ -237,7 +249,7 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
     task = asyncio.create_task(workers.run_workers(runtime, names, stop))
     warming_up = asyncio.create_task(_warm(runtime))
     try:
-        async with _trusted_documents(runtime, app.state.operations):
+        async with _trusted_documents(runtime, app.state.operations), _refreshed(app.state.edge):
             yield
     finally:
         app.state.draining.set()
@@ -260,6 +272,19 @@ async def _trusted_documents(runtime: Runtime, graphql: Operations) -> AsyncIter
             yield
         finally:
             await compiling.aclose()
+
+
+@asynccontextmanager
+async def _refreshed(edge: EdgeRefresher | None) -> AsyncIterator[None]:
+    """Have the edge fetch anew what changes."""
+    if edge is None:
+        yield
+        return
+    edge.start()
+    try:
+        yield
+    finally:
+        await edge.aclose()
 
 
 async def _warm(runtime: Runtime) -> None:

@@ -64,3 +64,10 @@ def is_unchanged(if_none_match: bytes | None, headers: Headers) -> bool:
     accepted = {headers[b"etag"], b"*"} if b"cache-control" in headers else {headers[b"etag"]}
     tags = (tag.strip().removeprefix(b"W/") for tag in if_none_match.split(b","))
     return any(tag in accepted for tag in tags)
+
+
+def set_edge_time(headers: Headers, stored: StoredAnswer, now: float) -> None:
+    """Say to an nginx in front how long is left: it does not take Age off the time it is told."""
+    if b"cache-control" in headers:
+        left = stored.freshness.shared_seconds - stored.age_seconds(now)
+        headers[b"x-accel-expires"] = b"%d" % max(1, left)

@@ -20,9 +20,9 @@ from resolvers.context import Browser, Context, Runtime, Viewer
 from server.graphql import cookies, rate_headers
 from server.graphql.batches import Batches, encode_batch, find_scarcest
 from server.graphql.bodies import read_body
-from server.graphql.cache_headers import describe_caching, is_unchanged
+from server.graphql.cache_headers import describe_caching, is_unchanged, set_edge_time
 from server.graphql.disconnect import ClientDisconnected, cancel_on_disconnect
-from server.graphql.naming.addresses import check_address
+from server.graphql.naming.addresses import check_address, read_target
 from server.graphql.naming.client_names import read_client_name
 from server.graphql.negotiation.accept import ANYTHING, Accepted, EventStreams, read_accept
 from server.graphql.negotiation.methods import WITH_BODY, Methods
@@ -33,6 +33,7 @@ from server.graphql.request_memory import RequestMemory
 from server.graphql.requests import read_batch, read_request, require_json
 from server.graphql.streams.frames import EVENT_STREAM, encode_whole
 from server.graphql.streams.streaming import Streaming, can_be_in_parts
+from services.cdn.edge import EdgeRefresher
 from services.limits.abuse_rules import Signal
 from services.telemetry.logs import get_logger
 
@@ -45,10 +46,17 @@ Later = Callable[[Receive], Coroutine[Any, Any, AnyReply]]  # what is waited for
 class GraphQLOverHTTP:
     """The ASGI endpoint of /graphql."""
 
-    def __init__(self, operations: Operations, runtime: Runtime, streaming: Streaming) -> None:
+    def __init__(
+        self,
+        operations: Operations,
+        runtime: Runtime,
+        streaming: Streaming,
+        edge: EdgeRefresher | None = None,
+    ) -> None:
         self._operations = operations
         self._runtime = runtime
         self._streaming = streaming
+        self._edge = edge
         self._clock = time.monotonic
         self._memory = RequestMemory()
         self._other_sites = OtherSiteWarning()
@@ -206,6 +214,9 @@ class GraphQLOverHTTP:
         is_safe = scope["method"] != "POST" and not is_event
         if is_safe and not answer.errors and answer.started:
             extra = describe_caching(answer, body, self._clock(), has_cookies=bool(set_cookies))
+            if self._edge is not None and answer.stored is not None:
+                self._edge.note(read_target(scope), headers, answer.stored.cache_keys)
+                set_edge_time(extra, answer.stored, self._clock())
             if is_unchanged(headers.get(b"if-none-match"), extra):
                 status, body = 304, b""
         admission = scope.get("admission")

@@ -17,6 +17,14 @@ class CdnSettings(BaseSettings):
     cdn_timeout_seconds: float = Field(
         10.0, gt=0, description="How long one purge may take in the CDN's API"
     )
+    edge_urls: str = Field(
+        "",
+        description="Addresses of caches of our own in front, such as nginx, separated by commas; "
+        "when something changes, they are made to fetch its answers anew",
+    )
+    edge_refresh_key: SecretStr = Field(
+        SecretStr(""), description="Key that they want with such a request"
+    )
     cloudflare_cdn_url: str = Field(
         "", description="Address of the Cloudflare zone, such as https://cdn.example.com"
     )

@@ -271,6 +271,12 @@ purges_finished_total = Counter(
 purge_requests_total = Counter(
     "purge_requests_total", "Requests to the CDN's API", ["outcome"], registry=REGISTRY
 )
+edge_refreshes_total = Counter(
+    "edge_refreshes_total",
+    "Requests that made an edge fetch an answer anew",
+    ["outcome"],
+    registry=REGISTRY,
+)
 audit_entries_total = Counter(
     "audit_entries_total", "Entries for the audit log", ["outcome"], registry=REGISTRY
 )

@@ -51,3 +51,10 @@ def read_path(path: str) -> dict[str, str]:
     if normalize_id(document_id) is None or (slash and not _NAME.fullmatch(name)):
         raise Refused(404, "There is no document under this address.", ErrorCode.NOT_FOUND)
     return {"documentId": document_id, **({"operationName": name} if slash else {})}
+
+
+def read_target(scope: Scope) -> str:
+    """The request's target as it came in: its path, and its query if there is one."""
+    path: bytes = scope.get("raw_path") or scope["path"].encode()
+    query: bytes = scope["query_string"]
+    return (path + b"?" + query if query else path).decode("latin-1")
