@@ -18,7 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from services.settings.settings import Settings
 from tests.support.fake_provider import free_port
-from tests.support.processes import Process, is_running, until
+from tests.support.processes import Process, Served, is_running, until
 
 QUERY = {"query": "{ __typename }"}
 ANSWER = {"data": {"__typename": "Query"}}
@@ -290,6 +290,44 @@ async def test_processes_end_when_their_supervisor_was_killed(
         server.process.send(signal.SIGKILL)
         await server.process.ended(30)
         await until(lambda: not any(is_running(pid) for pid in pids.values()), 30)
+
+
+async def test_without_a_port_of_their_own_metrics_are_on_the_public_one(
+    settings: Settings, tmp_path: Path
+) -> None:
+    # given a process of a supervisor, as the settings want it
+    environment = {
+        "MONGODB_URI": settings.mongodb_uri or "",
+        "MONGODB_DATABASE": settings.mongodb_database,
+        "REDIS_URL": settings.redis_url or "",
+        "PORT": str(free_port()),
+        "DATA_DIR": str(tmp_path),
+        "DRAIN_SECONDS": "120",
+        "PROCESSES": "1",
+    }
+    with Process(tmp_path, "serve", environment=environment) as process:
+        async with Served(int(environment["PORT"])) as served:
+            # when it is asked, then it answers what its supervisor knows of all
+            await served.graphql("{ __typename }")
+            page = (await served.client.get("/metrics")).text
+            assert (
+                'http_requests_total{method="POST",route="/graphql",status_code="200"} 1.0' in page
+            )
+            assert 'process_resident_memory_bytes{process="supervisor"}' in page
+            # and when its successor cannot start, then it stays
+            (pid,) = process.children()
+            (tmp_path / ".env").write_text("PROVIDERS=nonsense\n")
+            process.send(signal.SIGHUP)
+            await until(lambda: "reload_failed" in process.output, START_SECONDS)
+            assert process.children() == [pid]
+            assert (await served.graphql("{ __typename }"))[0] == 200
+            # and a second signal ends what drains at once, which is no clean end
+            process.send(signal.SIGTERM)
+            await asyncio.sleep(0.5)
+            assert not process.has_ended
+            process.send(signal.SIGTERM)
+            assert await process.ended(30) == 1
+            assert not is_running(pid)
 
 
 @pytest.mark.parametrize("number", ["-1", "two", "257", "1.5"])
