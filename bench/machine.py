@@ -10,6 +10,7 @@ import subprocess
 from importlib.metadata import version
 from pathlib import Path
 
+from bench.dataset import ROOT
 from bench.install import runtime
 from bench.load import generator
 from bench.processes import BenchError
@@ -26,6 +27,16 @@ def machine() -> str:
     name = model[1] if model else platform.machine()
     kernel = platform.release()
     return f"{name}, {os.cpu_count()} cores, {memory:.0f} GiB, {platform.system()} {kernel}"
+
+
+def commit() -> str:
+    """The checkout's commit, and whether it was changed since; "unknown" outside of git."""
+    command = ["git", "describe", "--always", "--dirty=, changed"]
+    try:
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return "unknown"
+    return done.stdout.strip() or "unknown"
 
 
 def versions() -> dict[str, str]:

@@ -10,7 +10,7 @@ from statistics import median
 from bench.environment import RAISED
 from bench.items import Item
 from bench.losses import Comparison, compare, members, ratios
-from bench.machine import machine, versions
+from bench.machine import commit, machine, versions
 from bench.measure import Cell, Cells, Pace
 from bench.running import Running
 from bench.tables import number, spread, table
@@ -32,8 +32,8 @@ _UNFAIR = """\
   write one Redis hash for anybody. Only `mercurius-same-work` checks the token and calls our
   script; it counts no limits, validates no seconds and logs nothing.
 - Cached peers drop nothing when a film changes, except Yoga's plugin, which tracks entities.
-- Peers "projected" and "bare" select fields by a table written by hand for this schema's one type;
-  ours and grafserv do it for every type. "bare" has no framework, no plugins, no limits.
+- Peers "projected" and "bare" select fields by a table written by hand for the three types asked
+  for here; ours and grafserv do it for every type. "bare" has no framework, plugins or limits.
 - Under overload ours answers 503 with Retry-After, and the clients here ask again at once.
 
 ### Unfair to the peers
@@ -160,7 +160,8 @@ def _figures(rounds: Sequence[Cell]) -> list[str]:
 def _head(circumstances: Circumstances, cells: Cells) -> str:
     pace, day = circumstances.pace, datetime.now(UTC).strftime("%-d %B %Y")
     lines = [
-        f"# Measured: ours beside its peers\n\nWritten by `python -m bench`, {day}. {machine()}.",
+        f"# Measured: ours beside its peers\n\nWritten by `python -m bench`, {day}, at commit "
+        f"{commit()}. {machine()}.",
         f"{pace.rounds} interleaved rounds of {pace.seconds:g} s, after {pace.first_warm_up:g} s of"
         f" warm-up in the first and {pace.warm_up:g} s in the others. "
         f"{load_average(circumstances.load_before, cells)}",
