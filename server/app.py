@@ -102,15 +102,13 @@ def build_app(
     edge = _edge(runtime)
     over_http = GraphQLOverHTTP(graphql, runtime, streaming, edge)
     requests = access_log or AccessLog.of(settings)
+    over_socket = GraphQLOverWebSocket(graphql, runtime, log=requests, open_sockets=open_sockets)
     layers = _layers(runtime, requests)
     app = Starlette(
         routes=[
             Route(ENDPOINT, over_http),
             Route(DOCUMENTS + "{address:path}", over_http),
-            WebSocketRoute(
-                ENDPOINT,
-                GraphQLOverWebSocket(graphql, runtime, log=requests, open_sockets=open_sockets),
-            ),
+            WebSocketRoute(ENDPOINT, over_socket),
             *_routes(runtime, read_metrics),
         ],
         middleware=_middleware(layers, over_http),
