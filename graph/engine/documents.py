@@ -61,6 +61,7 @@ _MAX_ERRORS = 5
 URGENT_FIELDS = frozenset({"reportProgress", "reportProgressBatch", "stopPlayback"})
 _URGENT_NAMES = tuple(name.encode() for name in URGENT_FIELDS)
 _ID_IN_JSON = re.compile(rb'"(?:sha256:)?([\w.~-]{1,128})"', re.ASCII)
+_FULL_SHARE = 0.95
 MAX_TRUSTED_BYTES = 128 * 1024 * 1024  # of trusted documents, with their plans
 MAX_PLANS = 32  # of one document, by operation and outcome of its conditions
 
@@ -219,6 +220,11 @@ class Documents:
             size = next(iter(document.operations.values())).size
         memory.put(text, document, size)
         return document
+
+    @property
+    def is_full_of_trusted(self) -> bool:
+        """Whether trusted documents have used up their memory but for a little."""
+        return self._trusted.bytes > _FULL_SHARE * MAX_TRUSTED_BYTES
 
     def forget_untrusted(self) -> None:
         """Drop read documents that are no longer trusted; they are read anew where they run."""

@@ -27,6 +27,8 @@ async def compile_trusted(documents: Documents) -> None:
     """Read and compile those that are not read, one at a time, with others' work in between."""
     documents.forget_untrusted()
     for text in documents.ids.list_trusted_texts():
+        if documents.is_full_of_trusted:
+            return  # each more would displace one that is as likely to be asked for
         if not documents.is_read(text):
             _compile(documents, text)
             await asyncio.sleep(0)
