@@ -169,7 +169,7 @@ class Settings(
     published_documents: str = Field(
         "",
         description="Files of documents by id, separated by commas: what clients of yours send. "
-        "A network at the abuse watch's level `documents` runs these alone",
+        "They belong to every client; see TRUSTED_DOCUMENTS",
     )
     max_body_bytes: int = Field(256 * 1024, ge=1024, description="Largest request body")
     cache_tiers: str = Field(
