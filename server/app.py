@@ -25,6 +25,9 @@ from server.door.short_door import Layers, ShortDoor
 from server.graphql import cookies
 from server.graphql.http import GraphQLOverHTTP
 from server.graphql.naming.addresses import DOCUMENTS, ENDPOINT
+from server.graphql.negotiation.methods import Methods
+from server.graphql.operation_log import OperationLog
+from server.graphql.single_connection import SingleConnections
 from server.graphql.socket_limits import OpenSockets
 from server.graphql.streams.streaming import Streaming
 from server.graphql.websocket import GraphQLOverWebSocket
@@ -71,6 +74,7 @@ _CLIENT_HEADERS = [
     "x-request-id",
     "x-no-compression",
     "last-event-id",
+    "x-graphql-event-stream-token",
     # what Apollo's and Hive's clients and OpenTelemetry add to requests by themselves
     "apollographql-client-name",
     "apollographql-client-version",
@@ -96,12 +100,12 @@ def build_app(
     """
     settings = runtime.settings
     graphql = _operations(runtime)
-    open_sockets = OpenSockets(settings, runtime.accounts.revocations)
-    draining = asyncio.Event()
+    open_sockets, draining = OpenSockets(settings, runtime.accounts.revocations), asyncio.Event()
     streaming = Streaming(graphql, runtime, open_sockets, draining)
     edge = _edge(runtime)
-    over_http = GraphQLOverHTTP(graphql, runtime, streaming, edge)
     requests = access_log or AccessLog.of(settings)
+    shared = _shared_streams(graphql, runtime, streaming, requests)
+    over_http = GraphQLOverHTTP(graphql, runtime, streaming, edge, shared)
     over_socket = GraphQLOverWebSocket(graphql, runtime, log=requests, open_sockets=open_sockets)
     layers = _layers(runtime, requests)
     app = Starlette(
@@ -123,6 +127,15 @@ def build_app(
     app.state.draining = draining
     app.state.edge = edge
     return app
+
+
+def _shared_streams(
+    operations: Operations, runtime: Runtime, streaming: Streaming, requests: AccessLog
+) -> SingleConnections | None:
+    if not runtime.settings.sse_single_connection:
+        return None
+    log = OperationLog(requests, runtime.ops.live_metrics)
+    return SingleConnections(operations, streaming.running, log)
 
 
 def _middleware(layers: Layers, over_http: GraphQLOverHTTP) -> list[Middleware]:
@@ -229,7 +242,7 @@ def _origins(settings: Settings) -> list[Middleware]:
             CORSMiddleware,
             allow_origins=origins.named,
             allow_origin_regex=origins.pattern,
-            allow_methods=["GET", "POST", *(["QUERY"] if settings.http_query_method else [])],
+            allow_methods=Methods(settings).of_pages,
             allow_credentials="*" not in origins.named,
             allow_headers=[*_CLIENT_HEADERS, *further],
             expose_headers=_EXPOSED_HEADERS,

@@ -8,9 +8,9 @@ one that is, with 200 for `application/json`, and with the draft's statuses for 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from starlette.types import Receive, Scope, Send
 
@@ -43,6 +43,23 @@ AnyReply = Reply | ReplyInPieces
 Later = Callable[[Receive], Coroutine[Any, Any, AnyReply]]  # what is waited for, once it can be
 
 
+class SharedStreams(Protocol):
+    """What answers requests about streams that carry several operations."""
+
+    def is_addressed(self, scope: Scope, headers: Mapping[bytes, bytes]) -> bool:
+        """Whether a request is about one of them."""
+
+    def respond(
+        self,
+        scope: Scope,
+        headers: Mapping[bytes, bytes],
+        accepted: Accepted,
+        context: Context,
+        body: bytes,
+    ) -> AnyReply:
+        """Answer such a request, or raise Refused."""
+
+
 class GraphQLOverHTTP:
     """The ASGI endpoint of /graphql."""
 
@@ -52,8 +69,10 @@ class GraphQLOverHTTP:
         runtime: Runtime,
         streaming: Streaming,
         edge: EdgeRefresher | None = None,
+        shared_streams: SharedStreams | None = None,
     ) -> None:
         self._operations = operations
+        self._shared_streams = shared_streams
         self._runtime = runtime
         self._streaming = streaming
         self._edge = edge
@@ -84,22 +103,32 @@ class GraphQLOverHTTP:
             return self._methods.describe()
         try:
             accepted = read_accept(headers.get(b"accept"))
-            self._methods.check(scope["method"])
+            shared = self._find_shared(scope, headers)
+            if shared is None:
+                self._methods.check(scope["method"])
             check_address(scope)
             if scope["method"] in WITH_BODY:
                 require_json(headers)
                 if body is None:
                     most_bytes = self._runtime.settings.max_body_bytes
                     body = await read_body(receive, most_bytes, headers)
-            if body is not None and self._batches.is_batch(scope, body):
+            if body is not None and shared is None and self._batches.is_batch(scope, body):
                 return await self._respond_batch(scope, headers, accepted, body, receive)
-            request = read_request(scope, body)
+            request = read_request(scope, body) if shared is None else None
             viewer, browser = await cookies.authenticate_scope(self._runtime, scope, headers)
             context = self._context(scope, headers, viewer, browser)
+            if shared is not None:
+                return shared.respond(scope, headers, accepted, context, body or b"")
+            assert request is not None
             prepared = await self._operations.admit(request, context)
             return await self._answer(scope, headers, accepted, prepared, context, receive)
         except Refused as refused:
             return self._refuse(scope, accepted, refused)
+
+    def _find_shared(self, scope: Scope, headers: Mapping[bytes, bytes]) -> SharedStreams | None:
+        """The shared streams, if there are any and the request is about one."""
+        shared = self._shared_streams
+        return shared if shared is not None and shared.is_addressed(scope, headers) else None
 
     def respond_now(self, scope: Scope, headers: dict[bytes, bytes], body: bytes) -> Reply | Later:
         """Answer a stranger's GET or POST at once where nothing is waited for, else later."""
@@ -110,6 +139,8 @@ class GraphQLOverHTTP:
                 require_json(headers)
                 if self._batches.is_batch(scope, body):
                     return partial(self.respond, scope, headers, body=body)
+            if self._find_shared(scope, headers) is not None:
+                return partial(self.respond, scope, headers, body=body)
             known = self._memory.find(scope, body)
             request = known or read_request(scope, body)
             context = self._context(scope, headers, None, None)

@@ -66,6 +66,15 @@ def _parse(text: bytes | str, what: str) -> Any:
         raise Refused(400, f"{what} is not valid JSON.") from None
 
 
+def read_payload(body: bytes) -> Any:
+    """Decode a body.
+
+    Raises:
+        Refused: 400.
+    """
+    return _parse(body, "The body")
+
+
 def parse_request(payload: Any) -> Request:
     """Build a request from decoded JSON, its parts of the right types.
 

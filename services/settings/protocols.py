@@ -28,6 +28,11 @@ class ProtocolSettings(BaseSettings):
         description="Put @defer and @stream into the schema: clients that take multipart/mixed get "
         "answers in parts",
     )
+    sse_single_connection: bool = Field(
+        False,
+        description="Let one event stream carry all operations of a client (graphql-sse's single "
+        "connection mode); with several processes a balancer has to keep a client at one",
+    )
     sse_keep_alive_seconds: float = Field(
         15,
         gt=0,

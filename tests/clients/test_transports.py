@@ -37,12 +37,14 @@ DRAMA = {"name": "Drama"}
 
 @pytest.fixture
 async def asked(runtime: Runtime) -> AsyncIterator[dict[str, Any]]:
-    """What the scripts are to ask of a server that delivers in parts."""
+    """What the scripts are to ask of a server with all protocols."""
     await node_packages.install(HERE)
     films = [film(n, title=f"Quay {n}", genre_ids=["genre_drama"]) for n in range(2)]
     await store([genre("drama"), *films])
     await push(runtime, {sha256_of(TRUSTED): TRUSTED})
-    async with serve_runtime(runtime, incremental_delivery=True) as server:
+    async with serve_runtime(
+        runtime, incremental_delivery=True, sse_single_connection=True
+    ) as server:
         yield {
             "url": f"{server.url}/graphql",
             "authorization": f"Bearer {token_for(runtime, Role.OPERATOR)}",
@@ -107,7 +109,7 @@ async def test_urql(asked: dict[str, Any]) -> None:
 
 async def test_relay_graphql_ws_and_graphql_sse(asked: dict[str, Any]) -> None:
     answers = await node_packages.ask(HERE / "transports_others.mjs", asked)
-    assert answers.keys() == {"relay", "ws", "sse"}
+    assert answers.keys() == {"relay", "ws", "sse", "single"}
     for name, one in answers.items():
         check(
             {

@@ -15,6 +15,11 @@ export const ws = createWs({
   connectionParams: headers,
 });
 export const sse = createSse({ url: request.url, headers });
+export const single = createSse({
+  url: request.url,
+  headers: { ...headers }, // it adds its stream's token to them
+  singleConnection: true,
+});
 
 // the data of the first results, then the stream is left
 export const take = (observable, count = 2) =>

@@ -1,6 +1,6 @@
 // Relay's network layer, graphql-ws and graphql-sse alone.
 import { createRequire } from "node:module";
-import { headers, sha256, sse, take, ws } from "./transports.mjs";
+import { headers, sha256, single, sse, take, ws } from "./transports.mjs";
 import { reply, request } from "./request.mjs";
 
 const { Network, Observable } = createRequire(import.meta.url)("relay-runtime");
@@ -46,5 +46,6 @@ reply({
   },
   ws: await ask(ws, "ws"),
   sse: await ask(sse, "sse"),
+  single: await ask(single, "single"),
 });
 process.exit(0);

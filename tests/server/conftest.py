@@ -29,6 +29,7 @@ _THROUGH_BOTH = {
     "test_leaving",
     "test_query_method",
     "test_security_headers",
+    "test_single_connection",
     "test_slow_readers",
     "test_statuses",
 }

@@ -15,7 +15,9 @@ class Methods:
     def __init__(self, settings: Settings) -> None:
         names = ["GET", "HEAD", "POST", *([QUERY] if settings.http_query_method else [])]
         self._names = frozenset(names)
-        self._allow = {b"allow": ", ".join([*names, "OPTIONS"]).encode()}
+        further = ["PUT", "DELETE"] if settings.sse_single_connection else []
+        self._allow = {b"allow": ", ".join([*names, *further, "OPTIONS"]).encode()}
+        self.of_pages = ["GET", "POST", *names[3:], *further]  # what CORS allows
         if settings.http_query_method:
             self._allow[b"accept-query"] = b"application/json"
 
