@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -21,6 +20,7 @@ from services.redis.cancellation import raise_if_cancelled
 from services.redis.follower import Follower
 from services.redis.link import RedisLink
 from services.silence import limit_silence
+from services.telemetry import metrics
 
 T = TypeVar("T")
 Id = tuple[int, int]
@@ -31,6 +31,7 @@ MAX_ENTRIES = 600
 MAX_SUBSCRIBERS = 10_000
 _FIELD = b"body"
 _BLOCK_SECONDS = 2.0
+_DELIVERED_AT_ONCE = 64  # subscribers, of whom each may cost a write to a socket
 _LOOK_BACK_MS = 3000  # what a reducer must read before its first message is complete
 
 
@@ -72,47 +73,68 @@ def parse_cursor(cursor: str) -> Id:
 
 
 class Subscription(Generic[T]):
-    """Bounded buffer of one subscriber, iterated by batches.
+    """Bounded buffer of one subscriber, taken or iterated by batches.
 
-    The first batch comes with the first message, each later one when `capacity` messages have
+    The first batch is ready with the first message, each later one when `capacity` messages have
     arrived. Iteration ends when the hub closes.
     """
 
     def __init__(self, capacity: int) -> None:
-        self._slot: deque[Message[T]] = deque()
+        self._slot: list[Message[T]] = []
         self._capacity = capacity
         self._threshold = 1
         self._after: Id = (0, 0)
         self._delivered_generation = -1
         self._gap = False
         self._closed = False
-        self._ready = asyncio.Event()
+        self._ready: asyncio.Event | None = None
+        self._on_ready: Callable[[], None] = _ignore
 
     def put(self, message: Message[T]) -> None:
         """Buffer a message; an older generation is ignored, the same one replaced."""
         if message.id <= self._after or message.generation <= self._delivered_generation:
             return
-        if self._slot and self._slot[-1].generation == message.generation:
-            self._slot[-1] = message
+        slot = self._slot
+        if slot and slot[-1].generation == message.generation:
+            slot[-1] = message
         else:
-            if len(self._slot) == self._capacity:
-                self._slot.popleft()
+            if len(slot) == self._capacity:
+                del slot[0]
                 self._gap = True
-            self._slot.append(message)
-        if len(self._slot) >= self._threshold:
-            self._ready.set()
+                metrics.live_events_skipped_total.inc()
+            slot.append(message)
+        if len(slot) >= self._threshold:
+            self._on_ready()
+
+    def listen(self, on_ready: Callable[[], None]) -> None:
+        """Call this when a batch is ready, and when the hub closes."""
+        self._on_ready = on_ready
+
+    def take(self) -> Batch[T] | None:
+        """Take the batch that is ready; None without one."""
+        slot = self._slot
+        if self._closed or len(slot) < self._threshold:
+            return None
+        batch = Batch(slot, self._gap)
+        self._slot, self._gap, self._threshold = [], False, self._capacity
+        newest = slot[-1]
+        self._after, self._delivered_generation = newest.id, newest.generation
+        return batch
 
     def skip_to(self, stream_id: Id) -> None:
         """Drop messages up to this id: the subscriber got them in another way."""
         self._after = stream_id
-        self._slot = deque(message for message in self._slot if message.id > stream_id)
-        if len(self._slot) < self._threshold:
-            self._ready.clear()
+        self._slot = [message for message in self._slot if message.id > stream_id]
 
     @property
     def after(self) -> Id:
         """The id up to which the subscriber has everything."""
         return self._after
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether nothing more will come."""
+        return self._closed
 
     def restart(self) -> None:
         """Take any message as new, with a gap: the stream ends before what was delivered."""
@@ -126,25 +148,26 @@ class Subscription(Generic[T]):
     def close(self) -> None:
         """End the iteration."""
         self._closed = True
-        self._ready.set()
+        self._on_ready()
 
     def __aiter__(self) -> Subscription[T]:
         return self
 
     async def __anext__(self) -> Batch[T]:
         raise_if_cancelled()
-        await self._ready.wait()
-        if self._closed:
-            raise StopAsyncIteration
-        batch = Batch(list(self._slot), self._gap)
-        self._slot.clear()
-        self._ready.clear()
-        self._gap, self._threshold = False, self._capacity
-        self._after, self._delivered_generation = (
-            batch.messages[-1].id,
-            batch.messages[-1].generation,
-        )
+        if self._ready is None:
+            self._ready = asyncio.Event()
+            self.listen(self._ready.set)
+        while (batch := self.take()) is None:
+            if self._closed:
+                raise StopAsyncIteration
+            self._ready.clear()
+            await self._ready.wait()
         return batch
+
+
+def _ignore() -> None:
+    """Listen to nothing."""
 
 
 class Hub(Generic[T]):
@@ -162,7 +185,7 @@ class Hub(Generic[T]):
         self._new_reducer = new_reducer
         self._reducer = new_reducer()
         self._newest: Message[T] | None = None
-        self._subscriptions: set[Subscription[T]] = set()
+        self._subscriptions: dict[Subscription[T], None] = {}
         self._last: Id | None = None
         self._follower = Follower(redis, f"hub {stream}", self._read, on_gap=self._mark_gaps)
         self._closed = False
@@ -179,6 +202,18 @@ class Hub(Generic[T]):
 
     @contextmanager
     def subscribe(self, capacity: int = 1) -> Iterator[Subscription[T]]:
+        """Open a subscription while the block runs; see `open`.
+
+        Raises:
+            TooManyStreams: this process has MAX_SUBSCRIBERS already.
+        """
+        subscription = self.open(capacity)
+        try:
+            yield subscription
+        finally:
+            self.close(subscription)
+
+    def open(self, capacity: int = 1) -> Subscription[T]:
         """Open a subscription that starts with the newest message, if there is one.
 
         Raises:
@@ -187,17 +222,18 @@ class Hub(Generic[T]):
         if len(self._subscriptions) >= MAX_SUBSCRIBERS:
             raise TooManyStreams("Too many subscribers: try again later.", retry_after_seconds=10)
         subscription: Subscription[T] = Subscription(capacity)
-        self._subscriptions.add(subscription)
+        self._subscriptions[subscription] = None
         if self._newest is not None:
             subscription.put(self._newest)
         if self._closed:
             subscription.close()
         else:
             self._follower.start()
-        try:
-            yield subscription
-        finally:
-            self._subscriptions.discard(subscription)
+        return subscription
+
+    def close(self, subscription: Subscription[T]) -> None:
+        """Close a subscription of this hub; may be called again."""
+        self._subscriptions.pop(subscription, None)
 
     async def replay_after(self, after: Id) -> Batch[T]:
         """Read the messages after this id that the stream still has, the last of each generation.
@@ -232,7 +268,7 @@ class Hub(Generic[T]):
     async def aclose(self) -> None:
         """End every subscription and stop reading."""
         self._closed = True
-        for subscription in self._subscriptions:
+        for subscription in list(self._subscriptions):
             subscription.close()
         await self._follower.aclose()
 
@@ -243,10 +279,11 @@ class Hub(Generic[T]):
             self._follower.check()
             async with limit_silence(2 * _BLOCK_SECONDS):
                 if self._last is None:
-                    self._last = await self._read_newest(blocking)
+                    self._last, messages = await self._read_newest(blocking)
                 else:
-                    self._last = await self._read_after(blocking, self._last)
+                    self._last, messages = await self._read_after(blocking, self._last)
             self._follower.record_success()
+            await self._deliver(messages)
 
     async def _check_place(self, blocking: Redis) -> None:
         """Begin again if the stream ends before what was read of it: Redis was rebuilt."""
@@ -262,26 +299,29 @@ class Hub(Generic[T]):
         for subscription in self._subscriptions:
             subscription.mark_gap()  # publishers could not write either
 
-    async def _read_newest(self, blocking: Redis) -> Id:
-        """Deliver the newest message only; the entries it was reduced from are read silently."""
+    async def _read_newest(self, blocking: Redis) -> tuple[Id, list[Message[T]]]:
+        """The newest message only; the entries it was reduced from are read silently."""
         entries: Any = await blocking.xrevrange(self._stream, count=32)
         messages = list(_parse_messages(entries[::-1], self._reducer))
-        self._deliver(messages[-1:])
-        return messages[-1].id if messages else (0, 0)
+        return (messages[-1].id if messages else (0, 0)), messages[-1:]
 
-    async def _read_after(self, blocking: Redis, last: Id) -> Id:
+    async def _read_after(self, blocking: Redis, last: Id) -> tuple[Id, list[Message[T]]]:
         response: Any = await blocking.xread(
             {self._stream: format_cursor(last)}, count=100, block=int(_BLOCK_SECONDS * 1000)
         )
         entries = response[0][1] if response else []
-        self._deliver(list(_parse_messages(entries, self._reducer)))
-        return _parse_id(entries[-1][0]) if entries else last
+        messages = list(_parse_messages(entries, self._reducer))
+        return (_parse_id(entries[-1][0]) if entries else last), messages
 
-    def _deliver(self, messages: list[Message[T]]) -> None:
+    async def _deliver(self, messages: list[Message[T]]) -> None:
+        """Give messages to all subscribers; others of this process get their turns between."""
         for message in messages:
             self._newest = message
-            for subscription in self._subscriptions:
-                subscription.put(message)
+            for number, subscription in enumerate(list(self._subscriptions), 1):
+                if subscription in self._subscriptions:
+                    subscription.put(message)
+                if number % _DELIVERED_AT_ONCE == 0:
+                    await asyncio.sleep(0)
 
 
 def _end_of(newest: list[tuple[bytes, dict[bytes, bytes]]]) -> Id:

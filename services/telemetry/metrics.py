@@ -92,6 +92,11 @@ log_lines_dropped_total = Counter(
     "Lines of the log that were dropped because nobody read it fast enough",
     registry=REGISTRY,
 )
+live_events_skipped_total = Counter(
+    "live_events_skipped_total",
+    "Events that newer ones replaced before a slow subscriber took them",
+    registry=REGISTRY,
+)
 active_streams = Gauge(
     "active_streams",
     "GraphQL subscriptions and event streams open now",
