@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, Coroutine, Mapping
-from contextlib import aclosing
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar
 
 import orjson
@@ -18,6 +18,7 @@ from graph.base.errors import format_errors, format_request_errors, limit_errors
 from graph.engine import execution
 from graph.engine.admission import Admission
 from graph.engine.answers import AnswerKey, Answers, StoredAnswer, digest_variables
+from graph.engine.audiences import Audiences
 from graph.engine.coercion import coerce_variables
 from graph.engine.core_run import run_by_core
 from graph.engine.documents import Document, Documents, Operation
@@ -25,6 +26,7 @@ from graph.engine.error_behavior import ErrorBehavior
 from graph.engine.execution.state import Run
 from graph.engine.extensions import build_extensions
 from graph.engine.incremental import Delivery, run_in_parts
+from graph.engine.live_streams import LiveStream, Source, Subscriber
 from models import ApiKeyScope
 from resolvers.context import Context
 from resolvers.ops import abuse, rate_limits
@@ -75,6 +77,7 @@ class Answer:
     is_hit: bool = False  # `stored` was there before the request
     is_parsed: bool = True  # whether the document could be parsed
     cursor: str | None = None  # of an event, to resume after it
+    payload: bytes | None = None  # an event's, encoded once for all who get it
 
     @property
     def may_wait(self) -> bool:
@@ -103,7 +106,9 @@ class Answer:
 
     def encoded(self) -> bytes:
         """Return the response as JSON bytes."""
-        return self.stored.body if self.stored is not None else orjson.dumps(self.body())
+        if self.stored is not None:
+            return self.stored.body
+        return orjson.dumps(self.body()) if self.payload is None else self.payload
 
 
 @dataclass(slots=True)
@@ -152,6 +157,7 @@ class Operations:
         self._admission: Admission[Request, Prepared | Answer] = Admission(
             documents, gate, prepare=self.prepare, recall=self._recall, refuse=_refusal_of
         )
+        self._audiences: Audiences[Answer] = Audiences()
 
     @property
     def is_overloaded(self) -> bool:
@@ -309,37 +315,52 @@ class Operations:
         )
         return _answer(data, errors, context)
 
-    async def subscribe(
+    def subscribe(
         self, prepared: Prepared, context: Context, resume_after: str | None = None
-    ) -> AsyncGenerator[Answer, None]:
-        """Yield an answer per event; one answer without data if the stream cannot be opened.
+    ) -> LiveStream[Answer]:
+        """Stream an answer per event; one answer without data if the stream cannot be opened.
+
+        `encoded()` of each answer is made once for all equal subscriptions.
 
         Args:
             resume_after: the cursor that the client had last; the document's is older.
         """
-        assert prepared.plan is not None
-        (field,) = prepared.plan.root.fields
+        plan = prepared.plan
+        assert plan is not None
+        (field,) = plan.root.fields
         run = Run(context, prepared.variables, None)
-        try:
+
+        def find_source() -> Source:
             run.check_role(field)
             if resume_after is not None:
                 run.resume(field, resume_after)
-            async with aclosing(run.call(field, None)) as events:
-                async for event in events:
-                    yield await self._event(prepared, context.for_event(), event)
-        except Exception as error:
-            yield refusal([located_error(error, field.nodes, [field.key])], context)
+            source: Source = run.call(field, None)
+            return source
+
+        subscriber = Subscriber(
+            plan,
+            prepared.variables.coerced,
+            context,
+            find_source,
+            partial(self._event, prepared),
+            lambda error: refusal([located_error(error, field.nodes, [field.key])], context),
+            prepared.on_error,
+            plan.events.waits or not self._by_plan,
+        )
+        return LiveStream(subscriber, self._audiences)
 
     async def _event(self, prepared: Prepared, context: Context, event: Any) -> Answer:
         deadline = execution.Deadline(self._deadline_timer, self._deadline_seconds)
         assert prepared.plan is not None
-        if not self._by_plan:
-            return await self._by_core(prepared, context, deadline, event)
-        outcome = await execution.execute_event(
-            prepared.plan, context, prepared.variables, event, deadline, prepared.on_error
-        )
-        answer = _answer(outcome.data, outcome.errors, context)
+        if self._by_plan:
+            outcome = await execution.execute_event(
+                prepared.plan, context, prepared.variables, event, deadline, prepared.on_error
+            )
+            answer = _answer(outcome.data, outcome.errors, context)
+        else:
+            answer = await self._by_core(prepared, context, deadline, event)
         answer.cursor = getattr(event, "cursor", None)
+        answer.payload = orjson.dumps(answer.body())
         return answer
 
 

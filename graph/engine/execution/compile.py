@@ -39,7 +39,8 @@ from graph.base.freshness import Freshness, least
 from graph.engine.execution.arguments import argument_reader
 from graph.engine.execution.leaves import make_build
 from graph.engine.execution.literals import has_variable
-from graph.engine.execution.plan import FieldPlan, GroupPlan, Plan
+from graph.engine.execution.plan import EventTraits, FieldPlan, GroupPlan, Plan
+from graph.engine.execution.sharing import read_event_traits
 
 _CONDITIONS = ("skip", "include")
 _TYPENAME = Spec(FieldKind.COMPUTED, is_pure=True)
@@ -96,7 +97,9 @@ def compile_plan(
     root = compiler.group(root_type, [operation.selection_set])
     steps = [_finish_group(GroupPlan(root_type, [field], field.needs)) for field in root.fields]
     kind = operation.operation.value
-    return Plan(operation, kind, root, steps, _freshness(root) if kind == "query" else None)
+    freshness = _freshness(root) if kind == "query" else None
+    events = read_event_traits(root) if kind == "subscription" else EventTraits()
+    return Plan(operation, kind, root, steps, freshness, events)
 
 
 def _freshness(root: GroupPlan) -> Freshness | None:

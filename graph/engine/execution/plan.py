@@ -82,6 +82,19 @@ class GroupPlan:
     build: Build = field(default=lambda rows, run: [])
 
 
+@dataclass(frozen=True, slots=True)
+class EventTraits:
+    """What the events of a subscription depend on, beneath its root field.
+
+    `variables` are those it reads. `is_personal`: it depends on who the viewer is, not on rights
+    alone. `waits`: something of it is loaded.
+    """
+
+    variables: frozenset[str] = frozenset()
+    is_personal: bool = True
+    waits: bool = True
+
+
 @dataclass(slots=True, eq=False)
 class Plan:
     """`steps` are a mutation's root fields, each a group of its own, run one after another."""
@@ -91,3 +104,4 @@ class Plan:
     root: GroupPlan
     steps: list[GroupPlan]
     freshness: Freshness | None  # how long an answer may be cached; None: not at all
+    events: EventTraits  # of a subscription
