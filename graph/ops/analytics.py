@@ -15,7 +15,7 @@ from graph.base.info import Info
 from graph.base.roots import Query, Subscription
 from graph.base.scalars import DateTime, Long
 from models import Role
-from resolvers.ops import health_and_metrics
+from resolvers.ops import health_and_metrics, live_metrics
 from services.telemetry.live_metrics import CacheLevel
 
 describe_enum(
@@ -136,8 +136,8 @@ def _live_metrics(
             "with the newest second."
         ),
     ] = None,
-) -> AsyncIterator[health_and_metrics.LiveMetricsEvent]:
-    return health_and_metrics.live_metrics(info.context, interval_seconds, resume_after)
+) -> AsyncIterator[live_metrics.LiveMetricsEvent]:
+    return live_metrics.live_metrics(info.context, interval_seconds, resume_after)
 
 
 @extend(Query)

@@ -1,4 +1,4 @@
-"""The service's health: live metrics from the hub, and health checks of the stores.
+"""The service's health: checks of the stores, and what runs.
 
 A health check waits at most half a second per store and never raises; one a second is made,
 whoever asks.
@@ -8,23 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import Enum
 
 import models
-from models import Role
 from resolvers.context import Context, Runtime
-from services.errors import UpstreamUnavailable, ValidationFailed
+from services.errors import UpstreamUnavailable
 from services.redis import pool
-from services.redis.hub import Batch, Hub, Id, Subscription, parse_cursor
 from services.redis.pool import Failure
 from services.supervision import list_tasks
-from services.telemetry.live_metrics import Point
 from services.version import VERSION
 
-MAX_INTERVAL_SECONDS = 60
 SERVICES = ["accounts", "catalog", "sources", "playback", "analytics"]
 HEALTH_KEY = "stores"
 _PING_SECONDS = 0.5
@@ -67,77 +63,6 @@ class ServiceInfo:
     version: str
     schema_hash: str
     services: list[str]
-
-
-@dataclass(frozen=True, slots=True)
-class LiveMetricsEvent:
-    """Points of the live metrics; `cursor` is the last point's.
-
-    `gap`: points before or between these are missing.
-    """
-
-    cursor: str
-    points: list[Point]
-    gap: bool
-
-
-def live_metrics(
-    context: Context, interval_seconds: int = 1, resume_after: str | None = None
-) -> AsyncIterator[LiveMetricsEvent]:
-    """Stream metrics: the newest point, or all since `resume_after`, then the new ones.
-
-    Args:
-        interval_seconds: how many one-second points each event has.
-
-    Raises:
-        Unauthenticated, Forbidden: only operators see metrics.
-        ValidationFailed: `interval_seconds` is not between 1 and 60.
-        InvalidCursor: `resume_after` is not the cursor of an event.
-        TooManyStreams: at the first event, when this process serves as many as it may.
-    """
-    context.require(Role.OPERATOR)
-    if not 1 <= interval_seconds <= MAX_INTERVAL_SECONDS:
-        raise ValidationFailed(
-            f"Ask for 1 to {MAX_INTERVAL_SECONDS} seconds.", path=["intervalSeconds"]
-        )
-    after = parse_cursor(resume_after) if resume_after is not None else None
-    return _events(context.runtime.ops.metrics_hub, interval_seconds, after)
-
-
-async def _events(hub: Hub[Point], room: int, after: Id | None) -> AsyncIterator[LiveMetricsEvent]:
-    with hub.subscribe(room) as subscription:
-        if after is not None:
-            replayed = await _replay(hub, subscription, after)
-            if replayed is not None:
-                yield _event(replayed)
-        async for batch in subscription:
-            yield _event(batch)
-
-
-async def _replay(
-    hub: Hub[Point], subscription: Subscription[Point], after: Id
-) -> Batch[Point] | None:
-    """The points since `after`; None without any. The subscription continues behind them.
-
-    Points that cannot be replayed are marked as a gap of the subscription's first batch, which is
-    the newest where `after` is of another stream, as when Redis was rebuilt.
-    """
-    subscription.skip_to(after)
-    try:
-        replayed = await hub.replay_after(after)
-    except UpstreamUnavailable:
-        subscription.mark_gap()
-        return None
-    if not replayed.messages:
-        if replayed.gap:
-            hub.restart(subscription)
-        return None
-    subscription.skip_to(replayed.messages[-1].id)
-    return replayed
-
-
-def _event(batch: Batch[Point]) -> LiveMetricsEvent:
-    return LiveMetricsEvent(batch.cursor, [message.value for message in batch.messages], batch.gap)
 
 
 async def health(context: Context) -> Health:

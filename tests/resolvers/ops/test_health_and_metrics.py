@@ -14,9 +14,8 @@ from resolvers.ops import health_and_metrics
 from resolvers.ops.health_and_metrics import (
     HealthCheck,
     HealthStatus,
-    LiveMetricsEvent,
-    live_metrics,
 )
+from resolvers.ops.live_metrics import LiveMetricsEvent, live_metrics
 from services.cache.ttl_cache import TtlCache
 from services.errors import (
     Forbidden,
@@ -166,7 +165,7 @@ async def test_a_watcher_who_leaves_is_forgotten(operator: Context, clock: Clock
     events = live_metrics(operator)
     await following(events)
     assert len(operator.runtime.ops.metrics_hub._subscriptions) == 1
-    await events.aclose()  # type: ignore[attr-defined]
+    await events.aclose()
     assert not operator.runtime.ops.metrics_hub._subscriptions
 
 
