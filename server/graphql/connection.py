@@ -20,6 +20,7 @@ from resolvers.accounts.authentication import authenticate
 from resolvers.context import Context, Runtime, Viewer
 from resolvers.ops import abuse
 from server.graphql import cookies
+from server.graphql.delivery.live_delivery import WIRE
 from server.graphql.messages import (
     Closed,
     decode_message,
@@ -88,7 +89,8 @@ class Connection:
         self._waiting: asyncio.Timeout | None = None
         self._send = MessageSender(socket).send
         self._bucket = MessageBucket(self._settings.socket_messages_per_second)
-        self._running = SocketOperations(shared.operations, shared.log, self._send)
+        wire = socket.scope.get("extensions", {}).get(WIRE)
+        self._running = SocketOperations(shared.operations, shared.log, self._send, wire)
 
     async def serve(self) -> None:
         """Serve the socket until it is closed."""

@@ -18,6 +18,7 @@ from starlette.websockets import WebSocketDisconnect
 from graph.engine.operations import Answer, Operations, Prepared
 from resolvers.context import Context, Viewer
 from server.faults import is_ending, mask_fault
+from server.graphql.delivery.live_delivery import LiveDelivery, Wire
 from server.graphql.http import is_our_fault, operation_label
 from server.graphql.messages import Closed
 from server.graphql.operation_log import OperationLog, OperationRecord
@@ -44,18 +45,29 @@ class RunningOperation:
     record: OperationRecord
     is_mutation: bool = False
     task: asyncio.Task[None] | None = None
+    delivery: LiveDelivery | None = None
 
     def cancel(self) -> None:
-        """Cancel the operation, unless it is a mutation."""
+        """Cancel the operation, unless it is a mutation; no event is delivered after this."""
+        if self.delivery is not None:
+            self.delivery.stop()
         if self.task is not None and not self.is_mutation:
             self.task.cancel()
 
 
 class SocketOperations:
-    """The socket's operations. `send` sends a message and waits until it went out."""
+    """The socket's operations.
 
-    def __init__(self, operations: Operations, log: OperationLog, send: Send) -> None:
+    Args:
+        send: sends a message and waits until it went out.
+        wire: the socket's transport, for messages that nobody waits for; None: not this server's.
+    """
+
+    def __init__(
+        self, operations: Operations, log: OperationLog, send: Send, wire: Wire | None = None
+    ) -> None:
         self._operations = operations
+        self._wire = wire
         self._log = log
         self._send = send
         self._running: dict[str, RunningOperation] = {}
@@ -180,9 +192,13 @@ class SocketOperations:
         return True
 
     async def _stream(self, running: RunningOperation, prepared: Prepared) -> bool:
-        events = self._operations.subscribe(prepared, running.record.context)
+        stream = self._operations.subscribe(prepared, running.record.context)
         with metrics.active_streams.track_inprogress():
-            async with aclosing(events) as answers:
+            async with aclosing(stream) as answers:
+                if self._wire is not None and await stream.open():
+                    running.delivery = LiveDelivery(stream, self._wire, running.id)
+                    refusal = await running.delivery.run()
+                    return refusal is None or await self._refuse(running, refusal.errors)
                 async for answer in answers:
                     if not answer.started:
                         return await self._refuse(running, answer.errors)

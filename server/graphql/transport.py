@@ -9,18 +9,23 @@ from __future__ import annotations
 import asyncio
 import socket
 from asyncio.transports import BaseTransport
+from collections.abc import Callable
 from functools import partial
+from typing import Any, cast
 
 from uvicorn._types import ASGIReceiveEvent
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame
 
+from server.graphql.delivery.live_delivery import WIRE
 from server.portions import portions_of
 
 MAX_FRAGMENTS = 1024
 PINGS_PER_SECOND = 10.0
 PINGS_AT_ONCE = 50.0
 _LINGER_SECONDS = 5.0
+_LIVE_BUFFER_BYTES = 16 * 1024  # beyond it a client is slow, and gets the newest when it has read
+_TEXT = b"\x81"  # a whole message (RFC 6455, 5.2)
 
 
 class BoundedSocket(WebSocketsSansIOProtocol):
@@ -30,10 +35,22 @@ class BoundedSocket(WebSocketsSansIOProtocol):
     _ping_tokens = PINGS_AT_ONCE
     _pinged_at = 0.0
 
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._writers: dict[Callable[[], None], None] = {}
+
     @property
     def is_open(self) -> bool:
         """Whether its handshake is done, and neither side has begun its end."""
         return self.handshake_complete and not self.close_sent and not self.transport.is_closing()
+
+    async def run_asgi(self) -> None:
+        extensions = cast(dict[str, Any], self.scope["extensions"])
+        extensions[WIRE] = self
+        try:
+            await super().run_asgi()
+        finally:
+            del extensions[WIRE]  # a circle
 
     def connection_made(self, transport: BaseTransport) -> None:
         super().connection_made(transport)
@@ -47,6 +64,7 @@ class BoundedSocket(WebSocketsSansIOProtocol):
         """Forget the connection, in its turn: thousands may end at once."""
         self._cancel_abort()
         self.disconnected = True  # nothing is written from now on
+        self._writers.clear()
         portions_of(self.loop).add(partial(self._forget, exc))
 
     def _forget(self, exc: Exception | None) -> None:
@@ -79,11 +97,40 @@ class BoundedSocket(WebSocketsSansIOProtocol):
         super().resume_writing()
         if not self.read_paused and not self.transport.is_closing():
             self.transport.resume_reading()
+        for on_writable in list(self._writers):
+            on_writable()
 
     def _cancel_abort(self) -> None:
         if self._abort_timer is not None:
             self._abort_timer.cancel()
             self._abort_timer = None
+
+    # ---- messages that were made elsewhere
+
+    @property
+    def is_writable(self) -> bool:
+        """Whether the socket is open and its client has read enough."""
+        if self.close_sent or self.disconnected:
+            return False
+        return self.writable.is_set() and not self.transport.is_closing()
+
+    def write_text(self, parts: tuple[bytes, ...]) -> None:
+        """Write a text message, given in parts, as one frame; nothing of ours is compressed."""
+        size = sum(map(len, parts))
+        self.transport.write(b"".join((_TEXT, encode_size(size), *parts)))
+
+    def add_writer(self, on_writable: Callable[[], None]) -> None:
+        """Call this whenever the client has read enough again."""
+        self._writers[on_writable] = None
+        self.transport.set_write_buffer_limits(_LIVE_BUFFER_BYTES)
+        tcp = self.transport.get_extra_info("socket")
+        if tcp is not None and hasattr(socket, "TCP_NOTSENT_LOWAT"):
+            # the kernel's part: it would buffer megabytes of events that are old when they are read
+            tcp.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _LIVE_BUFFER_BYTES)
+
+    def remove_writer(self, on_writable: Callable[[], None]) -> None:
+        """Call it no more."""
+        self._writers.pop(on_writable, None)
 
     # ---- closes that never finish
 
@@ -119,3 +166,12 @@ class BoundedSocket(WebSocketsSansIOProtocol):
         if not self.close_sent:
             self.conn.fail(code, reason)
             self.handle_parser_exception()
+
+
+def encode_size(size: int) -> bytes:
+    """Encode a payload's length as a server's frame has it, unmasked (RFC 6455, 5.2)."""
+    if size < 126:
+        return bytes((size,))
+    if size < 65_536:
+        return b"\x7e" + size.to_bytes(2, "big")
+    return b"\x7f" + size.to_bytes(8, "big")

@@ -5,28 +5,25 @@ from __future__ import annotations
 import asyncio
 import io
 import json
-import socket as tcp
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from contextlib import suppress
 from typing import Any
 
 import pytest
 from starlette.applications import Starlette
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.frames import Frame, Opcode
 
 from models import Role
 from resolvers.context import Runtime
-from server import serving
 from server.app import build_app
 from server.graphql.transport import MAX_FRAGMENTS
 from services.settings.settings import Settings
 from services.telemetry.access_log import AccessLog
 from tests.support import sockets as helpers
-from tests.support.api_client import PROTOCOL, Socket, serve_app
+from tests.support.api_client import Socket, serve_app
 from tests.support.processes import until
+from tests.support.slow_clients import open_deaf_client, serve_patiently
 from tests.support.sockets import (
     ASK,
     LIVE,
@@ -211,59 +208,12 @@ async def test_text_that_is_no_utf8_closes(socket: Socket) -> None:
 # ---- clients that do not read
 
 
-@dataclass
-class Patient:
-    """A server that waits `seconds` for clients that take nothing."""
-
-    port: int
-    server: serving.Server
-
-    @property
-    def buffered_bytes(self) -> int:
-        """What it holds for its clients above what the network does."""
-        connections: Any = self.server.server_state.connections
-        return sum(one.transport.get_write_buffer_size() for one in connections)
-
-
-@asynccontextmanager
-async def patient(app: Starlette, settings: Settings, seconds: float) -> AsyncIterator[Patient]:
-    listening = serving.bind(settings.model_copy(update={"port": 0}))
-    listening.setsockopt(tcp.SOL_SOCKET, tcp.SO_SNDBUF, 65_536)  # the network holds little
-    server = serving.Server(serving.build_config(app, socket_silence_seconds=seconds))
-    task = asyncio.create_task(server.serve(sockets=[listening]))
-    await until(lambda: server.started)
-    try:
-        yield Patient(listening.getsockname()[1], server)
-    finally:
-        server.should_exit = True
-        await task
-
-
-@asynccontextmanager
-async def deaf_client(port: int) -> AsyncIterator[Socket]:
-    """It reads no byte after the hello."""
-    small = tcp.socket()
-    small.setsockopt(tcp.SOL_SOCKET, tcp.SO_RCVBUF, 8192)
-    small.setblocking(False)
-    await asyncio.get_running_loop().sock_connect(small, ("127.0.0.1", port))
-    connection = await connect(
-        f"ws://127.0.0.1:{port}/graphql",
-        sock=small,
-        subprotocols=[PROTOCOL],
-        compression=None,
-        ping_interval=None,
-    )
-    client = await Socket(connection).initialised()
-    connection.transport.pause_reading()
-    try:
-        yield client
-    finally:
-        connection.transport.abort()
-
-
 async def test_a_client_that_does_not_read_is_cut_off(app: Starlette, settings: Settings) -> None:
     before = count_open_sockets()
-    async with patient(app, settings, 0.5) as served, deaf_client(served.port) as client:
+    async with (
+        serve_patiently(app, settings, 0.5) as served,
+        open_deaf_client(served.port) as client,
+    ):
         assert count_open_sockets() == before + 1
         # when it asks for far more than the network holds for it
         for number in range(MANY):
@@ -276,7 +226,10 @@ async def test_a_client_that_does_not_read_is_cut_off(app: Starlette, settings: 
 async def test_a_client_that_reads_by_fits_and_starts_costs_one_message(
     app: Starlette, settings: Settings
 ) -> None:
-    async with patient(app, settings, 60) as served, deaf_client(served.port) as client:
+    async with (
+        serve_patiently(app, settings, 60) as served,
+        open_deaf_client(served.port) as client,
+    ):
         for number in range(MANY):
             await client.subscribe(str(number), INTROSPECT)
         await until(lambda: served.buffered_bytes > 0)
@@ -296,7 +249,10 @@ async def test_a_client_that_reads_by_fits_and_starts_costs_one_message(
 async def test_a_client_that_stops_reading_for_a_moment_loses_nothing(
     app: Starlette, settings: Settings
 ) -> None:
-    async with patient(app, settings, 60) as served, deaf_client(served.port) as client:
+    async with (
+        serve_patiently(app, settings, 60) as served,
+        open_deaf_client(served.port) as client,
+    ):
         await client.subscribe("1", INTROSPECT)
         await asyncio.sleep(0.1)
         client.connection.transport.resume_reading()

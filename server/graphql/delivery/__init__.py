@@ -1,0 +1,1 @@
+"""Delivery of live events to sockets and event streams."""
