@@ -1,7 +1,7 @@
 """python -m bench: load the films, start the servers, check that they agree, measure, report.
 
-python -m bench profile, scaling, processes (cores.py), overload, search or tiers: see the file
-of that name.
+python -m bench profile, scaling, processes (cores.py), overload, live, search or tiers: see
+the file of that name.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from bench.check import check
 from bench.cores import compare_processes
 from bench.databases import Addresses, databases
 from bench.items import ITEMS, Item
+from bench.live import live
 from bench.measure import Cells, Pace, Sequences, measure
 from bench.overload import compare_goodput, compare_overload, overload, overload_table
 from bench.processes import OTHER_CORE, BenchError, memory_bytes, settle_here
@@ -28,6 +29,7 @@ from services.errors import StartupError
 
 FOLDER = dataset.ROOT / ".data/bench"
 RESULTS = Path(__file__).parent / "RESULTS.md"
+_BY_ROUNDS = {"scaling": scaling, "overload": overload, "live": live}
 
 
 def main() -> int:
@@ -43,8 +45,9 @@ def main() -> int:
                 search.run(addresses, options.films, _say)
                 return 0
             films = dataset.load(addresses, seed=not options.no_seed)
-            if options.what == "scaling":
-                _say(scaling(addresses, FOLDER, dict(options.env), options.rounds, _say))
+            if options.what in _BY_ROUNDS:
+                compare = _BY_ROUNDS[options.what]
+                _say(compare(addresses, FOLDER, dict(options.env), options.rounds, _say))
                 return 0
             if options.what == "processes":
                 pace, more = _pace(options), dict(options.env)
@@ -53,9 +56,6 @@ def main() -> int:
                         addresses, films, FOLDER, more, pace.rounds, pace.seconds, _say
                     )
                 )
-                return 0
-            if options.what == "overload":
-                _say(overload(addresses, FOLDER, dict(options.env), options.rounds, _say))
                 return 0
             if options.what == "profile":
                 pace = _pace(options)
@@ -132,11 +132,12 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     add = parser.add_argument
     add("what", nargs="?", default="peers",
-        choices=["peers", "profile", "scaling", "processes", "overload", "search", "tiers"],
+        choices=["peers", "profile", "scaling", "processes", "overload", "live", "search", "tiers"],
         help="peers: the tables; profile: a request's time by layer; "
         "scaling: CPU per film of large and small answers; "
         "processes: what two serve on two cores, and one on one; "
-        "overload: answers at 16 and 256 connections; search: p95 and index size; "
+        "overload: answers at 16 and 256 connections; live: CPU per live message; "
+        "search: p95 and index size; "
         "tiers: what the caches promise")  # fmt: skip
     add("--servers", help=f"comma separated: {', '.join(t.name for t in TARGETS)}")
     add("--items", help=f"comma separated: {', '.join(item.name for item in ITEMS)}")

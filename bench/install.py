@@ -22,7 +22,7 @@ _RUNTIMES = {
 def install_peers(targets: Sequence[Target], folder: Path) -> None:
     programs = {target.command[0] for target in targets}
     if programs & _RUNTIMES.keys():
-        _install_node(PEERS)
+        install_node(PEERS)
     if PEER_PYTHON in programs:
         _install_python(folder / "venv")
 
@@ -51,7 +51,7 @@ def runtime(program: str) -> Path:
     return path
 
 
-def _install_node(peers: Path) -> None:
+def install_node(peers: Path) -> None:
     if not shutil.which("npm"):
         raise BenchError("The Node peers need npm; leave them out with --servers.")
     lock = peers / "package-lock.json"
