@@ -72,7 +72,7 @@ class MetricsPoint:
     progress_lag_seconds: float = plain("Age of the oldest buffered progress report in seconds.")
 
 
-@strawberry.type(description="Live metrics since the previous event.")
+@strawberry.type(description="Metrics of consecutive seconds.")
 class LiveMetricsEvent:
     cursor: str = plain("Cursor to pass as `resumeAfter` after a reconnect.")
     points: list[MetricsPoint] = plain(
@@ -140,10 +140,26 @@ def _live_metrics(
     return live_metrics.live_metrics(info.context, interval_seconds, resume_after)
 
 
+async def _recent_metrics(
+    info: Info,
+    seconds: Annotated[
+        int, strawberry.argument(description="How many seconds to look back: 1 to 600.")
+    ] = 300,
+) -> live_metrics.LiveMetricsEvent | None:
+    return await live_metrics.recent_metrics(info.context, seconds)
+
+
 @extend(Query)
 class AnalyticsQuery:
     health: Health | None = resolver(
         _health, "Checks the database and Redis and returns the health of the service."
+    )
+    recent_metrics: LiveMetricsEvent | None = resolver(
+        _recent_metrics,
+        "Metrics of the last seconds, as far back as they are kept, with the cursor "
+        "for `liveMetrics` to continue from; null if there are none.",
+        requires=Role.OPERATOR,
+        is_private=True,
     )
     service: ServiceInfo | None = resolver(_service, "Version and schema of the running service.")
 

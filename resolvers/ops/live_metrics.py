@@ -17,6 +17,7 @@ from services.redis.hub import Batch, Hub, Id, Subscription, parse_cursor
 from services.telemetry.live_metrics import Point
 
 MAX_INTERVAL_SECONDS = 60
+MAX_RECENT_SECONDS = 600
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +110,23 @@ def live_metrics(
         )
     after = parse_cursor(resume_after) if resume_after is not None else None
     return MetricsFeed(context.runtime.ops.metrics_hub, interval_seconds, after)
+
+
+async def recent_metrics(context: Context, seconds: int) -> LiveMetricsEvent | None:
+    """The points of the last seconds, as far as the stream has them; None without any.
+
+    `live_metrics` continues after the event's cursor.
+
+    Raises:
+        Unauthenticated, Forbidden: only operators see metrics.
+        ValidationFailed: `seconds` is not between 1 and 600.
+        UpstreamUnavailable: Redis did not answer in time.
+    """
+    context.require(Role.OPERATOR)
+    if not 1 <= seconds <= MAX_RECENT_SECONDS:
+        raise ValidationFailed(f"Ask for 1 to {MAX_RECENT_SECONDS} seconds.", path=["seconds"])
+    recent = await context.runtime.ops.metrics_hub.read_recent(seconds)
+    return LiveMetricsEvent(recent) if recent.messages else None
 
 
 async def _replay(

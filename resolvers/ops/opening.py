@@ -45,7 +45,7 @@ async def open_ops(
 
 def _build_metrics_hub(settings: Settings, redis: pool.Client) -> Hub[Point]:
     stream = settings.redis_key_prefix + cache_keys.METRICS_STREAM
-    return Hub(redis, stream, live_metrics.SampleReducer)
+    return Hub(redis, stream, live_metrics.SampleReducer, live_metrics.LONGEST_STEP_MS)
 
 
 @asynccontextmanager

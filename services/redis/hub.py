@@ -8,9 +8,11 @@ stream id is the cursor.
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from redis.asyncio import Redis
@@ -79,9 +81,10 @@ class Subscription(Generic[T]):
     arrived. Iteration ends when the hub closes.
     """
 
-    def __init__(self, capacity: int) -> None:
+    def __init__(self, capacity: int, longest_step_ms: float = math.inf) -> None:
         self._slot: list[Message[T]] = []
         self._capacity = capacity
+        self._longest_step_ms = longest_step_ms
         self._threshold = 1
         self._after: Id = (0, 0)
         self._delivered_generation = -1
@@ -95,6 +98,9 @@ class Subscription(Generic[T]):
         if message.id <= self._after or message.generation <= self._delivered_generation:
             return
         slot = self._slot
+        previous = slot[-1].id if slot else self._after
+        if previous[0] and message.id[0] - previous[0] > self._longest_step_ms:
+            self._gap = True
         if slot and slot[-1].generation == message.generation:
             slot[-1] = message
         else:
@@ -175,15 +181,22 @@ class Hub(Generic[T]):
 
     Args:
         new_reducer: builds a reducer, which turns entry bodies into values.
+        longest_step_ms: the longest time between two messages, of a stream that is written
+            regularly; a longer one is a gap.
     """
 
     def __init__(
-        self, redis: RedisLink, stream: str, new_reducer: Callable[[], Reducer[T]]
+        self,
+        redis: RedisLink,
+        stream: str,
+        new_reducer: Callable[[], Reducer[T]],
+        longest_step_ms: float = math.inf,
     ) -> None:
         self._redis = redis
         self._stream = stream
         self._new_reducer = new_reducer
         self._reducer = new_reducer()
+        self._longest_step_ms = longest_step_ms
         self._newest: Message[T] | None = None
         self._subscriptions: dict[Subscription[T], None] = {}
         self._last: Id | None = None
@@ -221,7 +234,7 @@ class Hub(Generic[T]):
         """
         if len(self._subscriptions) >= MAX_SUBSCRIBERS:
             raise TooManyStreams("Too many subscribers: try again later.", retry_after_seconds=10)
-        subscription: Subscription[T] = Subscription(capacity)
+        subscription: Subscription[T] = Subscription(capacity, self._longest_step_ms)
         self._subscriptions[subscription] = None
         if self._newest is not None:
             subscription.put(self._newest)
@@ -243,21 +256,49 @@ class Hub(Generic[T]):
         Raises:
             UpstreamUnavailable: Redis did not answer in time.
         """
-        start = f"{max(after[0] - _LOOK_BACK_MS, 0)}-0"
+        with self._redis.translate_errors():
+            oldest, newest, entries = await self._read_from(after[0])
+        if _end_of(newest) < after:
+            return Batch([], gap=True)
+        messages = self._reduce(entries, after)
+        times = [after[0], *(message.id[0] for message in messages)]
+        has_gap = not oldest or _parse_id(oldest[0][0]) > after or self._has_hole(times)
+        return Batch(messages, gap=has_gap)
+
+    async def read_recent(self, seconds: float) -> Batch[T]:
+        """Read the messages of the last seconds that the stream has, the last of each generation.
+
+        Seconds are counted back from the newest message; `gap` says that some between are missing.
+
+        Raises:
+            UpstreamUnavailable: Redis did not answer in time.
+        """
+        with self._redis.translate_errors():
+            newest: Any = await self._redis.xrevrange(self._stream, count=1)
+            start_ms = max(_end_of(newest)[0] - int(seconds * 1000), 0)
+            _, _, entries = await self._read_from(start_ms)
+        messages = self._reduce(entries, (start_ms, 0))
+        return Batch(messages, gap=self._has_hole([message.id[0] for message in messages]))
+
+    async def _read_from(self, start_ms: int) -> Any:
+        """The oldest and the newest entry, and all from a time on and those before that count."""
+        start = f"{max(start_ms - _LOOK_BACK_MS, 0)}-0"
         pipeline = self._redis.pipeline(transaction=False)
         pipeline.xrange(self._stream, count=1)
         pipeline.xrevrange(self._stream, count=1)
         pipeline.xrange(self._stream, min=start, count=2 * MAX_ENTRIES)
-        with self._redis.translate_errors():
-            oldest, newest, entries = await pipeline.execute()
-        if _end_of(newest) < after:
-            return Batch([], gap=True)
+        return await pipeline.execute()
+
+    def _reduce(self, entries: Any, after: Id) -> list[Message[T]]:
+        """The last message of each generation after this id."""
         generations: dict[int, Message[T]] = {}
-        reducer = self._new_reducer()
-        for message in _parse_messages(entries, reducer):
+        for message in _parse_messages(entries, self._new_reducer()):
             if message.id > after:
                 generations[message.generation] = message
-        return Batch(list(generations.values()), gap=not oldest or _parse_id(oldest[0][0]) > after)
+        return list(generations.values())
+
+    def _has_hole(self, times_ms: list[int]) -> bool:
+        return any(later - one > self._longest_step_ms for one, later in pairwise(times_ms))
 
     def restart(self, subscription: Subscription[T]) -> None:
         """Let a subscription begin again at the newest message, with a gap."""

@@ -26,6 +26,7 @@ BOUNDS_SECONDS = [0.0001 * _STEP**step for step in range(math.ceil(math.log(600_
 _DATABASE_BOUNDS_MS = {
     bisect_left(BOUNDS_SECONDS, seconds): seconds * 1000 for seconds in metrics.REQUEST_BUCKETS
 }
+LONGEST_STEP_MS = 2_500  # between samples of a process that samples every second; more is a gap
 SILENT_AFTER_SECONDS = 3  # a process without samples for this long is considered stopped
 
 

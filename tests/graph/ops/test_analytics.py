@@ -89,6 +89,14 @@ async def test_live_metrics_reach_an_operator(operations: Operations, operator: 
     assert len(again["data"]["liveMetrics"]["points"]) == 1
 
 
+async def test_recent_metrics_reach_an_operator(operations: Operations, operator: Context) -> None:
+    ask = "{ recentMetrics(seconds: 60) { cursor gap points { requestsPerSecond } } }"
+    assert await send(operations, operator, ask) == {"data": {"recentMetrics": None}}
+    await publish_metrics(operator.runtime.playback.stream, operator.runtime.ops)
+    recent = (await send(operations, operator, ask))["data"]["recentMetrics"]
+    assert (recent["gap"], len(recent["points"])) == (False, 1)
+
+
 @pytest.mark.parametrize(
     ("role", "variables", "code"),
     [

@@ -15,7 +15,7 @@ from resolvers.ops.health_and_metrics import (
     HealthCheck,
     HealthStatus,
 )
-from resolvers.ops.live_metrics import LiveMetricsEvent, live_metrics
+from resolvers.ops.live_metrics import LiveMetricsEvent, live_metrics, recent_metrics
 from services.cache.ttl_cache import TtlCache
 from services.errors import (
     Forbidden,
@@ -137,6 +137,33 @@ async def test_a_cursor_ahead_of_an_empty_stream_begins_with_the_first_point(
     await second(operator, clock, 3)
     event = await coming
     assert (rates(event), event.gap) == ([3], True)
+
+
+async def test_recent_metrics_come_with_the_cursor_to_go_on_from(
+    operator: Context, clock: Clock
+) -> None:
+    assert await recent_metrics(operator, 300) is None
+    for requests in (1, 2, 3):
+        await second(operator, clock, requests)
+    recent = await recent_metrics(operator, 300)
+    assert recent is not None
+    assert (rates(recent), recent.gap) == ([1, 2, 3], False)
+    events = live_metrics(operator, resume_after=recent.cursor)
+    await second(operator, clock, 4)
+    assert rates(await following(events)) == [4]
+    await events.aclose()
+
+
+@pytest.mark.parametrize("seconds", [0, -1, 601])
+async def test_how_far_to_look_back_is_bounded(operator: Context, seconds: int) -> None:
+    with pytest.raises(ValidationFailed) as raised:
+        await recent_metrics(operator, seconds)
+    assert raised.value.path == ["seconds"]
+
+
+async def test_only_operators_see_recent_metrics(operator: Context) -> None:
+    with pytest.raises(Unauthenticated):
+        await recent_metrics(Context(operator.runtime), 60)
 
 
 @pytest.mark.parametrize("seconds", [0, -1, 61])

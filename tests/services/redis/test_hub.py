@@ -193,6 +193,81 @@ async def test_a_stream_that_was_rebuilt_is_followed_from_its_beginning(
         assert await following(other) == ([2], True)
 
 
+async def append(redis: Client, *seconds: float) -> None:
+    """Messages of these times."""
+    for at in seconds:
+        await redis.xadd(STREAM, {"body": str(int(at)).encode()}, id=f"{int(at * 1000)}-0")
+
+
+@pytest.fixture
+async def regular(settings: Settings, redis: Client) -> AsyncIterator[Hub[int]]:
+    """A hub of a stream that is written every second."""
+    hub: Hub[int] = Hub(redis, STREAM, Unreduced, longest_step_ms=2_500)
+    yield hub
+    await hub.aclose()
+
+
+async def test_seconds_in_which_nobody_wrote_are_a_gap(regular: Hub[int], redis: Client) -> None:
+    with regular.subscribe() as subscription:
+        for second, gap in ((1, False), (2, False), (3.4, False), (6, True), (7, False)):
+            await append(redis, second)
+            assert await following(subscription) == ([int(second)], gap)
+
+
+async def test_a_gap_between_buffered_messages_is_told(regular: Hub[int], redis: Client) -> None:
+    await append(redis, 1)
+    with regular.subscribe(capacity=3) as subscription:
+        assert await following(subscription) == ([1], False)
+        await append(redis, 2, 9, 10)
+        assert await following(subscription) == ([2, 9, 10], True)
+        await append(redis, 11, 12, 13)
+        assert await following(subscription) == ([11, 12, 13], False)
+
+
+@pytest.mark.parametrize(
+    ("cursor", "values", "gap"),
+    [(1, [2, 3, 8, 9], True), (3, [8, 9], True), (8, [9], False), (9, [], False)],
+)
+async def test_a_gap_within_what_was_missed_is_told(
+    regular: Hub[int], redis: Client, cursor: int, values: list[int], gap: bool
+) -> None:
+    await append(redis, 1, 2, 3, 8, 9)
+    missed = await regular.replay_after((cursor * 1000, 0))
+    assert ([one.value for one in missed.messages], missed.gap) == (values, gap)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "values", "gap"),
+    [(2, [9, 10], False), (7, [8, 9, 10], False), (60, [1, 2, 8, 9, 10], True)],
+)
+async def test_recent_messages_count_back_from_the_newest(
+    regular: Hub[int], redis: Client, seconds: int, values: list[int], gap: bool
+) -> None:
+    await append(redis, 1, 2, 8, 9, 10)
+    recent = await regular.read_recent(seconds)
+    assert ([one.value for one in recent.messages], recent.gap) == (values, gap)
+
+
+async def test_an_empty_stream_has_nothing_recent(regular: Hub[int]) -> None:
+    assert await regular.read_recent(60) == ([], False)
+
+
+async def test_many_subscribers_get_a_message_in_turns(hub: Hub[int]) -> None:
+    """Others of the loop run between: here a counter of turns."""
+    turns, delivered_at = 0, []
+    async with AsyncExitStack() as stack:
+        opened = [stack.enter_context(hub.subscribe()) for _ in range(640)]
+        for one in opened:
+            one.listen(lambda: delivered_at.append(turns))
+        await publish(hub, 1)
+        async with asyncio.timeout(5):
+            while len(delivered_at) < 640:
+                turns += 1
+                await asyncio.sleep(0)
+    assert len(set(delivered_at)) >= 9
+    assert max(delivered_at.count(turn) for turn in set(delivered_at)) <= 64
+
+
 async def test_the_stream_is_capped(hub: Hub[int], redis: Client) -> None:
     for start in range(0, 1500, 100):
         await asyncio.gather(*(publish(hub, value) for value in range(start, start + 100)))
