@@ -167,7 +167,9 @@ class SocketOperations:
         """Send the answers; False when the last message was an error, which needs no complete."""
         record, context = running.record, running.record.context
         try:
-            prepared = await self._operations.admit(parse_request(running.payload), context)
+            request, running.payload = parse_request(running.payload), None
+            prepared = await self._operations.admit(request, context)
+            del request  # a subscription lives for hours
         except Refused as refused:
             return await self._refuse(running, orjson.loads(refused.body())["errors"])
         if isinstance(prepared, Answer):

@@ -122,6 +122,7 @@ class BoundedSocket(WebSocketsSansIOProtocol):
     def add_writer(self, on_writable: Callable[[], None]) -> None:
         """Call this whenever the client has read enough again."""
         self._writers[on_writable] = None
+        self.request = self.response = None  # type: ignore[assignment]  # kilobytes, read before
         self.transport.set_write_buffer_limits(_LIVE_BUFFER_BYTES)
         tcp = self.transport.get_extra_info("socket")
         if tcp is not None and hasattr(socket, "TCP_NOTSENT_LOWAT"):
