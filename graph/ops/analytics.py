@@ -124,6 +124,10 @@ async def _health(info: Info) -> health_and_metrics.Health:
     return await health_and_metrics.health(info.context)
 
 
+def _health_changed(info: Info) -> AsyncIterator[health_and_metrics.Health]:
+    return health_and_metrics.watch_health(info.context)
+
+
 def _live_metrics(
     info: Info,
     interval_seconds: Annotated[
@@ -166,6 +170,11 @@ class AnalyticsQuery:
 
 @extend(Subscription)
 class AnalyticsSubscription:
+    health_changed: Health = subscription(
+        _health_changed,
+        "The health of the service, then its health whenever the status of a dependency "
+        "has changed, within a few seconds.",
+    )
     live_metrics: LiveMetricsEvent = subscription(
         _live_metrics,
         "Live metrics of the whole service, from the newest second on.",

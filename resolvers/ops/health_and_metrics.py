@@ -16,6 +16,7 @@ from enum import Enum
 import models
 from resolvers.context import Context, Runtime
 from services.errors import UpstreamUnavailable
+from services.feed import Feed
 from services.redis import pool
 from services.redis.pool import Failure
 from services.supervision import list_tasks
@@ -83,6 +84,21 @@ async def health(context: Context) -> Health:
         version=VERSION,
         checks=list(checks),
     )
+
+
+def watch_health(context: Context) -> Feed[Health]:
+    """Feed of the health: as it is, then as it is when the status of a check has changed."""
+    runtime = context.runtime
+    return runtime.ops.health_watch.watch(lambda: health(Context(runtime)))
+
+
+def has_status_changed(one: Health, other: Health) -> bool:
+    """Whether a check of the two has another status."""
+    return _statuses(one) != _statuses(other)
+
+
+def _statuses(report: Health) -> dict[str, HealthStatus]:
+    return {check.name: check.status for check in report.checks}
 
 
 async def _check_stores(runtime: Runtime) -> list[HealthCheck]:

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 
 import models
+from resolvers.ops.health_and_metrics import has_status_changed
 from resolvers.runtimes import Jobs, OpsRuntime
 from services.documents.store import DocumentStore
 from services.limits.abuse_watch import AbuseWatch
@@ -19,6 +20,7 @@ from services.redis.job_queue import JobQueue
 from services.settings.settings import Settings
 from services.telemetry import live_metrics
 from services.telemetry.live_metrics import LiveMetrics, Point
+from services.watched_value import WatchedValue
 
 
 @asynccontextmanager
@@ -39,6 +41,9 @@ async def open_ops(
             jobs=await enter(_open_jobs(settings, state)),
             rate_limiter=await enter(aclosing(_build_rate_limiter(settings, redis))),
             abuse_watch=await enter(_open_abuse_watch(settings, state)),
+            health_watch=await enter(
+                aclosing(WatchedValue("health watch", differs=has_status_changed))
+            ),
             documents=_build_documents(settings, redis, state),
         )
 

@@ -12,6 +12,7 @@ from services.limits.rate_limit import RateLimiter
 from services.redis.hub import Hub
 from services.redis.job_queue import JobQueue
 from services.telemetry.live_metrics import LiveMetrics, Point
+from services.watched_value import WatchedValue
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,4 +37,5 @@ class OpsRuntime:
     rate_limiter: RateLimiter
     abuse_watch: AbuseWatch
     documents: DocumentStore
+    health_watch: WatchedValue[Any]
     health_cache: TtlCache[Any] = field(default_factory=_build_health_cache)

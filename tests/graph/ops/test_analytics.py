@@ -130,6 +130,17 @@ async def test_health_is_public(operations: Operations, context: Context) -> Non
     assert [check["name"] for check in health["checks"]] == ["database", "cache"]
 
 
+async def test_anybody_may_watch_the_health(operations: Operations, context: Context) -> None:
+    ask = "subscription { healthChanged { status checks { name status } } }"
+    prepared = operations.prepare(Request(ask, {}), context)
+    assert not isinstance(prepared, Answer)
+    async with asyncio.timeout(5), aclosing(operations.subscribe(prepared, context)) as events:
+        health = (await anext(events)).body()["data"]["healthChanged"]
+    assert health["status"] == "HEALTHY"
+    assert [check["name"] for check in health["checks"]] == ["database", "cache"]
+    assert len(context.runtime.ops.health_watch) == 0
+
+
 async def test_the_service_tells_what_runs(operations: Operations, context: Context) -> None:
     set_schema_text("type Query")
     answer = await send(operations, context, "{ service { version schemaHash services } }")

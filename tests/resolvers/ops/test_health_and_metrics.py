@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from dataclasses import replace
 
 import pytest
@@ -12,6 +13,7 @@ from models import AccountTier, Role
 from resolvers.context import Context, Runtime, Viewer
 from resolvers.ops import health_and_metrics
 from resolvers.ops.health_and_metrics import (
+    HEALTH_KEY,
     HealthCheck,
     HealthStatus,
 )
@@ -29,6 +31,7 @@ from services.redis import pool
 from services.redis.hub import Hub
 from services.settings.settings import Settings
 from services.telemetry.live_metrics import LiveMetrics, SampleReducer
+from services.watched_value import WatchedValue
 from tests.support.clock import Clock
 from tests.support.fake_provider import free_port
 from tests.support.runtimes import playback_on, with_changes
@@ -252,6 +255,32 @@ async def test_one_store_away_is_degraded_and_reported_in_time(runtime: Runtime)
         "cache", HealthStatus.UNHEALTHY, None, "did not answer in time"
     )
     assert 0.45 < took < 1
+
+
+async def test_watching_tells_when_a_store_goes_and_comes_back(runtime: Runtime) -> None:
+    # given a process whose Redis can be exchanged for one that is not there
+    settings = runtime.settings.model_copy(
+        update={"redis_url": f"redis://127.0.0.1:{free_port()}/0"}
+    )
+    away = pool.connect(settings)
+    is_away = False
+
+    async def read() -> health_and_metrics.Health:
+        runtime.ops.health_cache.forget(HEALTH_KEY)
+        redis = away if is_away else runtime.redis
+        return await health_and_metrics.health(Context(replace(runtime, redis=redis)))
+
+    async with aclosing(
+        WatchedValue("health", differs=health_and_metrics.has_status_changed, seconds=0.05)
+    ) as watched:
+        feed = watched.watch(read)
+        seen = []
+        for is_away in (False, True, False):  # noqa: B007 - read above
+            async with asyncio.timeout(10):
+                seen.append((await anext(feed)).status)
+    await away.aclose()
+    runtime.ops.health_cache.forget(HEALTH_KEY)
+    assert seen == [HealthStatus.HEALTHY, HealthStatus.DEGRADED, HealthStatus.HEALTHY]
 
 
 async def test_a_database_that_does_not_answer_in_time_is_our_own_error(runtime: Runtime) -> None:
