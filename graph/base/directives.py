@@ -66,6 +66,16 @@ class CacheControl:
 
 
 @strawberry.schema_directive(
+    locations=[Location.OBJECT],
+    repeatable=True,
+    description="Tag that a response with such an object has, where a CDN knows tags; a change of "
+    "the object purges it.",
+)
+class CacheTag:
+    format: str = strawberry.directive_field(name="format")
+
+
+@strawberry.schema_directive(
     locations=[Location.FIELD_DEFINITION],
     description="Points the field adds to an operation's cost, beyond 1 for each object "
     "it returns (IBM cost specification).",
@@ -107,6 +117,7 @@ _ARGUMENTS = {
         "while the server cannot answer.",
         "scope": "Who may share the cached response; null means PUBLIC.",
     },
+    "cacheTag": {"format": "The tag; {$key.id} stands for the object's id."},
     "cost": {"weight": "Points to add, a whole number such as 10."},
     "listSize": {
         "assumedSize": "Number of items assumed when no slicing argument is given.",

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import strawberry
 
+from graph.base.directives import CacheTag
 from graph.base.fields import plain
 from loaders import CachedLoader
 from models.mongo import ids
@@ -55,9 +56,16 @@ def node_type(
     def register(cls: type[T]) -> type[T]:
         cls.is_type_of = lambda value, _info: isinstance(value, record)  # type: ignore[attr-defined]
         NODE_TYPES[kind] = NodeType(cls, find if not isinstance(find, type) else _load(find))
-        return strawberry.type(cls, description=description)
+        return strawberry.type(cls, description=description, directives=_cache_tags(kind, find))
 
     return register
+
+
+def _cache_tags(kind: str, find: type[CachedLoader[Any]] | FindMany) -> list[object]:
+    """The tag of objects that a cache keeps under their ids; those of a viewer have none."""
+    cached = find.kind if isinstance(find, type) and issubclass(find, CachedLoader) else None
+    is_cached = cached is not None and cached.start == f"{kind}:"
+    return [CacheTag(format=f"{kind}:{{$key.id}}")] if is_cached else []
 
 
 def _load(loader: type[CachedLoader[Any]]) -> FindMany:
