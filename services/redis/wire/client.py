@@ -146,6 +146,7 @@ class WireClient:
             self._opening = asyncio.get_running_loop().create_task(
                 self._run_opening(), context=Context()
             )
+            self._opening.add_done_callback(self._finish_opening)
 
     async def _run_opening(self) -> None:
         try:
@@ -163,8 +164,11 @@ class WireClient:
         except BaseException as error:  # or their callers would wait for ever
             self._fail_waiting(ConnectionError(f"No connection to Redis was opened: {error!r}"))
             raise
-        finally:
-            self._opening = None
+
+    def _finish_opening(self, opening: asyncio.Task[None]) -> None:
+        self._opening = None
+        if opening.cancelled():  # before it began, it may be
+            self._fail_waiting(ConnectionError("No connection to Redis was opened."))
         self._flush()
 
     def _on_end(self, connection: WireConnection, error: RedisError | None) -> None:

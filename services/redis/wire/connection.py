@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from hiredis import PushNotification
 from redis.exceptions import ConnectionError, RedisError, TimeoutError
 
 from services.redis.wire.deadlines import Deadlines
@@ -70,13 +71,14 @@ class WireConnection(asyncio.Protocol):
             The bytes that were taken off, with those of calls whose caller has left.
         """
         under_way = self._under_way
-        size = 0
+        taken = written = 0
         most = 0 if self._is_paused else _MOST_WRITE_BYTES
         pieces = []
-        while calls and size < most and len(under_way) < MOST_UNDER_WAY:
+        while calls and written < most and len(under_way) < MOST_UNDER_WAY:
             packed, answer = calls.popleft()
-            size += len(packed)
+            taken += len(packed)
             if not answer.done():
+                written += len(packed)  # alone: no answer would call for more after the others
                 pieces.append(packed)
                 under_way.append(answer)
         self._is_full = bool(calls)
@@ -84,7 +86,7 @@ class WireConnection(asyncio.Protocol):
             self.sent += len(pieces)
             self._deadlines.add(self.sent)
             self._transport.write(b"".join(pieces) if len(pieces) > 1 else pieces[0])
-        return size
+        return taken
 
     def retire(self) -> None:
         """Take no more calls, and end when those under way are answered."""
@@ -124,6 +126,8 @@ class WireConnection(asyncio.Protocol):
     def _hand_out(self) -> None:
         under_way, get_answer = self._under_way, self._reader.gets
         while (answer := get_answer()) is not INCOMPLETE:
+            if isinstance(answer, PushNotification):  # of RESP3: it answers nobody
+                continue
             if not under_way:
                 raise ConnectionError("Redis said more than it was asked.")
             caller = under_way.popleft()
