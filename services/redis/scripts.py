@@ -2,8 +2,8 @@
 
 They go on the link's pipelined connection (wire/), or by redis-py where that is off or cannot: it
 takes about 60 us for a round trip, whatever it carries, so while one pipeline is under way further
-calls queue for the next. A script missing in Redis is sent in full. A call that failed never
-returns an answer.
+calls queue for the next. A script missing in Redis is sent in full, once for all its calls. A call
+that failed never returns an answer.
 """
 
 from __future__ import annotations
@@ -55,6 +55,7 @@ class ScriptCalls:
 
     def __init__(self, redis: Redis, guard: Guard, wire: WireClient | None = None) -> None:
         self._wire = wire
+        self._loads: dict[str, asyncio.Future[Any]] = {}  # the last of each script, by SHA-1
         self._record = TaskRecord(f"{guard.name} scripts")
         self._redis = redis
         self._guard = guard
@@ -72,17 +73,27 @@ class ScriptCalls:
             UpstreamUnavailable: Redis is away, full or refused; the script may or may not have run.
         """
         self._guard.check()
-        if self._wire is None:
+        wire = self._wire
+        if wire is None:
             return await self._call_by_driver(script, key_count, parts)
         try:
-            answer = await self._wire.send("EVALSHA", script.sha, key_count, *parts)
+            answer = await wire.send("EVALSHA", script.sha, key_count, *parts)
             if isinstance(answer, NoScriptError):
-                answer = await self._wire.send("EVAL", script.text, key_count, *parts)
+                self._load(wire, script)  # which arrives before what is sent next
+                answer = await wire.send("EVALSHA", script.sha, key_count, *parts)
+            if isinstance(answer, NoScriptError):  # by another connection, or not permitted
+                answer = await wire.send("EVAL", script.text, key_count, *parts)
         except Fallback:
             return await self._call_by_driver(script, key_count, parts)
         if isinstance(answer, Exception):
             raise self._guard.translate(answer)
         return answer
+
+    def _load(self, wire: WireClient, script: Script) -> None:
+        """Send a script in full, unless that is under way; no caller can cancel it."""
+        load = self._loads.get(script.sha)
+        if load is None or load.done():
+            self._loads[script.sha] = wire.send("SCRIPT", "LOAD", script.text)
 
     async def _call_by_driver(self, script: Script, key_count: int, parts: tuple[Any, ...]) -> Any:
         if len(self._waiting) >= _WAITING_CALLS:
