@@ -62,7 +62,9 @@ class RedisLink(Redis):
         super().__init__(connection_pool=pool)
         self.auto_close_connection_pool = True
         opening = partial(open_connection, pool)
-        self._wire = WireClient(self.guard, opening, timeout_seconds) if lean else None
+        # the address may have another time-out
+        seconds = pool.connection_kwargs["socket_timeout"]
+        self._wire = WireClient(self.guard, opening, seconds) if lean else None
         self.scripts = ScriptCalls(self, self.guard, self._wire)
         self._translation = ErrorTranslation(self.guard)
 
@@ -88,7 +90,7 @@ class RedisLink(Redis):
             except Fallback:
                 return cast(list[bytes | None], await self.mget(keys))
             if isinstance(answer, Exception):
-                raise answer
+                raise self.guard.translate(answer)  # one error of many callers: itself not raised
             return cast(list[bytes | None], answer)
 
     async def aclose(self, close_connection_pool: bool | None = None) -> None:
