@@ -31,11 +31,16 @@ async def capture_user_errors(call: Awaitable[T]) -> tuple[T | None, list[errors
     """
     try:
         return await call, []
-    except _NOT_DATA:
-        raise
     except errors.CodedError as error:
-        failures = error.failures if isinstance(error, errors.InvalidInput) else [error]
-        return None, [_build_user_error(failure) for failure in failures]
+        return None, _list_failures(error)
+
+
+def _list_failures(error: errors.CodedError) -> list[errors.UserError]:
+    """Convert an expected failure of the input; raises one that the input did not cause."""
+    if isinstance(error, _NOT_DATA):
+        raise error
+    failures = error.failures if isinstance(error, errors.InvalidInput) else [error]
+    return [_build_user_error(failure) for failure in failures]
 
 
 def _build_user_error(error: errors.CodedError) -> errors.UserError:
@@ -81,11 +86,17 @@ async def build_payload(payload_type: type[T], call: Awaitable[object]) -> T:
     Raises:
         Unauthenticated, Forbidden, UpstreamUnavailable, OperationTimeout: stay errors of the field.
     """
-    result, failures = await capture_user_errors(call)
     values = _RESULTS[payload_type]
-    if result is not None:
-        is_single = len(values) == 1
-        values = {name: result if is_single else getattr(result, name) for name in values}
+    failures: list[errors.UserError] = []
+    try:
+        result = await call
+    except errors.CodedError as error:
+        failures = _list_failures(error)
+    else:
+        if result is not None and len(values) == 1:
+            values = dict.fromkeys(values, result)
+        elif result is not None:
+            values = {name: getattr(result, name) for name in values}
     build: Callable[..., T] = payload_type
     return build(**values, errors=failures)
 

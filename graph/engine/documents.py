@@ -10,7 +10,7 @@ import hashlib
 import re
 import sys
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -85,17 +85,25 @@ class Operation:
     is_urgent: bool  # only reports of what a player does
     plans: OrderedDict[PlanKey, Plan | None] = field(default_factory=OrderedDict)
     incremental: DocumentNode | None = None  # `document` with @defer and @stream, if it has any
+    name: str | None = field(init=False)  # in its document, if it has one
+    label: str = field(init=False)  # kind and name, for logs
+    root_fields: frozenset[str] = field(init=False)  # their names; a fragment's is empty
+    _variables: tuple[str, ...] = field(init=False)
 
-    @property
-    def name(self) -> str | None:
-        """The operation's name in its document, if it has one."""
-        return self.node.name.value if self.node.name else None
+    def __post_init__(self) -> None:
+        node = self.node
+        self.name = node.name.value if node.name else None
+        self.label = f"{self.kind} {self.name[:60] if self.name else '(anonymous)'}"
+        selections: Iterable[Any] = node.selection_set.selections
+        names = (one.name.value if one.kind == "field" else "" for one in selections)
+        self.root_fields = frozenset(names)
+        self._variables = tuple(
+            [one.variable.name.value for one in node.variable_definitions or ()]
+        )
 
     def declared(self, variables: Mapping[str, Any]) -> dict[str, Any]:
         """Return the variables that the operation declares; others are ignored."""
-        nodes = self.node.variable_definitions or ()
-        names = (node.variable.name.value for node in nodes)
-        return {name: variables[name] for name in names if name in variables}
+        return {name: variables[name] for name in self._variables if name in variables}
 
 
 @dataclass(slots=True, eq=False)
@@ -233,10 +241,12 @@ class Documents:
 
     def plan(self, operation: Operation, variables: Mapping[str, Any]) -> Plan | None:
         """Return the plan for these variable values, or None where graphql-core runs it."""
-        outcome = tuple(variables.get(name, False) for name in operation.conditions)
-        if not all(isinstance(value, bool) for value in outcome):
-            return None  # a null condition is an error of the fields it is on
-        plans, key = operation.plans, (operation.node.name and operation.node.name.value, *outcome)
+        outcome: tuple[Any, ...] = ()
+        if operation.conditions:
+            outcome = tuple([variables.get(name, False) for name in operation.conditions])
+            if not all(isinstance(value, bool) for value in outcome):
+                return None  # a null condition is an error of the fields it is on
+        plans, key = operation.plans, (operation.name, *outcome)
         if key in plans:
             plans.move_to_end(key)
             return plans[key]

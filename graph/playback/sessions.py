@@ -37,7 +37,10 @@ _EXPIRED = (
 
 
 class ReportedState(Enum):
-    """The states that a player may report."""
+    """The states that a player may report; `stored` is the session's state of the same name."""
+
+    def __init__(self, text: str) -> None:
+        self.stored = models.PlaybackState(text)
 
     PLAYING = "PLAYING"
     PAUSED = "PAUSED"
@@ -180,7 +183,7 @@ async def _report_progress(
         input.sequence,
         input.position_seconds,
         duration_seconds=input.duration_seconds,
-        state=models.PlaybackState(input.state.value),
+        state=input.state.stored,
         quality=input.quality,
         seeked=bool(input.seeked),
     )

@@ -21,13 +21,8 @@ class Role(Enum):
     OPERATOR = "OPERATOR"
     ADMIN = "ADMIN"
 
-    @property
-    def rank(self) -> int:
-        """Position in the order of rights, 0 for the least."""
-        return _RANKS[self]
-
-
-_RANKS = {role: rank for rank, role in enumerate(Role)}
+    def __init__(self, _name: str) -> None:
+        self.rank = len(type(self).__members__)  # in the order of rights, 0 for the least
 
 
 class AccountTier(Enum):

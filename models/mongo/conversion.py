@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cache
+from operator import attrgetter
 from typing import Any, TypeVar
 
 import msgspec
@@ -11,7 +12,9 @@ from msgspec.structs import FieldInfo
 
 S = TypeVar("S", bound=msgspec.Struct)
 _FLAGS: dict[tuple[type, type], Callable[[Any], Any]] = {(int, bool): bool, (bool, int): int}
-_Step = tuple[str, Callable[[Any], Any] | None]
+_Steps = tuple[  # names, what reads them all, and those to convert
+    tuple[str, ...], Callable[[Any], tuple[Any, ...]], list[tuple[str, Callable[[Any], Any]]]
+]
 
 
 def convert_by_name(source: msgspec.Struct, target: type[S], **values: Any) -> S:
@@ -26,22 +29,32 @@ def convert_by_name(source: msgspec.Struct, target: type[S], **values: Any) -> S
         TypeError: a field of `target` is in neither, or `source` has it in another type. Defaults
             do not count: a field added to one class only would be lost.
     """
-    for name, convert in _steps(type(source), target, frozenset(values)):
-        value = getattr(source, name)
-        values[name] = value if convert is None else convert(value)
+    names, read, conversions = _steps(type(source), target, frozenset(values))
+    values.update(zip(names, read(source), strict=True))
+    for name, convert in conversions:
+        values[name] = convert(values[name])
     return target(**values)
 
 
 @cache
 def _steps(
     source: type[msgspec.Struct], target: type[msgspec.Struct], assigned: frozenset[str]
-) -> Sequence[_Step]:
+) -> _Steps:
     fields = {field.name: field for field in msgspec.structs.fields(source)}
-    return [
-        (field.name, _conversion(fields.get(field.name), field, target))
+    steps = {
+        field.name: _conversion(fields.get(field.name), field, target)
         for field in msgspec.structs.fields(target)
         if field.name not in assigned
-    ]
+    }
+    conversions = [(name, convert) for name, convert in steps.items() if convert is not None]
+    return tuple(steps), _reader(tuple(steps)), conversions
+
+
+def _reader(names: tuple[str, ...]) -> Callable[[Any], tuple[Any, ...]]:
+    """Build a function that reads these attributes in one call."""
+    if len(names) > 1:
+        return attrgetter(*names)
+    return lambda source: tuple(getattr(source, name) for name in names)
 
 
 def _conversion(

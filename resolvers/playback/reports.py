@@ -21,7 +21,6 @@ from services.quality import Quality
 MAX_SEQUENCE = 2**31 - 1  # GraphQL's largest Int
 _MAX_SECONDS = 48 * 3600.0
 PAST_THE_END_SECONDS = 5  # players overshoot their own duration by a segment's rounding
-_REPORTABLE = frozenset(models.PlaybackState) - {models.PlaybackState.EXPIRED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +58,7 @@ async def report_progress(
         sequence,
         position_seconds,
         duration_seconds,
-        state.value,
+        state.text,
         quality.value if quality is not None else None,
         seeked,
     )
@@ -145,7 +144,7 @@ def _check_report(
     if not 0 <= sequence <= MAX_SEQUENCE:
         raise ValidationFailed("`sequence` counts up from 0.", path=["sequence"])
     check_seconds(position_seconds, "positionSeconds")
-    if state not in _REPORTABLE:
+    if state is models.PlaybackState.EXPIRED:
         raise ValidationFailed("A player cannot report this state.", path=["state"])
     if duration_seconds is None:
         return

@@ -9,7 +9,7 @@ begin with `__Host-`, so that no other host of the site can plant them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, replace
 
 from starlette.types import Scope
@@ -131,7 +131,7 @@ async def authenticate_scope(
     return found
 
 
-def require_access(browser: Browser | None, viewer: Viewer | None, root_fields: set[str]) -> None:
+def require_access(browser: Browser | None, viewer: Viewer | None, root_fields: Set[str]) -> None:
     """Require that a browser's sign-in that lasts has a token for this operation.
 
     Else what was the viewer's a moment ago would be a stranger's, and look like an answer.

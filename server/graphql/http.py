@@ -8,7 +8,7 @@ one that is, with 200 for `application/json`, and with the draft's statuses for 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import partial
 from typing import Any, Protocol
 
@@ -295,10 +295,10 @@ class GraphQLOverHTTP:
         Raises:
             Refused: 401, 405.
         """
-        cookies.require_access(context.browser, context.viewer, root_fields(prepared))
+        cookies.require_access(context.browser, context.viewer, prepared.operation.root_fields)
         if prepared.operation.kind == "mutation" and scope["method"] != "POST":
             raise _not_allowed("Mutations need POST.", b"POST")
-        scope["operation_label"] = operation_label(prepared)
+        scope["operation_label"] = prepared.operation.label
 
     async def _run(self, prepared: Prepared, context: Context, receive: Receive) -> Answer:
         running = self._operations.run(prepared, context)
@@ -329,18 +329,6 @@ class GraphQLOverHTTP:
             browser,
             read_client_name(headers),
         )
-
-
-def operation_label(prepared: Prepared) -> str:
-    """The operation's kind and name, for logs."""
-    name = prepared.operation.node.name
-    return f"{prepared.operation.kind} {name.value[:60] if name else '(anonymous)'}"
-
-
-def root_fields(prepared: Prepared) -> set[str]:
-    """Names of the operation's root fields; a fragment's is empty."""
-    selections: Iterable[Any] = prepared.operation.node.selection_set.selections
-    return {one.name.value if one.kind == "field" else "" for one in selections}
 
 
 def is_our_fault(answer: Answer) -> bool:

@@ -19,7 +19,7 @@ from graph.engine.operations import Answer, Operations, Prepared
 from resolvers.context import Context, Viewer
 from server.faults import is_ending, mask_fault
 from server.graphql.delivery.live_delivery import LiveDelivery, Wire
-from server.graphql.http import is_our_fault, operation_label
+from server.graphql.http import is_our_fault
 from server.graphql.messages import Closed
 from server.graphql.operation_log import OperationLog, OperationRecord
 from server.graphql.replies import Refused
@@ -174,7 +174,7 @@ class SocketOperations:
             return await self._refuse(running, orjson.loads(refused.body())["errors"])
         if isinstance(prepared, Answer):
             return await self._send_prepared(running, prepared)
-        record.label = operation_label(prepared)
+        record.label = prepared.operation.label
         record.is_stream = prepared.operation.kind == "subscription"
         running.is_mutation = prepared.operation.kind == "mutation"
         if record.is_stream:

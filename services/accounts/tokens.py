@@ -30,9 +30,9 @@ _LEEWAY_SECONDS = 5.0  # how far ahead the clock of the process may be that issu
 _REFRESH_BYTES = 32
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Claims:
-    """Claims of a verified access token; times in seconds since 1970."""
+    """Claims of a verified access token, one object for each; times in seconds since 1970."""
 
     user_id: str
     role: str

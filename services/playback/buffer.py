@@ -23,7 +23,7 @@ from services.playback.changes import (
     ScriptChange,
 )
 from services.playback.conflict_rule import beyond_end_error
-from services.playback.keys import ProgressKeys
+from services.playback.keys import ProgressKeys, ReportKeys
 from services.playback.offline_viewings import infer_viewings, pack_viewings
 from services.playback.progress_scripts import progress_script
 from services.playback.state import (
@@ -90,12 +90,12 @@ class ProgressBuffer:
             ValidationFailed: the position or the duration cannot be.
         """
         validate_seconds(report.position_seconds, report.duration_seconds)
-        keys = self._report_keys(user_id, report.session_id)
+        keys = self._keys.of_report(user_id, report.session_id)
         if not self._redis.guard.allows_writes():  # a full Redis still reads
             raise UpstreamUnavailable("Redis did not answer in time.", retry_after_seconds=1)
         try:
             answer = await self._redis.scripts.call(
-                _REPORT, 3, *keys, *self._pack_report(user_id, report, now_ms, base)
+                _REPORT, 3, *keys.keys, *self._pack_report(user_id, report, now_ms, base, keys)
             )
         except UpstreamUnavailable:
             _FAILED.inc()
@@ -244,24 +244,15 @@ class ProgressBuffer:
             raise _full_error()
         return progress_changes.decode_changes(user_id, titles, answer)
 
-    def _report_keys(self, user_id: str, session_id: str) -> tuple[str, str, str]:
-        keys = self._keys
-        return (
-            keys.session(user_id, session_id),
-            keys.unflushed(user_id),
-            keys.stream(keys.shard(user_id)),
-        )
-
     def _pack_report(
-        self, user_id: str, report: Report, now_ms: int, base: Base | None
+        self, user_id: str, report: Report, now_ms: int, base: Base | None, keys: ReportKeys
     ) -> tuple[bytes, ...]:
         version = base.version if base is not None else None
         session_id, sequence, position, duration, state, quality, seeked = report
         packed = _packer.encode(
             (
                 user_id, session_id, sequence, position, duration or 0, state, quality, seeked,
-                now_ms, version, *self._limits, self._keys.changed(self._keys.shard(user_id)),
-                *self._completion, *self._ownership,
+                now_ms, version, *self._limits, keys.changed, *self._completion, *self._ownership,
             )
         )  # fmt: skip
         return (packed, pack_state(base.state)) if base is not None else (packed,)

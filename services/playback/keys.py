@@ -7,16 +7,31 @@ holds a key.
 from __future__ import annotations
 
 import zlib
+from functools import lru_cache
+from typing import NamedTuple
 
 from services.redis import cache_keys
 
+_MAX_CACHED = 8_192
+
+
+class ReportKeys(NamedTuple):
+    """Names for a session's reports: the script's keys, and the channel of its shard."""
+
+    keys: tuple[str, str, str]
+    changed: str
+
 
 class ProgressKeys:
-    """Names of keys; those of other `shards` would not be found (layout.py sees to it)."""
+    """Names of keys; those of other `shards` would not be found (layout.py sees to it).
+
+    `of_report(user_id, session_id)` are those of a session's reports, remembered for the next one.
+    """
 
     def __init__(self, shards: int, prefix: str = "") -> None:
         self.shards = range(shards)
         self._prefix = prefix
+        self.of_report = lru_cache(maxsize=_MAX_CACHED)(self._build_of_report)
 
     def shard(self, user_id: str) -> int:
         """Shard of a user, from a hash of the id."""
@@ -50,6 +65,13 @@ class ProgressKeys:
     def offline_events(self, user_id: str) -> str:
         """Key of a user's remembered offline event ids."""
         return self._prefix + cache_keys.USER_OFFLINE_EVENTS.format(user_id, self.shard(user_id))
+
+    def _build_of_report(self, user_id: str, session_id: str) -> ReportKeys:
+        shard = self.shard(user_id)
+        return ReportKeys(
+            (self.session(user_id, session_id), self.unflushed(user_id), self.stream(shard)),
+            self.changed(shard),
+        )
 
     def dead_letters(self, shard: int) -> str:
         """Key of a shard's dead letters."""

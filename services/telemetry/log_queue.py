@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import orjson
@@ -34,9 +34,15 @@ def set_process(number: int) -> None:
 
 def build_line(fields: Mapping[str, Any], level: str) -> bytes:
     """Build one line of the log as JSON, with its level and its time."""
-    now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    seconds, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
+    now = f"{_format_second(seconds)}.{nanoseconds // 1000:06}Z"
     line = {**fields, **common_fields, "level": level, "timestamp": now}
     return orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
+
+
+@lru_cache(maxsize=2)  # all lines of a second have the same
+def _format_second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 class LogQueue:

@@ -72,6 +72,10 @@ async def _execute_serially(
     on_error: ErrorBehavior,
 ) -> Outcome:
     """Run mutations in order, each with its whole selection before the next begins."""
+    if len(plan.steps) == 1:
+        (step,) = plan.steps
+        run = Run(context, variables, deadline)
+        return _finish(run, step, await _run_root(run, step), on_error)
     data: dict[str, Any] = {}
     errors: list[GraphQLError] = []
     cost = 0

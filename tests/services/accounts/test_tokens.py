@@ -4,6 +4,7 @@ import base64
 import hashlib
 import hmac
 import json
+from dataclasses import astuple
 from typing import Any
 
 import jwt
@@ -67,7 +68,7 @@ def test_a_token_says_what_it_was_issued_for() -> None:
         "exp": 1_800_000_900,
         "jti": None,
     }
-    assert claims == Claims(
+    expected = Claims(
         "user_1",
         "USER",
         "FREE",
@@ -77,6 +78,9 @@ def test_a_token_says_what_it_was_issued_for() -> None:
         expires_at=1_800_000_900,
         token_id=payload["jti"],
     )
+    assert astuple(claims) == astuple(expected)
+    # and one that was verified before has the same claims, as one object
+    assert service.verify(token, NOW) is claims
 
 
 def test_the_time_of_issue_is_encoded_to_the_microsecond() -> None:
