@@ -59,7 +59,8 @@ class InputBounds:
         for name, checks in self.checks.items():
             value = raw.get(name)
             if value is not None:
-                total += max(check(value, f"${name}") for check in checks)
+                place = f"${name}"
+                total += max([check(value, place) for check in checks])
         return total
 
 

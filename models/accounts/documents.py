@@ -26,6 +26,11 @@ class Role(Enum):
 
 
 class AccountTier(Enum):
+    """Tiers of rights; `text` is the value, an attribute read faster than the enum's."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
     FREE = "FREE"
     PREMIUM = "PREMIUM"
     API = "API"

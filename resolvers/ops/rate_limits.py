@@ -118,7 +118,7 @@ def _quota_key(context: Context) -> QuotaKey:
     limiter = context.runtime.ops.rate_limiter
     if context.viewer is None:
         return limiter.address_key(context.client_address)
-    return limiter.user_key(context.viewer.tier.value, context.viewer.user_id)
+    return limiter.user_key(context.viewer.tier.text, context.viewer.user_id)
 
 
 def _refusal(admission: Admission) -> RateLimited:

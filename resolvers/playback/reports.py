@@ -7,7 +7,7 @@ Redis is down or full it is written to MongoDB at once; with that down as well, 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import loaders
 import models
@@ -23,8 +23,7 @@ _MAX_SECONDS = 48 * 3600.0
 PAST_THE_END_SECONDS = 5  # players overshoot their own duration by a segment's rounding
 
 
-@dataclass(frozen=True, slots=True)
-class ReportResult:
+class ReportResult(NamedTuple):
     """`applied` is False for a repeated or late report; `progress` is what is stored now."""
 
     progress: models.LiveProgress | None

@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
+from typing import NamedTuple
 
 from starlette.middleware import Middleware
 from starlette.types import Message, Receive, Scope, Send
@@ -74,8 +75,7 @@ class Exchange:
     started: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class EncodedReply:
+class EncodedReply(NamedTuple):
     """An answer as it goes out, but for the server's own headers; `lines` are header lines."""
 
     status: int
@@ -187,6 +187,7 @@ class ShortDoor:
     async def _respond_to_account(self, exchange: Exchange, receive: Receive) -> AnyReply:
         gate, scope = self._layers.gate, exchange.scope
         if gate is not None:
+            scope["headers_by_name"] = exchange.headers
             status = gate.count(scope, await self._layers.find_account(scope))
             if status is not None:
                 return await self._respond_restrained(exchange, status, receive)

@@ -156,7 +156,7 @@ async def find_account(runtime: Runtime, scope: Scope) -> str | None:
     """
     if scope["type"] != "http" or not is_endpoint(scope["path"]):
         return None
-    headers = dict(scope["headers"])
+    headers = scope.get("headers_by_name") or dict(scope["headers"])
     if b"authorization" not in headers and b"cookie" not in headers:
         return None
     try:

@@ -95,9 +95,9 @@ def parse_request(payload: Any) -> Request:
         if not isinstance(payload.get(part, {}), dict | None):
             raise Refused.malformed(f"`{part}` must be an object.")
     extensions = payload.get("extensions") or {}
-    on_error = payload.get("onError", ErrorBehavior.PROPAGATE.value)
-    if on_error not in _ERROR_BEHAVIORS:
-        raise Refused.malformed("`onError` must be NULL, PROPAGATE or HALT.")
+    on_error = ErrorBehavior.PROPAGATE
+    if "onError" in payload:
+        on_error = _parse_error_behavior(payload["onError"])
     return Request(
         query,
         payload.get("variables") or {},
@@ -105,8 +105,14 @@ def parse_request(payload: Any) -> Request:
         document_id,
         include_cache_hits=extensions.get("cache") is True,
         include_cost=extensions.get("cost") is True,
-        on_error=ErrorBehavior(on_error),
+        on_error=on_error,
     )
+
+
+def _parse_error_behavior(value: Any) -> ErrorBehavior:
+    if value not in _ERROR_BEHAVIORS:
+        raise Refused.malformed("`onError` must be NULL, PROPAGATE or HALT.")
+    return ErrorBehavior(value)
 
 
 def read_request(scope: Scope, body: bytes | None) -> Request:

@@ -101,7 +101,7 @@ class ProgressBuffer:
             _FAILED.inc()
             raise
         reported = self._decode_reply(user_id, answer)
-        _COUNTERS[reported.outcome].inc()
+        _COUNTERS[reported.outcome.text].inc()
         return reported
 
     async def apply_offline(
@@ -258,6 +258,10 @@ class ProgressBuffer:
         return (packed, pack_state(base.state)) if base is not None else (packed,)
 
     def _decode_reply(self, user_id: str, answer: Any) -> BufferReply:
+        if not isinstance(answer, int):
+            outcome, playable_id, *row = answer
+            progress = decode_progress(user_id, playable_id.decode(), *row)
+            return BufferReply(_REPORT_OUTCOMES[outcome], progress)
         if answer == _NO_SESSION:
             _UNKNOWN.inc()
             raise SessionNotFound("There is no such playback session: start playback again.")
@@ -268,12 +272,8 @@ class ProgressBuffer:
             return BufferReply(ReportOutcome.BASE_NEEDED, None)
         if answer == _BEYOND:
             raise beyond_end_error(["positionSeconds"])
-        if isinstance(answer, int):
-            _REFUSED.inc()
-            raise TooManyStreams.of(-answer)
-        outcome, playable_id, *row = answer
-        progress = decode_progress(user_id, playable_id.decode(), *row)
-        return BufferReply(_REPORT_OUTCOMES[outcome], progress)
+        _REFUSED.inc()
+        raise TooManyStreams.of(-answer)
 
 
 def _full_error() -> UpstreamUnavailable:
@@ -286,6 +286,6 @@ _FAILED = metrics.progress_reports_total.labels("failed")
 _REFUSED = metrics.progress_reports_total.labels("too_many_streams")
 _UNKNOWN = metrics.progress_reports_total.labels("session_not_found")
 _COUNTERS = {
-    outcome: metrics.progress_reports_total.labels(outcome.value) for outcome in ReportOutcome
+    outcome.text: metrics.progress_reports_total.labels(outcome.text) for outcome in ReportOutcome
 }
 _packer = msgspec.msgpack.Encoder()

@@ -104,6 +104,15 @@ def _build_inline(run: Run, group: GroupPlan, rows: Sequence[Any]) -> list[dict[
     return outs
 
 
+def complete_one(run: Run, field: FieldPlan, value: Any, out: dict[str, Any]) -> list[Batch]:
+    """Place one parent's value (or Exception); return the children that have relations."""
+    group = field.by_class.get(value.__class__) if field.list_depth == 0 else None
+    if group is None:
+        return complete(run, field, [value], [out])
+    below, (out[field.key],) = _build_children(run, group, [value])
+    return below
+
+
 def complete(run: Run, field: FieldPlan, values: Sequence[Any], outs: Outs) -> list[Batch]:
     """Place one value (or Exception) per parent; return the children that have relations."""
     below = _complete_plain(run, field, values, outs) if field.leaf is None else None

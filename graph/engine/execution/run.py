@@ -14,7 +14,7 @@ from graphql import GraphQLError
 
 from graph.base.fields import FieldKind
 from graph.engine.error_behavior import ErrorBehavior
-from graph.engine.execution.completion import complete, complete_pending
+from graph.engine.execution.completion import complete, complete_one, complete_pending
 from graph.engine.execution.deadline import Deadline
 from graph.engine.execution.failures import ErrorBubbler
 from graph.engine.execution.gather import Pending, call_one, gather_level
@@ -96,8 +96,9 @@ async def _run_root(run: Run, root: GroupPlan) -> dict[str, Any]:
     run.batches.append(batch)
     if len(root.relations) == 1 and root.relations[0].spec.kind is FieldKind.RESOLVER:
         (field,) = root.relations
-        value = await call_one(run, field, None)
-        await _run_levels(run, complete(run, field, [value], [data]))
+        below = complete_one(run, field, await call_one(run, field, None), data)
+        if below:
+            await _run_levels(run, below)
     else:
         await _run_levels(run, [batch])
     return data
