@@ -90,8 +90,7 @@ class Admission(Generic[Q, T]):
         """Prepare a request and count it; a coroutine where something has to be waited for."""
         text = self._access.find_text(request.query, request.document_id, context)
         try:
-            is_trusted = text is not None and self._documents.ids.has_text(text)
-            abuse.enforce_abuse_level(context, is_document_trusted=is_trusted)
+            abuse.enforce_abuse_level(context, text, self._documents.ids.has_text)
             rate_limits.refuse_exhausted(context)
         except _REFUSALS as error:
             return _note_refusal(self._refuse(error, context), context)
@@ -138,8 +137,12 @@ class Admission(Generic[Q, T]):
 
     def _has_to_wait(self, request: Q, text: str | None) -> bool:
         """Whether the document has to be read, or to be registered."""
-        is_read = text is None or self._documents.is_read(text)
-        return not is_read or self._access.is_registration(request.query, request.document_id)
+        if text is not None and not self._documents.is_read(text):
+            return True
+        sent, document_id = request.query, request.document_id
+        if sent is None or document_id is None:
+            return False
+        return self._access.is_registration(sent, document_id)
 
     async def _admit_unread(self, request: Q, context: Context) -> T:
         """Read a document, which takes a while: addresses take turns. Register it if it is new."""

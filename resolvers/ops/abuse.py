@@ -6,7 +6,7 @@ Applies to every protocol; over HTTP a blocked client does not get this far.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from resolvers.context import Context
@@ -23,8 +23,13 @@ _SIGNALS = {
 BLOCKED_MESSAGE = "Too much misuse came from your network: it is blocked for a while."
 
 
-def enforce_abuse_level(context: Context, *, is_document_trusted: bool) -> None:
+def enforce_abuse_level(
+    context: Context, document: str | None, is_trusted: Callable[[str], bool]
+) -> None:
     """Refuse an operation of a client whose account or address prefix is blocked or restricted.
+
+    Args:
+        document: its text; None where nothing has the id that was sent.
 
     Raises:
         Forbidden: the prefix is blocked.
@@ -40,7 +45,7 @@ def enforce_abuse_level(context: Context, *, is_document_trusted: bool) -> None:
         raise Forbidden(
             BLOCKED_MESSAGE, retry_after_seconds=math.ceil(watch.get_block_seconds(status))
         )
-    if level is AbuseLevel.DOCUMENTS and not is_document_trusted:
+    if level is AbuseLevel.DOCUMENTS and not (document is not None and is_trusted(document)):
         metrics.abuse_refused_total.labels("documents").inc()
         raise PersistedQueryRequired(
             "Too much misuse came from your network: only stored documents run for now."

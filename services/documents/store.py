@@ -128,6 +128,7 @@ class DocumentStore:
     def clear(self) -> None:
         """Forget everything, as a process that has just started."""
         self.trusted.replace(())
+        self.trusted.take_used()
         self._seen.clear()
         self._fingerprint = None
 

@@ -28,17 +28,14 @@ class TrustedDocuments:
 
     def __init__(self) -> None:
         self._by_id: dict[str, TrustedDocument] = {}
-        self._texts: frozenset[str] = frozenset()
+        self.texts_by_id: dict[str, str] = {}  # read for each request
+        self.texts: frozenset[str] = frozenset()
         self._listeners: list[Callable[[], None]] = []
         self._used: set[str] = set()
 
     def get(self, document_id: str) -> TrustedDocument | None:
         """Return the document of this id; None if there is none."""
         return self._by_id.get(document_id)
-
-    def has_text(self, text: str) -> bool:
-        """Whether one of them has exactly this text."""
-        return text in self._texts
 
     def list_all(self) -> list[TrustedDocument]:
         """List all of them."""
@@ -47,7 +44,8 @@ class TrustedDocuments:
     def replace(self, documents: Iterable[TrustedDocument]) -> None:
         """Replace all of them, and notify the listeners."""
         self._by_id = {one.id: one for one in documents}
-        self._texts = frozenset(one.text for one in self._by_id.values())
+        self.texts_by_id = {one.id: one.text for one in self._by_id.values()}
+        self.texts = frozenset(self.texts_by_id.values())
         for listener in list(self._listeners):
             listener()
 

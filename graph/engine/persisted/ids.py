@@ -30,20 +30,15 @@ class DocumentIds:
 
     def find_text(self, document_id: str) -> str | None:
         """Return the text of this id; None if this process has none."""
-        text = self.find_trusted_text(document_id)
-        return text if text is not None else self._registered.get(document_id)
-
-    def find_trusted_text(self, document_id: str) -> str | None:
-        """Return the text of a trusted document of this id; None if there is none."""
-        text = self._published.get(document_id)
-        if text is not None:
-            return text
-        pushed = self.trusted.get(document_id)
-        return None if pushed is None else pushed.text
+        return (
+            self._registered.get(document_id)
+            or self._published.get(document_id)
+            or self.trusted.texts_by_id.get(document_id)
+        )
 
     def has_text(self, text: str) -> bool:
         """Whether a trusted document has exactly this text."""
-        return text in self._published_texts or self.trusted.has_text(text)
+        return text in self._published_texts or text in self.trusted.texts
 
     def list_trusted_texts(self) -> list[str]:
         """List the texts of all trusted documents."""
@@ -65,7 +60,7 @@ class DocumentIds:
         Raises:
             PersistedQueryNotFound: the document belongs to other clients alone.
         """
-        if not self.is_for(client_name, document_id):
+        if client_name is not None and not self.is_for(client_name, document_id):
             raise PersistedQueryNotFound(f"The client {client_name!r} has no document of this id.")
         self.trusted.record_use(document_id)
 
