@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from enum import Enum
 
 from models.catalog.documents import Movie, Show
-from models.catalog.filters import Clause, list_clauses, number_clauses
+from models.catalog.filters import Clause, list_clauses, number_clauses, split_clauses
 from models.catalog.index_definitions import (
     FACET_INDEX,
     FEATURED_INDEX,
@@ -17,13 +17,15 @@ from models.catalog.index_definitions import (
     order_index,
 )
 from models.catalog.pages import Stages, run_union
-from models.catalog.paths import Titles, choose_path
+from models.catalog.paths import Titles, behind_scan, choose_path
 from models.catalog.queries import MovieCategory, MovieFilter, MovieOrder, MovieQuery
 from models.mongo.base import Record
 from models.mongo.read_preference import collection_for_reads
 from models.mongo.reading import aggregate, database_errors
 
 COUNTED_EXACTLY = 10_000
+COUNTED_OF_MANY = 1_000  # of each of more than two lists at once
+_FEW_LISTS = 2
 _WHOLE_CATALOGUE = (None, MovieCategory.POPULAR, MovieCategory.TRENDING)  # which leave nothing out
 
 
@@ -40,6 +42,8 @@ class Count(Record, frozen=True):
 
 async def count_movies(queries: Mapping[str, MovieQuery]) -> dict[str, Count]:
     """Count the films of each query's list, exactly up to 10,000 and "at least" beyond.
+
+    Of more than two lists at once each is counted up to 1,000, which together cost no more.
 
     The whole catalogue is estimated from collection metadata. One command for all lists, and one
     for the estimate.
@@ -74,19 +78,21 @@ async def _count_up_to_limit(
     if len(queries) == 1:
         ((key, query),) = queries.items()
         return {key: await _count_one(document, query)}
+    most = COUNTED_EXACTLY if len(queries) <= _FEW_LISTS else COUNTED_OF_MANY
     rows = await run_union(
-        document, {key: _stages(list_clauses(query)) for key, query in queries.items()}
+        document, {key: _stages(list_clauses(query), most=most) for key, query in queries.items()}
     )
     counts = {row["_id"]: row["count"] for row in rows}
-    return {key: _as_count(counts.get(key, 0)) for key in queries}
+    return {key: _as_count(counts.get(key, 0), most) for key in queries}
 
 
 async def _count_one(document: Titles, query: MovieQuery) -> Count:
     index, is_found = await choose_path(document, query)
     if not is_found:
         index = _index_of(query)
-    rows = await aggregate(document, _stages(list_clauses(query, index)), most=1, hint=index)
-    return _as_count(rows[0]["count"] if rows else 0)
+    stages = _stages(*split_clauses(query, index), most=COUNTED_EXACTLY)
+    rows = await aggregate(document, stages, most=1, hint=index)
+    return _as_count(rows[0]["count"] if rows else 0, COUNTED_EXACTLY)
 
 
 def _index_of(query: MovieQuery) -> Keys:
@@ -111,16 +117,17 @@ def _order_of(query: MovieQuery) -> str:
     return MovieOrder.of(query.category, None).field
 
 
-def _as_count(count: int) -> Count:
-    if count <= COUNTED_EXACTLY:
+def _as_count(count: int, most: int) -> Count:
+    if count <= most:
         return Count(value=count)
-    return Count(value=COUNTED_EXACTLY, precision=CountPrecision.AT_LEAST)
+    return Count(value=most, precision=CountPrecision.AT_LEAST)
 
 
-def _stages(clauses: Sequence[Clause]) -> Stages:
+def _stages(early: Sequence[Clause], late: Sequence[Clause] = (), *, most: int) -> Stages:
     return [
-        {"$match": {"$and": list(clauses)}},
-        {"$limit": COUNTED_EXACTLY + 1},
+        {"$match": {"$and": list(early)}},
+        *behind_scan(late),
+        {"$limit": most + 1},
         {"$group": {"_id": None, "count": {"$sum": 1}}},
     ]
 

@@ -9,6 +9,7 @@ from pymongo import UpdateOne
 
 from models.catalog.derived_values import derive_values, derived_sources
 from models.catalog.documents import Movie, Show
+from models.catalog.facets import FACET_EDITION
 from models.catalog.sort_values import first_trend
 from models.mongo.base import StoredDocument
 from models.mongo.reading import database_errors
@@ -44,7 +45,8 @@ async def _fill(document: type[StoredDocument]) -> int:
 
 async def _read_incomplete(document: type[StoredDocument]) -> list[dict[str, Any]]:
     names = dict.fromkeys(sorted(derived_sources(document) | {"popularity", "trend"}), 1)
-    missing = [{"facets": None}, *({name: {"$exists": False}} for name in _stored_once(document))]
+    other_edition = {"facets.edition": {"$ne": FACET_EDITION}}  # or none
+    missing = [other_edition, *({name: {"$exists": False}} for name in _stored_once(document))]
     with database_errors(), pymongo.timeout(_SECONDS):
         cursor = document.get_pymongo_collection().find({"$or": missing}, names).limit(_BATCH)
         return await cursor.to_list(None)

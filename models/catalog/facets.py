@@ -18,13 +18,15 @@ Clause = dict[str, Any]
 FACET_SOURCES = ("rating", "vote_count", "runtime_seconds", "genre_ids", "languages")
 _VOTES = (1, 10, 100, 1_000, 10_000)
 _RATINGS = (1, 2, 3, 4, 5, 6, 6.5, 7, 7.5, 8, 8.5, 9)
-_RUNTIMES = tuple(60 * minutes for minutes in (40, 60, 80, 100, 120, 150))
+_RUNTIMES = tuple(60 * minutes for minutes in (30, 45, 60, 70, 80, 90, 100, 110, 120, 150))
+FACET_EDITION = 2  # grows whenever steps change: stored facets of another edition are made anew
 _MARK = "|"  # around each genre and language
 
 
 class Facets(BaseModel):
     """Steps that numbers reach, and texts such as "|genre_crime|genre_drama|"."""
 
+    edition: int = FACET_EDITION
     votes: int = 0
     rating: int | None = None
     runtime: int | None = None

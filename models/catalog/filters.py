@@ -7,6 +7,7 @@ decided on index keys, and ties and nulls are branches that each begin at their 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -61,6 +62,36 @@ def list_clauses(query: MovieQuery, index: Keys = ()) -> list[Clause]:
     ]
 
 
+def split_clauses(query: MovieQuery, index: Keys) -> tuple[list[Clause], list[Clause]]:
+    """Build the clauses of the whole list: those of an index scan, and those of texts behind it.
+
+    Of an index that holds a list MongoDB decides texts on documents, unless something bars the way.
+    """
+    chosen, names = query.filter, {name for name, _ in index}
+    if _is_single(names) or "facets.genres" not in names:
+        return list_clauses(query, index), []
+    early = replace(
+        chosen,
+        genres=chosen.genres if "genre_ids" in names else None,
+        exclude_genres=None,
+        language=chosen.language if "languages" in names else None,
+    )
+    late = replace(
+        MovieFilter(),
+        genres=None if early.genres else chosen.genres,
+        exclude_genres=chosen.exclude_genres,
+        language=None if early.language else chosen.language,
+    )
+    texts = {"facets.genres", "facets.languages"}
+    clauses = [*_genre_clauses(late, texts), *_language_clauses(late, texts)]
+    return list_clauses(replace(query, filter=early), index), clauses
+
+
+def _is_single(names: set[str]) -> bool:
+    """Whether an index of these keys has one entry for each title."""
+    return names.isdisjoint({"genre_ids", "languages", "credits.person_id"})
+
+
 def index_of(query: MovieQuery) -> Keys:
     """The most selective index that has the query's order: person, featured, genre, language.
 
@@ -80,10 +111,12 @@ def index_of(query: MovieQuery) -> Keys:
 
 def filter_clauses(chosen: MovieFilter, index: Keys = ()) -> list[Clause]:
     """Build the clauses of a filter, decided on the keys of this index where it has them."""
+    names = {name for name, _ in index}
+    names = names if _is_single(names) else set()
     return [
-        *_genre_clauses(chosen, {name for name, _ in index}),
+        *_genre_clauses(chosen, names),
         *number_clauses(chosen, index),
-        *_language_clauses(chosen, {name for name, _ in index}),
+        *_language_clauses(chosen, names),
         *([] if chosen.person_id is None else [{"credits.person_id": {"$eq": chosen.person_id}}]),
     ]
 
@@ -111,7 +144,7 @@ def _genre_clauses(chosen: MovieFilter, names: set[str]) -> list[Clause]:
     has_text = "facets.genres" in names
     if chosen.genres is not None:
         some = list(map(ids.of_genre, chosen.genres))
-        is_listed = not some or not has_text or "genre_ids" in names
+        is_listed = not some or not has_text
         clauses.append(
             {"genre_ids": {"$in": some}} if is_listed else having_any("facets.genres", some)
         )
@@ -126,7 +159,7 @@ def _genre_clauses(chosen: MovieFilter, names: set[str]) -> list[Clause]:
 def _language_clauses(chosen: MovieFilter, names: set[str]) -> list[Clause]:
     if chosen.language is None:
         return []
-    if "languages" in names or "facets.languages" not in names:
+    if "facets.languages" not in names:
         return [{"languages": {"$eq": chosen.language}}]
     return [having_any("facets.languages", [chosen.language])]
 

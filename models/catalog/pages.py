@@ -15,12 +15,12 @@ from models.catalog.filters import (
     Clause,
     behind_position,
     beyond_position,
-    list_clauses,
+    split_clauses,
     where,
     where_behind,
 )
 from models.catalog.index_definitions import Keys
-from models.catalog.paths import Titles, choose_path
+from models.catalog.paths import Titles, behind_scan, choose_path
 from models.catalog.queries import MoviePage, MovieQuery
 from models.mongo.read_preference import collection_for_reads
 from models.mongo.reading import Fields, aggregate, database_errors, find, find_by_id
@@ -28,7 +28,6 @@ from models.mongo.rows import aggregate_rows
 
 T = TypeVar("T", bound=TitleRecord)
 Stages = list[dict[str, Any]]
-_ALL = 2**31 - 1
 _BEHIND = ":behind"  # ends the key of a look at the other side of a page's position
 
 
@@ -52,7 +51,7 @@ async def _read_page(
     document: Titles, record: type[T], query: MovieQuery, fields: Fields
 ) -> tuple[MoviePage, list[T]]:
     index, is_sorted = await choose_path(document, query)
-    if is_sorted and query.position is not None:
+    if is_sorted and (query.position is not None or split_clauses(query, index)[1]):
         return await _read_sorted_page(document, record, query, index, fields)
     rows, is_behind = await asyncio.gather(
         find(
@@ -90,32 +89,33 @@ async def _is_any_behind(document: Titles, record: type[T], query: MovieQuery, i
 async def _read_sorted_page(
     document: Titles, record: type[T], query: MovieQuery, index: Keys, fields: Fields
 ) -> tuple[MoviePage, list[T]]:
-    """Read a page behind a position from an index of the filter: first its ids, then its titles.
+    """Read a page from an index of the filter: first its ids, then its titles.
 
     Branches of a position would each read that index from its beginning.
     """
-    assert query.position is not None
-    after, behind = await asyncio.gather(
-        _read_sorted_ids(document, query, index, beyond_position(query, query.position)),
-        _read_sorted_ids(document, query, index, behind_position(query, query.position), most=1)
-        if query.looks_behind
-        else _nothing(),
+    place = query.position
+    after = [] if place is None else [beyond_position(query, place)]
+    behind = [] if place is None else [behind_position(query, place)]
+    looks_behind = query.looks_behind and place is not None
+    ids, ids_behind = await asyncio.gather(
+        _read_sorted_ids(document, query, index, after),
+        _read_sorted_ids(document, query, index, behind, most=1) if looks_behind else _nothing(),
     )
-    is_behind = bool(behind) or not query.looks_behind
-    page = MoviePage.of(query, after, is_behind=is_behind)
-    by_id = await find_by_id(document, record, page.ids, fields)
+    is_behind = bool(ids_behind) if looks_behind else place is not None
+    page = MoviePage.of(query, ids, is_behind=is_behind)
+    by_id = await find_by_id(document, record, page.ids, fields) if page.ids else {}
     return page, [by_id[id_] for id_ in page.ids if id_ in by_id]
 
 
 async def _read_sorted_ids(
-    document: Titles, query: MovieQuery, index: Keys, side: Clause, most: int = 0
+    document: Titles, query: MovieQuery, index: Keys, side: list[Clause], most: int = 0
 ) -> list[str]:
     """Ids of one side of a position, of which the first `most` do in any order."""
+    early, late = split_clauses(query, index)
     sort: Stages = [] if most else [{"$sort": dict(_sort(query, query.direction))}]
     stages: Stages = [
-        {"$match": {"$and": list_clauses(query, index)}},
-        {"$limit": _ALL},  # or else MongoDB would make the position part of the scan
-        {"$match": side},
+        {"$match": {"$and": early}},
+        *behind_scan([*late, *side]),
         *sort,
         {"$limit": most or query.size + 1},
         {"$project": {"_id": 1}},

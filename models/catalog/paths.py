@@ -8,7 +8,7 @@ and sorted. All indexes give the same page: how many there were is remembered fo
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,13 @@ from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import OperationFailure
 
 from models.catalog.documents import Movie, Show
-from models.catalog.filters import Clause, filter_clauses, index_of, number_clauses
+from models.catalog.filters import (
+    Clause,
+    filter_clauses,
+    index_of,
+    number_clauses,
+    split_clauses,
+)
 from models.catalog.index_definitions import (
     FACET_INDEX,
     LANGUAGE_INDEX,
@@ -25,13 +31,15 @@ from models.catalog.index_definitions import (
     genre_index,
     order_index,
 )
-from models.catalog.queries import MovieCategory, MovieFilter, MovieQuery
+from models.catalog.queries import MovieCategory, MovieFilter, MovieOrder, MovieQuery
 from models.mongo.read_preference import collection_for_reads
-from models.mongo.reading import NO_SUCH_INDEX, database_errors
+from models.mongo.reading import NO_SUCH_INDEX, aggregate, database_errors
 from models.mongo.rows import aggregate_rows
 
 Titles = type[Movie] | type[Show]
 FEW_KEYS = 3_000  # are read and sorted in about 6 ms
+_SHORT = 200  # keys, which are not worth looking for fewer
+_ALL = 2**31 - 1  # a limit that limits nothing
 _SECONDS = 60.0
 _MOST_REMEMBERED = 5_000
 _ACTIVE: Clause = {"is_active": True}
@@ -56,10 +64,48 @@ async def choose_path(
     Raises:
         UpstreamUnavailable: MongoDB did not answer in time or refused.
     """
-    for path in _paths(query):
-        if await _count_keys(document, query, path, few) <= few:
-            return path.index, True
-    return index_of(query), False
+    path = await _choose(document, query, _paths(query), few)
+    return (index_of(query), False) if path is None else (path.index, True)
+
+
+async def find_few_ids(document: Titles, chosen: MovieFilter, most: int) -> list[str] | None:
+    """Ids of all active titles that fit a filter, in no order; None if they may be over `most`.
+
+    Raises:
+        UpstreamUnavailable: MongoDB did not answer in time or refused.
+    """
+    query = MovieQuery(None, chosen, MovieOrder("sort_title", 1), 1)
+    paths = [*_paths(query), *([_genre_path(chosen)] if chosen.genres is not None else [])]
+    path = await _choose(document, query, paths, most)
+    if path is None:
+        return None
+    early, late = split_clauses(query, path.index)
+    stages: list[dict[str, Any]] = [
+        {"$match": {"$and": early}},
+        *behind_scan(late),
+        {"$group": {"_id": None, "ids": {"$push": "$_id"}}},
+    ]
+    rows = await aggregate(document, stages, most=1, hint=path.index)
+    return rows[0]["ids"] if rows else []
+
+
+async def _choose(
+    document: Titles, query: MovieQuery, paths: Iterable[Path], few: int
+) -> Path | None:
+    """The path of the fewest keys, if those are few; the rest is not asked once one is short."""
+    best, least = None, few
+    for path in paths:
+        size = await _count_keys(document, query, path, few)
+        if size <= least:
+            best, least = path, size
+        if least <= _SHORT:
+            break
+    return best
+
+
+def behind_scan(clauses: Sequence[Clause]) -> list[dict[str, Any]]:
+    """Stages that match these clauses on what an index scan gives, not within the scan."""
+    return [{"$limit": _ALL}, {"$match": {"$and": list(clauses)}}] if clauses else []
 
 
 def forget_sizes() -> None:
@@ -75,15 +121,19 @@ def _paths(query: MovieQuery) -> Iterator[Path]:
         return
     if chosen.person_id is not None:
         yield Path(PERSON_INDEX, [{"credits.person_id": chosen.person_id}, _ACTIVE])
-    if numbers:
-        yield Path(FACET_INDEX, [_ACTIVE, *number_clauses(chosen, FACET_INDEX)])
     if chosen.language is not None:
         yield Path(LANGUAGE_INDEX, [_ACTIVE, {"languages": chosen.language}, *numbers])
+    if numbers:
+        yield Path(FACET_INDEX, [_ACTIVE, *number_clauses(chosen, FACET_INDEX)])
     if query.category is MovieCategory.UPCOMING:
         yield Path(order_index("released"), [_ACTIVE, {"released": {"$gt": query.today}}, *numbers])
     if chosen.genres and not needs.isdisjoint({"language", "exclude_genres"}):
-        genres = filter_clauses(MovieFilter(genres=chosen.genres))
-        yield Path(genre_index("popularity"), [_ACTIVE, *genres, *numbers])
+        yield _genre_path(chosen)
+
+
+def _genre_path(chosen: MovieFilter) -> Path:
+    genres = filter_clauses(MovieFilter(genres=chosen.genres))
+    return Path(genre_index("popularity"), [_ACTIVE, *genres, *number_clauses(chosen)])
 
 
 def _needs(query: MovieQuery) -> set[str]:

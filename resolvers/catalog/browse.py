@@ -156,7 +156,9 @@ async def _load_counts(
     loader: loaders.MovieCountByQuery | loaders.ShowCountByQuery,
     connections: Sequence[TitlePage[Any]],
 ) -> list[models.Count | None]:
-    keys = [loader.key_for(one.query.list_key(), one.query) for one in connections]
+    # Many lists are counted less far: what one list's count is must not become that.
+    kind = "" if len(connections) == 1 else "many:"
+    keys = [loader.key_for(kind + one.query.list_key(), one.query) for one in connections]
     counts = await loader.many(keys)
     return [counts[key] for key in keys]
 

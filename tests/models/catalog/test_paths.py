@@ -167,9 +167,12 @@ async def test_titles_of_an_earlier_release_get_their_facets_with_the_indexes(
         None, models.MovieFilter(min_rating=8.0), models.MovieOrder("sort_title", 1), _SIZE
     )
     collection = models.Movie.get_pymongo_collection()
-    await collection.update_many({}, {"$unset": {"facets": ""}})
-    assert (await models.read_movie_page(query, None))[0].ids == []
-    # when
-    await models.apply_indexes()
-    # then
-    assert (await models.read_movie_page(query, None))[0] == _page(films, query)
+    without = {"$unset": {"facets": ""}}
+    of_another_edition = {"$set": {"facets.edition": 1, "facets.rating": 0}}
+    for earlier in (without, of_another_edition):
+        await collection.update_many({}, earlier)
+        assert (await models.read_movie_page(query, None))[0].ids == []
+        # when
+        await models.apply_indexes()
+        # then
+        assert (await models.read_movie_page(query, None))[0] == _page(films, query)
