@@ -20,7 +20,14 @@ from models.catalog.search.branches import (
 )
 from models.catalog.search.lexicon import SimilarWord, frequencies, similar_words
 from models.catalog.search.matching import Query, Tier, best_tier, matched_share
-from models.catalog.search.retrieval import Branch, Candidate, SearchKind, read_candidates
+from models.catalog.search.retrieval import (
+    Branch,
+    Candidate,
+    Scope,
+    SearchKind,
+    open_scope,
+    read_candidates,
+)
 from models.mongo.base import Record
 
 _FEW = 10  # with fewer good hits, similar words and single words are looked for
@@ -54,6 +61,7 @@ async def search_names(
     """Titles and people with these words in names or descriptions, best first.
 
     One command per kind; with several words one for their frequencies, with few hits as many again.
+    A filter costs up to two more per kind, and one for each index that may know of few titles.
 
     Args:
         words: folded, as `fold_query` makes them.
@@ -63,9 +71,10 @@ async def search_names(
     """
     query = Query(tuple(words))
     most = MOST_HITS if is_deep else _FIRST_HITS
-    query, hits, unread = await _search_exactly(query, kinds, chosen, most)
+    scope = await open_scope(kinds, chosen)
+    query, hits, unread = await _search_exactly(query, scope, most)
     if len(hits) < _FEW:
-        hits = await _search_tolerantly(query, kinds, chosen, hits)
+        hits = await _search_tolerantly(query, scope, hits)
     ordered = _in_order(hits)
     return SearchHits(hits=ordered, settled=sum(hit.score > unread for hit in ordered))
 
@@ -82,20 +91,21 @@ async def suggest_names(
         UpstreamUnavailable: MongoDB did not answer in time or refused.
     """
     query = Query(tuple(words), is_typing=True, is_word_ended=is_word_ended)
-    query, hits, _ = await _search_exactly(query, kinds, MovieFilter(), _MOST_SUGGESTIONS)
+    scope = await open_scope(kinds, MovieFilter())
+    query, hits, _ = await _search_exactly(query, scope, _MOST_SUGGESTIONS)
     if not hits:
-        hits = await _search_tolerantly(query, kinds, MovieFilter(), hits)
+        hits = await _search_tolerantly(query, scope, hits)
     return _in_order(hits)
 
 
 async def _search_exactly(
-    query: Query, kinds: Collection[SearchKind], chosen: MovieFilter, most: int
+    query: Query, scope: Scope, most: int
 ) -> tuple[Query, dict[str, float], float]:
     """Scores by id, and the best score that a title can have which was not read."""
     if len(query.words) > 1:
         query = query.learn(await frequencies(query.words), {})
     branches = exact_branches(query, most)
-    rows = await _read(kinds, branches, chosen)
+    rows = await _read(branches, scope)
     hits = {
         row.id: _score(tier, row.popularity)
         for row in chain.from_iterable(rows)
@@ -105,7 +115,7 @@ async def _search_exactly(
 
 
 async def _search_tolerantly(
-    query: Query, kinds: Collection[SearchKind], chosen: MovieFilter, hits: Mapping[str, float]
+    query: Query, scope: Scope, hits: Mapping[str, float]
 ) -> dict[str, float]:
     looked_up = {*query.words, *chain.from_iterable(joined_words(query.words))}
     titles, similar = await asyncio.gather(frequencies(looked_up), similar_words(looked_up))
@@ -114,7 +124,7 @@ async def _search_tolerantly(
     if not query.is_typing:
         branches += single_word_branches(query, similar)
     found = dict(hits)
-    for row in chain.from_iterable(await _read(kinds, branches, chosen) if branches else ()):
+    for row in chain.from_iterable(await _read(branches, scope) if branches else ()):
         score = _tolerant_score(query, row)
         if score is not None and score > found.get(row.id, 0.0):
             found[row.id] = score
@@ -131,10 +141,8 @@ def _tolerant_score(query: Query, row: Candidate) -> float | None:
     return Tier.SOME_WORDS + 0.9 * share + 0.09 * _fraction(row.popularity)
 
 
-async def _read(
-    kinds: Collection[SearchKind], branches: Sequence[Branch], chosen: MovieFilter
-) -> list[list[Candidate]]:
-    return await asyncio.gather(*(read_candidates(kind, branches, chosen) for kind in kinds))
+async def _read(branches: Sequence[Branch], scope: Scope) -> list[list[Candidate]]:
+    return await asyncio.gather(*(read_candidates(kind, branches, scope) for kind in scope.kinds))
 
 
 def _unread_score(rows: Iterable[Candidate], branches: Sequence[Branch]) -> float:
