@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench import dataset, install, report, search, tiers
+from bench import dataset, growth, install, report, search, tiers
 from bench.check import check
 from bench.cores import compare_processes
 from bench.databases import Addresses, databases
@@ -41,8 +41,8 @@ def main() -> int:
             install.install_peers(targets, FOLDER)
         settle_here(OTHER_CORE)
         with databases(FOLDER, options.mongodb_uri, options.redis_url) as addresses:
-            if options.what == "search":
-                search.run(addresses, options.films, _say)
+            if options.what in ("search", "growth"):
+                _run_large(options, addresses)
                 return 0
             films = dataset.load(addresses, seed=not options.no_seed)
             if options.what in _BY_ROUNDS:
@@ -68,6 +68,14 @@ def main() -> int:
     except (BenchError, StartupError, ValueError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
+
+
+def _run_large(options: argparse.Namespace, addresses: Addresses) -> None:
+    """Measure in a large catalogue of its own."""
+    if options.what == "search":
+        search.run(addresses, options.films, _say)
+    else:
+        growth.run(addresses, options.films, _say, only=options.only)
 
 
 def _run(
@@ -132,12 +140,14 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     add = parser.add_argument
     add("what", nargs="?", default="peers",
-        choices=["peers", "profile", "scaling", "processes", "overload", "live", "search", "tiers"],
+        choices=["peers", "profile", "scaling", "processes", "overload", "live", "search",
+                 "growth", "tiers"],
         help="peers: the tables; profile: a request's time by layer; "
         "scaling: CPU per film of large and small answers; "
         "processes: what two serve on two cores, and one on one; "
         "overload: answers at 16 and 256 connections; live: CPU per live message; "
         "search: p95 and index size; "
+        "growth: p95 and what MongoDB examines of lists, counts and searches; "
         "tiers: what the caches promise")  # fmt: skip
     add("--servers", help=f"comma separated: {', '.join(t.name for t in TARGETS)}")
     add("--items", help=f"comma separated: {', '.join(item.name for item in ITEMS)}")
@@ -146,7 +156,13 @@ def _options() -> argparse.Namespace:
     add("--quick", action="store_true", help="one round of one second: a smoke test, no figures")
     add("--mongodb-uri", help="a replica set to use; its database marquee_bench is written to")
     add("--redis-url", help="a Redis to use; keys of the measured servers are written to it")
-    add("--films", type=int, default=100_000, help="films of search's catalogue (100,000)")
+    add(
+        "--films",
+        type=int,
+        default=100_000,
+        help="films of the catalogue of search and growth (100,000)",
+    )
+    add("--only", default="", help="growth's cases with this in their names, such as 'count '")
     add("--before", type=Path, metavar="FOLDER", help="profile's other checkout of this repository")
     add("--no-seed", action="store_true", help="the films are loaded already")
     add("--login", metavar="EMAIL:PASSWORD", help="a viewer of ours, instead of signing up some")
