@@ -17,7 +17,7 @@ from bench.check import check
 from bench.cores import compare_processes
 from bench.databases import Addresses, databases
 from bench.items import ITEMS, Item
-from bench.live import live
+from bench.live import compare_live, live, live_table, measure_live
 from bench.measure import Cells, Pace, Sequences, measure
 from bench.overload import compare_goodput, compare_overload, overload, overload_table
 from bench.processes import OTHER_CORE, BenchError, memory_bytes, settle_here
@@ -97,6 +97,7 @@ def _run(
         cells = measure(started, items, pace, FOLDER, sequences, _say)
         sections = _overload(options, started, pace)
         _require_equal(started, items, sequences, cells)
+        sections += _live(options, addresses, pace)
         memory = {s.name: memory_bytes(s.child.process.pid) / 2**20 for s in started}
         circumstances = report.Circumstances(pace, memory, busy_before, options.note)
         print("\n" + report.tables(started, items, cells))
@@ -115,6 +116,16 @@ def _overload(
     loads = compare_overload(started, pace.rounds, pace.seconds, _say)
     title = "overload: answers to the deep query as connections grow"
     return [report.Section(title, overload_table(loads), compare_goodput(loads))]
+
+
+def _live(options: argparse.Namespace, addresses: Addresses, pace: Pace) -> list[report.Section]:
+    """Left out where only some items or servers are measured."""
+    if options.items or options.servers:
+        return []
+    sizes = (100,) if options.quick else (1_000,)
+    rounds = measure_live(addresses, FOLDER, dict(options.env), pace.rounds, _say, sizes)
+    title = "live messages: liveMetrics over graphql-transport-ws, an event a second"
+    return [report.Section(title, live_table(rounds), compare_live(rounds))]
 
 
 def _require_equal(

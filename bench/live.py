@@ -14,17 +14,18 @@ from pathlib import Path
 from statistics import median
 
 from bench.databases import Addresses
-from bench.install import install_node
+from bench.install import install_peers
 from bench.live_clients import connect
+from bench.losses import Comparison
 from bench.processes import cpu_seconds, memory_bytes
 from bench.running import Running, servers
-from bench.targets import PEERS, TARGETS, UNCACHED, Target
+from bench.tables import number, table
+from bench.targets import NODE, PEERS, TARGETS, UNCACHED, Target
 from services.accounts.token_keys import generate_pem, open_keys
 from services.accounts.tokens import AccessTokens
 from services.settings.settings import Settings
 
 OURS, PEER = "ours-live", "graphql-ws"
-NODE_FOLDER = PEERS / "graphql_ws"
 _SECONDS = 10.0
 _SETTLE_SECONDS = 3.0
 _SOCKETS_PER_VIEWER = 50
@@ -55,7 +56,20 @@ def live(
     sizes: Sequence[int] = (1_000, 10_000),
 ) -> str:
     """Measure both servers in turn; returns the result, a line per number of subscribers."""
-    install_node(NODE_FOLDER)
+    install_peers(_targets(), folder)
+    results = measure_live(addresses, folder, more, rounds, say, sizes)
+    return "\n".join(summary([one for one in results if one.subscribers == size]) for size in sizes)
+
+
+def measure_live(
+    addresses: Addresses,
+    folder: Path,
+    more: dict[str, str],
+    rounds: int,
+    say: Callable[[str], None],
+    sizes: Sequence[int],
+) -> list[Round]:
+    """Both servers in turn, each started anew, round by round."""
     pem = generate_pem()
     ours = {
         "JWT_PRIVATE_KEYS": pem,
@@ -67,21 +81,21 @@ def live(
         **more,
     }
     results: list[Round] = []
-    for number in range(rounds):
+    for at in range(rounds):
         for size in sizes:
             for target in _targets():
                 with servers([target], addresses, folder, ours) as (server,):
                     result = asyncio.run(_measure(server, size, _token_maker(pem)))
                 results.append(result)
-                say(f"  {number + 1} {describe(result)}")
-    return "\n".join(summary([one for one in results if one.subscribers == size]) for size in sizes)
+                say(f"  {at + 1} {describe(result)}")
+    return results
 
 
 def _targets() -> list[Target]:
     ours = TARGETS[0]
     return [
         Target(OURS, UNCACHED, ours.command, ours.note, ours.environment, is_ours=True),
-        Target(PEER, UNCACHED, ("node", "server.mjs"), "graphql-ws on ws", folder=NODE_FOLDER),
+        Target(PEER, UNCACHED, (NODE, "graphql_ws/server.mjs"), "graphql-ws on ws", folder=PEERS),
     ]
 
 
@@ -147,3 +161,38 @@ def summary(rounds: Sequence[Round]) -> str:
         f"{median(one.kibibytes for one in ours):.1f} KiB a connection; 95 % delivered within "
         f"{median(one.lag_p95_ms for one in ours):.0f} ms."
     )
+
+
+def live_table(rounds: Sequence[Round]) -> str:
+    """Medians of each server at each number of subscribers."""
+    head = ["server", "subscribers", "CPU-us a message", "KiB a connection", "95 % within"]
+    kinds = dict.fromkeys((one.server, one.subscribers) for one in rounds)
+    return table(head, [_row([o for o in rounds if (o.server, o.subscribers) == k]) for k in kinds])
+
+
+def _row(rounds: Sequence[Round]) -> list[str]:
+    return [
+        rounds[0].server,
+        str(rounds[0].subscribers),
+        number(median(one.microseconds for one in rounds)),
+        number(median(one.kibibytes for one in rounds)),
+        f"{median(one.lag_p95_ms for one in rounds):.0f} ms",
+    ]
+
+
+def compare_live(rounds: Sequence[Round]) -> list[Comparison]:
+    """CPU-ms a delivered message, ours beside the peer, at each number of subscribers."""
+    comparisons = []
+    for size in dict.fromkeys(one.subscribers for one in rounds):
+        ours, theirs = (
+            [one.microseconds / 1000 for one in rounds if (one.server, one.subscribers) == key]
+            for key in ((OURS, size), (PEER, size))
+        )
+        ratios = tuple(peer / own for peer, own in zip(theirs, ours, strict=True) if own)
+        comparisons.append(
+            Comparison(
+                f"live message, {size} subscribers", "sockets", OURS, PEER, median(ours),
+                median(theirs), ratios, "graphql-ws on Node, sends one object from memory",
+            )
+        )  # fmt: skip
+    return comparisons
