@@ -136,7 +136,7 @@ async def test_a_path_that_looks_like_a_file_is_no_other_way_in(
     assert "public" not in response.headers.get("cache-control", "")
 
 
-async def test_errors_and_signed_in_answers_are_never_cached(
+async def test_errors_and_personal_answers_are_never_cached(
     client: httpx.AsyncClient, hardened: Runtime
 ) -> None:
     token = {"authorization": f"Bearer {token_for(hardened)}"}
@@ -144,8 +144,10 @@ async def test_errors_and_signed_in_answers_are_never_cached(
         ("{ nope }", {}),
         ("{ movies(first: 0) { nodes { id } } }", {}),
         ("{ viewer { email } }", {}),
-        (FILMS, token),
-        (FILMS, {"cookie": "a=b", "x-marquee-auth": "1"}),
+        ("{ viewer { email } }", token),
+        ("{ movies(first: 3) { nodes { id onWatchlist } } }", token),
+        ("{ nope }", token),
+        ("{ viewer { email } }", {"cookie": "a=b", "x-marquee-auth": "1"}),
         ("{ viewer { email } }", {"cookie": "a=b"}),
     ]:
         record_attempt("cache poisoning", query, headers)
@@ -153,3 +155,18 @@ async def test_errors_and_signed_in_answers_are_never_cached(
             response = await client.get("/graphql", params={"query": query}, headers=headers)
             assert response.headers["cache-control"] == "no-store"
             assert "Accept" in response.headers["vary"]
+
+
+async def test_a_public_answer_to_credentials_is_byte_for_byte_a_stranger_s(
+    client: httpx.AsyncClient, hardened: Runtime
+) -> None:
+    """It may be shared, so nothing of whoever asked may be in it: no cookie, limit or words."""
+    token = {"authorization": f"Bearer {token_for(hardened)}"}
+    stranger = await client.get("/graphql", params={"query": FILMS})
+    for headers in (token, {"cookie": "a=b", "x-marquee-auth": "1"}, {"cookie": "a=b"}):
+        record_attempt("cache poisoning", FILMS, headers)
+        response = await client.get("/graphql", params={"query": FILMS}, headers=headers)
+        assert response.content == stranger.content
+        assert response.headers["etag"] == stranger.headers["etag"]
+        personal = {"set-cookie", "ratelimit", "ratelimit-policy"}
+        assert not personal & set(response.headers)
