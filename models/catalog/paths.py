@@ -48,7 +48,7 @@ _sizes: dict[tuple[str, str, Keys, int], tuple[float, int]] = {}
 
 @dataclass(frozen=True, slots=True)
 class Path:
-    """An index, and the clauses that bound what is read of it."""
+    """An index, and the clauses that bound what is read of it: its first keys, or steps."""
 
     index: Keys
     bounds: list[Clause]
@@ -116,24 +116,23 @@ def forget_sizes() -> None:
 def _paths(query: MovieQuery) -> Iterator[Path]:
     """Indexes that may find the list's titles, the most selective first; none if no need is."""
     chosen, needs = query.filter, _needs(query)
-    numbers = number_clauses(chosen)
     if not needs or query.category is MovieCategory.FEATURED:
         return
     if chosen.person_id is not None:
         yield Path(PERSON_INDEX, [{"credits.person_id": chosen.person_id}, _ACTIVE])
     if chosen.language is not None:
-        yield Path(LANGUAGE_INDEX, [_ACTIVE, {"languages": chosen.language}, *numbers])
-    if numbers:
+        yield Path(LANGUAGE_INDEX, [_ACTIVE, {"languages": chosen.language}])
+    if number_clauses(chosen):
         yield Path(FACET_INDEX, [_ACTIVE, *number_clauses(chosen, FACET_INDEX)])
     if query.category is MovieCategory.UPCOMING:
-        yield Path(order_index("released"), [_ACTIVE, {"released": {"$gt": query.today}}, *numbers])
+        yield Path(order_index("released"), [_ACTIVE, {"released": {"$gt": query.today}}])
     if chosen.genres and not needs.isdisjoint({"language", "exclude_genres"}):
         yield _genre_path(chosen)
 
 
 def _genre_path(chosen: MovieFilter) -> Path:
     genres = filter_clauses(MovieFilter(genres=chosen.genres))
-    return Path(genre_index("popularity"), [_ACTIVE, *genres, *number_clauses(chosen)])
+    return Path(genre_index("popularity"), [_ACTIVE, *genres])
 
 
 def _needs(query: MovieQuery) -> set[str]:

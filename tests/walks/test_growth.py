@@ -39,6 +39,7 @@ _FILTERS = tuple(
         {"genres": ("drama",), "language": "is"},
         {"exclude_genres": ("drama",), "min_votes": 15_000},
         {"language": "is", "year_from": 2000},
+        {"language": "en", "min_rating": 9.9},
     )
 )
 _ORDERS = (
