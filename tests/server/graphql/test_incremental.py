@@ -11,8 +11,10 @@ import pytest
 
 from resolvers.context import Runtime
 from services.settings.settings import Settings
-from tests.support.api_client import connect_runtime
+from tests.support.api_client import LiveServer, connect_runtime
+from tests.support.event_streams import Event, open_events
 from tests.support.parts import PATHS, PENDING, merge_parts, read_parts
+from tests.support.sockets import serve_runtime
 
 DEFERRED = """query Page($first: Int!, $if: Boolean = true) {
   movies(first: $first) {
@@ -25,6 +27,7 @@ fragment Service on Query { service { version ... @defer(label: "rest") { servic
 STREAMED = """query { movies(first: 6) {
   nodes @stream(initialCount: 2, label: "films") { title genres @stream { name } } } }"""
 VARIABLES = {"first": 5}
+COMPLETE = Event("complete", None)
 
 
 def whole(document: str) -> str:
@@ -181,6 +184,42 @@ async def test_a_mutations_payload_may_be_deferred(delivering: httpx.AsyncClient
 async def test_another_error_behavior_gets_the_whole(delivering: httpx.AsyncClient) -> None:
     response = await post(delivering, DEFERRED, PENDING, VARIABLES, onError="NULL")
     assert response.headers["content-type"].startswith("application/json")
+
+
+async def test_sockets_and_event_streams_carry_the_whole(
+    runtime: Runtime, demo_catalog: None
+) -> None:
+    register = """mutation { register(input: {
+      email: "ada@example.org", password: "velvet cactus lamp", displayName: "Ada"
+    }) { errors { code } ... @defer { viewer { displayName } } } }"""
+    registered = {"register": {"errors": [], "viewer": {"displayName": "Ada"}}}
+    async with serve_runtime(runtime, incremental_delivery=True) as server:
+        async with server.socket() as connected:
+            socket = await connected.initialised()
+            whole_answer = await socket.answer("1", whole(STREAMED))
+            # then there is one result, which says of no more, and the end
+            assert await socket.answer("2", STREAMED) == whole_answer
+            assert await socket.answer("3", register) == {"data": registered}
+        async with open_events(server, STREAMED) as stream:
+            assert await stream.receive_all() == [Event("next", whole_answer), COMPLETE]
+    assert whole_answer.keys() == {"data"}
+    assert whole_answer["data"]["movies"]["nodes"][5]["genres"]
+
+
+async def test_sockets_and_event_streams_refuse_directives_that_are_unknown(
+    live_server: LiveServer,
+) -> None:
+    unknown = "{ ... @defer { __typename } }"
+    async with live_server.socket() as connected:
+        socket = await connected.initialised()
+        await socket.subscribe("1", unknown)
+        message = await socket.receive()
+    async with open_events(live_server, unknown) as stream:
+        event, end = await stream.receive_all()
+    assert (message["type"], message["id"]) == ("error", "1")
+    assert (event.name, end) == ("next", COMPLETE)
+    for errors in (message["payload"], event.data["errors"]):
+        assert [one["message"] for one in errors] == ["Unknown directive '@defer'."]
 
 
 async def test_introspection_tells_of_the_directives(
