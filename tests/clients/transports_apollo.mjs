@@ -5,7 +5,7 @@ import { PersistedQueryLink } from "@apollo/client/link/persisted-queries";
 import { GraphQLWsLink } from "@apollo/client/link/subscriptions";
 import { print } from "graphql";
 import { Observable } from "rxjs";
-import { headers, sha256, sse, take, ws } from "./transports.mjs";
+import { headers, recordFetch, sha256, sse, take, ws } from "./transports.mjs";
 import { reply, request } from "./request.mjs";
 
 const http = () => new HttpLink({ uri: request.url, headers });
@@ -42,15 +42,23 @@ async function defer(handler) {
   return { first: shown[0], last: shown.at(-1) };
 }
 
-const persisted = new PersistedQueryLink({ sha256, useGETForHashedQueries: true });
+async function persist() {
+  const sent = [];
+  const link = new PersistedQueryLink({ sha256, useGETForHashedQueries: true });
+  const recording = new HttpLink({ uri: request.url, headers, fetch: recordFetch(sent) });
+  const client = open(link.concat(recording));
+  const ask = () => client.query({ query: gql(request.persisted), fetchPolicy: "network-only" });
+  await ask();
+  return { data: (await ask()).data, sent };
+}
+
 reply({
   query: (await plain.query({ query: gql(request.query) })).data,
   mutation: (await plain.mutate({ mutation: gql(request.mutation("apollo")) })).data,
-  persisted: (await open(persisted.concat(http())).query({ query: gql(request.persisted) })).data,
+  persisted: await persist(),
   trusted: (await open(trustedLink.concat(http())).query({ query: gql(request.trusted) })).data,
-  overSocket: await take(open(new GraphQLWsLink(ws)).subscribe({ query: gql(request.subscription) })),
-  overEvents: await take(open(sseLink).subscribe({ query: gql(request.subscription) })),
-  deferByPath: request.deferred && (await defer(Defer20220824Handler)),
-  deferById: request.deferred && (await defer(GraphQL17Alpha9Handler)),
+  socket: await take(open(new GraphQLWsLink(ws)).subscribe({ query: gql(request.subscription) })),
+  events: await take(open(sseLink).subscribe({ query: gql(request.subscription) })),
+  defer: [await defer(Defer20220824Handler), await defer(GraphQL17Alpha9Handler)],
 });
 process.exit(0);

@@ -1,7 +1,8 @@
-// urql 6: its fetch exchange for all kinds of operations, and graphql-ws for subscriptions.
+// urql 6: its fetch exchange for all kinds of operations, persisted queries, graphql-ws for subscriptions.
 import { Client, createRequest, fetchExchange, makeOperation, subscriptionExchange } from "@urql/core";
+import { persistedExchange } from "@urql/exchange-persisted";
 import { pipe, subscribe, take as first, toPromise as promise } from "wonka";
-import { headers, take, ws } from "./transports.mjs";
+import { headers, recordFetch, take, ws } from "./transports.mjs";
 import { reply, request } from "./request.mjs";
 
 // urql leaves a stream by aborting its fetch, and looks after that no more
@@ -50,6 +51,13 @@ const defer = () =>
     );
   });
 
+async function persist() {
+  const sent = [];
+  const client = open([persistedExchange(), fetchExchange], { fetch: recordFetch(sent) });
+  await data(client.query(request.persisted, {}));
+  return { data: await data(client.query(request.persisted, {})), sent };
+}
+
 // a document that is an id alone, as a compiler leaves it
 const trusted = makeOperation(
   "query",
@@ -61,9 +69,10 @@ const toPromise = (source) => pipe(source, first(1), promise);
 reply({
   query: await data(plain.query(request.query, {})),
   mutation: await data(plain.mutation(request.mutation("urql"), {})),
+  persisted: await persist(),
   trusted: await data({ toPromise: () => toPromise(plain.executeRequestOperation(trusted)) }),
-  overSocket: await take(observe(overSocket.subscription(request.subscription, {}))),
-  overEvents: await take(observe(plain.subscription(request.subscription, {}))),
-  defer: request.deferred && (await defer()),
+  socket: await take(observe(overSocket.subscription(request.subscription, {}))),
+  events: await take(observe(plain.subscription(request.subscription, {}))),
+  defer: [await defer()],
 });
 process.exit(0);
