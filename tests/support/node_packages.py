@@ -6,6 +6,7 @@ Needs node and npm; where they are missing, tests that ask for them are skipped,
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
 import os
 import shutil
@@ -28,7 +29,14 @@ async def install(project: Path) -> None:
     installed, lock = project / "node_modules/.package-lock.json", project / "package-lock.json"
     if installed.exists() and installed.stat().st_mtime >= lock.stat().st_mtime:
         return
-    code, output = await run(project, "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
+    # another worker may install the same at this moment: one of them does, the other waits
+    with (project / ".installing").open("w") as turn:
+        await asyncio.to_thread(fcntl.flock, turn, fcntl.LOCK_EX)
+        if installed.exists() and installed.stat().st_mtime >= lock.stat().st_mtime:
+            return
+        code, output = await run(
+            project, "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"
+        )
     assert code == 0, output
 
 
