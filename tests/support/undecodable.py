@@ -84,7 +84,27 @@ def _added() -> list[tuple[models.StoredDocument, dict[str, Any]]]:
         ),
         (models.SearchWord(id=WORD), {"titles": "many"}),
         (models.ImportedTitle(id=film_id(1)), {"told": "nothing"}),
+        (_registered("a" * 64), {"text": 5}),
+        (_pushed("pushed-whole"), {}),
+        (_pushed("pushed-broken"), {"text": 5}),
+        (_release("web@whole", ["pushed-whole", "pushed-broken"]), {}),
+        (_release("web@broken", ["pushed-whole"]), {"document_ids": "all"}),
     ]
+
+
+def _registered(sha256: str) -> models.RegisteredDocument:
+    return models.RegisteredDocument(
+        id=sha256, text="{ __typename }", size=14, used_at=_NOW, expires_at=_LATER
+    )
+
+
+def _pushed(id_: str) -> models.PushedDocument:
+    return models.PushedDocument(id=id_, text="{ __typename }", size=14)
+
+
+def _release(id_: str, documents: list[str]) -> models.DocumentRelease:
+    client, _, release = id_.partition("@")
+    return models.DocumentRelease(id=id_, client=client, release=release, document_ids=documents)
 
 
 def _user(name: str) -> models.User:

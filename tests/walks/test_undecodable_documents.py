@@ -120,6 +120,21 @@ async def test_workers_pass_over_the_undecodable(app: Starlette, _runtime: Runti
         assert row["state"] == "FAILED"
 
 
+async def test_pushed_documents_of_another_form_keep_no_others_from_running(
+    app: Starlette, _runtime: Runtime
+) -> None:
+    # given broken ones beside a whole one, in a whole and in a broken release
+    copies = models.DocumentCopies()
+    # when a process reads them, then it has the whole one
+    assert [one.id for one in await copies.read_pushed({})] == ["pushed-whole"]
+    assert await copies.find_pushed("pushed-broken") is None
+    assert await copies.find_registered("a" * 64) is None
+    # and its client may run it
+    async with connect_app(app) as client:
+        answer = await client.get("/graphql/d/pushed-whole")
+    assert answer.json() == {"data": {"__typename": "Query"}}
+
+
 async def test_a_page_leaves_the_undecodable_out_and_goes_on(
     app: Starlette, _runtime: Runtime
 ) -> None:
