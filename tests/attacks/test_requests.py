@@ -114,7 +114,8 @@ def _media_types() -> Iterator[Attack]:
     change = REGISTER.replace("mutation", "mutation A") + " query B { __typename }"
     yield get_request(row, "a change chosen by name", query=change, operationName="A", status=405)
     events = {"accept": "text/event-stream", "origin": "https://evil.example"}
-    yield get_request(row, "an event source", query="{ __typename }", headers=events, status=406)
+    yield get_request(row, "an event source", query="{ __typename }", headers=events, code=None)
+    yield get_request(row, "an event source's change", query=REGISTER, headers=events, status=405)
     for other in ("PUT", "PATCH", "DELETE", "TRACE", "CONNECT", "BREW"):
         yield request(row, f"a change by {other}", CHANGE, method=other, status=405)
     for header in ("x-http-method-override", "x-method-override", "x-http-method"):
