@@ -32,7 +32,9 @@ class SeasonById(CachedLoader[models.SeasonRecord]):
         return await models.find_by_id(models.Season, models.SeasonRecord, keys, fields)
 
 
-class EpisodeById(CachedLoader[models.EpisodeRecord]):
+class EpisodeById(SerializedLoader[models.EpisodeRecord]):
+    """Episodes; `nextUp` under two names asks for the same ones in one level."""
+
     kind = cache_keys.EPISODE
     codec = Codec(models.EpisodeRecord)
 
