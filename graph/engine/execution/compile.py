@@ -6,7 +6,7 @@ plan never looks at the document again.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter
 from typing import Any
 
@@ -39,7 +39,7 @@ from graph.base.freshness import Freshness, least
 from graph.engine.execution.arguments import argument_reader
 from graph.engine.execution.leaves import make_build
 from graph.engine.execution.literals import has_variable
-from graph.engine.execution.plan import EventTraits, FieldPlan, GroupPlan, Plan
+from graph.engine.execution.plan import EventTraits, FieldPlan, GroupPlan, Plan, walk_fields
 from graph.engine.execution.sharing import read_event_traits
 
 _CONDITIONS = ("skip", "include")
@@ -106,23 +106,10 @@ def _freshness(root: GroupPlan) -> Freshness | None:
     """Return the least time of all fields, if each root field has one and nothing is private."""
     if any(field.spec.freshness is None for field in root.fields if field.name != "__typename"):
         return None
-    fields = list(_walk(root))
+    fields = list(walk_fields([root]))
     if any(field.spec.is_private or field.spec.requires is not None for field in fields):
         return None
     return least([field.spec.freshness for field in fields if field.spec.freshness is not None])
-
-
-def _walk(root: GroupPlan) -> Iterator[FieldPlan]:
-    seen: set[GroupPlan] = set()
-    stack = [root]
-    while stack:
-        group = stack.pop()
-        if group in seen:
-            continue
-        seen.add(group)
-        for field in group.fields:
-            yield field
-            stack += field.children.values()
 
 
 def _finish_group(group: GroupPlan) -> GroupPlan:

@@ -6,7 +6,7 @@ A plan holds nothing of any one run, so all runs of a document share it.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -93,6 +93,20 @@ class EventTraits:
     variables: frozenset[str] = frozenset()
     is_personal: bool = True
     waits: bool = True
+
+
+def walk_fields(groups: Iterable[GroupPlan]) -> Iterator[FieldPlan]:
+    """Yield the fields of these groups and of all below them, each group's once."""
+    seen: set[GroupPlan] = set()
+    stack = list(groups)
+    while stack:
+        group = stack.pop()
+        if group in seen:
+            continue
+        seen.add(group)
+        for one in group.fields:
+            yield one
+            stack += one.children.values()
 
 
 @dataclass(slots=True, eq=False)

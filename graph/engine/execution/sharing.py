@@ -2,35 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from graphql import ListValueNode, ObjectValueNode, ValueNode, VariableNode
 
-from graph.engine.execution.plan import EventTraits, FieldPlan, GroupPlan
+from graph.engine.execution.plan import EventTraits, FieldPlan, GroupPlan, walk_fields
 
 
 def read_event_traits(root: GroupPlan) -> EventTraits:
     """Read the traits off a plan; the root field's own arguments only choose the events."""
-    fields = list(_walk(child for field in root.fields for child in field.children.values()))
+    fields = list(walk_fields(child for field in root.fields for child in field.children.values()))
     personal = [field.spec.is_private for field in [*root.fields, *fields]]
     return EventTraits(
         frozenset(name for field in fields for name in _field_variables(field)),
         is_personal=any(personal),
         waits=any(field.waits for field in fields),
     )
-
-
-def _walk(groups: Iterable[GroupPlan]) -> Iterator[FieldPlan]:
-    stack, seen = list(groups), set[GroupPlan]()
-    while stack:
-        group = stack.pop()
-        if group in seen:
-            continue
-        seen.add(group)
-        for field in group.fields:
-            yield field
-            stack += field.children.values()
 
 
 def _field_variables(field: FieldPlan) -> Iterator[str]:
