@@ -14,6 +14,7 @@ from graph.engine.operations import Answer
 
 Headers = dict[bytes, bytes]
 _HIT, _MISS = b"hit", b"miss"
+_NO_STORE = b"no-store"
 
 
 def describe_caching(answer: Answer, body: bytes, now: float, *, has_cookies: bool) -> Headers:
@@ -68,6 +69,6 @@ def is_unchanged(if_none_match: bytes | None, headers: Headers) -> bool:
 
 def set_edge_time(headers: Headers, stored: StoredAnswer, now: float) -> None:
     """Say to an nginx in front how long is left: it does not take Age off the time it is told."""
-    if b"cache-control" in headers:
+    if headers.get(b"cache-control", _NO_STORE) != _NO_STORE:
         left = stored.freshness.shared_seconds - stored.age_seconds(now)
         headers[b"x-accel-expires"] = b"%d" % max(1, left)

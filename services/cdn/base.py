@@ -20,7 +20,8 @@ from services.errors import StartupError, ValidationFailed
 from services.http_client import is_web_address
 
 T = TypeVar("T")
-_NOT_CACHED = (b"cache-control", b"private, no-cache")  # instead of what the answer would have
+# instead of what the answer would have: a cache that could not be purged must not keep it
+_NOT_CACHED = ((b"cache-control", b"no-store"), (b"cdn-cache-control", b"no-store"))
 WIDTHS = (185, 342, 500, 780, 1280)
 DEFAULT_QUALITY = 80
 _CACHED_ADDRESSES = 10_000  # a few hundred bytes each
@@ -93,7 +94,7 @@ class Cdn(ABC):
         if self.tag_rules is None:
             return ()
         line = self.tag_rules.render(tags)
-        return (_NOT_CACHED,) if line is None else (line,)
+        return _NOT_CACHED if line is None else (line,)
 
     def image_url(
         self,

@@ -118,4 +118,4 @@ class EdgeRefresher:
                     answer = await self._client.get(address + variant.target, headers=headers)
             except (TimeoutError, httpx.HTTPError):
                 return False
-        return answer.status_code < 500
+        return answer.status_code == 200  # anything else leaves the old copy in its place

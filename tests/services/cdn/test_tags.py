@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from services.cdn.cloudflare import Cloudflare
 from services.cdn.cloudfront import CLOUDFRONT_TAGS
 from services.cdn.fastly import Fastly
+from services.cdn.passthrough import Passthrough
 from services.cdn.tags import TagRules, encode_tag
 from services.redis import cache_keys
 
@@ -78,3 +79,13 @@ def test_what_does_not_fit_even_so_is_cached_by_nobody() -> None:
     rules = TagRules(b"cache-tag", ",", most_tags=2, most_bytes=100)
     assert rules.render({"a:1", "b:1", "c:1"}) is None
     assert encode_tag("a:1") == "a:1"
+
+
+def test_an_answer_that_no_purge_could_name_is_kept_by_no_cache() -> None:
+    class Narrow(Passthrough):
+        tag_rules = TagRules(b"cache-tag", ",", most_tags=1, most_bytes=100)
+
+    cdn = Narrow("")
+    assert cdn.render_tags({"movie:1"}) == ((b"cache-tag", b"movie:1"),)
+    lines = dict(cdn.render_tags({"movie:1", "person:1"}))
+    assert lines == {b"cache-control": b"no-store", b"cdn-cache-control": b"no-store"}
